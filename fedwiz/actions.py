@@ -1,0 +1,226 @@
+"""What is done to a cluster, as data, and what carries it there.
+
+An action is one value with two strings: `shown` is what people approve and read,
+`wire` is what the host gets.  Both come from one function, so they can't differ in
+anything but the secrets.
+"""
+
+import shlex
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import Protocol, TypeAlias
+
+OnLine: TypeAlias = Callable[[str], None]
+"""Called with each line of a command's output: decoded, cleaned, without its newline."""
+
+
+class Unreachable(Exception):  # noqa: N818 - it names what is so, and reads well in `except`
+    """A host, or etcd, can't be reached or used; the message is in the user's words."""
+
+
+class Secret:
+    """A value that is sent and never shown.
+
+    Not a `str` on purpose: quoting or joining one by accident is a type error, not a leak.
+    """
+
+    __slots__ = ("_value", "name")
+
+    def __init__(self, name: str, value: str) -> None:
+        self.name = name
+        self._value = value
+
+    def reveal(self) -> str:
+        """The value itself; for the transport and for etcd's client only."""
+        return self._value
+
+    def __repr__(self) -> str:
+        return f"<{self.name}>"
+
+    __str__ = __repr__
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and self._value == other._value
+
+    def __hash__(self) -> int:
+        return hash((Secret, self._value))
+
+
+Text: TypeAlias = str | Secret
+
+
+def _text(part: Text, *, reveal: bool) -> str:
+    if isinstance(part, Secret):
+        return part.reveal() if reveal else repr(part)
+    return part
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One command on one host."""
+
+    argv: tuple[str, ...]
+    """The command's words.  Secrets have no place here: every user of the host can read
+    the arguments of a process."""
+
+    changes: bool = True
+    """False for a question: safe to ask before the plan is approved."""
+
+    sudo: bool = True
+    """Needs root.  A session of root's runs it as it is."""
+
+    stdin: tuple[Text, ...] = ()
+    """Sent on standard input, joined; the plan shows it below the command."""
+
+    upload: str = ""
+    """Path of a local file whose bytes are sent on standard input instead of `stdin`."""
+
+    timeout: int = 120
+    """Seconds, kept by `timeout` on the host: a host does not stop a command because the
+    channel that started it has gone."""
+
+    unit: str = ""
+    """Name of the transient systemd unit that the command runs as, for what must not be cut
+    in half.  It outlives the connection; asking again for the same unit attaches to it."""
+
+    reboots: bool = False
+    """The host goes down; the action has ended when it is back with a new boot id."""
+
+    diff: str = ""
+    """For a file: what changes in it, as a unified diff."""
+
+    interrupts: bool = False
+    """Running containers stop."""
+
+    undo: str = ""
+    """How a person takes it back: a command, or a sentence."""
+
+    @property
+    def shown(self) -> str:
+        """The command as people read it, and could type it."""
+        return shlex.join(self.argv)
+
+    def input(self, *, reveal: bool = False) -> str:
+        """What standard input gets; a secret is its name unless it is revealed."""
+        return "".join(_text(part, reveal=reveal) for part in self.stdin)
+
+
+@dataclass(frozen=True, slots=True)
+class PutKey:
+    """One key written into etcd, if it is still as the plan saw it."""
+
+    key: str
+    value: str
+    api: str
+    """`v2` or `v3`."""
+
+    previous: int | None = None
+    """The revision that the plan saw (v3 `mod_revision`, v2 `modifiedIndex`); None: no such key."""
+
+    was: str = ""
+    """The value that the plan saw."""
+
+    undo: str = ""
+
+    @property
+    def shown(self) -> str:
+        """The same thing as an `etcdctl` command."""
+        if self.api == "v2":
+            return f"ETCDCTL_API=2 etcdctl set {shlex.quote(self.key)} {shlex.quote(self.value)}"
+        return f"ETCDCTL_API=3 etcdctl put {shlex.quote(self.key)} {shlex.quote(self.value)}"
+
+
+Action: TypeAlias = Run | PutKey
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What a question was answered with; both texts are as the host sent them, not cleaned."""
+
+    code: int
+    """Exit status; 124 when the time limit stopped it."""
+
+    out: str
+    err: str = ""
+
+
+class Session(Protocol):
+    """An open connection to one host."""
+
+    @property
+    def name(self) -> str:
+        """The host's name in the answers."""
+
+    async def run(self, run: Run, on_line: OnLine) -> int:
+        """Run a command, calling `on_line` for each line of its output as it comes.
+
+        Returns:
+            The exit status; 124 when the time limit stopped it.
+
+        Raises:
+            Unreachable: the connection went before the end was seen.
+        """
+
+    async def ask(self, run: Run) -> Reply:
+        """Run a question and collect what it says.
+
+        Raises:
+            Unreachable: the connection went before the end was seen.
+        """
+
+    def forward(self, address: str, port: int) -> AbstractAsyncContextManager[int]:
+        """A loopback port that leads to `address`:`port` as this host sees it.
+
+        Raises:
+            Unreachable: this host may not forward, or the connection has gone.
+        """
+
+
+class Transport(Protocol):
+    """The way to the hosts."""
+
+    def connect(self, name: str) -> AbstractAsyncContextManager[Session]:
+        """A session with the host of that name in the answers.
+
+        Raises:
+            Unreachable: no route, no listener, an unknown or changed host key, no way in.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """A key of etcd's as it was read."""
+
+    key: str
+    text: str
+    revision: int
+    """v3 `mod_revision`, v2 `modifiedIndex`."""
+
+    ttl: int | None = None
+    """Seconds until it expires; None: it stays."""
+
+
+class Store(Protocol):
+    """etcd, through one of its two APIs.
+
+    Each method raises `Unreachable` when etcd can't be reached, does not answer in time, does
+    not serve this API or refuses the credentials.
+    """
+
+    @property
+    def api(self) -> str:
+        """`v2` or `v3`."""
+
+    async def get(self, key: str) -> Value | None:
+        """The key's value, or None where there is no such key."""
+
+    async def under(self, prefix: str) -> tuple[Value, ...]:
+        """All keys below a prefix, sorted by key."""
+
+    async def put(self, put: PutKey) -> bool:
+        """Write the key in one transaction; False when it is not as the plan saw it."""
+
+
+OpenStore: TypeAlias = Callable[[Session, str], AbstractAsyncContextManager[Store]]
+"""Opens etcd for an API (`v2` or `v3`) by way of a session's host."""
