@@ -1,0 +1,242 @@
+"""Address arithmetic: what fits into a network, what it collides with, which one to propose.
+
+Pure functions over text as people write it; `netaddr` stays in here.  Where a text is no
+address or network they raise `ValueError` with a sentence that says what would be right.
+
+The rules on the network's shape are flannel's own of 0.10.0 (`subnet/config.go`), kept for
+every version: older ones take a network that they then can't serve.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from netaddr import INET_PTON, AddrFormatError, IPAddress, IPNetwork, IPSet, cidr_merge
+
+PRIVATE = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10")
+"""RFC 1918, and RFC 6598's shared space."""
+
+UNUSABLE = ("0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/3")
+"""This network, loopback, link-local, and all of multicast and the reserved rest."""
+
+LONGEST = 30
+"""The longest `SubnetLen` that flannel takes."""
+
+
+def address(text: str) -> IPAddress:
+    """The IPv4 or IPv6 address.
+
+    Raises:
+        ValueError: it is none.
+    """
+    try:
+        return IPAddress(text, flags=INET_PTON)
+    except (AddrFormatError, ValueError, TypeError):
+        raise ValueError("not an IP address") from None
+
+
+def is_address(text: str) -> bool:
+    """Whether it is one IPv4 or IPv6 address."""
+    try:
+        address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def network(text: str) -> IPNetwork:
+    """The IPv4 network, which must be written `a.b.c.d/len`, without host bits.
+
+    Raises:
+        ValueError: it is none; the message proposes what may have been meant.
+    """
+    base, slash, length = text.partition("/")
+    try:
+        start = address(base)
+    except ValueError:
+        raise ValueError("not a network; write it like 10.16.0.0/16") from None
+    if start.version != 4:
+        raise ValueError("an IPv6 network; flannel's is IPv4, like 10.16.0.0/16")
+    if not slash:
+        raise ValueError(f"it has no length; did you mean {text}/16?")
+    if not (length.isascii() and length.isdigit() and len(length) <= 2 and int(length) <= 32):
+        raise ValueError("the length after `/` is a number from 0 to 32, as in 10.16.0.0/16")
+    net = IPNetwork(f"{base}/{int(length)}", flags=INET_PTON)
+    if net.ip != net.network:
+        raise ValueError(f"it has host bits; did you mean {net.cidr}?")
+    return net
+
+
+def _range(text: str) -> IPNetwork:
+    """An address or a network of IPv4 as a host says it: host bits are ignored."""
+    try:
+        net = IPNetwork(text, flags=INET_PTON)
+    except (AddrFormatError, ValueError, TypeError):
+        raise ValueError(f"not a network: {text!r}") from None
+    return net.cidr
+
+
+def is_private(text: str) -> bool:
+    """Whether all of the network is RFC 1918's or RFC 6598's.
+
+    The procedure's own example, 18.16.0.0/16, is not.
+    """
+    net = _range(text)
+    return any(net in IPNetwork(private) for private in PRIVATE)
+
+
+def is_public(text: str) -> bool:
+    """Whether some of the network could be somebody's on the internet."""
+    net = _range(text)
+    return not is_private(text) and not any(net in IPNetwork(block) for block in UNUSABLE)
+
+
+def inside(text: str, cidr: str) -> bool:
+    """Whether an address lies in a network."""
+    return address(text) in _range(cidr)
+
+
+def refuse_network(cidr: str, *, allow_public: bool = False) -> str:
+    """Why flannel can't have this network, and what it could have; empty: it can."""
+    try:
+        net = network(cidr)
+    except ValueError as wrong:
+        return str(wrong)
+    bad = next((block for block in UNUSABLE if _meet(net, IPNetwork(block))), "")
+    if bad:
+        return f"it meets {bad}, which no container can use; {_private()}"
+    if net.prefixlen > LONGEST - 2:
+        return f"too small for flannel: /{net.prefixlen}; /28 is the smallest, /16 is usual"
+    if not is_private(cidr) and not allow_public:
+        return (
+            f"public addresses: containers could not reach their owners; {_private()}; "
+            "or set allow_public = true where they are yours"
+        )
+    return ""
+
+
+def _private() -> str:
+    return f"take one from {', '.join(PRIVATE[:-1])} or {PRIVATE[-1]}"
+
+
+def default_subnet_len(cidr: str) -> int:
+    """What flannel takes where there is no `SubnetLen`."""
+    prefix = network(cidr).prefixlen
+    return 24 if prefix <= 22 else prefix + 2
+
+
+def refuse_length(cidr: str, subnet_len: int) -> str:
+    """Why a node can't get a `/subnet_len` of the network; empty: it can."""
+    low = network(cidr).prefixlen + 2
+    if low <= subnet_len <= LONGEST:
+        return ""
+    return (
+        f"flannel wants room for four subnets at least in {cidr}: "
+        f"a number from {low} to {LONGEST}, such as {max(default_subnet_len(cidr), low)}"
+    )
+
+
+def refuse_bound(cidr: str, subnet_len: int, bound: str) -> str:
+    """Why a subnet can't begin at this address (`SubnetMin`, `SubnetMax`); empty: it can."""
+    try:
+        start = address(bound)
+    except ValueError:
+        start = None
+    if start is None or start.version != 4:
+        return "it is a subnet's IPv4 address, without a length, or empty"
+    if start not in network(cidr):
+        return f"it is not in {cidr}"
+    whole = IPNetwork(f"{bound}/{subnet_len}").network
+    if whole != start:
+        return f"no /{subnet_len} begins there; did you mean {whole}?"
+    return ""
+
+
+def capacity(cidr: str, subnet_len: int, subnet_min: str = "", subnet_max: str = "") -> int:
+    """How many nodes can get a subnet; 0 or less where `subnet_max` is before `subnet_min`.
+
+    flannel skips the network's first subnet unless `subnet_min` names it.
+    """
+    net, size = network(cidr), 1 << (32 - subnet_len)
+    first = address(subnet_min).value if subnet_min else net.first + size
+    last = address(subnet_max).value if subnet_max else net.last + 1 - size
+    return (last - first) // size + 1
+
+
+@dataclass(frozen=True, slots=True)
+class Length:
+    """What one `SubnetLen` gives."""
+
+    subnet_len: int
+    subnets: int
+    """How many nodes can have one."""
+
+    addresses: int
+    """For containers on each node: without the network's, the broadcast and docker0's own."""
+
+
+def lengths(cidr: str) -> tuple[Length, ...]:
+    """Every `SubnetLen` that the network allows, the shortest first."""
+    low = network(cidr).prefixlen + 2
+    return tuple(
+        Length(size, capacity(cidr, size), (1 << (32 - size)) - 3)
+        for size in range(low, LONGEST + 1)
+    )
+
+
+def longest_for(cidr: str, nodes: int) -> int | None:
+    """The `SubnetLen` that gives that many nodes most addresses each; None: no room at all."""
+    return next((row.subnet_len for row in lengths(cidr) if row.subnets >= nodes), None)
+
+
+def _meet(one: IPNetwork, other: IPNetwork) -> bool:
+    return one in other or other in one
+
+
+@dataclass(frozen=True, slots=True)
+class Overlap:
+    """A range that a network shares addresses with."""
+
+    cidr: str
+    source: str
+    """Where the range is from: `route on fed-node1`."""
+
+    def __str__(self) -> str:
+        return f"{self.cidr} ({self.source})"
+
+
+def overlaps(cidr: str, used: Mapping[str, Iterable[str]]) -> tuple[Overlap, ...]:
+    """Which ranges share addresses with the network.
+
+    Args:
+        cidr: flannel's network.
+        used: addresses and networks, by where they are from.  A default route's `0.0.0.0/0`
+            is no range of anybody's, and IPv6 can't collide; both are passed over.
+    """
+    net = network(cidr)
+    found = []
+    for source, texts in used.items():
+        ranges = {_range(text) for text in texts}
+        found += [
+            Overlap(str(other), source)
+            for other in sorted(ranges)
+            if other.version == 4 and other.prefixlen and _meet(net, other)
+        ]
+    return tuple(found)
+
+
+def _candidates() -> Iterable[IPNetwork]:
+    yield IPNetwork("10.16.0.0/16")
+    yield from IPNetwork("10.0.0.0/8").subnet(16)
+    yield from IPNetwork("172.16.0.0/12").subnet(16)
+    yield from IPNetwork("192.168.0.0/16").subnet(20)
+
+
+def propose(used: Iterable[str]) -> str:
+    """A free network: always the same one for the same used ranges; empty: there is none.
+
+    10.16.0.0/16 where it is free, then another /16 of 10/8 or 172.16/12, then a /20 of
+    192.168/16.
+    """
+    ranges = (_range(text) for text in used)
+    taken = IPSet(cidr_merge([net for net in ranges if net.version == 4 and net.prefixlen]))
+    return next((str(net) for net in _candidates() if taken.isdisjoint(IPSet([net]))), "")
