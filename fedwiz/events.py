@@ -145,8 +145,19 @@ class RunEnded:
 
 
 Event: TypeAlias = (
-    RunStarted | Connected | FactsRead | HostLost | Found | PlanMade | StepStarted | ActionStarted
-    | Output | ActionEnded | StepEnded | Verified | RunEnded
+    RunStarted
+    | Connected
+    | FactsRead
+    | HostLost
+    | Found
+    | PlanMade
+    | StepStarted
+    | ActionStarted
+    | Output
+    | ActionEnded
+    | StepEnded
+    | Verified
+    | RunEnded
 )
 KINDS: Mapping[str, type[Event]] = {kind.__name__: kind for kind in get_args(Event)}
 

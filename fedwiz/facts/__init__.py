@@ -1,0 +1,35 @@
+"""What is so on the hosts, as it was read: frozen values, no wishes in them.
+
+`script` asks a host everything in one round trip; `read` makes `Facts` of what it said.
+"""
+
+from fedwiz.facts.probes import read, script
+from fedwiz.facts.values import (
+    Endpoint,
+    Facts,
+    File,
+    Firewall,
+    Known,
+    KubeNode,
+    Link,
+    Route,
+    Stored,
+    Unit,
+    version,
+)
+
+__all__ = [
+    "Endpoint",
+    "Facts",
+    "File",
+    "Firewall",
+    "Known",
+    "KubeNode",
+    "Link",
+    "Route",
+    "Stored",
+    "Unit",
+    "read",
+    "script",
+    "version",
+]

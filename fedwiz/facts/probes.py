@@ -1,0 +1,241 @@
+"""PROBES: each asks one thing in shell and reads the answer in Python."""
+
+import base64
+import binascii
+import secrets
+import shlex
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from fedwiz.answers import Answers, Host
+from fedwiz.facts import parse
+from fedwiz.facts.values import Facts
+
+FILES = (
+    "/etc/sysconfig/flanneld",
+    "/etc/sysconfig/docker",
+    "/etc/sysconfig/docker-network",
+    "/etc/docker/daemon.json",
+    "/etc/systemd/network/50-flannel.link",
+    "/etc/NetworkManager/conf.d/90-fedwiz.conf",
+    "/etc/sysctl.d/90-fedwiz.conf",
+    "/etc/modules-load.d/fedwiz.conf",
+    "/etc/systemd/system/flanneld.service",
+    "/etc/systemd/system/flanneld.service.d/60-fedwiz.conf",
+    "/etc/systemd/system/docker.service.d/60-fedwiz.conf",
+    "/etc/systemd/system/fedwiz-forward.service",
+    "/usr/libexec/flannel/fedwiz-docker-opts",
+    "/usr/lib/systemd/system/docker.service.d/flannel.conf",
+)
+"""What steps write, or must know before they write."""
+
+HASHED = ("/usr/local/bin/flanneld", "/etc/sysconfig/fedwiz-etcd")
+"""Files whose text is too long, or not to be read."""
+
+UNITS = (
+    "flanneld.service", "docker.service", "docker.socket", "etcd.service", "kubelet.service",
+    "kube-proxy.service", "kube-apiserver.service", "kube-controller-manager.service",
+    "kube-scheduler.service", "firewalld.service", "NetworkManager.service",
+    "fedwiz-forward.service",
+)  # fmt: skip
+SYSCTLS = (
+    "net.ipv4.ip_forward",
+    "net.ipv4.conf.all.rp_filter",
+    "net.bridge.bridge-nf-call-iptables",
+)
+MODULES = ("br_netfilter", "vxlan", "ipip", "wireguard", "tun")
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """One question to a host."""
+
+    name: str
+    ask: str
+    """Shell, run as root with no input; what it says on standard output is the answer."""
+
+    read: Callable[[str], Mapping[str, Any]]
+    """Makes fields of `Facts` of the answer.  Whatever the answer is, it raises nothing but
+    ValueError, which means that nothing was learnt."""
+
+    slow: bool = False
+    """Runs beside the others."""
+
+
+def _files() -> str:
+    """For each file that is there: `path mode owner base64`."""
+    return (
+        f"for f in {shlex.join(FILES)}; do [ -f \"$f\" ] && printf '%s %s %s\\n' "
+        '"$f" "$(stat -L -c "%a %U:%G" "$f")" "$(head -c 65536 "$f" | base64 | tr -d "\\n")"; done'
+    )
+
+
+def _units() -> str:
+    keys = "Id,LoadState,ActiveState,UnitFileState,MainPID"
+    return f"systemctl show --property={keys} -- {shlex.join(UNITS)}"
+
+
+def _modules() -> str:
+    # A module that is built in has no folder in /sys/module where it takes no parameters.
+    return (
+        f"for m in {shlex.join(MODULES)}; do if [ -e /sys/module/$m ]; then echo $m 1; "
+        "elif modprobe -n -q $m; then echo $m 0; fi; done; "
+        "[ -e /proc/sys/net/bridge/bridge-nf-call-iptables ] && echo br_netfilter 1; "
+        "[ -c /dev/net/tun ] && echo tun 1"
+    )
+
+
+def _firewall() -> str:
+    ask = (
+        "firewall-cmd --state >/dev/null 2>&1 && { z=$(firewall-cmd --get-default-zone); "
+        'echo "zone $z"; '
+    )
+    for when, flag in (("now", ""), ("later", "--permanent ")):
+        ask += (
+            f'echo "{when} ports $(firewall-cmd {flag}--zone=$z --list-ports)"; '
+            f'echo "{when} protocols $(firewall-cmd {flag}--zone=$z --list-protocols)"; '
+            f'echo "{when} sources $(firewall-cmd {flag}--zone=trusted --list-sources)"; '
+        )
+    return ask + "}"
+
+
+def _etcd(answers: Answers) -> str:
+    """For each endpoint: `URL exit-code version-answer`, then the HTTP status of /v2/keys."""
+    said = []
+    tls = "".join(
+        f" {flag} {shlex.quote(path)}"
+        for flag, path in (
+            ("--cacert", answers.etcd.ca_file),
+            ("--cert", answers.etcd.cert_file),
+            ("--key", answers.etcd.key_file),
+        )
+        if path
+    )
+    for url in answers.etcd.endpoints:
+        word = shlex.quote(url)
+        said.append(
+            f"printf '%s %s\\n' {word} \"$(curl -sS --noproxy '*' --max-time 3{tls} {word}/version "
+            "2>&1 | head -c 400 | tr '\\n' ' ')\"; "
+            f"printf '%s v2 %s\\n' {word} \"$(curl -s --noproxy '*' --max-time 3{tls} -o /dev/null "
+            f"-w '%{{http_code}}' {word}/v2/keys/ 2>/dev/null)\""
+        )
+    return "; ".join(said)
+
+
+def _offered(answers: Answers) -> str:
+    if answers.flannel.source != "dnf":
+        return ":"
+    # dnf 4 ends the format with a newline of its own, dnf 5 does not.
+    return (
+        "rpm -q flannel >/dev/null 2>&1 || timeout 90 dnf -q repoquery --latest-limit=1 "
+        "--qf '%{version}-%{release}\\n' flannel 2>&1 | tail -n 5"
+    )
+
+
+def _dnf_lock() -> str:
+    return (
+        "for f in /run/dnf/*.pid /var/cache/dnf/*.pid /var/lib/dnf/*.pid /run/dnf.pid; do "
+        '[ -f "$f" ] || continue; p=$(head -c 20 "$f"); '
+        '[ -d "/proc/$p" ] && echo "$p $(tr "\\0" " " <"/proc/$p/cmdline" | head -c 200)" '
+        "&& break; done"
+    )
+
+
+def probes(answers: Answers, host: Host) -> tuple[Probe, ...]:
+    """Every question to this host, in the order asked."""
+    asked = [
+        Probe("names", "cat /proc/sys/kernel/hostname /etc/machine-id "
+              "/proc/sys/kernel/random/boot_id; uname -r; uname -m; date +%s.%N", parse.names),
+        Probe("os", "cat /etc/os-release", parse.os_release),
+        Probe("selinux", "getenforce", lambda said: {"selinux": said.strip()}),
+        Probe("links", "ip -json -details address show", parse.links),
+        Probe("routes", "ip -json -4 route show table main", parse.routes),
+        Probe("vteps", "for l in /sys/class/net/flannel*; do [ -e \"$l\" ] && "
+              "bridge fdb show dev \"${l##*/}\"; done", parse.vteps),
+        Probe("units", _units(), parse.units),
+        Probe("files", _files(), parse.files),
+        Probe("hashes", f"sha256sum -- {shlex.join(HASHED)}", parse.hashes),
+        Probe("sysctls", f"sysctl -e {shlex.join(SYSCTLS)}", parse.sysctls),
+        Probe("modules", _modules(), parse.modules),
+        Probe("packages", "rpm -q --qf '%{name} %{version}-%{release}\\n' flannel docker docker-ce "
+              "moby-engine etcd | grep -v ' is not '", parse.packages),
+        Probe("flanneld", "f=$(command -v flanneld || ls /usr/local/bin/flanneld) && echo \"$f\" && "
+              "timeout 5 \"$f\" --version 2>&1 | head -n 1", parse.flanneld),
+        Probe("flanneld_unit", "systemctl cat flanneld.service",
+              lambda said: {"flanneld_unit": said.strip()}),
+        Probe("docker_unit", "systemctl cat docker.service",
+              lambda said: {"docker_unit": said.strip()}),
+        Probe("docker", "dockerd --version | head -n 1", lambda said: {"docker_version": said.strip()}),
+        Probe("containers", "systemctl -q is-active docker && timeout 20 docker ps -q | wc -l",
+              parse.containers, slow=True),
+        Probe("networks", "systemctl -q is-active docker && timeout 20 docker network ls -q | "
+              "xargs -r timeout 20 docker network inspect -f "
+              "'{{range .IPAM.Config}}{{.Subnet}} {{end}}'", parse.networks, slow=True),
+        Probe("subnet_env", "cat /run/flannel/subnet.env && echo '#read'", parse.subnet_env),
+        Probe("iptables", "iptables --version", lambda said: {"iptables": said.strip()}),
+        Probe("rules", "for t in filter nat raw; do echo \"*$t\"; timeout 20 iptables -w 5 -t $t -S "
+              "&& echo '#read'; done", parse.rules),
+        Probe("firewall", _firewall(), parse.firewall, slow=True),
+        Probe("disk", "for d in / /etc /run /usr /var; do printf '%s ' $d; "
+              "df -Pk $d | tail -n 1; [ -w $d ] || echo \"ro $d\"; done", parse.disk),
+        Probe("nameservers", "cat /etc/resolv.conf", parse.nameservers),
+        Probe("listening", "ss -ltnH", parse.listening),
+        Probe("in_flight", "systemctl list-units --plain --no-legend --state=active,activating "
+              "'fedwiz-*.service'", parse.in_flight),
+        Probe("etcd", _etcd(answers), parse.etcd, slow=True),
+        Probe("dnf_lock", _dnf_lock(), lambda said: {"dnf_lock": said.strip()}),
+    ]  # fmt: skip
+    if host.role == "master":
+        asked.append(Probe("kube_nodes", "timeout 10 kubectl get nodes -o json",
+                           parse.kube_nodes, slow=True))  # fmt: skip
+    else:
+        asked.append(Probe("offered", _offered(answers), parse.offered, slow=True))
+    return tuple(asked)
+
+
+def script(answers: Answers, host: Host, mark: str = "") -> tuple[str, str]:
+    """All questions to a host as one shell script, and the mark that parts its answers.
+
+    The answers come base64-encoded, so that nothing in them can be taken for a mark.
+    """
+    mark = mark or secrets.token_hex(8)
+    asked = probes(answers, host)
+    lines = [
+        "export LC_ALL=C PATH=/usr/sbin:/usr/bin:/sbin:/bin:/usr/local/bin",
+        "d=$(mktemp -d /run/fedwiz.XXXXXX 2>/dev/null || mktemp -d) || exit 1; trap 'rm -rf \"$d\"' EXIT",
+    ]
+    # Each in a subshell with no input: none can eat the rest of the script.
+    for probe in asked:
+        after = " &" if probe.slow else ""
+        lines.append(f'( {probe.ask}\n) </dev/null 2>/dev/null >"$d/{probe.name}"{after}')
+    lines.append("wait")
+    names = " ".join(probe.name for probe in asked)
+    lines.append(
+        f'cd "$d" && for n in {names}; do echo "{mark} $n"; base64 <$n; done; echo "{mark} ."'
+    )
+    return "\n".join(lines) + "\n", mark
+
+
+def read(answers: Answers, host: Host, said: str, mark: str) -> Facts:
+    """The facts in what a host said to `script`.
+
+    Raises:
+        ValueError: the answer is cut off or was never one.
+    """
+    if f"{mark} ." not in said:
+        raise ValueError("the host's answer is not whole")
+    parts: dict[str, str] = {}
+    for part in said.split(f"{mark} ")[1:]:
+        name, _, encoded = part.partition("\n")
+        try:
+            parts[name] = base64.b64decode(encoded).decode("utf-8", "replace")
+        except (binascii.Error, ValueError):
+            continue
+    fields: dict[str, Any] = {}
+    for probe in probes(answers, host):
+        try:
+            fields.update(probe.read(parts.get(probe.name, "")))
+        except ValueError:
+            continue
+    return Facts(**fields)
