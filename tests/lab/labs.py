@@ -1,0 +1,213 @@
+"""Labs: bring one up, take it down, start it afresh; each in seconds, all of them by name."""
+
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TypeVar
+
+from . import labhost, labroot, labstate
+from .labroot import run, say
+from .labstate import Host, State, load, record_pid, recorded_pid
+
+SCRIPT = Path(__file__).resolve().parent / "lab"
+BOOT = 90.0  # seconds
+T = TypeVar("T")
+
+
+def unavailable() -> str | None:
+    """Why no lab can run on this machine, or None."""
+    if os.geteuid() != 0:
+        return "the lab needs root"
+    if not Path("/etc/debian_version").exists() or not shutil.which("apt-get"):
+        return "the lab needs Debian (it installs systemd-container, debootstrap, rpm)"
+    if "overlay" not in Path("/proc/filesystems").read_text():
+        return "the lab needs a kernel with overlayfs"
+    if not Path("/dev/net/tun").exists():
+        return "the lab needs /dev/net/tun"
+    try:
+        labroot.tools()
+    except (RuntimeError, OSError) as problem:
+        return f"the lab can't install its tools: {str(problem)[-300:]}"
+    probe = f"fedwiz-lab-probe-{os.getpid()}"
+    if not labhost.quiet("ip", "netns", "add", probe):
+        return "the lab needs network namespaces"
+    try:
+        for kind in (
+            ("br0", "type", "bridge"),
+            ("v0", "type", "veth", "peer", "name", "v1"),
+            ("x0", "type", "vxlan", "id", "1", "dstport", "8472"),
+        ):
+            if not labhost.quiet("ip", "-n", probe, "link", "add", *kind):
+                return f"the lab needs a kernel with {kind[2]}"
+    finally:
+        labhost.quiet("ip", "netns", "del", probe)
+    return None
+
+
+@contextlib.contextmanager
+def unwinding(name: str) -> Iterator[None]:
+    """Take the lab down again when what is done with it fails or is interrupted."""
+
+    def interrupted(number: int, _frame: object) -> None:
+        raise KeyboardInterrupt(signal.Signals(number).name)
+
+    before = None
+    with contextlib.suppress(ValueError):  # not in the main thread: then no handler
+        before = signal.signal(signal.SIGTERM, interrupted)
+    try:
+        yield
+    except BaseException:
+        down(name)
+        raise
+    finally:
+        if before is not None:
+            signal.signal(signal.SIGTERM, before)
+
+
+def each(state: State, work: Callable[[Host], T]) -> list[T]:
+    with ThreadPoolExecutor(max(2, len(state.hosts))) as pool:
+        return list(pool.map(work, state.hosts))
+
+
+def up(
+    name: str,
+    count: int = 4,
+    generation: str = "classic",
+    flannel: str | None = None,
+    owner: int | None = None,
+) -> State:
+    """Start a lab; with an owner (a pid), the lab ends when that process has ended."""
+    lower = labroot.build(generation)
+    labroot.tools()
+    flavour = flannel or labroot.GENERATIONS[generation].flannel
+    with labstate.locked():
+        state = labstate.new(name, count, generation, flavour, lower)
+        with unwinding(name):
+            labhost.make_switch(state)
+    with unwinding(name):
+        run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", f"lab {name}", "-f", state.key)
+        start(state)
+        if owner:
+            guard = [sys.executable, str(SCRIPT), "_guard", name, str(owner)]
+            detached(guard, state.folder / "guard.pid")
+    return state
+
+
+def detached(argv: list[str], pid_file: Path) -> None:
+    child = subprocess.Popen(
+        argv,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=(pid_file.parent / "keeper.log").open("ab"),
+        start_new_session=True,
+        cwd="/",
+    )
+    record_pid(pid_file, child.pid)
+    child.returncode = 0  # it outlives this process on purpose: nothing waits for it
+
+
+def start(state: State) -> None:
+    """Furnish and boot every host, and wait until all of them have finished booting."""
+    public_key = Path(state.key + ".pub").read_text()
+
+    def boot(host: Host) -> str:
+        key = labhost.furnish(state, host, public_key, uuid.uuid4().hex)
+        argv = [sys.executable, str(SCRIPT), "_keep", state.name, host.name]
+        detached(argv, state.home(host) / "pid")
+        kind, blob, *_ = key.split()
+        return f"{host.name},{host.address} {kind} {blob}\n"
+
+    Path(state.known_hosts).write_text("".join(each(state, boot)))
+    each(state, lambda host: wait(state, host))
+
+
+def stop(state: State) -> None:
+    """End every host and remove what it leaves."""
+
+    def finish(host: Host) -> None:
+        labstate.end(state.home(host) / "pid")
+        labhost.kill_cgroup(state, host)
+        labhost.forget(state, host)
+
+    each(state, finish)
+
+
+def down(name: str) -> None:
+    try:
+        state = load(name)
+    except SystemExit:
+        return
+    if recorded_pid(state.folder / "guard.pid") != os.getpid():
+        labstate.end(state.folder / "guard.pid")
+    stop(state)
+    labhost.drop_switch(state)
+    shutil.rmtree(state.folder, ignore_errors=True)
+
+
+def reset(state: State) -> None:
+    """The same hosts at the same addresses, as new."""
+    with unwinding(state.name):
+        stop(state)
+        start(state)
+
+
+def guard(name: str, owner: int) -> None:
+    """Take the lab down when its owner is gone."""
+    mark = labstate.started(owner)
+    while mark and labstate.started(owner) == mark:
+        if not (labstate.RUN / name / "lab.json").exists():
+            return
+        time.sleep(0.5)
+    down(name)
+
+
+def ssh_argv(state: State, host: str, *command: str, user: str = "") -> list[str]:
+    target = state.host(host)
+    return [
+        *("ssh", "-F", "/dev/null", "-i", state.key, "-o", "IdentitiesOnly=yes"),
+        *("-o", f"UserKnownHostsFile={state.known_hosts}", "-o", "StrictHostKeyChecking=yes"),
+        *("-o", "BatchMode=yes", "-o", "ConnectTimeout=5", "-o", "LogLevel=ERROR"),
+        *("-l", user or state.user, target.address, *command),
+    ]
+
+
+def answers(host: Host) -> bool:
+    try:
+        with socket.create_connection((host.address, 22), timeout=1) as link:
+            return link.recv(8).startswith(b"SSH-")
+    except OSError:
+        return False
+
+
+def wait(state: State, host: Host) -> None:
+    """Until the host has booted; a unit that failed at boot is said, not an error."""
+    deadline = time.monotonic() + BOOT
+    while not answers(host):
+        if time.monotonic() > deadline or not recorded_pid(state.home(host) / "pid"):
+            log = state.home(host) / "console.log"
+            said = log.read_text(errors="replace")[-1500:] if log.exists() else ""
+            raise RuntimeError(f"{host.name} does not boot:\n{said}")
+        time.sleep(0.05)
+    script = "systemctl is-system-running --wait; systemctl --failed --plain --no-legend"
+    done = subprocess.run(
+        ssh_argv(state, host.name, f"timeout {BOOT:.0f} sh -c '{script}'"),
+        check=False,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+    )
+    if not done.stdout.startswith("running"):
+        say(f"{host.name}: {' '.join((done.stdout + done.stderr).split())}")
+
+
+def status(state: State) -> dict[str, bool]:
+    return {host.name: bool(recorded_pid(state.home(host) / "pid")) for host in state.hosts}

@@ -1,0 +1,192 @@
+"""What a lab is while it runs: its names, addresses and files, kept in /run/fedwiz-lab/NAME."""
+
+import contextlib
+import fcntl
+import ipaddress
+import json
+import os
+import re
+import signal
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from .labroot import run
+
+RUN = Path("/run/fedwiz-lab")
+CGROUPS = Path("/sys/fs/cgroup")
+MASTER = "fed-master"
+OCTETS = (77, 36, 127)  # the first nodes have the addresses of the published procedure
+
+
+@dataclass
+class Host:
+    name: str
+    address: str
+    role: str  # master or node
+    netns: str
+    label: str
+    number: int
+    mac: str
+
+
+@dataclass
+class State:
+    name: str
+    generation: str
+    flannel: str
+    subnet: str
+    gateway: str
+    operator: str  # this machine's own address in the lab
+    operator_link: str
+    switch: str  # the namespace of the bridge
+    user: str
+    key: str
+    known_hosts: str
+    lower: list[str]
+    hosts: list[Host] = field(default_factory=list)
+
+    @property
+    def folder(self) -> Path:
+        return RUN / self.name
+
+    def host(self, name: str) -> Host:
+        for host in self.hosts:
+            if host.name == name:
+                return host
+        raise SystemExit(f"lab: {self.name} has no host {name}: {', '.join(self.names())}")
+
+    def names(self) -> list[str]:
+        return [host.name for host in self.hosts]
+
+    def home(self, host: Host) -> Path:
+        """The folder of one host: root (its file system), upper, work, console.log, pid."""
+        return self.folder / "hosts" / host.name
+
+    def cgroup(self, host: Host) -> str:
+        return f"fedwiz-lab-{self.name}-{host.name}"
+
+    def save(self) -> None:
+        path = self.folder / "lab.json"
+        part = path.with_suffix(".part")
+        part.write_text(json.dumps(asdict(self), indent=1) + "\n")
+        part.rename(path)
+
+
+def load(name: str) -> State:
+    try:
+        text = (RUN / name / "lab.json").read_text()
+    except FileNotFoundError:
+        raise SystemExit(f"lab: no lab named {name} is up") from None
+    raw: dict[str, Any] = json.loads(text)
+    hosts = [Host(**each) for each in raw.pop("hosts")]
+    return State(**raw, hosts=hosts)
+
+
+def labs() -> list[str]:
+    return sorted(path.parent.name for path in RUN.glob("*/lab.json"))
+
+
+@contextlib.contextmanager
+def locked() -> Iterator[None]:
+    """Only one lab at a time chooses its subnet."""
+    RUN.mkdir(mode=0o755, parents=True, exist_ok=True)
+    with (RUN / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def free_subnet() -> ipaddress.IPv4Network:
+    """The first 192.168.x.0/24 from .122 on that this machine has no address or route in."""
+    taken: list[ipaddress.IPv4Network] = []
+    for row in json.loads(run("ip", "-j", "-4", "route", "show", "table", "all") or "[]"):
+        target = str(row.get("dst", ""))
+        if re.match(r"\d", target):
+            taken.append(ipaddress.IPv4Network(target, strict=False))
+    taken += [ipaddress.IPv4Network(load(name).subnet) for name in labs()]
+    for third in range(122, 254):
+        subnet = ipaddress.IPv4Network(f"192.168.{third}.0/24")
+        if not any(subnet.overlaps(each) for each in taken):
+            return subnet
+    raise SystemExit("lab: every subnet from 192.168.122.0/24 to 192.168.253.0/24 is in use")
+
+
+def new(name: str, count: int, generation: str, flannel: str, lower: list[Path]) -> State:
+    """Claim a name and a subnet. The caller holds the lock."""
+    if not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,19}", name):
+        raise SystemExit("lab: a name is up to 20 of a-z, 0-9 and '-'")
+    if not 1 <= count <= 60:
+        raise SystemExit("lab: between 1 and 60 hosts")
+    if (RUN / name).exists():
+        raise SystemExit(f"lab: {name} is up already (`lab down --name {name}` ends it)")
+    subnet = free_subnet()
+    folder = RUN / name
+    folder.mkdir(mode=0o755)
+    third = str(subnet.network_address).split(".")[2]
+    state = State(
+        name=name,
+        generation=generation,
+        flannel=flannel,
+        subnet=str(subnet),
+        gateway=str(subnet[254]),
+        operator=str(subnet[1]),
+        operator_link=f"fwlab{third}",
+        switch=f"fedwiz-lab-{name}-sw",
+        user="root",
+        key=str(folder / "id_ed25519"),
+        known_hosts=str(folder / "known_hosts"),
+        lower=[str(each) for each in lower],
+    )
+    for number in range(count):
+        host = MASTER if number == 0 else f"fed-node{number}"
+        last = 76 if number == 0 else OCTETS[number - 1] if number <= 3 else 126 + number
+        state.hosts.append(
+            Host(
+                name=host,
+                address=str(subnet[last]),
+                role="node" if number else "master",
+                netns=f"fedwiz-lab-{name}-{host}",
+                label=f"{host}-label",
+                number=number,
+                mac=f"52:54:00:{int(third):02x}:00:{last:02x}",
+            )
+        )
+    state.save()
+    return state
+
+
+def started(pid: int) -> str | None:
+    """When a process was started (so that its pid alone is never trusted), None if it is gone."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    return None if fields[0] in "ZX" else fields[19]
+
+
+def record_pid(path: Path, pid: int) -> None:
+    path.write_text(f"{pid} {started(pid)}\n")
+
+
+def recorded_pid(path: Path) -> int | None:
+    """The recorded process, if it is still the one that was recorded."""
+    try:
+        pid, _, mark = path.read_text().strip().partition(" ")
+    except FileNotFoundError:
+        return None
+    return int(pid) if pid and started(int(pid)) == mark else None
+
+
+def end(path: Path, patience: float = 5.0) -> None:
+    """End a recorded process: politely, then not."""
+    for sign in (signal.SIGTERM, signal.SIGKILL):
+        deadline = time.monotonic() + patience
+        pid = recorded_pid(path)
+        if pid is None:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, sign)
+        while recorded_pid(path) and time.monotonic() < deadline:
+            time.sleep(0.02)
