@@ -60,19 +60,19 @@ def network(text: str) -> IPNetwork:
         raise ValueError(f"it has no length; did you mean {text}/16?")
     if not (length.isascii() and length.isdigit() and len(length) <= 2 and int(length) <= 32):
         raise ValueError("the length after `/` is a number from 0 to 32, as in 10.16.0.0/16")
-    net = IPNetwork(f"{base}/{int(length)}", flags=INET_PTON)
+    net = IPNetwork(f"{base}/{int(length)}")
     if net.ip != net.network:
         raise ValueError(f"it has host bits; did you mean {net.cidr}?")
     return net
 
 
 def _range(text: str) -> IPNetwork:
-    """An address or a network of IPv4 as a host says it: host bits are ignored."""
+    """An address or a network as a host says it: host bits are ignored."""
     try:
-        net = IPNetwork(text, flags=INET_PTON)
+        address(text.partition("/")[0])
+        return IPNetwork(text).cidr
     except (AddrFormatError, ValueError, TypeError):
         raise ValueError(f"not a network: {text!r}") from None
-    return net.cidr
 
 
 def is_private(text: str) -> bool:
@@ -157,8 +157,8 @@ def capacity(cidr: str, subnet_len: int, subnet_min: str = "", subnet_max: str =
     flannel skips the network's first subnet unless `subnet_min` names it.
     """
     net, size = network(cidr), 1 << (32 - subnet_len)
-    first = address(subnet_min).value if subnet_min else net.first + size
-    last = address(subnet_max).value if subnet_max else net.last + 1 - size
+    first = int(address(subnet_min)) if subnet_min else net.first + size
+    last = int(address(subnet_max)) if subnet_max else net.last + 1 - size
     return (last - first) // size + 1
 
 
