@@ -40,7 +40,7 @@ def _register() -> None:
 
     pool = descriptor_pool.DescriptorPool()  # our own: `rpc.proto` is a name others use too
     files = descriptor_pb2.FileDescriptorSet()
-    files.ParseFromString(resources.files(__name__).joinpath("descriptors.bin").read_bytes())
+    files.ParseFromString(resources.files(__package__).joinpath("descriptors.bin").read_bytes())
     for file in files.file:
         pool.AddSerializedFile(file.SerializeToString())
         name = f"etcd3.etcdrpc.{file.name.removesuffix('.proto')}_pb2"

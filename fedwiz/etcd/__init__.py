@@ -1,0 +1,108 @@
+"""etcd by way of a host: the v3 API (gRPC, by the `etcd3` package) or the v2 API (HTTP).
+
+The two APIs keep separate keys, and a flannel speaks one of them only, so a store is always
+opened for one.  etcd is reached through a port that a host's session forwards: what answers
+here is what answers there, and etcd needs to be open to the hosts only.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from fedwiz.actions import Run, Secret, Session, Store
+from fedwiz.clean import clean
+from fedwiz.etcd.leases import Lease, parse_leases
+from fedwiz.etcd.v2 import V2
+from fedwiz.etcd.v3 import V3
+from fedwiz.etcd.way import TIMEOUT, EtcdError, Kind, Way
+
+if TYPE_CHECKING:
+    from fedwiz.answers import Etcd
+
+__all__ = ["EtcdError", "Kind", "Lease", "parse_leases", "store"]
+
+HOST_CA = "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem"
+"""Fedora's certificate authorities, which flannel goes by where it is given none."""
+
+TELLING: tuple[Kind, ...] = ("denied", "auth", "tls", "no-api", "timeout", "unreachable")
+"""When no endpoint serves: the kind that says most comes first."""
+
+
+@asynccontextmanager
+async def store(
+    session: Session,
+    etcd: "Etcd",
+    api: str,
+    password: Secret | None = None,
+    timeout: float = TIMEOUT,  # noqa: ASYNC109 - each request's limit, not this call's
+) -> AsyncIterator[Store]:
+    """Open etcd by the first of its endpoints that answers.
+
+    Args:
+        session: the host through whose connection etcd is reached.
+        etcd: the answers' table; its certificate paths are the host's.
+        api: `v2` or `v3`.
+        password: of `etcd.user`.
+        timeout: seconds for each request.
+
+    Raises:
+        EtcdError: no endpoint can be used; the message names each and its cause.
+        Unreachable: the session's host has gone, or does not forward.
+    """
+    refused: list[EtcdError] = []
+    for url in etcd.endpoints:
+        async with AsyncExitStack() as stack:
+            try:
+                opened = await _open(stack, session, etcd, url, api, password, timeout)
+            except EtcdError as error:
+                refused.append(error)
+                continue
+            yield opened
+            return
+    if not refused:
+        raise EtcdError("unreachable", "no etcd endpoint is known: set etcd.endpoints")
+    kind = min((error.kind for error in refused), key=TELLING.index)
+    raise EtcdError(kind, "\n".join(str(error) for error in refused))
+
+
+async def _open(
+    stack: AsyncExitStack,
+    session: Session,
+    etcd: "Etcd",
+    url: str,
+    api: str,
+    password: Secret | None,
+    limit: float,
+) -> Store:
+    at = urlsplit(url)
+    host, tls = at.hostname or "", at.scheme == "https"
+    if etcd.user and password is None:
+        raise EtcdError(
+            "auth", f"etcd.user is {etcd.user!r}, without a password: set FEDWIZ_ETCD_PASSWORD"
+        )
+    way = Way(
+        url=url,
+        host=host,
+        port=await stack.enter_async_context(session.forward(host, at.port or 2379)),
+        seen_from=session.name,
+        tls=tls,
+        ca=await _cat(session, etcd.ca_file or HOST_CA) if tls else "",
+        cert=await _cat(session, etcd.cert_file) if tls and etcd.cert_file else "",
+        key=await _cat(session, etcd.key_file) if tls and etcd.key_file else "",
+        user=etcd.user,
+        password=password.reveal() if etcd.user and password else "",
+        timeout=limit,
+    )
+    opened = V2(way) if api == "v2" else V3(way)
+    stack.push_async_callback(opened.close)
+    await opened.get(f"{etcd.prefix}/config")  # a client opens without a word to the server
+    return opened
+
+
+async def _cat(session: Session, path: str) -> str:
+    reply = await session.ask(Run(("cat", path), changes=False))
+    if reply.code:
+        said = clean(reply.err) or f"exit status {reply.code}"
+        raise EtcdError("tls", f"{session.name} can't read {path}, which etcd's TLS needs: {said}")
+    return reply.out
