@@ -1,0 +1,71 @@
+"""Text from a host, made fit for a terminal.
+
+What a host sends may hold anything: codes that retitle the terminal, move its cursor or turn
+the direction of writing.  All of it is taken out before a line is shown or kept.
+"""
+
+import re
+from collections.abc import Iterator
+
+LONGEST = 2000
+"""Characters of a line that are kept; the end of a longer one is an ellipsis."""
+
+_HELD = 64 * 1024
+"""Bytes held of a line that does not end."""
+
+_ESCAPES = re.compile(
+    "(?:\x1b\\[|\x9b)[0-?]*[ -/]*[@-~]?"  # CSI: colours, cursor
+    "|(?:\x1b[\\]PX^_]|[\x90\x98\x9d-\x9f])[^\x07\x1b\x9c]*(?:\x07|\x1b\\\\|\x9c)?"  # OSC, DCS, ...
+    "|\x1b[ -/]*[0-~]?"  # the short ones
+)
+_UNSEEN = re.compile(
+    "[\x00-\x1f\x7f-\x9f"  # C0, DEL, C1
+    "\xad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"  # direction, width
+    "\ud800-\udfff\U000e0000-\U000e007f]"
+)
+
+
+def clean(line: str) -> str:
+    """One line without escape codes, control characters and tabs.
+
+    Where a carriage return made a progress bar, what it drew last is what is kept.
+    """
+    shown = ""
+    for part in line[-_HELD:].split("\r"):
+        seen = _UNSEEN.sub("", _ESCAPES.sub("", part).expandtabs(8))
+        shown = seen if seen.strip() else shown
+    return shown if len(shown) <= LONGEST else shown[: LONGEST - 1] + "…"
+
+
+class Lines:
+    """Cuts a stream of bytes into cleaned lines, holding no more than one of them."""
+
+    def __init__(self) -> None:
+        self._held = b""
+        self._full = False
+
+    def feed(self, data: bytes) -> Iterator[str]:
+        """The lines that end in `data`; bytes that are not UTF-8 become U+FFFD."""
+        *ended, rest = data.split(b"\n")
+        for part in ended:
+            self._hold(part)
+            yield self._line()
+        self._hold(rest)
+
+    def end(self) -> Iterator[str]:
+        """The last line, where the stream ended without a newline."""
+        if self._held:
+            yield self._line()
+
+    def _hold(self, part: bytes) -> None:
+        held = self._held + part
+        if len(held) > _HELD:
+            # Of a progress bar the end matters, of a line that is merely long the beginning.
+            _, bar, last = held.rpartition(b"\r")
+            held = last if bar and last else held
+            held = held[:_HELD]
+        self._held = held
+
+    def _line(self) -> str:
+        held, self._held = self._held, b""
+        return clean(held.decode("utf-8", errors="replace"))

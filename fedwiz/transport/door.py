@@ -1,0 +1,146 @@
+"""One attempt to log in, and what its failure means."""
+
+import asyncio
+import errno
+import socket
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import asyncssh
+
+from fedwiz.actions import Unreachable
+from fedwiz.clean import clean
+from fedwiz.hostkeys import KeyRefused, Trust
+from fedwiz.transport.keys import Keys, Offer
+from fedwiz.transport.way import Way
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Seconds."""
+
+    connect: float = 10
+    """Until the port answers."""
+
+    login: float = 20
+    """From there until the login is through; typing a passphrase does not count."""
+
+
+class Door(asyncssh.SSHClient):
+    """Judges the host's key, hands out locked keys, and watches the time."""
+
+    def __init__(
+        self,
+        trust: Trust,
+        keys: Keys,
+        locked: Sequence[Path],
+        limit: asyncio.Timeout,
+        limits: Limits,
+    ) -> None:
+        self._trust = trust
+        self._keys = keys
+        self._locked = list(locked)
+        self._limit = limit
+        self._limits = limits
+        self.answered = False
+        self.shown = ("", "")
+        """Type and base64 of the key that the host showed."""
+
+        self.why: Unreachable | None = None
+
+    def connection_made(self, conn: asyncssh.SSHClientConnection) -> None:
+        """The port answers; from now on it is the login that takes time."""
+        self.answered = True
+        self._allow(self._limits.login)
+
+    def validate_host_public_key(
+        self, host: str, addr: str, port: int, key: asyncssh.SSHKey
+    ) -> bool:
+        """Judge every key by known_hosts and the pins, rather than by the library's idea of it."""
+        kind, blob = key.export_public_key().decode().split()[:2]
+        self.shown = (kind, blob)
+        self.why = self._trust.refusal(kind, blob)
+        return self.why is None
+
+    async def public_key_auth_requested(self) -> list[Offer] | None:
+        """A key behind a passphrase, when the agent's and the open ones were all refused."""
+        while self._locked:
+            path = self._locked.pop(0)
+            self._limit.reschedule(None)
+            try:
+                offer = await self._keys.unlock(path)
+            except Unreachable as why:
+                self.why = why
+                return None
+            finally:
+                self._allow(self._limits.login)
+            if offer is not None:
+                return [offer]
+        return None
+
+    def _allow(self, seconds: float) -> None:
+        if not self._limit.expired():
+            self._limit.reschedule(asyncio.get_running_loop().time() + seconds)
+
+
+def refused(way: Way, error: Exception, door: Door, limits: Limits) -> Unreachable:
+    """An error of the network's or the library's, in the operator's words."""
+    name, place = way.asked.name, f"{way.host} port {way.port}"
+    said = clean(str(error)) or type(error).__name__
+    if door.why is not None:
+        return door.why
+    if isinstance(error, asyncssh.HostKeyNotVerifiable):
+        return KeyRefused(f"{name}'s host key is not to be trusted ({said}): see your known_hosts")
+    if isinstance(error, asyncssh.PermissionDenied):
+        return Unreachable(
+            f"{name} refuses the keys of {way.user}: "
+            f"`ssh-copy-id -p {way.port} {way.user}@{way.host}`, or name another key in "
+            f"`ssh.identity`"
+        )
+    if isinstance(error, asyncssh.KeyExchangeFailed):
+        return Unreachable(
+            f"{name} and this program share no way to talk ({said}): update its sshd"
+        )
+    if isinstance(error, asyncssh.DisconnectError) and "Too many" in said:
+        return Unreachable(
+            f"{name} was offered too many keys: name one in `ssh.identity`, or set "
+            f"`IdentitiesOnly yes` in ~/.ssh/config"
+        )
+    if isinstance(error, asyncssh.ChannelOpenError):
+        return Unreachable(
+            f"{name}: the bastion {way.hops[-1] if way.hops else ''} does not get through to "
+            f"{place} ({said}): see that it may forward, and that the host is up"
+        )
+    if isinstance(error, TimeoutError):
+        if not door.answered:
+            return Unreachable(
+                f"{name}: {place} does not answer within {limits.connect:g} s: see that the host "
+                f"is up and its firewall lets SSH in"
+            )
+        return Unreachable(
+            f"{name}: {place} takes the connection, but no login within {limits.login:g} s: "
+            f"see that sshd is what listens there, and how busy the host is"
+        )
+    return _network(way, error, said)
+
+
+def _network(way: Way, error: Exception, said: str) -> Unreachable:
+    name, place = way.asked.name, f"{way.host} port {way.port}"
+    if isinstance(error, socket.gaierror):
+        return Unreachable(
+            f"{name}: there is no host {way.host} ({error.strerror}): correct its `address`"
+        )
+    if isinstance(error, ConnectionRefusedError):
+        return Unreachable(
+            f"{name}: nothing listens at {place}: start sshd there (`systemctl start sshd`), or "
+            f"correct `ssh.port`"
+        )
+    if isinstance(error, OSError) and error.errno in (errno.EHOSTUNREACH, errno.ENETUNREACH):
+        return Unreachable(f"{name}: there is no route to {way.host}: correct its `address`")
+    if isinstance(error, ConnectionResetError | asyncssh.DisconnectError):
+        return Unreachable(
+            f"{name}: {place} ended the connection before the login ({said}): sshd may bar this "
+            f"machine for a while after failed logins; wait a minute and run again"
+        )
+    return Unreachable(f"{name}: no connection to {place} ({said}): try `ssh {way.asked.address}`")

@@ -1,0 +1,120 @@
+"""The first words with a host: does a shell answer, who are we, and does sudo let us."""
+
+import asyncio
+
+import asyncssh
+
+from fedwiz.actions import Secret, Unreachable
+from fedwiz.clean import clean
+from fedwiz.transport.session import Input, Standing, carry
+from fedwiz.wire import GREET, GREETING, NEEDLESS, TRY_SUDO, Root, ask_sudo, command
+
+PATIENCE = 30
+"""Seconds for each first word; sudo takes two to refuse a password."""
+
+
+class Sudo:
+    """How to become root, and whether the password is right.
+
+    One host tries the password before all others do: many wrong tries at once can lock an
+    account that the hosts share.
+    """
+
+    def __init__(self, mode: Root, password: Secret | None) -> None:
+        self.mode = mode
+        self.password = password
+        self._first = asyncio.Lock()
+        self._good = False
+        self._wrong = ""
+
+    async def prove(self, name: str, user: str, conn: asyncssh.SSHClientConnection) -> None:
+        """See that sudo works on a host.
+
+        Raises:
+            Unreachable: it does not, or the password was wrong on another host already.
+        """
+        if self.mode == "nopasswd" or self._good:
+            await self._try(name, user, conn)
+            return
+        if self.password is None:
+            raise Unreachable(f"sudo on {name} wants {user}'s password and none was given: give it")
+        async with self._first:
+            if self._wrong:
+                raise Unreachable(
+                    f"sudo's password was not tried on {name}, for {self._wrong} refused it: "
+                    f"give the right one"
+                )
+            await self._try(name, user, conn)
+
+    async def _try(self, name: str, user: str, conn: asyncssh.SSHClientConnection) -> None:
+        script = ("/bin/sh", "-c", TRY_SUDO)
+        if self.mode == "ask" and self.password is not None:
+            line, given = ask_sudo(*script), f"{self.password.reveal()}\n".encode()
+        else:
+            line, given = command("env", "LC_ALL=C", "sudo", "-n", "--", *script), b""
+        code, out, err = await _say(name, conn, line, given)
+        words = out.split()
+        if code == 0 and words and words[-1] == "0":
+            # Where sudo wants no password, nothing was learnt about it.
+            self._good = self._good or (self.mode == "ask" and NEEDLESS not in words)
+            return
+        if "incorrect password" in err or "no password was provided" in err:
+            self._wrong = name
+            raise Unreachable(f"sudo refused the password on {name}: give the right one")
+        raise Unreachable(_refusal(name, user, code, err))
+
+
+def _refusal(name: str, user: str, code: int, err: str) -> str:
+    if "must have a tty" in err:
+        return (
+            f"sudo on {name} wants a terminal: take `requiretty` out of its sudoers "
+            f"(`Defaults:{user} !requiretty`)"
+        )
+    if "not in the sudoers" in err or "not allowed to" in err or "may not run sudo" in err:
+        return (
+            f"{user} may not use sudo on {name}: add the user to its `wheel` group, or connect "
+            f"as root (`ssh.user`)"
+        )
+    if "password is required" in err:
+        return f'sudo on {name} wants {user}\'s password: set `ssh.sudo` to "ask"'
+    if code == 127 or "not found" in err:
+        return f"{name} has no sudo: install it there, or connect as root (`ssh.user`)"
+    last = clean((err.strip() or f"exit {code}").splitlines()[-1])
+    return f"sudo on {name} says: {last}; see that `sudo true` works there for {user}"
+
+
+async def welcome(name: str, user: str, conn: asyncssh.SSHClientConnection, sudo: Sudo) -> Standing:
+    """Greet a host and find out what this session may do.
+
+    Raises:
+        Unreachable: no shell answers, or sudo does not let us.
+    """
+    line = "exec " + command("/bin/sh", "-c", GREET)
+    code, out, err = await _say(name, conn, line, b"")
+    words = out.split()
+    if code or words[:1] != [GREETING]:
+        said = clean((out.strip() or err.strip() or f"exit {code}").splitlines()[0])
+        raise Unreachable(
+            f"{name} does not run commands for {user}, it says: {said}; see that `ssh {name} true` "
+            f"prints nothing (login shell, forced command, talkative start-up files)"
+        )
+    locale = "C.UTF-8" if words[2:] == ["UTF-8"] else "C"
+    root = sudo.mode if words[1] != "0" else ""
+    if root:
+        await sudo.prove(name, user, conn)
+    return Standing(root, sudo.password if root == "ask" else None, locale)
+
+
+async def _say(
+    name: str, conn: asyncssh.SSHClientConnection, line: str, given: bytes
+) -> tuple[int, str, str]:
+    out, err = bytearray(), bytearray()
+    try:
+        async with asyncio.timeout(PATIENCE):
+            code = await carry(conn, line, Input(given), out.extend, err.extend)
+    except (OSError, asyncssh.Error, TimeoutError) as error:
+        said = clean(str(error)) or f"no answer within {PATIENCE} s"
+        raise Unreachable(f"{name} let us in and runs nothing ({said}): see its log") from None
+    if code is None:
+        raise Unreachable(f"{name} let us in and closed the connection: see its log")
+    return code, out.decode(errors="replace"), err.decode(errors="replace")

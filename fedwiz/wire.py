@@ -1,0 +1,175 @@
+"""What is sent for a command: the command itself, wrapped.
+
+The wrapping never changes a word of the command: it finds root, a plain environment, a time
+limit on the host and, for what must not be cut in half, a transient systemd unit.
+"""
+
+import re
+import shlex
+from typing import Literal, TypeAlias
+
+from fedwiz.actions import Run
+
+Root: TypeAlias = Literal["", "nopasswd", "ask"]
+"""How a session becomes root: not at all (it is root, or must do as it is), or through sudo."""
+
+GRACE = 10
+"""Seconds between a time limit's TERM and its KILL."""
+
+ATTACHED = 60
+"""Seconds that following a unit may take longer than the unit."""
+
+PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+GREETING = "fedwiz-greets"
+GREET = f"echo {GREETING}; id -u; LC_ALL=C.UTF-8 locale charmap 2>/dev/null || echo none"
+"""Asked once per session: does a shell answer, is it root's, and is there a UTF-8 locale."""
+
+NEEDLESS = "needless"
+TRY_SUDO = f"if IFS= read -r line; then echo {NEEDLESS}; fi; id -u"
+"""Run through sudo with the password as the only line: what sudo did not read is still there."""
+
+BOOT_ID = ("cat", "/proc/sys/kernel/random/boot_id")
+
+_START = """\
+while IFS= read -r line; do [ "$line" != "$0" ] || exec "$@"; done
+exit 1
+"""
+
+_UNIT = """\
+unit=$1 body=$2 dir=/run/fedwiz
+log=$dir/$unit.log rc=$dir/$unit.rc
+umask 077
+mkdir -p "$dir" && chmod 700 "$dir" || exit 1
+if (set -C; : >"$log") 2>/dev/null; then
+  rm -f "$rc"
+  printf '%s\\n' "$body" >"$dir/$unit.sh"
+  systemctl reset-failed "$unit.service" >/dev/null 2>&1
+  systemd-run --quiet --unit="$unit" /bin/sh "$dir/$unit.sh" </dev/null ||
+    { code=$?; rm -f "$log" "$dir/$unit.sh"; exit "$code"; }
+fi
+seen=0 silent=0
+while :; do
+  ended=
+  if [ -e "$rc" ] || [ "$silent" -ge 5 ]; then ended=yes; fi
+  size=$(wc -c <"$log")
+  if [ "$size" -gt "$seen" ]; then
+    tail -c "+$((seen + 1))" "$log" | head -c "$((size - seen))"
+    seen=$size
+  fi
+  [ -z "$ended" ] || break
+  case $(systemctl show -p ActiveState "$unit.service" 2>/dev/null) in
+    *=active | *=activating | *=deactivating | *=reloading) silent=0 ;;
+    *) silent=$((silent + 1)) ;;
+  esac
+  sleep 0.3 2>/dev/null || sleep 1
+done
+if [ -e "$rc" ]; then exit "$(cat "$rc")"; fi
+echo "$unit was killed before it could end" >&2
+exit 137
+"""
+"""Starts the unit unless its log is there already, then follows the log to the unit's end.
+
+What the unit was to say comes from files, so it does not matter who started it, or how often
+the connection was cut: the log is the lock too.
+"""
+
+_BODY = """\
+exec >>{log} 2>&1 </dev/null
+cd /
+env -i PATH={path} LC_ALL={locale} HOME=/root timeout -k {grace} {timeout} {command}
+echo $? >{rc}.new
+mv -f {rc}.new {rc}
+"""
+
+_RETIRE = """\
+cd /run/fedwiz && for end in rc sh log; do mv -f "$1.$end" "$1.$end.told"; done
+"""
+_UNIT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:-]{0,199}")
+
+
+def quoted(word: str) -> str:
+    """A word that sh, bash, zsh and fish all read as it is.
+
+    `shlex.quote` is not enough: inside single quotes fish takes a backslash for itself.
+    """
+    return "".join("\\\\" if part == "\\" else shlex.quote(part) for part in _split(word)) or "''"
+
+
+def _split(word: str) -> list[str]:
+    return [part for part in re.split(r"(\\)", word) if part]
+
+
+def command(*words: str) -> str:
+    """Words as the one string that SSH carries."""
+    return " ".join(quoted(word) for word in words)
+
+
+def wire(run: Run, *, root: Root = "", marker: str = "", locale: str = "C") -> str:
+    """The command as the host gets it.
+
+    Args:
+        run: what is to run; its `argv` is in the result word by word.
+        root: how to become root, where the run asks for it.
+        marker: for `ask`: the line that follows the password on standard input. sudo reads the
+            password, or does not where the host has NOPASSWD; all up to the marker is eaten
+            before the command starts, so it sees neither.
+        locale: the value of LC_ALL.
+    """
+    words = _unit(run, locale) if run.unit else run.argv
+    limit = run.timeout + (ATTACHED if run.unit else 0)
+    inner = (
+        "/bin/sh",
+        "-c",
+        'PATH=$PATH:/usr/sbin:/sbin LC_ALL=$1; export PATH LC_ALL; shift; exec timeout "$@"',
+        "fedwiz",
+        locale,
+        "-k",
+        str(GRACE),
+        str(limit),
+        *words,
+    )
+    if not (run.sudo and root):
+        return "exec " + command(*inner)
+    if root == "nopasswd":
+        return "exec " + command("env", "LC_ALL=C", "sudo", "-n", "--", *inner)
+    return "exec " + ask_sudo("/bin/sh", "-c", _START, marker, *inner)
+
+
+def ask_sudo(*words: str) -> str:
+    """Words run by a sudo that takes the password as the first line of standard input."""
+    return command("env", "LC_ALL=C", "sudo", "-S", "-k", "-p", "", "--", *words)
+
+
+def _unit(run: Run, locale: str) -> tuple[str, ...]:
+    name = unit_name(run)
+    place = f"/run/fedwiz/{name}"
+    body = _BODY.format(
+        log=f"{place}.log",
+        rc=f"{place}.rc",
+        path=PATH,
+        locale=locale,
+        grace=GRACE,
+        timeout=run.timeout,
+        command=shlex.join(run.argv),
+    )
+    return ("/bin/sh", "-c", _UNIT, "fedwiz", name, body)
+
+
+def unit_name(run: Run) -> str:
+    """The unit's name.
+
+    Raises:
+        ValueError: it is not one that systemd and a file name can both carry.
+    """
+    if not _UNIT_NAME.fullmatch(run.unit):
+        raise ValueError(f"not a unit's name: {run.unit!r}")
+    return run.unit
+
+
+def retire(run: Run) -> Run:
+    """Put away what a unit said, once its end has been seen here.
+
+    Without it a later run that needs the same command would be told of today's.
+    """
+    return Run(("/bin/sh", "-c", _RETIRE, "fedwiz", unit_name(run)), timeout=20)
