@@ -3,9 +3,12 @@
 The union is closed.  Panes, text, JSON and the report are readers of the same records.
 """
 
+import json
+import math
+import reprlib
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, fields
-from typing import Any, Literal, TypeAlias, get_args
+from dataclasses import MISSING, dataclass, fields
+from typing import Any, Literal, TypeAlias, get_args, get_origin, get_type_hints
 
 Level: TypeAlias = Literal["ok", "warn", "block"]
 Outcome: TypeAlias = Literal["ok", "failed", "unknown", "stopped"]
@@ -179,33 +182,110 @@ Sink: TypeAlias = Callable[[Record], None]
 Emit: TypeAlias = Callable[[Event], None]
 
 
+_LAST = 253402300799.0
+"""The end of the year 9999: later than this no clock is, and no calendar goes."""
+
+
+def _text(value: object) -> bool:
+    return type(value) is str
+
+
+def _whole(value: object) -> bool:
+    return type(value) is int and abs(value) < 2**53  # what JSON's numbers hold; no bool is one
+
+
+def _number(value: object) -> bool:
+    return _whole(value) or (type(value) is float and math.isfinite(value))
+
+
+_FITS: Mapping[object, tuple[Callable[[Any], bool], str]] = {
+    str: (_text, "text"),
+    int: (_whole, "a whole number"),
+    float: (_number, "a number"),
+    int | None: (lambda value: value is None or _whole(value), "a whole number or null"),
+    tuple[str, ...]: (
+        lambda value: type(value) is list and all(map(_text, value)),
+        "a list of texts",
+    ),
+    Mapping[str, int]: (
+        lambda value: type(value) is dict and all(map(_whole, value.values())),
+        "an object of whole numbers",
+    ),
+}
+"""For each type that a field may have: whether a value of JSON's fits, and its name."""
+
+
+def _refusal(hint: object, value: object) -> str:
+    """What would be right instead of the value; empty when it fits."""
+    if get_origin(hint) is Literal:
+        known = get_args(hint)
+        return "" if value in known else "one of " + ", ".join(known)
+    fits, name = _FITS[hint]
+    return "" if fits(value) else name
+
+
+_HINTS = {name: get_type_hints(kind) for name, kind in KINDS.items()}
+_NEEDED = {
+    name: {field.name for field in fields(kind) if field.default is MISSING}
+    for name, kind in KINDS.items()
+}
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, tuple):
+        return list(value)
+    return dict(value) if isinstance(value, Mapping) else value
+
+
 def to_json(record: Record) -> dict[str, Any]:
     """The record as JSON's own types: `number`, `at`, `kind`, and the event's fields."""
-    kind = type(record.event).__name__
-    return {"number": record.number, "at": record.at, "kind": kind, **asdict(record.event)}
+    event = record.event
+    said = {field.name: _plain(getattr(event, field.name)) for field in fields(event)}
+    return {"number": record.number, "at": record.at, "kind": type(event).__name__, **said}
 
 
-def from_json(data: Mapping[str, Any]) -> Record:
+def from_json(data: object) -> Record:
     """The record that `to_json` gave.
 
     Raises:
         ValueError: it is none: an unknown kind, a field missing, surplus or of another type.
     """
+    if not isinstance(data, dict):
+        raise ValueError(f"not a record: {reprlib.repr(data)}")
     rest = dict(data)
-    try:
-        number, at, kind = int(rest.pop("number")), float(rest.pop("at")), str(rest.pop("kind"))
-    except (KeyError, TypeError, ValueError) as wrong:
-        raise ValueError(f"not a record: {wrong!r}") from None
-    if kind not in KINDS:
-        raise ValueError(f"no event is called {kind!r}")
-    made = KINDS[kind]
-    surplus = set(rest) - {field.name for field in fields(made)}
-    if surplus:
-        raise ValueError(f"{kind} has no {', '.join(sorted(surplus))}")
+    number, at, kind = (rest.pop(name, None) for name in ("number", "at", "kind"))
+    if not _whole(number) or number < 0:
+        raise ValueError(f"number: {reprlib.repr(number)} is not a record's place")
+    if not _number(at) or not 0 <= at <= _LAST:
+        raise ValueError(f"at: {reprlib.repr(at)} is not a time in seconds since 1970")
+    if not isinstance(kind, str) or kind not in KINDS:
+        raise ValueError(f"no event is called {reprlib.repr(kind)}")
+    if missing := _NEEDED[kind] - rest.keys():
+        raise ValueError(f"{kind} lacks {', '.join(sorted(missing))}")
     for name, value in rest.items():
+        if name not in _HINTS[kind]:
+            raise ValueError(f"{kind} has no {reprlib.repr(name)}")
+        if right := _refusal(_HINTS[kind][name], value):
+            raise ValueError(f"{kind}.{name}: {reprlib.repr(value)} is not {right}")
         if isinstance(value, list):
             rest[name] = tuple(value)
+    return Record(number, float(at), KINDS[kind](**rest))
+
+
+def to_line(record: Record) -> str:
+    """The record as one line of a journal: JSON in ASCII, so that no byte of it is special."""
+    return json.dumps(to_json(record), separators=(",", ":"), allow_nan=False)
+
+
+def from_line(line: str) -> Record:
+    """The record that `to_line` gave.
+
+    Raises:
+        ValueError: it is none.
+    """
     try:
-        return Record(number, at, made(**rest))
-    except TypeError as wrong:
-        raise ValueError(f"{kind}: {wrong}") from None
+        return from_json(json.loads(line))
+    except RecursionError:
+        raise ValueError("not a record: it is nested too deeply") from None
+    except json.JSONDecodeError as wrong:
+        raise ValueError(f"not JSON: {wrong.msg} at column {wrong.colno}") from None
