@@ -217,8 +217,15 @@ def script(answers: Answers, host: Host, mark: str = "") -> tuple[str, str]:
     return "\n".join(lines) + "\n", mark
 
 
-def read(answers: Answers, host: Host, said: str, mark: str) -> Facts:
+def read(answers: Answers, host: Host, said: str, mark: str, heard: float = 0.0) -> Facts:
     """The facts in what a host said to `script`.
+
+    Args:
+        answers: those that the script was made of.
+        host: the one that was asked.
+        said: its answer.
+        mark: what parts it.
+        heard: when it was asked, by the operator's clock; 0 leaves the skew at 0.
 
     Raises:
         ValueError: the answer is cut off or was never one.
@@ -238,4 +245,6 @@ def read(answers: Answers, host: Host, said: str, mark: str) -> Facts:
             fields.update(probe.read(parts.get(probe.name, "")))
         except ValueError:
             continue
+    if heard and "clock" in fields:
+        fields["skew"] = round(fields["clock"] - heard, 3)
     return Facts(**fields)

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, ip_interface
 
-from fedwiz.actions import Value
+from fedwiz.actions import Secret, Value
 
 Version = tuple[int, ...]
 
@@ -267,6 +267,9 @@ class Known:
     store: Stored = field(default_factory=Stored)
     supplied: Mapping[str, str] = field(default_factory=dict)
     """By host: the version of the flannel that the operator supplies as a file."""
+
+    etcd_password: Secret | None = None
+    """Of `etcd.user`."""
 
     lost: Mapping[str, str] = field(default_factory=dict)
     """Hosts that could not be asked, and why."""

@@ -1,0 +1,173 @@
+"""Carries a plan out: one lane per host, side by side, and says everything that happens."""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+
+from fedwiz.actions import Action, OnLine, PutKey, Unreachable
+from fedwiz.causes import cause_of
+from fedwiz.events import ActionEnded, ActionStarted, Emit, Outcome, Output, StepEnded, StepStarted
+from fedwiz.plan import Lane, Part, Plan, Task
+from fedwiz.reach import Reach
+from fedwiz.steps.make import same_json
+
+KEPT_LINES = 60
+"""Last lines of an action in which its cause is looked for."""
+
+
+@dataclass
+class Applied:
+    """How a plan went."""
+
+    outcomes: dict[str, Outcome] = field(default_factory=dict)
+    """By host; a host with nothing to do is not in it."""
+
+    why: dict[str, str] = field(default_factory=dict)
+    stale: str = ""
+    """What somebody changed between plan and apply; empty: nothing."""
+
+    @property
+    def lost(self) -> set[str]:
+        """Hosts that did not get through."""
+        return {host for host, outcome in self.outcomes.items() if outcome != "ok"}
+
+
+async def apply(plan: Plan, ways: Reach, emit: Emit, run_id: str, stop: asyncio.Event) -> Applied:
+    """Do what the plan says, stage after stage.
+
+    A host whose action fails gets no other one; the others go on, unless the stage is a gate.
+    Once `stop` is set, actions that run are let end and no other is begun.
+    """
+    going = _Apply(ways, emit, run_id, stop, asyncio.Semaphore(ways.answers.ssh.width), Applied())
+    for part in plan.parts:
+        why = going.closed(part)
+        if why:
+            for lane in part.lanes:
+                going.leave(lane.tasks, why)
+            continue
+        async with asyncio.TaskGroup() as group:
+            for lane in part.lanes:
+                group.create_task(going.follow(lane), name=f"{part.stage} {lane.host}")
+        if part.gate and going.applied.lost:
+            going.shut = f"{', '.join(sorted(going.applied.lost))} did not get through it"
+    return going.applied
+
+
+@dataclass
+class _Apply:
+    """What the lanes of one plan share."""
+
+    ways: Reach
+    emit: Emit
+    run_id: str
+    stop: asyncio.Event
+    width: asyncio.Semaphore
+    applied: Applied
+    shut: str = ""
+    """Why a gate is shut; empty: it is open."""
+
+    def closed(self, part: Part) -> str:
+        """Why this stage is not begun; empty: it is."""
+        if self.shut:
+            return f"not begun: {self.shut}"
+        if part.stage == "peers" and (lost := self.applied.lost):
+            return f"not begun: it needs all nodes, and {', '.join(sorted(lost))} is not done"
+        return ""
+
+    def leave(self, tasks: Iterable[Task], why: str) -> None:
+        """Say of each task that it was not begun."""
+        for task in tasks:
+            self._end(task, "stopped", why)
+
+    def _end(self, task: Task, outcome: Outcome, why: str = "") -> None:
+        self.emit(StepEnded(task.host, task.step, outcome, why))
+        worst = self.applied.outcomes.get(task.host, "ok")
+        if worst == "ok":
+            self.applied.outcomes[task.host] = outcome
+            if why:
+                self.applied.why[task.host] = f"{task.step}: {why}"
+
+    async def follow(self, lane: Lane) -> None:
+        """One host's tasks, until one does not end well."""
+        async with self.width:
+            for at, task in enumerate(lane.tasks):
+                if self.stop.is_set():
+                    self.leave(lane.tasks[at:], "not begun: the run was stopped")
+                    return
+                outcome, why = await self._task(task)
+                self._end(task, outcome, why)
+                if outcome != "ok":
+                    return
+
+    async def _task(self, task: Task) -> tuple[Outcome, str]:
+        self.emit(StepStarted(task.host, task.step, task.title, len(task.actions)))
+        for action in task.actions:
+            if self.stop.is_set():
+                return "stopped", "the run was stopped"
+            outcome, why = await self._action(task, action)
+            if outcome != "ok":
+                return outcome, why
+        return "ok", ""
+
+    async def _action(self, task: Task, action: Action) -> tuple[Outcome, str]:
+        """Send one action and see it end; what was sent and not seen to end is `unknown`."""
+        self.emit(ActionStarted(task.host, task.step, action.shown))
+        began, code, why = time.monotonic(), None, ""
+        lines: deque[str] = deque(maxlen=KEPT_LINES)
+
+        def say(line: str) -> None:
+            lines.append(line)
+            self.emit(Output(task.host, task.step, line))
+
+        outcome: Outcome = "unknown"
+        try:
+            session = self.ways.sessions.get(task.host)
+            if session is None:
+                raise Unreachable(self.ways.lost.get(task.host, "it is not connected"))
+            if isinstance(action, PutKey):
+                code, why = await self._put(action, say)
+            else:
+                unit = f"{action.unit}-{self.run_id}" if action.unit else ""
+                code = await session.run(replace(action, unit=unit), say)
+                why = _why(code, action.shown, lines) if code else ""
+            outcome = "failed" if code else "ok"
+        except Unreachable as gone:
+            why = str(gone)
+            if isinstance(action, PutKey):
+                outcome = "failed"
+            else:
+                self.ways.lose(task.host, why)
+        finally:
+            took = round(time.monotonic() - began, 3)
+            self.emit(ActionEnded(task.host, task.step, outcome, code, took))
+            if outcome == "unknown" and not why:  # cancelled: the step's end is told here
+                self.emit(StepEnded(task.host, task.step, "unknown", "its end was not seen"))
+        return outcome, why
+
+    async def _put(self, put: PutKey, say: OnLine) -> tuple[int, str]:
+        """Write a key if it is as the plan saw it, then read it back."""
+        store = await self.ways.store(put.api, {})
+        if not await store.put(put):
+            now = await store.get(put.key)
+            seen = f"it now says {now.text[:200]}" if now else "it is gone"
+            self.applied.stale = f"etcd's {put.key} was changed since the plan was made: {seen}"
+            return 1, f"{self.applied.stale}; look at it, then make a new plan"
+        there = await store.get(put.key)
+        if there is None or not same_json(there.text, put.value):
+            return 1, f"etcd took {put.key} and reads back something else; look at etcd's log"
+        say(f"{put.key} reads back as {there.text}")
+        return 0, ""
+
+
+def _why(code: int, shown: str, lines: Iterable[str]) -> str:
+    """Why a command failed, with a remedy where its output has a known cause."""
+    kept = list(lines)
+    cause = cause_of(kept)
+    if cause is not None:
+        return f"{cause.sentence}; {cause.remedy}"
+    first = shown.partition("\n")[0][:120]
+    what = "no end within its time limit" if code == 124 else f"exit status {code}"
+    last = next((line for line in reversed(kept) if line.strip()), "")
+    return f"{what} of `{first}`" + (f": {last[:300]}" if last else "")

@@ -1,0 +1,211 @@
+"""The plan: everything that is left to do, in order, and the digest that names it."""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from fedwiz.actions import Action, PutKey, Run
+from fedwiz.answers import Answers, Host
+from fedwiz.facts import Known
+from fedwiz.steps import GATES, STAGES, STEPS, Stage
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A step with something left to do on one host."""
+
+    host: str
+    step: str
+    title: str
+    actions: tuple[Action, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """One host's tasks of a stage, in order."""
+
+    host: str
+    tasks: tuple[Task, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A stage with its lanes, which run side by side."""
+
+    stage: Stage
+    gate: bool
+    """Where a task of it fails, nothing after it is begun."""
+
+    lanes: tuple[Lane, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is shown, approved, and carried out."""
+
+    hosts: tuple[str, ...]
+    parts: tuple[Part, ...]
+
+    @property
+    def digest(self) -> str:
+        """Names all of it: 12 hex digits of a SHA-256 over everything that is sent."""
+        said = [
+            (task.host, task.step, [_sent(action) for action in task.actions])
+            for task in self.tasks()
+        ]
+        return hashlib.sha256(json.dumps(said).encode()).hexdigest()[:12]
+
+    def tasks(self, host: str = "") -> Iterator[Task]:
+        """All tasks in order, or those of one host."""
+        for part in self.parts:
+            for lane in part.lanes:
+                if host in ("", lane.host):
+                    yield from lane.tasks
+
+    @property
+    def actions(self) -> dict[str, int]:
+        """How many actions are left, per host, none left out."""
+        return {host: sum(len(task.actions) for task in self.tasks(host)) for host in self.hosts}
+
+
+def make(answers: Answers, known: Known) -> Plan:
+    """Ask every step what is left to do.  Hosts that could not be asked have no tasks."""
+    parts = []
+    for stage in STAGES:
+        lanes = (_lane(answers, host, known, stage) for host in answers.host)
+        full = tuple(lane for lane in lanes if lane.tasks)
+        if full:
+            parts.append(Part(stage, stage in GATES, full))
+    return Plan(tuple(host.name for host in answers.host), tuple(parts))
+
+
+def _lane(answers: Answers, host: Host, known: Known, stage: Stage) -> Lane:
+    tasks = []
+    for step in STEPS:
+        if step.stage != stage or step.role != host.role or host.name not in known.hosts:
+            continue
+        actions = tuple(step.left(answers, host, known))
+        if actions:
+            tasks.append(Task(host.name, step.name, step.title, actions))
+    return Lane(host.name, tuple(tasks))
+
+
+def _sent(action: Action) -> list[Any]:
+    """What decides what happens; secrets by their names."""
+    if isinstance(action, PutKey):
+        return ["put", action.api, action.key, action.value, action.previous]
+    return [
+        "run", action.argv, action.input(), action.upload, action.sudo, action.timeout,
+        action.unit, action.reboots,
+    ]  # fmt: skip
+
+
+def to_json(plan: Plan) -> dict[str, Any]:
+    """`{"digest", "hosts": {NAME: [{"step", "title", "shown", "diff", "interrupts", ...}]}}`."""
+    return {
+        "digest": plan.digest,
+        "hosts": {
+            host: [
+                {
+                    "step": task.step,
+                    "title": task.title,
+                    "shown": action.shown,
+                    "stdin": "" if isinstance(action, PutKey) else action.input(),
+                    "diff": _diff(action),
+                    "interrupts": isinstance(action, Run) and action.interrupts,
+                    "undo": action.undo,
+                }
+                for task in plan.tasks(host)
+                for action in task.actions
+            ]
+            for host in plan.hosts
+        },
+    }
+
+
+def _diff(action: Action) -> str:
+    if isinstance(action, Run):
+        return action.diff
+    old = f"-{action.was}\n" if action.was else ""
+    return f"--- etcd ({action.api})\n+++ {action.key}\n{old}+{action.value}"
+
+
+def text(plan: Plan) -> str:
+    """For people: per host every step, every command, every file as a diff."""
+    lines = []
+    for host in plan.hosts:
+        tasks = list(plan.tasks(host))
+        lines.append(f"{host}: " + (f"{len(tasks)} steps" if tasks else "nothing to do"))
+        for task in tasks:
+            lines.append(f"  {task.step}: {task.title}")
+            for action in task.actions:
+                lines += (f"    {line}".rstrip() for line in _lines(action))
+    count = sum(plan.actions.values())
+    lines.append(f"plan {plan.digest}: {count} actions" if count else "Nothing is left to do.")
+    return "\n".join(lines) + "\n"
+
+
+def _lines(action: Action) -> Iterator[str]:
+    yield from ("$ " + action.shown).splitlines()
+    if isinstance(action, PutKey):
+        yield from _diff(action).splitlines()
+        return
+    if action.upload:
+        yield f"< {action.upload}"
+    elif action.diff:
+        yield from action.diff.splitlines()
+    elif action.stdin:
+        yield from (f"< {line}" for line in action.input().splitlines())
+    if action.interrupts:
+        yield "! running containers stop"
+    if action.undo:
+        yield f"undo: {action.undo}"
+
+
+def scripts(plan: Plan, answers: Answers) -> Mapping[str, str]:
+    """One shell script per host that a person could run by hand, as root, with the same effect.
+
+    Secrets are asked for.  Run them for the master first and then, side by side, for the nodes.
+    """
+    return {host: _shell(plan, answers, host) for host in plan.hosts}
+
+
+def _shell(plan: Plan, answers: Answers, host: str) -> str:
+    lines = [
+        "#!/bin/sh",
+        f"# {host}: plan {plan.digest} of cluster {answers.name}, to be run as root.",
+        "set -eu",
+    ]
+    for task in plan.tasks(host):
+        lines += ["", f"# {task.title}"]
+        for action in task.actions:
+            lines += _typed(action, answers)
+    if len(lines) == 3:
+        lines.append("# Nothing is left to do.")
+    return "\n".join(lines) + "\n"
+
+
+def _typed(action: Action, answers: Answers) -> list[str]:
+    if isinstance(action, PutKey):
+        get = f"ETCDCTL_API={action.api[1]} etcdctl get {action.key}"
+        return [
+            f"export ETCDCTL_ENDPOINTS={','.join(answers.etcd.endpoints)}",
+            f"{action.shown} && {get}",
+        ]
+    if action.upload:
+        return [f"# standard input: {action.upload}, copied to this host first",
+                f"{action.shown} <{action.upload.rpartition('/')[2]}"]  # fmt: skip
+    if not action.stdin:
+        return [f"{action.shown} </dev/null"]
+    secrets = [part for part in action.stdin if not isinstance(part, str)]
+    if secrets:
+        # The shell expands nothing else in it: the text around a secret is fedwiz's own.
+        body = "".join(p if isinstance(p, str) else "${secret}" for p in action.stdin)
+        return [
+            f"printf '{secrets[0].name}: ' >&2; IFS= read -r secret",
+            f"{action.shown} <<END_OF_INPUT\n{body.rstrip(chr(10))}\nEND_OF_INPUT",
+        ]
+    body = action.input().removesuffix("\n")
+    return [f"{action.shown} <<'END_OF_INPUT'\n{body}\nEND_OF_INPUT"]

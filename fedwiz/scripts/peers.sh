@@ -1,0 +1,28 @@
+# Wait until the way to every peer is there; where one is missing, have flanneld look again.
+# Usage: peers.sh KIND PEER...   (KIND: fdb for vxlan, route for host-gw; PEER: a node's address)
+set -u
+kind=$1; shift
+missing() {
+  for peer in "$@"; do
+    if [ "$kind" = fdb ]; then bridge fdb show | grep -qF " dst $peer "
+    else ip -4 route show via "$peer" | grep -q .
+    fi || printf '%s ' "$peer"
+  done
+}
+wait_for() { # SECONDS PEER...
+  left=$(($1 * 5)); shift
+  while [ $left -gt 0 ]; do
+    lost=$(missing "$@")
+    [ -n "$lost" ] || exit 0
+    left=$((left - 1)); sleep 0.2
+  done
+}
+wait_for 10 "$@"
+# flanneld 0.18.0 to 0.21.2 loses events when nodes start together; a new one reads all leases.
+# Killing it lets systemd start it again without stopping docker, which requires it.
+echo "no way to $lost: flanneld looks again"
+systemctl kill flanneld.service
+wait_for 30 "$@"
+echo "still no way to $lost"
+journalctl -u flanneld.service -n 20 --no-pager -o cat
+exit 1

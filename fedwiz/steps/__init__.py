@@ -1,0 +1,29 @@
+"""STEPS: the whole install, read from top to bottom.
+
+A step yields only what is left to do, and nothing where the host is right already: so the plan
+is the dry run, and running again is resuming.
+"""
+
+from fedwiz.steps.docker import docker, enable, forward, switch
+from fedwiz.steps.flannel import config, package, sysconfig, unit
+from fedwiz.steps.host import firewall, kernel, link, networkmanager
+from fedwiz.steps.peers import peers
+from fedwiz.steps.table import GATES, STAGES, Stage, Step
+
+STEPS: tuple[Step, ...] = (
+    config,
+    kernel,
+    link,
+    networkmanager,
+    firewall,
+    package,
+    sysconfig,
+    unit,
+    docker,
+    forward,
+    enable,
+    switch,
+    peers,
+)
+
+__all__ = ["GATES", "STAGES", "STEPS", "Stage", "Step"]

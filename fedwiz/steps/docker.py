@@ -1,0 +1,214 @@
+"""Steps that put docker on flannel's subnet, and let its containers be reached."""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from fedwiz.actions import Run
+from fedwiz.answers import Answers, Host
+from fedwiz.facts.values import Facts, Known, Link
+from fedwiz.flannel import (
+    docker_drops_routed,
+    docker_knows_direct_routing,
+    needs_forward,
+    next_version,
+)
+from fedwiz.network import inside
+from fedwiz.steps.flannel import config, package, sysconfig, unit
+from fedwiz.steps.make import BACKUP, change, diff, put_file, run_script
+from fedwiz.steps.table import Step, step
+
+DOCKER_DROP_IN = "/etc/systemd/system/docker.service.d/60-fedwiz.conf"
+DAEMON_JSON = "/etc/docker/daemon.json"
+FORWARD_UNIT = "/etc/systemd/system/fedwiz-forward.service"
+OPTIONS_FILE = "/run/flannel/docker"
+WORD = "$DOCKER_NETWORK_OPTIONS"
+
+
+@step("docker", "Have docker take flannel's options")
+def docker(answers: Answers, host: Host, known: Known) -> Iterator[Run]:
+    """A drop-in where docker's unit would not heed them, and the key that docker 28 wants."""
+    facts = known.hosts[host.name]
+    if not facts.unit("docker.service").there:
+        return
+    text = _drop_in(answers, facts)
+    if text:
+        written = list(put_file(facts, DOCKER_DROP_IN, text))
+        yield from written
+        if written:
+            yield change("systemctl", "daemon-reload")
+    if docker_knows_direct_routing(facts.docker_version):
+        yield from _direct_routing(facts)
+
+
+def _drop_in(answers: Answers, facts: Facts) -> str:
+    """What docker's unit needs beside what it says by itself; empty: nothing."""
+    base = without(facts.docker_unit, DOCKER_DROP_IN)
+    lines = []
+    # The package brings a drop-in that reads the file; a flanneld without package has none.
+    if answers.flannel.source == "binary" and OPTIONS_FILE not in base:
+        lines.append(f"EnvironmentFile=-{OPTIONS_FILE}")
+    starts = [line for line in re.findall(r"^ExecStart=(.*)$", base, re.MULTILINE) if line]
+    if starts and "DOCKER_NETWORK_OPTIONS" not in starts[-1]:
+        lines += ["ExecStart=", f"ExecStart={starts[-1]} {WORD}"]
+    if docker_drops_routed(facts.docker_version) and not docker_knows_direct_routing(
+        facts.docker_version
+    ):
+        lines.append("Environment=DOCKER_INSECURE_NO_IPTABLES_RAW=1")
+    return "# Written by fedwiz.\n[Service]\n" + "\n".join(lines) + "\n" if lines else ""
+
+
+def without(unit_text: str, path: str) -> str:
+    """`systemctl cat`'s text but for one of its files; each begins with `# PATH`."""
+    parts = re.split(r"^(?=# /)", unit_text, flags=re.MULTILINE)
+    return "".join(part for part in parts if part.partition("\n")[0] != f"# {path}")
+
+
+def _direct_routing(facts: Facts) -> Iterator[Run]:
+    """Docker 28.2 and later drops, per container, what does not come in by docker0.
+
+    Source: moby/moby#49792; `allow-direct-routing` takes those rules away.
+    """
+    there = facts.files.get(DAEMON_JSON)
+    try:
+        said = json.loads(there.text) if there and there.text.strip() else {}
+    except (ValueError, RecursionError):
+        return  # a check says so: nothing is written over a file that can't be read
+    if not isinstance(said, dict) or said.get("allow-direct-routing") is True:
+        return
+    text = json.dumps({**said, "allow-direct-routing": True}, indent=4, ensure_ascii=False) + "\n"
+    yield change("install", "-D", "-m", f"{there.mode if there else 0o644:04o}", "/dev/stdin",
+                 DAEMON_JSON, stdin=(text,), diff=diff(DAEMON_JSON, there.text if there else "", text),
+                 undo=BACKUP if there else f"rm {DAEMON_JSON}")  # fmt: skip
+
+
+@step("forward", "Let pods through to other nodes, also after a reboot")
+def forward(answers: Answers, host: Host, known: Known) -> Iterator[Run]:
+    """A unit that comes with docker and accepts the network's own packets first.
+
+    docker sets FORWARD's policy to DROP, and flannel before 0.9.1 adds no rules; docker 28
+    drops routed packets before flannel's rules are asked; a REJECT that stands before them
+    wins too.
+    """
+    facts = known.hosts[host.name]
+    version = next_version(answers, host.name, known)
+    there = FORWARD_UNIT in facts.files
+    if not (there or needs_forward(version, facts.docker_version) or _refused_early(facts)):
+        return
+    written = list(put_file(facts, FORWARD_UNIT, forward_unit(answers.network.cidr)))
+    yield from written
+    if written:
+        yield change("systemctl", "daemon-reload")
+    now = facts.unit("fedwiz-forward.service")
+    if now.enabled != "enabled":
+        yield change("systemctl", "enable", "fedwiz-forward.service",
+                     undo="systemctl disable fedwiz-forward.service")  # fmt: skip
+    if written or not now.running or not _accepted(facts, answers.network.cidr):
+        yield change("systemctl", "restart", "fedwiz-forward.service",
+                     undo="systemctl stop fedwiz-forward.service")  # fmt: skip
+
+
+def _refused_early(facts: Facts) -> bool:
+    return any(
+        re.match(r"-A FORWARD .*-j (REJECT|DROP)\b", rule) for rule in facts.rules.get("filter", ())
+    )
+
+
+def _accepted(facts: Facts, cidr: str) -> bool:
+    wanted = re.compile(
+        rf"-A (DOCKER-USER|FORWARD) -s {re.escape(cidr)} -d {re.escape(cidr)} .*ACCEPT"
+    )
+    return any(wanted.match(rule) for rule in facts.rules.get("filter", ()))
+
+
+def forward_unit(cidr: str) -> str:
+    """The unit's text.
+
+    Part of docker: its rules are put back each time docker starts, since docker puts its own
+    before them, and DOCKER-USER, which docker asks first, is there only then.
+    """
+    rule = f"-s {cidr} -d {cidr} -j ACCEPT"
+    chain = "c=DOCKER-USER; iptables -w -n -L $$c >/dev/null 2>&1 || c=FORWARD"
+    take = f"for c in DOCKER-USER FORWARD; do iptables -w -D $$c {rule} 2>/dev/null; done; true"
+    return f"""\
+# Written by fedwiz.
+[Unit]
+Description=Let the pods of {cidr} reach each other across nodes
+After=docker.service flanneld.service firewalld.service
+PartOf=docker.service
+
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+ExecStart=/bin/sh -c '{take}; {chain}; iptables -w -I $$c {rule}'
+ExecStop=/bin/sh -c '{take}'
+
+[Install]
+WantedBy=multi-user.target docker.service
+"""
+
+
+@step("enable", "Start flanneld at each boot")
+def enable(answers: Answers, host: Host, known: Known) -> Iterator[Run]:
+    """`systemctl enable`."""
+    if known.hosts[host.name].unit("flanneld.service").enabled != "enabled":
+        yield change("systemctl", "enable", "flanneld.service",
+                     undo="systemctl disable flanneld.service")  # fmt: skip
+
+
+BEFORE: tuple[Step, ...] = (package, sysconfig, unit, docker)
+"""Steps after which flanneld and docker have to start anew."""
+
+
+@step("switch", "Start flanneld and move docker to its subnet")
+def switch(answers: Answers, host: Host, known: Known) -> Iterator[Run]:
+    """Stop docker, delete docker0, start flanneld, start docker; or reboot.
+
+    One critical section, as a unit on the node: it ends with docker running whatever
+    happens, and a lost connection does not cut it in half.
+    """
+    facts = known.hosts[host.name]
+    renewed = any(True for before in BEFORE for _ in before.left(answers, host, known))
+    rewritten = any(True for _ in config.left(answers, answers.master, known))
+    if not (renewed or rewritten or not settled(answers, facts)):
+        return
+    stops = facts.unit("docker.service").running
+    undo = "disable flanneld, then the same way back: stop docker, delete docker0, start docker"
+    if answers.docker.switch == "reboot":
+        yield change("systemctl", "reboot", reboots=True, interrupts=stops, timeout=900,
+                     undo="disable flanneld and reboot")  # fmt: skip
+        yield run_script("settle", "docker" if stops else "alone", timeout=150)
+        return
+    stale = [link.name for link in facts.flannel_links if not _fits(answers, facts, host, link)]
+    yield run_script("switch", answers.network.cidr, *stale, unit="fedwiz-switch", timeout=400,
+                     interrupts=stops, undo=undo)  # fmt: skip
+
+
+def settled(answers: Answers, facts: Facts) -> bool:
+    """flanneld runs on the network that is wanted, and docker, where it runs, on its subnet."""
+    env: Mapping[str, Any] = facts.subnet_env or {}
+    subnet = env.get("FLANNEL_SUBNET", "")
+    if not facts.unit("flanneld.service").active == "active":
+        return False
+    if not subnet or not inside(subnet, answers.network.cidr):
+        return False
+    device = answers.backend.backend.device(answers.backend.options)
+    if device and facts.link(device) is None:
+        return False
+    docker0 = facts.link("docker0")
+    if not facts.unit("docker.service").running:
+        return True
+    return docker0 is not None and subnet in docker0.addresses
+
+
+def _fits(answers: Answers, facts: Facts, host: Host, link: Link) -> bool:
+    """A flannel device of before that flannel can go on with: it does not mend its MTU."""
+    backend, options = answers.backend.backend, answers.backend.options
+    uplink = facts.uplink(host.interface)
+    return (
+        link.name == backend.device(options)
+        and bool(link.addresses)
+        and all(inside(address, answers.network.cidr) for address in link.addresses)
+        and (uplink is None or link.mtu == backend.mtu(uplink.mtu, options))
+    )

@@ -1,0 +1,173 @@
+"""Steps that bring flannel: its configuration in etcd, its package, its settings, its unit."""
+
+import hashlib
+import re
+from collections.abc import Iterator
+
+from fedwiz.actions import Action, PutKey, Run, Secret
+from fedwiz.answers import Answers, Host
+from fedwiz.facts.values import File, Known
+from fedwiz.flannel import VARIABLES, endpoint_variables
+from fedwiz.steps.make import change, diff, put_file, run_script, same_json, script
+from fedwiz.steps.table import step
+from fedwiz.sysconfig import values, with_values
+
+SYSCONFIG = "/etc/sysconfig/flanneld"
+PASSWORD_FILE = "/etc/sysconfig/fedwiz-etcd"  # noqa: S105 - a path
+BINARY = "/usr/local/bin/flanneld"
+OPTS = "/usr/libexec/flannel/fedwiz-docker-opts"
+UNIT = "/etc/systemd/system/flanneld.service"
+DROP_IN = "/etc/systemd/system/flanneld.service.d/60-fedwiz.conf"
+UPLOADED = "/var/lib/fedwiz/flannel.rpm"
+
+UNIT_TEXT = f"""\
+# Written by fedwiz, since flanneld was not installed from a package.
+[Unit]
+Description=flannel, the overlay network of containers
+After=network-online.target etcd.service
+Wants=network-online.target
+Before=docker.service
+
+[Service]
+Type=notify
+EnvironmentFile={SYSCONFIG}
+ExecStart={BINARY} -etcd-endpoints=${{FLANNEL_ETCD_ENDPOINTS}} -etcd-prefix=${{FLANNEL_ETCD_PREFIX}} $FLANNEL_OPTIONS
+ExecStartPost={OPTS}
+RuntimeDirectory=flannel
+RuntimeDirectoryPreserve=yes
+
+[Install]
+WantedBy=multi-user.target
+RequiredBy=docker.service
+"""  # noqa: E501 - a unit's line is one line
+
+
+@step("config", "Write the network into etcd", role="master", stage="config")
+def config(answers: Answers, host: Host, known: Known) -> Iterator[PutKey]:
+    """flannel's configuration, through the API that the nodes' flannel reads."""
+    stored, value = known.store, answers.config_json()
+    there = stored.config
+    if there is not None and same_json(there.text, value):
+        return
+    yield PutKey(
+        answers.key, value, stored.api or "v3",
+        previous=there.revision if there else None,
+        was=there.text if there else "",
+        undo="put the old value back" if there else f"delete {answers.key}",
+    )  # fmt: skip
+
+
+@step("package", "Install flannel")
+def package(answers: Answers, host: Host, known: Known) -> Iterator[Run]:
+    """From the hosts' repositories, or from a file of the operator's that is checked first."""
+    facts, flannel = known.hosts[host.name], answers.flannel
+    if flannel.source == "dnf":
+        if "flannel" not in facts.packages:
+            yield change("dnf", "-y", "install", "flannel", unit="fedwiz-package", timeout=1800,
+                         undo="dnf -y remove flannel")  # fmt: skip
+    elif flannel.source == "rpm":
+        # The file's name ends in its architecture, which a version does not have.
+        supplied = known.supplied.get(host.name, "")
+        if facts.packages.get("flannel") != supplied:
+            yield from _upload(answers, UPLOADED, "0600")
+            yield change("dnf", "-y", "install", UPLOADED, unit="fedwiz-package", timeout=1800,
+                         undo="dnf -y remove flannel")  # fmt: skip
+            yield change("rm", "-f", UPLOADED)
+    elif facts.hashes.get(BINARY) != flannel.sha256:
+        yield from _upload(answers, f"{BINARY}.new", "0755")
+        # A rename, since the old one may be running.
+        yield change("mv", "-f", f"{BINARY}.new", BINARY, undo=f"rm {BINARY}")
+        if facts.selinux not in ("", "Disabled"):
+            yield change("restorecon", BINARY)
+
+
+def _upload(answers: Answers, path: str, mode: str) -> Iterator[Run]:
+    """Send the operator's file, and go on only if all of it arrived."""
+    source = answers.flannel.path
+    yield change("install", "-D", "-m", mode, "/dev/stdin", path, upload=source, timeout=900,
+                 undo=f"rm -f {path}")  # fmt: skip
+    yield change("sha256sum", "--check", "--status", stdin=(f"{answers.flannel.sha256}  {path}\n",))
+
+
+@step("sysconfig", "Tell flanneld where etcd is")
+def sysconfig(answers: Answers, host: Host, known: Known) -> Iterator[Run]:
+    """The variables that the unit reads; every other line and comment stays.
+
+    Until the package is there nobody knows which names its unit reads: both pairs are
+    harmless then, and right for every package.
+    """
+    facts = known.hosts[host.name]
+    there = facts.files.get(SYSCONFIG, File("", 0o644))
+    wanted = wanted_values(answers, host, facts.flanneld_unit)
+    now = values(there.text)
+    left = {name: value for name, value in wanted.items() if now.get(name) != value}
+    if not left:
+        return
+    words = [word for pair in left.items() for word in pair]
+    yield run_script(
+        "sysconfig", SYSCONFIG, *words,
+        diff=diff(SYSCONFIG, there.text, with_values(there.text, left)),
+        undo="set the variables back to what the diff takes away",
+    )  # fmt: skip
+
+
+def wanted_values(answers: Answers, host: Host, unit: str) -> dict[str, str]:
+    """What /etc/sysconfig/flanneld must say for a unit of that text; empty text: any unit."""
+    if answers.flannel.source == "binary":
+        unit = UNIT_TEXT
+    etcd = answers.etcd
+    endpoints, options = ",".join(etcd.endpoints), list(answers.flannel.options)
+    if host.interface:
+        options.append(f"-iface={host.interface}")
+    all_values = dict(
+        zip(VARIABLES, (endpoints, etcd.prefix, endpoints, etcd.prefix, " ".join(options)),
+            strict=True)
+    )  # fmt: skip
+    wanted = {name: all_values[name] for name in endpoint_variables(unit)}
+    # flanneld reads its own environment for what its command line does not say.
+    for name, value in (
+        ("FLANNELD_ETCD_CAFILE", etcd.ca_file),
+        ("FLANNELD_ETCD_CERTFILE", etcd.cert_file),
+        ("FLANNELD_ETCD_KEYFILE", etcd.key_file),
+        ("FLANNELD_ETCD_USERNAME", etcd.user),
+    ):
+        if value:
+            wanted[name] = value
+    return wanted
+
+
+@step("unit", "Have systemd keep flanneld running")
+def unit(answers: Answers, host: Host, known: Known) -> Iterator[Action]:
+    """A drop-in, and for a flanneld without a package the unit itself.
+
+    flannel before 0.18 ends with status 0 when its lease is deleted, which
+    `Restart=on-failure` takes for a wish.
+    """
+    facts, written = known.hosts[host.name], list[Action]()
+    if answers.flannel.source == "binary":
+        written += put_file(facts, OPTS, script("docker-opts"), 0o755)
+        if facts.selinux not in ("", "Disabled") and written:
+            written.append(change("restorecon", OPTS))
+        written += put_file(facts, UNIT, UNIT_TEXT)
+    text = "# Written by fedwiz.\n[Service]\nRestart=always\nRestartSec=5\n"
+    if answers.etcd.user:
+        text += f"EnvironmentFile={PASSWORD_FILE}\n"
+        written += _password(answers, known, host)
+    written += put_file(facts, DROP_IN, text)
+    yield from written
+    if written:
+        yield change("systemctl", "daemon-reload")
+
+
+def _password(answers: Answers, known: Known, host: Host) -> Iterator[Run]:
+    secret = known.etcd_password
+    if secret is None:
+        return
+    # systemd takes these four for more than themselves inside double quotes.
+    quoted = re.sub(r'(["\\\\`$])', r"\\\1", secret.reveal())
+    parts = ('FLANNELD_ETCD_PASSWORD="', Secret("etcd password", quoted), '"\n')
+    put = change("install", "-D", "-m", "0600", "/dev/stdin", PASSWORD_FILE, stdin=parts,
+                 undo=f"rm {PASSWORD_FILE}")  # fmt: skip
+    hashed = hashlib.sha256(put.input(reveal=True).encode()).hexdigest()
+    if known.hosts[host.name].hashes.get(PASSWORD_FILE) != hashed:
+        yield put

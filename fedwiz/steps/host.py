@@ -1,0 +1,118 @@
+"""Steps that ready a node before flannel comes: kernel, network services, firewall."""
+
+from collections.abc import Iterator
+
+from fedwiz.actions import Run
+from fedwiz.answers import Answers, Host
+from fedwiz.facts.values import Facts, Known
+from fedwiz.steps.make import change, put_file
+from fedwiz.steps.table import step
+
+MODULES_FILE = "/etc/modules-load.d/fedwiz.conf"
+SYSCTL_FILE = "/etc/sysctl.d/90-fedwiz.conf"
+LINK_FILE = "/etc/systemd/network/50-flannel.link"
+UNMANAGED_FILE = "/etc/NetworkManager/conf.d/90-fedwiz.conf"
+
+LINK_TEXT = """\
+# Written by fedwiz: the address that flannel publishes for its device must stay.
+[Match]
+OriginalName=flannel*
+
+[Link]
+MACAddressPolicy=none
+"""
+UNMANAGED_TEXT = """\
+# Written by fedwiz: flannel and docker look after these themselves.
+[keyfile]
+unmanaged-devices=interface-name:flannel*;interface-name:docker0;interface-name:veth*
+"""
+
+
+@step("kernel", "Load the kernel's modules and let it forward")
+def kernel(answers: Answers, host: Host, known: Known) -> Iterator[Run]:
+    """Modules and sysctls, now and at each boot.
+
+    A module that the kernel does not have at all is a check's matter.  docker turns
+    `ip_forward` on when it starts and flannel never does; both need it whoever was first.
+    """
+    facts = known.hosts[host.name]
+    wanted = ("br_netfilter", *answers.backend.backend.modules)
+    absent = [name for name in wanted if facts.modules.get(name) is False]
+    if absent:
+        old = facts.files.get(MODULES_FILE)
+        lines = old.text.splitlines() if old else []
+        lines += [name for name in absent if name not in lines]
+        yield from put_file(facts, MODULES_FILE, "\n".join(lines) + "\n")
+    for name in absent:
+        yield change("modprobe", name, undo=f"modprobe -r {name}")
+    settings = _settings(facts)
+    yield from put_file(facts, SYSCTL_FILE, "".join(f"{k} = {v}\n" for k, v in settings.items()))
+    for key, value in settings.items():
+        was = facts.sysctls.get(key)
+        if was != value:
+            yield change("sysctl", "-w", f"{key}={value}",
+                         undo=f"sysctl -w {key}={was}" if was is not None else "")  # fmt: skip
+
+
+def _settings(facts: Facts) -> dict[str, str]:
+    settings = {"net.ipv4.ip_forward": "1"}
+    if "br_netfilter" in facts.modules:
+        settings["net.bridge.bridge-nf-call-iptables"] = "1"
+    strict = "net.ipv4.conf.all.rp_filter"
+    old = facts.files.get(SYSCTL_FILE)
+    # Once loosened it reads 2; the line must stay, or the next plan would take it out.
+    if facts.sysctls.get(strict) == "1" or (old is not None and strict in old.text):
+        settings[strict] = "2"
+    return settings
+
+
+@step("link", "Keep systemd from changing flannel's MAC address")
+def link(answers: Answers, host: Host, known: Known) -> Iterator[Run]:
+    """The `.link` file must be there before the device is made.
+
+    systemd 242 and later gives a new device a MAC address of its own while flannel has
+    already published the first one (flannel-io/flannel#1155).
+    """
+    yield from put_file(known.hosts[host.name], LINK_FILE, LINK_TEXT)
+
+
+@step("networkmanager", "Keep NetworkManager off flannel's and docker's devices")
+def networkmanager(answers: Answers, host: Host, known: Known) -> Iterator[Run]:
+    """Where NetworkManager runs, or would at the next boot."""
+    facts = known.hosts[host.name]
+    unit = facts.unit("NetworkManager.service")
+    if not unit.there:
+        return
+    written = list(put_file(facts, UNMANAGED_FILE, UNMANAGED_TEXT))
+    yield from written
+    if written and unit.running:
+        yield change("systemctl", "reload", "NetworkManager.service")
+
+
+@step("firewall", "Let the backend's packets and the pods through firewalld")
+def firewall(answers: Answers, host: Host, known: Known) -> Iterator[Run]:
+    """The backend's ports and protocols, and the network as a trusted source.
+
+    Both the running and the permanent set are changed, rather than reloading: a reload drops
+    what others added at run time, docker's rules among them.
+    """
+    walls = known.hosts[host.name].firewall
+    if walls is None:
+        return
+    backend = answers.backend.backend
+    opened = [(f"--add-port={port}", port) for port in backend.ports(answers.backend.options)]
+    opened += [(f"--add-protocol={protocol}", protocol) for protocol in backend.protocols]
+    for flag, what in opened:
+        back = flag.replace("--add", "--remove")
+        if what not in walls.ports:
+            yield change("firewall-cmd", flag, undo=f"firewall-cmd {back}")
+        if what not in walls.permanent:
+            yield change("firewall-cmd", "--permanent", flag,
+                         undo=f"firewall-cmd --permanent {back}")  # fmt: skip
+    source, cidr = f"--add-source={answers.network.cidr}", answers.network.cidr
+    back = f"--zone=trusted --remove-source={cidr}"
+    if cidr not in walls.trusted:
+        yield change("firewall-cmd", "--zone=trusted", source, undo=f"firewall-cmd {back}")
+    if cidr not in walls.trusted_permanent:
+        yield change("firewall-cmd", "--permanent", "--zone=trusted", source,
+                     undo=f"firewall-cmd --permanent {back}")  # fmt: skip

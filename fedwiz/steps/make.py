@@ -1,0 +1,58 @@
+"""What steps are made of: a command that changes something, a file, a script."""
+
+import difflib
+import json
+from collections.abc import Iterator
+from functools import cache
+from importlib import resources
+from typing import Any
+
+from fedwiz.actions import Run
+from fedwiz.facts.values import Facts
+
+BACKUP = "the file's old text is what the diff takes away"
+
+
+def change(*argv: str, **more: Any) -> Run:  # noqa: ANN401 - Run's own fields
+    """A command that changes something, as root."""
+    return Run(argv, **more)
+
+
+def diff(path: str, old: str, new: str) -> str:
+    """What changes in a file, as a unified diff; the surrogates of odd bytes are shown as `?`."""
+    lines = difflib.unified_diff(
+        old.splitlines(), new.splitlines(), path if old else "/dev/null", path, lineterm="", n=2
+    )
+    return "\n".join(lines).encode("utf-8", "replace").decode()
+
+
+def put_file(facts: Facts, path: str, text: str, mode: int = 0o644) -> Iterator[Run]:
+    """Write a file, if it is not like that already."""
+    there = facts.files.get(path)
+    if there is not None and there.text == text and there.mode == mode:
+        return
+    yield change(
+        "install", "-D", "-m", f"{mode:04o}", "/dev/stdin", path,
+        stdin=(text,),
+        diff=diff(path, there.text if there else "", text),
+        undo=BACKUP if there else f"rm {path}",
+    )  # fmt: skip
+
+
+@cache
+def script(name: str) -> str:
+    """The text of one of fedwiz's shell scripts, without its comments at the top."""
+    return (resources.files("fedwiz") / "scripts" / f"{name}.sh").read_text("utf-8")
+
+
+def run_script(name: str, *argv: str, **more: Any) -> Run:  # noqa: ANN401 - Run's own fields
+    """One of fedwiz's scripts, run by sh: the plan shows its whole text."""
+    return change("sh", "-c", script(name), f"{name}.sh", *argv, **more)
+
+
+def same_json(one: str, other: str) -> bool:
+    """Two texts are the same JSON, whatever the spaces and the order of keys."""
+    try:
+        return bool(json.loads(one) == json.loads(other))
+    except (ValueError, RecursionError):
+        return False

@@ -1,0 +1,36 @@
+"""Environment files of systemd's, such as /etc/sysconfig/flanneld: read, and as an edit leaves them.
+
+`with_values` is what `scripts/sysconfig.sh` does on a host, for the plan to show; a test holds the two
+together.
+"""
+
+import re
+from collections.abc import Mapping
+
+_ASSIGNS = r"^[ \t]*{}=(.*)$"
+
+
+def values(text: str) -> dict[str, str]:
+    """The variables that are set, without their quotes; the last one of a name counts."""
+    found = {}
+    for name, value in re.findall(r"^[ \t]*([A-Za-z_][A-Za-z0-9_]*)=(.*)$", text, re.MULTILINE):
+        bare = value.strip()
+        if len(bare) > 1 and bare[0] == bare[-1] and bare[0] in "\"'":
+            bare = bare[1:-1]
+        found[name] = bare
+    return found
+
+
+def with_values(text: str, wanted: Mapping[str, str]) -> str:
+    """The text with those variables set, each where it stood, new ones at the end."""
+    for name, value in wanted.items():
+        line = f'{name}="{value}"'
+        changed, count = re.subn(
+            _ASSIGNS.format(re.escape(name)), lambda _, line=line: line, text, flags=re.MULTILINE
+        )
+        text = (
+            changed
+            if count
+            else f"{text}{'' if not text or text.endswith(chr(10)) else chr(10)}{line}\n"
+        )
+    return text

@@ -1,0 +1,211 @@
+"""The verbs: check, plan, install, verify, each from answers to a result."""
+
+import asyncio
+import hashlib
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from dataclasses import dataclass, fields
+
+from fedwiz import plan as planning
+from fedwiz.actions import OpenStore, Secret, Transport
+from fedwiz.answers import Answers
+from fedwiz.checks import Finding, judge
+from fedwiz.engine import Applied, apply
+from fedwiz.events import Emit, Found, Outcome, PlanMade, RunEnded, RunStarted
+from fedwiz.facts import Known
+from fedwiz.plan import Plan
+from fedwiz.reach import Reach, gather, reach
+from fedwiz.verify import Verdict, all_well, verify
+
+OK, INTERNAL, USAGE, BLOCKED, UNREACHABLE, FAILED = 0, 1, 2, 3, 4, 5
+NOT_PROVEN, LOCKED, STALE, INTERRUPTED = 7, 8, 9, 130
+"""Exit codes."""
+
+Approve = Callable[[Plan, "Result"], Awaitable[str]]
+"""Asked for approval; says why there is none, or nothing."""
+
+
+@dataclass
+class Cluster:
+    """What a verb works on, and the ways there."""
+
+    answers: Answers
+    transport: Transport
+    open_store: OpenStore
+    emit: Emit
+    run_id: str
+    accepted: Collection[str] = ()
+    """Names of checks whose block is only a warning."""
+
+    etcd_password: Secret | None = None
+    supplied: str = ""
+    practice: str = ""
+
+
+@dataclass
+class Result:
+    """What a verb came to."""
+
+    code: int = INTERNAL
+    why: str = ""
+    known: Known | None = None
+    findings: tuple[Finding, ...] = ()
+    plan: Plan | None = None
+    applied: Applied | None = None
+    verdicts: tuple[Verdict, ...] = ()
+
+
+async def check(cluster: Cluster) -> Result:
+    """Probes and findings; changes nothing."""
+    return await _run("check", cluster, _check)
+
+
+async def plan(cluster: Cluster) -> Result:
+    """What is left to do; changes nothing."""
+    return await _run("plan", cluster, _plan)
+
+
+async def prove(cluster: Cluster) -> Result:
+    """The verification alone, on any cluster."""
+    return await _run("verify", cluster, _verify)
+
+
+async def install(
+    cluster: Cluster, approve: Approve, stop: asyncio.Event, *, verified: bool = True
+) -> Result:
+    """Check, plan, apply, verify.
+
+    Args:
+        cluster: what to work on.
+        approve: asked once there is a plan with something in it.
+        stop: once set, nothing new is begun.
+        verified: False leaves the verification out.
+    """
+
+    async def whole(cluster: Cluster, ways: Reach, result: Result) -> None:
+        await _plan(cluster, ways, result)
+        if result.code != OK or result.plan is None:
+            return
+        if stop.is_set():
+            result.code, result.why = INTERRUPTED, "stopped before anything was changed"
+            return
+        if any(result.plan.actions.values()):
+            result.why = await approve(result.plan, result)
+            if result.why:
+                result.code = USAGE if result.code == OK else result.code
+                return
+            await _apply(cluster, ways, result, stop)
+        if result.code == OK and verified:
+            await _verify(cluster, ways, result)
+
+    return await _run("install", cluster, whole)
+
+
+async def _run(
+    verb: str,
+    cluster: Cluster,
+    work: Callable[[Cluster, Reach, Result], Awaitable[None]],
+) -> Result:
+    """Between the run's first event and its last, with all hosts connected."""
+    answers, result = cluster.answers, Result()
+    names = tuple(host.name for host in answers.host)
+    cluster.emit(RunStarted(verb, answers.name, names, cluster.practice))
+    try:
+        async with reach(
+            answers, cluster.transport, cluster.open_store, cluster.emit, cluster.etcd_password
+        ) as ways:
+            await work(cluster, ways, result)
+    except asyncio.CancelledError:
+        result.code, result.why = INTERRUPTED, "closed by the operator"
+        raise
+    finally:
+        outcome: Outcome = "ok" if result.code == OK else "failed"
+        if result.code == INTERRUPTED:
+            outcome = "stopped"
+        cluster.emit(RunEnded(outcome, result.code, result.why))
+    return result
+
+
+async def _look(cluster: Cluster, ways: Reach, result: Result) -> Known:
+    result.known = await gather(ways, cluster.supplied)
+    return result.known
+
+
+async def _check(cluster: Cluster, ways: Reach, result: Result) -> None:
+    known = await _look(cluster, ways, result)
+    result.findings = judge(cluster.answers, known, cluster.accepted)
+    for it in result.findings:
+        cluster.emit(Found(it.check, it.host, it.level, it.seen, it.remedy))
+    blocks = [finding for finding in result.findings if finding.level == "block"]
+    if any(finding.check == "reachable" for finding in blocks):
+        result.code = UNREACHABLE
+    else:
+        result.code = BLOCKED if blocks else OK
+    if blocks:
+        first = blocks[0]
+        where = f"{first.host}: " if first.host else ""
+        result.why = f"{where}{first.seen}; {first.remedy}"
+
+
+async def _plan(cluster: Cluster, ways: Reach, result: Result) -> None:
+    await _check(cluster, ways, result)
+    if result.known is None:
+        return
+    result.plan = planning.make(cluster.answers, result.known)
+    cluster.emit(PlanMade(result.plan.digest, result.plan.actions))
+
+
+async def _apply(cluster: Cluster, ways: Reach, result: Result, stop: asyncio.Event) -> None:
+    assert result.plan is not None  # noqa: S101 - it was made just before
+    applied = await apply(result.plan, ways, cluster.emit, cluster.run_id, stop)
+    result.applied = applied
+    if not applied.lost:
+        return
+    result.code = FAILED
+    worst = [host for host in applied.lost if applied.outcomes[host] != "stopped"]
+    said = [f"{host}: {applied.why.get(host, '')}" for host in sorted(worst)]
+    if applied.stale:
+        result.code = STALE
+    elif not worst:
+        result.code, said = INTERRUPTED, ["stopped by the operator"]
+    result.why = "; ".join(said) + "; the same command goes on from here"
+
+
+async def _verify(cluster: Cluster, ways: Reach, result: Result) -> None:
+    known = await _look(cluster, ways, result)
+    result.verdicts = await verify(
+        cluster.answers, dict(ways.sessions), known, cluster.emit, dict(ways.lost)
+    )
+    nodes = {node.name for node in cluster.answers.nodes}
+    if nodes <= ways.lost.keys():
+        result.code, result.why = UNREACHABLE, "no node could be reached"
+    elif all_well(result.verdicts):
+        result.code, result.why = OK, ""
+    else:
+        failed = [verdict for verdict in result.verdicts if verdict.level != "pass"]
+        result.code = NOT_PROVEN
+        first = failed[0] if failed else None
+        result.why = f"{first.host}: {first.why}" if first else "nothing was verified"
+
+
+VOLATILE = frozenset({"clock", "skew", "free", "listening", "containers", "dnf_lock", "in_flight"})
+"""Facts that move by themselves, and decide nothing in a plan."""
+
+
+def fingerprints(known: Known) -> dict[str, str]:
+    """`HOST FACT` -> a hash of it: enough to say which fact moved, without keeping the facts."""
+    found = {
+        f"{host} {each.name}": getattr(facts, each.name)
+        for host, facts in known.hosts.items()
+        for each in fields(facts)
+        if each.name not in VOLATILE
+    }
+    found["etcd config"] = known.store.config
+    return {
+        name: hashlib.sha256(repr(value).encode("utf-8", "replace")).hexdigest()[:16]
+        for name, value in found.items()
+    }
+
+
+def moved(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
+    """Names of facts that differ."""
+    return sorted(name for name in before.keys() | now.keys() if before.get(name) != now.get(name))
