@@ -37,10 +37,10 @@ COMMON = (
 UNWANTED = (
     "docker.service docker.socket containerd.service etcd.service firewalld.service"
     " nftables.service apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer"
-    " e2scrub_all.timer fstrim.timer e2scrub_reap.service systemd-networkd.service systemd-networkd.socket"
-    " systemd-networkd-wait-online.service systemd-timesyncd.service getty@tty1.service"
-    " console-getty.service dnf-makecache.timer dnf5-makecache.timer remote-fs.target"
-    " systemd-pstore.service"
+    " e2scrub_all.timer fstrim.timer e2scrub_reap.service systemd-networkd.service"
+    " systemd-networkd.socket systemd-networkd-wait-online.service systemd-timesyncd.service"
+    " getty@tty1.service console-getty.service dnf-makecache.timer dnf5-makecache.timer"
+    " remote-fs.target systemd-pstore.service"
 ).split()
 
 

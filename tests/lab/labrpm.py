@@ -28,6 +28,7 @@ BuildArch: noarch
 AutoReqProv: no
 Provides: system-release = {fedora}
 Provides: system-release({fedora})
+Provides: /bin/sh
 %description
 What dnf reads the release version from.
 %files
