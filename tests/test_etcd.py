@@ -1,139 +1,24 @@
-"""etcd by both APIs, against real servers on loopback (Debian: `apt-get install etcd-server`)."""
+"""etcd by both APIs, against real servers (Debian: `apt-get install etcd-server`)."""
 
+import ast
 import asyncio
-import http.client
 import json
 import os
-import shutil
 import socket
-import ssl
 import subprocess
-import threading
-from base64 import b64encode
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, suppress
-from datetime import UTC, datetime, timedelta
-from ipaddress import ip_address
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, suppress
+from importlib import resources
 from pathlib import Path
-from typing import Any, TypeAlias
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
-from fedwiz.actions import OnLine, PutKey, Reply, Run, Secret, Store, Value
+from fedwiz.actions import PutKey
 from fedwiz.answers import Etcd
-from fedwiz.etcd import EtcdError, Lease, parse_leases, store
+from fedwiz.etcd import store
 from fedwiz.etcd.library import library
-
-CONFIG = "/coreos.com/network/config"
-SUBNETS = "/coreos.com/network/subnets"
-Opens: TypeAlias = Callable[[], AbstractAsyncContextManager[Store]]
-BOTH = pytest.mark.parametrize("api", ["v2", "v3"])
-
-
-class Local:
-    """A session with this machine: what a host's name leads to is on loopback."""
-
-    name = "fed-node1"
-
-    async def run(self, run: Run, on_line: OnLine) -> int:
-        raise NotImplementedError
-
-    async def ask(self, run: Run) -> Reply:
-        assert not run.changes
-        done = await asyncio.create_subprocess_exec(
-            *run.argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-        )
-        out, err = await done.communicate()
-        return Reply(done.returncode or 0, out.decode(), err.decode())
-
-    @asynccontextmanager
-    async def forward(self, address: str, port: int) -> AsyncIterator[int]:
-        async with asyncio.TaskGroup() as pipes:
-            open_ones: set[asyncio.Task[None]] = set()
-
-            def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-                pipe = pipes.create_task(join(reader, writer, port))
-                open_ones.add(pipe)
-                pipe.add_done_callback(open_ones.discard)
-
-            server = await asyncio.start_server(accept, "127.0.0.1", 0)
-            try:
-                yield server.sockets[0].getsockname()[1]
-            finally:
-                server.close()
-                for pipe in open_ones:
-                    pipe.cancel()
-
-
-async def join(near: asyncio.StreamReader, back: asyncio.StreamWriter, port: int) -> None:
-    """Carry bytes both ways until one side ends; what can't be reached is closed, as ssh does."""
-    there: asyncio.StreamWriter | None = None
-    with suppress(OSError):
-        try:
-            far, there = await asyncio.open_connection("127.0.0.1", port)
-            async with asyncio.TaskGroup() as ways:
-                ways.create_task(pump(near, there))
-                ways.create_task(pump(far, back))
-        finally:
-            for writer in (back, there):
-                if writer is not None:
-                    writer.transport.abort()
-
-
-async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    with suppress(OSError):
-        while data := await reader.read(1 << 16):
-            writer.write(data)
-    writer.close()
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as sock:
-        return int(sock.getsockname()[1])
-
-
-@contextmanager
-def etcd_server(
-    data: Path, *options: str, scheme: str = "http", host: str = "fed-master"
-) -> Iterator[str]:
-    """A real etcd; its endpoint as hosts would know it."""
-    if not shutil.which("etcd"):
-        if os.environ.get("FEDWIZ_LAB") == "require":
-            pytest.fail("etcd is not here: apt-get install etcd-server")
-        pytest.skip("etcd is not here: apt-get install etcd-server")
-    port, peer = free_port(), f"http://127.0.0.1:{free_port()}"
-    url = f"{scheme}://127.0.0.1:{port}"
-    server = subprocess.Popen(
-        ["etcd", "--name", "test", "--data-dir", str(data),
-         "--listen-client-urls", url, "--advertise-client-urls", url,
-         "--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer,
-         "--initial-cluster", f"test={peer}", *options],
-        stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, errors="replace",
-    )  # fmt: skip
-    ready, said = threading.Event(), []
-
-    def listen() -> None:
-        assert server.stderr
-        for line in server.stderr:
-            said.append(line)
-            if "client requests on" in line:
-                ready.set()
-
-    listener = threading.Thread(target=listen)
-    listener.start()
-    try:
-        assert ready.wait(30), "".join(said)
-        yield f"{scheme}://{host}:{port}"
-    finally:
-        server.kill()
-        server.wait()
-        listener.join()
-        assert server.stderr
-        server.stderr.close()
+from tests.etcds import BOTH, CONFIG, SUBNETS, Local, Opens, etcd_server, free_port, refused, v2
 
 
 @pytest.fixture(scope="module")
@@ -153,20 +38,6 @@ def keys(plain: str, api: str) -> Opens:
     return lambda: store(Local(), Etcd(endpoints=(plain,)), api)
 
 
-def v2(port: int, method: str, path: str, body: str = "", login: str = "") -> int:
-    """What another v2 client does, e.g. flannel."""
-    kind = "json" if body.startswith("{") else "x-www-form-urlencoded"
-    headers = {"Content-Type": f"application/{kind}"}
-    if login:
-        headers["Authorization"] = f"Basic {b64encode(login.encode()).decode()}"
-    asked = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
-    asked.request(method, path, body, headers)
-    reply = asked.getresponse()
-    reply.read()
-    asked.close()
-    return reply.status
-
-
 @BOTH
 async def test_a_key_is_written_once_and_then_only_over_what_was_seen(
     keys: Opens, api: str
@@ -175,14 +46,17 @@ async def test_a_key_is_written_once_and_then_only_over_what_was_seen(
         assert await etcd.get(CONFIG) is None
         assert await etcd.put(PutKey(CONFIG, 'first & "ü" 100% +', api))
         seen = await etcd.get(CONFIG)
-        assert seen and (seen.key, seen.text, seen.ttl) == (CONFIG, 'first & "ü" 100% +', None)
+        assert seen
+        assert (seen.key, seen.text, seen.ttl) == (CONFIG, 'first & "ü" 100% +', None)
         assert not await etcd.put(PutKey(CONFIG, "second", api)), "it is there already"
         assert not await etcd.put(PutKey(CONFIG, "second", api, previous=seen.revision + 100))
         assert await etcd.get(CONFIG) == seen
         assert await etcd.put(PutKey(CONFIG, "second", api, previous=seen.revision))
         assert not await etcd.put(PutKey(CONFIG, "third", api, previous=seen.revision))
         then = await etcd.get(CONFIG)
-        assert then and then.text == "second" and then.revision > seen.revision
+        assert then
+        assert then.text == "second"
+        assert then.revision > seen.revision
 
 
 @BOTH
@@ -229,8 +103,10 @@ async def test_a_lease_has_its_seconds_and_a_reservation_none(
             client.close()
         await etcd.put(PutKey(f"{SUBNETS}/{names[2]}", "x", api))
         first, second, reserved = await etcd.under(SUBNETS)
-        assert first.ttl and 500 < first.ttl <= 600
-        assert second.ttl and 500 < second.ttl <= 600
+        assert first.ttl
+        assert 500 < first.ttl <= 600
+        assert second.ttl
+        assert 500 < second.ttl <= 600
         assert reserved.ttl is None
 
 
@@ -248,9 +124,11 @@ async def test_bytes_that_are_no_text_are_read_all_the_same(plain: str) -> None:
     client.close()
     async with store(Local(), Etcd(endpoints=(plain,)), "v3") as opened:
         seen = await opened.get("/bytes/config")
-        assert seen and seen.text == "\ufffd\ufffd{"
+        assert seen
+        assert seen.text == "\ufffd\ufffd{"
         long = await opened.get("/bytes/long")
-        assert long and len(long.text) == 256 << 10
+        assert long
+        assert len(long.text) == 256 << 10
 
 
 @BOTH
@@ -265,15 +143,6 @@ async def test_the_next_endpoint_is_tried_where_one_fails(plain: str, api: str) 
 def v3_only(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with etcd_server(tmp_path_factory.mktemp("v3"), "--enable-v2=false") as url:
         yield url
-
-
-async def refused(etcd: Etcd, api: str, password: str | None = None) -> EtcdError:
-    secret = None if password is None else Secret("etcd-password", password)
-    with pytest.raises(EtcdError) as caught:
-        async with store(Local(), etcd, api, secret, timeout=1.5):
-            pass
-    print(caught.value.kind, caught.value)
-    return caught.value
 
 
 async def test_a_server_without_v2_says_how_to_get_it(v3_only: str) -> None:
@@ -299,3 +168,114 @@ async def test_a_port_that_never_answers_is_a_timeout(api: str) -> None:
         error = await refused(Etcd(endpoints=(end,)), api)
     assert error.kind == "timeout"
     assert "1.5 s" in str(error)
+
+
+@asynccontextmanager
+async def says(*replies: bytes) -> AsyncIterator[str]:
+    """A server that is no etcd: it answers every request with the same bytes."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(OSError, asyncio.IncompleteReadError):
+            await reader.readuntil(b"\r\n\r\n")
+            for reply in replies:
+                writer.write(reply)
+                await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    try:
+        yield f"http://fed-master:{server.sockets[0].getsockname()[1]}"
+    finally:
+        server.close()
+        await server.wait_closed()
+
+
+def found(body: str) -> bytes:
+    return f"HTTP/1.0 200 OK\r\n\r\n{body}".encode()
+
+
+NOT_V2 = {
+    "a page": found("<html>"),
+    "no object": found("[]"),
+    "no node": found("{}"),
+    "a node of numbers": found('{"node": {"key": 1, "value": 2, "modifiedIndex": 3}}'),
+    "a node without an index": found('{"node": {"key": "/k", "value": "v"}}'),
+    "an index that is a truth": found('{"node": {"key":"/k","value":"v","modifiedIndex":true}}'),
+    "nodes that are none": found('{"node": {"dir": true, "nodes": [7]}}'),
+    "too deep": found("[" * 100_000),
+    "a number without end": found("9" * 5_000),
+    "no HTTP": b"SSH-2.0-OpenSSH_9.6\r\n",
+    "a teapot": b"HTTP/1.1 418 I'm a teapot\r\n\r\n",
+    "bytes": b"\xff\xfe\x00",
+}
+
+
+@pytest.mark.parametrize("reply", NOT_V2.values(), ids=NOT_V2)
+async def test_what_is_not_etcd_is_not_taken_for_it(reply: bytes) -> None:
+    async with says(reply) as url:
+        error = await refused(Etcd(endpoints=(url,)), "v2")
+    assert error.kind == "no-api"
+    assert "not as etcd's v2 API does" in str(error)
+
+
+async def test_an_answer_without_end_is_cut_off() -> None:
+    async with says(found(""), *[b"x" * (1 << 20)] * 20) as url:
+        error = await refused(Etcd(endpoints=(url,)), "v2")
+    assert error.kind == "no-api"
+    assert "bytes" in str(error)
+
+
+async def test_an_http_server_is_no_v3() -> None:
+    async with says(found("<html>")) as url:
+        error = await refused(Etcd(endpoints=(url,)), "v3")
+    assert error.kind in ("no-api", "unreachable")
+
+
+async def test_a_servers_words_reach_no_terminal_as_codes() -> None:
+    body = json.dumps({"errorCode": 300, "message": "\x1b[31mraft\nline\x07" * 99})
+    async with says(f"HTTP/1.0 500 Oh\r\n\r\n{body}".encode()) as url:
+        error = await refused(Etcd(endpoints=(url,)), "v2")
+    assert str(error).isprintable()
+    assert len(str(error)) < 600
+
+
+def test_the_messages_are_those_that_etcd3_has() -> None:
+    """descriptors.bin was taken from etcd3's modules, which protobuf can't import."""
+    from google.protobuf import descriptor_pb2
+
+    ours = descriptor_pb2.FileDescriptorSet()
+    ours.ParseFromString(resources.files("fedwiz.etcd").joinpath("descriptors.bin").read_bytes())
+    assert [file.name for file in ours.file] == ["kv.proto", "auth.proto", "rpc.proto"]
+    for file in ours.file:
+        name = f"etcdrpc/{file.name.removesuffix('.proto')}_pb2.py"
+        tree = ast.parse(resources.files("etcd3").joinpath(name).read_text())
+        (theirs,) = (
+            ast.literal_eval(node.value.args[0]).encode("latin1")
+            for node in ast.walk(tree)
+            if isinstance(node, ast.keyword)
+            and node.arg == "serialized_pb"
+            and isinstance(node.value, ast.Call)
+        )
+        assert descriptor_pb2.FileDescriptorProto.FromString(theirs) == file
+
+
+@pytest.mark.parametrize(
+    "before", ["", "import google.protobuf.message, google.protobuf.descriptor_pb2"]
+)
+def test_etcd3_loads_without_a_word_or_a_setting(before: str) -> None:
+    code = f"{before}\nfrom fedwiz.etcd.library import library\nlibrary().etcd3.Etcd3Client"
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code],
+        capture_output=True, text=True, env=os.environ | {"PYTHONPATH": str(Path.cwd())},
+    )  # fmt: skip
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+@BOTH
+async def test_proxies_of_the_operator_are_not_asked(
+    plain: str, api: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("http_proxy", "https_proxy", "grpc_proxy", "HTTP_PROXY", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:1")
+    async with store(Local(), Etcd(endpoints=(plain,)), api) as opened:
+        assert opened.api == api

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from fedwiz.actions import Run, Secret, Session, Store
 from fedwiz.clean import clean
 from fedwiz.etcd.leases import Lease, parse_leases
+from fedwiz.etcd.talk import tls_trouble
 from fedwiz.etcd.v2 import V2
 from fedwiz.etcd.v3 import V3
 from fedwiz.etcd.way import TIMEOUT, EtcdError, Kind, Way
@@ -96,7 +97,12 @@ async def _open(
     )
     opened = V2(way) if api == "v2" else V3(way)
     stack.push_async_callback(opened.close)
-    await opened.get(f"{etcd.prefix}/config")  # a client opens without a word to the server
+    try:
+        await opened.get(f"{etcd.prefix}/config")  # a client opens without a word to the server
+    except EtcdError as error:
+        if error.kind in ("unreachable", "tls") and (trouble := await tls_trouble(way)):
+            raise trouble from error
+        raise
     return opened
 
 

@@ -1,18 +1,15 @@
 """etcd's v2 API: JSON over HTTP."""
 
-import asyncio
 import base64
 import json
 import ssl
-import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
-from pathlib import Path
 from typing import Any, NoReturn
 from urllib.parse import quote, urlencode, urlsplit
 
 from fedwiz.actions import PutKey, Value
-from fedwiz.etcd.way import REPLY_LIMIT, VALUE_LIMIT, Way
+from fedwiz.etcd.talk import context, exchange
+from fedwiz.etcd.way import VALUE_LIMIT, Way
 
 NOT_V2 = "answers, but not as etcd's v2 API does: is the endpoint etcd's?"
 
@@ -22,7 +19,7 @@ class V2:
 
     def __init__(self, way: Way) -> None:
         self._way = way
-        self._tls = _context(way) if way.tls else None
+        self._tls = context(way) if way.tls else None
 
     @property
     def api(self) -> str:
@@ -79,36 +76,14 @@ class V2:
         return self._understood(await self._exchange(request), key)
 
     async def _exchange(self, request: bytes) -> bytes:
-        """Send one request and read to the end, which 1.0 makes the end of the connection."""
         try:
-            async with asyncio.timeout(self._way.timeout):
-                return await self._send(request)
+            return await exchange(self._way, request, self._tls)
         except TimeoutError as error:
             raise self._way.error("timeout") from error
         except ssl.SSLError as error:
-            raise self._way.error("tls", str(error)) from error
+            raise self._way.error("tls", error.reason or str(error)) from error
         except OSError as error:
             raise self._way.error("unreachable", error.strerror or str(error)) from error
-
-    async def _send(self, request: bytes) -> bytes:
-        reader, writer = await asyncio.open_connection(
-            "127.0.0.1",
-            self._way.port,
-            ssl=self._tls,
-            server_hostname=self._way.host if self._tls else None,
-        )
-        reply = bytearray()
-        try:
-            writer.write(request)
-            while chunk := await reader.read(1 << 16):
-                reply += chunk
-                if len(reply) > REPLY_LIMIT:
-                    raise self._way.error("no-api", f"answers with more than {REPLY_LIMIT} bytes")
-        finally:
-            writer.transport.abort()
-            with suppress(OSError):
-                await writer.wait_closed()
-        return bytes(reply)
 
     def _understood(self, reply: bytes, key: str) -> tuple[int, dict[str, Any]]:
         """The status and the JSON object of an answer that is etcd's and no refusal."""
@@ -122,8 +97,6 @@ class V2:
                 "no-api",
                 "serves no v2 API: set ETCD_ENABLE_V2=true there, or install flannel >= 0.18",
             )
-        if status == 400 and b"HTTPS server" in body:
-            raise self._way.error("tls", "it speaks TLS")
         if status not in (200, 201, 404, 412) and "errorCode" in said:
             self._refused(status, f"{said.get('message', '')}", key)
         if status not in (200, 201, 404, 412) or not said:
@@ -146,7 +119,14 @@ class V2:
                     waiting.extend(below)
                 case {"dir": True}:
                     pass
-                case {"key": str(key), "value": str(value), "modifiedIndex": int(index), **rest}:
+                case {
+                    "key": str(key),
+                    "value": str(value),
+                    "modifiedIndex": int(index),
+                    **rest,
+                } if (
+                    type(index) is int  # JSON's true is an int to Python
+                ):
                     ttl = rest.get("ttl")
                     yield Value(key, value[:VALUE_LIMIT], index, ttl if type(ttl) is int else None)
                 case _:
@@ -168,22 +148,3 @@ def _object(body: bytes) -> dict[str, Any]:
     except (ValueError, RecursionError):
         return {}
     return said if isinstance(said, dict) else {}
-
-
-def _context(way: Way) -> ssl.SSLContext:
-    """TLS as etcd's own clients do it: one authority, and a certificate of ours if there is one.
-
-    Python loads a key from files only, so it lies in a directory of mode 0700 meanwhile.
-    """
-    try:
-        context = ssl.create_default_context(cadata=way.ca)
-        if way.cert:
-            with tempfile.TemporaryDirectory(prefix="fedwiz-") as private:
-                cert, key = Path(private, "cert.pem"), Path(private, "key.pem")
-                cert.write_text(way.cert)
-                key.touch(0o600)
-                key.write_text(way.key)
-                context.load_cert_chain(cert, key, password="")
-    except ssl.SSLError as error:
-        raise way.error("tls", f"unfit certificate or key: {error}") from error
-    return context

@@ -1,6 +1,7 @@
 """etcd's v3 API: gRPC, by the `etcd3` package."""
 
 import asyncio
+import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
@@ -125,16 +126,18 @@ def _why(error: BaseException, grpc: Any) -> tuple[Kind, str]:  # noqa: ANN401
     said = error if isinstance(error, grpc.RpcError) else error.__context__
     if not isinstance(said, grpc.RpcError):
         return "unreachable", str(error)
-    code, cause = str(said.code().name), str(said.details() or "")
+    code = str(said.code().name)
+    # Before the last colons stand gRPC's own layers, and a loopback port that tells nobody much.
+    cause = re.sub(r".*(last error|ipv4:[0-9.]+:[0-9]+): ", "", str(said.details() or code))
     low = cause.lower()
     if code == "DEADLINE_EXCEEDED":
         return "timeout", cause
     if code == "UNIMPLEMENTED" or "http1.x" in low or "http status" in low:
         return "no-api", f"serves no v3 API ({cause}): it takes etcd 3; for an old one, api = v2"
-    if code == "UNAVAILABLE" and ("ssl" in low or "handshake" in low or "peer name" in low):
-        return "tls", cause
+    if code == "UNAVAILABLE":  # whether TLS is the reason, `tls_trouble` finds out
+        return "unreachable", cause
     if code == "PERMISSION_DENIED":
         return "denied", cause
     if code == "UNAUTHENTICATED" or "authenticat" in low or "user name" in low or "auth " in low:
         return "auth", cause
-    return "unreachable", f"{code}: {cause}"
+    return "unreachable", cause

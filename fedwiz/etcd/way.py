@@ -89,10 +89,12 @@ def _denied(way: Way, _cause: str, key: str) -> str:
 
 def _tls(way: Way, cause: str, _key: str) -> str:
     low = cause.lower()
-    if "mismatch" in low or "peer name" in low:
-        fix = f"its certificate is not one for {way.host}: name it in etcd.endpoints as it does"
-    elif "wrong_version" in low or "record layer" in low:
-        fix = "does it speak plain HTTP? Then the endpoint begins with http://"
+    if "speaks" in low:
+        fix = f"begin the endpoint with {'http' if way.tls else 'https'}://"
+    elif "mismatch" in low:
+        fix = "etcd.endpoints must use a name or an address that the certificate has"
+    elif "expired" in low or "not yet valid" in low:
+        fix = "renew it, or set the clocks right"
     elif "verify" in low:
         fix = "etcd.ca_file must name the authority that signed etcd's certificate"
     elif not way.cert:
