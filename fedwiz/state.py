@@ -41,7 +41,7 @@ RED: frozenset[Word] = frozenset({"failed", "unknown", "lost"})
 LINES = 200
 """Last lines kept per host."""
 
-_ENDED: dict[Outcome, Word] = {"failed": "failed", "unknown": "unknown", "stopped": "stopped"}
+_ENDED: dict[str, Word] = {"failed": "failed", "unknown": "unknown", "stopped": "stopped"}
 
 
 @dataclass(slots=True)
@@ -251,7 +251,11 @@ class State:
         host = self.host(ended.host)
         step = host.steps.setdefault(ended.step, Step(ended.step, 0))
         step.outcome, step.why = ended.outcome, clean(ended.why)
-        if ended.outcome != "ok":
+        # A host that is red stays so, whatever its later steps say, until that step goes well.
+        bad = next((it for it in host.steps.values() if it.outcome in ("failed", "unknown")), None)
+        if bad is not None and bad is not step:
+            host.end(_ENDED[bad.outcome], bad.why, at)
+        elif ended.outcome != "ok":
             host.end(_ENDED[ended.outcome], ended.why, at)
         else:
             host.word, host.step, host.action = "waiting" if host.left else "done", "", ""
@@ -262,10 +266,15 @@ class State:
         for host in self.hosts.values():
             if host.word == "running":
                 host.end("unknown", "its end was not seen", at)
-            elif host.word == "connecting" and ended.outcome != "ok":
-                host.end("stopped", "it was not reached before the run ended", at)
             elif host.word in ("waiting", "connecting"):
-                if host.left:
-                    host.end("stopped", f"not begun: {host.left} of {host.planned} actions", at)
-                else:
-                    host.end("done", "", at)
+                self._rested(host, at)
+
+    def _rested(self, host: HostState, at: float) -> None:
+        if self.outcome == "ok":  # also a plan that nobody wanted carried out
+            host.end("done", "", at)
+        elif host.word == "connecting":
+            host.end("stopped", "it was not reached before the run ended", at)
+        elif host.left:
+            host.end("stopped", f"not begun: {host.left} of {host.planned} actions", at)
+        else:
+            host.end("done", "", at)
