@@ -178,7 +178,7 @@ def _network(hosts: Sequence[Host], etcd: Etcd | None, net: Network) -> dict[str
     if room >= nodes:
         return {}
     said = f"{net.subnet_len}: room for {room} nodes of {nodes}"
-    longer = network.longest_for(cidr, nodes)
+    longer = network.shortest_for(cidr, nodes)
     if net.subnet_min or net.subnet_max:
         return {"network.subnet_len": f"{said}; widen subnet_min and subnet_max, or leave them out"}
     right = f"{longer} has room" if longer else "choose a larger network"

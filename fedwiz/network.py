@@ -183,7 +183,7 @@ def lengths(cidr: str) -> tuple[Length, ...]:
     )
 
 
-def longest_for(cidr: str, nodes: int) -> int | None:
+def shortest_for(cidr: str, nodes: int) -> int | None:
     """The `SubnetLen` that gives that many nodes most addresses each; None: no room at all."""
     return next((row.subnet_len for row in lengths(cidr) if row.subnets >= nodes), None)
 
