@@ -237,6 +237,8 @@ id -u etcd >/dev/null 2>&1 || useradd -r -d /var/lib/etcd etcd
 install -d -m 0700 -o etcd -g etcd /var/lib/etcd
 install -d -m 0700 /root/.ssh
 rpm -i --nodeps /srv/repos/v2/fedora-release-*.rpm </dev/null
+touch /etc/default/locale
+[ -e /usr/bin/dnf ] || ln -s dnf5 /usr/bin/dnf
 [ -e /usr/bin/dockerd ] || ln -s /usr/sbin/dockerd /usr/bin/dockerd
 dnf -q makecache </dev/null >/dev/null 2>&1 || true
 """

@@ -1,0 +1,214 @@
+"""The lab for tests: a cluster of real hosts by one call, fresh again in about two seconds.
+
+    from lab.fixture import Lab, lab_available, lab_factory     # in tests/conftest.py
+
+    def test_it(lab_factory):
+        lab = lab_factory("classic", 3)
+        assert "docker0" in lab.ssh("fed-node1", "ip -br link")
+
+`lab_factory` gives each generation and size one lab for the session, reset before every test that
+asks for it. Without root or Debian such tests are skipped with the reason; with FEDWIZ_LAB=require
+they fail instead, with FEDWIZ_LAB=0 they are skipped on any machine.
+"""
+
+import contextlib
+import functools
+import os
+import shlex
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from . import labs, labstate
+
+
+class SshFailed(Exception):
+    """A command on a host that did not end with 0."""
+
+    def __init__(self, host: str, command: str, done: "subprocess.CompletedProcess[str]") -> None:
+        said = (done.stdout + done.stderr).strip()
+        super().__init__(f"{host}: {command!r} ended with {done.returncode}: {said}")
+        self.returncode = done.returncode
+        self.stdout = done.stdout
+        self.stderr = done.stderr
+
+
+class Lab:
+    """A running cluster. `hosts`, `address`, `key` and `user` are all that SSH needs."""
+
+    password = "lab-sudo-pw"  # what sudo asks the user admin for
+
+    def __init__(self, state: labstate.State) -> None:
+        self.state = state
+        self.name = state.name
+        self.generation = state.generation
+        self.flannel = state.flannel
+        self.subnet = state.subnet
+        self.user = state.user
+        self.key = Path(state.key)
+
+    @classmethod
+    def up(
+        cls,
+        generation: str = "classic",
+        count: int = 4,
+        *,
+        name: str = "",
+        flannel: str | None = None,
+    ) -> "Lab":
+        """A new cluster, which ends with this process at the latest."""
+        chosen = name or f"t{os.getpid()}-{generation[:1]}{count}{flannel or ''}"
+        return cls(labs.up(chosen, count, generation, flannel, owner=os.getpid()))
+
+    @property
+    def hosts(self) -> list[str]:
+        return self.state.names()
+
+    @property
+    def master(self) -> str:
+        return self.hosts[0]
+
+    @property
+    def nodes(self) -> list[str]:
+        return self.hosts[1:]
+
+    def address(self, host: str) -> str:
+        return self.state.host(host).address
+
+    def netns(self, host: str) -> str:
+        return self.state.host(host).netns
+
+    def root(self, host: str) -> Path:
+        """The host's file system, as this machine sees it."""
+        return self.state.home(self.state.host(host)) / "root"
+
+    def run(
+        self, host: str, command: str, *, user: str = "", stdin: str = "", timeout: float = 120
+    ) -> "subprocess.CompletedProcess[str]":
+        return subprocess.run(
+            labs.ssh_argv(self.state, host, command, user=user),
+            input=stdin,
+            text=True,
+            check=False,
+            capture_output=True,
+            timeout=timeout,
+        )
+
+    def ssh(
+        self,
+        host: str,
+        command: str,
+        check: bool = True,
+        *,
+        user: str = "",
+        stdin: str = "",
+        timeout: float = 120,
+    ) -> str:
+        """What a command on a host writes to stdout; SshFailed unless it ends with 0."""
+        done = self.run(host, command, user=user, stdin=stdin, timeout=timeout)
+        if check and done.returncode:
+            raise SshFailed(host, command, done)
+        return done.stdout
+
+    def write(self, host: str, path: str, text: str, mode: str = "0644") -> None:
+        """Put a file on a host."""
+        target = shlex.quote(path)
+        self.ssh(host, f"install -D -m {mode} /dev/stdin {target}", stdin=text)
+
+    def known_hosts(self, path: Path | None = None, hosts: list[str] | None = None) -> Path:
+        """Write the hosts' true keys (of all, or only of some) where ssh finds them."""
+        text = Path(self.state.known_hosts).read_text()
+        if hosts is not None:
+            kept = [row for row in text.splitlines(True) if row.split(",")[0] in hosts]
+            text = "".join(kept)
+        target = path or Path(self.state.known_hosts)
+        if path:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+        return target
+
+    def boot_id(self, host: str) -> str:
+        return self.ssh(host, "cat /proc/sys/kernel/random/boot_id").strip()
+
+    def reboot(self, host: str, timeout: float = 60) -> None:
+        """Reboot a host and wait until it has booted again."""
+        before = self.boot_id(host)
+        self.run(host, "systemctl reboot", timeout=30)
+        self.wait_rebooted(host, before, timeout)
+
+    def wait_rebooted(self, host: str, before: str, timeout: float = 60) -> None:
+        """Wait for a host whose boot_id was `before` to be back, its units started."""
+        deadline = time.monotonic() + timeout
+        while time.monotonic() < deadline:
+            if labs.answers(self.state.host(host)):
+                with contextlib.suppress(SshFailed, subprocess.TimeoutExpired):
+                    if self.boot_id(host) != before:
+                        labs.wait(self.state, self.state.host(host))
+                        return
+            time.sleep(0.1)
+        raise TimeoutError(f"{host} did not come back within {timeout:.0f} s")
+
+    def reset(self) -> None:
+        """The same hosts at the same addresses, as new (new host keys, too)."""
+        labs.reset(self.state)
+
+    def down(self) -> None:
+        labs.down(self.name)
+
+    def __enter__(self) -> "Lab":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.down()
+
+
+@functools.cache
+def lab_available() -> str | None:
+    """Why no lab can run here, or None."""
+    if os.environ.get("FEDWIZ_LAB") == "0":
+        return "FEDWIZ_LAB=0"
+    return labs.unavailable()
+
+
+def require_lab() -> None:
+    """Skip the test without a lab, or fail it when FEDWIZ_LAB=require."""
+    reason = lab_available()
+    if reason and os.environ.get("FEDWIZ_LAB") == "require":
+        pytest.fail(f"FEDWIZ_LAB=require, and there is no lab: {reason}")
+    if reason:
+        pytest.skip(reason)
+
+
+LabFactory = Callable[..., Lab]
+
+
+@pytest.fixture(scope="session")
+def running_labs() -> Iterator[dict[tuple[str, int, str | None], Lab]]:
+    """The labs of this session, taken down at its end."""
+    made: dict[tuple[str, int, str | None], Lab] = {}
+    try:
+        yield made
+    finally:
+        for lab in made.values():
+            lab.down()
+
+
+@pytest.fixture
+def lab_factory(running_labs: dict[tuple[str, int, str | None], Lab]) -> LabFactory:
+    """`lab_factory(generation="classic", count=4, flannel=None)`: a cluster that is as new."""
+    require_lab()
+
+    def fresh(generation: str = "classic", count: int = 4, flannel: str | None = None) -> Lab:
+        want = (generation, count, flannel)
+        if want in running_labs:
+            lab = running_labs.pop(want)
+            lab.reset()
+        else:
+            lab = Lab.up(generation, count, flannel=flannel)
+        running_labs[want] = lab
+        return lab
+
+    return fresh
