@@ -1,0 +1,148 @@
+"""Is the finished network right?  Containers on every pair of nodes ping, or why they don't.
+
+It takes nothing for granted that fedwiz itself did: what is in etcd, in subnet.env and on the
+nodes decides, so it works on any cluster.
+"""
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
+from fedwiz.actions import Reply, Run, Session, Unreachable
+from fedwiz.answers import Answers
+from fedwiz.clean import clean
+from fedwiz.events import Emit, Verified
+from fedwiz.facts import Known
+from fedwiz.verify import nodes, pods
+from fedwiz.verify.matrix import Matrix
+from fedwiz.verify.values import Ping, Up, Verdict
+
+__all__ = ["Verdict", "ok", "verify"]
+
+
+def ok(verdicts: Iterable[Verdict]) -> bool:
+    """The network is proven: nothing failed, and every pair of nodes was pinged.
+
+    Other verdicts that were skipped tell of what has no rule, and do not count.
+    """
+    return not any(
+        verdict.level == "fail" or (verdict.kind == "ping" and verdict.level == "skipped")
+        for verdict in verdicts
+    )
+
+
+async def verify(
+    answers: Answers,
+    sessions: Mapping[str, Session],
+    known: Known,
+    emit: Emit,
+    lost: Mapping[str, str] | None = None,
+) -> tuple[Verdict, ...]:
+    """Judge all nodes and all ordered pairs of them; nothing on the hosts stays changed.
+
+    Args:
+        answers: the hosts, and what is known of the network where etcd does not tell.
+        sessions: an open one for each node.
+        known: facts and leases, read just before.
+        emit: gets each verdict as it is there.
+        lost: nodes that can't be asked, and why; besides those of `known`.
+    """
+    names = tuple(host.name for host in answers.nodes)
+    gone = {**known.lost, **(lost or {})}
+    for name in names:
+        if name not in gone and (name not in sessions or name not in known.hosts):
+            gone[name] = "there is no connection to it"
+    run = pods.new_name()
+    asker = _Asker(sessions, gone)
+    ups = await _up(asker, names, run, answers.verify.image)
+    verdicts: list[Verdict] = []
+
+    def tell(found: Iterable[Verdict]) -> None:
+        for verdict in found:
+            verdicts.append(verdict)
+            emit(
+                Verified(
+                    verdict.kind, verdict.host, verdict.peer, verdict.level, verdict.seen,
+                    verdict.why,
+                )
+            )  # fmt: skip
+
+    for host in answers.nodes:
+        if host.name in known.hosts:
+            tell(nodes.judge(answers, known, host, ups.get(host.name)))
+        else:
+            why = f"{host.name} could not be reached: {gone[host.name]}"
+            tell(
+                Verdict(kind, host.name, "", "fail", "", why)
+                for kind in ("address", "lease", "subnet_env")
+            )
+    tell(nodes.strangers(answers, known))
+    matrix = Matrix(names, known, nodes.overlay(answers, known), gone, ups)
+    tell((await _measure(asker, matrix, run)).verdicts())
+    return tuple(verdicts)
+
+
+class _Asker:
+    """Asks nodes, all at once; who can't be asked any more is noted as lost."""
+
+    def __init__(self, sessions: Mapping[str, Session], lost: dict[str, str]) -> None:
+        self.sessions = sessions
+        self.lost = lost
+
+    async def ask(self, runs: Mapping[str, Run]) -> dict[str, Reply]:
+        replies: dict[str, Reply] = {}
+
+        async def one(host: str, run: Run) -> None:
+            try:
+                replies[host] = await self.sessions[host].ask(run)
+            except Unreachable as why:
+                self.lost.setdefault(host, str(why))
+
+        async with asyncio.TaskGroup() as group:
+            for host, run in runs.items():
+                if host not in self.lost:
+                    group.create_task(one(host, run), name=f"verify {host}")
+        return replies
+
+
+async def _up(asker: _Asker, names: Iterable[str], run: str, image: str) -> dict[str, Up]:
+    replies = await asker.ask({name: pods.up(run, image) for name in names})
+    found = {}
+    for name, reply in replies.items():
+        try:
+            found[name] = pods.read_up(reply.out)
+        except ValueError as wrong:
+            found[name] = Up(error=f"{wrong}; {_said(reply)}")
+    return found
+
+
+async def _measure(asker: _Asker, matrix: Matrix, run: str) -> Matrix:
+    """Ping, and take the containers away."""
+    able = {name: up.pod for name, up in matrix.ups.items() if up.pod}
+    await asker.ask({name: pods.count(pod, matrix.sources()) for name, pod in able.items()})
+    replies = await asker.ask({
+        name: pods.ping(pod, targets)
+        for name, pod in able.items()
+        if (targets := matrix.targets(name))
+    })  # fmt: skip
+    pings: dict[str, dict[str, Ping | None]] = {}
+    failed: dict[str, str] = {}
+    for name, reply in replies.items():
+        try:
+            pings[name] = pods.read_pings(reply.out)
+        except ValueError as wrong:
+            failed[name] = f"{wrong}; {_said(reply)}"
+    lost = dict(asker.lost)  # what is lost from here on has been measured
+    counts: dict[str, dict[str, int]] = {}
+    ends = {name: pods.down(run, up.pod) for name, up in matrix.ups.items() if up.docker}
+    for name, reply in (await asker.ask(ends)).items():
+        try:
+            counts[name] = pods.read_counts(reply.out)
+        except ValueError:
+            counts[name] = {}
+    return replace(matrix, lost=lost, pings=pings, counts=counts, failed=failed)
+
+
+def _said(reply: Reply) -> str:
+    words = " ".join(clean(line) for line in (reply.err or reply.out).splitlines())
+    return f"exit status {reply.code}, {words[:300] or 'and it said nothing'}"

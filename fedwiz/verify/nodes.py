@@ -1,0 +1,281 @@
+"""What is right about each node by itself: its addresses, its lease, its subnet.env."""
+
+import json
+from collections.abc import Iterator, Mapping
+from ipaddress import IPv4Interface, IPv4Network, ip_interface
+from typing import Any
+
+from fedwiz.actions import Value
+from fedwiz.answers import Answers, Host
+from fedwiz.backends import BACKENDS, Backend
+from fedwiz.etcd.leases import Lease, parse_leases
+from fedwiz.facts import Facts, Known
+from fedwiz.verify.pods import tidy
+from fedwiz.verify.values import Overlay, Up, Verdict
+
+SUBNET_ENV = "/run/flannel/subnet.env"
+
+
+def overlay(answers: Answers, known: Known) -> Overlay:
+    """The network as etcd has it; what etcd does not say is taken from the answers."""
+    said = _object(known.store.config)
+    wished = answers.backend.backend.name, answers.backend.options
+    network = _network(str(said.get("network", ""))) or IPv4Network(answers.network.cidr)
+    if "network" not in said:
+        return Overlay(network, wished[0], answers.backend.backend.device(wished[1]))
+    raw = said.get("backend", {"Type": "udp"})  # flannel's own choice where none is named
+    given = {key.lower(): value for key, value in raw.items()} if isinstance(raw, dict) else {}
+    kind = str(given.get("type", "")).lower()
+    backend = BACKENDS.get(kind)
+    return Overlay(network, kind, backend.device(_options(backend, given)) if backend else "")
+
+
+def _options(backend: Backend, given: Mapping[str, Any]) -> dict[str, int | bool | str]:
+    """The options that are as they should be; flannel takes any case."""
+    return {
+        option.name: given[option.key.lower()]
+        for option in backend.options
+        if option.key.lower() in given and not option.refuse(given[option.key.lower()])
+    }
+
+
+def _object(value: Value | None) -> dict[str, Any]:
+    try:
+        said = json.loads(value.text) if value else {}
+    except (ValueError, RecursionError):
+        return {}
+    return {key.lower(): part for key, part in said.items()} if isinstance(said, dict) else {}
+
+
+def _network(text: str) -> IPv4Network | None:
+    try:
+        return IPv4Network(text, strict=False)
+    except ValueError:
+        return None
+
+
+def subnet_of(facts: Facts) -> IPv4Interface | None:
+    """The node's part of the network, as subnet.env has it: docker0's address and length."""
+    try:
+        return IPv4Interface((facts.subnet_env or {}).get("FLANNEL_SUBNET", ""))
+    except ValueError:
+        return None
+
+
+def addresses(facts: Facts) -> frozenset[str]:
+    """The host's own IPv4 addresses."""
+    return frozenset(
+        str(ip_interface(text).ip)
+        for link in facts.links
+        for text in link.addresses
+        if link.name not in ("lo", "docker0") and not link.name.startswith("flannel")
+    )
+
+
+def judge(answers: Answers, known: Known, host: Host, up: Up | None) -> Iterator[Verdict]:
+    """A verdict of each kind on one node that could be asked."""
+    facts, net = known.hosts[host.name], overlay(answers, known)
+    inet = up.inet if up and up.inet else _inet(facts)
+    yield _verdict("address", host, inet, _address(net, facts, up))
+    seen, wrong = _lease(answers, known, host, net)
+    yield _verdict("lease", host, seen, wrong)
+    env = facts.subnet_env
+    shown = "" if env is None else tidy("\n".join(f"{key}={value}" for key, value in env.items()))
+    yield _verdict("subnet_env", host, shown, _subnet_env(known, host, net, up))
+
+
+def _verdict(kind: Any, host: Host, seen: str, wrong: str) -> Verdict:  # noqa: ANN401 - a Kind
+    return Verdict(kind, host.name, "", "fail" if wrong else "pass", seen, wrong)
+
+
+def _inet(facts: Facts) -> str:
+    return tidy(
+        "\n".join(f"inet {text} {link.name}" for link in facts.links for text in link.addresses)
+    )
+
+
+# Each gives what is wrong and one thing to do; empty: all is right.
+
+
+def _address(net: Overlay, facts: Facts, up: Up | None) -> str:
+    subnet = subnet_of(facts)
+    if net.device:
+        link = facts.link(net.device)
+        if link is None:
+            return (
+                f"there is no {net.device}: flanneld has not set up its {net.backend} network; "
+                "see `journalctl -u flanneld`, then `systemctl restart flanneld`"
+            )
+        if not link.up:
+            return f"{net.device} is down: `systemctl restart flanneld`"
+        held = [ip_interface(text).ip for text in link.addresses]
+        if subnet and held and not any(ip in subnet.network for ip in held):
+            return (
+                f"{net.device} has {held[0]}, outside of this node's {subnet.network}: "
+                f"`ip link delete {net.device}`, then `systemctl restart flanneld`"
+            )
+        if not held:
+            return f"{net.device} has no address: `systemctl restart flanneld`"
+    if not (up.docker if up else facts.unit("docker.service").running):
+        return ""  # then starting flannel is all there is; no container is on a wrong address
+    docker0 = facts.link("docker0")
+    if docker0 is None or not docker0.addresses:
+        return "docker runs and has no docker0: take `--bridge` from its options, and restart it"
+    if subnet is None:
+        return (
+            f"docker0 has {docker0.addresses[0]}, and there is no FLANNEL_SUBNET to compare it "
+            "with: `systemctl restart flanneld`"
+        )
+    bridge = IPv4Interface(docker0.addresses[0])
+    if not bridge.network.subnet_of(subnet.network):
+        return (
+            f"docker0 has {bridge}, not {subnet}: docker has not taken flannel's subnet; stop "
+            "docker, `ip link delete docker0`, start docker"
+        )
+    return ""
+
+
+def _lease(answers: Answers, known: Known, host: Host, net: Overlay) -> tuple[str, str]:
+    """What etcd has, and what is wrong."""
+    store, facts = known.store, known.hosts[host.name]
+    if store.error:
+        return "", f"etcd could not be read: {store.error}"
+    raw = _raw(known)
+    leases = [lease for lease in parse_leases(store.leases) if not lease.error]
+    mine = [lease for lease in leases if lease.public_ip in addresses(facts) | {host.address}]
+    seen = "\n".join(raw[lease.key] for lease in mine)
+    subnet = subnet_of(facts)
+    here = [lease for lease in leases if subnet and lease.subnet == str(subnet.network)]
+    if not mine and here:
+        return raw[here[0].key], (
+            f"{here[0].subnet} is leased to {here[0].public_ip}, which is no address of "
+            f"{host.name}'s: on the node that is to lose it, `rm {SUBNET_ENV}` and "
+            "`systemctl restart flanneld`"
+        )
+    if not mine:
+        where = f"under {answers.etcd.prefix}/subnets in etcd's {store.api or 'keys'}"
+        return seen, (
+            f"no lease {where} has an address of {host.name}'s: does its flanneld use this "
+            "prefix and this API? see `journalctl -u flanneld`"
+        )
+    lease = next((lease for lease in mine if lease in here), mine[0])
+    return seen, _lease_wrong(known, host, net, lease, mine)
+
+
+def _raw(known: Known) -> dict[str, str]:
+    """Each key with its value, by key."""
+    return {value.key: tidy(f"{value.key} {value.text}") for value in known.store.leases}
+
+
+def _lease_wrong(known: Known, host: Host, net: Overlay, lease: Lease, mine: list[Lease]) -> str:
+    facts = known.hosts[host.name]
+    twins = [one for one in mine if one.public_ip == lease.public_ip and one is not lease]
+    if twins:
+        return (
+            f"{lease.public_ip} has two leases, {lease.subnet} and {twins[0].subnet}: delete "
+            "the one that subnet.env does not name, and `systemctl restart flanneld`"
+        )
+    for other, theirs in known.hosts.items():
+        if other != host.name and lease.public_ip in addresses(theirs):
+            return (
+                f"{lease.public_ip} is an address of {other}'s, too: both share one lease; give "
+                "each its `interface`, one whose address the other nodes reach"
+            )
+    subnet = subnet_of(facts)
+    if subnet and lease.subnet != str(subnet.network):
+        return (
+            f"the lease is {lease.subnet}, and {SUBNET_ENV} says {subnet.network}: "
+            "`systemctl restart flanneld`, then `systemctl restart docker`"
+        )
+    if lease.backend and lease.backend != net.backend:
+        return (
+            f"the lease is for {lease.backend}, and the network is {net.backend}, so the other "
+            "nodes pass it over: `systemctl restart flanneld`"
+        )
+    device = facts.link(net.device) if net.backend == "vxlan" else None
+    if device and device.mac.lower() != lease.mac:
+        return (
+            f"the lease's VtepMAC is {lease.mac or 'missing'}, and {device.name} has "
+            f"{device.mac}, so nothing that others send arrives: `systemctl restart flanneld`"
+        )
+    return ""
+
+
+def _subnet_env(known: Known, host: Host, net: Overlay, up: Up | None) -> str:
+    facts = known.hosts[host.name]
+    if facts.subnet_env is None:
+        return f"there is no {SUBNET_ENV}: flanneld has no subnet yet; see `journalctl -u flanneld`"
+    restart = "`systemctl restart flanneld`"
+    subnet, network = subnet_of(facts), facts.subnet_env.get("FLANNEL_NETWORK", "")
+    if subnet is None:
+        return f"{SUBNET_ENV} has no FLANNEL_SUBNET that is one: {restart}"
+    # flannel before 0.5.3 wrote no FLANNEL_NETWORK.
+    if network and _network(network) != net.network:
+        return (
+            f"FLANNEL_NETWORK is {tidy(network)}, and the network is {net.network}: flanneld "
+            f"started before that was set; {restart}, then docker"
+        )
+    if not subnet.network.subnet_of(net.network):
+        return f"{subnet.network} is outside of the network {net.network}: {restart}, then docker"
+    mine = addresses(facts) | {host.address}
+    leases = [lease for lease in parse_leases(known.store.leases) if lease.public_ip in mine]
+    if leases and not any(_inside(subnet.network, lease) for lease in leases):
+        return f"{subnet.network} is not in the lease {leases[0].subnet}: {restart}, then docker"
+    return _mtu(facts, net, up, leases)
+
+
+def _inside(subnet: IPv4Network, lease: Lease) -> bool:
+    leased = _network(lease.subnet)
+    return leased is not None and subnet.subnet_of(leased)
+
+
+def _mtu(facts: Facts, net: Overlay, up: Up | None, leases: list[Lease]) -> str:
+    """Sizes only have to fit: a smaller one than could be is somebody's choice."""
+    text = (facts.subnet_env or {}).get("FLANNEL_MTU", "")
+    if not text.isascii() or not text.isdigit() or len(text) > 5:
+        return f"{SUBNET_ENV} has no FLANNEL_MTU that is one: `systemctl restart flanneld`"
+    mtu = int(text)
+    device = facts.link(net.device)
+    if device and mtu > device.mtu:
+        return (
+            f"FLANNEL_MTU is {mtu}, and {device.name} passes {device.mtu} bytes: "
+            f"`ip link delete {device.name}`, then `systemctl restart flanneld`"
+        )
+    backend = BACKENDS.get(net.backend)
+    published = {lease.public_ip for lease in leases}
+    for link in facts.links:
+        own = {str(ip_interface(text).ip) for text in link.addresses}
+        if backend and own & published and mtu > link.mtu - backend.overhead:
+            return (
+                f"FLANNEL_MTU is {mtu}, and with {net.backend} {link.name} ({link.mtu}) leaves "
+                f"{link.mtu - backend.overhead} bytes: `systemctl restart flanneld`, then docker"
+            )
+    if up and up.pod and up.pod.mtu > mtu:
+        return (
+            f"containers get an MTU of {up.pod.mtu}, and {mtu} is what passes: docker must "
+            "start with flannel's options; see `systemctl cat docker`"
+        )
+    return ""
+
+
+def strangers(answers: Answers, known: Known) -> Iterator[Verdict]:
+    """Leases of no host in the answers: nothing to judge them by, so they are only told."""
+    ours = frozenset[str]().union(*map(addresses, known.hosts.values()))
+    ours |= {host.address for host in answers.host}
+    raw = _raw(known)
+    for lease in parse_leases(known.store.leases):
+        seen = raw[lease.key]
+        if lease.error:
+            yield Verdict(
+                "lease", "", "", "skipped", seen,
+                f"{lease.error}: flannel did not write it; look at it, and delete it",
+            )  # fmt: skip
+        elif lease.public_ip not in ours:
+            until = "stays until it is deleted"
+            if lease.ttl is not None:
+                until = f"expires in {lease.ttl // 3600} h {lease.ttl % 3600 // 60} min"
+            yield Verdict(
+                "lease", "", "", "skipped", seen,
+                f"{lease.public_ip} is no host of the answers: add the host, or if it is gone "
+                f"delete the lease, which {until}",
+            )  # fmt: skip

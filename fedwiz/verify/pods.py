@@ -1,0 +1,162 @@
+"""The questions that a verification asks a node, and what the answers mean.
+
+A node is asked four times, whatever the number of nodes: start a container, count what comes
+in, ping all others at once, tell the counts and take all of it away.  The counting begins
+before any node pings, so that no ping is missed.  Whatever happens in between, what was made
+on a node ends by itself.
+"""
+
+import base64
+import binascii
+import re
+import secrets
+from collections.abc import Iterable, Mapping
+from functools import cache
+from importlib import resources
+from ipaddress import IPv4Address, IPv4Interface
+
+from fedwiz.actions import Run
+from fedwiz.clean import clean
+from fedwiz.facts import parse
+from fedwiz.verify.values import Ping, Pod, Up
+
+LIFE = 120
+"""Seconds after which a container ends by itself."""
+
+
+@cache
+def _script(name: str) -> str:
+    return (resources.files("fedwiz") / "scripts" / f"{name}.sh").read_text("utf-8")
+
+
+def _ask(name: str, timeout: int, *words: str) -> Run:
+    return Run(("sh", "-c", _script(name), f"{name}.sh", *words), changes=False, timeout=timeout)
+
+
+def new_name() -> str:
+    """A name that no other verification has, for the container, its image and its timer."""
+    return f"fedwiz-probe-{secrets.token_hex(4)}"
+
+
+def up(name: str, image: str) -> Run:
+    """Start a container, of this image where the node has it."""
+    return _ask("pod-up", 110, name, image, str(LIFE))
+
+
+def count(pod: Pod, sources: Iterable[str]) -> Run:
+    """Count the pings that come in, by where they come from."""
+    return _ask("pod-count", 20, str(pod.pid), pod.netns, *sources)
+
+
+def ping(pod: Pod, targets: Iterable[str]) -> Run:
+    """Ping all targets at once."""
+    return _ask("pod-ping", 30, str(pod.pid), pod.netns, *targets)
+
+
+def down(name: str, pod: Pod | None) -> Run:
+    """Tell the counts, and take away the container, its image and its timer."""
+    pid, netns = (str(pod.pid), pod.netns) if pod else ("0", "none")
+    return _ask("pod-down", 60, name, pid, netns)
+
+
+def _decode(encoded: str) -> str:
+    try:
+        return base64.b64decode(encoded, validate=True).decode("utf-8", "replace")
+    except binascii.Error:
+        raise ValueError("not base64") from None
+
+
+def tidy(text: str) -> str:
+    """Lines fit for a terminal."""
+    return "\n".join(line.rstrip() for line in map(clean, text.splitlines()) if line.strip())
+
+
+def read_up(said: str) -> Up:
+    """What `up` was answered.
+
+    Raises:
+        ValueError: it is cut off, or no answer.
+    """
+    parts: dict[str, str] = {}
+    for line in said.splitlines():
+        key, _, encoded = line.partition(" ")
+        parts[key] = _decode(encoded)
+    if "end" not in parts or "docker" not in parts:
+        raise ValueError("the answer is not whole")
+    inet = "\n".join(line.strip() for line in tidy(parts.get("inet", "")).splitlines())
+    docker = parts["docker"].strip() == "yes"
+    if "error" in parts:
+        return Up(inet, docker, error=" ".join(tidy(parts["error"]).split()) or "no reason given")
+    return Up(inet, docker, _pod(parts))
+
+
+def _pod(parts: Mapping[str, str]) -> Pod:
+    """Source: `ip -json -details address` inside the container's network namespace."""
+    pid, netns = parts.get("pid", ""), parts.get("netns", "")
+    if not re.fullmatch(r"[1-9][0-9]{0,9}", pid) or not re.fullmatch(r"net:\[[0-9]+\]", netns):
+        raise ValueError("no process of a container's")
+    for link in parse.links(parts.get("links", ""))["links"]:
+        if link.name != "lo" and link.addresses:
+            return Pod(int(pid), netns, IPv4Interface(link.addresses[0]).ip, link.mtu)
+    raise ValueError("the container has no IPv4 address")
+
+
+def read_pings(said: str) -> dict[str, Ping | None]:
+    """What `ping` was answered, by target; None where ping itself did not do its work.
+
+    Raises:
+        ValueError: it is cut off, or no answer.
+    """
+    lines = said.splitlines()
+    if lines[-1:] != ["end"]:
+        raise ValueError("the answer is not whole")
+    found: dict[str, Ping | None] = {}
+    for line in lines[:-1]:
+        words = line.split(" ")
+        if len(words) != 3 or words[0] != "ping":
+            raise ValueError("not a ping's answer")
+        target = str(IPv4Address(words[1]))
+        try:
+            found[target] = read_ping(_decode(words[2]))
+        except ValueError:
+            found[target] = None
+    return found
+
+
+def read_ping(said: str) -> Ping:
+    """What one ping said.
+
+    Source: iputils (`3 packets transmitted, 3 received, ...`, `rtt min/avg/max/mdev = a/b/c/d
+    ms`) and busybox (`3 packets received`, `round-trip min/avg/max = a/b/c ms`).
+
+    Raises:
+        ValueError: there are no figures in it.
+    """
+    sums = re.search(
+        r"^(\d{1,6}) packets transmitted, (\d{1,6}) (?:packets )?received", said, re.MULTILINE
+    )
+    if not sums:
+        raise ValueError("ping gave no figures")
+    number = r"([0-9]{1,9}(?:\.[0-9]{1,6})?)"
+    times = re.search(rf"min/avg/max(?:/mdev)? = {number}/{number}/{number}", said)
+    rtt = "/".join(f"{float(part):.2f}" for part in times.groups()) if times else ""
+    trouble = re.search(r"^(?:From |.*(?:[Uu]nreachable|sendto|exceeded)).*$", said, re.MULTILINE)
+    note = clean(trouble.group()).strip()[:200] if trouble else ""
+    return Ping(int(sums[1]), int(sums[2]), rtt, note)
+
+
+def read_counts(said: str) -> dict[str, int]:
+    """How many pings came in from each address, as `down` was answered.
+
+    Empty where the node could not count.  Source: `iptables-save -c`.
+
+    Raises:
+        ValueError: it is cut off.
+    """
+    if said.splitlines()[-1:] != ["end"]:
+        raise ValueError("the answer is not whole")
+    found: dict[str, int] = {}
+    rule = r"^\[(\d{1,18}):\d{1,18}\] -A INPUT -s ([\d.]{7,15})(?:/32)? -p icmp\b"
+    for packets, source in re.findall(rule, said, re.MULTILINE):
+        found[str(IPv4Address(source))] = int(packets)
+    return found
