@@ -1,0 +1,97 @@
+"""CHECKS: what is judged before anything is changed, in the order of the report.
+
+Pure functions of the answers and of what was read.  All of them always run; each says
+something, also that it could not judge.
+"""
+
+from collections.abc import Collection
+from dataclasses import replace
+
+from fedwiz.answers import Answers
+from fedwiz.checks.docker import (
+    docker_options,
+    docker_versions,
+    forwarding,
+    interrupts,
+    iptables,
+)
+from fedwiz.checks.finding import Check, Finding
+from fedwiz.checks.flanneld import backend_kernel, flannel_package, flannel_version, leftovers
+from fedwiz.checks.hosts import (
+    clock,
+    disk,
+    distinct_names,
+    dnf_lock,
+    in_flight,
+    labels,
+    network_manager,
+    os,
+    reachable,
+    selinux,
+    services,
+)
+from fedwiz.checks.ranges import (
+    firewall,
+    interface,
+    mtu,
+    network_capacity,
+    network_overlap,
+    network_public,
+    same_link,
+)
+from fedwiz.checks.store import etcd_api, etcd_config, etcd_reachable, etcd_store, leases
+from fedwiz.facts.values import Known
+
+__all__ = ["CHECKS", "Check", "Finding", "judge"]
+
+CHECKS: tuple[Check, ...] = (
+    reachable,
+    in_flight,
+    os,
+    distinct_names,
+    services,
+    labels,
+    clock,
+    disk,
+    dnf_lock,
+    network_public,
+    network_overlap,
+    network_capacity,
+    interface,
+    same_link,
+    mtu,
+    firewall,
+    etcd_reachable,
+    etcd_api,
+    etcd_store,
+    etcd_config,
+    leases,
+    flannel_package,
+    flannel_version,
+    backend_kernel,
+    leftovers,
+    docker_options,
+    docker_versions,
+    iptables,
+    forwarding,
+    interrupts,
+    selinux,
+    network_manager,
+)
+
+
+def judge(answers: Answers, known: Known, accepted: Collection[str] = ()) -> tuple[Finding, ...]:
+    """Every finding of every check, in the order of CHECKS.
+
+    Args:
+        answers: what the operator decided.
+        known: what was read.
+        accepted: names of checks whose blocks become warnings.
+    """
+    return tuple(
+        replace(finding, level="warn")
+        if finding.level == "block" and finding.check in accepted
+        else finding
+        for each in CHECKS
+        for finding in each.findings(answers, known)
+    )

@@ -1,0 +1,130 @@
+"""What a check is, and what it says."""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import Literal, TypeAlias
+
+from fedwiz.answers import Answers, Host
+from fedwiz.clean import clean
+from fedwiz.events import Level
+from fedwiz.facts.values import Facts, Known
+
+AGAIN = "run `fedwiz check` again"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A check's result on one host, or on the cluster."""
+
+    check: str
+    """Empty only until the check's own name is put there."""
+
+    host: str
+    """Empty: about the cluster."""
+
+    level: Level
+    seen: str
+    """One sentence; it may quote what a host said, cleaned."""
+
+    remedy: str = ""
+    """One thing to do; never empty unless the level is `ok`."""
+
+
+def ok(seen: str, host: str = "") -> Finding:
+    """All is well.  About the cluster it is said only where the check says nothing else."""
+    return Finding("", host, "ok", seen)
+
+
+def warn(seen: str, remedy: str, host: str = "") -> Finding:
+    """It can go on, and the operator should know."""
+    return Finding("", host, "warn", seen, remedy)
+
+
+def block(seen: str, remedy: str, host: str = "") -> Finding:
+    """It would fail, or do harm."""
+    return Finding("", host, "block", seen, remedy)
+
+
+def unread(what: str, host: str = "", remedy: str = AGAIN) -> Finding:
+    """A fact is missing, so nobody knows: a warning, and never a pass."""
+    return warn(f"not judged: {what} could not be read", remedy, host)
+
+
+Judge: TypeAlias = Callable[[Answers, Known], Iterator[Finding]]
+About: TypeAlias = Literal["cluster", "master", "nodes", "hosts"]
+
+
+def heard(answers: Answers, known: Known, about: About = "hosts") -> Iterator[tuple[Host, Facts]]:
+    """The hosts that answered, with what they said."""
+    for host in answers.host:
+        if (about == "nodes" and host.role != "node") or (
+            about == "master" and host.role != "master"
+        ):
+            continue
+        if host.name in known.hosts and host.name not in known.lost:
+            yield host, known.hosts[host.name]
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One row of CHECKS."""
+
+    name: str
+    """Stable: `--accept` and scripts use it."""
+
+    title: str
+    judge: Judge
+    about: About
+
+    def findings(self, answers: Answers, known: Known) -> Iterator[Finding]:
+        """What it finds: at least one finding, whatever was read."""
+        asked = self.about == "cluster" or any(heard(answers, known, self.about))
+        found = list(self.judge(answers, known)) if asked else []
+        if not asked:
+            found = [unread(f"the {self.about}", remedy="see the check `reachable`")]
+        others = any(f.host or f.level != "ok" for f in found)
+        for finding in found:
+            if finding.host or finding.level != "ok" or not others:
+                yield replace(
+                    finding,
+                    check=self.name,
+                    seen=_line(finding.seen),
+                    remedy=_line(finding.remedy),
+                )
+
+
+def check(name: str, title: str, about: About = "cluster") -> Callable[[Judge], Check]:
+    """Make a check of the function that judges.
+
+    Args:
+        name: kebab-case.
+        title: the question that it answers.
+        about: which hosts it reads; where none of them answered, it can't judge.
+    """
+    return lambda judge: Check(name, title, judge, about)
+
+
+def _line(text: str) -> str:
+    return clean(" ".join(text.split()))
+
+
+def some(words: Iterable[str], most: int = 4) -> str:
+    """`a, b, c, d and 3 more`."""
+    each = list(words)
+    rest = len(each) - most
+    return ", ".join(each[:most]) + (f" and {rest} more" if rest > 0 else "")
+
+
+def count(number: int, one: str, many: str = "") -> str:
+    """`1 node`, `3 nodes`."""
+    return f"{number} {one if number == 1 else many or one + 's'}"
+
+
+def shared(pairs: Iterable[tuple[str, str]]) -> Iterator[tuple[str, list[str]]]:
+    """Values that two hosts or more have, of (host, value) pairs; empty values are none."""
+    owners: dict[str, list[str]] = {}
+    for host, value in pairs:
+        held = owners.setdefault(value, [])
+        if value and host not in held:
+            held.append(host)
+    yield from ((value, hosts) for value, hosts in owners.items() if len(hosts) > 1)

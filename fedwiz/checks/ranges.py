@@ -1,0 +1,298 @@
+"""Checks of the containers' network and of the interfaces that carry it."""
+
+from collections.abc import Iterator
+from ipaddress import IPv4Interface, IPv4Network, ip_interface
+
+from fedwiz import network
+from fedwiz.answers import Answers, Host
+from fedwiz.checks.finding import (
+    Finding,
+    block,
+    check,
+    count,
+    heard,
+    ok,
+    shared,
+    some,
+    unread,
+    warn,
+)
+from fedwiz.etcd.leases import parse_leases
+from fedwiz.facts.values import Facts, Known, Link
+
+SERVICES = "10.254.0.0/16"
+"""Kubernetes' service addresses in Fedora's guide; no interface and no route shows them."""
+
+NAT = "10.0.2.15"
+"""Every VirtualBox machine's own address on its NAT interface."""
+
+
+@check("network-public", "Is the containers' network private?")
+def network_public(answers: Answers, known: Known) -> Iterator[Finding]:
+    """Containers can't reach the owners of a public range; the procedure's example is one."""
+    cidr, net = answers.network.cidr, answers.network
+    if not network.is_public(cidr):
+        yield ok(f"{cidr} is private")
+    elif net.allow_public:
+        yield ok(f"{cidr} is public, and the answers allow it")
+    else:
+        free = network.propose(_texts(_used(answers, known)))
+        yield block(
+            f"{cidr} is public: containers could not reach whoever owns it",
+            f"set network.cidr to a private network such as {free or '10.16.0.0/16'}, "
+            "or network.allow_public = true",
+        )
+
+
+@check("network-overlap", "Is the containers' network used by nothing else?", about="hosts")
+def network_overlap(answers: Answers, known: Known) -> Iterator[Finding]:
+    """What overlaps is cut off, the installer's own SSH connection too, once flanneld starts."""
+    used = _used(answers, known)
+    free = network.propose(_texts(used))
+    remedy = f"set network.cidr to a free network, such as {free or 'a smaller one'}"
+    met = network.overlaps(answers.network.cidr, used)
+    by_host: dict[str, list[str]] = {}
+    for overlap in met:
+        host, _, what = overlap.source.partition("\t")
+        said = f"{overlap.cidr} ({what})"
+        if said not in by_host.setdefault(host, []):
+            by_host[host].append(said)
+    for host, ranges in by_host.items():
+        yield block(f"{answers.network.cidr} overlaps {some(ranges)}", remedy, host)
+    for host_, facts in heard(answers, known):
+        if not facts.links or not facts.routes:
+            yield unread("the addresses or the routes", host_.name)
+    yield ok(f"{answers.network.cidr} meets no address, route or docker network")
+
+
+def _texts(used: dict[str, list[str]]) -> list[str]:
+    return [text for texts in used.values() for text in texts]
+
+
+def _used(answers: Answers, known: Known) -> dict[str, list[str]]:
+    """Ranges in use, by `host<TAB>what`; what an earlier flannel made is left out."""
+    used = {"\tKubernetes' service addresses in Fedora's guide": [SERVICES]}
+    nodes = {address for _, address in _public_ips(answers, known)}
+    for host in answers.host:
+        if network.is_address(host.address):
+            used[f"{host.name}\tthe address that fedwiz uses"] = [host.address]
+    for host, facts in heard(answers, known):
+        own = _own(facts, answers)
+        for link in facts.links:
+            if link.name != "lo" and not link.name.startswith("flannel") and link.name not in own:
+                used[f"{host.name}\taddress of {link.name}"] = list(link.addresses)
+        used[f"{host.name}\troute"] = [
+            route.to
+            for route in facts.routes
+            if route.to != "default"
+            and not route.dev.startswith("flannel")
+            and route.dev not in own
+            and route.via not in nodes  # host-gw's, to a peer
+        ]
+        used[f"{host.name}\tdocker network"] = [
+            net for net in facts.docker_networks if net not in own
+        ]
+        servers = [server for server in facts.nameservers if network.is_address(server)]
+        used[f"{host.name}\tname server"] = servers
+    return used
+
+
+def _own(facts: Facts, answers: Answers) -> set[str]:
+    """docker0 and its network, where it is flannel's already: one subnet of this network."""
+    bridge = facts.link("docker0")
+    for text in bridge.addresses if bridge else ():
+        net = ip_interface(text).network
+        inside = network.inside(str(net.network_address), answers.network.cidr)
+        if inside and net.prefixlen == answers.network.subnet_len:
+            return {"docker0", str(net)}
+    return set()
+
+
+@check("network-capacity", "Has the network a subnet for every node?")
+def network_capacity(answers: Answers, known: Known) -> Iterator[Finding]:
+    """Subnets that etcd holds for others count: flannel gives them to nobody else."""
+    net, nodes = answers.network, len(answers.nodes)
+    room = network.capacity(net.cidr, net.subnet_len, net.subnet_min, net.subnet_max)
+    ours = {address for _, address in _public_ips(answers, known)}
+    taken = sum(
+        1
+        for lease in parse_leases(known.store.leases)
+        if lease.subnet and lease.public_ip not in ours
+        and network.inside(lease.subnet.partition("/")[0], net.cidr)
+    )  # fmt: skip
+    said = f"{net.cidr} has {count(room, 'subnet')} for {count(nodes, 'node')}"
+    if room - taken >= nodes:
+        each = (1 << (32 - net.subnet_len)) - 3
+        yield ok(f"{said}, {count(each, 'address', 'addresses')} each")
+    elif room >= nodes:
+        yield block(
+            f"{said}, but {taken} of them are leased to other hosts",
+            "delete the leases of hosts that are gone, or take a larger network",
+        )
+    else:
+        yield block(said, "take a larger network or a longer network.subnet_len")
+
+
+def _public_ips(answers: Answers, known: Known) -> list[tuple[str, str]]:
+    """Each node that answered and the address that flannel will publish for it."""
+    return [
+        (host.name, facts.public_ip(host.interface))
+        for host, facts in heard(answers, known, "nodes")
+    ]
+
+
+def _held(link: Link) -> list[IPv4Interface]:
+    return [IPv4Interface(text) for text in link.addresses]
+
+
+@check("interface", "Which interface carries flannel's packets?", about="nodes")
+def interface(answers: Answers, known: Known) -> Iterator[Finding]:
+    """Without `-iface` flannel takes the default route's, which may lead to a NAT or nowhere."""
+    for host, facts in heard(answers, known, "nodes"):
+        if not facts.links:
+            yield unread("the interfaces", host.name)
+            continue
+        yield from _interface(host, facts)
+    for address, owners in shared(_public_ips(answers, known)):
+        if address != NAT:
+            yield block(
+                f"{some(owners)} would all publish {address}, and share one lease",
+                "set `interface` of each host to the one with an address of its own",
+            )
+    uplinks = sorted(
+        {
+            link.name
+            for host, facts in heard(answers, known, "nodes")
+            if (link := facts.uplink(host.interface))
+        }
+    )
+    yield ok(f"{some(uplinks)}, each up and with an address of its own")
+
+
+def _interface(host: Host, facts: Facts) -> Iterator[Finding]:
+    names = [link.name for link in facts.links if link.addresses and link.name != "lo"]
+    remedy = f"set `interface` of {host.name}: {some(names) or 'none has an IPv4 address yet'}"
+    link = facts.uplink(host.interface)
+    address = facts.public_ip(host.interface)
+    if link is None and host.interface:
+        yield block(f"there is no interface {host.interface}", remedy, host.name)
+    elif link is None:
+        yield block("no default route, so flannel would find no interface", remedy, host.name)
+    elif not link.up:
+        yield block(f"{link.name} is down", f"ip link set {link.name} up, or {remedy}", host.name)
+    elif not link.addresses:
+        yield block(f"{link.name} has no IPv4 address", remedy, host.name)
+    elif address == NAT:
+        yield block(
+            f"{link.name} has {NAT}, as every VirtualBox machine on its NAT: no peer reaches it",
+            remedy,
+            host.name,
+        )
+    elif link.name in ("lo", "docker0") or link.name.startswith("flannel"):
+        yield block(f"{link.name} leads to no other host", remedy, host.name)
+    else:
+        other = next(
+            (each.name for each in facts.links
+             if each is not link and host.address in map(str, (a.ip for a in _held(each)))),
+            "",
+        )  # fmt: skip
+        if other:
+            yield warn(
+                f"fedwiz reaches it at {host.address} on {other}, "
+                f"but flannel would use {link.name} ({address})",
+                f"set `interface` of {host.name} to {other}, unless the nodes meet on {link.name}",
+                host.name,
+            )
+
+
+@check("same-link", "Do all nodes share one link, where the backend needs it?", about="nodes")
+def same_link(answers: Answers, known: Known) -> Iterator[Finding]:
+    """host-gw's routes lead to the peers themselves, so no router may be between."""
+    backend = answers.backend.backend
+    if not backend.same_link:
+        yield ok(f"{backend.name} crosses routers")
+        return
+    links: dict[str, list[str]] = {}
+    for host, facts in heard(answers, known, "nodes"):
+        net = _uplink_network(host, facts)
+        if net is None:
+            yield unread("the interface's network", host.name)
+        else:
+            links.setdefault(str(net), []).append(host.name)
+    if len(links) > 1:
+        said = some(f"{net}: {some(names)}" for net, names in sorted(links.items()))
+        yield block(
+            f"{backend.name} needs one link, and the nodes are on {len(links)} ({said})",
+            "set backend.type to vxlan, or put every node on one network",
+        )
+    option = next((o for o in answers.flannel.options if o.lstrip("-").startswith("public-ip")), "")
+    if option:
+        yield block(
+            f"{backend.name} does not start where {option} differs from the interface's address",
+            "leave -public-ip out of flannel.options, or set backend.type to vxlan",
+        )
+    yield ok(f"all on {some(links)}")
+
+
+def _uplink_network(host: Host, facts: Facts) -> IPv4Network | None:
+    link, address = facts.uplink(host.interface), facts.public_ip(host.interface)
+    held = _held(link) if link else []
+    return next((each.network for each in held if str(each.ip) == address), None)
+
+
+@check("mtu", "Do packets of one size pass between all nodes?", about="nodes")
+def mtu(answers: Answers, known: Known) -> Iterator[Finding]:
+    """Small pings work where sizes differ, and TLS hangs."""
+    sizes: dict[int, list[str]] = {}
+    for host, facts in heard(answers, known, "nodes"):
+        link = facts.uplink(host.interface)
+        if link is None or not link.mtu:
+            yield unread("the interface's MTU", host.name)
+        else:
+            sizes.setdefault(link.mtu, []).append(host.name)
+    backend, options = answers.backend.backend, answers.backend.options
+    chosen = int(options.get("mtu", 0))
+    smallest = min(sizes, default=0)
+    if sizes and chosen > smallest:
+        yield warn(
+            f"backend.mtu is {chosen}, but {some(sizes[smallest])} sends {smallest} at most",
+            f"set backend.mtu to {smallest}",
+        )
+    elif len(sizes) > 1 and not chosen:
+        said = some(f"{size} on {some(names)}" for size, names in sorted(sizes.items()))
+        remedy = f"set the interfaces to one MTU, {smallest} or more"
+        if backend.option("mtu"):
+            remedy = f"set backend.mtu to {smallest} (flannel 0.21.3 or later), or {remedy}"
+        yield warn(f"the nodes' MTUs differ: {said}", remedy)
+    yield ok(f"MTU {chosen or smallest}; containers get {backend.mtu(smallest, options)}")
+
+
+@check("firewall", "Will the backend's packets be let in?", about="nodes")
+def firewall(answers: Answers, known: Known) -> Iterator[Finding]:
+    """Only firewalld's rules are opened by the install; others are their owner's."""
+    backend = answers.backend.backend
+    wanted = (*backend.ports(answers.backend.options), *backend.protocols)
+    said = f"{some(wanted)} will be opened" if wanted else f"{backend.name} needs no port"
+    for host, facts in heard(answers, known, "nodes"):
+        if facts.firewall is not None:
+            closed = set(wanted) - (facts.firewall.ports & facts.firewall.permanent)
+            yield ok(f"firewalld: {said if closed or not wanted else 'all open'}", host.name)
+        elif facts.unit("firewalld.service").running:
+            yield unread("what firewalld lets in", host.name, "see `firewall-cmd --state` there")
+        elif "filter" not in facts.rules:
+            yield unread("iptables' rules", host.name, "see `iptables -S` there")
+        elif (rule := _refusing(facts.rules["filter"])) and wanted:
+            yield warn(
+                f"no firewalld, but a rule of its own: {rule}",
+                f"let {some(wanted)} in before it, unless that is done already",
+                host.name,
+            )
+    yield ok("no firewall on the nodes")
+
+
+def _refusing(rules: tuple[str, ...]) -> str:
+    """The rule or policy of INPUT that refuses what no rule before it let in; empty: none."""
+    for rule in rules:
+        if rule == "-P INPUT DROP" or rule.startswith(("-A INPUT -j REJECT", "-A INPUT -j DROP")):
+            return rule
+    return ""

@@ -1,0 +1,283 @@
+"""Checks of etcd: whether it is reached, through which API, and what it holds."""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+from fedwiz.answers import Answers
+from fedwiz.checks.finding import (
+    Finding,
+    block,
+    check,
+    count,
+    heard,
+    ok,
+    shared,
+    some,
+    unread,
+    warn,
+)
+from fedwiz.etcd.leases import Lease, parse_leases
+from fedwiz.facts.values import Endpoint, Facts, Known, version
+from fedwiz.flannel import STEALS_SUBNET, api_of, next_version
+
+LOOPBACK = ("127.", "[::1]", "::1")
+NO_V2 = (3, 6)
+"""etcd of this version and later has no v2 API at all."""
+
+
+@check("etcd-reachable", "Does every node reach etcd?", about="nodes")
+def etcd_reachable(answers: Answers, known: Known) -> Iterator[Finding]:
+    """Flannel of the v3 era says nothing and waits for ever where it does not.
+
+    One endpoint that answers is enough: flannel tries them in turn.
+    """
+    versions = set()
+    for host, facts in heard(answers, known, "nodes"):
+        ends = {url: facts.etcd.get(url) for url in answers.etcd.endpoints}
+        good = {end.version for end in ends.values() if end and end.version}
+        versions |= good
+        for url, end in ends.items():
+            if end is None:
+                yield unread(f"the answer of {url}", host.name, "see that curl is there")
+            elif not end.version:
+                why, remedy = _unreached(url, end, _master(answers, known))
+                yield (warn if good else block)(f"{url}: {why}", remedy, host.name)
+    yield ok(f"every node reaches etcd {some(sorted(versions))}")
+
+
+def _master(answers: Answers, known: Known) -> Facts | None:
+    return next((facts for _, facts in heard(answers, known, "master")), None)
+
+
+def _unreached(url: str, end: Endpoint, master: Facts | None) -> tuple[str, str]:
+    """Why an endpoint did not answer, and what to do; curl's words and the master's listeners."""
+    said, where = end.error.lower(), urlsplit(url)
+    name, port = where.hostname or "", _port(url)
+    if "resolve" in said:
+        return f"the name {name} is not known here", f"put {name} into /etc/hosts of this host"
+    if any(word in said for word in ("certificate", "ssl", "tls", "x509", "issuer")):
+        return (
+            f"no trust in its certificate: {end.error}",
+            "set etcd.ca_file to the CA that signed it, and see that the file is on this host",
+        )
+    listeners = {each for each in (master.listening if master else ()) if _ends(each, port)}
+    outside = [each for each in listeners if not each.startswith(LOOPBACK)]
+    if listeners and not outside:
+        listen = f'ETCD_LISTEN_CLIENT_URLS="{where.scheme or "http"}://0.0.0.0:{port}"'
+        remedy = (
+            f"in /etc/etcd/etcd.conf: {listen}, and ETCD_ADVERTISE_CLIENT_URLS with an address "
+            "that nodes reach; then systemctl restart etcd"
+        )
+        return f"etcd listens on {some(sorted(listeners))} of the master only", remedy
+    opened = (
+        f"on etcd's host: firewall-cmd --add-port={port}/tcp && "
+        f"firewall-cmd --permanent --add-port={port}/tcp"
+    )
+    if "no route" in said or "prohibited" in said:
+        return "no route to host: a firewall refuses it", opened
+    if "timed out" in said or "timeout" in said or "no answer" in said:
+        return "no answer: something on the way drops it", opened
+    if outside:
+        return f"not let in, though etcd listens on the master ({end.error})", opened
+    if "refused" in said or "connect" in said:
+        return "nothing listens there", "systemctl enable --now etcd on its host"
+    return end.error or "no answer", f"see that `curl {url}/version` answers on this host"
+
+
+def _port(url: str) -> int:
+    try:
+        return urlsplit(url).port or 2379
+    except ValueError:
+        return 2379
+
+
+def _ends(listener: str, port: int) -> bool:
+    return listener.rpartition(":")[2] == str(port)
+
+
+@check("etcd-api", "Does etcd speak the API that flannel reads?", about="nodes")
+def etcd_api(answers: Answers, known: Known) -> Iterator[Finding]:
+    """Flannel before 0.18 reads v2 alone, later ones v3 alone; the two stores are apart."""
+    read: dict[str, list[str]] = {}
+    for host, _ in heard(answers, known, "nodes"):
+        read.setdefault(api_of(next_version(answers, host.name, known)), []).append(host.name)
+    unknown = read.pop("", [])
+    if unknown:
+        yield warn(
+            f"which API flannel on {some(unknown)} will read is not known: not judged",
+            "see the check `flannel-package`",
+        )
+    forced = answers.etcd.api
+    for api, hosts in read.items():
+        if forced not in ("auto", api):
+            yield block(
+                f'etcd.api is "{forced}", but flannel on {some(hosts)} reads {api}',
+                'set etcd.api to "auto"',
+            )
+    ends = _answering(answers, known)
+    if read and not ends:
+        yield unread("etcd's version", remedy="see the check `etcd-reachable`")
+    for url, end in ends.items():
+        for api in read:
+            yield from _serves(url, end, api)
+    yield ok(f"etcd serves {some(sorted(read))}, which flannel reads")
+
+
+def _answering(answers: Answers, known: Known) -> dict[str, Endpoint]:
+    """Each endpoint that answered somewhere, as one of the nodes saw it."""
+    return {
+        url: end
+        for _, facts in heard(answers, known, "nodes")
+        for url, end in facts.etcd.items()
+        if end.version and url in answers.etcd.endpoints
+    }
+
+
+def _serves(url: str, end: Endpoint, api: str) -> Iterator[Finding]:
+    number = version(end.version)
+    newer = 'flannel.source = "rpm" or "binary" with flannel 0.21.3 or later'
+    if api == "v2" and not end.v2:
+        if number >= NO_V2:
+            yield block(
+                f"etcd {end.version} at {url} has no v2 API, and flannel before 0.18 needs it",
+                newer,
+            )
+        else:
+            yield block(
+                f"etcd {end.version} at {url} does not serve v2, and flannel before 0.18 needs it",
+                "put ETCD_ENABLE_V2=true into /etc/etcd/etcd.conf and restart etcd; or use "
+                + newer,
+            )
+    elif api == "v3" and number and number < (3,):
+        yield block(
+            f"etcd {end.version} at {url} has no v3 API, and flannel from 0.18 needs it",
+            "upgrade etcd to 3.4 or later, or use a flannel before 0.18",
+        )
+
+
+@check("etcd-store", "Can fedwiz read etcd?")
+def etcd_store(answers: Answers, known: Known) -> Iterator[Finding]:
+    """By way of a host, as the plan will write it."""
+    store = known.store
+    if store.error:
+        refused = re.search(r"auth|permission|password|user", store.error, re.IGNORECASE)
+        remedy = (
+            "set etcd.user, and give its password in FEDWIZ_ETCD_PASSWORD"
+            if refused
+            else "see the checks `etcd-reachable` and `etcd-api`"
+        )
+        yield block(f"{answers.key} could not be read: {store.error}", remedy)
+    elif not store.api:
+        yield unread(answers.key, remedy="see the checks `flannel-package` and `etcd-api`")
+    else:
+        yield ok(f"read through the {store.api} API")
+
+
+@check("etcd-config", "Does etcd hold another network already?")
+def etcd_config(answers: Answers, known: Known) -> Iterator[Finding]:
+    """Nodes that run on the old network notice nothing until flanneld restarts."""
+    store = known.store
+    if store.error or not store.api:
+        yield unread(answers.key, remedy="see the check `etcd-store`")
+        return
+    if store.other:
+        other = "v2" if store.api == "v3" else "v3"
+        yield warn(
+            f"the {other} API also holds a {answers.key}, which this flannel does not see: "
+            f"{store.other[:120]}",
+            f"delete it through {other}, unless another flannel reads it",
+        )
+    if store.config is None:
+        yield ok(f"{answers.key} is not there yet, and will be written")
+        return
+    was, will = _object(store.config.text), _object(answers.config_json()) or {}
+    if was is None:
+        yield warn(
+            f"{answers.key} holds no JSON object, and will be replaced",
+            "see the plan for the old value, and keep it if something else wrote it",
+        )
+    elif was != will:
+        moved = count(len(parse_leases(store.leases)), "leased subnet")
+        yield warn(
+            f"{answers.key} will change: {some(_changes(was, will))}; {moved} of the old one",
+            "go on only if containers on all nodes may move to new addresses",
+        )
+    else:
+        yield ok(f"{answers.key} is as the answers want it")
+
+
+def _object(text: str) -> dict[str, Any] | None:
+    try:
+        said = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return said if isinstance(said, dict) else None
+
+
+def _changes(was: Mapping[str, Any], will: Mapping[str, Any]) -> Iterator[str]:
+    old, new = _flat(was), _flat(will)
+    for key in sorted(old.keys() | new.keys()):
+        if old.get(key) != new.get(key):
+            yield f"{key} {old.get(key, 'unset')} -> {new.get(key, 'unset')}"
+
+
+def _flat(config: Mapping[str, Any]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for key, value in config.items():
+        if key == "Backend" and isinstance(value, dict):
+            found |= {f"Backend.{name}": str(each)[:60] for name, each in value.items()}
+        else:
+            found[key] = str(value)[:60]
+    return found
+
+
+@check("leases", "Does every subnet in etcd belong to one of the nodes?")
+def leases(answers: Answers, known: Known) -> Iterator[Finding]:
+    """Stale ones lead packets to hosts that are gone; shared ones make two nodes one."""
+    yield from _same_subnet(answers, known)
+    if known.store.error or not known.store.api:
+        yield unread("the leases", remedy="see the check `etcd-store`")
+        return
+    found = parse_leases(known.store.leases)
+    for lease in found:
+        if lease.error:
+            yield warn(f"{lease.key}: {lease.error}", _delete(known.store.api, lease))
+    for address, keys in shared((lease.key, lease.public_ip) for lease in found):
+        yield warn(
+            f"{address} has {len(keys)} subnets: {some(key.rpartition('/')[2] for key in keys)}",
+            "delete all but the one in that host's /run/flannel/subnet.env",
+        )
+    ours = {facts.public_ip(host.interface) for host, facts in heard(answers, known, "nodes")} | {
+        host.address for host in answers.host if host.name in known.lost
+    }
+    for lease in found:
+        if lease.public_ip and lease.public_ip not in ours:
+            yield warn(
+                f"{lease.subnet or lease.key} is leased to {lease.public_ip}, which no node has"
+                + (f"; it expires in {lease.ttl // 3600} h" if lease.ttl is not None else ""),
+                _delete(known.store.api, lease),
+            )
+    yield ok(f"{count(len(found), 'lease')}, each of one of the nodes")
+
+
+def _delete(api: str, lease: Lease) -> str:
+    verb = "rm" if api == "v2" else "del"
+    return f"if that host is gone: ETCDCTL_API={api[1:]} etcdctl {verb} {lease.key}"
+
+
+def _same_subnet(answers: Answers, known: Known) -> Iterator[Finding]:
+    held = [
+        (host.name, (facts.subnet_env or {}).get("FLANNEL_SUBNET", ""))
+        for host, facts in heard(answers, known, "nodes")
+    ]
+    low, high = STEALS_SUBNET
+    for subnet, owners in shared(held):
+        thieves = [name for name in owners if low <= next_version(answers, name, known) <= high]
+        said = "; flannel would take it from the node that has it" if thieves else ""
+        yield block(
+            f"{some(owners)} both have the subnet {subnet} in /run/flannel/subnet.env{said}",
+            f"on {some(owners[1:])}: systemctl stop docker flanneld && rm /run/flannel/subnet.env",
+        )
