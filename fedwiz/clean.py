@@ -42,7 +42,6 @@ class Lines:
 
     def __init__(self) -> None:
         self._held = b""
-        self._full = False
 
     def feed(self, data: bytes) -> Iterator[str]:
         """The lines that end in `data`; bytes that are not UTF-8 become U+FFFD."""
@@ -61,9 +60,8 @@ class Lines:
         held = self._held + part
         if len(held) > _HELD:
             # Of a progress bar the end matters, of a line that is merely long the beginning.
-            _, bar, last = held.rpartition(b"\r")
-            held = last if bar and last else held
-            held = held[:_HELD]
+            drawn = held.rstrip(b"\r").rfind(b"\r") + 1
+            held = held[drawn : drawn + _HELD]
         self._held = held
 
     def _line(self) -> str:

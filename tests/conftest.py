@@ -1,0 +1,18 @@
+"""What more than one test file starts from."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.sshd import Home, keygen
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Home]:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
+    (tmp_path / ".ssh").mkdir(mode=0o700)
+    made = Home(tmp_path, keygen(tmp_path / ".ssh/id_ed25519"), [])
+    yield made
+    made.leave()

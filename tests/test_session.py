@@ -1,0 +1,169 @@
+"""Commands over a connection, against a real sshd on loopback."""
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from fedwiz.actions import Run, Secret, Session, Unreachable
+from fedwiz.transport.session import MOST
+from fedwiz.wire import command
+from tests import sshd
+from tests.sshd import Home
+
+pytestmark = pytest.mark.skipif(bool(sshd.WHY_NOT), reason=sshd.WHY_NOT)
+
+
+async def lines_of(session: Session, run: Run) -> tuple[int, list[str]]:
+    lines: list[str] = []
+    return await session.run(run, lines.append), lines
+
+
+def sh(script: str, **more: object) -> Run:
+    return Run(("sh", "-c", script), **more)  # type: ignore[arg-type]
+
+
+async def test_lines_come_cleaned_from_both_outputs(home: Home) -> None:
+    async with home.session() as session:
+        code, lines = await lines_of(session, sh("printf 'a\\033[31mb\\n'; echo c >&2; exit 3"))
+    assert (code, sorted(lines)) == (3, ["ab", "c"])
+
+
+WORDS = [
+    "plain",
+    "two words",
+    "a'b",
+    '"q"',
+    "back\\slash",
+    "$(id)",
+    "`id`",
+    "a\nb",
+    "",
+    "größe",
+    "!x",
+]
+
+
+@pytest.mark.parametrize("shell", ["/bin/sh", "/bin/bash", "/usr/bin/fish", "/usr/bin/zsh"])
+def test_every_shell_reads_a_word_as_it_is(shell: str) -> None:
+    if not Path(shell).exists():
+        pytest.skip(f"{shell} is not installed")
+    python = "import sys, json; print(json.dumps(sys.argv[1:]))"
+    line = command(sys.executable, "-c", python, *WORDS)
+    said = subprocess.run([shell, "-c", line], check=True, capture_output=True, text=True).stdout
+    assert json.loads(said) == WORDS
+
+
+async def test_words_arrive_as_they_were_sent(home: Home) -> None:
+    async with home.session() as session:
+        reply = await session.ask(Run(("printf", "%s\\0", *WORDS)))
+    assert reply.out.split("\0")[:-1] == WORDS
+
+
+async def test_bytes_that_are_no_text_end_nothing(home: Home) -> None:
+    async with home.session() as session:
+        _, lines = await lines_of(session, sh("printf 'a\\377\\376b\\n'"))
+        assert lines == ["a\ufffd\ufffdb"]
+        assert (await session.ask(sh("printf '\\377'"))).out == "\ufffd"
+
+
+async def test_twenty_megabytes_are_told_line_by_line(home: Home) -> None:
+    count = 0
+
+    def on_line(line: str) -> None:
+        nonlocal count
+        count += len(line) + 1
+
+    async with home.session() as session:
+        code = await session.run(sh("yes 0123456789abcdef | head -c 20400000"), on_line)
+    assert (code, count) == (0, 20_400_000)
+
+
+async def test_an_answer_without_end_is_refused_and_the_session_lives(home: Home) -> None:
+    async with home.session() as session:
+        with pytest.raises(Unreachable, match="more than 8 MiB"):
+            await session.ask(sh(f"head -c {MOST + 1} /dev/zero; sleep 0.1"))
+        assert (await session.ask(sh("echo on"))).out == "on\n"
+
+
+async def test_standard_input_ends_also_where_nothing_is_sent(home: Home) -> None:
+    async with home.session() as session:
+        assert (await session.ask(Run(("cat",)))).out == ""
+        text = "one\n" * 50_000
+        assert (await session.ask(Run(("cat",), stdin=(text,)))).out == text
+        # A command that does not read what it is sent.
+        assert (await session.ask(Run(("true",), stdin=("x" * 1_000_000,)))).code == 0
+
+
+async def test_a_file_is_uploaded_byte_by_byte(home: Home) -> None:
+    content = os.urandom(3_000_000)
+    (home.path / "binary").write_bytes(content)
+    target = home.path / "installed"
+    put = ("install", "-D", "-m", "0755", "/dev/stdin", str(target))
+    async with home.session() as session:
+        assert await session.run(Run(put, upload=str(home.path / "binary")), print) == 0
+        with pytest.raises(Unreachable, match="can't be read here"):
+            await session.run(Run(put, upload=str(home.path / "none")), print)
+    assert target.read_bytes() == content
+
+
+async def test_the_host_keeps_the_time_limit(home: Home) -> None:
+    async with home.session() as session:
+        assert (await session.ask(Run(("sleep", "60"), timeout=1))).code == 124
+
+
+async def test_a_command_ended_by_a_signal_has_a_status(home: Home) -> None:
+    async with home.session() as session:
+        assert (await session.ask(sh("kill -9 $$"))).code == 137
+
+
+CUT = "echo begun; kill -9 $(awk '/^PPid/ {print $2}' /proc/$PPID/status); sleep 5"
+
+
+async def test_a_connection_cut_in_the_middle_is_not_an_end(home: Home) -> None:
+    async with home.session() as session:
+        lines: list[str] = []
+        with pytest.raises(Unreachable, match="may still be running there"):
+            await session.run(sh(CUT), lines.append)
+        assert lines == ["begun"]
+        with pytest.raises(Unreachable):
+            await session.ask(Run(("true",)))
+
+
+async def test_a_secret_is_on_no_command_line(home: Home) -> None:
+    secret = Secret("token", "very-hidden-word")
+    async with home.session() as session:
+        reply = await session.ask(sh("cat; cat /proc/[0-9]*/cmdline", stdin=("<", secret, ">")))
+    assert reply.out.count("very-hidden-word") == 1
+    assert reply.out.startswith("<very-hidden-word>")
+
+
+# Forwarding
+
+
+async def test_a_forwarded_port_leads_to_what_the_host_sees(home: Home) -> None:
+    async with home.session() as session:
+        port = home.servers[0].port
+        async with session.forward("127.0.0.1", port) as local:
+            reader, writer = await asyncio.open_connection("127.0.0.1", local)
+            assert (await reader.readline()).startswith(b"SSH-2.0-OpenSSH")
+            writer.close()
+            await writer.wait_closed()
+
+
+async def test_a_host_that_may_not_forward_says_so(home: Home) -> None:
+    async with home.session("AllowTcpForwarding no") as session:
+        with pytest.raises(Unreachable, match="AllowTcpForwarding yes"):
+            async with session.forward("127.0.0.1", 2379):
+                pass
+
+
+async def test_a_service_that_does_not_listen_is_found_at_once(home: Home) -> None:
+    async with home.session() as session:
+        with pytest.raises(Unreachable, match=r"nothing answers at 127\.0\.0\.1:"):
+            async with session.forward("127.0.0.1", sshd.free_port()):
+                pass

@@ -1,0 +1,181 @@
+"""Becoming root, on hosts whose sudo and id are scripts of ours."""
+
+import asyncio
+import shutil
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+
+from fedwiz.actions import Run, Secret, Unreachable
+from tests import sshd
+from tests.sshd import Home, Host, Sshd
+
+pytestmark = pytest.mark.skipif(bool(sshd.WHY_NOT), reason=sshd.WHY_NOT)
+
+ID = '#!/bin/sh\necho "${FAKE_UID:-1000}"\n'
+SUDO = """\
+#!/bin/sh
+# As sudo does: a password only where one is wanted, read byte by byte, three tries.
+here=$(dirname "$0") says=$(cat "$here/says") ask=
+while [ $# -gt 0 ]; do
+  case $1 in
+    -n | -k) ;;
+    -S) ask=yes ;;
+    -p) shift ;;
+    --) shift; break ;;
+  esac
+  shift
+done
+if [ -n "$says" ]; then echo "$says" >&2; exit 1; fi
+if [ -e "$here/wants" ]; then
+  [ -n "$ask" ] || { echo "sudo: a password is required" >&2; exit 1; }
+  for try in 1 2 3; do
+    IFS= read -r given || { echo "sudo: $((try - 1)) incorrect password attempts" >&2; exit 1; }
+    printf '%s\\n' "$given" >>"$here/tries"
+    [ "$given" != "$(cat "$here/wants")" ] || break
+    [ "$try" -lt 3 ] || { echo "sudo: 3 incorrect password attempts" >&2; exit 1; }
+  done
+fi
+FAKE_UID=0 exec "$@"
+"""
+PASSWORD = Secret("sudo password", "s'e \\cret")
+ASK = sshd.Ssh(sudo="ask")
+
+
+@dataclass
+class Sudoer:
+    """A host whose user is not root, and what its sudo wants and says."""
+
+    server: Sshd
+    place: Path
+
+    def wants(self, password: str) -> None:
+        (self.place / "wants").write_text(password)
+
+    def says(self, text: str) -> None:
+        (self.place / "says").write_text(text)
+
+    @property
+    def tries(self) -> list[str]:
+        file = self.place / "tries"
+        return file.read_text().splitlines() if file.exists() else []
+
+
+@pytest.fixture
+def sudoers(home: Home) -> list[Sudoer]:
+    made = []
+    for n in range(3):
+        place = home.path / f"bin{n}"
+        place.mkdir()
+        for name, text in {"id": ID, "sudo": SUDO, "says": ""}.items():
+            (place / name).write_text(text)
+            (place / name).chmod(0o755)
+        made.append(Sudoer(home.serve(f"SetEnv PATH={place}:/usr/bin:/bin"), place))
+    home.know(*(sudoer.server for sudoer in made))
+    return made
+
+
+SHOW = Run(("sh", "-c", "id -u; cat; cat /proc/[0-9]*/cmdline"), stdin=("for the command\n",))
+
+
+@pytest.mark.parametrize("wanted", [True, False], ids=["password wanted", "NOPASSWD"])
+async def test_a_command_sees_its_own_input_and_nothing_of_the_password(
+    home: Home, sudoers: list[Sudoer], wanted: bool
+) -> None:
+    host = sudoers[0]
+    if wanted:
+        host.wants(PASSWORD.reveal())
+    ssh = home.ssh(host.server, answers=ASK, sudo_password=PASSWORD)
+    async with ssh.connect("node1") as session:
+        reply = await session.ask(SHOW)
+        assert reply.out.startswith("0\nfor the command\n")
+        assert PASSWORD.reveal() not in reply.out + reply.err
+        plain = await session.ask(replace(SHOW, sudo=False))
+        assert plain.out.startswith("1000\nfor the command\n")
+    assert host.tries == ([PASSWORD.reveal()] * 2 if wanted else [])
+
+
+async def test_a_wrong_password_is_tried_once_on_one_host(
+    home: Home, sudoers: list[Sudoer]
+) -> None:
+    for sudoer in sudoers:
+        sudoer.wants("another")
+    hosts = [Host(f"node{n}", f"n{n}") for n in range(3)]
+    home.configure(
+        "".join(
+            f"Host n{n}\n HostName 127.0.0.1\n Port {sudoer.server.port}\n"
+            for n, sudoer in enumerate(sudoers)
+        )
+    )
+    ssh = home.ssh(22, *hosts, answers=ASK, sudo_password=PASSWORD)
+    said: list[str] = []
+
+    async def visit(name: str) -> None:
+        try:
+            async with ssh.connect(name):
+                raise AssertionError("sudo let us in")
+        except Unreachable as why:
+            said.append(str(why))
+
+    async with asyncio.TaskGroup() as group:
+        for host in hosts:
+            group.create_task(visit(host.name))
+    assert sum("sudo refused the password on" in why for why in said) == 1
+    assert sum("was not tried on" in why for why in said) == 2
+    assert sum(len(sudoer.tries) for sudoer in sudoers) == 1
+
+
+async def test_sudo_without_a_password(home: Home, sudoers: list[Sudoer]) -> None:
+    ssh = home.ssh(sudoers[0].server, answers=sshd.Ssh(sudo="nopasswd"))
+    async with ssh.connect("node1") as session:
+        assert (await session.ask(SHOW)).out.startswith("0\nfor the command\n")
+
+
+async def test_without_sudo_a_command_runs_as_it_is(home: Home, sudoers: list[Sudoer]) -> None:
+    async with home.ssh(sudoers[0].server).connect("node1") as session:
+        assert (await session.ask(SHOW)).out.startswith("1000\nfor the command\n")
+
+
+async def test_root_needs_no_sudo(home: Home) -> None:
+    server = home.serve()
+    home.know(server)
+    async with home.ssh(server, answers=ASK).connect("node1") as session:
+        assert (await session.ask(Run(("id", "-u")))).out == "0\n"
+
+
+REFUSED = {
+    "not a sudoer": ("root is not in the sudoers file.", "`wheel` group"),
+    "newer words": ("Sorry, user root may not run sudo on n1.", "`wheel` group"),
+    "requiretty": ("sudo: sorry, you must have a tty to run sudo", "!requiretty"),
+    "password": ("sudo: a password is required", 'set `ssh.sudo` to "ask"'),
+    "missing": ("env: 'sudo': No such file or directory", "says: env: 'sudo'"),
+    "broken": ("sudo: parse error in /etc/sudoers", "sudo on node1 says: sudo: parse error"),
+}
+
+
+@pytest.mark.parametrize(("said", "remedy"), REFUSED.values(), ids=REFUSED)
+async def test_what_sudo_refuses_comes_with_a_remedy(
+    home: Home, sudoers: list[Sudoer], said: str, remedy: str
+) -> None:
+    sudoers[0].says(said)
+    ssh = home.ssh(sudoers[0].server, answers=sshd.Ssh(sudo="nopasswd"))
+    with pytest.raises(Unreachable) as caught:
+        async with ssh.connect("node1"):
+            pass
+    assert remedy in str(caught.value)
+
+
+@pytest.mark.skipif(shutil.which("sudo") is not None, reason="this machine has a sudo")
+async def test_a_host_without_sudo(home: Home, sudoers: list[Sudoer]) -> None:
+    (sudoers[0].place / "sudo").unlink()
+    ssh = home.ssh(sudoers[0].server, answers=ASK, sudo_password=PASSWORD)
+    with pytest.raises(Unreachable, match="has no sudo"):
+        async with ssh.connect("node1"):
+            pass
+
+
+async def test_a_password_that_nobody_gave(home: Home, sudoers: list[Sudoer]) -> None:
+    with pytest.raises(Unreachable, match="none was given"):
+        async with home.ssh(sudoers[0].server, answers=ASK).connect("node1"):
+            pass
