@@ -101,6 +101,18 @@ class Run:
         """The command as people read it, and could type it."""
         return shlex.join(self.argv)
 
+    @property
+    def brief(self) -> str:
+        """`shown` in one line: for a script its name, which is the next word, and its arguments."""
+        if not self.script:
+            return self.shown
+        return shlex.join(("sh", *self.argv[self.argv.index(self.script) + 1 :]))
+
+    @property
+    def script(self) -> str:
+        """The script among the words, if there is one."""
+        return next((word for word in self.argv if "\n" in word), "")
+
     def input(self, *, reveal: bool = False) -> str:
         """What standard input gets; a secret is its name unless it is revealed."""
         return "".join(_text(part, reveal=reveal) for part in self.stdin)
@@ -122,6 +134,11 @@ class PutKey:
     """The value that the plan saw."""
 
     undo: str = ""
+
+    @property
+    def brief(self) -> str:
+        """`shown`, which is one line."""
+        return self.shown
 
     @property
     def shown(self) -> str:

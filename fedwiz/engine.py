@@ -113,7 +113,7 @@ class _Apply:
 
     async def _action(self, task: Task, action: Action) -> tuple[Outcome, str]:
         """Send one action and see it end; what was sent and not seen to end is `unknown`."""
-        self.emit(ActionStarted(task.host, task.step, action.shown))
+        self.emit(ActionStarted(task.host, task.step, action.brief))
         began, code, why = time.monotonic(), None, ""
         lines: deque[str] = deque(maxlen=KEPT_LINES)
 
@@ -123,15 +123,12 @@ class _Apply:
 
         outcome: Outcome = "unknown"
         try:
-            session = self.ways.sessions.get(task.host)
-            if session is None:
-                raise Unreachable(self.ways.lost.get(task.host, "it is not connected"))
             if isinstance(action, PutKey):
                 code, why = await self._put(action, say)
             else:
                 unit = f"{action.unit}-{self.run_id}" if action.unit else ""
-                code = await session.run(replace(action, unit=unit), say)
-                why = _why(code, action.shown, lines) if code else ""
+                code = await self.ways.session(task.host).run(replace(action, unit=unit), say)
+                why = _why(code, action.brief, lines) if code else ""
             outcome = "failed" if code else "ok"
         except Unreachable as gone:
             why = str(gone)
@@ -167,7 +164,6 @@ def _why(code: int, shown: str, lines: Iterable[str]) -> str:
     cause = cause_of(kept)
     if cause is not None:
         return f"{cause.sentence}; {cause.remedy}"
-    first = shown.partition("\n")[0][:120]
     what = "no end within its time limit" if code == 124 else f"exit status {code}"
     last = next((line for line in reversed(kept) if line.strip()), "")
-    return f"{what} of `{first}`" + (f": {last[:300]}" if last else "")
+    return f"{what} of `{shown[:120]}`" + (f": {last[:300]}" if last else "")

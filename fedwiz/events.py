@@ -179,7 +179,7 @@ class Record:
 
 
 Sink: TypeAlias = Callable[[Record], None]
-Emit: TypeAlias = Callable[[Event], None]
+Emit: TypeAlias = Callable[[Event], object]
 
 
 _LAST = 253402300799.0

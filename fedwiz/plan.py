@@ -133,22 +133,36 @@ def _diff(action: Action) -> str:
 
 
 def text(plan: Plan) -> str:
-    """For people: per host every step, every command, every file as a diff."""
-    lines = []
+    """For people: per host every step, every command, every file as a diff.
+
+    What a host has in common with one before it is named, not repeated; so are scripts, which
+    stand at the end.
+    """
+    lines, first, sent = list[str](), dict[tuple[str, tuple[Action, ...]], str](), dict[str, str]()
     for host in plan.hosts:
         tasks = list(plan.tasks(host))
-        lines.append(f"{host}: " + (f"{len(tasks)} steps" if tasks else "nothing to do"))
+        lines += ["", f"{host}: {_steps(len(tasks))}"]
         for task in tasks:
-            lines.append(f"  {task.step}: {task.title}")
-            for action in task.actions:
+            alike = first.setdefault((task.step, task.actions), host)
+            again = "" if alike == host else f" (as on {alike})"
+            lines.append(f"  {task.step}: {task.title}{again}")
+            for action in () if again else task.actions:
                 lines += (f"    {line}".rstrip() for line in _lines(action))
+                if isinstance(action, Run) and action.script:
+                    sent[action.argv[action.argv.index(action.script) + 1]] = action.script
+    for name, script in sent.items():
+        lines += ["", f"{name}, as it is sent:", *(f"    {line}" for line in script.splitlines())]
     count = sum(plan.actions.values())
-    lines.append(f"plan {plan.digest}: {count} actions" if count else "Nothing is left to do.")
-    return "\n".join(lines) + "\n"
+    lines += ["", f"plan {plan.digest}: {count} actions" if count else "Nothing is left to do."]
+    return "\n".join(lines).lstrip("\n") + "\n"
+
+
+def _steps(count: int) -> str:
+    return {0: "nothing to do", 1: "1 step"}.get(count, f"{count} steps")
 
 
 def _lines(action: Action) -> Iterator[str]:
-    yield from ("$ " + action.shown).splitlines()
+    yield f"$ {action.brief}"
     if isinstance(action, PutKey):
         yield from _diff(action).splitlines()
         return

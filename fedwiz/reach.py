@@ -35,6 +35,16 @@ class Reach:
             self.lost[host] = why
             self.emit(HostLost(host, why))
 
+    def session(self, host: str) -> Session:
+        """The open session with a host.
+
+        Raises:
+            Unreachable: there is none, or not any more.
+        """
+        if host not in self.sessions:
+            raise Unreachable(self.lost.get(host, f"{host} is not connected"))
+        return self.sessions[host]
+
     async def store(self, api: str, known: Mapping[str, Facts]) -> Store:
         """etcd, through the first host that can reach it, the master before the nodes.
 

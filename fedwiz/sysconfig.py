@@ -1,7 +1,7 @@
-"""Environment files of systemd's, such as /etc/sysconfig/flanneld: read, and as an edit leaves them.
+"""Environment files, such as /etc/sysconfig/flanneld: read, and as an edit leaves them.
 
-`with_values` is what `scripts/sysconfig.sh` does on a host, for the plan to show; a test holds the two
-together.
+`with_values` is what `scripts/sysconfig.sh` does on a host, for the plan to show; a test
+holds the two together.
 """
 
 import re
@@ -25,12 +25,9 @@ def with_values(text: str, wanted: Mapping[str, str]) -> str:
     """The text with those variables set, each where it stood, new ones at the end."""
     for name, value in wanted.items():
         line = f'{name}="{value}"'
-        changed, count = re.subn(
-            _ASSIGNS.format(re.escape(name)), lambda _, line=line: line, text, flags=re.MULTILINE
-        )
-        text = (
-            changed
-            if count
-            else f"{text}{'' if not text or text.endswith(chr(10)) else chr(10)}{line}\n"
-        )
+        assigned = re.compile(_ASSIGNS.format(re.escape(name)), re.MULTILINE)
+        if assigned.search(text):
+            text = assigned.sub(line.replace("\\", r"\\"), text)
+        else:
+            text += ("" if not text or text.endswith("\n") else "\n") + line + "\n"
     return text

@@ -14,7 +14,8 @@ from fedwiz.events import Emit, Found, Outcome, PlanMade, RunEnded, RunStarted
 from fedwiz.facts import Known
 from fedwiz.plan import Plan
 from fedwiz.reach import Reach, gather, reach
-from fedwiz.verify import Verdict, all_well, verify
+from fedwiz.verify import Verdict, verify
+from fedwiz.verify import ok as all_well
 
 OK, INTERNAL, USAGE, BLOCKED, UNREACHABLE, FAILED = 0, 1, 2, 3, 4, 5
 NOT_PROVEN, LOCKED, STALE, INTERRUPTED = 7, 8, 9, 130

@@ -146,7 +146,8 @@ def files(said: str) -> Fields:
 
 def hashes(said: str) -> Fields:
     """`sha256sum`: `hash  path` lines."""
-    return {"hashes": {path: hash_ for hash_, path in re.findall(r"^([0-9a-f]{64}) [ *](.+)$", said, re.MULTILINE)}}  # fmt: skip
+    found = re.findall(r"^([0-9a-f]{64}) [ *](.+)$", said, re.MULTILINE)
+    return {"hashes": {path: hashed for hashed, path in found}}
 
 
 def sysctls(said: str) -> Fields:
@@ -238,7 +239,8 @@ def disk(said: str) -> Fields:
 
 def nameservers(said: str) -> Fields:
     """resolv.conf's IPv4 servers."""
-    return {"nameservers": tuple(re.findall(r"^nameserver\s+(\d+\.\d+\.\d+\.\d+)\s*$", said, re.MULTILINE))}
+    servers = re.findall(r"^nameserver\s+(\d+\.\d+\.\d+\.\d+)\s*$", said, re.MULTILINE)
+    return {"nameservers": tuple(servers)}
 
 
 def listening(said: str) -> Fields:

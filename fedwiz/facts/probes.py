@@ -151,22 +151,22 @@ def probes(answers: Answers, host: Host) -> tuple[Probe, ...]:
         Probe("selinux", "getenforce", lambda said: {"selinux": said.strip()}),
         Probe("links", "ip -json -details address show", parse.links),
         Probe("routes", "ip -json -4 route show table main", parse.routes),
-        Probe("vteps", "for l in /sys/class/net/flannel*; do [ -e \"$l\" ] && "
-              "bridge fdb show dev \"${l##*/}\"; done", parse.vteps),
+        Probe("vteps", "bridge fdb show | grep ' dev flannel'", parse.vteps),
         Probe("units", _units(), parse.units),
         Probe("files", _files(), parse.files),
         Probe("hashes", f"sha256sum -- {shlex.join(HASHED)}", parse.hashes),
         Probe("sysctls", f"sysctl -e {shlex.join(SYSCTLS)}", parse.sysctls),
         Probe("modules", _modules(), parse.modules),
-        Probe("packages", "rpm -q --qf '%{name} %{version}-%{release}\\n' flannel docker docker-ce "
-              "moby-engine etcd | grep -v ' is not '", parse.packages),
-        Probe("flanneld", "f=$(command -v flanneld || ls /usr/local/bin/flanneld) && echo \"$f\" && "
-              "timeout 5 \"$f\" --version 2>&1 | head -n 1", parse.flanneld),
+        Probe("packages", "rpm -q --qf '%{name} %{version}-%{release}\\n' flannel docker "
+              "docker-ce moby-engine etcd | grep -v ' is not '", parse.packages),
+        Probe("flanneld", "f=$(command -v flanneld || ls /usr/local/bin/flanneld) && "
+              "echo \"$f\" && timeout 5 \"$f\" --version 2>&1 | head -n 1", parse.flanneld),
         Probe("flanneld_unit", "systemctl cat flanneld.service",
               lambda said: {"flanneld_unit": said.strip()}),
         Probe("docker_unit", "systemctl cat docker.service",
               lambda said: {"docker_unit": said.strip()}),
-        Probe("docker", "dockerd --version | head -n 1", lambda said: {"docker_version": said.strip()}),
+        Probe("docker", "dockerd --version | head -n 1",
+              lambda said: {"docker_version": said.strip()}),
         Probe("containers", "systemctl -q is-active docker && timeout 20 docker ps -q | wc -l",
               parse.containers, slow=True),
         Probe("networks", "systemctl -q is-active docker && timeout 20 docker network ls -q | "
@@ -174,8 +174,8 @@ def probes(answers: Answers, host: Host) -> tuple[Probe, ...]:
               "'{{range .IPAM.Config}}{{.Subnet}} {{end}}'", parse.networks, slow=True),
         Probe("subnet_env", "cat /run/flannel/subnet.env && echo '#read'", parse.subnet_env),
         Probe("iptables", "iptables --version", lambda said: {"iptables": said.strip()}),
-        Probe("rules", "for t in filter nat raw; do echo \"*$t\"; timeout 20 iptables -w 5 -t $t -S "
-              "&& echo '#read'; done", parse.rules),
+        Probe("rules", "for t in filter nat raw; do echo \"*$t\"; "
+              "timeout 20 iptables -w 5 -t $t -S && echo '#read'; done", parse.rules),
         Probe("firewall", _firewall(), parse.firewall, slow=True),
         Probe("disk", "for d in / /etc /run /usr /var; do printf '%s ' $d; "
               "df -Pk $d | tail -n 1; [ -w $d ] || echo \"ro $d\"; done", parse.disk),
@@ -203,7 +203,8 @@ def script(answers: Answers, host: Host, mark: str = "") -> tuple[str, str]:
     asked = probes(answers, host)
     lines = [
         "export LC_ALL=C PATH=/usr/sbin:/usr/bin:/sbin:/bin:/usr/local/bin",
-        "d=$(mktemp -d /run/fedwiz.XXXXXX 2>/dev/null || mktemp -d) || exit 1; trap 'rm -rf \"$d\"' EXIT",
+        "d=$(mktemp -d /run/fedwiz.XXXXXX 2>/dev/null || mktemp -d) || exit 1",
+        "trap 'rm -rf \"$d\"' EXIT",
     ]
     # Each in a subshell with no input: none can eat the rest of the script.
     for probe in asked:

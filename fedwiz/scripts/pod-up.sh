@@ -33,8 +33,11 @@ own() { # An image of this host's own sleep and its libraries: no registry is as
   [ "$(head -c 2 "$sleep" | tr -d '\0')" != '#!' ] ||
     files="$files $(head -n 1 "$sleep" | sed 's/^#! *//; s/ .*//')"
   libs=$(for file in $files; do ldd "$file" 2>/dev/null; done | grep -o '/[^ ]*' | sort -u)
-  said=$(cd / && for file in $files $libs; do echo "${file#/}"; done |
-    tar -chf - -T - | timeout 40 docker import - "$name" 2>&1) || return
+  # With the folders: docker would make those that are missing so that nobody may enter them.
+  said=$(cd / && for file in $files $libs; do
+    while [ "$file" != / ]; do echo "${file#/}"; file=$(dirname "$file"); done
+  done | sort -u | tar -ch --no-recursion -f - -T - | timeout 40 docker import - "$name" 2>&1) ||
+    return
   start "$name" "$sleep"
 }
 { docker image inspect "$image" >/dev/null 2>&1 && start "$image" sleep; } || own || give_up "$said"

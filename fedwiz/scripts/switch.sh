@@ -9,6 +9,7 @@ systemctl -q is-active docker.socket && socket=yes
 ended=no
 
 say() { printf '%s\n' "$*"; }
+there() { ip link show dev "$1" >/dev/null 2>&1; }
 start_docker() {
   [ $docker = yes ] || return 0
   [ $socket = no ] || systemctl start docker.socket
@@ -37,7 +38,7 @@ if [ $docker = yes ]; then
   say "stopping docker"
   [ $socket = no ] || systemctl stop docker.socket
   systemctl stop docker.service || { say "docker did not stop"; exit 1; }
-  ! [ -d /sys/class/net/docker0 ] || ip link delete docker0 || { say "docker0 did not go"; exit 1; }
+  ! there docker0 || ip link delete docker0 || { say "docker0 did not go"; exit 1; }
 fi
 
 systemctl stop flanneld.service 2>/dev/null
@@ -47,7 +48,7 @@ if [ -f /run/flannel/subnet.env ] && ! grep -qxF "FLANNEL_NETWORK=$network" /run
   rm -f /run/flannel/subnet.env /run/flannel/docker
 fi
 for device in "$@"; do
-  ! [ -d "/sys/class/net/$device" ] || ip link delete "$device"
+  ! there "$device" || ip link delete "$device"
 done
 
 say "starting flanneld"

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterator, Mapping
+from ipaddress import ip_interface, ip_network
 from typing import Any
 
 from fedwiz.actions import Run
@@ -14,9 +15,8 @@ from fedwiz.flannel import (
     needs_forward,
     next_version,
 )
-from fedwiz.network import inside
 from fedwiz.steps.flannel import config, package, sysconfig, unit
-from fedwiz.steps.make import BACKUP, change, diff, put_file, run_script
+from fedwiz.steps.make import change, put_file, run_script
 from fedwiz.steps.table import Step, step
 
 DOCKER_DROP_IN = "/etc/systemd/system/docker.service.d/60-fedwiz.conf"
@@ -78,9 +78,7 @@ def _direct_routing(facts: Facts) -> Iterator[Run]:
     if not isinstance(said, dict) or said.get("allow-direct-routing") is True:
         return
     text = json.dumps({**said, "allow-direct-routing": True}, indent=4, ensure_ascii=False) + "\n"
-    yield change("install", "-D", "-m", f"{there.mode if there else 0o644:04o}", "/dev/stdin",
-                 DAEMON_JSON, stdin=(text,), diff=diff(DAEMON_JSON, there.text if there else "", text),
-                 undo=BACKUP if there else f"rm {DAEMON_JSON}")  # fmt: skip
+    yield from put_file(facts, DAEMON_JSON, text, there.mode if there else 0o644)
 
 
 @step("forward", "Let pods through to other nodes, also after a reboot")
@@ -185,13 +183,21 @@ def switch(answers: Answers, host: Host, known: Known) -> Iterator[Run]:
                      interrupts=stops, undo=undo)  # fmt: skip
 
 
+def _within(text: str, cidr: str) -> bool:
+    """An address with its prefix, as a host has written it, is in the network."""
+    try:
+        return ip_interface(text).ip in ip_network(cidr)
+    except ValueError:
+        return False
+
+
 def settled(answers: Answers, facts: Facts) -> bool:
-    """flanneld runs on the network that is wanted, and docker, where it runs, on its subnet."""
+    """Whether flanneld runs on the network that is wanted, and docker, if it runs, on its subnet."""
     env: Mapping[str, Any] = facts.subnet_env or {}
     subnet = env.get("FLANNEL_SUBNET", "")
-    if not facts.unit("flanneld.service").active == "active":
+    if facts.unit("flanneld.service").active != "active":
         return False
-    if not subnet or not inside(subnet, answers.network.cidr):
+    if not subnet or not _within(subnet, answers.network.cidr):
         return False
     device = answers.backend.backend.device(answers.backend.options)
     if device and facts.link(device) is None:
@@ -209,6 +215,6 @@ def _fits(answers: Answers, facts: Facts, host: Host, link: Link) -> bool:
     return (
         link.name == backend.device(options)
         and bool(link.addresses)
-        and all(inside(address, answers.network.cidr) for address in link.addresses)
+        and all(_within(address, answers.network.cidr) for address in link.addresses)
         and (uplink is None or link.mtu == backend.mtu(uplink.mtu, options))
     )

@@ -44,7 +44,7 @@ RequiredBy=docker.service
 
 @step("config", "Write the network into etcd", role="master", stage="config")
 def config(answers: Answers, host: Host, known: Known) -> Iterator[PutKey]:
-    """flannel's configuration, through the API that the nodes' flannel reads."""
+    """The configuration, through the API that the nodes' flannel reads."""
     stored, value = known.store, answers.config_json()
     there = stored.config
     if there is not None and same_json(there.text, value):
@@ -125,15 +125,13 @@ def wanted_values(answers: Answers, host: Host, unit: str) -> dict[str, str]:
     )  # fmt: skip
     wanted = {name: all_values[name] for name in endpoint_variables(unit)}
     # flanneld reads its own environment for what its command line does not say.
-    for name, value in (
-        ("FLANNELD_ETCD_CAFILE", etcd.ca_file),
-        ("FLANNELD_ETCD_CERTFILE", etcd.cert_file),
-        ("FLANNELD_ETCD_KEYFILE", etcd.key_file),
-        ("FLANNELD_ETCD_USERNAME", etcd.user),
-    ):
-        if value:
-            wanted[name] = value
-    return wanted
+    own = {
+        "FLANNELD_ETCD_CAFILE": etcd.ca_file,
+        "FLANNELD_ETCD_CERTFILE": etcd.cert_file,
+        "FLANNELD_ETCD_KEYFILE": etcd.key_file,
+        "FLANNELD_ETCD_USERNAME": etcd.user,
+    }
+    return wanted | {name: value for name, value in own.items() if value}
 
 
 @step("unit", "Have systemd keep flanneld running")

@@ -1,0 +1,74 @@
+"""Verbs that need no host: the answer file's, and those on recorded runs."""
+
+import argparse
+import asyncio
+import time
+from pathlib import Path
+
+from fedwiz import display, report, verbs
+from fedwiz import journal as journals
+from fedwiz.answers import load, schema
+from fedwiz.clean import clean
+from fedwiz.cli.output import Usage, give, give_json
+from fedwiz.cli.run import tell
+from fedwiz.events import Record
+from fedwiz.localfile import check_files
+from fedwiz.state import State
+
+
+def validate(options: argparse.Namespace) -> int:
+    """Judge an answer file without a network."""
+    answers = load(Path(options.file), options.sets)
+    check_files(answers)
+    if options.json:
+        give_json({"ok": True, "answers": answers.model_dump(mode="json")})
+    else:
+        nodes = ", ".join(node.name for node in answers.nodes)
+        give(f"{options.file} is right: {answers.name}, {answers.master.name} with {nodes}")
+    return verbs.OK
+
+
+def show_schema(options: argparse.Namespace) -> int:
+    """The answer file's JSON Schema."""
+    give_json(schema())
+    return verbs.OK
+
+
+def runs(options: argparse.Namespace) -> int:
+    """The recorded runs, newest first."""
+    found = journals.runs()
+    if options.json:
+        give_json([
+            {"run": run.id, "verb": run.verb, "cluster": run.cluster, "started": run.started,
+             "outcome": run.outcome, "hosts": list(run.hosts), "practice": run.practice}
+            for run in found
+        ])  # fmt: skip
+        return verbs.OK
+    for run in found:
+        began = time.strftime("%Y-%m-%d %H:%M", time.localtime(run.started))
+        where = f"{run.cluster} (practice)" if run.practice else run.cluster
+        give(clean(f"{run.id}  {began}  {run.verb:<8} {run.outcome:<12} {where}"))
+    if not found:
+        give(f"no runs are recorded in {journals.runs_path()}")
+    return verbs.OK
+
+
+def replay(options: argparse.Namespace) -> int:
+    """Tell a recorded run again."""
+    try:
+        records = journals.read(journals.find(options.run))
+    except ValueError as wrong:
+        raise Usage(str(wrong)) from None
+    state = State()
+
+    def again(record: Record) -> None:
+        state.apply(record)
+        if options.json:
+            give(display.as_json_line(record))
+        else:
+            tell(record)
+
+    asyncio.run(journals.replay(records, again, options.speed))
+    if not options.json:
+        give(report.text(state))
+    return verbs.OK

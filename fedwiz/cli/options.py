@@ -1,0 +1,129 @@
+"""The command line: verbs and their options, as argparse takes them."""
+
+import argparse
+from collections.abc import Sequence
+
+from fedwiz import __version__
+
+CODES = """\
+exit status:
+  0  ok                         5    install failed; the same command goes on
+  1  internal error             7    verification failed
+  2  usage, or invalid answers  8    another operator holds the lock
+  3  a check blocks             9    the plan is stale
+  4  host unreachable, or       130  interrupted
+     authentication failed
+"""
+
+
+def parser() -> argparse.ArgumentParser:
+    """The whole command line."""
+    top = argparse.ArgumentParser(
+        prog="fedwiz",
+        description="Takes Fedora hosts to a flannel overlay network that is proven to work.",
+        epilog=CODES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    top.add_argument("--version", action="version", version=f"fedwiz {__version__}")
+    verbs = top.add_subparsers(dest="verb", metavar="VERB", title="verbs")
+    shared = _shared()
+
+    find = _verb(verbs, "discover", "Look for hosts that answer ssh.", [])
+    _discover(find)
+    _verb(verbs, "check", "Read the hosts and judge them; change nothing.", [shared])
+    plan = _verb(verbs, "plan", "Show everything that an install would do.", [shared])
+    _plan(plan)
+    install = _verb(verbs, "install", "Check, plan, apply, verify.", [shared])
+    _install(install)
+    _verb(verbs, "verify", "Prove the network, on any cluster.", [shared])
+    demo = _verb(verbs, "demo", "The same on a practice cluster: no root, no network.", [shared])
+    _demo(demo)
+    runs = _verb(verbs, "runs", "List the recorded runs.", [])
+    runs.add_argument("--json", action="store_true", help="one JSON document on stdout")
+    replay = _verb(verbs, "replay", "Tell a recorded run again.", [])
+    replay.add_argument("run", metavar="RUN", help="its id, the beginning of it, or a file")
+    replay.add_argument("--speed", type=_speed, default=0.0, metavar="N",
+                        help="N times as fast as it was; 0, the default, at once")  # fmt: skip
+    replay.add_argument("--json", action="store_true", help="the records, one a line, on stdout")
+    _verb(verbs, "schema", "Print the answer file's JSON Schema.", [])
+    validate = _verb(verbs, "validate", "Judge an answer file; no network.", [])
+    validate.add_argument("file", metavar="FILE")
+    validate.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="sets")
+    validate.add_argument("--json", action="store_true", help="one JSON document on stdout")
+    return top
+
+
+def _verb(
+    verbs: "argparse._SubParsersAction[argparse.ArgumentParser]",
+    name: str,
+    about: str,
+    parents: Sequence[argparse.ArgumentParser],
+) -> argparse.ArgumentParser:
+    return verbs.add_parser(
+        name, help=about, description=about, parents=list(parents), allow_abbrev=False
+    )
+
+
+def _shared() -> argparse.ArgumentParser:
+    """What every verb that goes to the hosts takes."""
+    shared = argparse.ArgumentParser(add_help=False)
+    shared.add_argument("-a", "--answers", metavar="FILE", help="the answer file, TOML")
+    shared.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="sets",
+                        help="an answer that counts instead of the file's, as network.cidr=...; "
+                             "a host's as host.NAME.interface=...; may be given often")  # fmt: skip
+    shared.add_argument("--json", action="store_true", help="one JSON document on stdout")
+    shared.add_argument("--accept-new-host-keys", action="store_true",
+                        help="take the key of a host that known_hosts does not have")  # fmt: skip
+    shared.add_argument("--accept", action="append", default=[], metavar="CHECK[,CHECK]",
+                        help="a block of this check is only a warning")  # fmt: skip
+    return shared
+
+
+def _discover(find: argparse.ArgumentParser) -> None:
+    find.add_argument("targets", nargs="*", metavar="TARGET",
+                      help="a CIDR, a range (192.168.122.10-40), a name")  # fmt: skip
+    find.add_argument("--ssh-config", action="store_true", help="also the hosts of ~/.ssh/config")
+    find.add_argument("--known-hosts", action="store_true", help="also those of known_hosts")
+    find.add_argument("--libvirt", action="store_true", help="also libvirt's DHCP leases")
+    find.add_argument("--port", type=int, default=22, metavar="N", help="ssh's port, 22")
+    find.add_argument("--json", action="store_true", help="one JSON document on stdout")
+
+
+def _plan(plan: argparse.ArgumentParser) -> None:
+    plan.add_argument("--shell", action="store_true",
+                      help="as one script per host, to be run by hand")  # fmt: skip
+    plan.add_argument("--host", metavar="NAME", help="with --shell: this host's script alone")
+
+
+def _install(install: argparse.ArgumentParser) -> None:
+    install.add_argument("--yes", action="store_true", help="approve the plan, whatever it is")
+    install.add_argument("--approve", metavar="DIGEST", help="approve the plan of this digest only")
+    install.add_argument("--headless", action="store_true", help="one line per event, no screens")
+    install.add_argument("--no-verify", action="store_true", help="leave the verification out")
+
+
+VERBS = ("discover", "check", "plan", "install", "verify")
+
+
+def _demo(demo: argparse.ArgumentParser) -> None:
+    demo.add_argument("work", nargs="?", choices=VERBS, default="", metavar="VERB",
+                      help=f"{', '.join(VERBS)}; without one: install --yes")  # fmt: skip
+    demo.add_argument("--hosts", type=int, default=4, metavar="N",
+                      help="the master and N-1 nodes, 4 by default")  # fmt: skip
+    demo.add_argument("--fault", default="", metavar="NAME",
+                      help="something that is wrong there; `list` names them")  # fmt: skip
+    demo.add_argument("--pace", type=_speed, default=None, metavar="N",
+                      help="real seconds for a practice second; 0: no waiting")  # fmt: skip
+    _plan(demo)
+    _install(demo)
+
+
+def _speed(text: str) -> float:
+    try:
+        speed = float(text)
+    except ValueError:
+        speed = -1.0
+    if not 0 <= speed < 1e6:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of 0 or more")
+    return speed

@@ -1,0 +1,46 @@
+"""Where text leaves: events and refusals on stderr, the result on stdout."""
+
+import argparse
+import json
+import os
+import sys
+
+from fedwiz.answers import Refused
+
+
+class Usage(Exception):  # noqa: N818 - it names what is so
+    """The command can't be carried out as it was given."""
+
+
+def say(line: str) -> None:
+    """A line on stderr."""
+    print(line, file=sys.stderr, flush=True)
+
+
+def give(text: str) -> None:
+    """The result, on stdout."""
+    sys.stdout.write(text if text.endswith("\n") else text + "\n")
+    sys.stdout.flush()
+
+
+def give_json(document: object) -> None:
+    """The result as one JSON document."""
+    give(json.dumps(document, indent=2, ensure_ascii=False))
+
+
+def refuse(refused: Refused, options: argparse.Namespace) -> None:
+    """Every refusal, by key."""
+    if getattr(options, "json", False):
+        give_json({"ok": False, "refused": dict(refused.why)})
+    for key, why in refused.why.items():
+        say(f"{key}: {why}")
+
+
+def terminal() -> bool:
+    """Someone can be asked."""
+    return (
+        sys.stdin.isatty()
+        and sys.stderr.isatty()
+        and os.environ.get("TERM", "dumb") != "dumb"
+        and "CI" not in os.environ
+    )
