@@ -218,6 +218,8 @@ def _bare(key: str) -> str:
 
 def _whole(error: ErrorDetails, where: str) -> tuple[str, str]:
     """About a section as a whole: it is not there, or is no table."""
+    if not where:
+        return "answers", "it is a table of TOML's, with name, [[host]] tables and [network]"
     if error["type"] != "missing":
         right = "[[host]] tables, one a host" if where == "host" else f"a table, [{where}]"
         return where, f"{rules.clip(error['input'])}: it is {right}"
@@ -233,6 +235,7 @@ def _missing(field: FieldInfo) -> str:
 
 _RIGHT = {
     "string_type": "text in quotes",
+    "string_unicode": "text in UTF-8",
     "int_type": "a number without quotes",
     "bool_type": "true or false, without quotes",
     "tuple_type": "a list of texts, in brackets",
@@ -265,6 +268,5 @@ def _text(error: ErrorDetails, model: type[BaseModel], name: str) -> str:
 
 def _stray(model: type[BaseModel], name: str) -> str:
     """About a key that the section does not have; it may be another section's."""
-    said = rules.unknown(name, model.model_fields)
     path = next((q.path for q in QUESTIONS if q.path.endswith(f".{name}")), "")
-    return f"unknown key; did you mean `{path}`?" if path and "did you mean" not in said else said
+    return rules.unknown(name, model.model_fields, elsewhere=path)

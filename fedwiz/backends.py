@@ -52,7 +52,7 @@ class Option:
     def refuse(self, value: object) -> str:
         """What is wrong with a value and what would be right; empty when nothing is."""
         if type(value) is not self.kind:
-            return f"it is {_KINDS[self.kind]}, such as {self.sample}"
+            return f"it is {_KINDS[self.kind]}"
         if value == self.default or not isinstance(value, int):
             return ""
         if (self.low is not None and value < self.low) or (
@@ -61,13 +61,10 @@ class Option:
             return f"it is {self.default} or a number from {self.low} to {self.high}"
         return ""
 
-    @property
-    def sample(self) -> str:
-        """The default as TOML writes it."""
-        return str(self.default).lower() if self.kind is bool else repr(self.default)
 
-
-_KINDS: Mapping[type, str] = MappingProxyType({int: "a number", bool: "true or false", str: "text"})
+_KINDS: Mapping[type, str] = MappingProxyType(
+    {int: "a number without quotes", bool: "true or false, without quotes", str: "text in quotes"}
+)
 
 
 @dataclass(frozen=True, slots=True)

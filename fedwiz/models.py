@@ -177,7 +177,7 @@ def _network(hosts: Sequence[Host], etcd: Etcd | None, net: Network) -> dict[str
     nodes = sum(host.role == "node" for host in hosts)
     if room >= nodes:
         return {}
-    said = f"{net.subnet_len}: room for {room} nodes of {nodes}"
+    said = f"{net.subnet_len}: room for {room} of {nodes} nodes"
     longer = network.shortest_for(cidr, nodes)
     if net.subnet_min or net.subnet_max:
         return {"network.subnet_len": f"{said}; widen subnet_min and subnet_max, or leave them out"}

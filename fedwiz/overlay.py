@@ -85,10 +85,11 @@ def _put(said: dict[str, Any], path: str, text: str | None, new: set[str]) -> No
 
 
 def _unknown(section: str, question: str) -> str:
-    close = [path for path in _KINDS if path.endswith(f".{question}")]
-    close = close or get_close_matches(question.lower(), _KINDS, 1, 0.6)
-    known = [path for path in _KINDS if path.startswith(f"{section}.")] if section else []
-    said = rules.unknown(question, close or known or ["name", *SECTIONS])
+    near = [path for path in _KINDS if path.endswith(f".{question}")]
+    near = near or get_close_matches(question.lower(), _KINDS, 1, 0.6)
+    known = [path for path in _KINDS if section and path.startswith(f"{section}.")]
+    known = known or ([] if near else ["name", *SECTIONS])
+    said = rules.unknown(question, known, elsewhere="".join(near[:1]))
     return said.replace("`host.", "`host.NAME.")
 
 

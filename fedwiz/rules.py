@@ -131,7 +131,9 @@ def flannel_option(text: str) -> str:
     """One flag of flanneld's, its value after `=`."""
     found = re.fullmatch(r"--?([a-z][a-z0-9-]*)(=[A-Za-z0-9_.:/,@+-]*)?", text)
     if not found:
-        raise ValueError("one flag a word, its value after `=`, no quotes: -ip-masq or -v=5")
+        raise ValueError(
+            "one flag a word, its value after `=`, no quotes, such as -ip-masq or -v=5"
+        )
     if found[1] in TAKEN:
         raise ValueError(f"leave it out: {TAKEN[found[1]]}")
     return text
@@ -169,15 +171,25 @@ def nearest(text: str, right: Iterable[str]) -> str:
     return f"did you mean `{close[0]}`?" if close else f"it is one of {', '.join(names)}"
 
 
-def unknown(key: str, known: Iterable[str], said: str = "unknown key") -> str:
-    """Why a key can't stay, and what may have been meant.  Its value is not repeated."""
+def unknown(key: str, known: Iterable[str], said: str = "unknown key", elsewhere: str = "") -> str:
+    """Why a key can't stay, and what may have been meant.  Its value is not repeated.
+
+    Args:
+        key: as it was given.
+        known: the keys that could stand in its place.
+        said: what is wrong.
+        elsewhere: a key of another place, for where none of the known is near.
+    """
     if any(word in SECRETS for word in re.split(r"[^a-z]+", key.lower())):
         return (
-            f"{said}; remove it: a secret has no place in a file.  fedwiz asks for it, or reads "
-            "FEDWIZ_SUDO_PASSWORD and FEDWIZ_ETCD_PASSWORD"
+            f"{said}; remove it: a secret has no place in a file.  fedwiz asks for what it needs, "
+            "or reads FEDWIZ_SUDO_PASSWORD and FEDWIZ_ETCD_PASSWORD"
         )
     names = list(known)
-    return f"{said}; {nearest(key, names) if names else 'remove it'}"
+    right = nearest(key, names) if names else "remove it"
+    if elsewhere and not right.startswith("did you mean"):
+        right = f"did you mean `{elsewhere}`?"
+    return f"{said}; {right}"
 
 
 cluster = like(

@@ -282,7 +282,8 @@ class Flannel(Section):
         if source == "dnf" and text:
             raise ValueError('only with source = "rpm" or "binary"; leave it out')
         if source in ("rpm", "binary") and not text:
-            raise ValueError(f'source = "{source}" needs it: the file, and what sha256sum prints')
+            right = "the file" if info.field_name == "path" else "what sha256sum prints"
+            raise ValueError(f'source = "{source}" needs it; give {right}')
         return text
 
 
@@ -306,20 +307,19 @@ class Verify(Section):
     )
 
 
+def _section(name: str) -> str:
+    if name not in ("*", *SECTIONS):
+        raise ValueError(rules.nearest(name, ("*", *SECTIONS)))
+    return name
+
+
 class Wizard(Section):
     """What the wizard still asks."""
 
-    ask: tuple[str, ...] = ask(
+    ask: tuple[Annotated[str, AfterValidator(_section)], ...] = ask(
         "Which sections are asked although they are answered?", '["*"] stands for all.', (),
         ["network", "backend"],
     )  # fmt: skip
-
-    @field_validator("ask")
-    @classmethod
-    def _sections(cls, ask: tuple[str, ...]) -> tuple[str, ...]:
-        if wrong := [name for name in ask if name not in ("*", *SECTIONS)]:
-            raise ValueError(f"{wrong[0][:40]!r} is none of *, {', '.join(SECTIONS)}")
-        return ask
 
 
 SECTIONS: Mapping[str, type[Section]] = MappingProxyType({
