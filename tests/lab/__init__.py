@@ -1,0 +1,1 @@
+"""Real hosts on this one machine: see the script `lab` and, for tests, `fixture`."""

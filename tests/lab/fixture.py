@@ -1,6 +1,6 @@
 """The lab for tests: a cluster of real hosts by one call, fresh again in about two seconds.
 
-    from lab.fixture import Lab, lab_available, lab_factory     # in tests/conftest.py
+    from tests.lab.fixture import lab_factory, running_labs  # in tests/conftest.py
 
     def test_it(lab_factory):
         lab = lab_factory("classic", 3)
@@ -19,13 +19,14 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Self
 
 import pytest
 
 from . import labs, labstate
 
 
-class SshFailed(Exception):
+class SshError(Exception):
     """A command on a host that did not end with 0."""
 
     def __init__(self, host: str, command: str, done: "subprocess.CompletedProcess[str]") -> None:
@@ -107,10 +108,10 @@ class Lab:
         stdin: str = "",
         timeout: float = 120,
     ) -> str:
-        """What a command on a host writes to stdout; SshFailed unless it ends with 0."""
+        """What a command on a host writes to stdout; SshError unless it ends with 0."""
         done = self.run(host, command, user=user, stdin=stdin, timeout=timeout)
         if check and done.returncode:
-            raise SshFailed(host, command, done)
+            raise SshError(host, command, done)
         return done.stdout
 
     def write(self, host: str, path: str, text: str, mode: str = "0644") -> None:
@@ -144,7 +145,7 @@ class Lab:
         deadline = time.monotonic() + timeout
         while time.monotonic() < deadline:
             if labs.answers(self.state.host(host)):
-                with contextlib.suppress(SshFailed, subprocess.TimeoutExpired):
+                with contextlib.suppress(SshError, subprocess.TimeoutExpired):
                     if self.boot_id(host) != before:
                         labs.wait(self.state, self.state.host(host))
                         return
@@ -158,7 +159,7 @@ class Lab:
     def down(self) -> None:
         labs.down(self.name)
 
-    def __enter__(self) -> "Lab":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

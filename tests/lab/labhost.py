@@ -17,6 +17,8 @@ from types import FrameType
 from .labroot import run, write
 from .labstate import CGROUPS, Host, State, record_pid
 
+REBOOTED = 133  # how nspawn ends with --keep-unit when its container reboots
+
 
 def quiet(*argv: str | Path) -> bool:
     done = subprocess.run(
@@ -178,7 +180,7 @@ def kill_cgroup(state: State, host: Host) -> None:
 
 def nspawn(state: State, host: Host) -> list[str]:
     return [
-        *("systemd-nspawn", "-q", "-D", str(state.home(host) / "root")),
+        *("systemd-nspawn", "-D", str(state.home(host) / "root")),
         *(f"--machine=fwl-{state.name}-{host.name}", f"--hostname={host.name}"),
         *(f"--network-namespace-path=/run/netns/{host.netns}", "--boot"),
         *("--register=no", "--keep-unit", "--capability=all"),
@@ -207,7 +209,6 @@ def keep(state: State, host: Host) -> None:
     console = home / "console.log"
     while True:
         plug(state, host)
-        seen = console.stat().st_size if console.exists() else 0
         with console.open("ab") as log:
             child = subprocess.Popen(
                 nspawn(state, host),
@@ -217,10 +218,7 @@ def keep(state: State, host: Host) -> None:
                 env=environment,
                 start_new_session=True,
             )
-            child.wait()
+            ended = child.wait()
         kill_cgroup(state, host)
-        with console.open("rb") as log:
-            log.seek(seen)
-            said = log.read()
-        if b"Rebooting." not in said:
+        if ended != REBOOTED:
             return

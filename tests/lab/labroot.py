@@ -29,19 +29,56 @@ TOOLS = {  # what this machine needs -> the Debian package that has it
     "ssh": "openssh-client",
     "ssh-keygen": "openssh-client",
 }
-COMMON = (
-    "systemd systemd-sysv dbus openssh-server iproute2 iputils-ping procps iptables nftables curl"
-    " rpm sudo etcd-server etcd-client jq kmod ethtool python3-minimal busybox-static tar"
-    " util-linux firewalld ca-certificates tcpdump"
-).split()
-UNWANTED = (
-    "docker.service docker.socket containerd.service etcd.service firewalld.service"
-    " nftables.service apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer"
-    " e2scrub_all.timer fstrim.timer e2scrub_reap.service systemd-networkd.service"
-    " systemd-networkd.socket systemd-networkd-wait-online.service systemd-timesyncd.service"
-    " getty@tty1.service console-getty.service dnf-makecache.timer dnf5-makecache.timer"
-    " remote-fs.target systemd-pstore.service"
-).split()
+COMMON = [
+    "systemd",
+    "systemd-sysv",
+    "dbus",
+    "openssh-server",
+    "iproute2",
+    "iputils-ping",
+    "procps",
+    "iptables",
+    "nftables",
+    "curl",
+    "rpm",
+    "sudo",
+    "etcd-server",
+    "etcd-client",
+    "jq",
+    "kmod",
+    "ethtool",
+    "python3-minimal",
+    "busybox-static",
+    "tar",
+    "util-linux",
+    "firewalld",
+    "ca-certificates",
+    "tcpdump",
+]
+UNWANTED = [
+    "docker.service",
+    "docker.socket",
+    "containerd.service",
+    "etcd.service",
+    "firewalld.service",
+    "nftables.service",
+    "apt-daily.timer",
+    "apt-daily-upgrade.timer",
+    "dpkg-db-backup.timer",
+    "e2scrub_all.timer",
+    "fstrim.timer",
+    "e2scrub_reap.service",
+    "systemd-networkd.service",
+    "systemd-networkd.socket",
+    "systemd-networkd-wait-online.service",
+    "systemd-timesyncd.service",
+    "getty@tty1.service",
+    "console-getty.service",
+    "dnf-makecache.timer",
+    "dnf5-makecache.timer",
+    "remote-fs.target",
+    "systemd-pstore.service",
+]
 
 
 @dataclass(frozen=True)
@@ -107,14 +144,13 @@ def base_dir(gen: Generation) -> Path:
 
 def layer_dir(gen: Generation) -> Path:
     parts: list[str | bytes] = [base_dir(gen).name]
-    for name in sorted(("labroot.py", "labrpm.py")):
-        parts.append((HERE / name).read_bytes())
+    parts += [(HERE / name).read_bytes() for name in ("labroot.py", "labrpm.py")]
     for path in sorted((*(HERE / "root").rglob("*"), *(HERE / "flannel").rglob("*"))):
         if path.is_file() and path.suffix != ".pyc":
             mode = oct(path.stat().st_mode & 0o111)
             parts += [str(path.relative_to(HERE)), mode, path.read_bytes()]
     for variable, value in labrpm.real_flanneld().items():
-        raw = Path(value).read_bytes() if os.path.isabs(value) else value
+        raw = Path(value).read_bytes() if Path(value).is_absolute() else value
         parts += [variable, raw]
     return cache() / f"{gen.name}-{digest(*parts)}"
 

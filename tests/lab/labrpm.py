@@ -139,7 +139,7 @@ def tree(folder: Path, flavour: str) -> tuple[str, str]:
     else:
         shutil.copy(HERE / "flannel/flanneld", folder / "usr/bin/flanneld")
         shown = version if flavour == "v2" else f"v{version}"
-        put(libexec / "version", shown + "\n")
+        put(libexec / "version", f"{shown}\n")
         for module in sorted((HERE / "flannel").glob("*.py")):
             shutil.copy(module, libexec / module.name)
     (folder / "usr/bin/flanneld").chmod(0o755)

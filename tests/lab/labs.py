@@ -78,6 +78,13 @@ def each(state: State, work: Callable[[Host], T]) -> list[T]:
         return list(pool.map(work, state.hosts))
 
 
+def make_room() -> None:
+    """Every systemd takes some ten inotify instances of root's; 128 are too few for many hosts."""
+    limit = Path("/proc/sys/fs/inotify/max_user_instances")
+    if int(limit.read_text()) < 4096:
+        limit.write_text("4096")
+
+
 def up(
     name: str,
     count: int = 4,
@@ -88,6 +95,7 @@ def up(
     """Start a lab; with an owner (a pid), the lab ends when that process has ended."""
     lower = labroot.build(generation)
     labroot.tools()
+    make_room()
     flavour = flannel or labroot.GENERATIONS[generation].flannel
     with labstate.locked():
         state = labstate.new(name, count, generation, flavour, lower)
@@ -103,14 +111,15 @@ def up(
 
 
 def detached(argv: list[str], pid_file: Path) -> None:
-    child = subprocess.Popen(
-        argv,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=(pid_file.parent / "keeper.log").open("ab"),
-        start_new_session=True,
-        cwd="/",
-    )
+    with (pid_file.parent / "keeper.log").open("ab") as log:
+        child = subprocess.Popen(
+            argv,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=log,
+            start_new_session=True,
+            cwd="/",
+        )
     record_pid(pid_file, child.pid)
     child.returncode = 0  # it outlives this process on purpose: nothing waits for it
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+from pathlib import Path
 
 import pytest
 
@@ -11,7 +12,7 @@ CONFIG = '{"Network":"10.60.0.0/16","Backend":{"Type":"vxlan"}}'
 
 
 def start_flannel(lab: Lab, prefix: str = "/coreos.com/network") -> None:
-    """flannel on every node, the way the published procedure does it."""
+    """Flannel on every node, the way the published procedure does it."""
     if lab.flannel == "v2":
         url = f"http://fed-master:2379/v2/keys{prefix}/config"
         lab.ssh(lab.master, f"curl -sf -XPUT {url} --data-urlencode value@-", stdin=CONFIG)
@@ -80,5 +81,5 @@ def test_labs_live_side_by_side_and_leave_nothing(
         folder = second.state.folder
         switch = second.state.switch
     assert not folder.exists()
-    assert not os.path.exists(f"/run/netns/{switch}")
+    assert not Path("/run/netns", switch).exists()
     assert first.ssh(first.master, "hostname") == "fed-master\n"

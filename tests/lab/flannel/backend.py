@@ -11,14 +11,15 @@ import subprocess
 import threading
 from typing import Any
 
-from network import Config, net
-from store import Lease, Refusal
+from .log import Log
+from .network import Config, net
+from .store import Lease, RefusalError
 
 
 def ip(*argv: str, check: bool = True, tool: str = "ip") -> str:
     done = subprocess.run([tool, *argv], check=False, capture_output=True, text=True)
     if check and done.returncode:
-        raise Refusal(f"{' '.join(argv)}: {done.stderr.strip() or done.returncode}")
+        raise RefusalError(f"{' '.join(argv)}: {done.stderr.strip() or done.returncode}")
     return done.stdout
 
 
@@ -34,7 +35,9 @@ class Backend:
     kind = ""
     overhead = 0
 
-    def __init__(self, config: Config, nic: dict[str, Any], version: tuple[int, ...], log: Any):
+    def __init__(
+        self, config: Config, nic: dict[str, Any], version: tuple[int, ...], log: Log
+    ) -> None:
         self.config = config
         self.nic = nic  # name, address, mtu, public
         self.version = version
@@ -45,7 +48,7 @@ class Backend:
         value = self.config.options.get(key, default)
         if not isinstance(value, int) or isinstance(value, bool):
             kind = "string" if isinstance(value, str) else "value"
-            raise Refusal(
+            raise RefusalError(
                 f"error decoding {self.kind.upper()} backend config:"
                 f" json: cannot unmarshal {kind} into Go struct field .{key} of type int"
             )
@@ -101,8 +104,8 @@ class Backend:
                 self.peers[subnet] = attrs
                 try:
                     self.add(subnet, attrs)
-                except (Refusal, KeyError, TypeError) as problem:
-                    self.log.error(f"{self.kind}_network.go", f"Error adding {subnet}: {problem}")
+                except (RefusalError, KeyError, TypeError) as problem:
+                    self.log.fault(f"{self.kind}_network.go", f"Error adding {subnet}: {problem}")
 
 
 class Vxlan(Backend):
@@ -200,7 +203,7 @@ class HostGw(Backend):
 
     def register(self) -> None:
         if self.nic["public"] != self.nic["address"]:
-            raise Refusal(
+            raise RefusalError(
                 "your PublicIP differs from interface IP, meaning that probably you're on a NAT,"
                 " which is not supported by host-gw backend"
             )

@@ -6,13 +6,14 @@ import random
 from dataclasses import dataclass
 from typing import Any
 
-from store import TTL, Exists, Lease, Refusal, Store
+from .log import Log
+from .store import TTL, ExistsError, Lease, RefusalError, Store
 
 Net = ipaddress.IPv4Network
 STRICT = (0, 10, 0)
 
 
-class Invalid(Exception):
+class InvalidError(Exception):
     """A network config that flannel does not take."""
 
 
@@ -26,10 +27,7 @@ class Config:
     options: dict[str, Any]
 
     def fits(self, subnet: Net) -> bool:
-        return (
-            subnet.prefixlen == self.length
-            and self.low <= subnet.network_address <= self.high
-        )
+        return subnet.prefixlen == self.length and self.low <= subnet.network_address <= self.high
 
 
 def decode(text: str) -> dict[str, Any]:
@@ -37,13 +35,13 @@ def decode(text: str) -> dict[str, Any]:
         value = json.loads(text)
     except json.JSONDecodeError as problem:
         if problem.pos >= len(text.rstrip()):
-            raise Invalid("unexpected end of JSON input") from None
+            raise InvalidError("unexpected end of JSON input") from None
         char = text[problem.pos]
         shown = "'\\''" if char == "'" else f"'{char}'"
-        raise Invalid(f"invalid character {shown} looking for beginning of value") from None
+        raise InvalidError(f"invalid character {shown} looking for beginning of value") from None
     if not isinstance(value, dict):
         kind = {str: "string", list: "array", bool: "bool"}.get(type(value), "number")
-        raise Invalid(f"json: cannot unmarshal {kind} into Go value of type subnet.Config")
+        raise InvalidError(f"json: cannot unmarshal {kind} into Go value of type subnet.Config")
     return {key.lower(): each for key, each in value.items()}
 
 
@@ -51,7 +49,7 @@ def number(raw: dict[str, Any], key: str, name: str) -> int:
     value = raw.get(key, 0)
     if isinstance(value, bool) or not isinstance(value, int) or value < 0:
         kind = "string" if isinstance(value, str) else f"number {value}"
-        raise Invalid(
+        raise InvalidError(
             f"json: cannot unmarshal {kind} into Go struct field Config.{name} of type uint"
         )
     return value
@@ -64,47 +62,51 @@ def address(raw: dict[str, Any], key: str) -> ipaddress.IPv4Address | None:
     try:
         return ipaddress.IPv4Address(str(value))
     except ValueError:
-        raise Invalid(f"error parsing IP address {value!r}") from None
+        raise InvalidError(f"error parsing IP address {value!r}") from None
+
+
+def network_of(raw: dict[str, Any], version: tuple[int, ...]) -> Net:
+    given = raw.get("network")
+    if given is None:
+        if version >= (0, 19, 2):
+            raise InvalidError("please define a correct Network parameter in the flannel config")
+        given = "0.0.0.0/0"
+    try:
+        return Net(str(given) if "/" in str(given) else "none", strict=False)
+    except ValueError:
+        raise InvalidError(f"invalid CIDR address: {given}") from None
+
+
+def length_of(raw: dict[str, Any], prefix: int, strict: bool) -> int:
+    length = number(raw, "subnetlen", "SubnetLen")
+    if not strict:
+        if length and length < prefix:
+            raise InvalidError("HostSubnet is larger network than Network")
+        return length or (24 if prefix < 24 else prefix + 1)
+    if length > 30:
+        raise InvalidError("SubnetLen must be less than /31")
+    if length and length < prefix + 2:
+        raise InvalidError("Network must be able to accommodate at least four subnets")
+    if not length and prefix > 28:
+        raise InvalidError("Network is too small. Minimum useful network prefix is /28")
+    return length or (24 if prefix <= 22 else prefix + 2)
 
 
 def parse(text: str, version: tuple[int, ...]) -> Config:
     raw = decode(text)
     strict = version >= STRICT
-    given = raw.get("network")
-    if given is None:
-        if version >= (0, 19, 2):
-            raise Invalid("please define a correct Network parameter in the flannel config")
-        given = "0.0.0.0/0"
-    try:
-        if "/" not in str(given):
-            raise ValueError
-        network = Net(str(given), strict=False)
-    except ValueError:
-        raise Invalid(f"invalid CIDR address: {given}") from None
-    length = number(raw, "subnetlen", "SubnetLen")
-    prefix = network.prefixlen
-    if strict:
-        if length > 30:
-            raise Invalid("SubnetLen must be less than /31")
-        if length and length < prefix + 2:
-            raise Invalid("Network must be able to accommodate at least four subnets")
-        if not length and prefix > 28:
-            raise Invalid("Network is too small. Minimum useful network prefix is /28")
-        length = length or (24 if prefix <= 22 else prefix + 2)
-    else:
-        if length and length < prefix:
-            raise Invalid("HostSubnet is larger network than Network")
-        length = length or (24 if prefix < 24 else prefix + 1)
+    network = network_of(raw, version)
+    length = length_of(raw, network.prefixlen, strict)
     size = 1 << (32 - length)
     low = address(raw, "subnetmin")
     high = address(raw, "subnetmax")
-    for name, given_address in (("SubnetMin", low), ("SubnetMax", high)):
-        if given_address is None:
+    for name, given in (("SubnetMin", low), ("SubnetMax", high)):
+        if given is None:
             continue
-        if given_address not in network:
-            raise Invalid(f"{name} is not in the range of the Network")
-        if strict and int(given_address) % size:
-            raise Invalid(f"{name} is not on a SubnetLen boundary: {given_address}/{length}")
+        if given not in network:
+            raise InvalidError(f"{name} is not in the range of the Network")
+        if strict and int(given) % size:
+            raise InvalidError(f"{name} is not on a SubnetLen boundary: {given}/{length}")
     low = low or ipaddress.IPv4Address((int(network.network_address) + size) & 0xFFFFFFFF)
     high = high or ipaddress.IPv4Address(int(network.broadcast_address) + 1 - size)
     options = raw.get("backend")
@@ -114,7 +116,7 @@ def parse(text: str, version: tuple[int, ...]) -> Config:
         options = {key.lower(): value for key, value in options.items()}
         backend = str(options.get("type", "")).lower()
     else:
-        raise Invalid("error decoding Backend property of config")
+        raise InvalidError("error decoding Backend property of config")
     return Config(network, length, low, high, backend, options)
 
 
@@ -134,14 +136,14 @@ def allocate(config: Config, leases: list[Lease]) -> str:
             free.append(subnet)
         start += size
     if not free:
-        raise Refusal("out of subnets")
-    return random.choice(free)
+        raise RefusalError("out of subnets")
+    return random.choice(free)  # noqa: S311 - flannel's own way
 
 
 class Manager:
     """Takes a lease in flannel's order: the one of this address, the previous one, a free one."""
 
-    def __init__(self, store: Store, version: tuple[int, ...], log: Any) -> None:
+    def __init__(self, store: Store, version: tuple[int, ...], log: Log) -> None:
         self.store = store
         self.version = version
         self.log = log
@@ -151,10 +153,10 @@ class Manager:
         for _ in range(10):
             try:
                 return self.attempt(config, ip, attrs)
-            except Exists as problem:
+            except ExistsError as problem:
                 if self.version >= (0, 18):
-                    raise Refusal(str(problem)) from None
-        raise Refusal("Max retries reached trying to acquire a subnet")
+                    raise RefusalError(str(problem)) from None
+        raise RefusalError("Max retries reached trying to acquire a subnet")
 
     def reuse(self, lease: Lease, attrs: dict[str, Any]) -> tuple[str, float | None]:
         ttl = TTL if lease.expires or self.version >= (0, 18) else 0
@@ -188,7 +190,7 @@ class Manager:
                 chosen = self.previous
             elif not fits:
                 said = "that is not compatible with the Etcd network config, ignoring"
-                self.log.error(where, f"Found previously leased subnet ({self.previous}) {said}")
+                self.log.fault(where, f"Found previously leased subnet ({self.previous}) {said}")
         if not chosen:
             chosen = allocate(config, leases)
         expires = self.store.create(chosen, attrs)

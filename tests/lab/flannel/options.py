@@ -6,7 +6,8 @@ import re
 import sys
 from typing import Any
 
-from backend import ip
+from .backend import ip
+from .log import Log
 
 # name: (default, since, repeatable)
 FLAGS: dict[str, tuple[str | bool, tuple[int, ...], bool]] = {
@@ -34,7 +35,7 @@ FLAGS: dict[str, tuple[str | bool, tuple[int, ...], bool]] = {
 }
 
 
-class Unfit(Exception):
+class UnfitError(Exception):
     """Why there is no interface to use; also what to log first."""
 
 
@@ -106,21 +107,23 @@ def matching(wanted: str) -> dict[str, Any]:
             return {**row, "chosen": wanted}
         if row["ifname"] == wanted:
             if not addresses(row):
-                raise Unfit(f"failed to find IPv4 address for interface {wanted}")
+                raise UnfitError(f"failed to find IPv4 address for interface {wanted}")
             return row
     if by_address:
-        raise Unfit(f"error looking up interface {wanted}: No interface with given IP found")
-    raise Unfit(f"error looking up interface {wanted}: route ip+net: no such network interface")
+        raise UnfitError(f"error looking up interface {wanted}: No interface with given IP found")
+    raise UnfitError(
+        f"error looking up interface {wanted}: route ip+net: no such network interface"
+    )
 
 
 def default_route() -> str:
     rows = json.loads(ip("-j", "-4", "route", "show", "default") or "[]")
     if not rows:
-        raise Unfit("failed to get default interface: Unable to find default route")
+        raise UnfitError("failed to get default interface: Unable to find default route")
     return str(rows[0]["dev"])
 
 
-def choose(options: dict[str, Any], log: Any) -> dict[str, Any]:
+def choose(options: dict[str, Any], log: Log) -> dict[str, Any]:
     """The interface to use: its name, address, MTU, and the address that others are told."""
     row = None
     where = "main.go"
@@ -128,7 +131,7 @@ def choose(options: dict[str, Any], log: Any) -> dict[str, Any]:
         try:
             row = matching(wanted)
             break
-        except Unfit as problem:
+        except UnfitError as problem:
             log.info(where, f"Could not find valid interface matching {wanted}: {problem}")
     for pattern in options["iface-regex"] if row is None else []:
         hits = [
@@ -142,7 +145,7 @@ def choose(options: dict[str, Any], log: Any) -> dict[str, Any]:
             break
         log.info(where, f"Could not find valid interface matching {pattern}: no match")
     if row is None and (options["iface"] or options["iface-regex"]):
-        log.error(
+        log.fault(
             where,
             "Failed to find interface to use that matches the interfaces and/or regexes provided",
         )
@@ -151,8 +154,8 @@ def choose(options: dict[str, Any], log: Any) -> dict[str, Any]:
         log.info(where, "Determining IP address of default interface")
         try:
             row = matching(default_route())
-        except Unfit as problem:
-            log.error(where, f"Failed to find any valid interface to use: {problem}")
+        except UnfitError as problem:
+            log.fault(where, f"Failed to find any valid interface to use: {problem}")
             raise SystemExit(1) from None
     address = row.get("chosen") or addresses(row)[0]
     log.info(where, f"Using interface with name {row['ifname']} and address {address}")

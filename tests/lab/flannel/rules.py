@@ -4,9 +4,9 @@ import subprocess
 
 
 def iptables(*argv: str) -> bool:
-    return subprocess.run(
-        ["iptables", "-w", *argv], check=False, capture_output=True
-    ).returncode == 0
+    return (
+        subprocess.run(["iptables", "-w", *argv], check=False, capture_output=True).returncode == 0
+    )
 
 
 def appended(table: str, chain: str, *rule: str) -> None:

@@ -15,11 +15,11 @@ TTL = 24 * 3600
 KEY = re.compile(r"(\d+\.\d+\.\d+\.\d+)-(\d+)$")
 
 
-class Refusal(Exception):
+class RefusalError(Exception):
     """What etcd, or the way to it, said instead of an answer."""
 
 
-class Exists(Exception):
+class ExistsError(Exception):
     """The key is there already."""
 
 
@@ -98,7 +98,7 @@ class Client:
                 continue
             self.link = link
             return answer.status, text
-        raise Refusal(
+        raise RefusalError(
             "client: etcd cluster is unavailable or misconfigured; " + "; ".join(errors)
             if errors
             else "client: no endpoints available"
@@ -124,7 +124,7 @@ class V2:
         except ValueError:
             answer = None
         if not isinstance(answer, dict):
-            raise Refusal(
+            raise RefusalError(
                 "client: response is invalid json."
                 " The endpoint is probably not valid etcd cluster endpoint"
             )
@@ -132,7 +132,7 @@ class V2:
             code = answer.get("errorCode", status)
             cause, index = answer.get("cause"), answer.get("index")
             said = f"{code}: {answer.get('message')} ({cause}) [{index}]"
-            raise Exists(said) if code == 105 else Refusal(said)
+            raise ExistsError(said) if code == 105 else RefusalError(said)
         return answer
 
     def config(self) -> str:
@@ -142,7 +142,7 @@ class V2:
     def leases(self) -> list[Lease]:
         try:
             top = self.call("GET", "/subnets?quorum=true&recursive=true")["node"]
-        except Refusal as problem:
+        except RefusalError as problem:
             if str(problem).startswith("100:"):
                 return []
             raise
@@ -196,13 +196,13 @@ class V3:
             answer = {}
         if status >= 400 or not isinstance(answer, dict):
             self.client.headers.pop("Authorization", None)
-            raise Refusal(str(answer.get("error", text.strip()) if answer else text.strip()))
+            raise RefusalError(str(answer.get("error", text.strip()) if answer else text.strip()))
         return answer
 
     def config(self) -> str:
         rows = self.call("/kv/range", {"key": b64(self.root + "/config")}).get("kvs")
         if not rows:
-            raise Refusal(
+            raise RefusalError(
                 "flannel config not found in etcd store."
                 " Did you create your config using etcdv3 API?"
             )
@@ -230,7 +230,7 @@ class V3:
         new = {"key": key, "target": "CREATE", "result": "EQUAL", "create_revision": "0"}
         body = {"compare": [new] if only_new else [], "success": [write], "failure": []}
         if not self.call("/kv/txn", body).get("succeeded"):
-            raise Exists("subnet already exists")
+            raise ExistsError("subnet already exists")
         return time.time() + TTL
 
     def create(self, subnet: str, attrs: dict[str, Any]) -> float | None:
