@@ -182,6 +182,9 @@ Sink: TypeAlias = Callable[[Record], None]
 Emit: TypeAlias = Callable[[Event], object]
 
 
+PLACE = ("number", "at", "event")
+"""The keys of a record that are not its event's; no event may have a field of these names."""
+
 _LAST = 253402300799.0
 """The end of the year 9999: later than this no clock is, and no calendar goes."""
 
@@ -238,10 +241,10 @@ def _plain(value: object) -> object:
 
 
 def to_json(record: Record) -> dict[str, Any]:
-    """The record as JSON's own types: `number`, `at`, `kind`, and the event's fields."""
+    """The record as JSON's own types: `number`, `at`, `event` (its name), and its fields."""
     event = record.event
     said = {field.name: _plain(getattr(event, field.name)) for field in fields(event)}
-    return {"number": record.number, "at": record.at, "kind": type(event).__name__, **said}
+    return {"number": record.number, "at": record.at, "event": type(event).__name__, **said}
 
 
 def from_json(data: object) -> Record:
@@ -253,7 +256,7 @@ def from_json(data: object) -> Record:
     if not isinstance(data, dict):
         raise ValueError(f"not a record: {reprlib.repr(data)}")
     rest = dict(data)
-    number, at, kind = (rest.pop(name, None) for name in ("number", "at", "kind"))
+    number, at, kind = (rest.pop(name, None) for name in PLACE)
     if not _whole(number) or number < 0:
         raise ValueError(f"number: {reprlib.repr(number)} is not a record's place")
     if not _number(at) or not 0 <= at <= _LAST:

@@ -164,7 +164,8 @@ def hosts(state: State) -> Iterator[str]:
     yield "Hosts"
     wide = max((len(name) for name in state.hosts), default=0)
     for host in state.hosts.values():
-        yield f"  {clean(host.name):<{wide}}  {host.word:<8}  {host.done} of {host.planned} actions"
+        did = f"{host.done} of {_count(host.planned, 'action')}"
+        yield f"  {clean(host.name):<{wide}}  {host.word:<8}  {did}"
         yield from _lines(host.why, " " * (wide + 4))
 
 
