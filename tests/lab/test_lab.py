@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from .fixture import Lab, LabFactory, lab_factory, running_labs  # noqa: F401
+from tests.lab.fixture import Lab, LabFactory, lab_factory, running_labs  # noqa: F401
+
+pytestmark = pytest.mark.lab
 
 CONFIG = '{"Network":"10.60.0.0/16","Backend":{"Type":"vxlan"}}'
 
@@ -55,7 +57,7 @@ def test_a_reboot_keeps_files_and_forgets_the_kernel(
     lab = lab_factory("classic", 2)
     node = lab.nodes[0]
     before = lab.boot_id(node)
-    lab.ssh(node, "touch /root/kept && ip link add gone type dummy && iptables -N GONE")
+    lab.ssh(node, "touch /root/kept && ip link add gone type bridge && iptables -N GONE")
     lab.reboot(node)
     assert lab.boot_id(node) != before
     assert lab.ssh(node, "ls /root/kept; systemctl is-active docker") == "/root/kept\nactive\n"
