@@ -1,0 +1,82 @@
+import json
+import subprocess
+from dataclasses import replace
+
+import pytest
+
+from fedwiz.actions import Secret
+from fedwiz.plan import Plan, make, scripts, text, to_json
+from tests.known import ANSWERS, BARE, DONE, NODES, answered, on
+from tests.test_steps import READY
+
+
+def test_a_fresh_cluster_gets_the_whole_procedure_in_its_order() -> None:
+    plan = make(ANSWERS, BARE)
+    assert [part.stage for part in plan.parts] == ["config", "nodes", "peers"]
+    assert [part.gate for part in plan.parts] == [True, False, False]
+    assert [task.step for task in plan.tasks("fed-master")] == ["config"]
+    steps = [task.step for task in plan.tasks("fed-node2")]
+    assert steps == ["kernel", "link", "package", "sysconfig", "unit", "forward", "enable",
+                     "switch", "peers"]  # fmt: skip
+
+
+def test_a_host_that_could_not_be_asked_has_nothing_planned() -> None:
+    known = replace(BARE, hosts={n: f for n, f in BARE.hosts.items() if n != "fed-node2"})
+    plan = make(ANSWERS, known)
+    assert plan.actions["fed-node2"] == 0
+    assert plan.actions["fed-node1"] > 0
+
+
+def test_the_digest_names_what_is_sent() -> None:
+    plan = make(ANSWERS, BARE)
+    assert plan.digest == make(ANSWERS, BARE).digest
+    others = {
+        make(answered("network.cidr=10.17.0.0/16"), BARE).digest,
+        make(answered("docker.switch=reboot"), BARE).digest,
+        make(ANSWERS, DONE).digest,
+        make(ANSWERS, on("fed-node3", sysctls={})).digest,
+    }
+    assert plan.digest not in others
+    assert len(others) == 4
+
+
+def test_the_digest_and_the_text_know_no_secret() -> None:
+    def with_password(value: str) -> Plan:
+        known = replace(BARE, etcd_password=Secret("etcd password", value))
+        return make(answered("etcd.user=flannel"), known)
+
+    one, other = with_password("canary-one"), with_password("canary-two")
+    assert one.digest == other.digest
+    for told in (text(one), json.dumps(to_json(one)), *scripts(one, ANSWERS).values()):
+        assert "canary" not in told
+
+
+def test_as_json_every_host_is_there_and_a_right_one_is_empty() -> None:
+    said = to_json(make(ANSWERS, READY))
+    assert set(said["hosts"]) == {"fed-master", *NODES}
+    assert said["hosts"]["fed-master"] == []
+    [change] = [it for it in to_json(make(ANSWERS, BARE))["hosts"]["fed-node1"]
+                if it["interrupts"]]  # fmt: skip
+    assert change["step"] == "switch"
+    assert set(change) >= {"step", "title", "shown", "diff", "interrupts"}
+
+
+def test_the_text_shows_files_as_diffs_and_each_script_once() -> None:
+    said = text(make(ANSWERS, BARE))
+    assert '+FLANNEL_ETCD="http://fed-master:2379"' in said
+    assert '+{"Network":"10.16.0.0/16"' in said
+    assert said.count("switch.sh, as it is sent:") == 1
+    assert said.count('"stopping docker"') == 1
+    assert "running containers stop" in said
+    assert "(as on fed-node1)" in said
+    assert said.rstrip().endswith("actions")
+
+
+def test_nothing_left_is_said_in_words() -> None:
+    assert text(Plan(("a",), ())).splitlines() == ["a: nothing to do", "", "Nothing is left to do."]
+
+
+@pytest.mark.parametrize("shell", ["dash", "bash"])
+def test_the_scripts_are_shell(shell: str) -> None:
+    for script in scripts(make(ANSWERS, BARE), ANSWERS).values():
+        assert subprocess.run([shell, "-n"], input=script, text=True, check=False).returncode == 0
