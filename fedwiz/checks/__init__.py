@@ -16,7 +16,13 @@ from fedwiz.checks.docker import (
     iptables,
 )
 from fedwiz.checks.finding import Check, Finding
-from fedwiz.checks.flanneld import backend_kernel, flannel_package, flannel_version, leftovers
+from fedwiz.checks.flanneld import (
+    backend_kernel,
+    flannel_options,
+    flannel_package,
+    flannel_version,
+    leftovers,
+)
 from fedwiz.checks.hosts import (
     clock,
     disk,
@@ -68,6 +74,7 @@ CHECKS: tuple[Check, ...] = (
     leases,
     flannel_package,
     flannel_version,
+    flannel_options,
     backend_kernel,
     leftovers,
     docker_options,

@@ -20,6 +20,9 @@ SYSCONFIG = ("/etc/sysconfig/docker", "/etc/sysconfig/docker-network")
 KEYS = ("bip", "bridge", "mtu", "ip-masq", "fixed-cidr")
 """What flannel tells docker, or what contradicts it; docker refuses to be told twice."""
 
+OTHERS = ("#", ";", "ExecStartPre=", "ExecStartPost=", "ExecStop")
+"""Lines that say nothing to dockerd."""
+
 FLAG = re.compile(r"(?<![\w-])(?:--(?P<long>bip|bridge|mtu|ip-masq|fixed-cidr)|-b)(?=[=\s\"']|$)")
 
 
@@ -38,7 +41,7 @@ def _conflicts(facts: Facts) -> Iterator[Finding]:
     texts = {path: facts.files[path].text for path in SYSCONFIG if path in facts.files}
     texts |= _unit_files(facts.docker_unit)
     for path, text in texts.items():
-        lines = (line for line in text.splitlines() if not line.lstrip().startswith(("#", ";")))
+        lines = (line for line in text.splitlines() if not line.lstrip().startswith(OTHERS))
         flags = [f"--{found['long'] or 'bridge'}" for found in FLAG.finditer("\n".join(lines))]
         for flag in dict.fromkeys(flags):
             yield block(f"{path} gives docker {flag}, which is flannel's to say",
@@ -151,7 +154,7 @@ def forwarding(answers: Answers, known: Known) -> Iterator[Finding]:
 
 @check("interrupts", "Will running containers be stopped?", about="nodes")
 def interrupts(answers: Answers, known: Known) -> Iterator[Finding]:
-    """Docker is stopped once where its bridge is not on flannel's subnet yet."""
+    """Only where docker still has to move to flannel's subnet; the plan has the last word."""
     for host, facts in heard(answers, known, "nodes"):
         if not facts.units:
             yield unread("docker's state", host.name)
@@ -165,7 +168,7 @@ def interrupts(answers: Answers, known: Known) -> Iterator[Finding]:
                 "choose a time when they may; those without a restart policy stay stopped",
                 host.name,
             )
-    yield ok("no running container will be stopped")
+    yield ok("no container runs where docker still has to move to flannel's subnet")
 
 
 def _switched(answers: Answers, facts: Facts) -> bool:

@@ -120,6 +120,12 @@ def count(number: int, one: str, many: str = "") -> str:
     return f"{number} {one if number == 1 else many or one + 's'}"
 
 
+def published(answers: Answers, known: Known) -> set[str]:
+    """The addresses that flannel publishes for the nodes, and those at which fedwiz seeks them."""
+    found = {facts.public_ip(host.interface) for host, facts in heard(answers, known, "nodes")}
+    return (found | {host.address for host in answers.nodes}) - {""}
+
+
 def shared(pairs: Iterable[tuple[str, str]]) -> Iterator[tuple[str, list[str]]]:
     """Values that two hosts or more have, of (host, value) pairs; empty values are none."""
     owners: dict[str, list[str]] = {}

@@ -113,8 +113,6 @@ def _judge(answers: Answers, version: Version) -> Iterator[Finding]:
             f"{sentence}; this is {number}", "choose what this flannel knows, or a newer one"
         )
     yield from _tls(answers, version)
-    for option in answers.flannel.options:
-        yield from _flag(option, version)
 
 
 def _tls(answers: Answers, version: Version) -> Iterator[Finding]:
@@ -129,6 +127,26 @@ def _tls(answers: Answers, version: Version) -> Iterator[Finding]:
         yield block(f"flannel {number} hangs on https without a client certificate", remedy)
     elif version not in REFUSED:
         yield warn(f"flannel {number} trusts any certificate without one of its own", remedy)
+
+
+@check("flannel-options", "Does this flanneld know its options?", about="nodes")
+def flannel_options(answers: Answers, known: Known) -> Iterator[Finding]:
+    """Each option against each version that will run."""
+    options = answers.flannel.options
+    hosts = [host for host, _ in heard(answers, known, "nodes")]
+    for version in sorted({next_version(answers, host.name, known) for host in hosts}):
+        if not version:
+            yield unread("flannel's version", remedy="see the check `flannel-package`")
+            continue
+        for option in options:
+            yield from _flag(option, version)
+    on = any(option.lstrip("-") in ("ip-masq", "ip-masq=true") for option in options)
+    if not on:
+        yield warn(
+            "without -ip-masq containers see a node's address in place of the sender's own",
+            'put "-ip-masq" into flannel.options: Kubernetes wants no NAT between pods',
+        )
+    yield ok(some(options))
 
 
 def _flag(option: str, version: Version) -> Iterator[Finding]:

@@ -1,6 +1,7 @@
 """Checks of the hosts themselves: who they are, what runs, what room they have."""
 
 from collections.abc import Iterator, Mapping
+from shlex import quote
 from statistics import median
 
 from fedwiz.answers import Answers, Host
@@ -194,7 +195,7 @@ def labels(answers: Answers, known: Known) -> Iterator[Finding]:
             for value, owners in shared(held):
                 yield warn(
                     f"nodes {some(owners)} are all labelled {key}={value}",
-                    f"kubectl label --overwrite node {owners[-1]} {key}=ANOTHER",
+                    f"kubectl label --overwrite node {quote(owners[-1])} {key}=ANOTHER",
                 )
         for host in answers.nodes:
             yield from _labelled(host, known.hosts.get(host.name), facts.kube_nodes)
@@ -216,7 +217,7 @@ def _labelled(host: Host, facts: Facts | None, nodes: tuple[KubeNode, ...]) -> I
     elif host.label and not any(host.label in _words(node.labels) for node in mine):
         yield warn(
             f"Kubernetes does not label it {host.label}",
-            f"kubectl label node {mine[0].name} name={host.label}",
+            f"kubectl label node {quote(mine[0].name)} name={host.label}",
             host.name,
         )
 
@@ -298,7 +299,7 @@ def in_flight(answers: Answers, known: Known) -> Iterator[Finding]:
         if facts.in_flight:
             yield block(
                 f"{some(facts.in_flight)} of an earlier run still works",
-                f"wait until `systemctl is-active {facts.in_flight[0]}` says inactive",
+                f"wait until `systemctl is-active {quote(facts.in_flight[0])}` says inactive",
                 host.name,
             )
     yield ok("nothing of an earlier run still works")

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from ipaddress import IPv4Interface, IPv4Network, ip_interface
+from shlex import quote
 
 from fedwiz import network
 from fedwiz.answers import Answers, Host
@@ -12,6 +13,7 @@ from fedwiz.checks.finding import (
     count,
     heard,
     ok,
+    published,
     shared,
     some,
     unread,
@@ -72,7 +74,8 @@ def _texts(used: dict[str, list[str]]) -> list[str]:
 def _used(answers: Answers, known: Known) -> dict[str, list[str]]:
     """Ranges in use, by `host<TAB>what`; what an earlier flannel made is left out."""
     used = {"\tKubernetes' service addresses in Fedora's guide": [SERVICES]}
-    nodes = {address for _, address in _public_ips(answers, known)}
+    nodes = published(answers, known)
+    nodes |= {lease.public_ip for lease in parse_leases(known.store.leases)} - {""}
     for host in answers.host:
         if network.is_address(host.address):
             used[f"{host.name}\tthe address that fedwiz uses"] = [host.address]
@@ -99,11 +102,11 @@ def _used(answers: Answers, known: Known) -> dict[str, list[str]]:
 
 def _own(facts: Facts, answers: Answers) -> set[str]:
     """docker0 and its network, where it is flannel's already: one subnet of this network."""
-    bridge = facts.link("docker0")
+    bridge, leased = facts.link("docker0"), (facts.subnet_env or {}).get("FLANNEL_SUBNET")
     for text in bridge.addresses if bridge else ():
         net = ip_interface(text).network
         inside = network.inside(str(net.network_address), answers.network.cidr)
-        if inside and net.prefixlen == answers.network.subnet_len:
+        if inside and (net.prefixlen == answers.network.subnet_len or text == leased):
             return {"docker0", str(net)}
     return set()
 
@@ -113,7 +116,7 @@ def network_capacity(answers: Answers, known: Known) -> Iterator[Finding]:
     """Subnets that etcd holds for others count: flannel gives them to nobody else."""
     net, nodes = answers.network, len(answers.nodes)
     room = network.capacity(net.cidr, net.subnet_len, net.subnet_min, net.subnet_max)
-    ours = {address for _, address in _public_ips(answers, known)}
+    ours = published(answers, known)
     taken = sum(
         1
         for lease in parse_leases(known.store.leases)
@@ -122,6 +125,12 @@ def network_capacity(answers: Answers, known: Known) -> Iterator[Finding]:
     )  # fmt: skip
     said = f"{net.cidr} has {count(room, 'subnet')} for {count(nodes, 'node')}"
     if room - taken >= nodes:
+        if net.subnet_min and net.subnet_min == net.cidr.partition("/")[0]:
+            yield warn(
+                f"{net.subnet_min} is the first subnet, with the network's own address: from the "
+                "node that gets it, some containers are not reached",
+                "leave network.subnet_min out",
+            )
         each = (1 << (32 - net.subnet_len)) - 3
         yield ok(f"{said}, {count(each, 'address', 'addresses')} each")
     elif room >= nodes:
@@ -131,14 +140,6 @@ def network_capacity(answers: Answers, known: Known) -> Iterator[Finding]:
         )
     else:
         yield block(said, "take a larger network or a longer network.subnet_len")
-
-
-def _public_ips(answers: Answers, known: Known) -> list[tuple[str, str]]:
-    """Each node that answered and the address that flannel will publish for it."""
-    return [
-        (host.name, facts.public_ip(host.interface))
-        for host, facts in heard(answers, known, "nodes")
-    ]
 
 
 def _held(link: Link) -> list[IPv4Interface]:
@@ -153,7 +154,11 @@ def interface(answers: Answers, known: Known) -> Iterator[Finding]:
             yield unread("the interfaces", host.name)
             continue
         yield from _interface(host, facts)
-    for address, owners in shared(_public_ips(answers, known)):
+    addresses = [
+        (host.name, facts.public_ip(host.interface))
+        for host, facts in heard(answers, known, "nodes")
+    ]
+    for address, owners in shared(addresses):
         if address != NAT:
             yield block(
                 f"{some(owners)} would all publish {address}, and share one lease",
@@ -179,7 +184,9 @@ def _interface(host: Host, facts: Facts) -> Iterator[Finding]:
     elif link is None:
         yield block("no default route, so flannel would find no interface", remedy, host.name)
     elif not link.up:
-        yield block(f"{link.name} is down", f"ip link set {link.name} up, or {remedy}", host.name)
+        yield block(
+            f"{link.name} is down", f"ip link set {quote(link.name)} up, or {remedy}", host.name
+        )
     elif not link.addresses:
         yield block(f"{link.name} has no IPv4 address", remedy, host.name)
     elif address == NAT:

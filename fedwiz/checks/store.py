@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import urlsplit
@@ -14,13 +15,14 @@ from fedwiz.checks.finding import (
     count,
     heard,
     ok,
+    published,
     shared,
     some,
     unread,
     warn,
 )
 from fedwiz.etcd.leases import Lease, parse_leases
-from fedwiz.facts.values import Endpoint, Facts, Known, version
+from fedwiz.facts.values import Endpoint, Known, version
 from fedwiz.flannel import STEALS_SUBNET, api_of, next_version
 
 LOOPBACK = ("127.", "[::1]", "::1")
@@ -43,16 +45,22 @@ def etcd_reachable(answers: Answers, known: Known) -> Iterator[Finding]:
             if end is None:
                 yield unread(f"the answer of {url}", host.name, "see that curl is there")
             elif not end.version:
-                why, remedy = _unreached(url, end, _master(answers, known))
+                why, remedy = _unreached(url, end, _listeners(url, answers, known))
                 yield (warn if good else block)(f"{url}: {why}", remedy, host.name)
     yield ok(f"every node reaches etcd {some(sorted(versions))}")
 
 
-def _master(answers: Answers, known: Known) -> Facts | None:
-    return next((facts for _, facts in heard(answers, known, "master")), None)
+def _listeners(url: str, answers: Answers, known: Known) -> list[str]:
+    """What listens at the endpoint's port on the master, if the endpoint is the master's."""
+    name, port = urlsplit(url).hostname or "", _port(url)
+    for host, facts in heard(answers, known, "master"):
+        held = {text.partition("/")[0] for link in facts.links for text in link.addresses}
+        if name in {host.name.lower(), host.address.lower(), facts.hostname.lower()} | held:
+            return sorted(each for each in facts.listening if _ends(each, port))
+    return []
 
 
-def _unreached(url: str, end: Endpoint, master: Facts | None) -> tuple[str, str]:
+def _unreached(url: str, end: Endpoint, listeners: list[str]) -> tuple[str, str]:
     """Why an endpoint did not answer, and what to do; curl's words and the master's listeners."""
     said, where = end.error.lower(), urlsplit(url)
     name, port = where.hostname or "", _port(url)
@@ -63,15 +71,14 @@ def _unreached(url: str, end: Endpoint, master: Facts | None) -> tuple[str, str]
             f"no trust in its certificate: {end.error}",
             "set etcd.ca_file to the CA that signed it, and see that the file is on this host",
         )
-    listeners = {each for each in (master.listening if master else ()) if _ends(each, port)}
-    outside = [each for each in listeners if not each.startswith(LOOPBACK)]
-    if listeners and not outside:
+    inside_only = all(each.startswith(LOOPBACK) for each in listeners)
+    if listeners and (inside_only or "refused" in said):
         listen = f'ETCD_LISTEN_CLIENT_URLS="{where.scheme or "http"}://0.0.0.0:{port}"'
         remedy = (
             f"in /etc/etcd/etcd.conf: {listen}, and ETCD_ADVERTISE_CLIENT_URLS with an address "
             "that nodes reach; then systemctl restart etcd"
         )
-        return f"etcd listens on {some(sorted(listeners))} of the master only", remedy
+        return f"etcd listens on {some(listeners)} of the master only", remedy
     opened = (
         f"on etcd's host: firewall-cmd --add-port={port}/tcp && "
         f"firewall-cmd --permanent --add-port={port}/tcp"
@@ -80,7 +87,7 @@ def _unreached(url: str, end: Endpoint, master: Facts | None) -> tuple[str, str]
         return "no route to host: a firewall refuses it", opened
     if "timed out" in said or "timeout" in said or "no answer" in said:
         return "no answer: something on the way drops it", opened
-    if outside:
+    if listeners:
         return f"not let in, though etcd listens on the master ({end.error})", opened
     if "refused" in said or "connect" in said:
         return "nothing listens there", "systemctl enable --now etcd on its host"
@@ -250,22 +257,28 @@ def leases(answers: Answers, known: Known) -> Iterator[Finding]:
             f"{address} has {len(keys)} subnets: {some(key.rpartition('/')[2] for key in keys)}",
             "delete all but the one in that host's /run/flannel/subnet.env",
         )
-    ours = {facts.public_ip(host.interface) for host, facts in heard(answers, known, "nodes")} | {
-        host.address for host in answers.host if host.name in known.lost
+    silent = {host.name for host in answers.nodes} - {
+        host.name
+        for host, facts in heard(answers, known, "nodes")
+        if facts.public_ip(host.interface)
     }
-    for lease in found:
-        if lease.public_ip and lease.public_ip not in ours:
-            yield warn(
-                f"{lease.subnet or lease.key} is leased to {lease.public_ip}, which no node has"
-                + (f"; it expires in {lease.ttl // 3600} h" if lease.ttl is not None else ""),
-                _delete(known.store.api, lease),
-            )
+    strange = [it for it in found if it.public_ip not in {"", *published(answers, known)}]
+    if silent and strange:
+        # One of them may be this host's: nobody should be told to delete it.
+        yield unread(f"whose each subnet is: the address of {some(sorted(silent))}")
+        return
+    for lease in strange:
+        left = f"; it expires in {lease.ttl // 3600} h" if lease.ttl is not None else ""
+        yield warn(
+            f"{lease.subnet or lease.key} is leased to {lease.public_ip}, which no node has{left}",
+            _delete(known.store.api, lease),
+        )
     yield ok(f"{count(len(found), 'lease')}, each of one of the nodes")
 
 
 def _delete(api: str, lease: Lease) -> str:
     verb = "rm" if api == "v2" else "del"
-    return f"if that host is gone: ETCDCTL_API={api[1:]} etcdctl {verb} {lease.key}"
+    return f"if that host is gone: ETCDCTL_API={api[1:]} etcdctl {verb} {shlex.quote(lease.key)}"
 
 
 def _same_subnet(answers: Answers, known: Known) -> Iterator[Finding]:
