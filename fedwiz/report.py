@@ -197,7 +197,7 @@ def matrix(verdicts: Sequence[Verified], order: Iterable[str] = ()) -> Iterator[
     passed = sum(it.level == "pass" for it in tried.values())
     yield f"Pings between containers: {passed} of {_count(len(tried), 'pair')}"
     digits = len(str(len(nodes)))
-    wide = min(max((len(name) for name in nodes), default=0), 24)
+    wide = min(max([len(name) for name in nodes] + [6]), 24)  # 6: room for the corner's words
     room = WIDTH - digits - wide - 3
     cell = next(
         (size for size in (3, 2) if size > digits and size * len(nodes) <= room), digits + 1
