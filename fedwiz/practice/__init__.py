@@ -1,0 +1,70 @@
+"""The practice cluster: simulated hosts behind the same interface as real ones.
+
+Probes, steps and verification go through the whole engine unchanged: what an SSH session would
+send, a practice session takes from the very same `Run` and answers from a host that is plain
+data.  A command that has no model here is a mistake, and raises.
+"""
+
+from collections.abc import Sequence
+
+from fedwiz.answers import Answers, parse
+from fedwiz.discover import Sighting
+from fedwiz.practice.faults import FAULTS, Fault
+from fedwiz.practice.machine import new_id
+from fedwiz.practice.session import Practice
+from fedwiz.practice.texts import CLASSIC, MODERN, Generation
+
+__all__ = [
+    "CLASSIC", "FAULTS", "MODERN", "MOST", "PACE", "Fault", "Generation", "Practice",
+    "practice_answers", "sightings",
+]  # fmt: skip
+
+MOST = 100
+"""Hosts that a practice cluster may have."""
+
+PACE = 0.2
+"""Real seconds for each simulated one, as `fedwiz demo` has it: an install takes some 6 s."""
+
+
+def _names(hosts: int) -> list[tuple[str, str]]:
+    """Name and address of each host, the master first."""
+    names = ["fed-master", *(f"fed-node{number}" for number in range(1, hosts))]
+    return [(name, f"192.168.122.{76 + number}") for number, name in enumerate(names)]
+
+
+def practice_answers(hosts: int = 4, sets: Sequence[str] = (), fault: str = "") -> Answers:
+    """The answers of a practice cluster: one master, the rest nodes.
+
+    Args:
+        hosts: how many, 3 to `MOST`.
+        sets: `--set`s of the operator's, which win.
+        fault: a name of `FAULTS`: some faults are in the answers.
+
+    Raises:
+        Refused: the answers can't be used.
+    """
+    data = {
+        "version": 1,
+        "name": "practice",
+        "host": [
+            {"name": name, "address": address, "role": "node" if number else "master"}
+            for number, (name, address) in enumerate(_names(hosts))
+        ],
+        "network": {"cidr": "10.16.0.0/16"},
+    }
+    wrong = FAULTS[fault].sets if fault else ()
+    return parse(data, (*wrong, *sets))
+
+
+def sightings(hosts: int = 4) -> tuple[Sighting, ...]:
+    """What a search for hosts finds on the practice network."""
+    import base64
+    import hashlib
+
+    found = []
+    for name, address in _names(hosts):
+        digest = hashlib.sha256(new_id(name, "host key").encode()).digest()
+        fingerprint = "SHA256:" + base64.b64encode(digest).decode().rstrip("=")
+        found.append(Sighting(address, 22, name, "SSH-2.0-OpenSSH_10.0", "ssh-ed25519",
+                              fingerprint, "practice"))  # fmt: skip
+    return tuple(found)

@@ -1,0 +1,125 @@
+"""iptables of a simulated host: rules as text, and what they do to a packet."""
+
+import shlex
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from ipaddress import ip_address, ip_network
+
+BUILT_IN: Mapping[str, tuple[str, ...]] = {
+    "filter": ("INPUT", "FORWARD", "OUTPUT"),
+    "nat": ("PREROUTING", "INPUT", "OUTPUT", "POSTROUTING"),
+    "raw": ("PREROUTING", "OUTPUT"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Packet:
+    """A ping, or its answer, at one point of its way through a host."""
+
+    source: str
+    target: str
+    into: str = ""
+    out: str = ""
+    answer: bool = False
+    """It belongs to a connection that conntrack knows."""
+
+
+def _empty() -> dict[str, dict[str, list[str]]]:
+    return {table: {chain: [] for chain in names} for table, names in BUILT_IN.items()}
+
+
+@dataclass
+class Chains:
+    """All tables."""
+
+    rules: dict[str, dict[str, list[str]]] = field(default_factory=_empty)
+    """By table and chain; a rule is what follows `-A CHAIN`."""
+
+    policies: dict[str, str] = field(default_factory=dict)
+    """Of filter's chains, where it is not ACCEPT."""
+
+    def flush(self) -> None:
+        """As after a boot."""
+        self.rules = _empty()
+        self.policies = {}
+
+    def chain(self, table: str, name: str) -> list[str]:
+        """A chain's rules; made where it is not there."""
+        return self.rules[table].setdefault(name, [])
+
+    def insert(self, table: str, name: str, rule: str) -> None:
+        """Put a rule first, unless it is somewhere already."""
+        if rule not in self.chain(table, name):
+            self.rules[table][name].insert(0, rule)
+
+    def append(self, table: str, name: str, rule: str) -> None:
+        """Put a rule last, unless it is somewhere already."""
+        if rule not in self.chain(table, name):
+            self.rules[table][name].append(rule)
+
+    def delete(self, table: str, name: str, rule: str) -> None:
+        """Take a rule away, if it is there."""
+        held = self.rules[table].get(name, [])
+        if rule in held:
+            held.remove(rule)
+
+    def shown(self, table: str) -> Iterator[str]:
+        """What `iptables -S` prints."""
+        held = self.rules[table]
+        for name in BUILT_IN[table]:
+            policy = self.policies.get(name, "ACCEPT") if table == "filter" else "ACCEPT"
+            yield f"-P {name} {policy}"
+        yield from (f"-N {name}" for name in held if name not in BUILT_IN[table])
+        yield from (f"-A {name} {rule}" for name, rules in held.items() for rule in rules)
+
+    def fate(self, table: str, name: str, packet: Packet) -> str:
+        """The target that ends a packet's way through a chain."""
+        policy = self.policies.get(name, "ACCEPT") if table == "filter" else "ACCEPT"
+        return self._walk(table, name, packet) or policy
+
+    def _walk(self, table: str, name: str, packet: Packet) -> str:
+        for rule in self.rules[table].get(name, ()):
+            matches, target = _judge(rule, packet)
+            if not matches or not target:
+                continue
+            if target == "RETURN":
+                return ""
+            if target not in self.rules[table]:
+                return target
+            if end := self._walk(table, target, packet):
+                return end
+        return ""
+
+
+def _judge(rule: str, packet: Packet) -> tuple[bool, str]:
+    """Whether a rule is about the packet, and its target.
+
+    Raises:
+        ValueError: the rule says something that is not modelled.
+    """
+    words, target, fits, wanted = iter(shlex.split(rule)), "", True, True
+    for word in words:
+        if word == "!":
+            wanted = False
+            continue
+        if word in ("-s", "-d"):
+            at = packet.source if word == "-s" else packet.target
+            met = ip_address(at) in ip_network(next(words), strict=False)
+        elif word in ("-i", "-o"):
+            met = (packet.into if word == "-i" else packet.out) == next(words)
+        elif word == "-p":
+            met = next(words) in ("icmp", "all")
+        elif word == "--ctstate":
+            met = packet.answer and "ESTABLISHED" in next(words).split(",")
+        elif word == "-j":
+            target, met = next(words), wanted
+        elif word in ("-m", "--comment", "--reject-with"):
+            next(words)
+            met = wanted
+        elif word == "--random-fully":
+            met = wanted
+        else:
+            raise ValueError(f"no practice host knows {word} of the rule `{rule}`")
+        fits = fits and met == wanted
+        wanted = True
+    return fits, target

@@ -1,0 +1,233 @@
+"""The commands of an install's steps, as a simulated host carries them out."""
+
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from fedwiz.actions import Run
+from fedwiz.practice import systemd
+from fedwiz.practice.call import Call, Command
+from fedwiz.practice.machine import Held
+from fedwiz.practice.texts import flannel_package
+
+NUMBER = re.compile(rb"(?<![\d.])v?(0\.\d{1,3}\.\d{1,3})(?![\d.])")
+SUPPLIED = "0.21.5"
+"""The version of a binary that does not tell: nothing is run on a practice host."""
+
+
+def uploaded(source: str) -> Held:
+    """A local file as it arrives: its hash, and what it calls itself."""
+    data = Path(source).expanduser().read_bytes()
+    if data[:4] == b"\xed\xab\xee\xdb":  # an RPM says its name in its lead
+        says = data[10:76].partition(b"\0")[0].decode("ascii", "replace").partition("-")[2]
+    else:
+        found = NUMBER.search(data) or NUMBER.search(Path(source).name.encode())
+        says = found[1].decode() if found else SUPPLIED
+    return Held("", 0o644, hashlib.sha256(data).hexdigest(), says)
+
+
+async def install(call: Call) -> int:
+    """`install -D -m MODE /dev/stdin PATH`."""
+    dash_d, dash_m, mode, source, path = call.run.argv[1:]
+    if (dash_d, dash_m, source) != ("-D", "-m", "/dev/stdin"):
+        raise strange(call.run)
+    if call.run.upload:
+        await call.spend(2.0)
+        held = uploaded(call.run.upload)
+    else:
+        await call.spend(0.1)
+        held = Held(call.run.input(reveal=True))
+    held.mode = int(mode, 8)
+    call.machine.files[path] = held
+    return 0
+
+
+async def sha256sum(call: Call) -> int:
+    """`sha256sum --check --status`, its list on standard input."""
+    if call.run.argv[1:] != ("--check", "--status"):
+        raise strange(call.run)
+    await call.spend(0.2)
+    for line in call.run.input().splitlines():
+        wanted, _, path = line.partition("  ")
+        held = call.machine.files.get(path)
+        if held is None or held.hash() != wanted:
+            return 1
+    return 0
+
+
+async def mv(call: Call) -> int:
+    """`mv -f OLD NEW`."""
+    old, new = call.run.argv[2:]
+    await call.spend(0.1)
+    call.machine.files[new] = call.machine.files.pop(old)
+    return 0
+
+
+async def rm(call: Call) -> int:
+    """`rm -f PATH`."""
+    await call.spend(0.1)
+    for path in call.run.argv[2:]:
+        call.machine.files.pop(path, None)
+    return 0
+
+
+async def nothing(call: Call) -> int:
+    """What changes nothing here, such as SELinux labels."""
+    await call.spend(0.1)
+    return 0
+
+
+async def modprobe(call: Call) -> int:
+    """`modprobe MODULE`."""
+    (name,) = call.run.argv[1:]
+    await call.spend(0.2)
+    if name not in call.machine.modules:
+        call.say(f"modprobe: FATAL: Module {name} not found.")
+        return 1
+    call.machine.modules[name] = True
+    return 0
+
+
+async def sysctl(call: Call) -> int:
+    """`sysctl -w KEY=VALUE`."""
+    key, _, value = call.run.argv[2].partition("=")
+    await call.spend(0.1)
+    if not systemd.write_sysctl(call.machine, key, value):
+        call.say(f"sysctl: cannot stat /proc/sys/{key.replace('.', '/')}: No such file")
+        return 1
+    call.say(f"{key} = {value}")
+    return 0
+
+
+async def systemctl(call: Call) -> int:
+    """`systemctl daemon-reload`, or a verb and units."""
+    verb, *names = call.run.argv[1:]
+    await call.spend(0.3)
+    if verb == "daemon-reload":
+        systemd.reload(call.machine)
+        return 0
+    for name in names:
+        if not call.machine.unit(name).there:
+            call.say(f"Failed to {verb} unit: Unit {name} does not exist")
+            return 1
+        if verb in ("enable", "disable"):
+            systemd.enable(call.machine, name, wanted=verb == "enable")
+        elif verb == "restart":
+            systemd.stop(call.machine, name)
+            if not systemd.start(call.cluster, call.machine, name):
+                call.say(f"Job for {name} failed because the control process exited.")
+                return 1
+        elif verb != "reload":
+            raise strange(call.run)
+    return 0
+
+
+async def dnf(call: Call) -> int:
+    """`dnf -y install flannel`, or a package's file in its place."""
+    (what,) = call.run.argv[3:]
+    machine = call.machine
+    if machine.dnf_busy:
+        call.say("Waiting for process with pid 4711 to finish.")
+        busy = machine.dnf_busy
+        await call.spend(busy)
+        machine.dnf_busy = 0.0
+    release = machine.offered
+    if what.startswith("/"):
+        release = machine.files[what].says
+    await call.spend(3.0)
+    if not release:
+        call.say(f"No match for argument: {what}", f"Error: Unable to find a match: {what}")
+        return 1
+    five = machine.generation.dnf5
+    call.say(*_transaction(release, five=five))
+    await call.spend(4.0)
+    call.say("Running transaction" if five else "Running transaction check")
+    await call.spend(5.0)
+    for path, text in flannel_package(release).items():
+        if path not in machine.files or not path.startswith("/etc/"):
+            machine.put(path, text, 0o755 if "/bin/" in path or "libexec" in path else 0o644)
+    machine.packages["flannel"] = release
+    systemd.reload(machine)
+    call.say(f"[3/3] Installing flannel-0:{release}   100% |  21.4 MiB/s |  31.6 MiB |  00m01s"
+             if five else f"Installed:\n  flannel-{release}.x86_64", "Complete!")  # fmt: skip
+    return 0
+
+
+def _transaction(release: str, *, five: bool) -> list[str]:
+    """The table that dnf shows before it begins."""
+    if five:
+        return [
+            "Updating and loading repositories:",
+            "Repositories loaded.",
+            "Package   Arch    Version           Repository      Size",
+            "Installing:",
+            f" flannel  x86_64  0:{release}  fedora      31.6 MiB",
+            "Transaction Summary:",
+            " Installing:         1 package",
+        ]
+    return [
+        "Last metadata expiration check: 0:12:05 ago.",
+        "Dependencies resolved.",
+        " Package    Architecture   Version            Repository     Size",
+        "Installing:",
+        f" flannel    x86_64         {release}       fedora        8.6 M",
+        "Install  1 Package",
+        "Downloading Packages:",
+    ]
+
+
+async def firewall_cmd(call: Call) -> int:
+    """`firewall-cmd [--permanent] [--zone=trusted] --add-port=|--add-protocol=|--add-source=`."""
+    await call.spend(0.4)
+    walls = call.machine.firewall
+    if walls is None:
+        call.say("FirewallD is not running")
+        return 252
+    words = call.run.argv[1:]
+    later = "--permanent" in words
+    for word in words:
+        flag, _, value = word.partition("=")
+        if flag in ("--add-port", "--add-protocol"):
+            walls = (
+                replace(walls, permanent=walls.permanent | {value}) if later
+                else replace(walls, ports=walls.ports | {value})
+            )  # fmt: skip
+        elif flag == "--add-source" and "--zone=trusted" in words:
+            walls = (
+                replace(walls, trusted_permanent=walls.trusted_permanent | {value}) if later
+                else replace(walls, trusted=walls.trusted | {value})
+            )  # fmt: skip
+        elif word not in ("--permanent", "--zone=trusted"):
+            raise strange(call.run)
+    call.machine.firewall = walls
+    call.say("success")
+    return 0
+
+
+async def tell_version(call: Call) -> int:
+    """What the operator's file says of itself, uploaded for that moment only."""
+    await call.spend(1.0)
+    call.say(uploaded(call.run.upload).says)
+    return 0
+
+
+def strange(run: Run) -> NotImplementedError:
+    """The mistake of sending what has no model here."""
+    return NotImplementedError(f"no practice host knows `{run.shown[:200]}`")
+
+
+COMMANDS: Mapping[str, Command] = {
+    "dnf": dnf,
+    "firewall-cmd": firewall_cmd,
+    "install": install,
+    "modprobe": modprobe,
+    "mv": mv,
+    "restorecon": nothing,
+    "rm": rm,
+    "sha256sum": sha256sum,
+    "sysctl": sysctl,
+    "systemctl": systemctl,
+}
+"""By their first word."""

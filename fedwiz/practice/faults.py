@@ -1,0 +1,187 @@
+"""FAULTS: what can be wrong with a practice cluster, by name."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from fedwiz.facts.values import Firewall, Link, Route
+from fedwiz.practice import systemd
+from fedwiz.practice.keys import Keys
+from fedwiz.practice.machine import MIB, Cluster, Machine
+
+
+def _nothing(_: Cluster) -> None:
+    """The answers alone are wrong, or nothing is left to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One thing that is wrong."""
+
+    help: str
+    ends: int
+    """The exit code that `install` ends with."""
+
+    bend: Callable[[Cluster], None] = _nothing
+    """Brings it about."""
+
+    mend: Callable[[Cluster], None] = _nothing
+    """Takes it away, as an operator would."""
+
+    sets: tuple[str, ...] = ()
+    """Answers that make it, as `--set` takes them."""
+
+
+def _second(cluster: Cluster) -> Machine:
+    return cluster.nodes()[1]
+
+
+def _on_second(**state: object) -> Callable[[Cluster], None]:
+    """Change what the second node is."""
+
+    def bend(cluster: Cluster) -> None:
+        for name, value in state.items():
+            setattr(_second(cluster), name, value)
+
+    return bend
+
+
+def _master(cluster: Cluster) -> Machine:
+    return cluster.machines[cluster.answers.master.name]
+
+
+def _no_etcd(cluster: Cluster) -> None:
+    systemd.stop(_master(cluster), "etcd.service")
+
+
+def _etcd(cluster: Cluster) -> None:
+    systemd.start(cluster, _master(cluster), "etcd.service")
+
+
+def _v2_only(cluster: Cluster) -> None:
+    cluster.keys = Keys("2.3.8", v2=True, v3=False)
+
+
+def _both(cluster: Cluster) -> None:
+    cluster.keys = Keys("3.4.23", v2=True)
+
+
+def _overlap(cluster: Cluster) -> None:
+    machine = _second(cluster)
+    gateway = next(route.via for route in machine.routes if route.to == "default")
+    machine.routes.append(Route(cluster.answers.network.cidr, machine.uplink.name, gateway))
+
+
+def _no_overlap(cluster: Cluster) -> None:
+    machine, cidr = _second(cluster), cluster.answers.network.cidr
+    machine.routes = [r for r in machine.routes if r.to != cidr or r.dev != machine.uplink.name]
+
+
+def _duplicate(cluster: Cluster) -> None:
+    _second(cluster).hostname = cluster.nodes()[0].hostname
+
+
+def _own_name(cluster: Cluster) -> None:
+    _second(cluster).hostname = _second(cluster).name
+
+
+def _nat(cluster: Cluster) -> None:
+    for node in cluster.nodes():
+        node.routes = [route for route in node.routes if route.to != "default"]
+        node.add_link(Link("nat0", "08:00:27:8d:c0:4d", 1500, True, ("10.0.2.15/24",)))
+        node.routes.insert(0, Route("default", "nat0", "10.0.2.2"))
+
+
+def _no_nat(cluster: Cluster) -> None:
+    for node in cluster.nodes():
+        node.drop_link("nat0")
+        cards = [each.name for each in node.links.values() if not each.kind and each.name != "lo"]
+        node.routes.insert(0, Route("default", cards[0], "192.168.122.1"))
+
+
+def _firewalls(cluster: Cluster) -> None:
+    for machine in cluster.machines.values():
+        ports = frozenset({"2379/tcp"}) if machine.role == "master" else frozenset[str]()
+        machine.firewall = Firewall("FedoraServer", ports, ports)
+
+
+def _no_firewalls(cluster: Cluster) -> None:
+    for machine in cluster.machines.values():
+        machine.firewall = None
+
+
+def _hardened(cluster: Cluster) -> None:
+    machine = _second(cluster)
+    machine.hardened = True
+    machine.chains.insert("filter", "FORWARD", systemd.REFUSAL)
+
+
+def _softened(cluster: Cluster) -> None:
+    machine = _second(cluster)
+    machine.hardened = False
+    machine.chains.delete("filter", "FORWARD", systemd.REFUSAL)
+
+
+def _no_package(cluster: Cluster) -> None:
+    for node in cluster.nodes():
+        node.offered = ""
+
+
+def _package(cluster: Cluster) -> None:
+    for node in cluster.nodes():
+        node.offered = node.generation.flannel
+
+
+def _way(why: str) -> Callable[[Cluster], None]:
+    def bend(cluster: Cluster) -> None:
+        machine = _second(cluster)
+        machine.no_way = why.format(name=machine.name, address=machine.address)
+
+    return bend
+
+
+CHANGED = (
+    "the host key of {name} ({address}) is not the one in known_hosts: somebody may be in between; "
+    "if it was installed anew, remove the old key with `ssh-keygen -R {address}`"
+)
+SILENT = "{name} ({address}) does not answer on port 22: is it up, and is there a route to it?"
+
+FAULTS: Mapping[str, Fault] = MappingProxyType({
+    "no-etcd": Fault("etcd on the master does not run; a check stops the install.", 3,
+                     _no_etcd, _etcd),
+    "v2-only": Fault("etcd serves the v2 API alone, and dnf offers a flannel that reads v3; a "
+                     "check stops the install.", 3, _v2_only, _both),
+    "public-cidr": Fault("The answers give the containers a public network, as the procedure's "
+                         "example does; the answers are refused.", 2,
+                         sets=("network.cidr=18.16.0.0/16",)),
+    "overlap": Fault("The second node has a route into the containers' network; a check stops "
+                     "the install.", 3, _overlap, _no_overlap),
+    "duplicate-name": Fault("Two nodes are clones with one host name; a check stops the install.",
+                            3, _duplicate, _own_name),
+    "nat-twins": Fault("Every node's default route leads through a VirtualBox NAT, where each is "
+                       "10.0.2.15; a check stops the install.", 3, _nat, _no_nat),
+    "firewalld": Fault("firewalld runs on all hosts; the install opens what is needed and "
+                       "succeeds.", 0, _firewalls, _no_firewalls),
+    "forward-drop": Fault("A hardening script on the second node refuses all that is forwarded, "
+                          "each time docker has started; the verification fails.", 7,
+                          _hardened, _softened),
+    "dnf-locked": Fault("Another dnf works on the second node; the install waits for it and "
+                        "succeeds.", 0, _on_second(dnf_busy=20.0), _on_second(dnf_busy=0.0)),
+    "flaky-ssh": Fault("The connection to the second node is lost while dnf works; the next run "
+                       "goes on from there.", 5, _on_second(cuts="dnf"), _on_second(cuts="")),
+    "docker-refuses": Fault("docker on the second node does not start on flannel's subnet; it is "
+                            "taken back to what it was.", 5,
+                            _on_second(refuses_bip=True), _on_second(refuses_bip=False)),
+    "no-package": Fault("No repository has a flannel package; a check stops the install.", 3,
+                        _no_package, _package),
+    "disk-full": Fault("The second node's disk is full; a check stops the install.", 3,
+                       _on_second(free=3 * MIB), _on_second(free=20 * 1024 * MIB)),
+    "never-ready": Fault("What flanneld on the second node sends to etcd is lost, so it never gets "
+                         "ready; docker is taken back to what it was.", 5,
+                         _on_second(cut_off=True), _on_second(cut_off=False)),
+    "changed-key": Fault("The second node shows another host key than before; nothing is done.",
+                         4, _way(CHANGED), _on_second(no_way="")),
+    "unreachable": Fault("The second node does not answer; nothing is done.", 4,
+                         _way(SILENT), _on_second(no_way="")),
+})  # fmt: skip
+"""By name; each tells what a run of `install` comes to."""

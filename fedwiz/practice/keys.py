@@ -1,0 +1,67 @@
+"""The simulated etcd: two stores that know nothing of each other."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from fedwiz.actions import PutKey, Value
+
+
+@dataclass
+class Keys:
+    """What etcd is and holds; whether it runs is its unit's matter."""
+
+    version: str
+    v2: bool
+    """It serves the v2 API."""
+
+    v3: bool = True
+    revision: int = 1
+    kept: Mapping[str, dict[str, Value]] = field(default_factory=lambda: {"v2": {}, "v3": {}})
+
+    def serves(self, api: str) -> bool:
+        """Whether this API is there."""
+        return self.v2 if api == "v2" else self.v3
+
+    def get(self, api: str, key: str) -> Value | None:
+        """The key's value."""
+        return self.kept[api].get(key)
+
+    def under(self, api: str, prefix: str) -> tuple[Value, ...]:
+        """All keys below a prefix, sorted."""
+        below = f"{prefix.rstrip('/')}/"
+        held = self.kept[api]
+        return tuple(held[key] for key in sorted(held) if key.startswith(below))
+
+    def set(self, api: str, key: str, text: str, ttl: int | None = None) -> None:
+        """Write a key, whatever was there."""
+        self.revision += 1
+        self.kept[api][key] = Value(key, text, self.revision, ttl)
+
+
+class PracticeStore:
+    """`Store` on the simulated etcd."""
+
+    def __init__(self, keys: Keys, api: str) -> None:
+        self._keys = keys
+        self._api = api
+
+    @property
+    def api(self) -> str:
+        """`v2` or `v3`."""
+        return self._api
+
+    async def get(self, key: str) -> Value | None:
+        """See `Store.get`."""
+        return self._keys.get(self._api, key)
+
+    async def under(self, prefix: str) -> tuple[Value, ...]:
+        """See `Store.under`."""
+        return self._keys.under(self._api, prefix)
+
+    async def put(self, put: PutKey) -> bool:
+        """See `Store.put`."""
+        there = self._keys.get(self._api, put.key)
+        if (there.revision if there else None) != put.previous:
+            return False
+        self._keys.set(self._api, put.key, put.value)
+        return True

@@ -1,0 +1,325 @@
+"""The state of a simulated host, and of the cluster: plain data that commands change."""
+
+import asyncio
+import hashlib
+import random
+import uuid
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from ipaddress import ip_interface, ip_network
+from typing import Any
+
+from fedwiz.answers import Answers, Host
+from fedwiz.facts.values import Firewall, Link, Route, Unit, version
+from fedwiz.practice.chains import Chains
+from fedwiz.practice.keys import Keys
+from fedwiz.practice.texts import (
+    LOCAL_UNITS,
+    MODERN,
+    OS_RELEASE,
+    UNITS,
+    Generation,
+    docker_unit,
+    plain_unit,
+)
+
+MASTER_UNITS = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler")
+NODE_UNITS = ("docker", "kubelet", "kube-proxy")
+MIB = 1024
+
+
+@dataclass
+class Held:
+    """A file."""
+
+    text: str
+    mode: int = 0o644
+    sha256: str = ""
+    says: str = ""
+    """Of a program or package that was uploaded: what it calls itself."""
+
+    def hash(self) -> str:
+        """Its SHA-256."""
+        return self.sha256 or hashlib.sha256(self.text.encode()).hexdigest()
+
+
+@dataclass
+class Container:
+    """A container on docker's bridge, or a network namespace that stands in for one."""
+
+    name: str
+    pid: int
+    address: str = ""
+    link: str = "docker0"
+    """Of the host's, which leads to it."""
+
+    pings: dict[str, int] | None = None
+    """Pings that came in, by the address they came from; None: nobody counts."""
+
+    @property
+    def netns(self) -> str:
+        """Its network namespace's name."""
+        return f"net:[{4026532000 + self.pid}]"
+
+
+@dataclass(frozen=True)
+class Peer:
+    """Where flanneld sends what is for a peer's subnet."""
+
+    address: str
+    mac: str = ""
+
+
+@dataclass(frozen=True)
+class Daemon:
+    """A flanneld that runs: what it read, and the lease that it has."""
+
+    api: str
+    prefix: str
+    version: tuple[int, ...]
+    network: str
+    backend: str
+    options: Mapping[str, Any]
+    """flannel's Backend object, keys in lower case."""
+
+    subnet: str
+    public_ip: str
+    dev: str
+    """The interface that carries its packets."""
+
+    device: str = ""
+    """Its own network device."""
+
+
+@dataclass
+class Machine:
+    """One simulated host."""
+
+    name: str
+    role: str
+    address: str
+    """By which the operator reaches it."""
+
+    hostname: str
+    generation: Generation
+    label: str = ""
+    links: dict[str, Link] = field(default_factory=dict)
+    routes: list[Route] = field(default_factory=list)
+    peers: dict[str, dict[str, Peer]] = field(default_factory=dict)
+    """By tunnel device and peer's subnet."""
+
+    files: dict[str, Held] = field(default_factory=dict)
+    units: dict[str, Unit] = field(default_factory=dict)
+    """State by unit; whether a unit is there is for `files` to say."""
+
+    loaded: dict[str, str] = field(default_factory=dict)
+    """Units' texts as systemd read them: `daemon-reload` has it read them again."""
+
+    journal: dict[str, list[str]] = field(default_factory=dict)
+    packages: dict[str, str] = field(default_factory=dict)
+    offered: str = ""
+    sysctls: dict[str, str] = field(default_factory=dict)
+    modules: dict[str, bool] = field(default_factory=dict)
+    chains: Chains = field(default_factory=Chains)
+    firewall: Firewall | None = None
+    containers: list[Container] = field(default_factory=list)
+    daemon: Daemon | None = None
+    free: int = 20 * 1024 * MIB
+    """KiB on each file system."""
+
+    boot_id: str = ""
+    machine_id: str = ""
+    pids: int = 1000
+    dnf_busy: float = 0.0
+    """Simulated seconds for which another dnf holds the lock."""
+
+    refuses_bip: bool = False
+    """docker does not start with a bridge address that it is given."""
+
+    cut_off: bool = False
+    """What flanneld sends to etcd is lost on the way."""
+
+    hardened: bool = False
+    """Something refuses all that is forwarded, each time docker has started."""
+
+    cuts: str = ""
+    """The connection is lost, once, in the middle of a command that begins with this word."""
+
+    untold: dict[str, tuple[list[str], int]] = field(default_factory=dict)
+    """Transient units whose end nobody saw: what they said, and their exit status."""
+
+    no_way: str = ""
+    """Why nobody can log in; empty: one can."""
+
+    def pid(self) -> int:
+        """A process number that was not used before."""
+        self.pids += 7
+        return self.pids
+
+    def unit(self, name: str) -> Unit:
+        """A unit's state."""
+        there = f"{UNITS}/{name}" in self.files or f"{LOCAL_UNITS}/{name}" in self.files
+        if not there:
+            return Unit()
+        return self.units.get(name, Unit("loaded", "inactive", "disabled"))
+
+    def running(self, name: str) -> bool:
+        """The unit is active."""
+        return self.unit(name).active == "active"
+
+    def cat(self, name: str) -> str:
+        """What `systemctl cat` shows: the unit's file, then its drop-ins; empty: no such unit."""
+        paths = [f"{place}/{name}" for place in (LOCAL_UNITS, UNITS)]
+        own = next((path for path in paths if path in self.files), "")
+        if not own:
+            return ""
+        inside = tuple(f"{path}.d/" for path in paths)
+        more = {path.rpartition("/")[2]: path for path in sorted(self.files, reverse=True)
+                if path.startswith(inside)}  # fmt: skip
+        shown = [own, *(more[file] for file in sorted(more))]
+        return "\n".join(f"# {path}\n{self.files[path].text}" for path in shown)
+
+    def read(self, name: str) -> str:
+        """The unit's text as systemd knows it."""
+        if name not in self.loaded:
+            self.loaded[name] = self.cat(name)
+        return self.loaded[name]
+
+    def put(self, path: str, text: str, mode: int = 0o644) -> None:
+        """Write a file."""
+        self.files[path] = Held(text, mode)
+
+    def log(self, unit: str, *lines: str) -> None:
+        """Write into the journal."""
+        self.journal.setdefault(unit, []).extend(lines)
+
+    def addresses(self) -> set[str]:
+        """All its IPv4 addresses."""
+        return {str(ip_interface(a).ip) for link in self.links.values() for a in link.addresses}
+
+    def add_link(self, link: Link) -> None:
+        """An interface, with the routes to its own networks."""
+        self.links[link.name] = link
+        for text in link.addresses:
+            net = ip_interface(text).network
+            if net.prefixlen < 32:
+                self.routes.append(Route(str(net), link.name))
+
+    def drop_link(self, name: str) -> None:
+        """An interface goes, and its routes and peers with it."""
+        self.links.pop(name, None)
+        self.peers.pop(name, None)
+        self.routes = [route for route in self.routes if route.dev != name]
+
+    def route_to(self, address: str) -> Route | None:
+        """The route for an address: the most specific one."""
+
+        def width(route: Route) -> int:
+            return 0 if route.to == "default" else ip_network(route.to).prefixlen
+
+        at = ip_interface(address).ip
+        fit = [r for r in self.routes if r.to == "default" or at in ip_network(r.to)]
+        return max(fit, key=width, default=None)
+
+    @property
+    def uplink(self) -> Link:
+        """The interface of the default route."""
+        dev = next(route.dev for route in self.routes if route.to == "default")
+        return self.links[dev]
+
+    @property
+    def docker_version(self) -> tuple[int, ...]:
+        """As numbers."""
+        return version(self.generation.docker)
+
+
+@dataclass
+class Cluster:
+    """All the simulated hosts, and the etcd that the master runs."""
+
+    answers: Answers
+    machines: dict[str, Machine]
+    keys: Keys
+    pace: float = 0.0
+    """Real seconds for each simulated one."""
+
+    sleep: Callable[[float], Awaitable[object]] = asyncio.sleep
+    dice: random.Random = field(default_factory=lambda: random.Random(18))  # noqa: S311 - no secret
+
+    def nodes(self) -> list[Machine]:
+        """The nodes."""
+        return [machine for machine in self.machines.values() if machine.role == "node"]
+
+    def owner(self, address: str) -> Machine | None:
+        """The host that has this name or address on the wire."""
+        for machine in self.machines.values():
+            held = {str(ip_interface(a).ip) for link in machine.links.values() if not link.kind
+                    for a in link.addresses}  # fmt: skip
+            if address in held | {machine.name, machine.address}:
+                return machine
+        return None
+
+
+def build(answers: Answers, generation: Generation = MODERN) -> Cluster:
+    """Hosts as the procedure finds them: Fedora, etcd and docker run, flannel is not there."""
+    machines = {
+        host.name: _machine(host, number, generation) for number, host in enumerate(answers.host)
+    }
+    return Cluster(answers, machines, Keys(generation.etcd, generation.etcd_v2))
+
+
+def new_id(name: str, what: str) -> str:
+    """An identity of a host's: the same in every run."""
+    return str(uuid.uuid5(uuid.NAMESPACE_DNS, f"{what}.{name}.practice.fedwiz"))
+
+
+def _machine(host: Host, number: int, generation: Generation) -> Machine:
+    machine = Machine(
+        host.name, host.role, host.address, host.name, generation, host.label,
+        boot_id=new_id(host.name, "boot 1"),
+        machine_id=new_id(host.name, "machine").replace("-", ""),
+        sysctls={"net.ipv4.ip_forward": "0", "net.ipv4.conf.all.rp_filter": "2"},
+        modules=dict.fromkeys(("br_netfilter", "vxlan", "ipip", "wireguard", "tun"), False),
+    )  # fmt: skip
+    machine.add_link(Link("lo", "00:00:00:00:00:00", 65536, True, ("127.0.0.1/8",)))
+    machine.routes.clear()  # lo's is in another table
+    _wire(machine, host, number)
+    machine.put("/etc/os-release", OS_RELEASE.format(generation.fedora))
+    names = MASTER_UNITS if host.role == "master" else NODE_UNITS
+    for name in (*names, "NetworkManager"):
+        unit = docker_unit(generation.docker) if name == "docker" else plain_unit(name)
+        machine.put(f"{UNITS}/{name}.service", unit)
+        active = "inactive" if name == "docker" else "active"  # it makes docker0 when it starts
+        machine.units[f"{name}.service"] = Unit("loaded", active, "enabled", machine.pid())
+    if host.role == "master":
+        machine.packages["etcd"] = f"{generation.etcd}-1.fc{generation.fedora}"
+        return machine
+    machine.put(f"{UNITS}/docker.socket", "[Socket]\nListenStream=/run/docker.sock\n")
+    machine.units["docker.socket"] = Unit("loaded", "active", "enabled")
+    package = "docker-ce" if generation.docker.startswith("28") else "moby-engine"
+    machine.packages[package] = f"{generation.docker}-1.fc{generation.fedora}"
+    machine.offered = generation.flannel
+    machine.containers = [Container("coredns", machine.pid()), Container("web", machine.pid())]
+    return machine
+
+
+def _wire(machine: Machine, host: Host, number: int) -> None:
+    """Its network cards: one, or a second one where the answers' interface is elsewhere."""
+    spare = f"192.168.122.{76 + number}"
+    first = host.address if _is_ipv4(host.address) else spare
+    name = host.interface if host.interface and not _is_ipv4(host.interface) else "eth0"
+    held = [(name, first)]
+    if _is_ipv4(host.interface) and host.interface != first:
+        held.append(("eth1", host.interface))
+    for card, (dev, address) in enumerate(held):
+        mac = f"52:54:00:{card:02x}:{number >> 8:02x}:{number & 255:02x}"
+        machine.add_link(Link(dev, mac, 1500, True, (f"{address}/24",)))
+    gateway = ip_interface(f"{first}/24").network.network_address + 1
+    machine.routes.insert(0, Route("default", name, str(gateway)))
+
+
+def _is_ipv4(text: str) -> bool:
+    try:
+        return ip_interface(text).version == 4
+    except ValueError:
+        return False

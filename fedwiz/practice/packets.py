@@ -1,0 +1,140 @@
+"""Whether a ping from a container gets to another one, and whose address is seen there.
+
+Computed hop by hop from the hosts' routes, peers, rules, sysctls and containers.
+"""
+
+from dataclasses import dataclass
+from ipaddress import ip_address, ip_interface, ip_network
+
+from fedwiz.facts.values import Route
+from fedwiz.practice.chains import Packet
+from fedwiz.practice.machine import Cluster, Container, Machine
+
+
+class Lost(Exception):  # noqa: N818 - it reads well in `except`
+    """The packet does not arrive; the message is what the sender hears, or nothing."""
+
+
+@dataclass(frozen=True)
+class Arrived:
+    """Where a packet came out."""
+
+    machine: Machine
+    container: Container | None
+    """None: it is for the host itself."""
+
+    source: str
+    """The address that is seen there."""
+
+    hidden: bool
+    """The source was changed on the way."""
+
+
+def ping(cluster: Cluster, machine: Machine, source: str, target: str) -> str:
+    """Send one ping out of a container, and its answer back.
+
+    Returns:
+        The address that the other side saw.
+
+    Raises:
+        Lost: no answer comes back.
+    """
+    there = _travel(cluster, machine, Packet(source, target))
+    if there.container is not None and there.container.pings is not None:
+        counted = there.container.pings
+        if there.source in counted:
+            counted[there.source] += 1
+    back = Packet(target, there.source, answer=True)
+    _travel(cluster, there.machine, back, for_whom=source if there.hidden else "")
+    return there.source
+
+
+def _travel(cluster: Cluster, machine: Machine, packet: Packet, for_whom: str = "") -> Arrived:
+    """From a container of one host to where the packet ends.
+
+    Args:
+        cluster: all hosts.
+        machine: the sender's.
+        packet: as the container sends it.
+        for_whom: for an answer to an address that stands for a container's: that container.
+    """
+    first = next((c.link for c in machine.containers if c.address == packet.source), "")
+    if first not in machine.links:
+        raise Lost
+    _raw(machine, packet, first)
+    route = machine.route_to(packet.target)
+    if route is None:
+        raise Lost(f"From {_own(machine)} icmp_seq=1 Destination Net Unreachable")
+    _forward(machine, packet, first, route.dev)
+    source = packet.source
+    leaving = Packet(packet.source, packet.target, "", route.dev, packet.answer)
+    if not packet.answer and machine.chains.fate("nat", "POSTROUTING", leaving) == "MASQUERADE":
+        source = str(ip_interface(machine.links[route.dev].addresses[0]).ip)
+    peer = _carry(cluster, machine, route, packet.target)
+    return _arrive(peer, Packet(source, packet.target, answer=packet.answer), route.dev,
+                   for_whom, hidden=source != packet.source)  # fmt: skip
+
+
+def _own(machine: Machine) -> str:
+    return str(ip_interface(machine.uplink.addresses[0]).ip)
+
+
+def _raw(machine: Machine, packet: Packet, into: str) -> None:
+    seen = Packet(packet.source, packet.target, into, "", packet.answer)
+    if machine.chains.fate("raw", "PREROUTING", seen) == "DROP":
+        raise Lost
+
+
+def _forward(machine: Machine, packet: Packet, into: str, out: str) -> None:
+    if machine.sysctls["net.ipv4.ip_forward"] != "1":
+        raise Lost
+    seen = Packet(packet.source, packet.target, into, out, packet.answer)
+    fate = machine.chains.fate("filter", "FORWARD", seen)
+    if fate == "REJECT":
+        raise Lost(f"From {_own(machine)} icmp_seq=1 Destination Host Prohibited")
+    if fate != "ACCEPT":
+        raise Lost
+
+
+def _carry(cluster: Cluster, machine: Machine, route: Route, target: str) -> Machine:
+    """The host that a packet gets to over the wire, or through a tunnel."""
+    link = machine.links[route.dev]
+    if not link.kind:  # a network card
+        peer = cluster.owner(route.via or target)
+        if peer is None or peer is machine:
+            raise Lost
+        return peer
+    ways = machine.peers.get(link.name, {})
+    way = next((p for net, p in ways.items() if ip_address(target) in ip_network(net)), None)
+    peer = cluster.owner(way.address) if way else None
+    if way is None or peer is None:
+        raise Lost
+    theirs = peer.links.get(link.name)
+    if theirs is None or (theirs.vni, theirs.port) != (link.vni, link.port):
+        raise Lost
+    if link.kind == "vxlan" and way.mac != theirs.mac:
+        raise Lost
+    if link.kind == "tun" and not (machine.daemon and peer.daemon):
+        raise Lost  # flanneld itself carries the packets
+    wanted = f"{theirs.port}/udp" if theirs.port else "4"
+    if peer.firewall is not None and wanted not in peer.firewall.ports:
+        raise Lost
+    return peer
+
+
+def _arrive(machine: Machine, packet: Packet, into: str, for_whom: str, *, hidden: bool) -> Arrived:
+    """From the wire to a container, or to the host itself."""
+    arriving = into if into in machine.links else machine.uplink.name
+    _raw(machine, packet, arriving)
+    if for_whom and packet.target in machine.addresses():
+        packet = Packet(packet.source, for_whom, answer=True)
+    elif packet.target in machine.addresses():
+        return Arrived(machine, None, packet.source, hidden)
+    route = machine.route_to(packet.target)
+    if route is None or (machine.links[route.dev].kind not in ("bridge", "veth")):
+        raise Lost
+    _forward(machine, packet, arriving, route.dev)
+    for container in machine.containers:
+        if (container.address, container.link) == (packet.target, route.dev):
+            return Arrived(machine, container, packet.source, hidden)
+    raise Lost(f"From {_own(machine)} icmp_seq=1 Destination Host Unreachable")

@@ -1,0 +1,120 @@
+"""The scripts of the verification, as a simulated host carries them out."""
+
+import base64
+from ipaddress import ip_interface
+
+from fedwiz.facts.values import Link, Route
+from fedwiz.practice import dockerd, packets
+from fedwiz.practice.call import Call
+from fedwiz.practice.machine import Container, Machine
+from fedwiz.practice.probes import links_json
+
+
+def _line(key: str, text: str) -> str:
+    return f"{key} {base64.b64encode(text.encode()).decode()}"
+
+
+async def up(call: Call) -> int:
+    """See scripts/pod-up.sh."""
+    name, _image, _life, *stands = call.run.argv[4:]
+    machine = call.machine
+    inet = [
+        f"    inet {text} scope global {link.name}"
+        for link in machine.links.values()
+        for text in link.addresses
+    ]
+    running = machine.running(dockerd.UNIT)
+    call.say(_line("inet", "\n".join(inet)), _line("docker", "yes\n" if running else "no\n"))
+    await call.spend(1.5)
+    if running:
+        pod, mtu = dockerd.run(machine, name), machine.links["docker0"].mtu
+        length = ip_interface(machine.links["docker0"].addresses[0]).network.prefixlen
+    elif any(stands):
+        pod, mtu, length = _stand_in(machine, name, *stands), int(stands[1]), 32
+    else:
+        call.say(_line("error", ""), _line("end", ""))
+        return 0
+    held = (f"{pod.address}/{length}",)
+    links = {"eth0": Link("eth0", "02:42:0a:00:00:02", mtu, True, held)}
+    call.say(_line("pid", str(pod.pid)), _line("netns", pod.netns),
+             _line("links", links_json(links)), _line("end", ""))  # fmt: skip
+    return 0
+
+
+def _stand_in(machine: Machine, name: str, address: str, mtu: str) -> Container:
+    """A namespace behind a link of its own, where docker does not run."""
+    link = f"fwp{name.rpartition('-')[2]}"
+    pod = Container(name, machine.pid(), address, link)
+    machine.containers.append(pod)
+    machine.add_link(Link(link, "02:42:0a:00:00:01", int(mtu), True, (), "veth"))
+    machine.routes.append(Route(f"{address}/32", link))
+    return pod
+
+
+def _pod(machine: Machine, pid: str, netns: str) -> Container | None:
+    found = [pod for pod in machine.containers if str(pod.pid) == pid and pod.netns == netns]
+    return found[0] if found else None
+
+
+async def count(call: Call) -> int:
+    """See scripts/pod-count.sh."""
+    pid, netns, *addresses = call.run.argv[4:]
+    await call.spend(0.1)
+    pod = _pod(call.machine, pid, netns)
+    if pod is None:
+        call.say("the container is gone")
+        return 1
+    pod.pings = dict.fromkeys(addresses, 0)
+    return 0
+
+
+async def ping(call: Call) -> int:
+    """See scripts/pod-ping.sh."""
+    pid, netns, *targets = call.run.argv[4:]
+    pod = _pod(call.machine, pid, netns)
+    if pod is None:
+        call.say("the container is gone")
+        return 1
+    await call.spend(0.8)
+    for target in targets:
+        call.say(f"ping {target} {base64.b64encode(_said(call, pod, target).encode()).decode()}")
+    call.say("end")
+    return 0
+
+
+def _said(call: Call, pod: Container, target: str) -> str:
+    """What iputils' ping prints."""
+    lines, times = [f"PING {target} ({target}) 56(84) bytes of data."], []
+    for number in (1, 2, 3):
+        try:
+            packets.ping(call.cluster, call.machine, pod.address, target)
+        except packets.Lost as lost:
+            if str(lost):
+                lines.append(str(lost))
+            continue
+        times.append(call.cluster.dice.uniform(0.3, 0.9))
+        lines.append(f"64 bytes from {target}: icmp_seq={number} ttl=62 time={times[-1]:.3f} ms")
+    lost_share = 100 * (3 - len(times)) // 3
+    sums = f"3 packets transmitted, {len(times)} received, {lost_share}% packet loss, time 407ms"
+    lines += ["", f"--- {target} ping statistics ---", sums]
+    if times:
+        mean = sum(times) / len(times)
+        lines.append(
+            f"rtt min/avg/max/mdev = {min(times):.3f}/{mean:.3f}/{max(times):.3f}/0.120 ms"
+        )
+    return "\n".join(lines) + "\n"
+
+
+async def down(call: Call) -> int:
+    """See scripts/pod-down.sh."""
+    name, pid, netns = call.run.argv[4:]
+    await call.spend(0.4)
+    pod = _pod(call.machine, pid, netns)
+    if pod is not None and pod.pings is not None:
+        call.say(*(f"[{n}:{n * 84}] -A INPUT -s {source}/32 -p icmp -m icmp --icmp-type 8"
+                   for source, n in pod.pings.items()))  # fmt: skip
+    if pod is not None and pod.link != "docker0":
+        call.machine.drop_link(pod.link)
+    dockerd.remove(call.machine, name)
+    call.say("end")
+    return 0

@@ -1,0 +1,176 @@
+"""fedwiz's own shell scripts, as a simulated host carries them out.
+
+A model goes with the script's name, and is used for that script's own text only: a command that
+merely looks like one is none.
+"""
+
+from collections.abc import Mapping
+from functools import cache
+from importlib import resources
+
+from fedwiz.practice import dockerd, flanneld, pods, systemd
+from fedwiz.practice.call import Call, Command
+from fedwiz.practice.machine import Held
+from fedwiz.practice.probes import fdb
+from fedwiz.sysconfig import values, with_values
+
+READY_WITHIN = 45.0
+"""Seconds that switch.sh gives flanneld."""
+
+UP_WITHIN = 90.0
+"""Seconds that settle.sh gives both after a boot."""
+
+DOCKER, FLANNELD = dockerd.UNIT, flanneld.UNIT
+
+
+@cache
+def text(name: str) -> str:
+    """A script's text."""
+    return (resources.files("fedwiz") / "scripts" / f"{name}.sh").read_text("utf-8")
+
+
+def model(argv: tuple[str, ...]) -> Command | None:
+    """The model of the script that `sh -c TEXT NAME.sh ...` runs; None: it is none of fedwiz's."""
+    name = argv[3].removesuffix(".sh") if len(argv) > 3 else ""
+    return SCRIPTS.get(name) if name in SCRIPTS and argv[2] == text(name) else None
+
+
+async def sysconfig(call: Call) -> int:
+    """See scripts/sysconfig.sh."""
+    path, *words = call.run.argv[4:]
+    await call.spend(0.2)
+    held = call.machine.files.setdefault(path, Held(""))
+    held.text = with_values(held.text, dict(zip(words[::2], words[1::2], strict=True)))
+    return 0
+
+
+async def switch(call: Call) -> int:
+    """See scripts/switch.sh."""
+    network, *stale = call.run.argv[4:]
+    machine = call.machine
+    docker = machine.running(DOCKER)
+    kept = machine.files.get(flanneld.DOCKER_OPTIONS)
+    if docker:
+        call.say("stopping docker")
+        await call.spend(2.0)
+        systemd.stop(machine, DOCKER)
+        machine.drop_link("docker0")
+    systemd.stop(machine, FLANNELD)
+    env = machine.files.get(flanneld.SUBNET_ENV)
+    if env and values(env.text).get("FLANNEL_NETWORK") != network:
+        call.say("forgetting the subnet of an earlier network")
+        del machine.files[flanneld.SUBNET_ENV]
+        machine.files.pop(flanneld.DOCKER_OPTIONS, None)
+    for device in stale:
+        machine.drop_link(device)
+    if not await _move(call, docker=docker):
+        await _back(call, kept, docker=docker)
+        return 1
+    return 0
+
+
+async def _move(call: Call, *, docker: bool) -> bool:
+    """Start flanneld, then docker on its subnet."""
+    machine = call.machine
+    call.say("starting flanneld")
+    machine.journal.pop(FLANNELD, None)
+    await call.spend(2.0)
+    if not systemd.start(call.cluster, machine, FLANNELD):
+        await call.spend(READY_WITHIN)
+        call.say("flanneld did not get ready within 45 s; it said:", *machine.journal[FLANNELD])
+        return False
+    env = machine.files[flanneld.SUBNET_ENV].text
+    call.say(env)
+    if not docker:
+        return True
+    call.say("starting docker")
+    machine.journal.pop(DOCKER, None)
+    await call.spend(3.0)
+    if not systemd.start(call.cluster, machine, DOCKER):
+        call.say("docker did not start on flannel's subnet; it said:", *machine.journal[DOCKER])
+        return False
+    subnet = values(env)["FLANNEL_SUBNET"]
+    if subnet not in machine.links["docker0"].addresses:
+        call.say(f"docker0 is not {subnet}: docker did not take flannel's options")
+        systemd.stop(machine, DOCKER)
+        return False
+    call.say(f"docker runs on {subnet}")
+    return True
+
+
+async def _back(call: Call, kept: Held | None, *, docker: bool) -> None:
+    """Start docker as it was; it must not wait for flanneld."""
+    machine = call.machine
+    call.say("taking docker back to what it was")
+    systemd.stop(machine, FLANNELD)
+    systemd.enable(machine, FLANNELD, wanted=False)
+    machine.files.pop(flanneld.DOCKER_OPTIONS, None)
+    if kept:
+        machine.files[flanneld.DOCKER_OPTIONS] = kept
+    if not machine.running(DOCKER):
+        machine.drop_link("docker0")
+    await call.spend(2.0)
+    if docker and systemd.start(call.cluster, machine, DOCKER):
+        call.say("docker runs as before")
+
+
+async def settle(call: Call) -> int:
+    """See scripts/settle.sh."""
+    (wanted,) = call.run.argv[4:]
+    machine = call.machine
+    docker = wanted == "docker"
+    await call.spend(1.0)
+    if machine.running(FLANNELD) and (not docker or machine.running(DOCKER)):
+        call.say(machine.files[flanneld.SUBNET_ENV].text)
+        return 0
+    await call.spend(UP_WITHIN)
+    call.say("flanneld or docker did not come up within 90 s of the reboot; they said:",
+             *machine.journal.get(FLANNELD, ()), *machine.journal.get(DOCKER, ()))  # fmt: skip
+    if docker and not machine.running(DOCKER):
+        systemd.stop(machine, FLANNELD)
+        systemd.enable(machine, FLANNELD, wanted=False)
+        machine.files.pop(flanneld.DOCKER_OPTIONS, None)
+        if systemd.start(call.cluster, machine, DOCKER):
+            call.say("docker runs as before")
+    return 1
+
+
+async def peers(call: Call) -> int:
+    """See scripts/peers.sh."""
+    kind, *wanted = call.run.argv[4:]
+    machine = call.machine
+
+    def missing() -> list[str]:
+        lines = "\n".join(fdb(machine))
+        vias = {route.via for route in machine.routes}
+        there = {p for p in wanted if (f" dst {p} " in lines if kind == "fdb" else p in vias)}
+        return [peer for peer in wanted if peer not in there]
+
+    await call.spend(0.5)
+    if not missing():
+        return 0
+    await call.spend(10.0)
+    if lost := missing():
+        call.say(f"no way to {' '.join(lost)}: flanneld looks again")
+        # Killed, not stopped: docker, which requires it, goes on.
+        flanneld.stop(machine)
+        await call.spend(6.0)
+        flanneld.start(call.cluster, machine)
+    if lost := missing():
+        await call.spend(25.0)
+        call.say(f"still no way to {' '.join(lost)}", *machine.journal.get(FLANNELD, ())[-20:])
+        return 1
+    return 0
+
+
+SCRIPTS: Mapping[str, Command] = {
+    "sysconfig": sysconfig,
+    "switch": switch,
+    "settle": settle,
+    "peers": peers,
+    "pod-up": pods.up,
+    "pod-count": pods.count,
+    "pod-ping": pods.ping,
+    "pod-down": pods.down,
+}
+"""By the script's name; the files are in fedwiz/scripts."""

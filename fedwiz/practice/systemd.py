@@ -1,0 +1,141 @@
+"""systemd of a simulated host: what starts what, and what a boot does."""
+
+import re
+from dataclasses import replace
+
+from fedwiz.facts.values import Unit
+from fedwiz.practice import dockerd, flanneld
+from fedwiz.practice.machine import Cluster, Machine, new_id
+
+FORWARD = "fedwiz-forward.service"
+RULE = re.compile(r"iptables -w -I \$\$c (.+?)'")
+REFUSAL = "-j REJECT --reject-with icmp-host-prohibited"
+
+
+def start(cluster: Cluster, machine: Machine, name: str) -> bool:
+    """Start a unit and what it requires; True once it is active."""
+    if not machine.cat(name):
+        machine.log(name, f"Failed to start {name}: Unit {name} not found.")
+        return False
+    if machine.running(name):
+        return True
+    docker = name == dockerd.UNIT
+    required = docker and machine.unit(flanneld.UNIT).enabled == "enabled"
+    if required and not start(cluster, machine, flanneld.UNIT):
+        machine.log(name, "Dependency failed for Docker Application Container Engine.")
+        return False
+    done = True
+    if docker:
+        done = dockerd.start(machine)
+    elif name == flanneld.UNIT:
+        done = flanneld.start(cluster, machine)
+    elif name == FORWARD:
+        _forward(machine)
+    pid = machine.pid() if done and name != FORWARD else 0
+    _set(machine, name, active="active" if done else "failed", pid=pid)
+    if docker and done:
+        _after_docker(cluster, machine)
+    return done
+
+
+def _after_docker(cluster: Cluster, machine: Machine) -> None:
+    """What wants to be started with docker."""
+    if machine.unit(FORWARD).enabled == "enabled":
+        _set(machine, FORWARD, active="inactive")
+        start(cluster, machine, FORWARD)
+    if machine.hardened:
+        forward = machine.chains.chain("filter", "FORWARD")
+        forward[:] = [REFUSAL, *(rule for rule in forward if rule != REFUSAL)]
+
+
+def stop(machine: Machine, name: str) -> None:
+    """Stop a unit, and those that can't be without it."""
+    if machine.running(name):
+        if name == dockerd.UNIT:
+            dockerd.stop(machine)
+        elif name == flanneld.UNIT:
+            flanneld.stop(machine)
+        elif name == FORWARD:
+            _forward(machine, there=False)
+    if machine.unit(name).there:
+        _set(machine, name, active="inactive", pid=0)
+    if name == dockerd.UNIT and machine.running(FORWARD):  # PartOf=
+        stop(machine, FORWARD)
+    required = name == flanneld.UNIT and machine.unit(name).enabled == "enabled"
+    if required and machine.running(dockerd.UNIT):
+        stop(machine, dockerd.UNIT)
+
+
+def enable(machine: Machine, name: str, *, wanted: bool = True) -> None:
+    """Have it start at each boot, or not."""
+    _set(machine, name, enabled="enabled" if wanted else "disabled")
+
+
+def reload(machine: Machine) -> None:
+    """Read all units anew."""
+    machine.loaded.clear()
+
+
+def _set(
+    machine: Machine, name: str, *, active: str = "", enabled: str = "", pid: int = -1
+) -> None:
+    now = machine.unit(name)
+    machine.units[name] = Unit(
+        "loaded", active or now.active, enabled or now.enabled, now.pid if pid < 0 else pid
+    )
+
+
+def _forward(machine: Machine, *, there: bool = True) -> None:
+    """What fedwiz's own unit does to iptables, read from its text."""
+    rule = RULE.search(machine.read(FORWARD))
+    if rule is None:
+        raise ValueError(f"{FORWARD} is not one that a practice host knows")
+    known = "DOCKER-USER" in machine.chains.rules["filter"]
+    for chain in ("DOCKER-USER", "FORWARD"):
+        machine.chains.delete("filter", chain, rule[1])
+    if there:
+        machine.chains.insert("filter", "DOCKER-USER" if known else "FORWARD", rule[1])
+
+
+def down(machine: Machine) -> None:
+    """The host goes down: what is only in memory is gone."""
+    for name in list(machine.units):
+        stop(machine, name)
+    machine.files = {path: held for path, held in machine.files.items()
+                     if not path.startswith("/run/")}  # fmt: skip
+    for link in [each for each in machine.links.values() if each.kind]:
+        machine.drop_link(link.name)
+    machine.routes = [r for r in machine.routes if r.to == "default" or not r.via]
+    machine.chains.flush()
+    machine.modules = dict.fromkeys(machine.modules, False)
+    machine.sysctls = {"net.ipv4.ip_forward": "0", "net.ipv4.conf.all.rp_filter": "2"}
+    machine.journal.clear()
+    machine.loaded.clear()
+
+
+def up(cluster: Cluster, machine: Machine) -> None:
+    """The host boots."""
+    machine.boot_id = new_id(machine.name, f"boot after {machine.boot_id}")
+    for path, held in sorted(machine.files.items()):
+        if path.startswith("/etc/modules-load.d/"):
+            for module in held.text.split():
+                if module in machine.modules:
+                    machine.modules[module] = True
+    for path, held in sorted(machine.files.items()):
+        if path.startswith("/etc/sysctl.d/"):
+            for key, value in re.findall(r"^([\w.-]+) = (.*)$", held.text, re.MULTILINE):
+                write_sysctl(machine, key, value)
+    if machine.firewall:
+        now = machine.firewall
+        machine.firewall = replace(now, ports=now.permanent, trusted=now.trusted_permanent)
+    enabled = [name for name, unit in machine.units.items() if unit.enabled == "enabled"]
+    for name in sorted(enabled, key=lambda name: (name == dockerd.UNIT, name == FORWARD)):
+        start(cluster, machine, name)
+
+
+def write_sysctl(machine: Machine, key: str, value: str) -> bool:
+    """Set one; False where the kernel has none of that name now."""
+    if key.startswith("net.bridge.") and not machine.modules.get("br_netfilter"):
+        return False
+    machine.sysctls[key] = value
+    return True
