@@ -1,0 +1,135 @@
+"""What needs a real host: its systemd, its sudo, its reboot."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from fedwiz.actions import Run, Secret, Unreachable
+from fedwiz.transport import Ssh
+from tests import sshd
+from tests.lab.fixture import Lab, LabFactory, lab_factory, running_labs  # noqa: F401
+from tests.sshd import Host
+
+pytestmark = pytest.mark.lab
+Ways = Callable[..., Ssh]
+
+
+@pytest.fixture(params=["classic", "modern"])
+def lab(lab_factory: LabFactory, request: pytest.FixtureRequest) -> Lab:  # noqa: F811
+    return lab_factory(request.param, 2)
+
+
+@pytest.fixture
+def ways(lab: Lab) -> Ways:
+    """How to go to the lab's hosts: `ways(user="admin", sudo="ask")`."""
+
+    def ssh(*, password: str = "", **answers: object) -> Ssh:
+        mine = sshd.Ssh(identity=(str(lab.key),), known_hosts=str(lab.known_hosts()))
+        said = replace(mine, **answers)  # type: ignore[arg-type]
+        hosts = [Host(name, lab.address(name)) for name in lab.hosts]
+        secret = Secret("sudo password", password) if password else None
+        return Ssh(said, hosts, sudo_password=secret, config=[])
+
+    return ssh
+
+
+def unit(script: str, *words: str, name: str = "fedwiz-test", timeout: int = 60) -> Run:
+    return Run(("sh", "-c", script, "sh", *words), unit=name, timeout=timeout)
+
+
+async def test_a_unit_tells_its_lines_and_its_status(lab: Lab, ways: Ways) -> None:
+    lines: list[str] = []
+    words = ("a b", "$HOME", "q'q", "%n", "back\\slash")
+    run = unit("echo out; echo err >&2; printf '%s|' \"$@\"; exit 7", *words)
+    async with ways().connect(lab.nodes[0]) as session:
+        assert await session.run(run, lines.append) == 7
+        units = (await session.ask(Run(("systemctl", "list-units", "--all", "fedwiz-*")))).out
+    assert lines == ["out", "err", "".join(f"{word}|" for word in words)]
+    assert "fedwiz-test" not in units
+
+
+CUTS = "echo began >>/root/starts; echo one; pkill -f '[@]notty'; sleep 1; echo two; exit 3"
+
+
+async def test_a_unit_outlives_the_connection_and_is_found_again(lab: Lab, ways: Ways) -> None:
+    before: list[str] = []
+    async with ways().connect(lab.nodes[0]) as session:
+        with pytest.raises(Unreachable, match="was lost before the end"):
+            await session.run(unit(CUTS), before.append)
+    after: list[str] = []
+    async with ways().connect(lab.nodes[0]) as session:
+        assert await session.run(unit(CUTS), after.append) == 3
+        assert (await session.ask(Run(("cat", "/root/starts")))).out == "began\n"
+    assert after == ["one", "two"]
+
+
+async def test_a_unit_whose_end_was_told_starts_anew(lab: Lab, ways: Ways) -> None:
+    async with ways().connect(lab.nodes[0]) as session:
+        for code in (1, 0):
+            lines: list[str] = []
+            run = unit(f"echo {code}; exit {code}")
+            assert await session.run(run, lines.append) == code
+            assert lines == [str(code)]
+
+
+async def test_a_unit_that_is_killed_has_an_end(lab: Lab, ways: Ways) -> None:
+    lines: list[str] = []
+    run = unit("echo one; systemctl kill -s KILL fedwiz-test; sleep 60")
+    async with ways().connect(lab.nodes[0]) as session:
+        assert await session.run(run, lines.append) == 137
+    assert lines == ["one", "fedwiz-test was killed before it could end"]
+
+
+async def test_a_unit_keeps_its_time_limit(lab: Lab, ways: Ways) -> None:
+    async with ways().connect(lab.nodes[0]) as session:
+        assert await session.run(unit("sleep 60", timeout=1), print) == 124
+
+
+async def test_sudo_with_its_password(lab: Lab, ways: Ways) -> None:
+    ssh = ways(user="admin", sudo="ask", password=lab.password)
+    async with ssh.connect(lab.nodes[0]) as session:
+        reply = await session.ask(Run(("sh", "-c", "id -un; cat"), stdin=("mine\n",)))
+        assert (reply.out, reply.err) == ("root\nmine\n", "")
+        lines: list[str] = []
+        assert await session.run(unit("id -un"), lines.append) == 0
+        assert lines == ["root"]
+
+
+async def test_sudo_that_wants_no_password_eats_it_all_the_same(lab: Lab, ways: Ways) -> None:
+    ssh = ways(user="ops", sudo="ask", password="not wanted here")
+    async with ssh.connect(lab.nodes[0]) as session:
+        reply = await session.ask(Run(("sh", "-c", "id -un; cat"), stdin=("mine\n",)))
+    assert reply.out == "root\nmine\n"
+
+
+REFUSED = {
+    "wrong": ({"user": "admin", "sudo": "ask", "password": "wrong"}, "sudo refused the password"),
+    "wanted": ({"user": "admin", "sudo": "nopasswd"}, 'set `ssh.sudo` to "ask"'),
+}
+
+
+@pytest.mark.parametrize(("answers", "why"), REFUSED.values(), ids=REFUSED)
+async def test_sudo_that_refuses(lab: Lab, ways: Ways, answers: dict[str, str], why: str) -> None:
+    with pytest.raises(Unreachable) as caught:
+        async with ways(**answers).connect(lab.nodes[0]):
+            pass
+    assert why in str(caught.value)
+
+
+@pytest.mark.parametrize("user", ["root", "ops"])
+async def test_a_reboot_has_ended_when_the_host_is_back(lab: Lab, ways: Ways, user: str) -> None:
+    node = lab.nodes[0]
+    before = lab.boot_id(node)
+    reboot = Run(("systemctl", "reboot"), reboots=True, timeout=90)
+    async with ways(user=user, sudo="nopasswd").connect(node) as session:
+        assert await session.run(reboot, print) == 0
+        reply = await session.ask(Run(("cat", "/proc/sys/kernel/random/boot_id")))
+    assert reply.out.strip() not in ("", before)
+
+
+async def test_a_reboot_that_does_not_come_is_said(lab: Lab, ways: Ways) -> None:
+    async with ways().connect(lab.nodes[0]) as session:
+        with pytest.raises(Unreachable, match="is not back from its reboot after 2 s"):
+            await session.run(Run(("true",), reboots=True, timeout=2), print)
+        assert (await session.ask(Run(("true",)))).code == 0
