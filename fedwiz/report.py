@@ -169,17 +169,15 @@ def hosts(state: State) -> Iterator[str]:
         yield from _lines(host.why, " " * (wide + 4))
 
 
-def about_hosts(verdicts: Sequence[Verified]) -> Iterator[str]:
-    """The verdicts that are about one host, as lines; the pings are not among them."""
-    for kind in dict.fromkeys(it.kind for it in verdicts if it.kind != "ping"):
-        yield _KINDS.get(kind, clean(kind))
-        for it in verdicts:
-            if it.kind == kind:
-                sign = "FAIL" if it.level == "fail" else it.level
-                yield f"  {sign:<7}  {_where(it.host)}"
-                yield from _lines(it.seen, " " * 11)
-                yield from _lines(it.why, " " * 14, " " * 11 + "-> ")
-        yield ""
+def about_hosts(kind: str, verdicts: Iterable[Verified]) -> Iterator[str]:
+    """The verdicts of one kind that is about one host each, as lines."""
+    yield _KINDS.get(kind) or clean(kind) or "Other verdicts"
+    for it in verdicts:
+        if it.kind == kind:
+            sign = "FAIL" if it.level == "fail" else it.level
+            yield f"  {sign:<7}  {_where(it.host)}"
+            yield from _lines(it.seen, " " * 11)
+            yield from _lines(it.why, " " * 14, " " * 11 + "-> ")
 
 
 def matrix(verdicts: Sequence[Verified], order: Iterable[str] = ()) -> Iterator[str]:
@@ -239,13 +237,8 @@ def _parts(state: State) -> Iterator[tuple[str, ...]]:
         yield tuple(findings(state.findings))
     if state.verb == "install" and state.hosts:
         yield tuple(hosts(state))
-    part = list[str]()
-    for line in about_hosts(state.verdicts):
-        if line:
-            part.append(line)
-        else:
-            yield tuple(part)
-            part = []
+    for kind in dict.fromkeys(it.kind for it in state.verdicts if it.kind != "ping"):
+        yield tuple(about_hosts(kind, state.verdicts))
     if pairs(state.verdicts):
         yield (*matrix(state.verdicts, state.hosts), *reasons(state.verdicts))
 
