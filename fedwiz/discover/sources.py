@@ -1,0 +1,188 @@
+"""Hosts that files on the operator's machine already know of.
+
+The files are the operator's own or libvirt's, yet a name in them may have come from a DHCP
+client: what is no name or address is left out.
+"""
+
+import json
+import re
+import shlex
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from ipaddress import IPv4Address
+from pathlib import Path
+
+from fedwiz import hostkeys, rules
+from fedwiz.discover.targets import SSH_PORT, Target
+
+LIBVIRT = Path("/var/lib/libvirt/dnsmasq")
+LARGEST = 4 << 20
+"""Bytes read of one file; ten thousand leases have fewer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What some files know."""
+
+    targets: tuple[Target, ...] = ()
+    notes: tuple[str, ...] = ()
+    """What was not used, and why, in sentences."""
+
+
+def ssh_config(path: Path) -> Source:
+    """The hosts that ssh's configuration names, with their HostName and Port.
+
+    Source: ssh_config(5): for each keyword the first value that applies is taken.  `Match` and
+    `Include` are not followed.
+    """
+    text, notes = _read(path)
+    blocks = _blocks(text)
+    if any(line.split()[:1] and line.split()[0].lower() == "include" for line in text.splitlines()):
+        notes += (f"{path}: files that it includes are not read",)
+    found: list[Target] = []
+    for name in dict.fromkeys(name for patterns, _ in blocks for name in patterns):
+        if set(name) & set("*?!"):
+            continue
+        said: dict[str, str] = {}
+        for patterns, settings in blocks:
+            if _applies(patterns, name):
+                said = settings | said
+        address, port = said.get("hostname", name).replace("%h", name), said.get("port", "22")
+        if (target := _target(address, name, "ssh config", port)) is not None:
+            found.append(target)
+    return Source(tuple(found), notes)
+
+
+def _blocks(text: str) -> list[tuple[list[str], dict[str, str]]]:
+    """The file's `Host` blocks; what precedes the first is for everybody."""
+    blocks: list[tuple[list[str], dict[str, str]]] = [(["*"], {})]
+    for line in text.splitlines():
+        keyword, _, rest = re.sub(r"^\s*(\w+)(\s*=\s*|\s+)", r"\1\n", line).partition("\n")
+        try:
+            words = shlex.split(rest, comments=True)
+        except ValueError:  # a quote without its twin: ssh would not take the line either
+            continue
+        match keyword.lower():
+            case "host":
+                blocks.append((words, {}))
+            case "match":
+                blocks.append(([], {}))
+            case "hostname" | "port" as setting if words:
+                blocks[-1][1].setdefault(setting, words[0])
+    return blocks
+
+
+def _applies(patterns: Iterable[str], name: str) -> bool:
+    yes = False
+    for pattern in patterns:
+        if fnmatchcase(name, pattern.removeprefix("!").replace("[", "[[]")):
+            if pattern.startswith("!"):
+                return False
+            yes = True
+    return yes
+
+
+def known_hosts(path: Path) -> Source:
+    """The hosts whose keys are known by name or address; of hashed ones the number only."""
+    text, notes = _read(path)
+    found: list[Target] = []
+    hashed = 0
+    for entry in hostkeys.parse(text, str(path)):
+        if entry.names.startswith("|"):
+            hashed += 1
+            continue
+        if entry.marker:  # an authority is no host, and a revoked key is nobody's
+            continue
+        names, addresses = _sorted(entry.names.split(","))
+        name = names[0][0] if names else ""
+        for address, port in addresses or names:
+            if (target := _target(address, name, "known_hosts", port)) is not None:
+                found.append(target)
+    if hashed:
+        notes += (f"{path}: {hashed} hashed entries don't say whose they are",)
+    return Source(tuple(dict.fromkeys(found)), notes)
+
+
+def _sorted(written: Iterable[str]) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
+    """Names and IPv4 addresses of one entry, each with its port."""
+    names: list[tuple[str, str]] = []
+    addresses: list[tuple[str, str]] = []
+    for text in written:
+        bracketed = re.fullmatch(r"\[(.+)\]:([0-9]+)", text)
+        where = (bracketed[1], bracketed[2]) if bracketed else (text, str(SSH_PORT))
+        (addresses if _is_ipv4(where[0]) else names).append(where)
+    return names, addresses
+
+
+def libvirt(directory: Path = LIBVIRT) -> Source:
+    """The guests that libvirt's dnsmasq gave addresses to.
+
+    Source: `<bridge>.status`, JSON: [{"ip-address", "mac-address", "hostname"?, ...}]; and
+    dnsmasq's `<network>.leases`, lines of: expiry, MAC, address, name or `*`, client id.
+    """
+    found: list[Target] = []
+    notes: tuple[str, ...] = ()
+    try:
+        files = sorted(directory.iterdir())
+    except OSError as error:
+        return Source(
+            (), (f"{directory}: {error.strerror}; is libvirt's network on this machine?",)
+        )
+    for path in files:
+        if path.suffix not in (".status", ".leases"):
+            continue
+        text, more = _read(path)
+        notes += more
+        if path.suffix == ".leases":
+            pairs = [tuple(line.split()[2:4]) for line in text.splitlines()]
+            leases = [(pair[0], pair[1]) for pair in pairs if len(pair) == 2]
+        else:
+            leases = list(_status(text))
+        for address, name in leases:
+            host = name if _is_name(name) else ""
+            if _is_ipv4(address):
+                found.append(Target(address, SSH_PORT, host, "libvirt"))
+    return Source(tuple(dict.fromkeys(found)), notes)
+
+
+def _status(text: str) -> Iterator[tuple[str, str]]:
+    try:
+        said = json.loads(text or "[]")
+    except (ValueError, RecursionError):
+        return
+    for lease in said if isinstance(said, list) else ():
+        match lease:
+            case {"ip-address": str(address), **rest}:
+                yield address, str(rest.get("hostname", ""))
+
+
+def _target(address: str, name: str, source: str, port: str) -> Target | None:
+    if not (_is_ipv4(address) or _is_name(address)):
+        return None
+    if not re.fullmatch(r"[0-9]{1,5}", port) or not 0 < int(port) < 65536:
+        return None
+    return Target(address, int(port), name if _is_name(name) else "", source)
+
+
+def _is_ipv4(text: str) -> bool:
+    try:
+        return bool(str(IPv4Address(text)))
+    except ValueError:
+        return False
+
+
+def _is_name(text: str) -> bool:
+    try:
+        return bool(rules.host_name(text)) and not _is_ipv4(text)
+    except ValueError:
+        return False
+
+
+def _read(path: Path) -> tuple[str, tuple[str, ...]]:
+    """A file's text, and a note where it can't be read."""
+    try:
+        with path.expanduser().open("rb") as file:
+            return file.read(LARGEST).decode(errors="replace"), ()
+    except OSError as error:
+        return "", (f"{path}: {error.strerror}",)

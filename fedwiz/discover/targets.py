@@ -1,0 +1,116 @@
+"""Which addresses and names a search is about, from what the operator typed."""
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Network
+
+from fedwiz import rules
+from fedwiz.clean import clean
+
+SSH_PORT = 22
+
+MOST = 4096
+"""Addresses of one search: a /20, about a minute's worth where nobody answers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where to look."""
+
+    address: str
+    """An IPv4 address, or a name to be resolved."""
+
+    port: int = SSH_PORT
+    name: str = ""
+    source: str = ""
+    """Where it came from, e.g. `known_hosts`; empty: the operator said so."""
+
+
+def expand(said: Iterable[str]) -> tuple[Target, ...]:
+    """The targets that some words or lines mean, each once, in their order.
+
+    Takes `192.168.122.0/24`, `192.168.122.10-40`, `192.168.122.10-192.168.122.40`, an address
+    or a name, each with `:port` if it isn't 22, and lines as in /etc/hosts.
+
+    Raises:
+        ValueError: names everything that can't be used, and what would be right.
+    """
+    found: dict[tuple[str, int], Target] = {}
+    wrong: list[str] = []
+    for text in said:
+        try:
+            for target in _targets(text.partition("#")[0].strip()):
+                known = found.setdefault((target.address, target.port), target)
+                if target.name and not known.name:
+                    found[target.address, target.port] = target
+        except ValueError as error:
+            wrong.append(f"{clean(text.strip())[:80]!r}: {error}")
+    if len(found) > MOST:
+        wrong.append(f"{len(found)} addresses in all: at most {MOST} are looked at in one go")
+    if wrong:
+        raise ValueError("\n".join(wrong))
+    return tuple(found.values())
+
+
+def _targets(text: str) -> Iterator[Target]:
+    words = text.split()
+    if len(words) > 1:  # as in /etc/hosts: an address and its names
+        yield Target(str(_ipv4(words[0])), name=rules.host_name(words[1]), source="hosts")
+        return
+    if not words:
+        return
+    where, port = _port(text)
+    if "@" in where:
+        raise ValueError("a user isn't part of a search: leave out what is before the `@`")
+    if "/" in where:
+        yield from (Target(address, port) for address in _network(where))
+    elif match := re.fullmatch(r"(\d+\.\d+\.\d+\.)(\d+)-(?:(\d+\.\d+\.\d+\.\d+)|(\d+))", where):
+        first = _ipv4(match[1] + match[2])
+        last = _ipv4(match[3] or match[1] + match[4])
+        yield from (Target(address, port) for address in _range(first, last))
+    elif re.fullmatch(r"[0-9.]+", where):
+        yield Target(str(_ipv4(where)), port)
+    else:
+        yield Target(rules.host_name(where), port, name=where)
+
+
+def _port(text: str) -> tuple[str, int]:
+    where, colon, digits = text.rpartition(":")
+    if not colon:
+        return text, SSH_PORT
+    if ":" in where:
+        raise ValueError("only IPv4 is looked at, such as 192.168.122.0/24; flannel's nodes use it")
+    if not re.fullmatch(r"[0-9]{1,5}", digits) or not 0 < int(digits) < 65536:
+        raise ValueError("after the `:` comes a port from 1 to 65535")
+    return where, int(digits)
+
+
+def _ipv4(text: str) -> IPv4Address:
+    if ":" in text:
+        raise ValueError("only IPv4 is looked at, such as 192.168.122.76; flannel's nodes use it")
+    try:
+        return IPv4Address(text)
+    except ValueError:
+        raise ValueError(f"{clean(text)[:40]} is no IPv4 address, such as 192.168.122.76") from None
+
+
+def _network(text: str) -> Iterator[str]:
+    try:
+        network = IPv4Network(text, strict=False)
+    except ValueError:
+        raise ValueError("no IPv4 network, such as 192.168.122.0/24") from None
+    if network.num_addresses > MOST:
+        raise ValueError(
+            f"{network.num_addresses} addresses; at most {MOST}, such as {network[0]}/20"
+        )
+    return (str(address) for address in network.hosts())
+
+
+def _range(first: IPv4Address, last: IPv4Address) -> Iterator[str]:
+    size = int(last) - int(first) + 1
+    if size < 1:
+        raise ValueError("the range ends before it begins, unlike 192.168.122.10-40")
+    if size > MOST:
+        raise ValueError(f"{size} addresses; at most {MOST}")
+    return (str(first + step) for step in range(size))
