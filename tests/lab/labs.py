@@ -151,10 +151,11 @@ def stop(state: State) -> None:
 
 
 def down(name: str) -> None:
-    try:
-        state = load(name)
-    except SystemExit:
+    folder = labstate.folder_of(name)
+    if not (folder / "lab.json").exists():  # one that was interrupted before it had anything
+        shutil.rmtree(folder, ignore_errors=True)
         return
+    state = load(name)
     if recorded_pid(state.folder / "guard.pid") != os.getpid():
         labstate.end(state.folder / "guard.pid")
     stop(state)
@@ -173,7 +174,7 @@ def guard(name: str, owner: int) -> None:
     """Take the lab down when its owner is gone."""
     mark = labstate.started(owner)
     while mark and labstate.started(owner) == mark:
-        if not (labstate.RUN / name / "lab.json").exists():
+        if not (labstate.folder_of(name) / "lab.json").exists():
             return
         time.sleep(0.5)
     down(name)

@@ -75,9 +75,16 @@ class State:
         part.rename(path)
 
 
+def folder_of(name: str) -> Path:
+    """Where a lab's files are: always below RUN, as `down` removes all of it."""
+    if not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,19}", name):
+        raise SystemExit("lab: a name is up to 20 of a-z, 0-9 and '-'")
+    return RUN / name
+
+
 def load(name: str) -> State:
     try:
-        text = (RUN / name / "lab.json").read_text()
+        text = (folder_of(name) / "lab.json").read_text()
     except FileNotFoundError:
         raise SystemExit(f"lab: no lab named {name} is up") from None
     raw: dict[str, Any] = json.loads(text)
@@ -115,14 +122,12 @@ def free_subnet() -> ipaddress.IPv4Network:
 
 def new(name: str, count: int, generation: str, flannel: str, lower: list[Path]) -> State:
     """Claim a name and a subnet. The caller holds the lock."""
-    if not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,19}", name):
-        raise SystemExit("lab: a name is up to 20 of a-z, 0-9 and '-'")
+    folder = folder_of(name)
     if not 1 <= count <= 60:
         raise SystemExit("lab: between 1 and 60 hosts")
-    if (RUN / name).exists():
+    if folder.exists():
         raise SystemExit(f"lab: {name} is up already (`lab down --name {name}` ends it)")
     subnet = free_subnet()
-    folder = RUN / name
     folder.mkdir(mode=0o755)
     third = str(subnet.network_address).split(".")[2]
     state = State(
