@@ -39,6 +39,8 @@ WORDS = [
     "a'b",
     '"q"',
     "back\\slash",
+    "two\\\\",
+    "\\'",
     "$(id)",
     "`id`",
     "a\nb",
