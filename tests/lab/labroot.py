@@ -174,7 +174,8 @@ def overlay(lower: list[Path], upper: Path, work: Path, target: Path) -> Iterato
 
 def chroot(root: Path, script: str) -> str:
     env = ("env", "-i", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "DEBIAN_FRONTEND=noninteractive")
-    return run(*env, "HOME=/root", "LC_ALL=C.UTF-8", "chroot", root, "sh", "-eus", stdin=script)
+    inside = ("HOME=/root", "LC_ALL=C.UTF-8", "unshare", "-m", "chroot", root, "sh", "-eus")
+    return run(*env, *inside, stdin=script)
 
 
 def write(path: Path, text: str, mode: int = 0o644) -> None:
@@ -220,7 +221,7 @@ def make_base(gen: Generation, temp: Path) -> None:
         write(root / "etc/apt/preferences.d/sid", pin)
     shutil.copy("/etc/resolv.conf", root / "etc/resolv.conf")
     install = "apt-get -q install -y --no-install-recommends"
-    script = "mount -t proc proc /proc\ntrap 'umount /proc' EXIT\napt-get -q update </dev/null\n"
+    script = "mount -t proc proc /proc\napt-get -q update </dev/null\n"
     script += f"{install} {' '.join(gen.packages)} </dev/null\n"
     if gen.from_sid:
         script += f"{install} -t sid {' '.join(gen.from_sid)} </dev/null\n"
