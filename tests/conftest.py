@@ -5,7 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.lab.fixture import lab_factory, running_labs
 from tests.sshd import Home, keygen
+
+__all__ = ["home", "lab_factory", "running_labs"]
 
 
 @pytest.fixture

@@ -68,6 +68,7 @@ def _installed(
 def demo(options: argparse.Namespace) -> int:
     """A verb on simulated hosts: the same engine, and the same answers, findings and plan."""
     from fedwiz import practice
+    from fedwiz.cli import scan
 
     if options.fault == "list":
         give("\n".join(f"{name:<16} {fault.help}" for name, fault in practice.FAULTS.items()))
@@ -78,7 +79,7 @@ def demo(options: argparse.Namespace) -> int:
         raise Usage(f"--hosts {options.hosts}: a master and two nodes or more, up to "
                     f"{practice.MOST} hosts")  # fmt: skip
     if options.work == "discover":
-        return _sightings(options, practice.sightings(options.hosts))
+        return scan.sighted(options, practice.sightings(options.hosts))
     answers = practice.practice_answers(options.hosts, options.sets, options.fault)
     pace = practice.PACE if options.pace is None else options.pace
     cluster = practice.Practice(answers, options.fault, pace)

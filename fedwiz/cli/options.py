@@ -107,7 +107,7 @@ VERBS = ("discover", "check", "plan", "install", "verify")
 
 
 def _demo(demo: argparse.ArgumentParser) -> None:
-    demo.add_argument("work", nargs="?", choices=VERBS, default="", metavar="VERB",
+    demo.add_argument("work", nargs="?", choices=VERBS, metavar="VERB",
                       help=f"{', '.join(VERBS)}; without one: install --yes")  # fmt: skip
     demo.add_argument("--hosts", type=int, default=4, metavar="N",
                       help="the master and N-1 nodes, 4 by default")  # fmt: skip

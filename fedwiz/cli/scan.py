@@ -2,31 +2,77 @@
 
 import argparse
 import asyncio
-from collections.abc import Sequence
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from fedwiz import verbs
 from fedwiz.clean import clean
-from fedwiz.cli.output import Usage, give, give_json, say, terminal
-from fedwiz.discover import Sighting
+from fedwiz.cli.output import Usage, give, give_json, say
+from fedwiz.discover import (
+    Sighting,
+    Source,
+    Target,
+    expand,
+    known_hosts,
+    libvirt,
+    ssh_config,
+)
+from fedwiz.discover import discover as look
+
+EVERY = 1.0
+"""Seconds between two lines of progress."""
 
 
 def discover(options: argparse.Namespace) -> int:
     """Look for hosts that answer ssh."""
-    raise Usage("not yet")
+    try:
+        targets = list(expand(options.targets))
+    except ValueError as wrong:
+        raise Usage(str(wrong)) from None
+    if options.port != 22:
+        targets = [replace(it, port=options.port) if it.port == 22 else it for it in targets]
+    for source in _sources(options):
+        targets += source.targets
+        for note in source.notes:
+            say(clean(note))
+    if not targets:
+        raise Usage(
+            "nothing to look at: give a CIDR, a range or a name, or --ssh-config, --known-hosts "
+            "or --libvirt"
+        )
+    return sighted(options, asyncio.run(_watched(targets)))
+
+
+def _sources(options: argparse.Namespace) -> Iterator[Source]:
+    if options.ssh_config:
+        yield ssh_config(Path("~/.ssh/config"))
+    if options.known_hosts:
+        yield known_hosts(Path("~/.ssh/known_hosts"))
+    if options.libvirt:
+        yield libvirt()
+
+
+async def _watched(targets: Iterable[Target]) -> Sequence[Sighting]:
+    """The scan, with a line on stderr now and then."""
+    told, found = time.monotonic(), 0
+
+    def progress(done: int, total: int, seen: Sighting | None) -> None:
+        nonlocal told, found
+        found += seen is not None
+        if time.monotonic() - told >= EVERY or done == total:
+            told = time.monotonic()
+            say(f"looked at {done} of {total}: {found} answer ssh")
+
+    return await look(targets, on_progress=progress)
 
 
 def sighted(options: argparse.Namespace, found: Sequence[Sighting]) -> int:
     """A table of what was found, or JSON."""
     if options.json:
-        give_json([
-            {"address": it.address, "name": it.name, "banner": it.banner,
-             "fingerprint": it.fingerprint, "source": it.source}
-            for it in found
-        ])  # fmt: skip
+        give_json([asdict(it) for it in found])
         return verbs.OK
     for it in found:
-        give(clean(f"{it.address:<15}  {it.name or '-':<20}  {it.fingerprint:<50}  {it.banner}"))
-    if not found:
-        say("no host answers ssh there")
+        give(clean(f"{it.address:<15}  {it.name or '-':<16}  {it.fingerprint:<50}  {it.banner}"))
     return verbs.OK

@@ -5,6 +5,7 @@ in what an installer meets: the API of etcd, the checks of the config, the forma
 """
 
 import os
+import pkgutil
 import re
 import signal
 import socket
@@ -21,7 +22,8 @@ from .log import Log
 from .network import Config, InvalidError, Manager, net, parse
 from .store import TTL, V2, V3, Client, RefusalError, Store
 
-SHOWN = Path(__file__).with_name("version").read_text().strip()
+# By the loader, so that it is found in a zip archive too.
+SHOWN = (pkgutil.get_data("flannel", "version") or b"").decode().strip()
 VERSION = tuple(int(each) for each in re.findall(r"\d+", SHOWN)[:3])
 V3_ERA = VERSION >= (0, 18)
 
