@@ -8,6 +8,7 @@ from fedwiz.facts.values import Firewall, Link, Route
 from fedwiz.practice import systemd
 from fedwiz.practice.keys import Keys
 from fedwiz.practice.machine import MIB, Cluster, Machine
+from fedwiz.practice.texts import MODERN
 
 
 def _nothing(_: Cluster) -> None:
@@ -60,6 +61,8 @@ def _etcd(cluster: Cluster) -> None:
 
 def _v2_only(cluster: Cluster) -> None:
     cluster.keys = Keys("2.3.8", v2=True, v3=False)
+    for node in cluster.nodes():
+        node.offered = MODERN.flannel
 
 
 def _both(cluster: Cluster) -> None:

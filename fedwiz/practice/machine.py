@@ -6,12 +6,11 @@ import random
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from ipaddress import ip_interface, ip_network
 from typing import Any
 
 from fedwiz.answers import Answers, Host
 from fedwiz.facts.values import Firewall, Link, Route, Unit, version
-from fedwiz.practice.chains import Chains
+from fedwiz.practice.chains import Chains, address_of, network_of
 from fedwiz.practice.keys import Keys
 from fedwiz.practice.texts import (
     LOCAL_UNITS,
@@ -195,13 +194,13 @@ class Machine:
 
     def addresses(self) -> set[str]:
         """All its IPv4 addresses."""
-        return {str(ip_interface(a).ip) for link in self.links.values() for a in link.addresses}
+        return {a.partition("/")[0] for link in self.links.values() for a in link.addresses}
 
     def add_link(self, link: Link) -> None:
         """An interface, with the routes to its own networks."""
         self.links[link.name] = link
         for text in link.addresses:
-            net = ip_interface(text).network
+            net = network_of(text)
             if net.prefixlen < 32:
                 self.routes.append(Route(str(net), link.name))
 
@@ -215,10 +214,10 @@ class Machine:
         """The route for an address: the most specific one."""
 
         def width(route: Route) -> int:
-            return 0 if route.to == "default" else ip_network(route.to).prefixlen
+            return 0 if route.to == "default" else network_of(route.to).prefixlen
 
-        at = ip_interface(address).ip
-        fit = [r for r in self.routes if r.to == "default" or at in ip_network(r.to)]
+        at = address_of(address)
+        fit = [r for r in self.routes if r.to == "default" or at in network_of(r.to)]
         return max(fit, key=width, default=None)
 
     @property
@@ -253,9 +252,10 @@ class Cluster:
     def owner(self, address: str) -> Machine | None:
         """The host that has this name or address on the wire."""
         for machine in self.machines.values():
-            held = {str(ip_interface(a).ip) for link in machine.links.values() if not link.kind
-                    for a in link.addresses}  # fmt: skip
-            if address in held | {machine.name, machine.address}:
+            if address in (machine.name, machine.address):
+                return machine
+            cards = (link for link in machine.links.values() if not link.kind)
+            if any(text.startswith(f"{address}/") for link in cards for text in link.addresses):
                 return machine
         return None
 
@@ -314,12 +314,12 @@ def _wire(machine: Machine, host: Host, number: int) -> None:
     for card, (dev, address) in enumerate(held):
         mac = f"52:54:00:{card:02x}:{number >> 8:02x}:{number & 255:02x}"
         machine.add_link(Link(dev, mac, 1500, True, (f"{address}/24",)))
-    gateway = ip_interface(f"{first}/24").network.network_address + 1
+    gateway = network_of(f"{first}/24").network_address + 1
     machine.routes.insert(0, Route("default", name, str(gateway)))
 
 
 def _is_ipv4(text: str) -> bool:
     try:
-        return ip_interface(text).version == 4
+        return bool(address_of(text))
     except ValueError:
         return False

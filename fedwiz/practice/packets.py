@@ -4,10 +4,9 @@ Computed hop by hop from the hosts' routes, peers, rules, sysctls and containers
 """
 
 from dataclasses import dataclass
-from ipaddress import ip_address, ip_interface, ip_network
 
 from fedwiz.facts.values import Route
-from fedwiz.practice.chains import Packet
+from fedwiz.practice.chains import Packet, address_of, network_of
 from fedwiz.practice.machine import Cluster, Container, Machine
 
 
@@ -30,8 +29,8 @@ class Arrived:
     """The source was changed on the way."""
 
 
-def ping(cluster: Cluster, machine: Machine, source: str, target: str) -> str:
-    """Send one ping out of a container, and its answer back.
+def ping(cluster: Cluster, machine: Machine, source: str, target: str, times: int) -> str:
+    """Send pings out of a container, and their answers back.
 
     Returns:
         The address that the other side saw.
@@ -43,7 +42,7 @@ def ping(cluster: Cluster, machine: Machine, source: str, target: str) -> str:
     if there.container is not None and there.container.pings is not None:
         counted = there.container.pings
         if there.source in counted:
-            counted[there.source] += 1
+            counted[there.source] += times
     back = Packet(target, there.source, answer=True)
     _travel(cluster, there.machine, back, for_whom=source if there.hidden else "")
     return there.source
@@ -69,14 +68,14 @@ def _travel(cluster: Cluster, machine: Machine, packet: Packet, for_whom: str = 
     source = packet.source
     leaving = Packet(packet.source, packet.target, "", route.dev, packet.answer)
     if not packet.answer and machine.chains.fate("nat", "POSTROUTING", leaving) == "MASQUERADE":
-        source = str(ip_interface(machine.links[route.dev].addresses[0]).ip)
+        source = str(address_of(machine.links[route.dev].addresses[0]))
     peer = _carry(cluster, machine, route, packet.target)
     return _arrive(peer, Packet(source, packet.target, answer=packet.answer), route.dev,
                    for_whom, hidden=source != packet.source)  # fmt: skip
 
 
 def _own(machine: Machine) -> str:
-    return str(ip_interface(machine.uplink.addresses[0]).ip)
+    return str(address_of(machine.uplink.addresses[0]))
 
 
 def _raw(machine: Machine, packet: Packet, into: str) -> None:
@@ -105,7 +104,8 @@ def _carry(cluster: Cluster, machine: Machine, route: Route, target: str) -> Mac
             raise Lost
         return peer
     ways = machine.peers.get(link.name, {})
-    way = next((p for net, p in ways.items() if ip_address(target) in ip_network(net)), None)
+    at = address_of(target)
+    way = next((peer for net, peer in ways.items() if at in network_of(net)), None)
     peer = cluster.owner(way.address) if way else None
     if way is None or peer is None:
         raise Lost

@@ -9,6 +9,8 @@ from fedwiz.practice.call import Call
 from fedwiz.practice.machine import Container, Machine
 from fedwiz.practice.probes import links_json
 
+PINGS = 3
+
 
 def _line(key: str, text: str) -> str:
     return f"{key} {base64.b64encode(text.encode()).decode()}"
@@ -77,6 +79,7 @@ async def ping(call: Call) -> int:
         return 1
     await call.spend(0.8)
     for target in targets:
+        await call.spend(0)  # others have their turn
         call.say(f"ping {target} {base64.b64encode(_said(call, pod, target).encode()).decode()}")
     call.say("end")
     return 0
@@ -84,18 +87,16 @@ async def ping(call: Call) -> int:
 
 def _said(call: Call, pod: Container, target: str) -> str:
     """What iputils' ping prints."""
-    lines, times = [f"PING {target} ({target}) 56(84) bytes of data."], []
-    for number in (1, 2, 3):
-        try:
-            packets.ping(call.cluster, call.machine, pod.address, target)
-        except packets.Lost as lost:
-            if str(lost):
-                lines.append(str(lost))
-            continue
-        times.append(call.cluster.dice.uniform(0.3, 0.9))
-        lines.append(f"64 bytes from {target}: icmp_seq={number} ttl=62 time={times[-1]:.3f} ms")
-    lost_share = 100 * (3 - len(times)) // 3
-    sums = f"3 packets transmitted, {len(times)} received, {lost_share}% packet loss, time 407ms"
+    lines, times, dice = [f"PING {target} ({target}) 56(84) bytes of data."], [], call.cluster.dice
+    try:
+        packets.ping(call.cluster, call.machine, pod.address, target, PINGS)
+        times = [dice.uniform(0.3, 0.9) for _ in range(PINGS)]
+    except packets.Lost as lost:
+        lines += [str(lost)] if str(lost) else []
+    for number, time in enumerate(times, 1):
+        lines.append(f"64 bytes from {target}: icmp_seq={number} ttl=62 time={time:.3f} ms")
+    share = 0 if times else 100
+    sums = f"{PINGS} packets transmitted, {len(times)} received, {share}% packet loss, time 407ms"
     lines += ["", f"--- {target} ping statistics ---", sums]
     if times:
         mean = sum(times) / len(times)

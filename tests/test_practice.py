@@ -1,0 +1,504 @@
+"""The practice cluster: what an install, a verification and a fault come to on simulated hosts.
+
+Everything goes through the verbs themselves; only the hosts are simulated.
+"""
+
+import asyncio
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from itertools import product
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from fedwiz import plan as planning
+from fedwiz import verbs
+from fedwiz.actions import Run, Unreachable
+from fedwiz.answers import Answers, Refused, parse
+from fedwiz.backends import BACKENDS
+from fedwiz.events import ActionEnded, Event, Output, RunEnded, Verified
+from fedwiz.facts.probes import probes
+from fedwiz.facts.values import Firewall
+from fedwiz.practice import (
+    CLASSIC,
+    FAULTS,
+    MODERN,
+    Generation,
+    Practice,
+    practice_answers,
+    sightings,
+    systemd,
+)
+from fedwiz.practice.machine import Machine
+from fedwiz.practice.probes import ANSWERS
+from fedwiz.practice.session import command_of
+from fedwiz.verbs import Result
+
+GENERATIONS = {"classic": CLASSIC, "modern": MODERN}
+
+
+async def agree(_plan: planning.Plan, _result: Result) -> str:
+    return ""
+
+
+class Runs:
+    """A practice cluster and what was said in the runs on it."""
+
+    def __init__(self, practice: Practice, answers: Answers) -> None:
+        self.practice = practice
+        self.answers = answers
+        self.events: list[Event] = []
+        self.number = 0
+
+    def cluster(self) -> verbs.Cluster:
+        self.number += 1
+        self.events.clear()
+        return verbs.Cluster(
+            self.answers, self.practice, self.practice.open_store, self.events.append,
+            f"run{self.number}", practice="practice",
+        )  # fmt: skip
+
+    async def install(self) -> Result:
+        result = await verbs.install(self.cluster(), agree, asyncio.Event())
+        assert self.events[-1] == RunEnded(
+            "ok" if result.code == 0 else "failed", result.code, result.why
+        )
+        return result
+
+    async def plan(self) -> Result:
+        return await verbs.plan(self.cluster())
+
+    async def prove(self) -> Result:
+        return await verbs.prove(self.cluster())
+
+    def node(self, number: int) -> Machine:
+        return self.practice.cluster.nodes()[number - 1]
+
+    def lines(self) -> str:
+        return "\n".join(event.line for event in self.events if isinstance(event, Output))
+
+    def lost_pairs(self) -> set[tuple[str, str]]:
+        return {
+            (event.host, event.peer)
+            for event in self.events
+            if isinstance(event, Verified) and event.kind == "ping" and event.level != "pass"
+        }
+
+
+def runs(
+    generation: Generation = MODERN,
+    *sets: str,
+    hosts: int = 4,
+    fault: str = "",
+    installed: bool = False,
+) -> Runs:
+    answers = practice_answers(hosts, sets)
+    practice = Practice(answers, fault, generation=generation, installed=installed)
+    return Runs(practice, answers)
+
+
+async def well(it: Runs) -> None:
+    """An install succeeds, leaves nothing to do, and the next one touches nothing."""
+    result = await it.install()
+    assert (result.code, result.why) == (0, "")
+    left = await it.plan()
+    assert left.plan is not None
+    assert [task.step for task in left.plan.tasks()] == []
+    before = [(node.unit("docker.service").pid, node.unit("flanneld.service").pid)
+              for node in it.practice.cluster.nodes()]  # fmt: skip
+    again = await it.install()
+    assert (again.code, again.why) == (0, "")
+    assert not any(isinstance(event, ActionEnded) for event in it.events)
+    assert before == [(node.unit("docker.service").pid, node.unit("flanneld.service").pid)
+                      for node in it.practice.cluster.nodes()]  # fmt: skip
+
+
+# The install, on healthy hosts.
+
+MADE = [
+    (name, kind, switch)
+    for name, kind, switch in product(
+        GENERATIONS, ("vxlan", "host-gw", "udp", "ipip", "wireguard"), ("restart", "reboot")
+    )
+    if name == "modern" or kind not in ("ipip", "wireguard")  # flannel 0.9 has neither
+]
+
+
+@pytest.mark.parametrize(("generation", "kind", "switch"), MADE)
+async def test_install_proves_the_network_and_leaves_nothing_to_do(
+    generation: str, kind: str, switch: str
+) -> None:
+    await well(runs(GENERATIONS[generation], f"backend.type={kind}", f"docker.switch={switch}"))
+
+
+@pytest.mark.parametrize("hosts", [3, 5, 9])
+async def test_install_on_any_number_of_hosts(hosts: int) -> None:
+    await well(runs(hosts=hosts))
+
+
+def supplied(folder: Path, source: str) -> tuple[str, ...]:
+    """A file that passes for an RPM or for flanneld, and the answers that name it."""
+    path = folder / "flannel"
+    lead = b"\xed\xab\xee\xdb\x03\x00\x00\x00\x00\x01" + b"flannel-0.17.0-3.fc36".ljust(66, b"\0")
+    path.write_bytes(lead.ljust(96, b"\0") if source == "rpm" else b"#!/bin/sh\necho v0.17.0\n")
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    return f"flannel.source={source}", f"flannel.path={path}", f"flannel.sha256={digest}"
+
+
+@pytest.mark.parametrize("generation", GENERATIONS)
+@pytest.mark.parametrize("source", ["rpm", "binary"])
+async def test_install_from_a_file_of_the_operators(
+    tmp_path: Path, generation: str, source: str
+) -> None:
+    made = replace(GENERATIONS[generation], etcd_v2=True)
+    await well(runs(made, *supplied(tmp_path, source)))
+
+
+@pytest.mark.parametrize("generation", GENERATIONS)
+@pytest.mark.parametrize("kind", ["vxlan", "host-gw", "udp"])
+async def test_the_network_is_there_again_after_all_nodes_have_rebooted(
+    generation: str, kind: str
+) -> None:
+    it = runs(GENERATIONS[generation], f"backend.type={kind}")
+    await it.install()
+    for node in it.practice.cluster.nodes():
+        systemd.down(node)
+    for node in it.practice.cluster.nodes():
+        systemd.up(it.practice.cluster, node)
+    assert (await it.prove()).code == 0
+    left = await it.plan()
+    assert left.plan is not None
+    assert not any(left.plan.actions.values())
+
+
+async def test_nodes_that_flannel_did_not_tell_of_each_other_are_mended() -> None:
+    it = runs(replace(MODERN, flannel="0.20.2-1.fc37"))
+    assert (await it.install()).code == 0
+    assert "flanneld looks again" in it.lines()
+
+
+NETS = st.sampled_from(["10.16.0.0/16", "10.64.0.0/12", "100.64.0.0/16", "192.168.192.0/19"])
+
+
+@st.composite
+def good_answers(draw: st.DrawFn) -> Answers:
+    """Answers that can be used, far and wide."""
+    nodes = draw(st.integers(2, 8))
+    interfaces = st.sampled_from(["", "eth0", "ens3"])
+    roles = ["master", *["node"] * nodes]
+    hosts = [
+        {"name": f"h{number}", "address": f"10.200.{number // 4}.{10 + number}", "role": role,
+         "interface": draw(interfaces), "label": draw(st.sampled_from(["", f"label-{number}"]))}
+        for number, role in enumerate(roles)
+    ]  # fmt: skip
+    backend = draw(
+        st.one_of(
+            st.fixed_dictionaries(
+                {"type": st.just("vxlan"), "vni": st.integers(1, 9_999_999)},
+                optional={
+                    "port": st.integers(1, 65535),
+                    "direct_routing": st.booleans(),
+                    "mtu": st.sampled_from([1200, 1400]),
+                },
+            ),
+            st.fixed_dictionaries({"type": st.just("udp"), "port": st.integers(1, 65535)}),
+            st.just({"type": "ipip"}),
+        )
+    )
+    return parse({
+        "version": 1, "name": "any", "host": hosts,
+        "network": {"cidr": draw(NETS), "subnet_len": draw(st.integers(24, 28))},
+        "backend": backend,
+        "etcd": {"prefix": draw(st.sampled_from(["/coreos.com/network", "/a/b-c"]))},
+        "flannel": {"options": draw(st.sampled_from([[], ["-ip-masq"]]))},
+        "docker": {"switch": draw(st.sampled_from(["restart", "reboot"]))},
+    })  # fmt: skip
+
+
+@given(good_answers(), st.booleans())
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_install_does_what_any_good_answers_say(answers: Answers, firewalld: bool) -> None:
+    practice = Practice(answers, "firewalld" if firewalld else "")
+    asyncio.run(well(Runs(practice, answers)))
+
+
+# What the hosts are asked and told.
+
+
+def test_every_probe_has_an_answer() -> None:
+    answers = practice_answers()
+    asked = {probe.name for host in answers.host for probe in probes(answers, host)}
+    assert asked == set(ANSWERS)
+
+
+async def test_every_fact_of_a_host_is_known() -> None:
+    """An answer that its probe could not read would leave its field empty."""
+    it = runs(fault="firewalld")
+    await it.install()
+    it.node(1).put("/etc/sysconfig/fedwiz-etcd", "", 0o600)
+    known = (await it.plan()).known
+    assert known is not None
+    node, master = known.hosts["fed-node1"], known.hosts["fed-master"]
+    empty = {
+        name
+        for name in type(node).__dataclass_fields__
+        if not getattr(node, name) and not getattr(master, name)
+    }
+    assert empty == {"read_only", "in_flight", "dnf_lock", "offered", "offered_why"}
+
+
+@pytest.mark.parametrize("source", ["dnf", "rpm", "binary"])
+@pytest.mark.parametrize("kind", BACKENDS)
+@pytest.mark.parametrize(("generation", "switch"), [("classic", "restart"), ("modern", "reboot")])
+async def test_every_command_of_every_step_has_a_model(
+    tmp_path: Path, source: str, kind: str, generation: str, switch: str
+) -> None:
+    sets = supplied(tmp_path, source) if source != "dnf" else ()
+    it = runs(GENERATIONS[generation], f"backend.type={kind}", f"docker.switch={switch}", *sets,
+              fault="firewalld")  # fmt: skip
+    plan = (await it.plan()).plan
+    assert plan is not None
+    sent = [action for task in plan.tasks() for action in task.actions]
+    assert len(sent) > 20
+    for action in sent:
+        if isinstance(action, Run) and not action.reboots:
+            command_of(action)
+
+
+@pytest.mark.parametrize(
+    "argv", [("reboot",), ("sh", "-c", "true"), ("sh", "-c", "x", "switch.sh")]
+)
+def test_a_command_without_a_model_is_a_mistake(argv: tuple[str, ...]) -> None:
+    with pytest.raises(NotImplementedError, match="no practice host knows"):
+        command_of(Run(argv))
+
+
+# Whether a pair pings is computed.
+
+
+@pytest.mark.parametrize("generation", GENERATIONS)
+async def test_a_cluster_that_was_made_by_hand_is_proven(generation: str) -> None:
+    it = runs(GENERATIONS[generation], installed=True)
+    assert (await it.prove()).code == 0
+
+
+def no_rules(node: Machine) -> None:
+    for name in ("DOCKER-USER", "FLANNEL-FWD"):
+        node.chains.rules["filter"].get(name, []).clear()
+    node.chains.policies["FORWARD"] = "DROP"
+
+
+def no_direct_routing(node: Machine) -> None:
+    node.chains.append("raw", "PREROUTING", "-d 10.16.0.0/16 ! -i docker0 -j DROP")
+
+
+def other_port(node: Machine) -> None:
+    node.links["flannel.1"] = replace(node.links["flannel.1"], port=4789)
+
+
+def other_mac(node: Machine) -> None:
+    node.links["flannel.1"] = replace(node.links["flannel.1"], mac="02:00:00:00:00:01")
+
+
+def no_routes(node: Machine) -> None:
+    node.routes = [route for route in node.routes if route.dev != "flannel.1"]
+
+
+def walled(node: Machine) -> None:
+    node.firewall = Firewall("FedoraServer")
+
+
+BROKEN: Mapping[str, Callable[[Machine], None]] = {
+    "docker 28 drops what is routed": no_direct_routing,
+    "the kernel does not forward": lambda node: node.sysctls.update({"net.ipv4.ip_forward": "0"}),
+    "flannel's routes are gone": no_routes,
+    "flannel's peers are forgotten": lambda node: node.peers.clear(),
+    "vxlan listens on another port": other_port,
+    "vxlan has another address than its lease": other_mac,
+    "firewalld lets nothing in": walled,
+    "a rule refuses": lambda node: node.chains.insert("filter", "FORWARD", systemd.REFUSAL),
+}
+
+
+@pytest.mark.parametrize("generation", GENERATIONS)
+@pytest.mark.parametrize("broken", BROKEN)
+async def test_pairs_with_a_broken_node_do_not_ping_and_all_others_do(
+    generation: str, broken: str
+) -> None:
+    it = runs(GENERATIONS[generation], hosts=5)
+    assert (await it.install()).code == 0
+    BROKEN[broken](it.node(2))
+    result = await it.prove()
+    names = [node.name for node in it.answers.nodes]
+    assert result.code == 7
+    assert it.lost_pairs() == {
+        (one, other) for one in names for other in names
+        if one != other and "fed-node2" in (one, other)
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("generation", GENERATIONS)
+async def test_where_forward_drops_pods_get_out_and_nobody_gets_in(generation: str) -> None:
+    it = runs(GENERATIONS[generation])
+    await it.install()
+    no_rules(it.node(2))
+    assert (await it.prove()).code == 7
+    assert it.lost_pairs() == {("fed-node1", "fed-node2"), ("fed-node3", "fed-node2")}
+
+
+async def test_without_flannels_masquerading_a_pod_is_seen_as_its_node() -> None:
+    it = runs(MODERN, "flannel.options=[]")
+    assert (await it.install()).code == 0
+    seen = [event.seen for event in it.events if isinstance(event, Verified)
+            and event.kind == "ping"]  # fmt: skip
+    assert len(seen) == 6
+    assert all("(NAT)" in text for text in seen)
+
+
+async def test_alloc_moves_no_packets() -> None:
+    it = runs(MODERN, "backend.type=alloc")
+    assert (await it.install()).code == 7
+    assert len(it.lost_pairs()) == 6
+
+
+async def test_udp_carries_nothing_while_flanneld_is_down() -> None:
+    it = runs(CLASSIC, "backend.type=udp")
+    await it.install()
+    it.node(1).daemon = None
+    assert (await it.prove()).code == 7
+
+
+async def test_where_docker_is_off_a_namespace_stands_in_for_a_container() -> None:
+    it = runs()
+    for node in it.practice.cluster.nodes():
+        systemd.stop(node, "docker.service")
+        systemd.enable(node, "docker.service", wanted=False)
+    assert (await it.install()).code in (0, 7)
+    assert all(not node.running("docker.service") for node in it.practice.cluster.nodes())
+    assert not [link for link in it.node(1).links if link.startswith("fwp")]
+
+
+# Faults.
+
+SAID = {
+    "no-etcd": "etcd does not run",
+    "v2-only": "has no v3 API",
+    "public-cidr": "public addresses",
+    "overlap": "overlaps 10.16.0.0/16 (route)",
+    "duplicate-name": "all called fed-node1",
+    "nat-twins": "one MAC address",
+    "firewalld": "",
+    "forward-drop": "pings lost",
+    "dnf-locked": "",
+    "flaky-ssh": "connection to fed-node2 was lost",
+    "docker-refuses": "fed-node2: switch:",
+    "no-package": "",
+    "disk-full": "/ has 3 MiB free",
+    "never-ready": "etcd does not answer in time",
+    "changed-key": "host key of fed-node2 (192.168.122.78) is not the one",
+    "unreachable": "does not answer on port 22",
+}
+
+
+def test_every_fault_is_tried() -> None:
+    assert SAID.keys() == FAULTS.keys()
+    assert all(fault.help.endswith(".") and "\n" not in fault.help for fault in FAULTS.values())
+
+
+@pytest.mark.parametrize("name", [name for name in FAULTS if not FAULTS[name].sets])
+@pytest.mark.parametrize("generation", GENERATIONS)
+async def test_a_fault_ends_as_told_harms_nobody_and_the_next_run_completes(
+    generation: str, name: str
+) -> None:
+    it = runs(GENERATIONS[generation], fault=name)
+    before = {node.name: node.unit("docker.service").pid for node in it.practice.cluster.nodes()}
+    result = await it.install()
+    assert result.code == FAULTS[name].ends, result.why
+    assert SAID[name] in result.why
+    assert "\n" not in result.why
+    for node in it.practice.cluster.nodes():
+        assert node.running("docker.service"), node.journal
+        assert "docker0" in node.links
+        if result.code in (2, 3, 4):
+            assert node.unit("docker.service").pid == before[node.name]
+            assert "flannel" not in node.packages
+    it.practice.mend()
+    await well(it)
+
+
+@pytest.mark.parametrize("name", [name for name in FAULTS if FAULTS[name].sets])
+def test_a_fault_in_the_answers_is_refused(name: str) -> None:
+    with pytest.raises(Refused, match=SAID[name]):
+        practice_answers(fault=name)
+    assert FAULTS[name].ends == 2
+
+
+@pytest.mark.parametrize("name", ["docker-refuses", "never-ready"])
+@pytest.mark.parametrize("switch", ["restart", "reboot"])
+async def test_docker_is_taken_back_where_it_was_and_the_others_go_on(
+    name: str, switch: str
+) -> None:
+    it = runs(MODERN, f"docker.switch={switch}", fault=name)
+    result = await it.install()
+    assert result.code == 5
+    assert it.node(2).links["docker0"].addresses == ("172.17.0.1/16",)
+    assert "docker runs as before" in it.lines()
+    assert it.node(1).links["docker0"].addresses[0].startswith("10.16.")
+    it.practice.mend()
+    await well(it)
+
+
+async def test_a_private_address_on_another_card_helps_against_the_nat_twins() -> None:
+    sets = [f"host.fed-node{number}.interface=eth0" for number in (1, 2, 3)]
+    await well(runs(MODERN, *sets, fault="nat-twins"))
+
+
+async def test_a_locked_dnf_is_waited_for() -> None:
+    it = runs(fault="dnf-locked")
+    await it.install()
+    assert "Waiting for process with pid 4711" in it.lines()
+
+
+async def test_a_lost_connection_says_no_more_and_what_ran_goes_on() -> None:
+    it = runs(fault="flaky-ssh")
+    async with it.practice.connect("fed-node2") as session:
+        run = Run(("dnf", "-y", "install", "flannel"), unit="fedwiz-package-x", timeout=900)
+        with pytest.raises(Unreachable, match="was lost before the end"):
+            await session.run(run, lambda line: None)
+        with pytest.raises(Unreachable):
+            await session.ask(Run(("sh", "-s")))
+    assert "flannel" in it.node(2).packages
+    heard: list[str] = []
+    async with it.practice.connect("fed-node2") as session:
+        assert await session.run(run, heard.append) == 0
+    assert heard[-1] == "Complete!"
+
+
+# Time.
+
+
+async def test_time_goes_by_at_the_pace_that_is_wanted() -> None:
+    slept: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        await asyncio.sleep(0)
+
+    answers = practice_answers(3)
+    it = Runs(Practice(answers, pace=0.5, sleep=sleep), answers)
+    await it.install()
+    assert 20 < sum(slept) < 200  # of two nodes side by side
+    slept.clear()
+    it = Runs(Practice(answers, sleep=sleep), answers)
+    await it.install()
+    assert sum(slept) == 0
+
+
+def test_the_hosts_that_are_found_are_those_of_the_answers() -> None:
+    found = {(host.name, host.address) for host in sightings(5)}
+    assert found == {(host.name, host.address) for host in practice_answers(5).host}
+    assert len({host.fingerprint for host in sightings(5)}) == 5
+    assert all(len(host.fingerprint) == len("SHA256:") + 43 for host in sightings(5))
