@@ -227,16 +227,10 @@ def same_link(answers: Answers, known: Known) -> Iterator[Finding]:
         else:
             links.setdefault(str(net), []).append(host.name)
     if len(links) > 1:
-        said = some(f"{net}: {some(names)}" for net, names in sorted(links.items()))
+        said = "; ".join(f"{some(names)} on {net}" for net, names in sorted(links.items()))
         yield block(
-            f"{backend.name} needs one link, and the nodes are on {len(links)} ({said})",
+            f"{backend.name} needs one link, and the nodes are on {len(links)}: {said}",
             "set backend.type to vxlan, or put every node on one network",
-        )
-    option = next((o for o in answers.flannel.options if o.lstrip("-").startswith("public-ip")), "")
-    if option:
-        yield block(
-            f"{backend.name} does not start where {option} differs from the interface's address",
-            "leave -public-ip out of flannel.options, or set backend.type to vxlan",
         )
     yield ok(f"all on {some(links)}")
 
