@@ -79,7 +79,11 @@ NO_TLS: dict[str, tuple[dict[str, str], str]] = {
 @BOTH
 @pytest.mark.parametrize(("change", "said"), NO_TLS.values(), ids=NO_TLS)
 async def test_what_is_wrong_with_tls_is_said(
-    secured: Secured, api: str, change: dict[str, str], said: str
+    secured: Secured,
+    api: str,
+    change: dict[str, str],
+    said: str,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     update: dict[str, Any] = dict(change)
     if url := update.pop("url", ""):
@@ -90,6 +94,7 @@ async def test_what_is_wrong_with_tls_is_said(
     assert error.kind == "tls"
     assert said in str(error)
     assert "root:" not in str(error), "what is in the file is not what it is about"
+    assert capfd.readouterr().err == "", "gRPC writes over no screen"
 
 
 @BOTH
