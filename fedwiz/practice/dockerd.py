@@ -29,7 +29,8 @@ def start(machine: Machine) -> bool:
     elif bip and machine.refuses_bip:
         why = (
             "failed to start daemon: Error initializing network controller: error creating "
-            f'default "bridge" network: failed to set bridge ip {bip}: permission denied'
+            'default "bridge" network: cannot create network (docker0): conflicts with network '
+            "81a4c2d7 (br-81a4c2d7): networks have overlapping IPv4"
         )
     elif "allow-direct-routing" in said and machine.docker_version < (28, 2):
         why = (

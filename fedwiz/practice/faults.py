@@ -172,8 +172,9 @@ FAULTS: Mapping[str, Fault] = MappingProxyType({
                         "succeeds.", 0, _on_second(dnf_busy=20.0), _on_second(dnf_busy=0.0)),
     "flaky-ssh": Fault("The connection to the second node is lost while dnf works; the next run "
                        "goes on from there.", 5, _on_second(cuts="dnf"), _on_second(cuts="")),
-    "docker-refuses": Fault("docker on the second node does not start on flannel's subnet; it is "
-                            "taken back to what it was.", 5,
+    "docker-refuses": Fault("docker on the second node does not start on flannel's subnet, which "
+                            "a forgotten network of its own overlaps; it is taken back to what "
+                            "it was.", 5,
                             _on_second(refuses_bip=True), _on_second(refuses_bip=False)),
     "no-package": Fault("No repository has a flannel package; a check stops the install.", 3,
                         _no_package, _package),

@@ -213,6 +213,7 @@ def _lease(
             return subnet
         else:
             del cluster.keys.kept[api][value.key]
+            _forget(cluster, machine, api, prefix, str(subnet))
     held = machine.files.get(SUBNET_ENV)
     before = values(held.text).get("FLANNEL_SUBNET") if held else None
     if before:
@@ -234,7 +235,7 @@ def _lease(
 def _device(
     cluster: Cluster, machine: Machine, config: _Config, subnet: IPv4Network, dev: str
 ) -> str:
-    """Make flannel's own device; one of the same settings is used again, with its MTU."""
+    """Make flannel's own device; one of the same settings is used again, MTU, address and all."""
     backend = backends.BACKENDS[config.type]
     options = {
         option.name: config.backend[option.key.lower()]
@@ -258,7 +259,8 @@ def _device(
                 int(options.get("vni", 1)) if vxlan else None, port)  # fmt: skip
     old = machine.links.get(name)
     if old and (old.kind, old.vni, old.port) == (made.kind, made.vni, made.port):
-        machine.links[name] = replace(old, addresses=made.addresses)
+        held = dict.fromkeys((*old.addresses, *made.addresses))  # an earlier one stays
+        machine.links[name] = replace(old, addresses=tuple(held))
     else:
         machine.drop_link(name)
         machine.add_link(made)
@@ -362,6 +364,16 @@ def _learn(machine: Machine, daemon: Daemon, subnet: str, lease: Mapping[str, An
         _route(machine, Route(subnet, daemon.device, peer))
     elif kind == "wireguard":
         _route(machine, Route(subnet, daemon.device))
+
+
+def _forget(cluster: Cluster, machine: Machine, api: str, prefix: str, subnet: str) -> None:
+    """The others hear that a lease is gone."""
+    for other in cluster.nodes():
+        daemon = other.daemon
+        if daemon and other is not machine and (daemon.api, daemon.prefix) == (api, prefix):
+            other.peers.get(daemon.device, {}).pop(subnet, None)
+            ways = (daemon.device, daemon.dev)
+            other.routes = [r for r in other.routes if r.to != subnet or r.dev not in ways]
 
 
 def _route(machine: Machine, route: Route) -> None:

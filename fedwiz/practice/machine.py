@@ -133,7 +133,7 @@ class Machine:
     """Simulated seconds for which another dnf holds the lock."""
 
     refuses_bip: bool = False
-    """docker does not start with a bridge address that it is given."""
+    """docker remembers a network that it does not list, and which is in flannel's way."""
 
     cut_off: bool = False
     """What flanneld sends to etcd is lost on the way."""
