@@ -4,6 +4,8 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from fedwiz.clean import LONGEST
+
 OPEN = "on etcd's host: firewall-cmd --add-port=2379/tcp, and once more with --permanent"
 
 
@@ -45,6 +47,25 @@ CAUSES: tuple[tuple[re.Pattern[str], Cause], ...] = (
         "sudo",
         "sudo did not let the user become root",
         "set ssh.sudo, and see FEDWIZ_SUDO_PASSWORD and the host's sudoers",
+    ),
+    # ssh
+    _row(
+        r"host key verification failed|remote host identification has changed",
+        "host-key",
+        "the host's key is unknown or has changed",
+        "compare its fingerprint with the host's own, then put it into known_hosts",
+    ),
+    _row(
+        r"permission denied \((?:publickey|password|keyboard)",
+        "ssh-auth",
+        "the host refuses the key or the password",
+        "see ssh.user and ssh.identity, and `ssh-add -l`",
+    ),
+    _row(
+        r"ssh: connect to host|connection (?:reset|closed) by \S+ port \d+|send disconnect",
+        "ssh-lost",
+        "the connection to the host was cut or refused",
+        "see that sshd runs there; running the install again goes on where it stopped",
     ),
     # dnf
     _row(
@@ -106,7 +127,7 @@ CAUSES: tuple[tuple[re.Pattern[str], Cause], ...] = (
     ),
     _row(
         r"iptables(?:\.service)?[\"']?: executable file not found|failed to find iptables|"
-        r"iptables binary was not found|iptables.*(?:no such file or directory|command not found)|"
+        r"iptables binary was not found|(?<!-)iptables: (?:no such file or directory|command not found)|"
         r"can't initialize iptables table|exec: \"iptables\"",
         "iptables",
         "there is no iptables that works on the host",
@@ -178,7 +199,7 @@ CAUSES: tuple[tuple[re.Pattern[str], Cause], ...] = (
         "set etcd.user, and give its password in FEDWIZ_ETCD_PASSWORD",
     ),
     _row(
-        r"connection refused(?!.*port 22\b)",
+        r"connection refused",
         "refused",
         "nothing listens at etcd's endpoint, or on its host's loopback only",
         "see `ss -ltn sport = :2379` on the master, and ETCD_LISTEN_CLIENT_URLS",
@@ -317,32 +338,13 @@ CAUSES: tuple[tuple[re.Pattern[str], Cause], ...] = (
         "docker did not start",
         "see `journalctl -u docker` there",
     ),
-    # ssh
-    _row(
-        r"host key verification failed|remote host identification has changed",
-        "host-key",
-        "the host's key is unknown or has changed",
-        "compare its fingerprint with the host's own, then put it into known_hosts",
-    ),
-    _row(
-        r"permission denied \((?:publickey|password|keyboard)",
-        "ssh-auth",
-        "the host refuses the key or the password",
-        "see ssh.user and ssh.identity, and `ssh-add -l`",
-    ),
-    _row(
-        r"connection (?:reset|closed) by|broken pipe|connection lost|port 22\b.*refused",
-        "ssh-lost",
-        "the connection to the host was cut or refused",
-        "see that sshd runs there; running the install again goes on where it stopped",
-    ),
 )
 """Line by line is not enough: a row higher up is the reason of a lower one's."""
 
 
 def cause_of(lines: Iterable[str]) -> Cause | None:
     """The first cause, in the order of CAUSES, that any of the lines shows; None: no idea."""
-    said = list(lines)
+    said = [line[:LONGEST] for line in lines]
     return next(
         (cause for pattern, cause in CAUSES if any(pattern.search(line) for line in said)), None
     )
