@@ -1,0 +1,127 @@
+"""The rules of the house: who may import whom, and what the README promises."""
+
+import ast
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from fedwiz.answers import load, questions_table
+from fedwiz.cli.options import parser
+
+ROOT = Path(__file__).parent.parent
+ROWS = (
+    {"actions", "backends", "clean", "events", "network", "sysconfig"},
+    {"causes", "hostkeys", "journal", "rules", "state", "wire"},
+    {"sections"},
+    {"models"},
+    {"questions"},
+    {"overlay"},
+    {"answers"},
+    {"etcd", "facts", "localfile"},
+    {"flannel"},
+    {"checks", "discover", "display", "report", "steps", "transport", "verify"},
+    {"plan", "practice", "reach"},
+    {"engine"},
+    {"verbs"},
+    {"cli"},
+    {"__main__"},
+)
+"""Each imports from the rows before its own."""
+
+ONLY = {
+    "asyncssh": {"transport", "discover"},
+    "etcd3": {"etcd"},
+    "grpc": {"etcd"},
+    "google": {"etcd"},
+    "netaddr": {"network"},
+    "pydantic": {"answers", "models", "questions", "sections"},
+    "textual": set[str](),
+    "rich": set[str](),
+}
+"""Each library, and the modules of fedwiz that may know of it."""
+
+ENGINE = sorted((ROOT / "fedwiz").rglob("*.py"))
+
+
+def imports(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path.name}: say where from"
+            module = node.module or ""
+            # `from fedwiz import x` counts as fedwiz.x.
+            yield from (
+                [f"fedwiz.{it.name}" for it in node.names] if module == "fedwiz" else [module]
+            )
+
+
+def room(path: Path) -> str:
+    return path.relative_to(ROOT / "fedwiz").with_suffix("").parts[0]
+
+
+@pytest.mark.parametrize("path", ENGINE, ids=lambda path: str(path.relative_to(ROOT)))
+def test_imports_point_up_the_rows(path: Path) -> None:
+    own = room(path)
+    if own == "__init__":
+        return
+    row = next(at for at, names in enumerate(ROWS) if own in names)
+    for name in imports(path):
+        top, _, rest = name.partition(".")
+        assert top not in ONLY or own in ONLY[top], f"{own} may not import {top}"
+        other = rest.partition(".")[0]
+        if top == "fedwiz" and other not in ("", own, "__version__"):
+            assert any(other in names for names in ROWS[:row]), f"{own} imports {other}"
+
+
+def test_a_call_for_help_loads_no_heavy_library() -> None:
+    heavy = "pydantic", "asyncssh", "etcd3", "grpc", "textual", "netaddr"
+    code = (
+        "import sys\nfrom fedwiz.cli import main\n"
+        "try: main(['--help'])\nexcept SystemExit: pass\n"
+        f"print([name for name in {heavy} if name in sys.modules], file=sys.stderr)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT
+    )
+    assert done.stderr.strip() == "[]"
+    assert "discover" in done.stdout
+
+
+SOURCES = [
+    path for place in ("fedwiz", "screens", "tests") for path in (ROOT / place).rglob("*.py")
+]
+
+
+@pytest.mark.parametrize("path", ENGINE, ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_file_is_short(path: Path) -> None:
+    assert len(path.read_text().splitlines()) < 400
+
+
+README = (ROOT / "README.md").read_text()
+
+
+def test_the_readme_s_answers_are_the_code_s() -> None:
+    begin, end = "holds it to the code -->\n", "\n<!-- /answers -->"
+    table = README[README.index(begin) + len(begin) : README.index(end)]
+    assert table == questions_table().rstrip()
+
+
+def test_the_readme_s_answer_file_is_right(tmp_path: Path) -> None:
+    found = re.search(r"```toml\n(.*?)```", README, re.DOTALL)
+    assert found
+    file = tmp_path / "answers.toml"
+    file.write_text(re.sub(r"^   ", "", found[1], flags=re.MULTILINE))
+    assert [node.name for node in load(file).nodes] == ["fed-node1", "fed-node2"]
+
+
+def test_the_readme_names_every_verb_and_every_exit_status() -> None:
+    verbs = parser().format_help()
+    for verb in re.findall(r"^    (\w+) ", verbs, re.MULTILINE):
+        assert f"`{verb}" in README, verb
+    for code in re.findall(r"(?<!\d)(\d{1,3})(?= {2,})", verbs[verbs.index("exit status") :]):
+        assert f"| {code} |" in README, code
