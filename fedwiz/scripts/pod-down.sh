@@ -2,12 +2,19 @@
 # Usage: pod-down.sh NAME PID NETNS
 set -u
 name=$1 pid=$2 netns=$3
-if [ "$(readlink "/proc/$pid/ns/net")" = "$netns" ]; then
-  nsenter -t "$pid" -n iptables-save -c -t filter | grep -F -- '-A INPUT '
-fi
+here=no
+[ "$(readlink "/proc/$pid/ns/net")" = "$netns" ] && here=yes
+[ $here = no ] || nsenter -t "$pid" -n iptables-save -c -t filter | grep -F -- '-A INPUT '
 {
-  docker rm -f "$name"
-  docker image rm -f "$name"
+  # docker's client would start a docker that has stopped.
+  if systemctl -q is-active docker.service; then
+    docker rm -f "$name"
+    docker image rm -f "$name"
+  fi
+  if [ -e "/run/netns/$name" ]; then
+    [ $here = no ] || kill "$pid"
+    ip netns delete "$name"
+  fi
   systemctl stop "$name.timer"
 } >/dev/null 2>&1
 echo end

@@ -1,24 +1,20 @@
 # Start a container that does nothing, to ping from and to; it ends by itself.
-# Usage: pod-up.sh NAME IMAGE SECONDS
+# Usage: pod-up.sh NAME IMAGE SECONDS [ADDRESS MTU]   (the last two stand in where docker is off)
 # Says lines `KEY BASE64`: inet, docker, then pid, netns and links, or error; `end` is the last.
 set -u
-name=$1 image=$2 life=$3
+name=$1 image=$2 life=$3 address=${4-} mtu=${5-}
 say() { printf '%s %s\n' "$1" "$(base64 | tr -d '\n')"; }
 give_up() { printf '%s' "$1" | tail -c 600 | say error; say end </dev/null; exit 0; }
 
-ip -4 address show | grep inet | head -n 100 | say inet
-if ! systemctl -q is-active docker.service; then
-  echo no | say docker
-  give_up "docker is not running"
-fi
-echo yes | say docker
-
-# First of all what takes everything away again, whatever becomes of this script, of the
-# connection and of who asked.
-tidy='docker rm -f "$0"; docker image rm -f "$0"; :'
-systemd-run --quiet --unit="$name" --on-active="$((life + 20))" --timer-property=AccuracySec=1s \
-  sh -c "$tidy" "$name" >/dev/null 2>&1 ||
-  setsid sh -c "sleep $((life + 20)); $tidy" "$name" </dev/null >/dev/null 2>&1 &
+# Arms what takes everything away again, whatever becomes of this script, of the connection
+# and of who asked.  docker's client is kept from starting a docker that has stopped.
+tidy='systemctl -q is-active docker.service && { docker rm -f "$0"; docker image rm -f "$0"; }
+[ ! -e "/run/netns/$0" ] || ip netns delete "$0"'
+arm() {
+  systemd-run --quiet --unit="$name" --on-active="$((life + 10))" \
+    --timer-property=AccuracySec=1s sh -c "$tidy; :" "$name" >/dev/null 2>&1 ||
+    setsid sh -c "sleep $((life + 10)); $tidy" "$name" </dev/null >/dev/null 2>&1 &
+}
 
 start() { # IMAGE ENTRYPOINT
   said=$(timeout 40 docker run -d --rm --name "$name" --network bridge --log-driver none \
@@ -40,9 +36,37 @@ own() { # An image of this host's own sleep and its libraries: no registry is as
     return
   start "$name" "$sleep"
 }
-{ docker image inspect "$image" >/dev/null 2>&1 && start "$image" sleep; } || own || give_up "$said"
+stand_in() { # A namespace behind a link of its own; not quite a container, and it is told apart.
+  [ -n "$address" ] || return
+  link=fwp${name##*-} way=169.254.1.1
+  ip netns add "$name" && ip link add "$link" type veth peer name eth0 netns "$name" || return
+  set -- $(ip -br link show dev "$link") # NAME STATE MAC FLAGS
+  # Its gateway is the link's other end by its MAC: that end needs no address of its own.
+  ip link set "$link" mtu "$mtu" up && ip -n "$name" link set lo up &&
+    ip -n "$name" link set eth0 mtu "$mtu" up &&
+    ip -n "$name" address add "$address/32" dev eth0 && ip -n "$name" route add $way dev eth0 &&
+    ip -n "$name" neighbour add $way lladdr "$3" dev eth0 &&
+    ip -n "$name" route add default via $way && ip route add "$address/32" dev "$link" || return
+  setsid ip netns exec "$name" sleep "$life" </dev/null >/dev/null 2>&1 &
+  pid=$! tries=0
+  while [ "$(readlink "/proc/$pid/ns/net")" = "$(readlink /proc/1/ns/net)" ]; do
+    tries=$((tries + 1)); [ $tries -lt 50 ] || return
+    sleep 0.1
+  done
+}
 
-pid=$(docker inspect -f '{{.State.Pid}}' "$name" 2>&1)
+ip -4 address show | grep inet | head -n 100 | say inet
+if systemctl -q is-active docker.service; then
+  echo yes | say docker
+  arm
+  { docker image inspect "$image" >/dev/null 2>&1 && start "$image" sleep; } || own || give_up "$said"
+  pid=$(docker inspect -f '{{.State.Pid}}' "$name" 2>&1)
+else
+  echo no | say docker
+  arm
+  said=$(stand_in 2>&1 && echo "$pid") || give_up "$said"
+  pid=$said
+fi
 netns=$(readlink "/proc/$pid/ns/net") || give_up "the container ended at once"
 [ "$netns" != "$(readlink /proc/1/ns/net)" ] || give_up "the container has no network of its own"
 printf '%s' "$pid" | say pid

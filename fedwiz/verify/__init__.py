@@ -54,7 +54,11 @@ async def verify(
             gone[name] = "there is no connection to it"
     run = pods.new_name()
     asker = _Asker(sessions, gone)
-    ups = await _up(asker, names, run, answers.verify.image)
+    ups = await _up(asker, {
+        name: pods.up(run, answers.verify.image, nodes.stand_in(known.hosts[name]))
+        for name in names
+        if name not in gone
+    })  # fmt: skip
     verdicts: list[Verdict] = []
 
     def tell(found: Iterable[Verdict]) -> None:
@@ -105,8 +109,8 @@ class _Asker:
         return replies
 
 
-async def _up(asker: _Asker, names: Iterable[str], run: str, image: str) -> dict[str, Up]:
-    replies = await asker.ask({name: pods.up(run, image) for name in names})
+async def _up(asker: _Asker, runs: Mapping[str, Run]) -> dict[str, Up]:
+    replies = await asker.ask(runs)
     found = {}
     for name, reply in replies.items():
         try:
@@ -134,7 +138,7 @@ async def _measure(asker: _Asker, matrix: Matrix, run: str) -> Matrix:
             failed[name] = f"{wrong}; {_said(reply)}"
     lost = dict(asker.lost)  # what is lost from here on has been measured
     counts: dict[str, dict[str, int]] = {}
-    ends = {name: pods.down(run, up.pod) for name, up in matrix.ups.items() if up.docker}
+    ends = {name: pods.down(run, up.pod) for name, up in matrix.ups.items()}
     for name, reply in (await asker.ask(ends)).items():
         try:
             counts[name] = pods.read_counts(reply.out)

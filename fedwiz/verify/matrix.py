@@ -36,10 +36,10 @@ class Matrix:
                 return "fail", f"{host} could not be reached: {self.lost[host]}"
         for host in (sender, receiver):
             up = self.ups[host]
-            if not up.docker:
+            if up.pod is None and not up.docker:
                 return "skipped", (
-                    f"docker does not run on {host}, so no container could ping: "
-                    "`systemctl start docker`, then verify again"
+                    f"docker does not run on {host}, and nothing could stand in for a container "
+                    f"({up.error}): `systemctl start docker`, then verify again"
                 )
             if up.pod is None:
                 return "fail", (
@@ -136,7 +136,15 @@ class Matrix:
             seen += f", {said.note}" if said.note else ""
             why = likely(self.known, self.net, sender, receiver, said)
             return Verdict("ping", sender, receiver, "fail", seen, why)
-        return Verdict("ping", sender, receiver, "pass", *self._seen(seen, sender, receiver))
+        seen, why = self._seen(seen, sender, receiver)
+        warned = [why] if why else []
+        warned += [
+            f"docker does not run on {host}, so a bare namespace stood in for its container: "
+            "verify again when docker runs"
+            for host in (sender, receiver)
+            if not self.ups[host].docker
+        ]
+        return Verdict("ping", sender, receiver, "pass", seen, "; ".join(warned))
 
     def _seen(self, seen: str, sender: str, receiver: str) -> tuple[str, str]:
         own, shown = str(self.address(sender)), self.seen_as(sender, receiver)

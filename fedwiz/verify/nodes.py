@@ -1,6 +1,7 @@
 """What is right about each node by itself: its addresses, its lease, its subnet.env."""
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from ipaddress import IPv4Interface, IPv4Network, ip_interface
 from typing import Any
@@ -10,6 +11,7 @@ from fedwiz.answers import Answers, Host
 from fedwiz.backends import BACKENDS, Backend
 from fedwiz.etcd.leases import Lease, parse_leases
 from fedwiz.facts import Facts, Known
+from fedwiz.network import LONGEST
 from fedwiz.verify.pods import tidy
 from fedwiz.verify.values import Overlay, Up, Verdict
 
@@ -60,6 +62,20 @@ def subnet_of(facts: Facts) -> IPv4Interface | None:
         return IPv4Interface((facts.subnet_env or {}).get("FLANNEL_SUBNET", ""))
     except ValueError:
         return None
+
+
+def mtu_of(facts: Facts) -> int | None:
+    """The size of a container's packets in bytes, as subnet.env has it."""
+    text = (facts.subnet_env or {}).get("FLANNEL_MTU", "")
+    return int(text) if re.fullmatch(r"[1-9][0-9]{2,4}", text) else None
+
+
+def stand_in(facts: Facts) -> tuple[str, int] | None:
+    """Address and MTU of a namespace in a container's place: the address that docker gives last."""
+    subnet, mtu = subnet_of(facts), mtu_of(facts)
+    if subnet is None or mtu is None or subnet.network.prefixlen > LONGEST:
+        return None
+    return str(subnet.network[-2]), mtu
 
 
 def addresses(facts: Facts) -> frozenset[str]:
@@ -231,10 +247,9 @@ def _inside(subnet: IPv4Network, lease: Lease) -> bool:
 
 def _mtu(facts: Facts, net: Overlay, up: Up | None, leases: list[Lease]) -> str:
     """Sizes only have to fit: a smaller one than could be is somebody's choice."""
-    text = (facts.subnet_env or {}).get("FLANNEL_MTU", "")
-    if not text.isascii() or not text.isdigit() or len(text) > 5:
+    mtu = mtu_of(facts)
+    if mtu is None:
         return f"{SUBNET_ENV} has no FLANNEL_MTU that is one: `systemctl restart flanneld`"
-    mtu = int(text)
     device = facts.link(net.device)
     if device and mtu > device.mtu:
         return (

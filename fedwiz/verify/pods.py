@@ -38,9 +38,16 @@ def new_name() -> str:
     return f"fedwiz-probe-{secrets.token_hex(4)}"
 
 
-def up(name: str, image: str) -> Run:
-    """Start a container, of this image where the node has it."""
-    return _ask("pod-up", 110, name, image, str(LIFE))
+def up(name: str, image: str, stand_in: tuple[str, int] | None = None) -> Run:
+    """Start a container, of this image where the node has it.
+
+    Args:
+        name: of all that is made.
+        image: the operator's.
+        stand_in: address and MTU of a bare namespace, for a node where docker does not run.
+    """
+    more = map(str, stand_in) if stand_in else ()
+    return _ask("pod-up", 110, name, image, str(LIFE), *more)
 
 
 def count(pod: Pod, sources: Iterable[str]) -> Run:
