@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 
 from fedwiz.actions import OnLine, PutKey, Reply, Run, Session, Store, Unreachable, Value
@@ -68,7 +68,7 @@ class FakeSession:
     async def ask(self, run: Run) -> Reply:
         raise AssertionError(f"nobody should ask {run.shown[:60]}")
 
-    def forward(self, address: str, port: int) -> "AsyncExitStack":
+    def forward(self, address: str, port: int) -> AbstractAsyncContextManager[int]:
         raise AssertionError("nothing should be forwarded")
 
 
