@@ -127,7 +127,7 @@ CAUSES: tuple[tuple[re.Pattern[str], Cause], ...] = (
     ),
     _row(
         r"iptables(?:\.service)?[\"']?: executable file not found|failed to find iptables|"
-        r"iptables binary was not found|(?<!-)iptables: (?:no such file or directory|command not found)|"
+        r"iptables binary was not found|(?<!-)iptables: (?:no such file|command not found)|"
         r"can't initialize iptables table|exec: \"iptables\"",
         "iptables",
         "there is no iptables that works on the host",

@@ -135,7 +135,7 @@ GONE = Unit()
 N1, N2 = "fed-node1", "fed-node2"
 
 HOSTS = {
-    "lost": Row("reachable", NOWHERE, "block", "timed out", N1, "ssh 192.168.122.77"),
+    "lost": Row("reachable", NOWHERE, "block", "timed out", N1, "again"),
     "not asked": Row("reachable", Known({}), "block", "not asked", N1),
     "a run is still at work": Row(
         "in-flight", on(N1, in_flight=("fedwiz-switch.service",)), "block", "fedwiz-switch", N1,
@@ -731,3 +731,8 @@ def test_what_a_host_says_can_not_reach_the_terminal_raw() -> None:
     known = on(N1, offered="", offered_why="no\x1b[2J\nflannel\udc80")
     (said,) = [it for it in _of("flannel-package", known) if it.host == N1]
     assert said.seen == "dnf offers no flannel: no flannel"
+
+
+def test_the_facts_of_a_host_that_was_lost_since_are_not_judged() -> None:
+    known = replace(on(N1, hostname="", links=(), units={}), lost={N1: "broken pipe"})
+    assert [it.check for it in judge(ANSWERS, known) if it.host == N1] == ["reachable"]

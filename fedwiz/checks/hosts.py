@@ -28,7 +28,8 @@ def reachable(answers: Answers, known: Known) -> Iterator[Finding]:
     for host in answers.host:
         if host.name in known.lost:
             why = known.lost[host.name] or "no reason was given"
-            yield block(why, f"make `ssh {host.address}` work from here, then try again", host.name)
+            # What to do about it is said there: whoever failed to connect knows best.
+            yield block(why, "see to that, then run the same command again", host.name)
         elif host.name not in known.hosts:
             yield block("it was not asked", "run `fedwiz check` again", host.name)
     yield ok(f"all {len(answers.host)} hosts answered")
@@ -197,14 +198,12 @@ def labels(answers: Answers, known: Known) -> Iterator[Finding]:
                     f"nodes {some(owners)} are all labelled {key}={value}",
                     f"kubectl label --overwrite node {quote(owners[-1])} {key}=ANOTHER",
                 )
-        for host in answers.nodes:
-            yield from _labelled(host, known.hosts.get(host.name), facts.kube_nodes)
+        for host, own in heard(answers, known, "nodes"):
+            yield from _labelled(host, own, facts.kube_nodes)
         yield ok(f"Kubernetes knows {count(len(answers.nodes), 'node')}, each by its own label")
 
 
-def _labelled(host: Host, facts: Facts | None, nodes: tuple[KubeNode, ...]) -> Iterator[Finding]:
-    if facts is None:
-        return
+def _labelled(host: Host, facts: Facts, nodes: tuple[KubeNode, ...]) -> Iterator[Finding]:
     held = {text.partition("/")[0] for link in facts.links for text in link.addresses}
     called = {host.name.lower(), host.address.lower(), facts.hostname.lower()} | held
     mine = [n for n in nodes if called & {n.name.lower(), *map(str.lower, n.addresses)}]

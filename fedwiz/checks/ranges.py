@@ -78,7 +78,7 @@ def _used(answers: Answers, known: Known) -> dict[str, list[str]]:
     nodes |= {lease.public_ip for lease in parse_leases(known.store.leases)} - {""}
     for host in answers.host:
         if network.is_address(host.address):
-            used[f"{host.name}\tthe address that fedwiz uses"] = [host.address]
+            used[f"\tthe address of {host.name}"] = [host.address]
     for host, facts in heard(answers, known):
         own = _own(facts, answers)
         for link in facts.links:
