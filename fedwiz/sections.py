@@ -85,7 +85,7 @@ class Host(Section):
     )
     interface: Annotated[str, AfterValidator(rules.empty_or(rules.interface))] = ask(
         "Which interface carries the packets?",
-        "A name or an address.  Empty: the one that owns the address that etcd is reached from.",
+        "A name or an address.  Empty: that of the default route, as flannel chooses by itself.",
         "",
         "eth1",
     )

@@ -24,6 +24,8 @@ DAEMON_JSON = "/etc/docker/daemon.json"
 FORWARD_UNIT = "/etc/systemd/system/fedwiz-forward.service"
 OPTIONS_FILE = "/run/flannel/docker"
 WORD = "$DOCKER_NETWORK_OPTIONS"
+CHAINS = ("DOCKER-USER", "FORWARD")
+"""Where pods may be let through: the first of them that is there."""
 
 
 @step("docker", "Have docker take flannel's options")
@@ -123,12 +125,13 @@ def _accepted(facts: Facts, cidr: str) -> bool:
 def forward_unit(cidr: str) -> str:
     """The unit's text.
 
-    Part of docker: its rules are put back each time docker starts, since docker puts its own
-    before them, and DOCKER-USER, which docker asks first, is there only then.
+    The rule stands in DOCKER-USER, which docker asks first, or else in FORWARD.  It is looked
+    after every 5 seconds, as flannel looks after its own: a reload of firewalld takes it away.
+    Part of docker, so that it is there as soon as docker is.
     """
     rule = f"-s {cidr} -d {cidr} -j ACCEPT"
-    chain = "c=DOCKER-USER; iptables -w -n -L $$c >/dev/null 2>&1 || c=FORWARD"
-    take = f"for c in DOCKER-USER FORWARD; do iptables -w -D $$c {rule} 2>/dev/null; done; true"
+    tries = (f"iptables -w -{do} {chain} {rule}" for chain in CHAINS for do in ("C", "I"))
+    keep = "{ " + " || ".join(tries) + "; } 2>/dev/null"
     return f"""\
 # Written by fedwiz.
 [Unit]
@@ -137,10 +140,10 @@ After=docker.service flanneld.service firewalld.service
 PartOf=docker.service
 
 [Service]
-Type=oneshot
-RemainAfterExit=yes
-ExecStart=/bin/sh -c '{take}; {chain}; iptables -w -I $$c {rule}'
-ExecStop=/bin/sh -c '{take}'
+ExecStartPre=/bin/sh -c '{keep}'
+ExecStart=/bin/sh -c 'while sleep 5; do {keep}; done'
+ExecStopPost=-/bin/sh -c 'for c in {" ".join(CHAINS)}; do iptables -w -D $$c {rule}; done'
+Restart=always
 
 [Install]
 WantedBy=multi-user.target docker.service
@@ -192,7 +195,7 @@ def _within(text: str, cidr: str) -> bool:
 
 
 def settled(answers: Answers, facts: Facts) -> bool:
-    """Whether flanneld runs on the network that is wanted, and docker, if it runs, on its subnet."""
+    """Whether flanneld runs on the wanted network, and docker, if it runs, on its subnet."""
     env: Mapping[str, Any] = facts.subnet_env or {}
     subnet = env.get("FLANNEL_SUBNET", "")
     if facts.unit("flanneld.service").active != "active":
