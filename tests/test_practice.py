@@ -318,8 +318,8 @@ async def test_a_cluster_that_was_made_by_hand_is_proven(generation: str) -> Non
 
 
 def no_rules(node: Machine) -> None:
-    for name in ("DOCKER-USER", "FLANNEL-FWD"):
-        node.chains.rules["filter"].get(name, []).clear()
+    systemd.stop(node, systemd.FORWARD)  # which would put its own back
+    node.chains.rules["filter"].get("FLANNEL-FWD", []).clear()
     node.chains.policies["FORWARD"] = "DROP"
 
 
@@ -507,7 +507,32 @@ async def test_a_lost_connection_says_no_more_and_what_ran_goes_on() -> None:
     heard: list[str] = []
     async with it.practice.connect("fed-node2") as session:
         assert await session.run(run, heard.append) == 0
+        assert await session.run(replace(run, unit=""), heard.append) == 0
     assert heard[-1] == "Complete!"
+
+
+@pytest.mark.parametrize("switch", ["restart", "reboot"])
+async def test_what_runs_on_a_host_ends_there_although_the_run_is_closed(switch: str) -> None:
+    """Ctrl+C twice while docker is stopped: the operator is gone, docker comes back."""
+    main, stops = asyncio.current_task(), [True]
+    assert main is not None
+
+    async def sleep(_seconds: float) -> None:
+        await asyncio.sleep(0)
+        if stops and not it.node(2).running("docker.service"):
+            stops.clear()
+            main.cancel()
+            await asyncio.sleep(0)
+
+    answers = practice_answers(4, (f"docker.switch={switch}",))
+    it = Runs(Practice(answers, sleep=sleep), answers)
+    with pytest.raises(asyncio.CancelledError):
+        await it.install()
+    main.uncancel()
+    assert it.events[-1] == RunEnded("stopped", 130, "closed by the operator")
+    assert it.node(2).running("docker.service")
+    assert it.node(2).running("flanneld.service")
+    await well(it)
 
 
 # Time.

@@ -1,5 +1,6 @@
 """One command on a simulated host, while it runs."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import TypeAlias
@@ -22,6 +23,8 @@ class Call:
     on_line: Callable[[str], None]
     spent: float = 0.0
     said: list[str] = field(default_factory=list)
+    left: bool = False
+    """Whoever sent it was cancelled; what changes a host goes on there all the same."""
 
     def say(self, *lines: str) -> None:
         """Print lines."""
@@ -36,10 +39,16 @@ class Call:
         Raises:
             OutOfTime: more than the command has.
         """
-        left = self.run.timeout - self.spent
+        rest = self.run.timeout - self.spent
         self.spent += seconds
-        await self.cluster.sleep(min(seconds, left) * self.cluster.pace)
-        if seconds > left:
+        if not self.left:
+            try:
+                await self.cluster.sleep(min(seconds, rest) * self.cluster.pace)
+            except asyncio.CancelledError:
+                if not self.run.changes:
+                    raise
+                self.left = True  # told once the command has ended, which now takes no time
+        if seconds > rest:
             raise OutOfTime
 
 

@@ -17,7 +17,7 @@ from fedwiz.practice.machine import Cluster, Machine, build
 from fedwiz.practice.texts import MODERN, Generation
 
 TIMED_OUT = 124
-CONNECT, QUESTION = 0.6, 0.1
+CONNECT, QUESTION, BOOT = 0.6, 0.1, 20.0
 """Simulated seconds."""
 
 
@@ -65,14 +65,15 @@ class PracticeSession(Session):
             return told[1]
         cut = self._machine.cuts == run.argv[0]
         call, code = await self._carry(run, _unheard if cut else on_line)
-        if not cut:
+        if not (cut or call.left):
             return code
-        # The connection goes; what runs on the host goes on.
+        if run.unit:
+            self._machine.untold[run.unit] = (call.said, code)
+        if call.left:
+            raise asyncio.CancelledError
         self._machine.cuts = ""
         for line in call.said[: len(call.said) // 2]:
             on_line(line)
-        if run.unit:
-            self._machine.untold[run.unit] = (call.said, code)
         self._gone = (
             f"the connection to {self.name} was lost before the end of `{run.shown[:60]}` was "
             "seen; it may still be running there: run again, to see what is left to do"
@@ -98,8 +99,10 @@ class PracticeSession(Session):
         machine = self._machine
         on_line("The system will reboot now!")
         systemd.down(machine)
-        await self._cluster.sleep(20 * self._cluster.pace)
-        systemd.up(self._cluster, machine)
+        try:
+            await self._cluster.sleep(BOOT * self._cluster.pace)
+        finally:
+            systemd.up(self._cluster, machine)
         return 0
 
     def forward(self, address: str, port: int) -> AbstractAsyncContextManager[int]:

@@ -8,7 +8,7 @@ from fedwiz.practice import dockerd, flanneld
 from fedwiz.practice.machine import Cluster, Machine, new_id
 
 FORWARD = "fedwiz-forward.service"
-RULE = re.compile(r"iptables -w -I \$\$c (.+?)'")
+RULE = re.compile(r"-s (\S+) -d \1 -j ACCEPT")
 REFUSAL = "-j REJECT --reject-with icmp-host-prohibited"
 
 
@@ -31,8 +31,7 @@ def start(cluster: Cluster, machine: Machine, name: str) -> bool:
         done = flanneld.start(cluster, machine)
     elif name == FORWARD:
         _forward(machine)
-    pid = machine.pid() if done and name != FORWARD else 0
-    _set(machine, name, active="active" if done else "failed", pid=pid)
+    _set(machine, name, active="active" if done else "failed", pid=machine.pid() if done else 0)
     if docker and done:
         _after_docker(cluster, machine)
     return done
@@ -92,9 +91,9 @@ def _forward(machine: Machine, *, there: bool = True) -> None:
         raise ValueError(f"{FORWARD} is not one that a practice host knows")
     known = "DOCKER-USER" in machine.chains.rules["filter"]
     for chain in ("DOCKER-USER", "FORWARD"):
-        machine.chains.delete("filter", chain, rule[1])
+        machine.chains.delete("filter", chain, rule[0])
     if there:
-        machine.chains.insert("filter", "DOCKER-USER" if known else "FORWARD", rule[1])
+        machine.chains.insert("filter", "DOCKER-USER" if known else "FORWARD", rule[0])
 
 
 def down(machine: Machine) -> None:
