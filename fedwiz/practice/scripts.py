@@ -63,42 +63,42 @@ async def switch(call: Call) -> int:
         machine.files.pop(flanneld.DOCKER_OPTIONS, None)
     for device in stale:
         machine.drop_link(device)
-    if not await _move(call, docker=docker):
-        await _back(call, kept, docker=docker)
-        return 1
-    return 0
+    why = await _move(call, docker=docker)
+    if why:
+        await _back(call, kept, why, docker=docker)
+    return 1 if why else 0
 
 
-async def _move(call: Call, *, docker: bool) -> bool:
-    """Start flanneld, then docker on its subnet."""
+async def _move(call: Call, *, docker: bool) -> str:
+    """Start flanneld, then docker on its subnet; why that failed, or nothing."""
     machine = call.machine
     call.say("starting flanneld")
     machine.journal.pop(FLANNELD, None)
     await call.spend(2.0)
     if not systemd.start(call.cluster, machine, FLANNELD):
-        await call.spend(READY_WITHIN)
-        call.say("flanneld did not get ready within 45 s; it said:", *machine.journal[FLANNELD])
-        return False
+        ended = machine.unit(FLANNELD).active == "failed"
+        await call.spend(1.0 if ended else READY_WITHIN)
+        call.say("flanneld said:", *machine.journal[FLANNELD][-20:])
+        return "flanneld failed" if ended else "flanneld did not get ready within 45 s"
     env = machine.files[flanneld.SUBNET_ENV].text
     call.say(env)
     if not docker:
-        return True
+        return ""
     call.say("starting docker")
     machine.journal.pop(DOCKER, None)
     await call.spend(3.0)
     if not systemd.start(call.cluster, machine, DOCKER):
-        call.say("docker did not start on flannel's subnet; it said:", *machine.journal[DOCKER])
-        return False
+        call.say("docker said:", *machine.journal[DOCKER][-20:])
+        return "docker did not start on flannel's subnet"
     subnet = values(env)["FLANNEL_SUBNET"]
     if subnet not in machine.links["docker0"].addresses:
-        call.say(f"docker0 is not {subnet}: docker did not take flannel's options")
         systemd.stop(machine, DOCKER)
-        return False
+        return f"docker0 is not {subnet}: docker did not take flannel's options"
     call.say(f"docker runs on {subnet}")
-    return True
+    return ""
 
 
-async def _back(call: Call, kept: Held | None, *, docker: bool) -> None:
+async def _back(call: Call, kept: Held | None, why: str, *, docker: bool) -> None:
     """Start docker as it was; it must not wait for flanneld."""
     machine = call.machine
     call.say("taking docker back to what it was")
@@ -110,8 +110,13 @@ async def _back(call: Call, kept: Held | None, *, docker: bool) -> None:
     if not machine.running(DOCKER):
         machine.drop_link("docker0")
     await call.spend(2.0)
-    if docker and systemd.start(call.cluster, machine, DOCKER):
-        call.say("docker runs as before")
+    call.say(why + _again(call) if docker else why)
+
+
+def _again(call: Call) -> str:
+    """Start docker without flannel, and say how that went."""
+    done = systemd.start(call.cluster, call.machine, DOCKER)
+    return ", and docker runs as before" if done else ", and docker does not run"
 
 
 async def settle(call: Call) -> int:
@@ -124,14 +129,14 @@ async def settle(call: Call) -> int:
         call.say(machine.files[flanneld.SUBNET_ENV].text)
         return 0
     await call.spend(UP_WITHIN)
-    call.say("flanneld or docker did not come up within 90 s of the reboot; they said:",
-             *machine.journal.get(FLANNELD, ()), *machine.journal.get(DOCKER, ()))  # fmt: skip
+    why = "flanneld or docker did not come up within 90 s of the reboot"
+    call.say("they said:", *machine.journal.get(FLANNELD, ()), *machine.journal.get(DOCKER, ()))
     if docker and not machine.running(DOCKER):
         systemd.stop(machine, FLANNELD)
         systemd.enable(machine, FLANNELD, wanted=False)
         machine.files.pop(flanneld.DOCKER_OPTIONS, None)
-        if systemd.start(call.cluster, machine, DOCKER):
-            call.say("docker runs as before")
+        why += _again(call)
+    call.say(why)
     return 1
 
 

@@ -31,7 +31,13 @@ def start(cluster: Cluster, machine: Machine, name: str) -> bool:
         done = flanneld.start(cluster, machine)
     elif name == FORWARD:
         _forward(machine)
-    _set(machine, name, active="active" if done else "failed", pid=machine.pid() if done else 0)
+    tries = name == flanneld.UNIT and "Restart=always" in machine.read(name)
+    _set(
+        machine,
+        name,
+        active="active" if done else "activating" if tries else "failed",
+        pid=machine.pid() if done else 0,
+    )
     if docker and done:
         _after_docker(cluster, machine)
     return done
