@@ -78,6 +78,10 @@ LIKELY: Mapping[str, tuple[Cluster, str]] = {
         WELL.node(N2, rules={"filter": ("-P FORWARD DROP", "-A FORWARD -i eth0 -j ACCEPT")}),
         "FORWARD policy on fed-node2 is DROP",
     ),
+    "policy ACCEPT needs no rules": (
+        WELL.node(N2, rules={"filter": ("-P FORWARD ACCEPT",)}),
+        "do not tell why",
+    ),
     "docker 28": (WELL.node(N2, docker_version="28.5.2"), '"allow-direct-routing": true'),
     "docker 28, half of it done": (
         WELL.node(N2, docker_version="28.5.2", files={"/etc/docker/daemon.json": DIRECT}),

@@ -93,6 +93,13 @@ def test_what_a_node_says_of_its_counts() -> None:
     assert pods.read_counts(said) == {"10.16.83.2": 3, "10.16.83.0": 0}
 
 
+@pytest.mark.parametrize("read", [pods.read_pings, pods.read_counts])
+@pytest.mark.parametrize("said", ["", f"ping 10.16.83.2 {b64('x')}\n", "end\nmore"])
+def test_figures_are_believed_only_whole(read: Callable[[str], object], said: str) -> None:
+    with pytest.raises(ValueError, match="not whole"):
+        read(said)
+
+
 READERS: Mapping[str, Callable[[str], object]] = {
     "up": pods.read_up,
     "pings": pods.read_pings,
