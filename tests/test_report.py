@@ -183,6 +183,12 @@ def test_the_matrix() -> None:
     ]
 
 
+def test_of_several_pings_of_a_pair_the_worst_is_drawn() -> None:
+    levels: tuple[Judged, ...] = ("pass", "fail", "skipped")
+    for order in permutations(levels):
+        assert list(matrix([ping("a", "b", level) for level in order]))[2].split()[-1] == "X"
+
+
 @pytest.mark.parametrize("count", [2, 3, 9, 10, 24, 60, 101])
 def test_the_matrix_fits_80_columns_and_every_pair_is_in_it(count: int) -> None:
     names = tuple(f"{name}.a-very-long-domain.example.org" for name in nodes(count))
