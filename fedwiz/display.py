@@ -57,8 +57,8 @@ def _said(event: Event) -> tuple[str, str, str]:
         case RunStarted(verb, cluster, hosts, practice):
             begun = f"{verb} of {cluster} began: {', '.join(hosts)}"
             return "", "run", f"practice cluster ({practice}): {begun}" if practice else begun
-        case RunEnded(outcome, code, why):
-            return "", "run", f"ended: {outcome}, exit code {code}{_because(why)}"
+        case RunEnded(outcome, code):
+            return "", "run", f"ended: {outcome}, exit code {code}"  # why: the verb's last word
         case PlanMade(digest, actions):
             left = ", ".join(f"{host} {count}" for host, count in actions.items() if count)
             return "", "plan", f"plan {digest}: {left or 'nothing is left to do'}"
@@ -105,13 +105,14 @@ def _because(why: str) -> str:
 
 
 def failures(state: State) -> str:
-    """For each host that did not get through: its step, why, and its last lines again.
+    """For each host that did not get through: its step, and its last lines again.
 
-    Empty where all did.
+    Empty where all did, and where nothing was begun.  Why is the verb's last word.
     """
     said = list[str]()
     for host in state.red:
-        at = f"{host.title}: " if host.title else ""
-        said.append(f"{clean(host.name)}: {host.word}: {at}{host.why or 'no reason was given'}")
+        if not host.lines:
+            continue
+        said.append(f"{clean(host.name)}: {host.word}: {host.title}")
         said += [f"  | {line[:LONGEST]}" for line in list(host.lines)[-LAST:]]
     return "\n".join(said) + "\n" if said else ""

@@ -5,9 +5,10 @@ import time
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from typing import TypeGuard
 
-from fedwiz.actions import Action, OnLine, PutKey, Unreachable
-from fedwiz.causes import cause_of
+from fedwiz.actions import Action, OnLine, PutKey, Run, Unreachable
+from fedwiz.causes import Cause, cause_of
 from fedwiz.events import ActionEnded, ActionStarted, Emit, Outcome, Output, StepEnded, StepStarted
 from fedwiz.plan import Lane, Part, Plan, Task
 from fedwiz.reach import Reach
@@ -128,7 +129,7 @@ class _Apply:
             else:
                 unit = f"{action.unit}-{self.run_id}" if action.unit else ""
                 code = await self.ways.session(task.host).run(replace(action, unit=unit), say)
-                why = _why(code, action.brief, lines) if code else ""
+                why = _why(code, action, lines) if code else ""
             outcome = "failed" if code else "ok"
         except Unreachable as gone:
             why = str(gone)
@@ -158,12 +159,19 @@ class _Apply:
         return 0, ""
 
 
-def _why(code: int, shown: str, lines: Iterable[str]) -> str:
+def _more(cause: Cause | None, said: str) -> TypeGuard[Cause]:
+    return cause is not None and cause.sentence not in said
+
+
+def _why(code: int, run: Run, lines: Iterable[str]) -> str:
     """Why a command failed, with a remedy where its output has a known cause."""
     kept = list(lines)
     cause = cause_of(kept)
+    last = next((line.strip()[:300] for line in reversed(kept) if line.strip()), "")
+    if run.script and last and code != 124:  # the last line of fedwiz's own says why
+        what = last.partition("; ")[0]
+        return f"{what}: {cause.sentence}; {cause.remedy}" if _more(cause, what) else last
     if cause is not None:
         return f"{cause.sentence}; {cause.remedy}"
-    what = "no end within its time limit" if code == 124 else f"exit status {code}"
-    last = next((line for line in reversed(kept) if line.strip()), "")
-    return f"{what} of `{shown[:120]}`" + (f": {last[:300]}" if last else "")
+    what = f"no end within {run.timeout} s" if code == 124 else f"exit status {code}"
+    return f"{what} of `{run.brief[:120]}`" + (f": {last}" if last else "")

@@ -31,6 +31,7 @@ class Reach:
     def lose(self, host: str, why: str) -> None:
         """Note that nothing more can be asked of a host, and say so once."""
         self.sessions.pop(host, None)
+        why = why.removeprefix(f"{host}: ")  # whoever shows it names the host
         if host not in self.lost:
             self.lost[host] = why
             self.emit(HostLost(host, why))

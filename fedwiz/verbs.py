@@ -134,23 +134,35 @@ async def _look(cluster: Cluster, ways: Reach, result: Result) -> Known:
 async def _check(cluster: Cluster, ways: Reach, result: Result) -> None:
     known = await _look(cluster, ways, result)
     result.findings = judge(cluster.answers, known, cluster.accepted)
+    if not known.hosts:  # that is all there is to say
+        result.findings = tuple(it for it in result.findings if it.check == "reachable")
     for it in result.findings:
         cluster.emit(Found(it.check, it.host, it.level, it.seen, it.remedy))
     blocks = [finding for finding in result.findings if finding.level == "block"]
-    if any(finding.check == "reachable" for finding in blocks):
+    gone = [finding for finding in blocks if finding.check == "reachable"]
+    if gone:
         result.code = UNREACHABLE
+        # The one that was lost first: a later one may only be its consequence.
+        first = next((it for name in known.lost for it in gone if it.host == name), gone[0])
+        result.why = _at(first.host, first.seen)
     else:
         result.code = BLOCKED if blocks else OK
-    if blocks:
-        first = blocks[0]
-        where = f"{first.host}: " if first.host else ""
-        result.why = f"{where}{first.seen}; {first.remedy}"
+        result.why = _at(blocks[0].host, f"{blocks[0].seen}; {blocks[0].remedy}") if blocks else ""
+    if len(gone) > 1:
+        result.why += f" (lost: {', '.join(finding.host for finding in gone)})"
+    elif len(blocks) > 1 and not gone:
+        result.why += f" (of {len(blocks)} findings that block)"
+
+
+def _at(host: str, said: str) -> str:
+    """Said of a host, which is named once."""
+    return said if not host or host in said else f"{host}: {said}"
 
 
 async def _plan(cluster: Cluster, ways: Reach, result: Result) -> None:
     await _check(cluster, ways, result)
-    if result.known is None:
-        return
+    if result.known is None or not result.known.hosts:
+        return  # nothing was read, so nobody knows what is left to do
     result.plan = planning.make(cluster.answers, result.known)
     cluster.emit(PlanMade(result.plan.digest, result.plan.actions))
 
@@ -163,7 +175,10 @@ async def _apply(cluster: Cluster, ways: Reach, result: Result, stop: asyncio.Ev
         return
     result.code = FAILED
     worst = [host for host in applied.lost if applied.outcomes[host] != "stopped"]
-    said = [f"{host}: {applied.why.get(host, '')}" for host in sorted(worst)]
+    alike: dict[str, list[str]] = {}
+    for host in sorted(worst):
+        alike.setdefault(applied.why.get(host, ""), []).append(host)
+    said = [f"{', '.join(hosts)}: {why}" for why, hosts in alike.items()]
     if applied.stale:
         result.code = STALE
     elif not worst:

@@ -97,8 +97,10 @@ def _plan(plan: argparse.ArgumentParser) -> None:
 
 
 def _install(install: argparse.ArgumentParser) -> None:
-    install.add_argument("--yes", action="store_true", help="approve the plan, whatever it is")
-    install.add_argument("--approve", metavar="DIGEST", help="approve the plan of this digest only")
+    approval = install.add_mutually_exclusive_group()
+    approval.add_argument("--yes", action="store_true", help="approve the plan, whatever it is")
+    approval.add_argument("--approve", metavar="DIGEST",
+                          help="approve the plan of this digest only")  # fmt: skip
     install.add_argument("--headless", action="store_true", help="one line per event, no screens")
     install.add_argument("--no-verify", action="store_true", help="leave the verification out")
 

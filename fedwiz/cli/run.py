@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import difflib
 import json
 import os
 import signal
@@ -97,9 +98,12 @@ def _accepted(options: argparse.Namespace) -> tuple[str, ...]:
     from fedwiz.checks import CHECKS
 
     names = tuple(name for said in options.accept for name in said.split(",") if name)
-    known = {check.name for check in CHECKS}
-    if wrong := [name for name in names if name not in known]:
-        raise Usage(f"--accept {wrong[0]}: no check is called that; there are {', '.join(known)}")
+    known = [check.name for check in CHECKS]
+    for name in names:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, 1)
+            right = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"
+            raise Usage(f"--accept {name}: no check is called that; {right}")
     return names
 
 
@@ -162,7 +166,17 @@ async def _listening(work: Work, cluster: Cluster) -> Result:
 
 
 def approval(options: argparse.Namespace, answers: Answers) -> verbs.Approve:
-    """How this command line approves a plan."""
+    """How this command line approves a plan.
+
+    Raises:
+        Usage: it does not, and nobody can be asked.
+    """
+    mute = options.json or options.headless or not terminal()
+    if mute and not (options.yes or options.approve):
+        raise Usage(
+            "nobody can be asked to approve the plan: give --yes, or --approve with the digest "
+            "that `fedwiz plan` shows"
+        )
 
     async def approve(plan: Plan, result: Result) -> str:
         if options.yes:
@@ -172,8 +186,6 @@ def approval(options: argparse.Namespace, answers: Answers) -> verbs.Approve:
                 return ""
             result.code = verbs.STALE
             return _stale(options.approve, plan, result)
-        if options.json or options.headless or not terminal():
-            return "the plan is not approved: give --yes, or --approve with the plan's digest"
         give(planning.text(plan))
         said = await asyncio.to_thread(input, f"Type {answers.name} to do all this: ")
         return "" if said.strip() == answers.name else "not approved; nothing was changed"

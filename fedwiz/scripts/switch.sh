@@ -6,9 +6,15 @@ kept=$(mktemp -d /run/fedwiz-switch.XXXXXX) || exit 1
 docker=no; socket=no
 systemctl -q is-active docker.service && docker=yes
 systemctl -q is-active docker.socket && socket=yes
-ended=no
+ended=no; why="it was stopped"; see=""
 
 say() { printf '%s\n' "$*"; }
+fail() { why=$1; see=${2:+"; see \`journalctl -u $2\` there"}; exit 1; } # WHY [UNIT]
+now() { read -r up _ </proc/uptime; echo "${up%.*}"; } # a clock that nobody sets
+said() { # what a unit said since it was started, for the cause in it
+  say "$1 said:"
+  journalctl -u "$1.service" --since "$since" -n 20 --no-pager -o cat
+}
 there() { ip link show dev "$1" >/dev/null 2>&1; }
 start_docker() {
   [ $docker = yes ] || return 0
@@ -23,7 +29,11 @@ back() { # flannel did not carry docker: docker as it was, which must not wait f
   rm -f /run/flannel/docker
   [ -f "$kept/docker" ] && cp -p "$kept/docker" /run/flannel/docker
   systemctl -q is-active docker.service || ip link delete docker0 2>/dev/null
-  start_docker && say "docker runs as before"
+  after=""
+  if [ $docker = yes ]; then
+    start_docker && after=", and docker runs as before" || after=", and docker does not run"
+  fi
+  say "$why$after$see"
 }
 leave() {
   trap - EXIT HUP INT TERM
@@ -37,8 +47,8 @@ trap leave EXIT HUP INT TERM
 if [ $docker = yes ]; then
   say "stopping docker"
   [ $socket = no ] || systemctl stop docker.socket
-  systemctl stop docker.service || { say "docker did not stop"; exit 1; }
-  ! there docker0 || ip link delete docker0 || { say "docker0 did not go"; exit 1; }
+  systemctl stop docker.service || fail "docker did not stop" docker
+  ! there docker0 || ip link delete docker0 || fail "docker0 did not go"
 fi
 
 systemctl stop flanneld.service 2>/dev/null
@@ -54,32 +64,23 @@ done
 say "starting flanneld"
 since=$(date '+%Y-%m-%d %H:%M:%S')
 systemctl start --no-block flanneld.service
-tries=0
-while ! systemctl -q is-active flanneld.service; do
-  tries=$((tries + 1))
-  if [ $tries -ge 450 ]; then
-    say "flanneld did not get ready within 45 s; it said:"
-    journalctl -u flanneld.service --since "$since" -n 20 --no-pager -o cat
-    exit 1
-  fi
+end=$(($(now) + 45))
+until state=$(systemctl is-active flanneld.service); do
+  [ "$state" != failed ] || { said flanneld; fail "flanneld failed" flanneld; } # nothing restarts it
+  [ "$(now)" -lt $end ] || { said flanneld; fail "flanneld did not get ready within 45 s" flanneld; }
   sleep 0.1
 done
-[ -s /run/flannel/subnet.env ] || { say "flanneld wrote no /run/flannel/subnet.env"; exit 1; }
+[ -s /run/flannel/subnet.env ] || fail "flanneld wrote no /run/flannel/subnet.env" flanneld
 cat /run/flannel/subnet.env
 
 if [ $docker = yes ]; then
   say "starting docker"
   since=$(date '+%Y-%m-%d %H:%M:%S')
-  if ! start_docker; then
-    say "docker did not start on flannel's subnet; it said:"
-    journalctl -u docker.service --since "$since" -n 20 --no-pager -o cat
-    exit 1
-  fi
+  start_docker || { said docker; fail "docker did not start on flannel's subnet" docker; }
   subnet=$(sed -n 's/^FLANNEL_SUBNET=//p' /run/flannel/subnet.env)
   if ! ip -4 address show dev docker0 | grep -qF "inet $subnet "; then
-    say "docker0 is not $subnet: docker did not take flannel's options"
     systemctl stop docker.service
-    exit 1
+    fail "docker0 is not $subnet: docker did not take flannel's options" docker
   fi
   say "docker runs on $subnet"
 fi
