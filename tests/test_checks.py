@@ -260,6 +260,9 @@ RANGES = {
         on(N1, DONE, routes=(*NODE.routes[:2], Route("10.16.83.0/24", "eth0", ADDRESSES[N2]))),
         "ok", "meets no address", sets=(HOST_GW,),
     ),
+    "docker0 of a flannel whose subnet.env is gone": Row(
+        "network-overlap", on("*", DONE, subnet_env=None), "ok", "meets no address"
+    ),
     "docker0 with an earlier length": Row(
         "network-overlap", DONE, "ok", "meets no address", sets=("network.subnet_len=25",)
     ),
@@ -736,3 +739,8 @@ def test_what_a_host_says_can_not_reach_the_terminal_raw() -> None:
 def test_the_facts_of_a_host_that_was_lost_since_are_not_judged() -> None:
     known = replace(on(N1, hostname="", links=(), units={}), lost={N1: "broken pipe"})
     assert [it.check for it in judge(ANSWERS, known) if it.host == N1] == ["reachable"]
+
+
+def test_the_nat_is_named_on_each_host_and_not_once_more_for_all() -> None:
+    said = _of("interface", replace(BARE, hosts={**BARE.hosts, **TWINS}))
+    assert [it.host for it in said] == list(NODES)
