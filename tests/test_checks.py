@@ -235,7 +235,7 @@ RANGES = {
     ),
     "a route overlaps": Row(
         "network-overlap", on(N1, routes=(*NODE.routes, Route("10.16.4.0/22", "tun0"))),
-        "block", "10.16.4.0/22 (route)", N1, "such as 10.0.0.0/16",
+        "block", "10.16.4.0/22 (route by tun0)", N1, "such as 10.0.0.0/16",
     ),
     "an address overlaps": Row(
         "network-overlap", on(MASTER, links=(*NODE.links, _eth("10.16.9.9", name="br7"))),
@@ -290,6 +290,9 @@ RANGES = {
     ),
     "interface without address": Row(
         "interface", on(N1, links=_links(_eth(""))), "block", "no IPv4 address", N1
+    ),
+    "VirtualBox's NAT, MAC and all": Row(
+        "distinct-names", replace(BARE, hosts={**BARE.hosts, **TWINS}), "warn", "one MAC address"
     ),
     "VirtualBox's NAT": Row(
         "interface", replace(BARE, hosts={**BARE.hosts, **TWINS}), "block", "10.0.2.15", N1

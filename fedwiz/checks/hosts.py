@@ -17,6 +17,7 @@ from fedwiz.checks.finding import (
     unread,
     warn,
 )
+from fedwiz.checks.ranges import NAT
 from fedwiz.facts.values import Facts, Known, KubeNode, Unit
 
 FEDORA_LIKE = frozenset({"fedora", "rhel", "centos", "rocky", "almalinux", "ol"})
@@ -67,7 +68,11 @@ def distinct_names(answers: Answers, known: Known) -> Iterator[Finding]:
             f"{some(owners)} have one machine-id, {value[:8]}…: they are clones",
             "on all but one: rm /etc/machine-id && systemd-machine-id-setup, then reboot",
         )
-    chosen = {host.name: facts.uplink(host.interface) for host, facts in hosts}
+    chosen = {
+        host.name: facts.uplink(host.interface)
+        for host, facts in hosts
+        if facts.public_ip(host.interface) != NAT  # the check `interface` says so
+    }
     uplinks = [(name, link.mac) for name, link in chosen.items() if link]
     for mac, owners in shared(uplinks):
         yield block(

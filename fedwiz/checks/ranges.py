@@ -84,14 +84,10 @@ def _used(answers: Answers, known: Known) -> dict[str, list[str]]:
         for link in facts.links:
             if link.name != "lo" and not link.name.startswith("flannel") and link.name not in own:
                 used[f"{host.name}\taddress of {link.name}"] = list(link.addresses)
-        used[f"{host.name}\troute"] = [
-            route.to
-            for route in facts.routes
-            if route.to != "default"
-            and not route.dev.startswith("flannel")
-            and route.dev not in own
-            and route.via not in nodes  # host-gw's, to a peer
-        ]
+        for route in facts.routes:
+            theirs = route.dev.startswith("flannel") or route.via in nodes  # host-gw's, to a peer
+            if route.to != "default" and not theirs and route.dev not in own:
+                used.setdefault(f"{host.name}\troute by {route.dev}", []).append(route.to)
         used[f"{host.name}\tdocker network"] = [
             net for net in facts.docker_networks if net not in own
         ]
@@ -174,9 +170,17 @@ def interface(answers: Answers, known: Known) -> Iterator[Finding]:
     yield ok(f"{some(uplinks)}, each up and with an address of its own")
 
 
+def _leads_nowhere(link: Link) -> bool:
+    return link.name in ("lo", "docker0") or link.name.startswith("flannel")
+
+
 def _interface(host: Host, facts: Facts) -> Iterator[Finding]:
-    names = [link.name for link in facts.links if link.addresses and link.name != "lo"]
-    remedy = f"set `interface` of {host.name}: {some(names) or 'none has an IPv4 address yet'}"
+    names = [
+        each.name
+        for each in facts.links
+        if not _leads_nowhere(each) and any(str(held.ip) != NAT for held in _held(each))
+    ]
+    remedy = f"set `interface` of {host.name}: {some(names) or 'give one of them an IPv4 address'}"
     link = facts.uplink(host.interface)
     address = facts.public_ip(host.interface)
     if link is None and host.interface:
@@ -195,7 +199,7 @@ def _interface(host: Host, facts: Facts) -> Iterator[Finding]:
             remedy,
             host.name,
         )
-    elif link.name in ("lo", "docker0") or link.name.startswith("flannel"):
+    elif _leads_nowhere(link):
         yield block(f"{link.name} leads to no other host", remedy, host.name)
     else:
         other = next(
