@@ -13,7 +13,7 @@ from fedwiz.facts.values import File, Firewall, Known, Link, Route, Unit
 from fedwiz.steps import STEPS
 from fedwiz.steps.docker import DAEMON_JSON, DOCKER_DROP_IN, FORWARD_UNIT, forward_unit
 from fedwiz.steps.flannel import BINARY, SYSCONFIG
-from fedwiz.steps.host import LINK_FILE, LINK_TEXT, SYSCTL_FILE
+from fedwiz.steps.host import LINK_FILE, LINK_TEXT, MODULES_FILE, SYSCTL_FILE
 from tests.known import ANSWERS, BARE, DONE, NODE, RUNS, answered, on, stored
 
 BY_NAME = {step.name: step for step in STEPS}
@@ -38,7 +38,7 @@ def has(known: Known, **texts: str) -> Known:
 
 
 FILES = {
-    "sysctl": SYSCTL_FILE, "link": LINK_FILE, "sysconfig": SYSCONFIG, "daemon": DAEMON_JSON,
+    "sysctl": SYSCTL_FILE, "modules": MODULES_FILE, "link": LINK_FILE, "sysconfig": SYSCONFIG, "daemon": DAEMON_JSON,
     "drop_in": DOCKER_DROP_IN, "forward": FORWARD_UNIT,
 }  # fmt: skip
 BRIDGE = "net.ipv4.ip_forward = 1\nnet.bridge.bridge-nf-call-iptables = 1\n"
@@ -50,29 +50,34 @@ def put(path: str) -> str:
 
 
 STRICT = {**SYSCTLS, "net.ipv4.conf.all.rp_filter": "1"}
-UNLOADED = {"br_netfilter": False, "vxlan": True}
+LOADED = {"br_netfilter": True, "vxlan": True}
+LISTED = "br_netfilter\nvxlan\n"
+SET = has(on("*", modules=LOADED), sysctl=BRIDGE, modules=LISTED)
+
+
+def again(**fields: Any) -> Known:  # noqa: ANN401 - Facts' own fields
+    """A kernel that was set up before, with something else now."""
+    return on("*", SET, **fields, files=SET.hosts["fed-node1"].files)
+
+
 KERNEL: Mapping[str, tuple[Known, list[str]]] = {
-    "all there but the file": (
-        on("*", modules={"br_netfilter": True, "vxlan": True}), [put(SYSCTL_FILE)]),
-    "all there": (has(on("*", modules={"br_netfilter": True, "vxlan": True}), sysctl=BRIDGE), []),
+    "all there but the files": (on("*", modules=LOADED), [put(MODULES_FILE), put(SYSCTL_FILE)]),
+    "all there": (SET, []),
     "a module to load": (
-        has(on("*", modules=UNLOADED), sysctl=BRIDGE),
-        [put("/etc/modules-load.d/fedwiz.conf"), "modprobe br_netfilter"],
-    ),
+        again(modules={"br_netfilter": False, "vxlan": True}), ["modprobe br_netfilter"]),
     "a module that the kernel has not": (
-        on("*", modules={"vxlan": True}), [put(SYSCTL_FILE)]),
+        has(on("*", modules={"vxlan": True}), sysctl="net.ipv4.ip_forward = 1\n",
+            modules="vxlan\n"), []),
     "no forwarding": (
-        has(on("*", modules={"br_netfilter": True, "vxlan": True},
-               sysctls={**SYSCTLS, "net.ipv4.ip_forward": "0"}), sysctl=BRIDGE),
+        again(sysctls={**SYSCTLS, "net.ipv4.ip_forward": "0"}),
         ["sysctl -w net.ipv4.ip_forward=1"],
     ),
     "a strict rp_filter": (
-        on("*", modules={"br_netfilter": True, "vxlan": True}, sysctls=STRICT),
+        again(sysctls=STRICT),
         [put(SYSCTL_FILE), "sysctl -w net.ipv4.conf.all.rp_filter=2"],
     ),
     "a strict rp_filter, loosened before": (
-        has(on("*", modules={"br_netfilter": True, "vxlan": True},
-               sysctls={**SYSCTLS, "net.ipv4.conf.all.rp_filter": "2"}),
+        has(again(sysctls={**SYSCTLS, "net.ipv4.conf.all.rp_filter": "2"}),
             sysctl=BRIDGE + "net.ipv4.conf.all.rp_filter = 2\n"), []),
 }  # fmt: skip
 

@@ -36,15 +36,16 @@ def kernel(answers: Answers, host: Host, known: Known) -> Iterator[Run]:
     `ip_forward` on when it starts and flannel never does; both need it whoever was first.
     """
     facts = known.hosts[host.name]
-    wanted = ("br_netfilter", *answers.backend.backend.modules)
-    absent = [name for name in wanted if facts.modules.get(name) is False]
-    if absent:
-        old = facts.files.get(MODULES_FILE)
-        lines = old.text.splitlines() if old else []
-        lines += [name for name in absent if name not in lines]
-        yield from put_file(facts, MODULES_FILE, "\n".join(lines) + "\n")
-    for name in absent:
-        yield change("modprobe", name, undo=f"modprobe -r {name}")
+    modules = [
+        name for name in ("br_netfilter", *answers.backend.backend.modules) if name in facts.modules
+    ]
+    # Also those that are there now: who loaded them, docker perhaps, may come after flanneld
+    # at the next boot.
+    if modules:
+        yield from put_file(facts, MODULES_FILE, "".join(f"{name}\n" for name in modules))
+    for name in modules:
+        if not facts.modules[name]:
+            yield change("modprobe", name, undo=f"modprobe -r {name}")
     settings = _settings(facts)
     yield from put_file(facts, SYSCTL_FILE, "".join(f"{k} = {v}\n" for k, v in settings.items()))
     for key, value in settings.items():
