@@ -431,7 +431,7 @@ SAID = {
     "no-etcd": "etcd does not run",
     "v2-only": "has no v3 API",
     "public-cidr": "public addresses",
-    "overlap": "overlaps 10.16.0.0/16 (route)",
+    "overlap": "overlaps 10.16.0.0/16 (route",
     "duplicate-name": "all called fed-node1",
     "nat-twins": "one MAC address",
     "firewalld": "",
