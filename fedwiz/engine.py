@@ -10,6 +10,7 @@ from typing import TypeGuard
 from fedwiz.actions import Action, OnLine, PutKey, Run, Unreachable
 from fedwiz.causes import Cause, cause_of
 from fedwiz.events import ActionEnded, ActionStarted, Emit, Outcome, Output, StepEnded, StepStarted
+from fedwiz.journal import Unwritten
 from fedwiz.plan import Lane, Part, Plan, Task
 from fedwiz.reach import Reach
 from fedwiz.steps.make import same_json
@@ -40,6 +41,9 @@ async def apply(plan: Plan, ways: Reach, emit: Emit, run_id: str, stop: asyncio.
 
     A host whose action fails gets no other one; the others go on, unless the stage is a gate.
     Once `stop` is set, actions that run are let end and no other is begun.
+
+    Raises:
+        Unwritten: the journal took no more, so it was stopped in the same way.
     """
     going = _Apply(ways, emit, run_id, stop, asyncio.Semaphore(ways.answers.ssh.width), Applied())
     for part in plan.parts:
@@ -53,6 +57,8 @@ async def apply(plan: Plan, ways: Reach, emit: Emit, run_id: str, stop: asyncio.
                 group.create_task(going.follow(lane), name=f"{part.stage} {lane.host}")
         if part.gate and going.applied.lost:
             going.shut = f"{', '.join(sorted(going.applied.lost))} did not get through it"
+    if going.unwritten is not None:
+        raise going.unwritten
     return going.applied
 
 
@@ -69,12 +75,16 @@ class _Apply:
     shut: str = ""
     """Why a gate is shut; empty: it is open."""
 
+    unwritten: Unwritten | None = None
+    """The journal takes no more: what runs is let end, and nothing is begun."""
+
     def closed(self, part: Part) -> str:
         """Why this stage is not begun; empty: it is."""
         if self.shut:
             return f"not begun: {self.shut}"
         if part.stage == "peers" and (lost := self.applied.lost):
-            return f"not begun: it needs all nodes, and {', '.join(sorted(lost))} is not done"
+            be = "is" if len(lost) == 1 else "are"
+            return f"not begun: it needs all nodes, and {', '.join(sorted(lost))} {be} not done"
         return ""
 
     def leave(self, tasks: Iterable[Task], why: str) -> None:
@@ -97,7 +107,12 @@ class _Apply:
                 if self.stop.is_set():
                     self.leave(lane.tasks[at:], "not begun: the run was stopped")
                     return
-                outcome, why = await self._task(task)
+                try:
+                    outcome, why = await self._task(task)
+                except Unwritten as full:
+                    self.unwritten = full
+                    self.stop.set()
+                    outcome, why = "stopped", str(full)
                 self._end(task, outcome, why)
                 if outcome != "ok":
                     return

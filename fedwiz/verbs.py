@@ -95,6 +95,9 @@ async def install(
                 result.code = USAGE if result.code == OK else result.code
                 return
             await _apply(cluster, ways, result, stop)
+        if result.code == OK and stop.is_set():
+            result.code = INTERRUPTED
+            result.why = "stopped before the verification; the same command goes on from here"
         if result.code == OK and verified:
             await _verify(cluster, ways, result)
 
@@ -117,6 +120,9 @@ async def _run(
             await work(cluster, ways, result)
     except asyncio.CancelledError:
         result.code, result.why = INTERRUPTED, "closed by the operator"
+        raise
+    except Exception as wrong:
+        result.code, result.why = INTERNAL, str(wrong)
         raise
     finally:
         outcome: Outcome = "ok" if result.code == OK else "failed"

@@ -1,7 +1,6 @@
 """Verbs at a terminal or in a pipe: events on stderr, the result on stdout."""
 
 import argparse
-import os
 import sys
 from collections.abc import Callable
 
@@ -29,14 +28,10 @@ def main(argv: list[str] | None = None) -> int:
         say(f"fedwiz: {wrong}")
         return verbs.USAGE
     except Unwritten as wrong:
-        say(f"fedwiz: {wrong}")
+        say(f"fedwiz: {wrong}; make room for it, and the same command goes on from here")
         return verbs.INTERNAL
     except KeyboardInterrupt:
         return verbs.INTERRUPTED
-    except BrokenPipeError:
-        # Whoever read stdout has gone: nothing that comes now may fail on it again.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return verbs.INTERNAL
 
 
 def _command(options: argparse.Namespace) -> Callable[[argparse.Namespace], int]:

@@ -40,12 +40,15 @@ def verify(options: argparse.Namespace) -> int:
 
 def _checked(options: argparse.Namespace, answers: Answers, ways: Ways, practice: str = "") -> int:
     work: Work = lambda cluster, _: verbs.check(cluster)  # noqa: E731 - one word for one call
-    return reported(options, *run(work, answers, ways, options, practice))
+    return reported(options, *run(work, answers, ways, options, practice, reads=True))
 
 
 def _planned(options: argparse.Namespace, answers: Answers, ways: Ways, practice: str = "") -> int:
     work: Work = lambda cluster, _: verbs.plan(cluster)  # noqa: E731
-    result, state, _ = run(work, answers, ways, options, practice)
+    names = [host.name for host in answers.host]
+    if options.host and options.host not in names:
+        raise Usage(f"--host {options.host}: the hosts are {', '.join(names)}")
+    result, state, _ = run(work, answers, ways, options, practice, reads=True)
     return planned(options, answers, result, state)
 
 

@@ -4,6 +4,7 @@ import argparse
 import json
 import os
 import sys
+from typing import TextIO
 
 from fedwiz.answers import Refused
 
@@ -14,13 +15,24 @@ class Usage(Exception):  # noqa: N818 - it names what is so
 
 def say(line: str) -> None:
     """A line on stderr."""
-    print(line, file=sys.stderr, flush=True)
+    _write(sys.stderr, line + "\n")
 
 
 def give(text: str) -> None:
     """The result, on stdout."""
-    sys.stdout.write(text if text.endswith("\n") else text + "\n")
-    sys.stdout.flush()
+    _write(sys.stdout, text if text.endswith("\n") else text + "\n")
+
+
+def _write(stream: TextIO, text: str) -> None:
+    """Write, and go on without whoever read it and has gone: the journal has it all.
+
+    A pipe that is closed or a terminal that is gone must not stop a run in its middle.
+    """
+    try:
+        stream.write(text)
+        stream.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def give_json(document: object) -> None:

@@ -116,13 +116,24 @@ def run(
     ways: tuple[Transport, OpenStore],
     options: argparse.Namespace,
     practice: str = "",
+    *,
+    reads: bool = False,
 ) -> tuple[Result, State, str]:
-    """Do a verb's work with a journal, a line on stderr per event, and an ear for Ctrl+C."""
+    """Do a verb's work with a journal, a line on stderr per event, and an ear for Ctrl+C.
+
+    Args:
+        work: the verb.
+        answers: what it is about.
+        ways: to the hosts and to etcd.
+        options: the command line.
+        practice: as in `RunStarted`.
+        reads: nothing is begun that would have to end, so Ctrl+C closes at once.
+    """
     accepted = _accepted(options)
     supplied = "" if practice else _supplied(answers)
     state = State()
     with ExitStack() as stack:
-        journal = stack.enter_context(journals.Journal())
+        journal = stack.enter_context(_journal())
         journal.subscribe(state.apply)
         journal.subscribe(tell)
         cluster = Cluster(
@@ -130,10 +141,22 @@ def run(
             _etcd_password(answers), supplied, practice,
         )  # fmt: skip
         try:
-            result = asyncio.run(_listening(work, cluster))
+            result = asyncio.run(_listening(work, cluster, reads=reads))
         except asyncio.CancelledError:
-            result = Result(verbs.INTERRUPTED, "closed by the operator")
+            result = Result(
+                verbs.INTERRUPTED, "closed by the operator; the same command goes on from here"
+            )
     return result, state, journal.id
+
+
+def _journal() -> journals.Journal:
+    try:
+        return journals.Journal()
+    except OSError as wrong:
+        raise Usage(
+            f"no journal can be kept in {journals.runs_path()} ({wrong.strerror or wrong}): make "
+            "that directory yours, or set XDG_STATE_HOME to another one"
+        ) from None
 
 
 def _supplied(answers: Answers) -> str:
@@ -148,13 +171,13 @@ def tell(record: Record) -> None:
         say(line)
 
 
-async def _listening(work: Work, cluster: Cluster) -> Result:
+async def _listening(work: Work, cluster: Cluster, *, reads: bool) -> Result:
     """Ctrl+C once: begin nothing new.  Twice: close now; what runs on the hosts goes on there."""
     stop = asyncio.Event()
     loop, task = asyncio.get_running_loop(), asyncio.current_task()
 
     def press() -> None:
-        if stop.is_set() and task is not None:
+        if (reads or stop.is_set()) and task is not None:
             task.cancel()
             return
         stop.set()

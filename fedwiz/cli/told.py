@@ -7,7 +7,7 @@ from fedwiz import display, report, verbs
 from fedwiz import journal as journals
 from fedwiz import plan as planning
 from fedwiz.answers import Answers
-from fedwiz.cli.output import Usage, give, give_json, say
+from fedwiz.cli.output import give, give_json, say
 from fedwiz.state import State
 from fedwiz.verbs import Result
 
@@ -32,11 +32,12 @@ def planned(options: argparse.Namespace, answers: Answers, result: Result, state
         return reported(options, result, state)
     # Kept, so that a later approval can say which fact moved.
     facts = json.dumps({"facts": verbs.fingerprints(result.known)})
-    journals.keep_plan(result.plan.digest, facts)
+    try:
+        journals.keep_plan(result.plan.digest, facts)
+    except OSError as wrong:
+        say(f"the plan could not be kept, for --approve to compare: {wrong.strerror or wrong}")
     if options.shell:
         scripts = planning.scripts(result.plan, answers)
-        if options.host and options.host not in scripts:
-            raise Usage(f"--host {options.host}: the hosts are {', '.join(scripts)}")
         give("\n".join(t for name, t in scripts.items() if options.host in (None, name)))
     elif options.json:
         blocks = [it for it in report.as_json(state)["findings"] if it["level"] == "block"]

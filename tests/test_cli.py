@@ -1,0 +1,339 @@
+"""The command line as a process: what it says where, and how it ends.  No host, no network."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jsonschema  # type: ignore[import-untyped]  # its stubs are a package more
+import pytest
+
+from fedwiz.answers import load
+from fedwiz.checks import CHECKS
+
+ROOT = Path(__file__).parent.parent
+ANSWERS = ROOT / "tests/answers"
+
+
+@dataclass
+class Said:
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:  # noqa: ANN401 - whatever the document is
+        return json.loads(self.out)
+
+    @property
+    def last(self) -> str:
+        """The last word: why it did not do what it was asked."""
+        return self.err.splitlines()[-1]
+
+
+@dataclass
+class Shell:
+    """A home folder, and someone who types there."""
+
+    home: Path
+
+    def environ(self, **more: str) -> dict[str, str]:
+        return {"PATH": os.environ["PATH"], "HOME": str(self.home), "PYTHONPATH": str(ROOT), **more}
+
+    def fedwiz(self, *words: str, **environ: str) -> Said:
+        done = subprocess.run(
+            [sys.executable, "-W", "error", "-m", "fedwiz", *words],
+            env=self.environ(**environ), cwd=self.home, stdin=subprocess.DEVNULL,
+            capture_output=True, text=True, check=False, timeout=60,
+        )  # fmt: skip
+        assert "Traceback" not in done.stderr, done.stderr
+        return Said(done.returncode, done.stdout, done.stderr)
+
+    def demo(self, *words: str, **environ: str) -> Said:
+        return self.fedwiz("demo", *words, "--pace", "0", "--hosts", "3", **environ)
+
+
+@pytest.fixture
+def shell(tmp_path: Path) -> Shell:
+    return Shell(tmp_path)
+
+
+def test_help_waits_for_no_library(shell: Shell) -> None:
+    """It is what a person tries first, and what completions call."""
+    script = (
+        "import sys, runpy\n"
+        "sys.argv = ['fedwiz', '--help']\n"
+        "try: runpy.run_module('fedwiz', run_name='__main__')\n"
+        "except SystemExit as end: code = end.code\n"
+        "slow = {'pydantic', 'asyncssh', 'etcd3', 'grpc', 'textual'} & set(sys.modules)\n"
+        "sys.exit(code or ', '.join(slow) or 0)\n"
+    )
+    argv = [sys.executable, "-c", script]
+    took = []
+    for _ in range(5):
+        began = os.times()
+        done = subprocess.run(
+            argv, env=shell.environ(), capture_output=True, text=True, check=False, timeout=60
+        )
+        assert done.returncode == 0, done.stderr
+        ended = os.times()
+        took.append(
+            ended.children_user + ended.children_system
+            - began.children_user - began.children_system
+        )  # fmt: skip
+    assert "exit status:" in done.stdout
+    assert min(took) < 0.2  # of the processor's: other work on this machine does not count
+
+
+def test_the_schema_is_one_and_the_answers_fit_it(shell: Shell) -> None:
+    said = shell.fedwiz("schema")
+    assert (said.code, said.err) == (0, "")
+    jsonschema.Draft202012Validator.check_schema(said.json)
+    judge = jsonschema.Draft202012Validator(said.json)
+    for path in ANSWERS.glob("*.toml"):
+        judge.validate(load(path).model_dump(mode="json"))
+
+
+@pytest.mark.parametrize("path", sorted(ANSWERS.glob("*.toml")), ids=lambda path: path.name)
+def test_good_answers_are_valid(path: Path, shell: Shell) -> None:
+    words = ("validate", str(path)) if path.stem != "full" else ("validate", str(path), "--json")
+    said = shell.fedwiz(*words)
+    if said.code:  # of a file that names another one, which is not here
+        assert re.match(r"flannel\.path: ", said.err)
+        return
+    assert said.err == ""
+    assert said.out
+
+
+BAD = {
+    "unknown-key": "did you mean",
+    "syntax": "line",
+    "two-masters": "master",
+    "duplicates": "has it too",
+    "too-small-for-the-nodes": "network.subnet_len",
+    "subnet-len-too-short": "network.subnet_len",
+    "public-range": "network.cidr",
+    "overlapping-range": "network.cidr",
+    "host-bits": "did you mean",
+    "everything-at-once": ":",
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_answers_are_refused_by_key(name: str, shell: Shell) -> None:
+    """Each refusal is one line, `key: what was seen; what would be right`, and nothing else."""
+    path = str(ANSWERS / f"bad/{name}.toml")
+    said = shell.fedwiz("validate", path)
+    assert (said.code, said.out) == (2, "")
+    assert BAD[name] in said.err
+    for line in said.err.splitlines():
+        assert re.match(r"\S+: .{10,}", line), line
+
+    same = shell.fedwiz("check", "-a", path, "--json")
+    assert same.code == 2
+    assert same.err == said.err
+    assert same.json["ok"] is False
+    assert [f"{key}: {why}" for key, why in same.json["refused"].items()] == said.err.splitlines()
+
+
+USAGE: dict[str, tuple[tuple[str, ...], str]] = {
+    "no answers": (("install", "--yes"), "-a FILE"),
+    "no file": (("check", "-a", "nowhere.toml"), "nowhere.toml: there is no such file"),
+    "--set without a value": (("check", "-a", "a.toml", "--set", "name"), "key=value"),
+    "--set of an unknown key": (
+        ("check", "-a", "a.toml", "--set", "network.cdir=10.0.0.0/16"),
+        "did you mean `network.cidr`?",
+    ),
+    "--set of an unknown host": (("check", "-a", "a.toml", "--set", "host.x.label=y"), "host"),
+    "--accept of a near miss": (("demo", "check", "--accept", "clcok"), "did you mean clock?"),
+    "--accept of nothing known": (("demo", "check", "--accept", "zzz"), "reachable, in-flight, os"),
+    "nobody to approve": (("demo", "install"), "give --yes, or --approve"),
+    "nobody to approve, on a terminal": (("demo", "install", "--headless"), "--yes"),
+    "approved twice": (("demo", "install", "--yes", "--approve", "0123456789ab"), "not allowed"),
+    "unknown fault": (("demo", "--fault", "gremlins"), "no-etcd"),
+    "too many hosts": (("demo", "--hosts", "2"), "two nodes or more"),
+    "script of an unknown host": (("demo", "plan", "--shell", "--host", "x"), "fed-node1"),
+    "unknown run": (("replay", "nope"), "`fedwiz runs` lists them"),
+    "no journal": (("replay", "./a.toml"), "not JSON"),
+    "nothing to discover": (("discover",), "give a CIDR, a range or a name"),
+    "too much to discover": (("discover", "10.0.0.0/8"), "at most"),
+    "no sudo password": (
+        ("check", "-a", "a.toml", "--set", "ssh.user=me", "--set", "ssh.sudo=ask"),
+        "FEDWIZ_SUDO_PASSWORD",
+    ),
+    "no etcd password": (
+        ("check", "-a", "a.toml", "--set", "etcd.user=me"),
+        "FEDWIZ_ETCD_PASSWORD",
+    ),
+    "unknown verb": (("instal",), "invalid choice"),
+    "an option cut short": (("demo", "--fau=no-etcd"), "unrecognized"),
+}
+
+
+@pytest.mark.parametrize(("words", "sentence"), USAGE.values(), ids=USAGE)
+def test_a_wrong_command_is_told_so_at_once(
+    words: tuple[str, ...], sentence: str, shell: Shell
+) -> None:
+    (shell.home / "a.toml").write_text((ANSWERS / "minimal.toml").read_text())
+    said = shell.fedwiz(*words)
+    assert (said.code, said.out) == (2, "")
+    assert sentence in said.last
+    assert not (shell.home / ".local").exists(), "no run was begun"
+
+
+def test_check_s_document(shell: Shell) -> None:
+    said = shell.demo("check", "--json")
+    assert said.code == 0
+    assert said.json.keys() == {"ok", "findings", "practice"}
+    assert said.json["ok"] is True
+    assert {it["check"] for it in said.json["findings"]} == {check.name for check in CHECKS}
+    for finding in said.json["findings"]:
+        assert finding.keys() == {"check", "host", "level", "seen", "remedy"}
+        assert finding["level"] in ("ok", "warn", "block")
+        assert finding["level"] == "ok" or finding["remedy"]
+
+
+def test_plan_s_document(shell: Shell) -> None:
+    said = shell.demo("plan", "--json")
+    assert said.code == 0
+    assert said.json.keys() >= {"digest", "hosts"}
+    assert list(said.json["hosts"]) == ["fed-master", "fed-node1", "fed-node2"]
+    for actions in said.json["hosts"].values():
+        assert actions
+        for action in actions:
+            assert action.keys() >= {"step", "title", "shown", "diff", "interrupts"}
+    switches = [it for it in said.json["hosts"]["fed-node1"] if it["interrupts"]]
+    assert [it["step"] for it in switches] == ["switch"]
+
+
+def test_install_s_and_verify_s_documents(shell: Shell) -> None:
+    done = shell.demo("install", "--yes", "--json")
+    assert done.code == 0
+    assert done.json.keys() >= {"ok", "digest", "run", "hosts", "findings", "verdicts"}
+    assert {it["outcome"] for it in done.json["hosts"].values()} == {"ok"}
+
+    # A practice cluster is new each time: nothing is installed on this one.
+    said = shell.demo("verify", "--json")
+    assert said.code == 7
+    assert said.json.keys() == {"ok", "verdicts", "practice"}
+    assert said.json["ok"] is False
+    for verdict in said.json["verdicts"]:
+        assert verdict.keys() == {"kind", "host", "peer", "level", "seen", "why"}
+        assert verdict["kind"] in ("address", "lease", "subnet_env", "ping")
+        assert verdict["level"] in ("pass", "fail", "skipped")
+
+
+def test_a_plan_is_approved_by_its_digest(shell: Shell) -> None:
+    digest = shell.demo("plan", "--json").json["digest"]
+    done = shell.demo("install", "--approve", digest, "--json")
+    assert (done.code, done.json["digest"]) == (0, digest)
+
+    never = shell.demo("install", "--approve", "0123456789ab")
+    assert never.code == 9
+    assert "this machine never showed" in never.last
+
+    other = shell.demo("install", "--approve", digest, "--set", "network.subnet_len=25")
+    assert other.code == 9
+    assert "the answers" in other.last
+    assert "look at `fedwiz plan` again" in other.last
+
+
+def test_a_block_is_accepted_by_its_name(shell: Shell) -> None:
+    blocked = shell.demo("check", "--json", "--fault", "overlap")
+    assert blocked.code == 3
+    names = {it["check"] for it in blocked.json["findings"] if it["level"] == "block"}
+    assert names == {"network-overlap"}
+
+    accepted = shell.demo("check", "--json", "--fault", "overlap", "--accept", "network-overlap")
+    assert accepted.code == 0
+    levels = {it["check"]: it["level"] for it in accepted.json["findings"]}
+    assert levels["network-overlap"] == "warn"
+
+
+def test_runs_are_listed_and_told_again(shell: Shell) -> None:
+    assert "no runs are recorded" in shell.fedwiz("runs").out
+    assert shell.fedwiz("runs", "--json").json == []
+    first = shell.demo("install", "--yes")
+    second = shell.demo("check", "--fault", "no-etcd")
+    assert (first.code, second.code) == (0, 3)
+
+    listed = shell.fedwiz("runs", "--json").json
+    assert [(it["verb"], it["outcome"], it["practice"]) for it in listed] == [
+        ("check", "failed", "no-etcd"),
+        ("install", "ok", "healthy"),
+    ]
+    assert [line.split()[0] for line in shell.fedwiz("runs").out.splitlines()] == [
+        it["run"] for it in listed
+    ]
+    # Times are of the clock's, so they are the same in a replay, and so is all else.
+    again = shell.fedwiz("replay", listed[1]["run"])
+    assert (again.code, again.out, again.err) == (0, first.out, first.err)
+    records = shell.fedwiz("replay", listed[1]["run"], "--json").out.splitlines()
+    kinds = [json.loads(line)["event"] for line in records]
+    assert (kinds[0], kinds[-1]) == ("RunStarted", "RunEnded")
+
+
+def test_the_journal_is_the_owner_s_alone(shell: Shell) -> None:
+    shell.demo("check")
+    for path in (shell.home / ".local/state/fedwiz").rglob("*"):
+        assert path.stat().st_mode & 0o077 == 0, path
+
+
+def test_without_a_journal_nothing_is_begun(shell: Shell) -> None:
+    (shell.home / "file").write_text("")
+    said = shell.demo("install", "--yes", XDG_STATE_HOME=str(shell.home / "file"))
+    assert (said.code, said.out) == (2, "")
+    assert "no journal can be kept in" in said.err
+    assert "XDG_STATE_HOME" in said.err
+    assert len(said.err.splitlines()) == 1
+
+
+def test_a_reader_that_has_gone_changes_nothing(shell: Shell) -> None:
+    """`fedwiz ... | head -n 1`, and a terminal that was closed: the run ends as it would have."""
+    for stream in ("out", "err"):
+        read, write = os.pipe()
+        os.close(read)
+        log = (shell.home / "log").open("w+")
+        argv = [sys.executable, "-W", "error", "-m", "fedwiz", "demo", "install", "--yes",
+                "--hosts", "3", "--pace", "0"]  # fmt: skip
+        done = subprocess.run(
+            argv, env=shell.environ(), stdin=subprocess.DEVNULL, check=False, timeout=60,
+            stdout=write if stream == "out" else log, stderr=write if stream == "err" else log,
+        )  # fmt: skip
+        os.close(write)
+        log.seek(0)
+        assert done.returncode == 0
+        assert "Traceback" not in log.read()
+        log.close()
+    assert [it["outcome"] for it in shell.fedwiz("runs", "--json").json] == ["ok", "ok"]
+
+
+def test_a_failure_is_said_in_one_last_sentence(shell: Shell) -> None:
+    said = shell.demo("install", "--yes", "--fault", "docker-refuses")
+    assert said.code == 5
+    assert re.match(r"fedwiz: fed-node\d.*; the same command goes on from here$", said.last)
+    reason = said.last.removeprefix("fedwiz: ").partition(": ")[2].partition(";")[0]
+    assert sum(reason in line for line in said.err.splitlines()) <= 3
+
+
+@pytest.mark.parametrize("presses", [1, 2])
+def test_ctrl_c_on_a_question_closes_at_once(presses: int, shell: Shell) -> None:
+    """Nothing was begun on a host that would have to end."""
+    argv = [sys.executable, "-W", "error", "-m", "fedwiz", "demo", "check", "--pace", "5"]
+    with subprocess.Popen(
+        argv, env=shell.environ(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as running:
+        assert running.stderr is not None
+        running.stderr.readline()
+        for _ in range(presses):
+            running.send_signal(2)
+        _, err = running.communicate(timeout=30)
+    assert running.returncode == 130
+    assert "Traceback" not in err
+    assert "closed by the operator" in err
