@@ -433,7 +433,7 @@ SAID = {
     "public-cidr": "public addresses",
     "overlap": "overlaps 10.16.0.0/16 (route",
     "duplicate-name": "all called fed-node1",
-    "nat-twins": "one MAC address",
+    "nat-twins": "has 10.0.2.15",
     "firewalld": "",
     "forward-drop": "pings lost",
     "dnf-locked": "",
