@@ -1,0 +1,1 @@
+"""The wizard: Textual screens over the engine."""

@@ -118,18 +118,24 @@ def test_a_mark_in_an_answer_parts_nothing() -> None:
     assert facts.links == ()
 
 
+TWO_UNITS = (
+    "Id=a.service\nLoadState=loaded\nActiveState=active\nUnitFileState=enabled\nMainPID=7\n\n"
+    "Id=b.service\nLoadState=not-found\nActiveState=inactive\n"
+)
+OPENED = (
+    "zone public\nnow ports 8472/udp 22/tcp\nnow protocols esp\nnow sources 10.0.0.0/8\n"
+    "later ports \nlater protocols \nlater sources \n"
+)
 Parser = Callable[[str], Mapping[str, Any]]
 PARSED: Mapping[str, tuple[Parser, str, dict[str, Any]]] = {
     "units": (
         parse.units,
-        "Id=a.service\nLoadState=loaded\nActiveState=active\nUnitFileState=enabled\nMainPID=7\n\n"
-        "Id=b.service\nLoadState=not-found\nActiveState=inactive\n",
+        TWO_UNITS,
         {"units": {"a.service": Unit("loaded", "active", "enabled", 7), "b.service": Unit()}},
     ),
     "firewall": (
         parse.firewall,
-        "zone public\nnow ports 8472/udp 22/tcp\nnow protocols esp\nnow sources 10.0.0.0/8\n"
-        "later ports \nlater protocols \nlater sources \n",
+        OPENED,
         {
             "firewall": Firewall(
                 "public",

@@ -45,9 +45,7 @@ def pids(lab: Lab) -> list[str]:
 
 
 @pytest.mark.parametrize("generation", GENERATIONS)
-def test_the_whole_procedure(
-    generation: str, lab_factory: LabFactory, tmp_path: Path
-) -> None:
+def test_the_whole_procedure(generation: str, lab_factory: LabFactory, tmp_path: Path) -> None:
     lab = lab_factory(generation, 4)
     operator = Operator(lab, tmp_path)
     lab.ssh("fed-node1", "printf '%s\\n' '# mine' 'KEPT=\"yes\"' >/etc/sysconfig/flanneld")
@@ -119,9 +117,7 @@ def test_a_user_that_needs_sudo_with_a_password(lab_factory: LabFactory, tmp_pat
     assert lab.password not in said.out + said.err + journals
 
 
-def test_a_user_that_needs_sudo_without_a_password(
-    lab_factory: LabFactory, tmp_path: Path
-) -> None:
+def test_a_user_that_needs_sudo_without_a_password(lab_factory: LabFactory, tmp_path: Path) -> None:
     operator = Operator(lab_factory("modern", 3), tmp_path)
     operator.answers["ssh"] |= {"user": "ops", "sudo": "nopasswd"}
     proven(operator.install(), 2)

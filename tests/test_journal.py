@@ -184,7 +184,7 @@ for record in one_fails():
 @pytest.mark.parametrize("last", [0, 1, 9, 10, 11, 14, 22, 30])
 def test_a_killed_fedwiz_has_lost_nothing_that_was_told(tmp_path: Path, last: int) -> None:
     path = tmp_path / "20261122-230612-1a2b.jsonl"
-    command = [sys.executable, "-c", KILLED, path, str(last)]
+    command = [sys.executable, "-c", KILLED, str(path), str(last)]
     died = subprocess.run(command, check=False, cwd=Path(__file__).parent.parent)
     assert died.returncode == -signal.SIGKILL
     assert [it.event for it in read(path)] == [it.event for it in one_fails()[: last + 1]]

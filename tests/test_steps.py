@@ -38,7 +38,8 @@ def has(known: Known, **texts: str) -> Known:
 
 
 FILES = {
-    "sysctl": SYSCTL_FILE, "modules": MODULES_FILE, "link": LINK_FILE, "sysconfig": SYSCONFIG, "daemon": DAEMON_JSON,
+    "sysctl": SYSCTL_FILE, "modules": MODULES_FILE, "link": LINK_FILE,
+    "sysconfig": SYSCONFIG, "daemon": DAEMON_JSON,
     "drop_in": DOCKER_DROP_IN, "forward": FORWARD_UNIT,
 }  # fmt: skip
 BRIDGE = "net.ipv4.ip_forward = 1\nnet.bridge.bridge-nf-call-iptables = 1\n"

@@ -135,8 +135,9 @@ def main() -> None:
             )
         ratios = [a / b for a, b in zip(ours, floors, strict=True)]
         print(
-            f"{options.generation}, {options.hosts} hosts: install {statistics.median(ours):.2f} s, "
-            f"floor {statistics.median(floors):.2f} s; ratio: median {statistics.median(ratios):.2f}, "
+            f"{options.generation}, {options.hosts} hosts: "
+            f"install {statistics.median(ours):.2f} s, floor {statistics.median(floors):.2f} s; "
+            f"ratio: median {statistics.median(ratios):.2f}, "
             f"{min(ratios):.2f} to {max(ratios):.2f}"
         )
         last = Path(top) / "trips"
