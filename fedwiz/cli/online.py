@@ -85,7 +85,9 @@ def demo(options: argparse.Namespace) -> int:
         return scan.sighted(options, practice.sightings(options.hosts))
     answers = practice.practice_answers(options.hosts, options.sets, options.fault)
     pace = practice.PACE if options.pace is None else options.pace
-    cluster = practice.Practice(answers, options.fault, pace)
+    # There is something to verify only where an install has been.
+    ready = options.work == "verify"
+    cluster = practice.Practice(answers, options.fault, pace, installed=ready)
     if not options.work:
         options.yes = True
     verb = {"check": _checked, "plan": _planned, "verify": _verified}.get(options.work, _installed)
