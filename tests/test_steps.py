@@ -328,7 +328,7 @@ FORWARD: Mapping[str, tuple[Known, list[str]]] = {
     "the rule has gone": (has(on("*", units=UNITS), forward=forward_unit(NET)), FORWARDED[3:]),
     "of another network": (
         has(on("*", units=UNITS, rules={"filter": (RULE,)}), forward=forward_unit("10.9.0.0/16")),
-        [*FORWARDED[:2], FORWARDED[3]],
+        ["systemctl stop fedwiz-forward.service", *FORWARDED[:2], FORWARDED[3]],
     ),
 }
 

@@ -8,7 +8,7 @@ import pytest
 from fedwiz.actions import Run, Secret, Unreachable
 from fedwiz.transport import Ssh
 from tests import sshd
-from tests.lab.fixture import Lab, LabFactory, lab_factory, running_labs  # noqa: F401
+from tests.lab.fixture import Lab, LabFactory
 from tests.sshd import Host
 
 pytestmark = pytest.mark.lab
@@ -16,7 +16,7 @@ Ways = Callable[..., Ssh]
 
 
 @pytest.fixture(params=["classic", "modern"])
-def lab(lab_factory: LabFactory, request: pytest.FixtureRequest) -> Lab:  # noqa: F811
+def lab(lab_factory: LabFactory, request: pytest.FixtureRequest) -> Lab:
     return lab_factory(request.param, 2)
 
 

@@ -114,6 +114,8 @@ async def systemctl(call: Call) -> int:
             return 1
         if verb in ("enable", "disable"):
             systemd.enable(call.machine, name, wanted=verb == "enable")
+        elif verb == "stop":
+            systemd.stop(call.machine, name)
         elif verb == "restart":
             systemd.stop(call.machine, name)
             if not systemd.start(call.cluster, call.machine, name):

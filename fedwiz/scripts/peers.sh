@@ -19,9 +19,11 @@ wait_for() { # SECONDS PEER...
 }
 wait_for 10 "$@"
 # flanneld 0.18.0 to 0.21.2 loses events when nodes start together; a new one reads all leases.
-# Killing it lets systemd start it again without stopping docker, which requires it.
+# An enabled flanneld is required by docker, and its restart would take docker along.
 echo "no way to $lost: flanneld looks again"
-systemctl kill flanneld.service
+trap 'systemctl --quiet enable flanneld.service' EXIT
+systemctl --quiet disable flanneld.service
+timeout 60 systemctl restart flanneld.service
 wait_for 30 "$@"
 echo "still no way to $lost"
 journalctl -u flanneld.service -n 20 --no-pager -o cat

@@ -97,10 +97,14 @@ def forward(answers: Answers, host: Host, known: Known) -> Iterator[Run]:
     if not (there or needs_forward(version, facts.docker_version) or _refused_early(facts)):
         return
     written = list(put_file(facts, FORWARD_UNIT, forward_unit(answers.network.cidr)))
+    now = facts.unit("fedwiz-forward.service")
+    if written and now.running:
+        # It takes its own rule away, which after the reload would be another network's.
+        yield change("systemctl", "stop", "fedwiz-forward.service",
+                     undo="systemctl start fedwiz-forward.service")  # fmt: skip
     yield from written
     if written:
         yield change("systemctl", "daemon-reload")
-    now = facts.unit("fedwiz-forward.service")
     if now.enabled != "enabled":
         yield change("systemctl", "enable", "fedwiz-forward.service",
                      undo="systemctl disable fedwiz-forward.service")  # fmt: skip

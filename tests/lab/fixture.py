@@ -13,6 +13,7 @@ they fail instead, with FEDWIZ_LAB=0 they are skipped on any machine.
 
 import contextlib
 import functools
+import itertools
 import os
 import shlex
 import subprocess
@@ -24,6 +25,9 @@ from typing import Self
 import pytest
 
 from . import labs, labstate
+
+_NUMBERS = itertools.count()
+"""So that several labs of one kind fit into one process."""
 
 
 class SshError(Exception):
@@ -61,7 +65,7 @@ class Lab:
         flannel: str | None = None,
     ) -> "Lab":
         """A new cluster, which ends with this process at the latest."""
-        chosen = name or f"t{os.getpid()}-{generation[:1]}{count}{flannel or ''}"
+        chosen = name or f"t{os.getpid()}-{generation[:1]}{count}{flannel or ''}-{next(_NUMBERS)}"
         return cls(labs.up(chosen, count, generation, flannel, owner=os.getpid()))
 
     @property

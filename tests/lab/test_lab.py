@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab.fixture import Lab, LabFactory, lab_factory, running_labs  # noqa: F401
+from tests.lab.fixture import Lab, LabFactory
 
 pytestmark = pytest.mark.lab
 
@@ -34,7 +34,7 @@ def start_flannel(lab: Lab, prefix: str = "/coreos.com/network") -> None:
 
 @pytest.mark.parametrize("generation", ["classic", "modern"])
 def test_flannel_gives_every_node_a_subnet_and_a_way_to_the_others(
-    lab_factory: LabFactory,  # noqa: F811
+    lab_factory: LabFactory,
     generation: str,
 ) -> None:
     lab = lab_factory(generation, 3)
@@ -52,7 +52,7 @@ def test_flannel_gives_every_node_a_subnet_and_a_way_to_the_others(
 
 
 def test_a_reboot_keeps_files_and_forgets_the_kernel(
-    lab_factory: LabFactory,  # noqa: F811
+    lab_factory: LabFactory,
 ) -> None:
     lab = lab_factory("classic", 2)
     node = lab.nodes[0]
@@ -64,7 +64,7 @@ def test_a_reboot_keeps_files_and_forgets_the_kernel(
     assert "gone" not in lab.ssh(node, "ip link; iptables -S")
 
 
-def test_users_reach_root_their_own_ways(lab_factory: LabFactory) -> None:  # noqa: F811
+def test_users_reach_root_their_own_ways(lab_factory: LabFactory) -> None:
     lab = lab_factory("classic", 2)
     node = lab.nodes[0]
     assert lab.ssh(node, "sudo -n id -u", user="ops").strip() == "0"
@@ -74,7 +74,7 @@ def test_users_reach_root_their_own_ways(lab_factory: LabFactory) -> None:  # no
 
 
 def test_labs_live_side_by_side_and_leave_nothing(
-    lab_factory: LabFactory,  # noqa: F811
+    lab_factory: LabFactory,
 ) -> None:
     first = lab_factory("classic", 2)
     with Lab.up("classic", 1, name=f"side{os.getpid()}") as second:
