@@ -30,7 +30,7 @@ def _row(pattern: str, name: str, sentence: str, remedy: str) -> tuple[re.Patter
 CAUSES: tuple[tuple[re.Pattern[str], Cause], ...] = (
     # Of the machine: these make everything after them fail, so they come first.
     _row(
-        r"no space left on device|at least \d+\s?[kmg]?b more space needed",
+        r"no space left on device|\d+\s?[kmg]?b more space (?:needed|on)\b",
         "disk-full",
         "a file system on the host is full",
         "make room, e.g. `dnf clean all`, and see `df -h`",
@@ -91,7 +91,7 @@ CAUSES: tuple[tuple[re.Pattern[str], Cause], ...] = (
     _row(
         r"gpg check failed|public key for .* is not installed|no digest|"
         r"(?:pgp|signature) .*(?:failed|not ok|bad)|checksum (?:doesn't|does not) match|"
-        r"computed checksum did not match|sha256sum: .*did not match",
+        r"computed checksum did not match|incorrect checksum|sha256sum: .*did not match",
         "checksum",
         "a package or a file is not what it should be: signature or checksum differ",
         "see the repository's keys (`dnf repolist -v`), or flannel.sha256 against the file",

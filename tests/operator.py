@@ -87,12 +87,14 @@ class Operator:
                 "--accept-new-host-keys", *more]  # fmt: skip
         return self.run(argv, timeout)
 
-    def run(self, argv: list[str], timeout: float = 240) -> Said:
+    def environment(self) -> dict[str, str]:
         kept = {name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ}
         root = Path(__file__).parent.parent
+        return {**kept, "HOME": str(self.home), "PYTHONPATH": str(root), **self.environ}
+
+    def run(self, argv: list[str], timeout: float = 240) -> Said:
         done = subprocess.run(
-            argv,
-            env={**kept, "HOME": str(self.home), "PYTHONPATH": str(root), **self.environ},
+            argv, env=self.environment(),
             cwd=self.home, stdin=subprocess.DEVNULL, capture_output=True, text=True,
             check=False, timeout=timeout,
         )  # fmt: skip

@@ -76,6 +76,8 @@ LINES = {
     "Public key for flannel-0.9.0-7.rpm is not installed": "checksum",
     "sha256sum: WARNING: 1 computed checksum did NOT match": "checksum",
     "At least 12MB more space needed on the / filesystem.": "disk-full",
+    "- installing package flannel-0.9.0 needs 4KB more space on the / filesystem": "disk-full",
+    "Error: Some packages from local repository have incorrect checksum": "checksum",
     "install: error writing '/etc/x': No space left on device": "disk-full",
     "install: cannot create regular file '/usr/x': Read-only file system": "read-only",
     # systemd, sudo, ssh

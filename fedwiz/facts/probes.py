@@ -126,10 +126,14 @@ def _etcd(answers: Answers) -> str:
 def _offered(answers: Answers) -> str:
     if answers.flannel.source != "dnf":
         return ":"
-    # dnf 4 ends the format with a newline of its own, dnf 5 does not.
+    # dnf 4 ends the format with a newline of its own, dnf 5 does not.  Both pass over a repository
+    # that they can't read (Fedora's skip_if_unavailable), and say so only where they are asked
+    # without -q.
     return (
-        "rpm -q flannel >/dev/null 2>&1 || timeout 90 dnf -q repoquery --latest-limit=1 "
-        "--qf '%{version}-%{release}\\n' flannel 2>&1 | tail -n 5"
+        "rpm -q flannel >/dev/null 2>&1 && exit; o=$(timeout 90 dnf -q repoquery --latest-limit=1 "
+        "--qf '%{version}-%{release}\\n' flannel 2>&1 | tail -n 5); [ \"$o\" ] || "
+        "o=$(timeout 90 dnf repoquery flannel 2>&1 | grep -iE 'error|fail' | tail -n 1); "
+        'echo "$o"'
     )
 
 
@@ -203,8 +207,13 @@ def script(answers: Answers, host: Host, mark: str = "") -> tuple[str, str]:
     asked = probes(answers, host)
     lines = [
         "export LC_ALL=C PATH=/usr/sbin:/usr/bin:/sbin:/bin:/usr/local/bin",
-        "d=$(mktemp -d /run/fedwiz.XXXXXX 2>/dev/null || mktemp -d) || exit 1",
-        "trap 'rm -rf \"$d\"' EXIT",
+        # Where there is room for the answers: a full file system is one of them.
+        "d=; for p in /run /tmp /var/tmp; do",
+        '  d=$(mktemp -d "$p/fedwiz.XXXXXX" 2>/dev/null) || continue',
+        '  head -c 262144 /dev/zero 2>/dev/null >"$d/room" && break; rm -rf "$d"; d=',
+        "done",
+        '[ "$d" ] || { echo "/run, /tmp and /var/tmp have no room" >&2; exit 1; }',
+        'trap \'rm -rf "$d"\' EXIT; rm -f "$d/room"',
     ]
     # Each in a subshell with no input: none can eat the rest of the script.
     for probe in asked:
