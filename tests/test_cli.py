@@ -218,8 +218,7 @@ def test_install_s_and_verify_s_documents(shell: Shell) -> None:
     assert done.json.keys() >= {"ok", "digest", "run", "hosts", "findings", "verdicts"}
     assert {it["outcome"] for it in done.json["hosts"].values()} == {"ok"}
 
-    # A practice cluster is new each time: nothing is installed on this one.
-    said = shell.demo("verify", "--json")
+    said = shell.demo("verify", "--json", "--fault", "forward-drop")
     assert said.code == 7
     assert said.json.keys() == {"ok", "verdicts", "practice"}
     assert said.json["ok"] is False
