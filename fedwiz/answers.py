@@ -99,7 +99,7 @@ def read(path: Path) -> dict[str, Any]:
         with path.expanduser().open("rb") as file:
             raw = file.read(LARGEST + 1)
     except FileNotFoundError:
-        raise Refused({place: "there is no such file; `fedwiz` without -a makes one"}) from None
+        raise Refused({place: "there is no such file; give the path of an answer file"}) from None
     except IsADirectoryError:
         raise Refused({place: "a directory; give the answer file in it"}) from None
     except (OSError, ValueError, RuntimeError) as wrong:

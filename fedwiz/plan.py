@@ -96,9 +96,10 @@ def _sent(action: Action) -> list[Any]:
     """What decides what happens; secrets by their names."""
     if isinstance(action, PutKey):
         return ["put", action.api, action.key, action.value, action.previous]
+    # The diff too: it was approved as it was shown, against the file as it was read.
     return [
         "run", action.argv, action.input(), action.upload, action.sudo, action.timeout,
-        action.unit, action.reboots,
+        action.unit, action.reboots, action.diff,
     ]  # fmt: skip
 
 

@@ -18,7 +18,7 @@ from fedwiz.verify import Verdict, verify
 from fedwiz.verify import ok as all_well
 
 OK, INTERNAL, USAGE, BLOCKED, UNREACHABLE, FAILED = 0, 1, 2, 3, 4, 5
-NOT_PROVEN, LOCKED, STALE, INTERRUPTED = 7, 8, 9, 130
+NOT_PROVEN, STALE, INTERRUPTED = 7, 9, 130
 """Exit codes."""
 
 Approve = Callable[[Plan, "Result"], Awaitable[str]]

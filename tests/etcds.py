@@ -117,7 +117,8 @@ def etcd_server(
         assert server.stderr
         for line in server.stderr:
             said.append(line)
-            if "client requests on" in line:
+            # As etcd 3.4 has it, and 3.5.
+            if "client requests on" in line or "serving client traffic" in line:
                 ready.set()
 
     listener = threading.Thread(target=listen)

@@ -5,7 +5,9 @@ from dataclasses import replace
 import pytest
 
 from fedwiz.actions import Secret
+from fedwiz.facts.values import File
 from fedwiz.plan import Plan, make, scripts, text, to_json
+from fedwiz.steps.flannel import SYSCONFIG
 from tests.known import ANSWERS, BARE, DONE, NODES, answered, on
 from tests.test_steps import READY
 
@@ -35,9 +37,11 @@ def test_the_digest_names_what_is_sent() -> None:
         make(answered("docker.switch=reboot"), BARE).digest,
         make(ANSWERS, DONE).digest,
         make(ANSWERS, on("fed-node3", sysctls={})).digest,
+        # A file that is edited in place: the same command, and another diff.
+        make(ANSWERS, on("fed-node3", files={SYSCONFIG: File("# mine\n", 0o644)})).digest,
     }
     assert plan.digest not in others
-    assert len(others) == 4
+    assert len(others) == 5
 
 
 def test_the_digest_and_the_text_know_no_secret() -> None:

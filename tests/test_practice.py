@@ -252,6 +252,7 @@ def good_answers(draw: st.DrawFn) -> Answers:
     })  # fmt: skip
 
 
+@pytest.mark.timeout(300)  # 25 installs, on a machine that may be busy
 @given(good_answers(), st.booleans())
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_install_does_what_any_good_answers_say(answers: Answers, firewalld: bool) -> None:

@@ -9,9 +9,9 @@ CODES = """\
 exit status:
   0  ok                         5    install failed; the same command goes on
   1  internal error             7    verification failed
-  2  usage, or invalid answers  8    another operator holds the lock
-  3  a check blocks             9    the plan is stale
-  4  host unreachable, or       130  interrupted
+  2  usage, or invalid answers  9    the plan is stale
+  3  a check blocks             130  interrupted
+  4  host unreachable, or
      authentication failed
 """
 

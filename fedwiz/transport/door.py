@@ -102,7 +102,7 @@ def refused(way: Way, error: Exception, door: Door, limits: Limits) -> Unreachab
         return Unreachable(
             f"{name} and this program share no way to talk ({said}): update its sshd"
         )
-    if isinstance(error, asyncssh.DisconnectError) and "Too many" in said:
+    if isinstance(error, asyncssh.DisconnectError) and "Too many auth" in said:
         return Unreachable(
             f"{name} was offered too many keys: name one in `ssh.identity`, or set "
             f"`IdentitiesOnly yes` in ~/.ssh/config"
