@@ -16,7 +16,10 @@ Root: TypeAlias = Literal["", "nopasswd", "ask"]
 GRACE = 10
 """Seconds between a time limit's TERM and its KILL."""
 
-ATTACHED = 60
+UNIT_GRACE = 120
+"""The same for a unit: what must not be cut in half has a way back to go first."""
+
+ATTACHED = UNIT_GRACE + 30
 """Seconds that following a unit may take longer than the unit."""
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -149,7 +152,7 @@ def _unit(run: Run, locale: str) -> tuple[str, ...]:
         rc=f"{place}.rc",
         path=PATH,
         locale=locale,
-        grace=GRACE,
+        grace=UNIT_GRACE,
         timeout=run.timeout,
         command=shlex.join(run.argv),
     )
