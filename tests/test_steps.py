@@ -11,7 +11,7 @@ from fedwiz.actions import Action, PutKey, Run, Secret, Value
 from fedwiz.answers import Answers
 from fedwiz.facts.values import File, Firewall, Known, Link, Route, Unit
 from fedwiz.steps import STEPS
-from fedwiz.steps.docker import DAEMON_JSON, DOCKER_DROP_IN, FORWARD_UNIT, forward_unit
+from fedwiz.steps.docker import DAEMON_JSON, DOCKER_DROP_IN, DUE, FORWARD_UNIT, forward_unit
 from fedwiz.steps.flannel import BINARY, SYSCONFIG
 from fedwiz.steps.host import LINK_FILE, LINK_TEXT, MODULES_FILE, SYSCTL_FILE
 from tests.known import ANSWERS, BARE, DONE, NODE, RUNS, answered, on, stored
@@ -352,6 +352,13 @@ OLD_DOCKER0 = tuple(
     replace(link, addresses=("172.17.0.1/16",)) if link.name == "docker0" else link
     for link in N1.links
 )
+ENV = dict(N1.subnet_env or {})
+PORTED = tuple(replace(it, port=4789) if it.name == "flannel.1" else it for it in N1.links)
+OLD_ROUTES = "'10.16.83.0/24 via 192.168.122.36' '10.9.4.0/24 via 192.168.122.127'"
+TWICE = tuple(
+    replace(it, addresses=(*it.addresses, "10.16.5.0/32")) if it.name == "flannel.1" else it
+    for it in N1.links
+)
 IDLE = {**N1.units, "docker.service": Unit("loaded", "inactive", "disabled")}
 SWITCH: Mapping[str, tuple[Known, list[str]]] = {
     "bare": (BARE, [f"sh switch.sh {NET}"]),
@@ -362,14 +369,45 @@ SWITCH: Mapping[str, tuple[Known, list[str]]] = {
         on("fed-node1", READY, units={**N1.units, "flanneld.service": Unit("loaded", "failed")}),
         [f"sh switch.sh {NET}"],
     ),
-    "no subnet.env": (on("fed-node1", READY, subnet_env=None), [f"sh switch.sh {NET}"]),
+    "no subnet.env": (on("fed-node1", READY, subnet_env=None), [f"sh switch.sh {NET} flannel.1"]),
     "subnet.env is garbage": (
         on("fed-node1", READY, subnet_env={"FLANNEL_SUBNET": "$(reboot)"}),
-        [f"sh switch.sh {NET}"],
+        [f"sh switch.sh {NET} flannel.1"],
     ),
     "leftovers of another VNI and MTU": (
         on("fed-node1", READY, links=(*THIN, STALE), subnet_env=None),
         [f"sh switch.sh {NET} flannel.1 flannel.2"],
+    ),
+    "a device with an earlier subnet too": (
+        on("fed-node1", READY, links=TWICE),
+        [f"sh switch.sh {NET} flannel.1"],
+    ),
+    "another port": (on("fed-node1", READY, links=PORTED), [f"sh switch.sh {NET} flannel.1"]),
+    "subnet.env of a larger network": (
+        on("fed-node1", READY, subnet_env={**ENV, "FLANNEL_NETWORK": "10.0.0.0/8"}),
+        [f"sh switch.sh {NET}"],
+    ),
+    "a subnet of another length": (
+        on("fed-node1", READY, subnet_env={**ENV, "FLANNEL_SUBNET": "10.16.29.1/25"}),
+        [f"sh switch.sh {NET} flannel.1"],
+    ),
+    "an earlier run ended before its switch": (
+        on("fed-node1", READY, files={**N1.files, DUE: File("", 0o600)}),
+        [f"sh switch.sh {NET}"],
+    ),
+    "routes of host-gw's, the old network's among them": (
+        on(
+            "fed-node1",
+            READY,
+            subnet_env={**ENV, "FLANNEL_NETWORK": "10.9.0.0/16"},
+            routes=(
+                *N1.routes,
+                Route("10.16.83.0/24", "eth0", "192.168.122.36"),
+                Route("10.9.4.0/24", "eth0", "192.168.122.127"),
+                Route("10.7.0.0/16", "eth0", "192.168.122.127"),
+            ),
+        ),
+        [f"sh switch.sh {NET} {OLD_ROUTES}"],
     ),
     "another config": (
         stored(READY, config=Value("k", '{"Network":"10.1.0.0/16"}', 3)),
@@ -399,12 +437,34 @@ def test_a_reboot_is_followed_by_a_look_at_what_came_up() -> None:
     assert reboot.reboots
     assert reboot.interrupts
     assert settle.brief == "sh settle.sh docker"
+    assert isinstance(settle, Run)
+    assert settle.unit, "its way back is not cut in half either"
+
+
+def test_what_a_running_daemon_would_not_see_is_noted_before_it_is_written() -> None:
+    """Or a run that ends in between would leave nothing to do for the next one."""
+    docker28 = on("fed-node1", READY, docker_version=DOCKER28)
+    assert left("docker", docker28)
+    assert shown("due", docker28) == ["install -D -m 0600 /dev/stdin /run/fedwiz/switch-due"]
+    assert shown("due", READY) == []
+    assert shown("due", BARE) == [], "flanneld has to be started there anyway"
+    order = list(BY_NAME)
+    assert all(order.index("due") < order.index(each) for each in ("package", "docker", "switch"))
+
+
+def test_a_cluster_that_still_runs_another_backend_is_not_done() -> None:
+    """A run that ended after it wrote the config: etcd says host-gw, the nodes do vxlan."""
+    known = stored(READY, config=Value("k", GW.config_json(), 8))
+    assert shown("switch", known, GW) == [f"sh switch.sh {NET} flannel.1"]
 
 
 PEERS = "192.168.122.36 192.168.122.127"
 GW = answered("backend.type=host-gw")
 ROUTES = tuple(Route(f"10.16.{n}.0/24", "eth0", to) for n, to in enumerate(PEERS.split()))
-GW_READY = stored(on("*", READY, routes=ROUTES), config=Value("k", GW.config_json(), 8))
+PLAIN = tuple(link for link in N1.links if link.name != "flannel.1")
+GW_READY = stored(
+    on("*", READY, routes=ROUTES, links=PLAIN), config=Value("k", GW.config_json(), 8)
+)
 PEER: Mapping[str, tuple[Known, Answers, list[str]]] = {
     "bare": (BARE, ANSWERS, [f"sh peers.sh fdb {PEERS}"]),
     "done": (READY, ANSWERS, []),

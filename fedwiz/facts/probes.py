@@ -27,6 +27,7 @@ FILES = (
     "/etc/systemd/system/fedwiz-forward.service",
     "/usr/libexec/flannel/fedwiz-docker-opts",
     "/usr/lib/systemd/system/docker.service.d/flannel.conf",
+    "/run/fedwiz/switch-due",
 )
 """What steps write, or must know before they write."""
 

@@ -12,6 +12,7 @@ from fedwiz.practice import dockerd, flanneld, pods, systemd
 from fedwiz.practice.call import Call, Command
 from fedwiz.practice.machine import Held
 from fedwiz.practice.probes import fdb
+from fedwiz.steps.docker import DUE
 from fedwiz.sysconfig import values, with_values
 
 READY_WITHIN = 45.0
@@ -49,6 +50,7 @@ async def switch(call: Call) -> int:
     network, *stale = call.run.argv[4:]
     machine = call.machine
     docker = machine.running(DOCKER)
+    machine.files.pop(DUE, None)
     kept = machine.files.get(flanneld.DOCKER_OPTIONS)
     if docker:
         call.say("stopping docker")
@@ -61,8 +63,12 @@ async def switch(call: Call) -> int:
         call.say("forgetting the subnet of an earlier network")
         del machine.files[flanneld.SUBNET_ENV]
         machine.files.pop(flanneld.DOCKER_OPTIONS, None)
-    for device in stale:
-        machine.drop_link(device)
+    for each in stale:
+        to, route, via = each.partition(" via ")
+        if route:
+            machine.routes = [it for it in machine.routes if (it.to, it.via) != (to, via)]
+        else:
+            machine.drop_link(each)
     why = await _move(call, docker=docker)
     if why:
         await _back(call, kept, why, docker=docker)
@@ -125,6 +131,8 @@ async def settle(call: Call) -> int:
     machine = call.machine
     docker = wanted == "docker"
     await call.spend(1.0)
+    if docker:
+        systemd.start(call.cluster, machine, DOCKER)
     if machine.running(FLANNELD) and (not docker or machine.running(DOCKER)):
         call.say(machine.files[flanneld.SUBNET_ENV].text)
         return 0

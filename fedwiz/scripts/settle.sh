@@ -2,6 +2,8 @@
 # Usage: settle.sh docker|alone
 set -u
 now() { read -r up _ </proc/uptime; echo "${up%.*}"; } # a clock that nobody sets
+# Whoever enables docker.socket alone has docker start at its first use.
+[ "$1" = alone ] || systemctl start --no-block docker.service
 end=$(($(now) + 90))
 until systemctl -q is-active flanneld.service && { [ "$1" = alone ] || systemctl -q is-active docker.service; }; do
   if [ "$(now)" -ge $end ]; then

@@ -1,11 +1,19 @@
 # Move docker onto flannel's subnet.  Ends with docker running whatever happens.
-# Usage: switch.sh NETWORK [STALE-DEVICE]...
+# Usage: switch.sh NETWORK [STALE]...   (a device, or a route as `10.9.3.0/24 via 192.0.2.7`)
 set -u
 network=$1; shift
-kept=$(mktemp -d /run/fedwiz-switch.XXXXXX) || exit 1
-docker=no; socket=no
+due=/run/fedwiz/switch-due # what has to run in the end, one unit a line: also after a kill
+mkdir -p -m 0700 /run/fedwiz && kept=$(mktemp -d /run/fedwiz/kept.XXXXXX) || exit 1
+docker=no; socket=no; users=""
 systemctl -q is-active docker.service && docker=yes
 systemctl -q is-active docker.socket && socket=yes
+for unit in $(cat "$due" 2>/dev/null); do
+  case $unit in
+    docker.service) docker=yes ;;
+    docker.socket) socket=yes ;;
+    *) users="$users $unit" ;;
+  esac
+done
 ended=no; why="it was stopped"; see=""
 
 say() { printf '%s\n' "$*"; }
@@ -14,6 +22,19 @@ now() { read -r up _ </proc/uptime; echo "${up%.*}"; } # a clock that nobody set
 said() { # what a unit said since it was started, for the cause in it
   say "$1 said:"
   journalctl -u "$1.service" --since "$since" -n 20 --no-pager -o cat
+}
+note_users() { # UNIT: those that run, and that its stop takes along: an old kubelet requires docker
+  for unit in $(systemctl show -p RequiredBy -p BoundBy -p ConsistsOf --value "$1"); do
+    case " docker.service docker.socket flanneld.service $users " in *" $unit "*) continue ;; esac
+    systemctl -q is-active "$unit" || continue
+    users="$users $unit"
+    note_users "$unit"
+  done
+}
+start_users() {
+  for unit in $users; do
+    systemctl -q is-active "$unit" || systemctl start "$unit" || say "$unit did not start again"
+  done
 }
 there() { ip link show dev "$1" >/dev/null 2>&1; }
 start_docker() {
@@ -31,12 +52,15 @@ back() { # flannel did not carry docker: docker as it was, which must not wait f
   systemctl -q is-active docker.service || ip link delete docker0 2>/dev/null
   after=""
   if [ $docker = yes ]; then
-    start_docker && after=", and docker runs as before" || after=", and docker does not run"
+    if start_docker; then after=", and docker runs as before"; rm -f "$due"
+    else after=", and docker does not run"; fi
+    start_users
   fi
   say "$why$after$see"
 }
 leave() {
-  trap - EXIT HUP INT TERM
+  trap - EXIT
+  trap '' HUP INT TERM # a second signal must not cut the way back short
   if [ $ended = no ]; then back; code=1; else code=0; fi
   rm -rf "$kept"
   exit $code
@@ -44,7 +68,10 @@ leave() {
 trap leave EXIT HUP INT TERM
 
 [ -f /run/flannel/docker ] && cp -p /run/flannel/docker "$kept/docker"
+systemctl daemon-reload # an earlier run may have ended before its own
 if [ $docker = yes ]; then
+  note_users docker.service
+  { echo docker.service; [ $socket = no ] || echo docker.socket; printf '%s\n' $users; } >"$due"
   say "stopping docker"
   [ $socket = no ] || systemctl stop docker.socket
   systemctl stop docker.service || fail "docker did not stop" docker
@@ -57,8 +84,11 @@ if [ -f /run/flannel/subnet.env ] && ! grep -qxF "FLANNEL_NETWORK=$network" /run
   say "forgetting the subnet of an earlier network"
   rm -f /run/flannel/subnet.env /run/flannel/docker
 fi
-for device in "$@"; do
-  ! there "$device" || ip link delete "$device"
+for stale in "$@"; do
+  case $stale in
+    *" via "*) ip -4 route delete $stale 2>/dev/null ;;
+    *) ! there "$stale" || ip link delete "$stale" ;;
+  esac
 done
 
 say "starting flanneld"
@@ -83,5 +113,7 @@ if [ $docker = yes ]; then
     fail "docker0 is not $subnet: docker did not take flannel's options" docker
   fi
   say "docker runs on $subnet"
+  start_users
 fi
+rm -f "$due"
 ended=yes

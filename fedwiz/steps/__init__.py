@@ -4,7 +4,7 @@ A step yields only what is left to do, and nothing where the host is right alrea
 is the dry run, and running again is resuming.
 """
 
-from fedwiz.steps.docker import docker, enable, forward, switch
+from fedwiz.steps.docker import docker, due, enable, forward, switch
 from fedwiz.steps.flannel import config, package, sysconfig, unit
 from fedwiz.steps.host import firewall, kernel, link, networkmanager
 from fedwiz.steps.peers import peers
@@ -16,6 +16,7 @@ STEPS: tuple[Step, ...] = (
     link,
     networkmanager,
     firewall,
+    due,
     package,
     sysconfig,
     unit,

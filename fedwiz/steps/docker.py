@@ -8,7 +8,8 @@ from typing import Any
 
 from fedwiz.actions import Run
 from fedwiz.answers import Answers, Host
-from fedwiz.facts.values import Facts, Known, Link
+from fedwiz.backends import KERNEL_VXLAN_PORT
+from fedwiz.facts.values import Facts, Known, Link, Route
 from fedwiz.flannel import (
     docker_drops_routed,
     docker_knows_direct_routing,
@@ -21,6 +22,9 @@ from fedwiz.steps.table import Step, step
 
 DOCKER_DROP_IN = "/etc/systemd/system/docker.service.d/60-fedwiz.conf"
 DAEMON_JSON = "/etc/docker/daemon.json"
+DUE = "/run/fedwiz/switch-due"
+"""There while flanneld and docker have not taken what was written for them; gone at a reboot,
+which has them take it."""
 FORWARD_UNIT = "/etc/systemd/system/fedwiz-forward.service"
 OPTIONS_FILE = "/run/flannel/docker"
 WORD = "$DOCKER_NETWORK_OPTIONS"
@@ -166,6 +170,22 @@ BEFORE: tuple[Step, ...] = (package, sysconfig, unit, docker)
 """Steps after which flanneld and docker have to start anew."""
 
 
+def _renewed(answers: Answers, host: Host, known: Known) -> bool:
+    return any(True for before in BEFORE for _ in before.left(answers, host, known))
+
+
+@step("due", "Note that flanneld and docker must start anew")
+def due(answers: Answers, host: Host, known: Known) -> Iterator[Run]:
+    """Before anything is written that a running flanneld or docker would not see.
+
+    A run that ends between the writing and the switch would leave files that are right and
+    daemons that never read them, and the next plan would be empty.
+    """
+    facts = known.hosts[host.name]
+    if settled(answers, host, facts) and _renewed(answers, host, known):
+        yield from put_file(facts, DUE, "", 0o600)
+
+
 @step("switch", "Start flanneld and move docker to its subnet")
 def switch(answers: Answers, host: Host, known: Known) -> Iterator[Run]:
     """Stop docker, delete docker0, start flanneld, start docker; or reboot.
@@ -174,18 +194,19 @@ def switch(answers: Answers, host: Host, known: Known) -> Iterator[Run]:
     happens, and a lost connection does not cut it in half.
     """
     facts = known.hosts[host.name]
-    renewed = any(True for before in BEFORE for _ in before.left(answers, host, known))
     rewritten = any(True for _ in config.left(answers, answers.master, known))
-    if not (renewed or rewritten or not settled(answers, facts)):
+    if settled(answers, host, facts) and not rewritten and not _renewed(answers, host, known):
         return
     stops = facts.unit("docker.service").running
     undo = "disable flanneld, then the same way back: stop docker, delete docker0, start docker"
     if answers.docker.switch == "reboot":
         yield change("systemctl", "reboot", reboots=True, interrupts=stops, timeout=900,
                      undo="disable flanneld and reboot")  # fmt: skip
-        yield run_script("settle", "docker" if stops else "alone", timeout=150)
+        yield run_script("settle", "docker" if stops else "alone", unit="fedwiz-settle",
+                         timeout=400)  # fmt: skip
         return
     stale = [link.name for link in facts.flannel_links if not _fits(answers, facts, host, link)]
+    stale += [f"{route.to} via {route.via}" for route in _stale_routes(answers, host, known)]
     yield run_script("switch", answers.network.cidr, *stale, unit="fedwiz-switch", timeout=400,
                      interrupts=stops, undo=undo)  # fmt: skip
 
@@ -198,16 +219,24 @@ def _within(text: str, cidr: str) -> bool:
         return False
 
 
-def settled(answers: Answers, facts: Facts) -> bool:
-    """Whether flanneld runs on the wanted network, and docker, if it runs, on its subnet."""
+def settled(answers: Answers, host: Host, facts: Facts) -> bool:
+    """Whether flanneld runs on the wanted network, and docker, if it runs, on its subnet.
+
+    A device that is not as this network has it is one that flanneld has yet to give up: it
+    runs on what etcd said before.
+    """
     env: Mapping[str, Any] = facts.subnet_env or {}
-    subnet = env.get("FLANNEL_SUBNET", "")
-    if facts.unit("flanneld.service").active != "active":
+    net, subnet = answers.network, str(env.get("FLANNEL_SUBNET", ""))
+    if DUE in facts.files or facts.unit("flanneld.service").active != "active":
         return False
-    if not subnet or not _within(subnet, answers.network.cidr):
+    if not _subnet_fits(answers, facts):
+        return False
+    if env.get("FLANNEL_NETWORK", net.cidr) != net.cidr:
         return False
     device = answers.backend.backend.device(answers.backend.options)
     if device and facts.link(device) is None:
+        return False
+    if not all(_fits(answers, facts, host, link) for link in facts.flannel_links):
         return False
     docker0 = facts.link("docker0")
     if not facts.unit("docker.service").running:
@@ -215,13 +244,50 @@ def settled(answers: Answers, facts: Facts) -> bool:
     return docker0 is not None and subnet in docker0.addresses
 
 
+def _subnet_fits(answers: Answers, facts: Facts) -> bool:
+    subnet, net = (facts.subnet_env or {}).get("FLANNEL_SUBNET", ""), answers.network
+    return _within(subnet, net.cidr) and subnet.endswith(f"/{net.subnet_len}")
+
+
 def _fits(answers: Answers, facts: Facts, host: Host, link: Link) -> bool:
-    """A flannel device of before that flannel can go on with: it does not mend its MTU."""
+    """A flannel device of before that flannel can go on with.
+
+    It does not mend its MTU, and another subnet's address would stay beside the new one's.
+    """
     backend, options = answers.backend.backend, answers.backend.options
-    uplink = facts.uplink(host.interface)
+    uplink, port = facts.uplink(host.interface), options.get("port", 0) or KERNEL_VXLAN_PORT
     return (
         link.name == backend.device(options)
-        and bool(link.addresses)
-        and all(_within(address, answers.network.cidr) for address in link.addresses)
+        and _subnet_fits(answers, facts)
+        and len(link.addresses) == 1
+        and _within(link.addresses[0], answers.network.cidr)
         and (uplink is None or link.mtu == backend.mtu(uplink.mtu, options))
+        and (backend.name != "vxlan" or link.port in (None, port))
     )
+
+
+def _stale_routes(answers: Answers, host: Host, known: Known) -> Iterator[Route]:
+    """Routes to peers' subnets that flannel made here and would not make now.
+
+    host-gw and direct routing leave theirs; a later flannel does not start where one leads its
+    own subnet away (`Your routing table already contains the subnet`).
+    """
+    facts = known.hosts[host.name]
+    peers = {
+        known.hosts[node.name].public_ip(node.interface)
+        for node in answers.nodes
+        if node.name != host.name and node.name in known.hosts
+    } - {""}
+    cidr = answers.network.cidr
+    was = str((facts.subnet_env or {}).get("FLANNEL_NETWORK", cidr))
+    routed = answers.backend.type == "host-gw" or bool(
+        answers.backend.options.get("direct_routing")
+    )
+    for route in facts.routes:
+        if route.via not in peers or route.dev.startswith("flannel"):
+            continue
+        if _within(route.to, cidr):
+            if not routed:
+                yield route
+        elif _within(route.to, was):
+            yield route

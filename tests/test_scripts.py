@@ -1,0 +1,150 @@
+"""The critical section, run by a real sh on a host that is a folder with a small systemctl."""
+
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from fedwiz.steps.make import script
+
+SYSTEMCTL = """\
+#!/bin/sh
+# Units that run are files; docker's stop takes the kubelet along, and that its own user.
+while case $1 in -*) true ;; *) false ;; esac; do shift; done
+verb=$1; shift
+echo "$verb $*" >>"$HOME/log"
+while case ${1-} in -*) true ;; *) false ;; esac; do [ "$1" != -p ] || shift; shift; done
+case $verb in
+  is-active) [ -e "$HOME/units/$1" ] && echo active || { echo inactive; exit 3; } ;;
+  show)
+    case $1 in
+      docker.service) echo kubelet.service docker.socket ;;
+      docker.socket) echo docker.service ;;
+      kubelet.service) echo pods.service idle.service ;;
+    esac ;;
+  stop)
+    [ "$1" != flanneld.service ] || sleep "${SLOW:-0}"
+    rm -f "$HOME/units/$1"
+    [ "$1" != docker.service ] || rm -f "$HOME/units/kubelet.service" "$HOME/units/pods.service" ;;
+  start)
+    if [ "$1" = flanneld.service ]; then
+      [ "${FLANNELD-}" != hangs ] || exit 0
+      printf '%s\\n' FLANNEL_NETWORK=10.16.0.0/16 FLANNEL_SUBNET=10.16.1.1/24 \
+        >"$HOME/run/flannel/subnet.env"
+    fi
+    : >"$HOME/units/$1" ;;
+esac
+"""
+IP = """\
+#!/bin/sh
+echo "ip $*" >>"$HOME/log"
+case "$*" in
+  *"address show dev docker0") echo "    inet 10.16.1.1/24 brd 10.16.1.255" ;;
+  "link show dev "*) exit 1 ;;
+esac
+"""
+RUNNING = ("docker.service", "docker.socket", "kubelet.service", "pods.service")
+
+
+class Host:
+    """A folder that holds what the script may touch."""
+
+    def __init__(self, home: Path, *units: str) -> None:
+        self.home = home
+        for name in ("bin", "units", "run/flannel"):
+            (home / name).mkdir(parents=True)
+        for name, text in {"systemctl": SYSTEMCTL, "ip": IP, "journalctl": "#!/bin/sh\n"}.items():
+            (home / "bin" / name).write_text(text)
+            (home / "bin" / name).chmod(0o755)
+        for unit in units:
+            (home / "units" / unit).touch()
+
+    def start(self, *argv: str, **environ: str) -> subprocess.Popen[str]:
+        text = script("switch").replace("/run/", f"{self.home}/run/")
+        path = f"{self.home}/bin:{os.environ['PATH']}"
+        return subprocess.Popen(
+            ["sh", "-c", text, "switch.sh", "10.16.0.0/16", *argv], text=True,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            env={"HOME": str(self.home), "PATH": path, **environ},
+        )  # fmt: skip
+
+    def switch(self, *argv: str, **environ: str) -> tuple[int, str]:
+        process = self.start(*argv, **environ)
+        said = process.communicate(timeout=60)[0]
+        return process.returncode, said
+
+    @property
+    def units(self) -> set[str]:
+        return {path.name for path in (self.home / "units").iterdir()}
+
+    @property
+    def log(self) -> list[str]:
+        return (self.home / "log").read_text().splitlines()
+
+    @property
+    def due(self) -> Path:
+        return self.home / "run/fedwiz/switch-due"
+
+    def wait_for(self, line: str) -> None:
+        end = time.monotonic() + 20
+        while not (self.home / "log").exists() or line not in self.log:
+            assert time.monotonic() < end, self.log
+            os.sched_yield()
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Host:
+    return Host(tmp_path, *RUNNING)
+
+
+def test_what_docker_s_stop_took_along_runs_again(host: Host) -> None:
+    """Fedora's old kubelet requires docker: its stop stops it, and docker's start leaves it so."""
+    code, said = host.switch()
+    assert code == 0, said
+    assert host.units == {*RUNNING, "flanneld.service"}
+    assert not host.due.exists()
+    assert "start idle.service" not in host.log, "what did not run is left alone"
+
+
+def test_a_docker_that_does_not_run_stays_so(tmp_path: Path) -> None:
+    host = Host(tmp_path)
+    host.due.parent.mkdir()
+    host.due.touch()  # an earlier run wrote something that flanneld has not read
+    assert host.switch()[0] == 0
+    assert host.units == {"flanneld.service"}
+    assert not host.due.exists()
+
+
+def test_one_that_was_killed_is_made_good_by_the_next(host: Host) -> None:
+    process = host.start(SLOW="60")
+    host.wait_for("stop flanneld.service")
+    process.kill()
+    process.communicate()
+    assert host.units == set()
+    code, said = host.switch()
+    assert code == 0, said
+    assert host.units == {*RUNNING, "flanneld.service"}
+
+
+def test_a_second_signal_does_not_cut_the_way_back_short(host: Host) -> None:
+    """Two come when systemd stops the unit, and when `timeout` says that the time is up."""
+    process = host.start(SLOW="1", FLANNELD="hangs")
+    host.wait_for("start --no-block flanneld.service")
+    process.send_signal(signal.SIGTERM)
+    while host.log.count("stop flanneld.service") < 2:
+        os.sched_yield()
+    process.send_signal(signal.SIGTERM)
+    said = process.communicate(timeout=60)[0]
+    assert process.returncode == 1
+    assert said.splitlines()[-1] == "it was stopped, and docker runs as before"
+    assert host.units == set(RUNNING)
+    assert not host.due.exists()
+
+
+def test_leftovers_go_before_flanneld_starts(host: Host) -> None:
+    assert host.switch("flannel.7", "10.9.4.0/24 via 192.168.122.36")[0] == 0
+    route = "ip -4 route delete 10.9.4.0/24 via 192.168.122.36"
+    assert host.log.index(route) < host.log.index("start --no-block flanneld.service")
