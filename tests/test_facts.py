@@ -152,6 +152,11 @@ PARSED: Mapping[str, tuple[Parser, str, dict[str, Any]]] = {
         'http://m:2379 {"etcdserver":"3.5.30","etcdcluster":"3.5.0"}\nhttp://m:2379 v2 404\n',
         {"etcd": {"http://m:2379": Endpoint("3.5.30")}},
     ),
+    "etcd's certificate, and curl's lecture": (
+        parse.etcd,
+        "https://m:2379 curl: (60) SSL: no issuer More details here: https://curl.se/docs",
+        {"etcd": {"https://m:2379": Endpoint(error="curl: (60) SSL: no issuer")}},
+    ),
     "etcd down": (
         parse.etcd,
         "http://m:2379 curl: (7) Failed to connect\nhttp://m:2379 v2 000\n",

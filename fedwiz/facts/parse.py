@@ -272,7 +272,9 @@ def etcd(said: str) -> Fields:
             version = json.loads(answer)["etcdserver"]
             found[url] = Endpoint(version=str(version)[:64])
         except (ValueError, KeyError, TypeError, RecursionError):
-            found[url] = Endpoint(error=answer.strip()[:LIMIT] or "no answer within 3 s")
+            # After its own words curl tells where one may read more.
+            said_once = re.split(r"\s+(?:More details here|curl: try)\b", answer)[0].strip()
+            found[url] = Endpoint(error=said_once[:LIMIT] or "no answer within 3 s")
     return {"etcd": found}
 
 
