@@ -365,6 +365,16 @@ BOTH = f'etcd.endpoints=["{URL}", "http://192.168.122.9:2379"]'
 OLD = {"Network": "18.16.0.0/16", "SubnetLen": 24, "Backend": {"Type": "udp"}}
 
 
+TLS_URL = "https://fed-master:2379"
+TLS = f'etcd.endpoints=["{TLS_URL}"]'
+CERT = ('etcd.ca_file="/ca"', 'etcd.cert_file="/c"', 'etcd.key_file="/k"')
+
+
+def _tls(error: str) -> Known:
+    return on("*", on(MASTER, listening=frozenset({"*:2379"})),
+              etcd={TLS_URL: Endpoint(error=error)})  # fmt: skip
+
+
 def _config(text: str) -> Known:
     return stored(config=Value("/coreos.com/network/config", text, 5))
 
@@ -399,9 +409,63 @@ STORE = {
         "etcd-reachable", _curl("curl: (6) Could not resolve host: fed-master"), "block",
         "name fed-master is not known", N1, "/etc/hosts",
     ),
-    "no trust": Row(
-        "etcd-reachable", _curl("curl: (60) SSL certificate problem: self-signed"), "block",
-        "self-signed", N1, "etcd.ca_file",
+    "https to a plain port": Row(
+        "etcd-reachable",
+        _tls("curl: (35) TLS connect error: error:0A000126:SSL routines::unexpected eof"),
+        "block", "speaks no TLS", N1, "begin the endpoint with http://", sets=(TLS, *CERT),
+    ),
+    "https to a plain port, for an older curl": Row(
+        "etcd-reachable",
+        _tls("curl: (35) OpenSSL SSL_connect: SSL_ERROR_SYSCALL in connection to fed-master:2379"),
+        "block", "speaks no TLS", N1, "begin the endpoint with http://", sets=(TLS, *CERT),
+    ),
+    "http to a TLS port": Row(
+        "etcd-reachable", _curl("curl: (52) Empty reply from server", "*:2379"), "block",
+        "takes no plain http", N1, "begin the endpoint with https://",
+    ),
+    "another authority": Row(
+        "etcd-reachable",
+        _tls("curl: (60) SSL certificate OpenSSL verify result: unable to get local issuer "
+             "certificate (20)"),
+        "block", "no trust in its certificate", N1, "set etcd.ca_file", sets=(TLS, *CERT),
+    ),
+    "no client certificate": Row(
+        "etcd-reachable",
+        _tls("curl: (55) OpenSSL SSL_read: SSL routines::tlsv13 alert certificate required"),
+        "block", "asks for a client certificate", N1, "set etcd.cert_file and etcd.key_file",
+        sets=(TLS, CERT[0]),
+    ),
+    "no client certificate, for an older curl": Row(
+        "etcd-reachable",
+        _tls("curl: (55) getpeername() failed with errno 107: Transport endpoint is not connected"),
+        "block", "asks for a client certificate", N1, "set etcd.cert_file and etcd.key_file",
+        sets=(TLS, CERT[0]),
+    ),
+    "a client certificate of somebody else's": Row(
+        "etcd-reachable",
+        _tls("curl: (56) OpenSSL SSL_read: SSL routines::sslv3 alert bad certificate, errno 0"),
+        "block", "refuses the client certificate", N1, "ETCD_TRUSTED_CA_FILE", sets=(TLS, *CERT),
+    ),
+    "no CA file": Row(
+        "etcd-reachable", _tls("curl: The file '/ca' provided to --cacert does not exist"),
+        "block", "etcd.ca_file can't be used here", N1, "put /ca on this host", sets=(TLS, *CERT),
+    ),
+    "no key file": Row(
+        "etcd-reachable", _tls("curl: (58) unable to set private key file: '/k' type PEM"),
+        "block", "etcd.key_file can't be used here", N1, "put /k on this host", sets=(TLS, *CERT),
+    ),
+    "another host's certificate": Row(
+        "etcd-reachable",
+        _tls("curl: (60) SSL: no alternative certificate subject name matches target host name"),
+        "block", "another host's", N1, "a name or an address", sets=(TLS, *CERT),
+    ),
+    "a certificate of last year": Row(
+        "etcd-reachable", _tls("curl: (60) SSL certificate problem: certificate has expired"),
+        "block", "not valid now", N1, "renew it", sets=(TLS, *CERT),
+    ),
+    "an https endpoint behind a firewall": Row(
+        "etcd-reachable", _tls("curl: (28) Connection timed out after 3001 ms"),
+        "block", "drops it", N1, "2379/tcp", sets=(TLS, *CERT),
     ),
     "one endpoint of two": Row(
         "etcd-reachable",
@@ -432,8 +496,8 @@ STORE = {
         "etcd-store", stored(api="", error="no host reaches it"), "block", "no host reaches it"
     ),
     "etcd wants a password": Row(
-        "etcd-store", stored(error="etcd refuses the user or the password"), "block", "refuses",
-        remedy="FEDWIZ_ETCD_PASSWORD",
+        "etcd-store", stored(error="etcd refuses 'f' (no; way); set FEDWIZ_ETCD_PASSWORD"),
+        "block", "refuses 'f' (no; way)", remedy="set FEDWIZ_ETCD_PASSWORD",
     ),
     "the same config in other words": Row(
         "etcd-config", _config(json.dumps(json.loads(ANSWERS.config_json()), indent=4)), "ok",
@@ -472,8 +536,6 @@ STORE = {
 }  # fmt: skip
 
 RPM = ('flannel.source="rpm"', 'flannel.path="/tmp/f.rpm"', f'flannel.sha256="{"a" * 64}"')
-TLS = 'etcd.endpoints=["https://fed-master:2379"]'
-CERT = ('etcd.cert_file="/c"', 'etcd.key_file="/k"')
 
 
 def _offers(version: str) -> Known:

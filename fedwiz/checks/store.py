@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from fedwiz.answers import Answers
+from fedwiz.answers import Answers, Etcd
 from fedwiz.checks.finding import (
     Finding,
     block,
@@ -45,7 +45,8 @@ def etcd_reachable(answers: Answers, known: Known) -> Iterator[Finding]:
             if end is None:
                 yield unread(f"the answer of {url}", host.name, "see that curl is there")
             elif not end.version:
-                why, remedy = _unreached(url, end, _listeners(url, answers, known))
+                listeners = _listeners(url, answers, known)
+                why, remedy = _no_tls(url, end, answers.etcd) or _unreached(url, end, listeners)
                 yield (warn if good else block)(f"{url}: {why}", remedy, host.name)
     yield ok(f"every node reaches etcd {some(sorted(versions))}")
 
@@ -60,17 +61,55 @@ def _listeners(url: str, answers: Answers, known: Known) -> list[str]:
     return []
 
 
+PLAIN = r"wrong version number|packet length|too_long|\(35\).*(?:unexpected eof|syscall)"
+"""curl's words for an answer that is no TLS, or none, to the first words of TLS."""
+
+
+def _no_tls(url: str, end: Endpoint, etcd: Etcd) -> tuple[str, str] | None:
+    """What TLS has to do with it, and what to do; None: nothing.
+
+    Source: curl 7.88 with OpenSSL 3.0 and curl 8.14 with 3.5, at etcd 3.4 and 3.5.
+    """
+    said, told = end.error.lower(), end.error
+    if not url.startswith("https:"):
+        if "empty reply" in said or "https server" in said:
+            return f"it takes no plain http ({told})", "begin the endpoint with https://"
+        return None
+    for key in ("ca_file", "cert_file", "key_file"):
+        path = getattr(etcd, key)
+        if path and path in told:
+            return (
+                f"etcd.{key} can't be used here: {told}",
+                f"put {path} on this host, as PEM, or set etcd.{key} to where it is",
+            )
+    if re.search(PLAIN, said):
+        return f"it speaks no TLS ({told})", "begin the endpoint with http://"
+    if "alert" in said or "(55)" in said or "(56)" in said:
+        # With TLS 1.3 a client is refused only after its first words.
+        if etcd.cert_file:
+            remedy = "set etcd.cert_file to a certificate that etcd's ETCD_TRUSTED_CA_FILE signed"
+            return f"it refuses the client certificate ({told})", remedy
+        remedy = "set etcd.cert_file and etcd.key_file to a client certificate and its key"
+        return f"it asks for a client certificate ({told})", remedy
+    if "subject name" in said:
+        remedy = "name etcd in etcd.endpoints by a name or an address that its certificate has"
+        return f"its certificate is another host's: {told}", remedy
+    if "expired" in said or "not yet valid" in said:
+        return f"its certificate is not valid now: {told}", "renew it, or set the clocks right"
+    if any(word in said for word in ("certificate", "ssl", "tls", "x509", "issuer")):
+        return (
+            f"no trust in its certificate: {told}",
+            "set etcd.ca_file to the CA that signed it, and see that the file is on this host",
+        )
+    return None
+
+
 def _unreached(url: str, end: Endpoint, listeners: list[str]) -> tuple[str, str]:
     """Why an endpoint did not answer, and what to do; curl's words and the master's listeners."""
     said, where = end.error.lower(), urlsplit(url)
     name, port = where.hostname or "", _port(url)
     if "resolve" in said:
         return f"the name {name} is not known here", f"put {name} into /etc/hosts of this host"
-    if any(word in said for word in ("certificate", "ssl", "tls", "x509", "issuer")):
-        return (
-            f"no trust in its certificate: {end.error}",
-            "set etcd.ca_file to the CA that signed it, and see that the file is on this host",
-        )
     inside_only = all(each.startswith(LOOPBACK) for each in listeners)
     if listeners and (inside_only or "refused" in said):
         listen = f'ETCD_LISTEN_CLIENT_URLS="{where.scheme or "http"}://0.0.0.0:{port}"'
@@ -170,13 +209,10 @@ def etcd_store(answers: Answers, known: Known) -> Iterator[Finding]:
     """By way of a host, as the plan will write it."""
     store = known.store
     if store.error:
-        refused = re.search(r"auth|permission|password|user", store.error, re.IGNORECASE)
-        remedy = (
-            "set etcd.user, and give its password in FEDWIZ_ETCD_PASSWORD"
-            if refused
-            else "see the checks `etcd-reachable` and `etcd-api`"
-        )
-        yield block(f"{answers.key} could not be read: {store.error}", remedy)
+        seen, _, remedy = store.error.rpartition("; ")
+        if not seen:
+            seen, remedy = store.error, "see the checks `etcd-reachable` and `etcd-api`"
+        yield block(f"{answers.key} could not be read: {seen}", remedy)
     elif not store.api:
         yield unread(answers.key, remedy="see the checks `flannel-package` and `etcd-api`")
     else:

@@ -62,7 +62,7 @@ async def store(
             yield opened
             return
     if not refused:
-        raise EtcdError("unreachable", "no etcd endpoint is known: set etcd.endpoints")
+        raise EtcdError("unreachable", "no etcd endpoint is known; set etcd.endpoints")
     kind = min((error.kind for error in refused), key=TELLING.index)
     raise EtcdError(kind, "\n".join(str(error) for error in refused))
 
@@ -80,7 +80,7 @@ async def _open(
     host, tls = at.hostname or "", at.scheme == "https"
     if etcd.user and password is None:
         raise EtcdError(
-            "auth", f"etcd.user is {etcd.user!r}, without a password: set FEDWIZ_ETCD_PASSWORD"
+            "auth", f"etcd.user is {etcd.user!r}, without a password; set FEDWIZ_ETCD_PASSWORD"
         )
     way = Way(
         url=url,
@@ -88,9 +88,9 @@ async def _open(
         port=await stack.enter_async_context(session.forward(host, at.port or 2379)),
         seen_from=session.name,
         tls=tls,
-        ca=await _cat(session, etcd.ca_file or HOST_CA) if tls else "",
-        cert=await _cat(session, etcd.cert_file) if tls and etcd.cert_file else "",
-        key=await _cat(session, etcd.key_file) if tls and etcd.key_file else "",
+        ca=await _cat(session, etcd.ca_file or HOST_CA, "ca_file") if tls else "",
+        cert=await _cat(session, etcd.cert_file, "cert_file") if tls and etcd.cert_file else "",
+        key=await _cat(session, etcd.key_file, "key_file") if tls and etcd.key_file else "",
         user=etcd.user,
         password=password.reveal() if etcd.user and password else "",
         timeout=limit,
@@ -106,9 +106,13 @@ async def _open(
     return opened
 
 
-async def _cat(session: Session, path: str) -> str:
+async def _cat(session: Session, path: str, key: str) -> str:
     reply = await session.ask(Run(("cat", path), changes=False))
     if reply.code:
         said = clean(reply.err) or f"exit status {reply.code}"
-        raise EtcdError("tls", f"{session.name} can't read {path}, which etcd's TLS needs: {said}")
+        raise EtcdError(
+            "tls",
+            f"{session.name} can't read {path}, which etcd's TLS needs ({said}); set etcd.{key} "
+            "to a file of the hosts'",
+        )
     return reply.out

@@ -11,7 +11,7 @@ from fedwiz.actions import PutKey, Value
 from fedwiz.etcd.talk import context, exchange
 from fedwiz.etcd.way import VALUE_LIMIT, Way
 
-NOT_V2 = "answers, but not as etcd's v2 API does: is the endpoint etcd's?"
+NOT_V2 = "answers, but not as etcd's v2 API does; is the endpoint etcd's?"
 
 
 class V2:
@@ -95,7 +95,7 @@ class V2:
         if status == 404 and "errorCode" not in said:
             raise self._way.error(
                 "no-api",
-                "serves no v2 API: set ETCD_ENABLE_V2=true there, or install flannel >= 0.18",
+                "serves no v2 API; set ETCD_ENABLE_V2=true there, or install flannel >= 0.18",
             )
         if status not in (200, 201, 404, 412) and "errorCode" in said:
             self._refused(status, f"{said.get('message', '')}", key)
@@ -105,7 +105,8 @@ class V2:
 
     def _refused(self, status: int, message: str, key: str) -> NoReturn:
         if status == 401:  # no words of its own for a known user who may not
-            raise self._way.error("auth", f"{message} for {key}")
+            also = ", or its role has no right to it" if self._way.user else ""
+            raise self._way.error("auth", f"{message} for {key}{also}")
         if status == 403:
             raise self._way.error("denied", message, key=key)
         raise self._way.error("unreachable", f"{status} {message}")

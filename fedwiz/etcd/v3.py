@@ -133,7 +133,7 @@ def _why(error: BaseException, grpc: Any) -> tuple[Kind, str]:  # noqa: ANN401
     if code == "DEADLINE_EXCEEDED":
         return "timeout", cause
     if code == "UNIMPLEMENTED" or "http1.x" in low or "http status" in low:
-        return "no-api", f"serves no v3 API ({cause}): it takes etcd 3; for an old one, api = v2"
+        return "no-api", f"serves no v3 API ({cause}); it takes etcd 3, or a flannel before 0.18"
     if code == "UNAVAILABLE":  # whether TLS is the reason, `tls_trouble` finds out
         return "unreachable", cause
     if code == "PERMISSION_DENIED":

@@ -20,7 +20,7 @@ VALUE_LIMIT = 256 << 10
 
 
 class EtcdError(Unreachable):
-    """etcd can't be reached or used; the message says why, and one thing to do."""
+    """etcd can't be reached or used; the message says why and, after its last `; `, what to do."""
 
     def __init__(self, kind: Kind, text: str) -> None:
         super().__init__(text)
@@ -62,29 +62,29 @@ class Way:
 
 def _unreachable(way: Way, cause: str, _key: str) -> str:
     return (
-        f"can't be reached ({cause}): is etcd running, and does ETCD_LISTEN_CLIENT_URLS there "
+        f"can't be reached ({cause}); is etcd running, and does ETCD_LISTEN_CLIENT_URLS there "
         f"have an address that {way.seen_from} reaches?"
     )
 
 
 def _timeout(way: Way, _cause: str, _key: str) -> str:
     return (
-        f"gave no answer within {way.timeout:g} s: does a firewall drop the packets, or has "
+        f"gave no answer within {way.timeout:g} s; does a firewall drop the packets, or has "
         "etcd no leader?"
     )
 
 
 def _auth(way: Way, cause: str, _key: str) -> str:
     if "not enabled" in cause:
-        return f"has no users ({cause}): leave etcd.user empty"
+        return f"has no users ({cause}); leave etcd.user empty"
     if not way.user:
-        return f"asks who is there ({cause}): set etcd.user and FEDWIZ_ETCD_PASSWORD"
-    return f"refuses {way.user!r} ({cause}): check etcd.user and FEDWIZ_ETCD_PASSWORD"
+        return f"asks who is there ({cause}); set etcd.user and FEDWIZ_ETCD_PASSWORD"
+    return f"refuses {way.user!r} ({cause}); check etcd.user and FEDWIZ_ETCD_PASSWORD"
 
 
 def _denied(way: Way, _cause: str, key: str) -> str:
     who = repr(way.user) if way.user else "a stranger"
-    return f"denies {who} the key {key}: grant a role that reads and writes it"
+    return f"denies {who} the key {key}; grant a role that reads and writes it"
 
 
 def _tls(way: Way, cause: str, _key: str) -> str:
@@ -101,7 +101,7 @@ def _tls(way: Way, cause: str, _key: str) -> str:
         fix = "if it asks for a client certificate, set etcd.cert_file and etcd.key_file"
     else:
         fix = "check etcd.ca_file, etcd.cert_file and etcd.key_file"
-    return f"agrees on no TLS ({cause}): {fix}"
+    return f"agrees on no TLS ({cause}); {fix}"
 
 
 def _no_api(_way: Way, cause: str, _key: str) -> str:
