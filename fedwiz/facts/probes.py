@@ -89,7 +89,7 @@ def _modules() -> str:
 
 def _firewall() -> str:
     ask = (
-        "firewall-cmd --state >/dev/null 2>&1 && { z=$(firewall-cmd --get-default-zone); "
+        "systemctl -q is-active firewalld && { z=$(firewall-cmd --get-default-zone); "
         'echo "zone $z"; '
     )
     for when, flag in (("now", ""), ("later", "--permanent ")):
