@@ -29,6 +29,7 @@ case $verb in
     [ "$1" != flanneld.service ] || sleep "${SLOW:-0}"
     rm -f "$HOME/units/$1"
     [ "$1" != docker.service ] || rm -f "$HOME/units/kubelet.service" "$HOME/units/pods.service" ;;
+  restart) sleep "${SLOW:-0}" ;;
   start)
     if [ "$1" = flanneld.service ]; then
       [ "${FLANNELD-}" != hangs ] || exit 0
@@ -62,17 +63,19 @@ class Host:
         for unit in units:
             (home / "units" / unit).touch()
 
-    def start(self, *argv: str, **environ: str) -> subprocess.Popen[str]:
-        text = script("switch").replace("/run/", f"{self.home}/run/")
+    def start(self, *argv: str, name: str = "switch", **environ: str) -> subprocess.Popen[str]:
+        text = (
+            script(name).replace("/run/", f"{self.home}/run/").replace("wait_for 10", "wait_for 0")
+        )
         path = f"{self.home}/bin:{os.environ['PATH']}"
         return subprocess.Popen(
-            ["sh", "-c", text, "switch.sh", "10.16.0.0/16", *argv], text=True,
+            ["sh", "-c", text, f"{name}.sh", *argv], text=True,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-            env={"HOME": str(self.home), "PATH": path, **environ},
+            env={"HOME": str(self.home), "PATH": path, **environ}, start_new_session=True,
         )  # fmt: skip
 
     def switch(self, *argv: str, **environ: str) -> tuple[int, str]:
-        process = self.start(*argv, **environ)
+        process = self.start("10.16.0.0/16", *argv, **environ)
         said = process.communicate(timeout=60)[0]
         return process.returncode, said
 
@@ -119,9 +122,9 @@ def test_a_docker_that_does_not_run_stays_so(tmp_path: Path) -> None:
 
 
 def test_one_that_was_killed_is_made_good_by_the_next(host: Host) -> None:
-    process = host.start(SLOW="60")
+    process = host.start("10.16.0.0/16", SLOW="60")
     host.wait_for("stop flanneld.service")
-    process.kill()
+    os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
     assert host.units == set()
     code, said = host.switch()
@@ -131,7 +134,7 @@ def test_one_that_was_killed_is_made_good_by_the_next(host: Host) -> None:
 
 def test_a_second_signal_does_not_cut_the_way_back_short(host: Host) -> None:
     """Two come when systemd stops the unit, and when `timeout` says that the time is up."""
-    process = host.start(SLOW="1", FLANNELD="hangs")
+    process = host.start("10.16.0.0/16", SLOW="1", FLANNELD="hangs")
     host.wait_for("start --no-block flanneld.service")
     process.send_signal(signal.SIGTERM)
     while host.log.count("stop flanneld.service") < 2:
@@ -148,3 +151,13 @@ def test_leftovers_go_before_flanneld_starts(host: Host) -> None:
     assert host.switch("flannel.7", "10.9.4.0/24 via 192.168.122.36")[0] == 0
     route = "ip -4 route delete 10.9.4.0/24 via 192.168.122.36"
     assert host.log.index(route) < host.log.index("start --no-block flanneld.service")
+
+
+def test_flanneld_is_enabled_again_whatever_becomes_of_the_wait_for_peers(host: Host) -> None:
+    (host.home / "bin/bridge").write_text("#!/bin/sh\n")
+    (host.home / "bin/bridge").chmod(0o755)
+    process = host.start("fdb", "192.0.2.7", name="peers", SLOW="1")
+    host.wait_for("restart flanneld.service")
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=60)
+    assert host.log[-1] == "enable flanneld.service"

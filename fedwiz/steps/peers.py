@@ -39,4 +39,4 @@ def peers(answers: Answers, host: Host, known: Known) -> Iterator[Run]:
         for _ in switch.left(answers, node, known)
     )
     if wanted and (moved or not set(wanted) <= there):
-        yield run_script("peers", kind, *sorted(wanted, key=IPv4Address), timeout=120)
+        yield run_script("peers", kind, *sorted(wanted, key=IPv4Address), timeout=150)
