@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -211,7 +212,7 @@ def _typed(action: Action, answers: Answers) -> list[str]:
         ]
     if action.upload:
         return [f"# standard input: {action.upload}, copied to this host first",
-                f"{action.shown} <{action.upload.rpartition('/')[2]}"]  # fmt: skip
+                f"{action.shown} <{shlex.quote(action.upload.rpartition('/')[2])}"]  # fmt: skip
     if not action.stdin:
         return [f"{action.shown} </dev/null"]
     secrets = [part for part in action.stdin if not isinstance(part, str)]

@@ -84,3 +84,10 @@ def test_nothing_left_is_said_in_words() -> None:
 def test_the_scripts_are_shell(shell: str) -> None:
     for script in scripts(make(ANSWERS, BARE), ANSWERS).values():
         assert subprocess.run([shell, "-n"], input=script, text=True, check=False).returncode == 0
+
+
+def test_the_name_of_an_uploaded_file_is_a_word_of_the_script_s() -> None:
+    answers = answered("flannel.source=binary", "flannel.path=/tmp/my flanneld; reboot",
+                       f"flannel.sha256={'a' * 64}")  # fmt: skip
+    script = scripts(make(answers, BARE), answers)["fed-node1"]
+    assert " <'my flanneld; reboot'\n" in script
