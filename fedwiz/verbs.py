@@ -203,10 +203,15 @@ async def _verify(cluster: Cluster, ways: Reach, result: Result) -> None:
     elif all_well(result.verdicts):
         result.code, result.why = OK, ""
     else:
-        failed = [verdict for verdict in result.verdicts if verdict.level != "pass"]
         result.code = NOT_PROVEN
-        first = failed[0] if failed else None
-        result.why = f"{first.host}: {first.why}" if first else "nothing was verified"
+        # A lease of a stranger's is skipped too, and is not what kept it from being proven.
+        keep = [it for it in result.verdicts if it.kind == "ping" or it.level == "fail"]
+        first = min(
+            (it for it in keep if it.level != "pass"),
+            key=lambda it: it.level != "fail",
+            default=None,
+        )
+        result.why = _at(first.host, first.why) if first else "nothing was verified"
 
 
 VOLATILE = frozenset({"clock", "skew", "free", "listening", "containers", "dnf_lock", "in_flight"})
