@@ -178,4 +178,7 @@ async def _stored(ways: Reach, known: Known) -> Stored:
         leases = await store.under(f"{answers.etcd.prefix}/subnets/")
     except Unreachable as why:
         return Stored(api, error=str(why))
-    return Stored(api, config, leases)
+    master = known.hosts.get(answers.master.name)
+    configs = master.etcd_configs if master else {}
+    other = next((text for name, text in configs.items() if name != api), "")
+    return Stored(api, config, leases, other)

@@ -255,6 +255,10 @@ def test_etcd_has_another_network_through_the_other_api(shared: Lab, operator: O
         said = operator.fedwiz("plan", "--json")
         assert said.code == 0
         assert said.json["hosts"]["fed-master"][0]["shown"].startswith("ETCDCTL_API=2 etcdctl set")
+        found = operator.fedwiz("check", "--json").json["findings"]
+        [it] = [it for it in found if it["level"] == "warn" and it["check"] == "etcd-config"]
+        assert "v3" in it["seen"]
+        assert "10.99.0.0/16" in it["seen"]
 
 
 def test_an_approved_plan_that_is_stale(shared: Lab, operator: Operator) -> None:

@@ -278,6 +278,25 @@ def etcd(said: str) -> Fields:
     return {"etcd": found}
 
 
+def configs(said: str) -> Fields:
+    """`v2 JSON` and `v3 JSON`: a key as each API gives it; what is no key is left out.
+
+    Source: `node.value` of /v2/keys, base64 `kvs[].value` of /v3/kv/range.
+    """
+    found = {}
+    for line in said.splitlines():
+        api, _, answer = line.partition(" ")
+        try:
+            if api == "v2":
+                found[api] = str(json.loads(answer)["node"]["value"])[:LIMIT]
+            elif api == "v3":
+                value = json.loads(answer)["kvs"][0]["value"]
+                found[api] = base64.b64decode(value).decode("utf-8", "replace")[:LIMIT]
+        except (ValueError, KeyError, TypeError, IndexError, RecursionError):
+            continue
+    return {"etcd_configs": found}
+
+
 def offered(said: str) -> Fields:
     """The `version-release` that dnf would install, or what it said instead."""
     lines = [line.strip() for line in said.splitlines() if line.strip()]

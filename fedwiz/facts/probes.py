@@ -87,10 +87,17 @@ def _modules() -> str:
     )
 
 
-def _firewall() -> str:
+def _firewall(host: Host) -> str:
+    """What is open in the zone of the interface that carries flannel's packets."""
+    device = shlex.quote(host.interface)
+    if not host.interface or host.interface[0].isdigit() and "." in host.interface:
+        find = f"-o -4 address show to {device}" if host.interface else "-4 route show default"
+        pick = r"s/^[0-9]*: *\([^ ]*\) .*/\1/p; s/.* dev \([^ ]*\).*/\1/p"
+        device = f"\"$(ip {find} | sed -n '{pick}' | head -n 1)\""
     ask = (
-        "systemctl -q is-active firewalld && { z=$(firewall-cmd --get-default-zone); "
-        'echo "zone $z"; '
+        f"systemctl -q is-active firewalld && {{ d={device}; "
+        'z=$(firewall-cmd --get-zone-of-interface="$d" 2>/dev/null) || '
+        'z=$(firewall-cmd --get-default-zone); echo "zone $z"; '
     )
     for when, flag in (("now", ""), ("later", "--permanent ")):
         ask += (
@@ -101,9 +108,8 @@ def _firewall() -> str:
     return ask + "}"
 
 
-def _etcd(answers: Answers) -> str:
-    """For each endpoint: `URL exit-code version-answer`, then the HTTP status of /v2/keys."""
-    said = []
+def _curl(answers: Answers) -> str:
+    """A call of curl up to an etcd URL: its certificates, no proxy, 3 seconds."""
     tls = "".join(
         f" {flag} {shlex.quote(path)}"
         for flag, path in (
@@ -113,15 +119,33 @@ def _etcd(answers: Answers) -> str:
         )
         if path
     )
+    return f"curl -sS --noproxy '*' --max-time 3{tls}"
+
+
+def _etcd(answers: Answers) -> str:
+    """For each endpoint: `URL version-answer`, then the HTTP status of /v2/keys."""
+    said, curl = [], _curl(answers)
     for url in answers.etcd.endpoints:
         word = shlex.quote(url)
         said.append(
-            f"printf '%s %s\\n' {word} \"$(curl -sS --noproxy '*' --max-time 3{tls} {word}/version "
+            f"printf '%s %s\\n' {word} \"$({curl} {word}/version "
             "2>&1 | head -c 400 | tr '\\n' ' ')\"; "
-            f"printf '%s v2 %s\\n' {word} \"$(curl -s --noproxy '*' --max-time 3{tls} -o /dev/null "
+            f"printf '%s v2 %s\\n' {word} \"$({curl} -o /dev/null "
             f"-w '%{{http_code}}' {word}/v2/keys/ 2>/dev/null)\""
         )
     return "; ".join(said)
+
+
+def _configs(answers: Answers) -> str:
+    """The config through both of etcd's APIs, whose keys have nothing in common."""
+    curl, url = _curl(answers), shlex.quote(answers.etcd.endpoints[0])
+    key = shlex.quote(answers.key)
+    encoded = base64.b64encode(answers.key.encode()).decode()
+    return (
+        f"echo \"v2 $({curl} {url}/v2/keys{key} | head -c 9999 | tr '\\n' ' ')\"; "
+        f'echo "v3 $({curl} -d \'{{"key":"{encoded}"}}\' {url}/v3/kv/range '
+        "| head -c 9999 | tr '\\n' ' ')\""
+    )
 
 
 def _offered(answers: Answers) -> str:
@@ -181,7 +205,7 @@ def probes(answers: Answers, host: Host) -> tuple[Probe, ...]:
         Probe("iptables", "iptables --version", lambda said: {"iptables": said.strip()}),
         Probe("rules", "for t in filter nat raw; do echo \"*$t\"; "
               "timeout 20 iptables -w 5 -t $t -S && echo '#read'; done", parse.rules),
-        Probe("firewall", _firewall(), parse.firewall, slow=True),
+        Probe("firewall", _firewall(host), parse.firewall, slow=True),
         Probe("disk", "for d in / /etc /run /usr /var; do printf '%s ' $d; "
               "df -Pk $d | tail -n 1; [ -w $d ] || echo \"ro $d\"; done", parse.disk),
         Probe("nameservers", "cat /etc/resolv.conf", parse.nameservers),
@@ -192,8 +216,10 @@ def probes(answers: Answers, host: Host) -> tuple[Probe, ...]:
         Probe("dnf_lock", _dnf_lock(), lambda said: {"dnf_lock": said.strip()}),
     ]  # fmt: skip
     if host.role == "master":
-        asked.append(Probe("kube_nodes", "timeout 10 kubectl get nodes -o json",
-                           parse.kube_nodes, slow=True))  # fmt: skip
+        asked.append(
+            Probe("kube_nodes", "timeout 10 kubectl get nodes -o json", parse.kube_nodes, slow=True)
+        )
+        asked.append(Probe("configs", _configs(answers), parse.configs, slow=True))  # fmt: skip
     else:
         asked.append(Probe("offered", _offered(answers), parse.offered, slow=True))
     return tuple(asked)

@@ -83,10 +83,10 @@ class Firewall:
     """firewalld, where it runs: what is let in, now and after a reload."""
 
     zone: str = ""
-    """The default zone."""
+    """That of flannel's interface, which is the default one where nobody chose another."""
 
     ports: frozenset[str] = frozenset()
-    """Open now in the default zone, as `8472/udp`; protocols as `esp`."""
+    """Open now in that zone, as `8472/udp`; protocols as `esp`."""
 
     permanent: frozenset[str] = frozenset()
     trusted: frozenset[str] = frozenset()
@@ -197,6 +197,9 @@ class Facts:
 
     etcd: Mapping[str, Endpoint] = field(default_factory=dict)
     """By endpoint URL."""
+
+    etcd_configs: Mapping[str, str] = field(default_factory=dict)
+    """flannel's config by API, `v2` or `v3`, as the master reads it; its beginning."""
 
     in_flight: tuple[str, ...] = ()
     """Units of fedwiz's own that run now."""

@@ -217,6 +217,18 @@ def _kube_nodes(cluster: Cluster, machine: Machine, script: str) -> str:
     })  # fmt: skip
 
 
+def _configs(cluster: Cluster, machine: Machine, script: str) -> str:
+    """What is not in one of the APIs, or not served, has no answer."""
+    key = "/coreos.com/network/config"
+    lines = []
+    if cluster.keys.serves("v2") and (found := cluster.keys.get("v2", key)):
+        lines.append("v2 " + json.dumps({"node": {"value": found.text}}))
+    if cluster.keys.serves("v3") and (found := cluster.keys.get("v3", key)):
+        encoded = base64.b64encode(found.text.encode()).decode()
+        lines.append("v3 " + json.dumps({"kvs": [{"value": encoded}]}))
+    return "\n".join(lines)
+
+
 def _offered(cluster: Cluster, machine: Machine, script: str) -> str:
     if "dnf -q repoquery" not in script or "flannel" in machine.packages:
         return ""
@@ -256,6 +268,7 @@ ANSWERS: Mapping[str, Callable[[Cluster, Machine, str], str]] = {
     "etcd": _etcd,
     "dnf_lock": _dnf_lock,
     "kube_nodes": _kube_nodes,
+    "configs": _configs,
     "offered": _offered,
 }  # fmt: skip
 """By the probe's name: what it prints on a host of the cluster; the last argument is the script."""
