@@ -216,31 +216,3 @@ def test_whatever_a_host_says_a_parser_refuses_with_one_kind_of_error(said: str)
         except ValueError:
             continue
         Facts(**fields)
-
-
-ZONED = ("", "eth1", "192.0.2.7")
-
-
-@pytest.mark.parametrize("interface", ZONED)
-def test_the_firewall_is_asked_for_the_zone_of_flannel_s_interface(
-    interface: str, tmp_path: Path
-) -> None:
-    answers = answered(*([f"host.fed-node1.interface={interface}"] if interface else []))
-    ask = next(
-        each.ask for each in probes(answers, answers.named("fed-node1")) if each.name == "firewall"
-    )
-    tools = {
-        "systemctl": "exit 0",
-        "ip": 'case "$*" in\n'
-        "  *default) echo 'default via 192.0.2.1 dev eth1 proto dhcp metric 100' ;;\n"
-        "  *) echo '3: eth1    inet 192.0.2.7/24 brd 192.0.2.255 scope global eth1' ;;\nesac",
-        "firewall-cmd": 'case "$*" in\n  --get-zone-of-interface=eth1) echo internal ;;\n'
-        "  --zone=internal*ports) echo 8472/udp ;;\n  --get*) echo public ;;\nesac",
-    }
-    for name, text in tools.items():
-        (tmp_path / name).write_text(f"#!/bin/sh\n{text}\n")
-        (tmp_path / name).chmod(0o755)
-    path = f"{tmp_path}:{os.environ['PATH']}"
-    said = subprocess.run(["sh", "-c", ask], env={"PATH": path}, capture_output=True, check=True)
-    found = parse.firewall(said.stdout.decode())["firewall"]
-    assert (found.zone, found.ports) == ("internal", {"8472/udp"})

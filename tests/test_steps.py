@@ -107,15 +107,16 @@ FIREWALL: Mapping[str, tuple[Firewall | None, list[str]]] = {
     "closed": (
         WALL,
         [
-            "firewall-cmd --add-port=8472/udp",
-            "firewall-cmd --permanent --add-port=8472/udp",
+            "firewall-cmd --zone=public --add-port=8472/udp",
+            "firewall-cmd --permanent --zone=public --add-port=8472/udp",
             "firewall-cmd --zone=trusted --add-source=10.16.0.0/16",
             "firewall-cmd --permanent --zone=trusted --add-source=10.16.0.0/16",
         ],
     ),
     "open": (OPENED, []),
     "open until the next reload": (
-        replace(OPENED, permanent=frozenset()), ["firewall-cmd --permanent --add-port=8472/udp"]),
+        replace(OPENED, permanent=frozenset()),
+        ["firewall-cmd --permanent --zone=public --add-port=8472/udp"]),
 }  # fmt: skip
 
 

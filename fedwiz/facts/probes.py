@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import re
 import secrets
 import shlex
 from collections.abc import Callable, Mapping
@@ -90,7 +91,7 @@ def _modules() -> str:
 def _firewall(host: Host) -> str:
     """What is open in the zone of the interface that carries flannel's packets."""
     device = shlex.quote(host.interface)
-    if not host.interface or host.interface[0].isdigit() and "." in host.interface:
+    if re.fullmatch(r"[0-9.]*", host.interface):  # none, or an address
         find = f"-o -4 address show to {device}" if host.interface else "-4 route show default"
         pick = r"s/^[0-9]*: *\([^ ]*\) .*/\1/p; s/.* dev \([^ ]*\).*/\1/p"
         device = f"\"$(ip {find} | sed -n '{pick}' | head -n 1)\""

@@ -181,7 +181,7 @@ def _transaction(release: str, *, five: bool) -> list[str]:
 
 
 async def firewall_cmd(call: Call) -> int:
-    """`firewall-cmd [--permanent] [--zone=trusted] --add-port=|--add-protocol=|--add-source=`."""
+    """`firewall-cmd [--permanent] [--zone=ZONE] --add-port=|--add-protocol=|--add-source=`."""
     await call.spend(0.4)
     walls = call.machine.firewall
     if walls is None:
@@ -201,7 +201,7 @@ async def firewall_cmd(call: Call) -> int:
                 replace(walls, trusted_permanent=walls.trusted_permanent | {value}) if later
                 else replace(walls, trusted=walls.trusted | {value})
             )  # fmt: skip
-        elif word not in ("--permanent", "--zone=trusted"):
+        elif word not in ("--permanent", "--zone=trusted", f"--zone={walls.zone}"):
             raise strange(call.run)
     call.machine.firewall = walls
     call.say("success")

@@ -1,5 +1,6 @@
 """Steps that ready a node before flannel comes: kernel, network services, firewall."""
 
+import shlex
 from collections.abc import Iterator
 
 from fedwiz.actions import Run
@@ -94,6 +95,7 @@ def networkmanager(answers: Answers, host: Host, known: Known) -> Iterator[Run]:
 def firewall(answers: Answers, host: Host, known: Known) -> Iterator[Run]:
     """The backend's ports and protocols, and the network as a trusted source.
 
+    The ports are opened in the zone of flannel's interface, which may not be the default one.
     Both the running and the permanent set are changed, rather than reloading: a reload drops
     what others added at run time, docker's rules among them.
     """
@@ -101,14 +103,15 @@ def firewall(answers: Answers, host: Host, known: Known) -> Iterator[Run]:
     if walls is None:
         return
     backend = answers.backend.backend
+    zone = (f"--zone={walls.zone}",) if walls.zone else ()
     opened = [(f"--add-port={port}", port) for port in backend.ports(answers.backend.options)]
     opened += [(f"--add-protocol={protocol}", protocol) for protocol in backend.protocols]
     for flag, what in opened:
-        back = flag.replace("--add", "--remove")
+        back = shlex.join((*zone, flag.replace("--add", "--remove")))
         if what not in walls.ports:
-            yield change("firewall-cmd", flag, undo=f"firewall-cmd {back}")
+            yield change("firewall-cmd", *zone, flag, undo=f"firewall-cmd {back}")
         if what not in walls.permanent:
-            yield change("firewall-cmd", "--permanent", flag,
+            yield change("firewall-cmd", "--permanent", *zone, flag,
                          undo=f"firewall-cmd --permanent {back}")  # fmt: skip
     source, cidr = f"--add-source={answers.network.cidr}", answers.network.cidr
     back = f"--zone=trusted --remove-source={cidr}"
