@@ -139,6 +139,15 @@ CAUSES: tuple[tuple[re.Pattern[str], Cause], ...] = (
         "an earlier flannel's route to the node's own subnet is still there",
         "ip route del the `via` route that `ip route` shows for FLANNEL_SUBNET, then try again",
     ),
+    # the kernel
+    _row(
+        r"udp: bad checksum\. from ",
+        "vxlan-checksum",
+        "the checksums that the network card writes into flannel's packets are wrong: pings work, "
+        "and TCP and DNS time out",
+        "ethtool -K flannel.1 tx-checksum-ip-generic off on every node, and a udev rule that "
+        "does it at each boot",
+    ),
     # flanneld: its configuration
     _row(
         r"flag provided but not defined",
