@@ -694,6 +694,13 @@ DOCKER = {
         "docker-options", _file(DAEMON, "[]"), "block", "no JSON object", N1
     ),
     "daemon.json is empty": Row("docker-options", _file(DAEMON, ""), "ok", "no --bip"),
+    "daemon.json in Latin-1": Row(
+        "docker-options", _file(DAEMON, '{"labels": ["gr\udcf6sse"]}'), "block", "not UTF-8", N1
+    ),
+    "containers outlive docker": Row(
+        "docker-options", _file(DAEMON, '{"live-restore": true}'), "warn", "live-restore", N1,
+        "restart them after the install",
+    ),
     "iptables switched off": Row(
         "docker-options", _file(DAEMON, '{"iptables": false}'), "warn", "iptables to false", N1
     ),

@@ -64,7 +64,10 @@ def _unit_files(unit: str) -> Mapping[str, str]:
 
 def _daemon_json(text: str) -> Iterator[Finding]:
     try:
+        text.encode()  # what is not UTF-8 came as surrogates, and could not be written back
         said = json.loads(text) if text.strip() else {}
+    except UnicodeEncodeError:
+        said = f"{DAEMON_JSON} is not UTF-8"
     except (ValueError, RecursionError) as wrong:
         where = f" (line {wrong.lineno})" if isinstance(wrong, json.JSONDecodeError) else ""
         said = f"{DAEMON_JSON} is no JSON{where}: docker would not start again"
@@ -79,6 +82,12 @@ def _daemon_json(text: str) -> Iterator[Finding]:
                 "which is flannel's to say",
                 f"remove {key} from {DAEMON_JSON}",
             )
+    if said.get("live-restore") is True:
+        yield warn(
+            f"{DAEMON_JSON} sets live-restore to true: containers run on while docker moves, "
+            "on addresses that lead nowhere then",
+            "restart them after the install",
+        )
     if said.get("iptables") is False:
         yield warn(
             f"{DAEMON_JSON} sets iptables to false: docker masquerades nothing and guards nothing",

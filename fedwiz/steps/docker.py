@@ -78,6 +78,7 @@ def _direct_routing(facts: Facts) -> Iterator[Run]:
     """
     there = facts.files.get(DAEMON_JSON)
     try:
+        (there.text if there else "").encode()  # bytes that are no UTF-8 can't be written back
         said = json.loads(there.text) if there and there.text.strip() else {}
     except (ValueError, RecursionError):
         return  # a check says so: nothing is written over a file that can't be read
