@@ -335,6 +335,11 @@ FORWARD: Mapping[str, tuple[Known, list[str]]] = {
 }
 
 
+def test_a_flannel_that_is_told_to_add_no_rules_adds_none() -> None:
+    answers = answered('flannel.options=["-ip-masq", "-iptables-forward-rules=false"]')
+    assert shown("forward", NEW, answers) == FORWARDED
+
+
 @pytest.mark.parametrize(("known", "wanted"), FORWARD.values(), ids=FORWARD)
 def test_forward(known: Known, wanted: list[str]) -> None:
     assert shown("forward", known) == wanted

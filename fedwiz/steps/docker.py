@@ -99,7 +99,9 @@ def forward(answers: Answers, host: Host, known: Known) -> Iterator[Run]:
     facts = known.hosts[host.name]
     version = next_version(answers, host.name, known)
     there = FORWARD_UNIT in facts.files
-    if not (there or needs_forward(version, facts.docker_version) or _refused_early(facts)):
+    mute = any(it.lstrip("-") == "iptables-forward-rules=false" for it in answers.flannel.options)
+    wanted = needs_forward(version, facts.docker_version) or mute or _refused_early(facts)
+    if not (there or wanted):
         return
     written = list(put_file(facts, FORWARD_UNIT, forward_unit(answers.network.cidr)))
     now = facts.unit("fedwiz-forward.service")
