@@ -72,6 +72,10 @@ class Reach:
                 return self._store
         raise gone
 
+    def forget_store(self) -> None:
+        """Have the next one ask make a way of its own: a reboot may have cut this one."""
+        self._store = None
+
 
 def _reaches(known: Facts | None) -> bool:
     return known is not None and any(end.version for end in known.etcd.values())
@@ -127,6 +131,7 @@ async def gather(ways: Reach, supplied: str = "") -> Known:
             return
         ways.emit(FactsRead(host.name, round(time.monotonic() - began, 3)))
 
+    ways.forget_store()
     began = time.monotonic()
     async with asyncio.TaskGroup() as group:
         for host in answers.host:

@@ -9,6 +9,7 @@ from fedwiz.actions import Run, Unreachable
 from fedwiz.engine import Applied, apply
 from fedwiz.events import ActionEnded, ActionStarted, HostLost, Output, StepEnded, StepStarted
 from fedwiz.plan import Plan, make
+from fedwiz.reach import gather
 from tests.fakes import Fake, FakeStore
 from tests.known import ANSWERS, BARE, NODES, answered
 
@@ -144,3 +145,13 @@ async def test_a_unit_s_name_is_this_run_s_own() -> None:
     await carry(fake)
     units = {run.unit for _, run in fake.sent if run.unit}
     assert units == {"fedwiz-package-run", "fedwiz-switch-run"}
+
+
+async def test_a_way_to_etcd_is_not_used_again_once_its_host_may_have_rebooted() -> None:
+    """The connection under it is another one then, or none."""
+    fake = Fake(answers=answered("etcd.api=v2"))
+    async with fake.ways.stack:
+        await fake.ways.store("v2", {})
+        fake.ways.sessions.clear()
+        known = await gather(fake.ways)
+    assert known.store.error == "no host is left that could reach etcd"
