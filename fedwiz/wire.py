@@ -51,21 +51,22 @@ if (set -C; : >"$log") 2>/dev/null; then
   systemd-run --quiet --unit="$unit" /bin/sh "$dir/$unit.sh" </dev/null ||
     { code=$?; rm -f "$log" "$dir/$unit.sh"; exit "$code"; }
 fi
-seen=0 silent=0
+seen=0 silent=0 turn=0
 while :; do
   ended=
-  if [ -e "$rc" ] || [ "$silent" -ge 5 ]; then ended=yes; fi
+  if [ -e "$rc" ] || [ "$silent" -ge 2 ]; then ended=yes; fi
   size=$(wc -c <"$log")
   if [ "$size" -gt "$seen" ]; then
     tail -c "+$((seen + 1))" "$log" | head -c "$((size - seen))"
     seen=$size
   fi
   [ -z "$ended" ] || break
-  case $(systemctl show -p ActiveState "$unit.service" 2>/dev/null) in
+  turn=$((turn + 1))
+  [ $((turn % 10)) -ne 0 ] || case $(systemctl show -p ActiveState "$unit.service" 2>/dev/null) in
     *=active | *=activating | *=deactivating | *=reloading) silent=0 ;;
     *) silent=$((silent + 1)) ;;
   esac
-  sleep 0.3 2>/dev/null || sleep 1
+  sleep 0.1 2>/dev/null || sleep 1
 done
 if [ -e "$rc" ]; then exit "$(cat "$rc")"; fi
 echo "$unit was killed before it could end" >&2
