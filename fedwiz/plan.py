@@ -205,11 +205,7 @@ def _shell(plan: Plan, answers: Answers, host: str) -> str:
 
 def _typed(action: Action, answers: Answers) -> list[str]:
     if isinstance(action, PutKey):
-        get = f"ETCDCTL_API={action.api[1]} etcdctl get {action.key}"
-        return [
-            f"export ETCDCTL_ENDPOINTS={','.join(answers.etcd.endpoints)}",
-            f"{action.shown} && {get}",
-        ]
+        return _etcdctl(action, answers)
     if action.upload:
         return [f"# standard input: {action.upload}, copied to this host first",
                 f"{action.shown} <{shlex.quote(action.upload.rpartition('/')[2])}"]  # fmt: skip
@@ -217,11 +213,31 @@ def _typed(action: Action, answers: Answers) -> list[str]:
         return [f"{action.shown} </dev/null"]
     secrets = [part for part in action.stdin if not isinstance(part, str)]
     if secrets:
-        # The shell expands nothing else in it: the text around a secret is fedwiz's own.
+        # The text around a secret is fedwiz's own and holds nothing that the shell expands; what
+        # it puts in place of the variable it does not look at again.  systemd does, for four.
         body = "".join(p if isinstance(p, str) else "${secret}" for p in action.stdin)
         return [
             f"printf '{secrets[0].name}: ' >&2; IFS= read -r secret",
-            f"{action.shown} <<END_OF_INPUT\n{body.rstrip(chr(10))}\nEND_OF_INPUT",
+            """secret=$(printf '%s' "$secret" | sed 's/["\\\\`$]/\\\\&/g')""",
+            f"{action.shown} <<END_OF_INPUT\n{body.removesuffix(chr(10))}\nEND_OF_INPUT",
         ]
     body = action.input().removesuffix("\n")
     return [f"{action.shown} <<'END_OF_INPUT'\n{body}\nEND_OF_INPUT"]
+
+
+ETCDCTL = {"v2": ("--ca-file", "--cert-file", "--key-file", "--username"),
+           "v3": ("--cacert", "--cert", "--key", "--user")}  # fmt: skip
+"""What etcdctl calls the answers' ca_file, cert_file, key_file and user; it asks for a password."""
+
+
+def _etcdctl(put: PutKey, answers: Answers) -> list[str]:
+    etcd = answers.etcd
+    given = zip(
+        ETCDCTL[put.api], (etcd.ca_file, etcd.cert_file, etcd.key_file, etcd.user), strict=True
+    )
+    more = "".join(f" {flag} {shlex.quote(value)}" for flag, value in given if value)
+    get = f"ETCDCTL_API={put.api[1]} etcdctl get {shlex.quote(put.key)}"
+    return [
+        f"export ETCDCTL_ENDPOINTS={shlex.quote(','.join(etcd.endpoints))}",
+        *(line.replace(" etcdctl ", f" etcdctl{more} ", 1) for line in (put.shown, get)),
+    ]

@@ -1,14 +1,15 @@
 import json
 import subprocess
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
-from fedwiz.actions import Secret
+from fedwiz.actions import Run, Secret
 from fedwiz.facts.values import File
 from fedwiz.plan import Plan, make, scripts, text, to_json
 from fedwiz.steps.flannel import SYSCONFIG
-from tests.known import ANSWERS, BARE, DONE, NODES, answered, on
+from tests.known import ANSWERS, BARE, DONE, NODES, answered, on, stored
 from tests.test_steps import READY
 
 
@@ -91,3 +92,35 @@ def test_the_name_of_an_uploaded_file_is_a_word_of_the_script_s() -> None:
                        f"flannel.sha256={'a' * 64}")  # fmt: skip
     script = scripts(make(answers, BARE), answers)["fed-node1"]
     assert " <'my flanneld; reboot'\n" in script
+
+
+def test_a_script_asks_for_a_secret_and_quotes_it_as_systemd_wants_it(tmp_path: Path) -> None:
+    known = replace(BARE, etcd_password=Secret("etcd password", 'a "b\\c$d`e'))
+    answers = answered("etcd.user=flannel")
+    plan = make(answers, known)
+    [put] = [action for task in plan.tasks("fed-node1") for action in task.actions
+             if isinstance(action, Run) and "fedwiz-etcd" in action.shown]  # fmt: skip
+    script = scripts(plan, answers)["fed-node1"]
+    start = script.index("printf 'etcd password: '")
+    end = script.index("END_OF_INPUT\n", script.index("END_OF_INPUT", start) + 12)
+    typed = script[start:end].replace(put.shown, "cat") + "END_OF_INPUT\n"
+    done = subprocess.run(["sh", "-c", typed], input='a "b\\c$d`e\n', text=True, check=True,
+                          capture_output=True)  # fmt: skip
+    assert done.stdout == put.input(reveal=True)
+
+
+@pytest.mark.parametrize(
+    ("api", "flags"),
+    [
+        ("v2", "--ca-file /ca --cert-file /c --key-file /k --username flannel set"),
+        ("v3", "--cacert /ca --cert /c --key /k --user flannel put"),
+    ],
+)
+def test_a_script_reaches_etcd_as_the_answers_say(api: str, flags: str) -> None:
+    answers = answered("etcd.ca_file=/ca", "etcd.cert_file=/c", "etcd.key_file=/k",
+                       "etcd.user=flannel",
+                       'etcd.endpoints=["https://fed-master:2379"]')  # fmt: skip
+    script = scripts(make(answers, stored(api=api)), answers)["fed-master"]
+    assert f"etcdctl {flags} /coreos.com/network/config" in script
+    assert f"etcdctl {flags.rpartition(' ')[0]} get /coreos.com/network/config" in script
+    assert "ETCDCTL_ENDPOINTS=https://fed-master:2379" in script

@@ -231,6 +231,12 @@ SYSCONF: Mapping[str, tuple[Known, Answers, dict[str, str]]] = {
         answered("host.fed-node1.interface=eth1"),
         {"FLANNEL_OPTIONS": "-ip-masq -iface=eth1"},
     ),
+    "no certificates any more": (
+        has(DONE, sysconfig=DONE.hosts["fed-node1"].files[SYSCONFIG].text
+            + 'FLANNELD_ETCD_CAFILE="/ca"\nFLANNELD_ETCD_USERNAME=""\n'),
+        ANSWERS,
+        {"FLANNELD_ETCD_CAFILE": ""},
+    ),
     "certificates": (
         DONE,
         answered(

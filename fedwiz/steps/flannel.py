@@ -18,6 +18,8 @@ BINARY = "/usr/local/bin/flanneld"
 OPTS = "/usr/libexec/flannel/fedwiz-docker-opts"
 UNIT = "/etc/systemd/system/flanneld.service"
 DROP_IN = "/etc/systemd/system/flanneld.service.d/60-fedwiz.conf"
+OWN = tuple(f"FLANNELD_ETCD_{name}" for name in ("CAFILE", "CERTFILE", "KEYFILE", "USERNAME"))
+"""flanneld's own environment, which it reads for what its command line does not say."""
 UPLOADED = "/var/lib/fedwiz/flannel.rpm"
 
 UNIT_TEXT = f"""\
@@ -100,6 +102,8 @@ def sysconfig(answers: Answers, host: Host, known: Known) -> Iterator[Run]:
     there = facts.files.get(SYSCONFIG, File("", 0o644))
     wanted = wanted_values(answers, host, facts.flanneld_unit)
     now = values(there.text)
+    # What an earlier answer put there and this one does not; flanneld passes over the empty.
+    wanted |= {name: "" for name in OWN if now.get(name) and name not in wanted}
     left = {name: value for name, value in wanted.items() if now.get(name) != value}
     if not left:
         return
@@ -124,14 +128,8 @@ def wanted_values(answers: Answers, host: Host, unit: str) -> dict[str, str]:
             strict=True)
     )  # fmt: skip
     wanted = {name: all_values[name] for name in endpoint_variables(unit)}
-    # flanneld reads its own environment for what its command line does not say.
-    own = {
-        "FLANNELD_ETCD_CAFILE": etcd.ca_file,
-        "FLANNELD_ETCD_CERTFILE": etcd.cert_file,
-        "FLANNELD_ETCD_KEYFILE": etcd.key_file,
-        "FLANNELD_ETCD_USERNAME": etcd.user,
-    }
-    return wanted | {name: value for name, value in own.items() if value}
+    own = (etcd.ca_file, etcd.cert_file, etcd.key_file, etcd.user)
+    return wanted | {name: value for name, value in zip(OWN, own, strict=True) if value}
 
 
 @step("unit", "Have systemd keep flanneld running")
