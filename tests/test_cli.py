@@ -1,10 +1,15 @@
 """The command line as a process: what it says where, and how it ends.  No host, no network."""
 
+import fcntl
 import json
 import os
+import pty
 import re
 import subprocess
 import sys
+import termios
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -336,3 +341,56 @@ def test_ctrl_c_on_a_question_closes_at_once(presses: int, shell: Shell) -> None
     assert running.returncode == 130
     assert "Traceback" not in err
     assert "closed by the operator" in err
+
+
+@contextmanager
+def at_a_terminal(shell: Shell, *words: str) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+    """The command with a terminal of its own; its process, and our end of the terminal."""
+    ours, theirs = pty.openpty()
+    environ = {**shell.environ(), "TERM": "xterm"}
+    running = subprocess.Popen(
+        [sys.executable, "-m", "fedwiz", *words], stdin=theirs, stdout=theirs, stderr=theirs,
+        env=environ, start_new_session=True,
+        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+    )  # fmt: skip
+    os.close(theirs)
+    try:
+        yield running, ours
+    finally:
+        running.kill()
+        running.wait()
+        os.close(ours)
+
+
+def told_until(ours: int, wanted: bytes) -> bytes:
+    """What the terminal shows up to some words; less where the command ends before."""
+    seen = b""
+    with suppress(OSError):
+        while wanted not in seen and (more := os.read(ours, 4096)):
+            seen += more
+    return seen
+
+
+QUESTION = b"Type practice to do all this: "
+
+
+@pytest.mark.parametrize(
+    ("typed", "code", "last"),
+    [
+        (b"practice\n", 0, b"ended: ok"),
+        (b"no\n", 2, b"nothing was changed"),
+        (b"\x03", 130, b"closed by the operator"),
+    ],
+    ids=["the name", "another word", "Ctrl+C"],
+)
+def test_a_plan_is_approved_at_the_terminal(
+    shell: Shell, typed: bytes, code: int, last: bytes
+) -> None:
+    with at_a_terminal(shell, "demo", "install", "--pace", "0") as (running, ours):
+        seen = told_until(ours, QUESTION)
+        assert QUESTION in seen
+        assert b"switch.sh" in seen
+        os.write(ours, typed)
+        seen = told_until(ours, b"no such words")
+        assert running.wait(30) == code
+        assert last in seen

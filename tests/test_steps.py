@@ -12,7 +12,7 @@ from fedwiz.answers import Answers
 from fedwiz.facts.values import File, Firewall, Known, Link, Route, Unit
 from fedwiz.steps import STEPS
 from fedwiz.steps.docker import DAEMON_JSON, DOCKER_DROP_IN, DUE, FORWARD_UNIT, forward_unit
-from fedwiz.steps.flannel import BINARY, SYSCONFIG
+from fedwiz.steps.flannel import BINARY, DROP_IN_TEXT, SYSCONFIG
 from fedwiz.steps.host import LINK_FILE, LINK_TEXT, MODULES_FILE, SYSCTL_FILE
 from tests.known import ANSWERS, BARE, DONE, NODE, RUNS, answered, on, stored
 
@@ -354,7 +354,7 @@ def test_forward(known: Known, wanted: list[str]) -> None:
 READY = on("*", DONE, files={
     **DONE.hosts["fed-node1"].files,
     "/etc/systemd/system/flanneld.service.d/60-fedwiz.conf":
-        File("# Written by fedwiz.\n[Service]\nRestart=always\nRestartSec=5\n", 0o644),
+        File(DROP_IN_TEXT, 0o644),
 })  # fmt: skip
 """Nothing is left for the steps before the switch."""
 

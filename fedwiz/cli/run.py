@@ -18,6 +18,7 @@ from fedwiz import journal as journals
 from fedwiz import plan as planning
 from fedwiz.actions import OpenStore, Secret, Session, Transport
 from fedwiz.answers import Answers, load, parse
+from fedwiz.cli.ask import ask, waiting
 from fedwiz.cli.output import Usage, give, say, terminal
 from fedwiz.events import Record
 from fedwiz.localfile import check_files
@@ -57,7 +58,7 @@ def _secret(name: str, variable: str, question: str) -> Secret:
 async def _passphrase(path: str) -> Secret | None:
     if not terminal():
         return None
-    said = await asyncio.to_thread(getpass, f"Passphrase of {path}: ", sys.stderr)
+    said = await ask(f"Passphrase of {path}: ", hidden=True)
     return Secret("passphrase", said) if said else None
 
 
@@ -177,7 +178,7 @@ async def _listening(work: Work, cluster: Cluster, *, reads: bool) -> Result:
     loop, task = asyncio.get_running_loop(), asyncio.current_task()
 
     def press() -> None:
-        if (reads or stop.is_set()) and task is not None:
+        if (reads or waiting or stop.is_set()) and task is not None:
             task.cancel()
             return
         stop.set()
@@ -210,7 +211,7 @@ def approval(options: argparse.Namespace, answers: Answers) -> verbs.Approve:
             result.code = verbs.STALE
             return _stale(options.approve, plan, result)
         give(planning.text(plan))
-        said = await asyncio.to_thread(input, f"Type {answers.name} to do all this: ")
+        said = await ask(f"Type {answers.name} to do all this: ")
         return "" if said.strip() == answers.name else "not approved; nothing was changed"
 
     return approve

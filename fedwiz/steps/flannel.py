@@ -22,6 +22,15 @@ OWN = tuple(f"FLANNELD_ETCD_{name}" for name in ("CAFILE", "CERTFILE", "KEYFILE"
 """flanneld's own environment, which it reads for what its command line does not say."""
 UPLOADED = "/var/lib/fedwiz/flannel.rpm"
 
+DROP_IN_TEXT = """\
+# Written by fedwiz.
+[Service]
+# flanneld before 0.18 ends with status 0 when its lease is deleted.
+Restart=always
+RestartSec=5
+# docker waits for flanneld: with a limit it would be given up for good where etcd comes late.
+TimeoutStartSec=infinity
+"""
 UNIT_TEXT = f"""\
 # Written by fedwiz, since flanneld was not installed from a package.
 [Unit]
@@ -145,7 +154,7 @@ def unit(answers: Answers, host: Host, known: Known) -> Iterator[Action]:
         if facts.selinux not in ("", "Disabled") and written:
             written.append(change("restorecon", OPTS))
         written += put_file(facts, UNIT, UNIT_TEXT)
-    text = "# Written by fedwiz.\n[Service]\nRestart=always\nRestartSec=5\n"
+    text = DROP_IN_TEXT
     if answers.etcd.user:
         text += f"EnvironmentFile={PASSWORD_FILE}\n"
         written += _password(answers, known, host)
