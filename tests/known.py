@@ -113,6 +113,7 @@ def _facts(name: str) -> Facts:
         kernel="6.11.4-301.fc41.x86_64",
         arch="x86_64",
         selinux="Enforcing",
+        virt="kvm",
         links=(
             Link("lo", "00:00:00:00:00:00", 65536, True, ("127.0.0.1/8",)),
             Link("eth0", f"52:54:00:00:00:{last:02x}", 1500, True, (f"{address}/24",)),

@@ -329,6 +329,13 @@ RANGES = {
     "MTU larger than the interface's": Row(
         "mtu", BARE, "warn", "backend.mtu is 9000", sets=("backend.mtu=9000",)
     ),
+    "VMware and the usual port": Row(
+        "hypervisor", on(N1, virt="vmware"), "warn", "8472/udp", remedy="backend.port"
+    ),
+    "VMware and another port": Row(
+        "hypervisor", on(N1, virt="vmware"), "ok", "none", sets=("backend.port=4789",)
+    ),
+    "KVM": Row("hypervisor", on("*", virt="kvm"), "ok", "none"),
     "firewalld runs": Row(
         "firewall", on(N1, firewall=Firewall("public")), "ok", "8472/udp will be opened", N1
     ),

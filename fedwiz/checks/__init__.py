@@ -38,6 +38,7 @@ from fedwiz.checks.hosts import (
 )
 from fedwiz.checks.ranges import (
     firewall,
+    hypervisor,
     interface,
     mtu,
     network_capacity,
@@ -67,6 +68,7 @@ CHECKS: tuple[Check, ...] = (
     same_link,
     mtu,
     firewall,
+    hypervisor,
     etcd_reachable,
     etcd_api,
     etcd_store,

@@ -6,6 +6,7 @@ from shlex import quote
 
 from fedwiz import network
 from fedwiz.answers import Answers, Host
+from fedwiz.backends import KERNEL_VXLAN_PORT
 from fedwiz.checks.finding import (
     Finding,
     block,
@@ -293,6 +294,23 @@ def firewall(answers: Answers, known: Known) -> Iterator[Finding]:
                 host.name,
             )
     yield ok("no firewall on the nodes")
+
+
+@check("hypervisor", "Does the machines' host let the backend's packets pass?", about="nodes")
+def hypervisor(answers: Answers, known: Known) -> Iterator[Finding]:
+    """VMware's NSX takes UDP 8472 for its own (flannel-io/flannel#2388); no node sees that."""
+    backend = answers.backend.backend
+    eaten = f"{KERNEL_VXLAN_PORT}/udp" in backend.ports(answers.backend.options)
+    on = [host.name for host, facts in heard(answers, known, "nodes") if facts.virt == "vmware"]
+    for host, facts in heard(answers, known, "nodes"):
+        if not facts.virt:
+            yield unread("what the machine runs on", host.name)
+    if on and eaten:
+        yield warn(
+            f"{some(on)} on VMware: where NSX is in use it swallows {KERNEL_VXLAN_PORT}/udp",
+            "if the verification finds no way through, set backend.port to another port",
+        )
+    yield ok("none that is known to swallow the backend's packets")
 
 
 def _refusing(rules: tuple[str, ...]) -> str:

@@ -179,6 +179,7 @@ def probes(answers: Answers, host: Host) -> tuple[Probe, ...]:
               "/proc/sys/kernel/random/boot_id; uname -r; uname -m; date +%s.%N", parse.names),
         Probe("os", "cat /etc/os-release", parse.os_release),
         Probe("selinux", "getenforce", lambda said: {"selinux": said.strip()}),
+        Probe("virt", "systemd-detect-virt", lambda said: {"virt": said.strip()[:64]}),
         Probe("links", "ip -json -details address show", parse.links),
         Probe("routes", "ip -json -4 route show table main", parse.routes),
         Probe("vteps", "bridge fdb show | grep ' dev flannel'", parse.vteps),

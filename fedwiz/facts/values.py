@@ -137,6 +137,9 @@ class Facts:
     kernel: str = ""
     arch: str = ""
     selinux: str = ""
+    virt: str = ""
+    """What systemd takes the machine for: `none`, `kvm`, `vmware`, ..."""
+
     links: tuple[Link, ...] = ()
     routes: tuple[Route, ...] = ()
     vteps: frozenset[str] = frozenset()

@@ -239,6 +239,7 @@ ANSWERS: Mapping[str, Callable[[Cluster, Machine, str], str]] = {
     "names": _names,
     "os": lambda _, machine, __: machine.files["/etc/os-release"].text,
     "selinux": lambda *_: "Enforcing\n",
+    "virt": lambda *_: "kvm\n",
     "links": lambda _, machine, __: links_json(machine.links),
     "routes": _routes,
     "vteps": lambda _, machine, __: "\n".join(fdb(machine)),
