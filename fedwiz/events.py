@@ -53,7 +53,7 @@ class HostLost:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A check's finding."""
+    """A finding: a check's result on one host, or on the cluster."""
 
     check: str
     host: str
@@ -61,7 +61,10 @@ class Found:
 
     level: Level
     seen: str
+    """One sentence; it may quote what a host said, cleaned."""
+
     remedy: str = ""
+    """One thing to do; never empty unless the level is `ok`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,14 +129,23 @@ class StepEnded:
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """A verdict on the finished network."""
+    """A verdict: what is so on the finished network, and whether that is right."""
 
     kind: str
+    """`address`, `lease`, `subnet_env` or `ping`; a journal of another version may have more."""
+
     host: str
+    """Empty: no host that the answers know."""
+
     peer: str
+    """The host that was pinged; empty with the other kinds."""
+
     level: Judged
     seen: str
+    """As the host or etcd has it; may be several lines."""
+
     why: str = ""
+    """What is wrong, and one thing to do.  Beside a `pass`: a warning."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from fedwiz.actions import OpenStore, Secret, Transport
 from fedwiz.answers import Answers
 from fedwiz.checks import Finding, judge
 from fedwiz.engine import Applied, apply
-from fedwiz.events import Emit, Found, Outcome, PlanMade, RunEnded, RunStarted
+from fedwiz.events import Emit, Outcome, PlanMade, RunEnded, RunStarted
 from fedwiz.facts import Known
 from fedwiz.plan import Plan
 from fedwiz.reach import Reach, gather, reach
@@ -143,7 +143,7 @@ async def _check(cluster: Cluster, ways: Reach, result: Result) -> None:
     if not known.hosts:  # that is all there is to say
         result.findings = tuple(it for it in result.findings if it.check == "reachable")
     for it in result.findings:
-        cluster.emit(Found(it.check, it.host, it.level, it.seen, it.remedy))
+        cluster.emit(it)
     blocks = [finding for finding in result.findings if finding.level == "block"]
     gone = [finding for finding in blocks if finding.check == "reachable"]
     if gone:

@@ -6,28 +6,14 @@ from typing import Literal, TypeAlias
 
 from fedwiz.answers import Answers, Host
 from fedwiz.clean import clean
-from fedwiz.events import Level
+from fedwiz.events import Found
 from fedwiz.facts.values import Facts, Known
 
 AGAIN = "run `fedwiz check` again"
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """A check's result on one host, or on the cluster."""
-
-    check: str
-    """Empty only until the check's own name is put there."""
-
-    host: str
-    """Empty: about the cluster."""
-
-    level: Level
-    seen: str
-    """One sentence; it may quote what a host said, cleaned."""
-
-    remedy: str = ""
-    """One thing to do; never empty unless the level is `ok`."""
+Finding: TypeAlias = Found
+"""A finding is told as it is; its check's name is empty only until the check puts it there."""
 
 
 def ok(seen: str, host: str = "") -> Finding:

@@ -11,7 +11,7 @@ from dataclasses import replace
 from fedwiz.actions import Reply, Run, Session, Unreachable
 from fedwiz.answers import Answers
 from fedwiz.clean import clean
-from fedwiz.events import Emit, Verified
+from fedwiz.events import Emit
 from fedwiz.facts import Known
 from fedwiz.verify import nodes, pods
 from fedwiz.verify.matrix import Matrix
@@ -64,12 +64,7 @@ async def verify(
     def tell(found: Iterable[Verdict]) -> None:
         for verdict in found:
             verdicts.append(verdict)
-            emit(
-                Verified(
-                    verdict.kind, verdict.host, verdict.peer, verdict.level, verdict.seen,
-                    verdict.why,
-                )
-            )  # fmt: skip
+            emit(verdict)
 
     for host in answers.nodes:
         if host.name in known.hosts:

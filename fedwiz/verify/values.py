@@ -2,30 +2,12 @@
 
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
-from typing import Literal, TypeAlias
+from typing import TypeAlias
 
-from fedwiz.events import Judged
+from fedwiz.events import Verified
 
-Kind: TypeAlias = Literal["address", "lease", "subnet_env", "ping"]
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """What is so on the finished network, and whether that is right."""
-
-    kind: Kind
-    host: str
-    """Empty: no host that the answers know."""
-
-    peer: str
-    """The host that was pinged; empty with the other kinds."""
-
-    level: Judged
-    seen: str
-    """As the host or etcd has it; may be several lines."""
-
-    why: str = ""
-    """What is wrong, and one thing to do.  Beside a `pass`: a warning."""
+Verdict: TypeAlias = Verified
+"""A verdict is told as it is."""
 
 
 @dataclass(frozen=True, slots=True)
