@@ -109,6 +109,9 @@ async def test_a_connection_that_goes_leaves_the_action_unknown_and_loses_the_ho
     assert applied.outcomes["fed-node3"] == "unknown"
     assert HostLost("fed-node3", "it went") in fake.events
     assert "fed-node3" not in fake.ways.sessions
+    fake.ways.lose("fed-node3", "again")
+    assert fake.ways.lost == {"fed-node3": "it went"}
+    assert sum(isinstance(e, HostLost) for e in fake.events) == 1
     [ended] = [e for e in fake.events if isinstance(e, ActionEnded) and e.outcome == "unknown"]
     assert ended.code is None
     paired(fake.events)
@@ -125,6 +128,7 @@ async def test_stop_lets_the_action_in_flight_end_and_begins_no_other() -> None:
     assert len(fake.sent) == 1
     assert {applied.outcomes[host] for host in NODES} == {"stopped"}
     assert sum(isinstance(e, ActionStarted) for e in fake.events) == 2  # the key, and one command
+    assert sum(isinstance(e, StepStarted) for e in fake.events) == 2
     paired(fake.events)
 
 
