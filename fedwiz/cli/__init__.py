@@ -42,7 +42,7 @@ def _command(options: argparse.Namespace) -> Callable[[argparse.Namespace], int]
         "plan": online.plan,
         "install": online.install,
         "verify": online.verify,
-        "discover": lambda options: _discover(options),
+        "discover": _discover,
         "demo": online.demo,
         "validate": offline.validate,
         "schema": offline.show_schema,

@@ -17,7 +17,7 @@ from fedwiz.flannel import (
     next_version,
 )
 from fedwiz.steps.flannel import config, package, sysconfig, unit
-from fedwiz.steps.make import change, put_file, run_script
+from fedwiz.steps.make import change, peer_addresses, put_file, run_script
 from fedwiz.steps.table import Step, step
 
 DOCKER_DROP_IN = "/etc/systemd/system/docker.service.d/60-fedwiz.conf"
@@ -127,9 +127,8 @@ def _refused_early(facts: Facts) -> bool:
 
 
 def _accepted(facts: Facts, cidr: str) -> bool:
-    wanted = re.compile(
-        rf"-A (DOCKER-USER|FORWARD) -s {re.escape(cidr)} -d {re.escape(cidr)} .*ACCEPT"
-    )
+    both = f"-s {re.escape(cidr)} -d {re.escape(cidr)}"
+    wanted = re.compile(rf"-A ({'|'.join(CHAINS)}) {both} .*ACCEPT")
     return any(wanted.match(rule) for rule in facts.rules.get("filter", ()))
 
 
@@ -276,11 +275,7 @@ def _stale_routes(answers: Answers, host: Host, known: Known) -> Iterator[Route]
     own subnet away (`Your routing table already contains the subnet`).
     """
     facts = known.hosts[host.name]
-    peers = {
-        known.hosts[node.name].public_ip(node.interface)
-        for node in answers.nodes
-        if node.name != host.name and node.name in known.hosts
-    } - {""}
+    peers = peer_addresses(answers, host, known)
     cidr = answers.network.cidr
     was = str((facts.subnet_env or {}).get("FLANNEL_NETWORK", cidr))
     routed = answers.backend.type == "host-gw" or bool(

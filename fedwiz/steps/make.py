@@ -8,7 +8,8 @@ from importlib import resources
 from typing import Any
 
 from fedwiz.actions import Run
-from fedwiz.facts.values import Facts
+from fedwiz.answers import Answers, Host
+from fedwiz.facts.values import Facts, Known
 
 BACKUP = "the file's old text is what the diff takes away"
 
@@ -48,6 +49,17 @@ def script(name: str) -> str:
 def run_script(name: str, *argv: str, **more: Any) -> Run:  # noqa: ANN401 - Run's own fields
     """One of fedwiz's scripts, run by sh: the plan shows its whole text."""
     return change("sh", "-c", script(name), f"{name}.sh", *argv, **more)
+
+
+def peer_addresses(answers: Answers, host: Host, known: Known) -> set[str]:
+    """The addresses that flannel publishes for the other nodes, as far as they are known."""
+    others = (node for node in answers.nodes if node.name != host.name)
+    found = {
+        known.hosts[node.name].public_ip(node.interface)
+        for node in others
+        if node.name in known.hosts
+    }
+    return found - {""}
 
 
 def same_json(one: str, other: str) -> bool:

@@ -7,7 +7,7 @@ from fedwiz.actions import Run
 from fedwiz.answers import Answers, Host
 from fedwiz.facts.values import Known
 from fedwiz.steps.docker import switch
-from fedwiz.steps.make import run_script
+from fedwiz.steps.make import peer_addresses, run_script
 from fedwiz.steps.table import step
 
 
@@ -25,12 +25,7 @@ def peers(answers: Answers, host: Host, known: Known) -> Iterator[Run]:
     if kind == "fdb" and answers.backend.options.get("direct_routing"):
         return  # a peer has a route or an entry, by the link it is on
     facts = known.hosts[host.name]
-    wanted = [
-        known.hosts[node.name].public_ip(node.interface)
-        for node in answers.nodes
-        if node.name != host.name and node.name in known.hosts
-    ]
-    wanted = [address for address in wanted if address]
+    wanted = peer_addresses(answers, host, known)
     there = facts.vteps if kind == "fdb" else {route.via for route in facts.routes}
     moved = any(
         True
@@ -38,5 +33,5 @@ def peers(answers: Answers, host: Host, known: Known) -> Iterator[Run]:
         if node.name in known.hosts
         for _ in switch.left(answers, node, known)
     )
-    if wanted and (moved or not set(wanted) <= there):
+    if wanted and (moved or not wanted <= there):
         yield run_script("peers", kind, *sorted(wanted, key=IPv4Address), timeout=150)
