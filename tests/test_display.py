@@ -27,7 +27,7 @@ from fedwiz.events import (
     from_line,
 )
 from fedwiz.state import State
-from tests.journals import BEGAN, INSTALL, all_well, any_records, lost_at_the_gate, one_fails
+from tests.runs import BEGAN, INSTALL, all_well, any_records, lost_at_the_gate, one_fails
 
 
 @pytest.fixture(autouse=True, scope="module")

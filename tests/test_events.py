@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from fedwiz.events import KINDS, Event, Record, from_json, from_line, to_json, to_line
 from fedwiz.events import PLACE as KEYS
-from tests.journals import WHOLE, any_records
+from tests.runs import WHOLE, any_records
 
 PLACE = {"number": 3, "at": 1795388772.5}
 OUTPUT = {**PLACE, "event": "Output", "host": "a", "step": "package", "line": "x"}

@@ -39,7 +39,7 @@ from fedwiz.journal import (
     runs,
     runs_path,
 )
-from tests.journals import BEGAN, WHOLE, all_well, one_fails, records
+from tests.runs import BEGAN, WHOLE, all_well, one_fails, records
 
 START = RunStarted("install", "fedora-lab", ("a", "b"))
 
@@ -168,7 +168,7 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 from fedwiz.journal import Journal
-from tests.journals import one_fails
+from tests.runs import one_fails
 
 def kill(record):
     if record.number == int(sys.argv[2]):

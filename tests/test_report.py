@@ -21,7 +21,7 @@ from fedwiz.events import (
 )
 from fedwiz.report import WIDTH, as_json, headline, markdown, matrix, ok, text
 from fedwiz.state import State
-from tests.journals import (
+from tests.runs import (
     HOSTS,
     WHOLE,
     all_well,

@@ -22,7 +22,7 @@ from fedwiz.events import (
     Verified,
 )
 from fedwiz.state import LINES, RED, State
-from tests.journals import (
+from tests.runs import (
     BEGAN,
     HOSTS,
     INSTALL,
