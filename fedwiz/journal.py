@@ -32,6 +32,7 @@ from fedwiz.events import (
     from_line,
     to_line,
 )
+from fedwiz.keep import create, make, sync_directory, write, write_all
 
 _SYNCED = (RunStarted, PlanMade, ActionStarted, ActionEnded, HostLost, RunEnded)
 """The events that `emit` waits for until they are on the disk itself: what is about to be done
@@ -67,37 +68,6 @@ def plans_path() -> Path:
     return user_state_path("fedwiz") / "plans"
 
 
-def _make(directory: Path) -> None:
-    """Make a directory and what lies above it; those that are new are the owner's alone."""
-    if not directory.is_dir():
-        _make(directory.parent)
-        directory.mkdir(mode=0o700, exist_ok=True)
-
-
-def _create(path: Path) -> int:
-    """A new file that only its owner can read, from its first moment; its descriptor.
-
-    Raises:
-        FileExistsError: there is one of that name, even as a dangling link.
-    """
-    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o600)
-
-
-def _sync_directory(directory: Path) -> None:
-    """Make the directory's new names last; a file is not safe while its name is not."""
-    seen = os.open(directory, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(seen)
-    finally:
-        os.close(seen)
-
-
-def _write_all(file: int, text: bytes) -> None:
-    left = memoryview(text)
-    while left:
-        left = left[os.write(file, left) :]
-
-
 class Journal:
     """The events of one run: numbered, stamped, written, and then told to the sinks.
 
@@ -120,12 +90,12 @@ class Journal:
 
         where = runs_path() if where is None else where
         if where.suffix == ".jsonl":
-            _make(where.parent)
-            self.path, self._file = where, _create(where)
+            make(where.parent)
+            self.path, self._file = where, create(where)
         else:
-            _make(where)
+            make(where)
             self.path, self._file = self._named(where)
-        _sync_directory(self.path.parent)
+        sync_directory(self.path.parent)
 
     def _named(self, directory: Path) -> tuple[Path, int]:
         """A new file named so that names sort by time: UTC, and four digits against twins."""
@@ -133,7 +103,7 @@ class Journal:
             stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime(self._clock()))
             path = directory / f"{stamp}-{secrets.token_hex(2)}.jsonl"
             with suppress(FileExistsError):
-                return path, _create(path)
+                return path, create(path)
 
     @property
     def id(self) -> str:
@@ -186,7 +156,7 @@ class Journal:
             raise ValueError(f"{self.path}: the journal is closed")
         line = to_line(record).encode("ascii") + b"\n"
         try:
-            _write_all(self._file, line)
+            write_all(self._file, line)
             if isinstance(record.event, _SYNCED):
                 os.fsync(self._file)
         except OSError as wrong:
@@ -336,20 +306,7 @@ def keep_plan(digest: str, text: str) -> Path:
         OSError: the file can't be written.
     """
     path = _plan(digest)
-    _make(path.parent)
-    new = path.with_name(f".{digest[:32]}.{secrets.token_hex(4)}")
-    file = _create(new)
-    try:
-        try:
-            _write_all(file, text.encode())
-            os.fsync(file)
-        finally:
-            os.close(file)
-        new.replace(path)
-    except BaseException:
-        new.unlink(missing_ok=True)
-        raise
-    _sync_directory(path.parent)
+    write(path, text)
     return path
 
 

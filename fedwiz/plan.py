@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fedwiz.actions import Action, PutKey, Run
-from fedwiz.answers import Answers, Host
+from fedwiz.answers import Answers
 from fedwiz.facts import Known
 from fedwiz.steps import GATES, STAGES, STEPS, Stage
 
@@ -73,24 +73,18 @@ class Plan:
 
 def make(answers: Answers, known: Known) -> Plan:
     """Ask every step what is left to do.  Hosts that could not be asked have no tasks."""
-    parts = []
+    hosts, parts = tuple(host.name for host in answers.host), []
     for stage in STAGES:
-        lanes = (_lane(answers, host, known, stage) for host in answers.host)
-        full = tuple(lane for lane in lanes if lane.tasks)
+        lanes: dict[str, list[Task]] = {host: [] for host in hosts}
+        for step in STEPS:
+            if step.stage == stage:
+                for host, actions in step.everywhere(answers, known).items():
+                    if actions:
+                        lanes[host].append(Task(host, step.name, step.title, actions))
+        full = tuple(Lane(host, tuple(tasks)) for host, tasks in lanes.items() if tasks)
         if full:
             parts.append(Part(stage, stage in GATES, full))
-    return Plan(tuple(host.name for host in answers.host), tuple(parts))
-
-
-def _lane(answers: Answers, host: Host, known: Known, stage: Stage) -> Lane:
-    tasks = []
-    for step in STEPS:
-        if step.stage != stage or step.role != host.role or host.name not in known.hosts:
-            continue
-        actions = tuple(step.left(answers, host, known))
-        if actions:
-            tasks.append(Task(host.name, step.name, step.title, actions))
-    return Lane(host.name, tuple(tasks))
+    return Plan(hosts, tuple(parts))
 
 
 def _sent(action: Action) -> list[Any]:
@@ -185,13 +179,14 @@ def scripts(plan: Plan, answers: Answers) -> Mapping[str, str]:
 
     Secrets are asked for.  Run them for the master first and then, side by side, for the nodes.
     """
-    return {host: _shell(plan, answers, host) for host in plan.hosts}
+    digest = plan.digest
+    return {host: _shell(plan, digest, answers, host) for host in plan.hosts}
 
 
-def _shell(plan: Plan, answers: Answers, host: str) -> str:
+def _shell(plan: Plan, digest: str, answers: Answers, host: str) -> str:
     lines = [
         "#!/bin/sh",
-        f"# {host}: plan {plan.digest} of cluster {answers.name}, to be run as root.",
+        f"# {host}: plan {digest} of cluster {answers.name}, to be run as root.",
         "set -eu",
     ]
     for task in plan.tasks(host):

@@ -14,7 +14,7 @@ from fedwiz.cli.options import parser
 
 ROOT = Path(__file__).parent.parent
 ROWS = (
-    {"actions", "backends", "clean", "events", "network", "sysconfig"},
+    {"actions", "backends", "clean", "events", "keep", "network", "sysconfig"},
     {"causes", "hostkeys", "journal", "rules", "state", "wire"},
     {"sections"},
     {"models"},
@@ -24,9 +24,10 @@ ROWS = (
     {"etcd", "facts", "localfile"},
     {"flannel"},
     {"checks", "discover", "display", "report", "steps", "transport", "verify"},
-    {"plan", "practice", "reach"},
+    {"draft", "plan", "practice", "reach"},
     {"engine"},
     {"verbs"},
+    {"site"},
     {"cli"},
     {"__main__"},
 )

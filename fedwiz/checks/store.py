@@ -298,7 +298,8 @@ def leases(answers: Answers, known: Known) -> Iterator[Finding]:
         for host, facts in heard(answers, known, "nodes")
         if facts.public_ip(host.interface)
     }
-    strange = [it for it in found if it.public_ip not in {"", *published(answers, known)}]
+    ours = {"", *published(answers, known)}
+    strange = [it for it in found if it.public_ip not in ours]
     if silent and strange:
         # One of them may be this host's: nobody should be told to delete it.
         yield unread(f"whose each subnet is: the address of {some(sorted(silent))}")

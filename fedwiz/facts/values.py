@@ -222,8 +222,8 @@ class Facts:
     @property
     def default_link(self) -> Link | None:
         """The interface of the default route."""
-        devs = [route.dev for route in self.routes if route.to == "default"]
-        return self.link(devs[0]) if devs else None
+        dev = next((route.dev for route in self.routes if route.to == "default"), None)
+        return self.link(dev) if dev is not None else None
 
     @property
     def flannel_links(self) -> tuple[Link, ...]:

@@ -5,10 +5,12 @@ send, a practice session takes from the very same `Run` and answers from a host 
 data.  A command that has no model here is a mistake, and raises.
 """
 
+import base64
 from collections.abc import Sequence
 
 from fedwiz.answers import Answers, parse
 from fedwiz.discover import Sighting
+from fedwiz.hostkeys import fingerprint
 from fedwiz.practice.faults import FAULTS, Fault
 from fedwiz.practice.machine import new_id
 from fedwiz.practice.session import Practice
@@ -16,7 +18,7 @@ from fedwiz.practice.texts import CLASSIC, MODERN, Generation
 
 __all__ = [
     "CLASSIC", "FAULTS", "MODERN", "MOST", "PACE", "Fault", "Generation", "Practice",
-    "practice_answers", "sightings",
+    "host_key", "practice_answers", "sightings",
 ]  # fmt: skip
 
 MOST = 100
@@ -58,13 +60,13 @@ def practice_answers(hosts: int = 4, sets: Sequence[str] = (), fault: str = "") 
 
 def sightings(hosts: int = 4) -> tuple[Sighting, ...]:
     """What a search for hosts finds on the practice network."""
-    import base64
-    import hashlib
+    return tuple(
+        Sighting(address, 22, name, "SSH-2.0-OpenSSH_10.0", "ssh-ed25519",
+                 fingerprint(host_key(name)), "practice")
+        for name, address in _names(hosts)
+    )  # fmt: skip
 
-    found = []
-    for name, address in _names(hosts):
-        digest = hashlib.sha256(new_id(name, "host key").encode()).digest()
-        fingerprint = "SHA256:" + base64.b64encode(digest).decode().rstrip("=")
-        found.append(Sighting(address, 22, name, "SSH-2.0-OpenSSH_10.0", "ssh-ed25519",
-                              fingerprint, "practice"))  # fmt: skip
-    return tuple(found)
+
+def host_key(name: str) -> str:
+    """The blob of a practice host's key, as known_hosts would have it."""
+    return base64.b64encode(new_id(name, "host key").encode()).decode()

@@ -275,17 +275,16 @@ def _stale_routes(answers: Answers, host: Host, known: Known) -> Iterator[Route]
     own subnet away (`Your routing table already contains the subnet`).
     """
     facts = known.hosts[host.name]
-    peers = peer_addresses(answers, host, known)
     cidr = answers.network.cidr
     was = str((facts.subnet_env or {}).get("FLANNEL_NETWORK", cidr))
     routed = answers.backend.type == "host-gw" or bool(
         answers.backend.options.get("direct_routing")
     )
-    for route in facts.routes:
-        if route.via not in peers or route.dev.startswith("flannel"):
-            continue
-        if _within(route.to, cidr):
-            if not routed:
-                yield route
-        elif _within(route.to, was):
-            yield route
+    stale = [
+        route for route in facts.routes
+        if route.via and not route.dev.startswith("flannel")
+        and (not routed if _within(route.to, cidr) else _within(route.to, was))
+    ]  # fmt: skip
+    if stale:  # who the peers are takes a look at every node
+        peers = peer_addresses(answers, host, known)
+        yield from (route for route in stale if route.via in peers)

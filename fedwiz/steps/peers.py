@@ -4,15 +4,15 @@ from collections.abc import Iterator
 from ipaddress import IPv4Address
 
 from fedwiz.actions import Run
-from fedwiz.answers import Answers, Host
+from fedwiz.answers import Answers
 from fedwiz.facts.values import Known
 from fedwiz.steps.docker import switch
-from fedwiz.steps.make import peer_addresses, run_script
-from fedwiz.steps.table import step
+from fedwiz.steps.make import run_script
+from fedwiz.steps.table import step_of_all
 
 
-@step("peers", "See that every node has a way to every other", stage="peers")
-def peers(answers: Answers, host: Host, known: Known) -> Iterator[Run]:
+@step_of_all("peers", "See that every node has a way to every other", stage="peers")
+def peers(answers: Answers, known: Known) -> Iterator[tuple[str, Run]]:
     """Wait for the peers' entries and have flanneld look again where one is missing.
 
     flannel 0.18.0 to 0.21.2 loses events when nodes start together, and with them the way
@@ -24,14 +24,13 @@ def peers(answers: Answers, host: Host, known: Known) -> Iterator[Run]:
         return
     if kind == "fdb" and answers.backend.options.get("direct_routing"):
         return  # a peer has a route or an entry, by the link it is on
-    facts = known.hosts[host.name]
-    wanted = peer_addresses(answers, host, known)
-    there = facts.vteps if kind == "fdb" else {route.via for route in facts.routes}
-    moved = any(
-        True
-        for node in answers.nodes
-        if node.name in known.hosts
-        for _ in switch.left(answers, node, known)
-    )
-    if wanted and (moved or not wanted <= there):
-        yield run_script("peers", kind, *sorted(wanted, key=IPv4Address), timeout=150)
+    nodes = [node for node in answers.nodes if node.name in known.hosts]
+    moved = any(True for node in nodes for _ in switch.left(answers, node, known))
+    published = [(known.hosts[node.name].public_ip(node.interface), node.name) for node in nodes]
+    ordered = sorted((pair for pair in published if pair[0]), key=lambda it: IPv4Address(it[0]))
+    for node in nodes:
+        facts = known.hosts[node.name]
+        wanted = dict.fromkeys(address for address, name in ordered if name != node.name)
+        there = facts.vteps if kind == "fdb" else {route.via for route in facts.routes}
+        if wanted and (moved or not wanted.keys() <= there):
+            yield node.name, run_script("peers", kind, *wanted, timeout=150)

@@ -19,6 +19,10 @@ GATES: frozenset[Stage] = frozenset({"config"})
 """Where one of these fails, nothing after it is done on any host."""
 
 
+Together: TypeAlias = Callable[[Answers, Known], Iterator[tuple[str, Action]]]
+"""The same of all hosts at once, each action with its host's name."""
+
+
 @dataclass(frozen=True, slots=True)
 class Step:
     """One row of STEPS."""
@@ -28,6 +32,18 @@ class Step:
     left: Left
     role: Literal["master", "node"] = "node"
     stage: Stage = "nodes"
+    together: Together | None = None
+    """Only where what is left on one host depends on all the others."""
+
+    def everywhere(self, answers: Answers, known: Known) -> dict[str, tuple[Action, ...]]:
+        """What is left on each host of its role; hosts that could not be asked are not in it."""
+        hosts = [it for it in answers.host if it.role == self.role and it.name in known.hosts]
+        if self.together is None:
+            return {host.name: tuple(self.left(answers, host, known)) for host in hosts}
+        found: dict[str, list[Action]] = {host.name: [] for host in hosts}
+        for name, action in self.together(answers, known):
+            found[name].append(action)
+        return {name: tuple(actions) for name, actions in found.items()}
 
 
 def step(
@@ -35,3 +51,15 @@ def step(
 ) -> Callable[[Left], Step]:
     """Make a step of the function that says what is left to do."""
     return lambda left: Step(name, title, left, role, stage)
+
+
+def step_of_all(name: str, title: str, stage: Stage) -> Callable[[Together], Step]:
+    """Make a step of the function that says of all nodes at once what is left to do."""
+
+    def made(together: Together) -> Step:
+        def left(answers: Answers, host: Host, known: Known) -> Iterator[Action]:
+            yield from (action for at, action in together(answers, known) if at == host.name)
+
+        return Step(name, title, left, stage=stage, together=together)
+
+    return made
