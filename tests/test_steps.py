@@ -418,6 +418,7 @@ SWITCH: Mapping[str, tuple[Known, list[str]]] = {
                 Route("10.16.83.0/24", "eth0", "192.168.122.36"),
                 Route("10.9.4.0/24", "eth0", "192.168.122.127"),
                 Route("10.7.0.0/16", "eth0", "192.168.122.127"),
+                Route("10.16.7.0/24", "eth0", "192.168.122.1"),  # no peer's: somebody else's
             ),
         ),
         [f"sh switch.sh {NET} {OLD_ROUTES}"],
