@@ -338,9 +338,9 @@ FORMAT = 1
 """Of the file that a draft is kept in; one of another format is not read."""
 
 
-def place() -> Path:
-    """Where the draft is kept."""
-    return user_state_path("fedwiz") / "draft.json"
+def place(practice: str = "") -> Path:
+    """Where the draft is kept; a practice cluster's does not take a real one's place."""
+    return user_state_path("fedwiz") / ("practice.json" if practice else "draft.json")
 
 
 def save(draft: Draft) -> None:
@@ -349,13 +349,18 @@ def save(draft: Draft) -> None:
     Raises:
         OSError: it can't be written.
     """
-    keep.write(place(), json.dumps({"format": FORMAT, **asdict(draft)}), sync=False)
+    text = json.dumps({"format": FORMAT, **asdict(draft)})
+    keep.write(place(draft.practice), text, sync=False)
 
 
-def kept() -> Draft | None:
-    """The draft that was kept; None: there is none that can be read."""
+def kept(practice: str = "") -> Draft | None:
+    """The draft that was kept; None: there is none that can be read.
+
+    Args:
+        practice: that of this practice cluster.
+    """
     try:
-        data = json.loads(place().read_text("utf-8"))
+        data = json.loads(place(practice).read_text("utf-8"))
         if data.pop("format") != FORMAT:
             return None
         data["candidates"] = tuple(Candidate(**it) for it in data["candidates"])
@@ -363,9 +368,10 @@ def kept() -> Draft | None:
         draft = Draft(**data)
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return None
-    return draft if draft.page in PAGES and isinstance(draft.said, dict) else None
+    fits = draft.practice == practice and draft.page in PAGES and isinstance(draft.said, dict)
+    return draft if fits else None
 
 
-def forget() -> None:
+def forget(practice: str = "") -> None:
     """Keep no draft any more."""
-    place().unlink(missing_ok=True)
+    place(practice).unlink(missing_ok=True)

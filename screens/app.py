@@ -1,0 +1,251 @@
+"""The wizard: one app that walks its pages and keeps what is said on them."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import signal
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from platformdirs import user_state_path
+from textual import events
+from textual.app import App, SystemCommand
+from textual.binding import Binding, BindingType
+from textual.screen import Screen
+
+from fedwiz import keep as files
+from screens.first import First
+from screens.frame import STEPS
+from screens.page import Help, too_small
+from screens.themes import DARK, LIGHT
+
+if TYPE_CHECKING:
+    from fedwiz.draft import Draft
+    from fedwiz.site import Site
+    from fedwiz.state import State
+
+Begin = Callable[[], "Draft | None"]
+"""Makes the draft to begin with, off the loop; None: the first page asks."""
+
+_TEXTUAL_S = ("app.focus_next", "app.focus_previous", "screen.copy_text")
+"""Actions of every Textual screen, which need no mention."""
+
+AT_ANY_SIZE = frozenset({"ctrl+c", "ctrl+q"})
+"""Keys that count also where the terminal is too small to show what they do."""
+
+
+class Fedwiz(App[int]):
+    """The wizard.  Gives the exit code of the last install or verification."""
+
+    TITLE = "fedwiz"
+    CSS_PATH = "fedwiz.tcss"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("f1,question_mark", "help", "Help", key_display="F1"),
+        Binding("ctrl+p", "command_palette", "All actions", show=False, priority=True),
+        Binding("ctrl+s", "save_all", "Save a screenshot and the report", show=False,
+                priority=True),
+        Binding("ctrl+t", "turn_theme", "Dark or light", show=False),
+        Binding("ctrl+q", "leave", "Quit", show=False, priority=True),
+        Binding("ctrl+c", "interrupt", "Stop what runs, or quit", show=False, priority=True),
+    ]  # fmt: skip
+
+    def __init__(self, begin: Begin | None = None) -> None:
+        """Nothing is loaded yet.
+
+        Args:
+            begin: makes the draft to begin with; without one the first page asks.
+        """
+        super().__init__()
+        self._begin = begin
+        self._unkept = ""
+        self.draft: Draft | None = None
+        self.site: Site | None = None
+        self.state: State | None = None
+        """Of the last run that was shown; the report is made of it."""
+
+        self.code = 0
+        """The exit code of the last install or verification."""
+
+        self.stop: Callable[[], None] | None = None
+        """While an install runs: asks it to stop, the second time ends it."""
+
+    def on_mount(self) -> None:
+        """Show something at once, and load the rest while it is there."""
+        self.register_theme(DARK)
+        self.register_theme(LIGHT)
+        self.theme = DARK.name
+        self.animation_level = "none"
+        self.run_worker(self._walk(), group="walk")
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            loop.add_signal_handler(number, self._told_to_go)
+
+    # From page to page.
+
+    async def _walk(self) -> None:
+        """Walk until the operator leaves."""
+        if self._begin is not None:
+            self.draft = await asyncio.to_thread(self._begin)
+        while True:
+            if self.draft is None:
+                await self._first()
+            else:
+                await self._page(self.draft)
+
+    async def _first(self) -> None:
+        """Ask what is to be done; load all pages in the meantime."""
+        page = First()
+        self.run_worker(asyncio.to_thread(importlib.import_module, "screens.flow"), group="load")
+        choice = await self.push_screen_wait(page)
+        from screens.begin import begun
+
+        self.draft = await begun(self, choice)
+        if self.draft is not None:
+            self.keep(self.draft)
+
+    async def _page(self, draft: Draft) -> None:
+        """Show the draft's page, and go where it leads."""
+        flow = await asyncio.to_thread(importlib.import_module, "screens.flow")
+        if self.site is None:
+            self.site = flow.site(draft)
+            self.site.ask = self.ask_secret
+        move = await self.push_screen_wait(flow.FLOW[draft.page](draft, self.site))
+        draft = self.draft or draft
+        if move == "quit":
+            self.exit(self.code)
+            return
+        page = "" if move == "first" else _beside(draft, move)
+        if page:
+            self.keep(replace(draft, page=page))
+        else:
+            self.draft = self.site = self.state = None
+
+    def keep(self, draft: Draft) -> None:
+        """Take the draft as it is now, and write it down, so that a killed wizard goes on there."""
+        from fedwiz.draft import save
+
+        self.draft = draft
+        try:
+            save(draft)
+        except OSError as wrong:
+            why = f"What you say can't be kept ({wrong.strerror}): make room in your home folder."
+            if why != self._unkept:
+                self.notify(why, severity="warning", markup=False)
+            self._unkept = why
+
+    # What every page can do.
+
+    async def on_event(self, event: events.Event) -> None:
+        """Let no key through to a page that can't be seen."""
+        hidden = too_small(*self.size)
+        if isinstance(event, events.Key) and hidden and event.key not in AT_ANY_SIZE:
+            return
+        await super().on_event(event)
+
+    async def ask_secret(self, question: str) -> str | None:
+        """Ask for a password; None: the operator gives none."""
+        from screens.dialogs import Ask
+
+        return await self.push_screen_wait(
+            Ask(question, "It is kept in memory only, until you leave.", hidden=True)
+        )
+
+    def action_help(self) -> None:
+        """What this page is for, and its keys."""
+        page = self.screen
+        if isinstance(page, Help):
+            return
+        title = STEPS.get(getattr(page, "STEP", ""), "fedwiz")
+        keys = [(self.get_key_display(it), it.description) for it in self._bindings_of(page)]
+        self.push_screen(Help(title, page.HELP or "", keys))
+
+    def _bindings_of(self, page: Screen[Any]) -> Iterator[Binding]:
+        """The bindings that mean something on this page, each action once."""
+        said = set[str]()
+        for node, binding, enabled, _ in page.active_bindings.values():
+            ours = (node is page or node is self) and binding.action not in _TEXTUAL_S
+            if ours and enabled and binding.description and binding.action not in said:
+                said.add(binding.action)
+                yield binding
+
+    def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
+        """Every action that has a key, for the command palette."""
+        nodes = {id(it.binding): it.node for it in screen.active_bindings.values()}
+        for binding in self._bindings_of(screen):
+            if binding.action == "command_palette":
+                continue
+            act = partial(self.run_action, binding.action, nodes.get(id(binding), screen))
+            key = self.get_key_display(binding)
+            yield SystemCommand(binding.description, binding.tooltip or f"Key: {key}", act)
+
+    def action_turn_theme(self) -> None:
+        """Between dark and light."""
+        self.theme = LIGHT.name if self.theme == DARK.name else DARK.name
+
+    def action_save_all(self) -> None:
+        """Save what is on the screen, and the report of what was done or proven."""
+        place = user_state_path("fedwiz") / "saved"
+        stamp = time.strftime("%Y%m%d-%H%M%S")
+        page = getattr(self.screen, "STEP", "") or "fedwiz"
+        saved = {f"{stamp}-{page}.svg": self.export_screenshot()}
+        if self.state is not None:
+            from fedwiz import report
+
+            saved[f"{stamp}-report.md"] = report.markdown(self.state)
+        try:
+            for name, text in saved.items():
+                files.write(place / name, text)
+        except OSError as wrong:
+            self.notify(f"Not saved: {place}: {wrong.strerror}", severity="error", markup=False)
+            return
+        self.notify(f"Saved in {place}: {', '.join(saved)}", markup=False)
+
+    def action_leave(self) -> None:
+        """Leave, after a question."""
+        self.run_worker(self._leave(), group="leave", exclusive=True)
+
+    async def _leave(self) -> None:
+        from screens.dialogs import Confirm
+
+        if isinstance(self.screen, Confirm):
+            return
+        if self.stop is not None:
+            text = (
+                "An install is running.  Ctrl+C lets what runs end and begins nothing new; "
+                "leave when it has stopped."
+            )
+            await self.push_screen_wait(Help("The install goes on", text, []))
+            return
+        text = "What you said is kept: `fedwiz` goes on from here."
+        if await self.push_screen_wait(Confirm("Leave fedwiz?", text, "Yes, leave")):
+            self.exit(self.code)
+
+    def action_interrupt(self) -> None:
+        """Stop what runs; where nothing does, ask whether to leave."""
+        if self.stop is not None:
+            self.stop()
+        else:
+            self.action_leave()
+
+    def _told_to_go(self) -> None:
+        """The terminal closes, or somebody ends the process."""
+        if self.stop is None:
+            self.exit(130)
+        else:
+            self.stop()
+
+
+def _beside(draft: Draft, move: str) -> str:
+    """The page that a move leads to; empty: the first page, before all others.
+
+    Forward it is the next one at which the draft stops, back any that belongs to its goal.
+    """
+    pages = [p for p in STEPS if draft.goal == "install" or p in draft.stops]
+    here = pages.index(draft.page)
+    if move == "back":
+        return pages[here - 1] if here else ""
+    return next((p for p in pages[here + 1 :] if p in draft.stops), draft.page)

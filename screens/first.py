@@ -1,0 +1,99 @@
+"""The first page: what is to be done.  It is there before anything heavy is loaded."""
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from textual import events, on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.content import Content
+from textual.screen import Screen
+from textual.widgets import Footer, OptionList, Static
+from textual.widgets.option_list import Option
+
+from screens.frame import Said, Small
+from screens.page import too_small
+
+What = Literal["new", "file", "verify", "runs", "practice"]
+CHOICES: dict[What, tuple[str, str]] = {
+    "new": ("New install", "From a scan of the network to containers that ping."),
+    "file": ("Open an answer file", "Asks only what the file leaves open."),
+    "verify": ("Verify a cluster", "Any cluster, also one that fedwiz never touched."),
+    "runs": ("Earlier runs", "Look at one, or go on with one that did not get through."),
+    "practice": ("Practice cluster", "Simulated hosts: nothing real is touched."),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What the operator wants to do."""
+
+    what: What
+
+
+class First(Screen[Choice]):
+    """Asks what is to be done."""
+
+    HELP: ClassVar[str | None] = (
+        "fedwiz takes Fedora machines, one Kubernetes master with etcd and two or more nodes with "
+        "docker, to a flannel overlay network that is proven to work.\n\n"
+        "Nothing is changed on any machine before you have seen the whole plan and approved it. "
+        "What you type is kept as you go: leave with Ctrl+Q and start fedwiz again, and you are "
+        "where you were.\n\n"
+        "New to it?  Take the practice cluster: the same pages, on simulated machines."
+    )
+    LAYERS = ("default", "over")
+    BINDINGS: ClassVar[list[BindingType]] = [
+        *(
+            Binding(str(number), f"choose('{what}')", title, show=False)
+            for number, (what, (title, _)) in enumerate(CHOICES.items(), 1)
+        ),
+        Binding("enter", "select", "Choose"),
+    ]
+    DEFAULT_CSS = """
+    First { align: center middle; }
+    First #welcome { width: 72; height: auto; }
+    First #name { text-style: bold; color: $primary; }
+    First #about { color: $text-muted; margin-bottom: 1; }
+    First OptionList { height: auto; border: none; background: $background; padding: 0; }
+    """
+
+    def compose(self) -> ComposeResult:
+        """The name, what it does, and the list."""
+        with Vertical(id="welcome"):
+            yield Static("fedwiz", id="name")
+            yield Static("A flannel overlay network on Fedora hosts, proven to work.", id="about")
+            yield OptionList(*(
+                Option(Content.assemble(
+                    Content.styled(f"{number}  ", "$text-muted"), Content.styled(title, "bold"),
+                    "\n   ", Content.styled(more, "$text-muted"),
+                ), id=what)
+                for number, (what, (title, more)) in enumerate(CHOICES.items(), 1)
+            ))  # fmt: skip
+        yield Said(id="said")
+        yield Footer(show_command_palette=False)
+        yield Small()
+
+    def say(self, text: str, level: str = "") -> None:
+        """Say a sentence above the keys."""
+        self.query_one("#said", Said).say(text, level)
+
+    def on_resize(self, event: events.Resize) -> None:
+        """Cover the page where it does not fit."""
+        self.set_class(too_small(*event.size), "-small")
+
+    @on(OptionList.OptionSelected)
+    def selected(self, event: OptionList.OptionSelected) -> None:
+        """Give the choice."""
+        for what in CHOICES:
+            if what == event.option_id:
+                self.dismiss(Choice(what))
+
+    def action_choose(self, what: What) -> None:
+        """By its number."""
+        self.dismiss(Choice(what))
+
+    def action_select(self) -> None:
+        """As Enter in the list."""
+        self.query_one(OptionList).action_select()
