@@ -52,16 +52,16 @@ class First(Screen[Choice]):
         Binding("enter", "select", "Choose"),
     ]
     DEFAULT_CSS = """
-    First { align: center middle; }
-    First #welcome { width: 72; height: auto; }
+    First #page { height: 1fr; align: center middle; }
+    First #welcome { width: 64; height: auto; }
     First #name { text-style: bold; color: $primary; }
     First #about { color: $text-muted; margin-bottom: 1; }
-    First OptionList { height: auto; border: none; background: $background; padding: 0; }
+    First OptionList { height: auto; }
     """
 
     def compose(self) -> ComposeResult:
         """The name, what it does, and the list."""
-        with Vertical(id="welcome"):
+        with Vertical(id="page"), Vertical(id="welcome"):
             yield Static("fedwiz", id="name")
             yield Static("A flannel overlay network on Fedora hosts, proven to work.", id="about")
             yield OptionList(*(

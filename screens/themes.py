@@ -16,6 +16,7 @@ DARK = Theme(
     surface="#1b2126",
     panel="#20272d",
     variables={
+        "text-muted": "#9aa5ac",
         "footer-background": "#20272d",
         "footer-key-foreground": "#6fb3d2",
         "block-cursor-text-style": "none",
@@ -36,6 +37,7 @@ LIGHT = Theme(
     surface="#ecece8",
     panel="#e2e3de",
     variables={
+        "text-muted": "#5f686e",
         "footer-background": "#e2e3de",
         "footer-key-foreground": "#1f6f94",
         "block-cursor-text-style": "none",
