@@ -14,7 +14,7 @@ from typing import Any, Literal, Self
 from platformdirs import user_state_path
 
 from fedwiz import keep, network, rules
-from fedwiz.answers import QUESTIONS, Answers, Refused, overlay, parse
+from fedwiz.answers import QUESTIONS, Answers, Refused, Wizard, dump, overlay, parse
 from fedwiz.checks.finding import shared
 from fedwiz.discover import Sighting, Target
 from fedwiz.facts import Facts
@@ -90,6 +90,9 @@ class Draft:
 
     run: str = ""
     """The id of the run that was begun from here; empty: none was."""
+
+    accepted: tuple[str, ...] = ()
+    """Names of checks whose block the operator takes for a warning."""
 
     @classmethod
     def of(cls, data: Mapping[str, Any], file: str = "") -> Self:
@@ -322,6 +325,11 @@ def twins(draft: Draft, facts: Mapping[str, Facts]) -> dict[str, tuple[str, ...]
     return found
 
 
+def repeat(answers: Answers) -> str:
+    """The answer file that does the same again, and asks nothing."""
+    return dump(answers.model_copy(update={"wizard": Wizard()}))
+
+
 def with_sets(draft: Draft, sets: Iterable[str]) -> Draft:
     """The draft as `--set`s change it, hosts aside.
 
@@ -365,6 +373,7 @@ def kept(practice: str = "") -> Draft | None:
             return None
         data["candidates"] = tuple(Candidate(**it) for it in data["candidates"])
         data["stops"] = tuple(data["stops"])
+        data["accepted"] = tuple(data.get("accepted", ()))
         draft = Draft(**data)
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return None

@@ -21,8 +21,10 @@ from fedwiz.events import Emit, Event
 from fedwiz.facts import Facts, Known
 from fedwiz.hostkeys import UnknownKey
 from fedwiz.localfile import check_files
+from fedwiz.plan import Plan
 from fedwiz.reach import gather, reach
 from fedwiz.verbs import Cluster
+from fedwiz.verify import Verdict
 
 AskSecret = Callable[[str], Awaitable[str | None]]
 """Asks the operator for a secret, by a sentence; None: there is none to be had."""
@@ -50,6 +52,9 @@ class Site(Transport):
 
         self.unknown: dict[str, UnknownKey] = {}
         """Keys that nobody has accepted yet, by address, or by a bastion's name."""
+
+        self.approved: tuple[Answers, Plan] | None = None
+        """What the operator has approved, and for which answers; None: nothing yet."""
 
         self._secrets: dict[str, Secret] = {}
         self._ways: tuple[object, Any] | None = None
@@ -97,6 +102,11 @@ class Site(Transport):
             answers, self, self.open_store, cluster.emit, cluster.etcd_password
         ) as ways:
             known = await gather(ways, cluster.supplied)
+        self.take(answers, known)
+        return known
+
+    def take(self, answers: Answers, known: Known) -> None:
+        """Remember what was read of all the hosts of the answers."""
         for host in answers.host:
             self.lost.pop(host.address, None)
             self.facts.pop(host.address, None)
@@ -109,13 +119,27 @@ class Site(Transport):
             self._secrets.clear()
             self._ways = None
         self._known = (_read_with(answers), known)
-        return known
 
     def known(self, answers: Answers) -> Known | None:
         """What was read last, if it was read with these answers; a network changes nothing."""
         if self._known is None or self._known[0] != _read_with(answers):
             return None
         return self._known[1]
+
+    async def meet(self, answers: Answers) -> tuple[Verdict, ...]:
+        """Ping from each node to each other, by the interfaces of the answers.
+
+        Returns:
+            One verdict for each ordered pair; none where the hosts were not read.
+        """
+        from fedwiz.verify.meet import meet
+
+        known = self.known(answers)
+        if known is None:
+            return ()
+        await self._prepare(answers)
+        async with reach(answers, self, self.open_store, _unheard) as ways:
+            return await meet(answers, dict(ways.sessions), known, _unheard)
 
     async def cluster(
         self, answers: Answers, emit: Emit, run_id: str = "", accepted: Iterable[str] = ()
