@@ -1,6 +1,7 @@
-"""Small recorded runs, as the engine tells them."""
+"""Runs for tests: small ones that are made up, and those that `tests/record.py` recorded."""
 
 from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
 from hypothesis import strategies as st
@@ -26,6 +27,15 @@ from fedwiz.events import (
     StepStarted,
     Verified,
 )
+from fedwiz.journal import read
+
+RECORDED = Path(__file__).parent / "journals"
+
+
+def recorded(name: str) -> tuple[Record, ...]:
+    """A run that fedwiz recorded itself: `all-well`, `one-fails`, ..."""
+    return read(RECORDED / f"{name}.jsonl")
+
 
 BEGAN = 1_795_388_772.0
 """2026-11-22 23:06:12 UTC."""
