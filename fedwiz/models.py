@@ -1,6 +1,7 @@
 """The answers as a whole, and what has to be right between them."""
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from typing import Annotated, Literal
 
@@ -117,12 +118,13 @@ def places(names: Sequence[object]) -> list[str]:
     By number, `host[#2]`, where the name is missing, unusable, or two hosts'.
     """
     said = []
+    owners = Counter(name.lower() for name in names if isinstance(name, str))
     for number, name in enumerate(names, 1):
         try:
             plain = rules.host_name(name) if isinstance(name, str) else ""
         except ValueError:
             plain = ""
-        alone = sum(isinstance(n, str) and n.lower() == plain.lower() for n in names) == 1
+        alone = owners[plain.lower()] == 1
         said.append(f"host[{plain}]" if plain and alone else f"host[#{number}]")
     return said
 

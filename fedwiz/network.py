@@ -9,6 +9,7 @@ every version: older ones take a network that they then can't serve.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 from netaddr import INET_PTON, AddrFormatError, IPAddress, IPNetwork, IPSet, cidr_merge
 

@@ -1,6 +1,6 @@
 """Checks of the containers' network and of the interfaces that carry it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from ipaddress import IPv4Interface, IPv4Network, ip_interface
 from shlex import quote
 
@@ -39,10 +39,10 @@ def network_public(answers: Answers, known: Known) -> Iterator[Finding]:
     elif net.allow_public:
         yield ok(f"{cidr} is public, and the answers allow it")
     else:
-        free = network.propose(_texts(_used(answers, known)))
         yield block(
             f"{cidr} is public: containers could not reach whoever owns it",
-            f"set network.cidr to a private network such as {free or '10.16.0.0/16'}, "
+            "set network.cidr to a private network such as "
+            f"{free(answers, known) or '10.16.0.0/16'}, "
             "or network.allow_public = true",
         )
 
@@ -50,10 +50,9 @@ def network_public(answers: Answers, known: Known) -> Iterator[Finding]:
 @check("network-overlap", "Is the containers' network used by nothing else?", about="hosts")
 def network_overlap(answers: Answers, known: Known) -> Iterator[Finding]:
     """What overlaps is cut off, the installer's own SSH connection too, once flanneld starts."""
-    used = _used(answers, known)
-    free = network.propose(_texts(used))
-    remedy = f"set network.cidr to a free network, such as {free or 'a smaller one'}"
-    met = network.overlaps(answers.network.cidr, used)
+    met = network.overlaps(answers.network.cidr, _used(answers, known))
+    other = (free(answers, known) if met else "") or "a smaller one"
+    remedy = f"set network.cidr to a free network, such as {other}"
     by_host: dict[str, list[str]] = {}
     for overlap in met:
         host, _, what = overlap.source.partition("\t")
@@ -68,8 +67,16 @@ def network_overlap(answers: Answers, known: Known) -> Iterator[Finding]:
     yield ok(f"{answers.network.cidr} meets no address, route or docker network")
 
 
-def _texts(used: dict[str, list[str]]) -> list[str]:
-    return [text for texts in used.values() for text in texts]
+def free(answers: Answers, known: Known, but: Iterable[str] = ()) -> str:
+    """A network for the containers that nothing uses; empty: there is none.
+
+    Args:
+        answers: whose hosts; their network says only which ranges are flannel's own already.
+        known: what was read of them.
+        but: networks that are not wanted, either.
+    """
+    used = _used(answers, known).values()
+    return network.propose([*(text for texts in used for text in texts), *but])
 
 
 def _used(answers: Answers, known: Known) -> dict[str, list[str]]:
