@@ -65,7 +65,9 @@ class Draft:
     page: str = ""
     """One of PAGES; empty: the first page, where nothing has been begun."""
 
-    goal: Literal["install", "verify"] = "install"
+    goal: Literal["install", "verify", "look"] = "install"
+    """`look`: at a run of before, which says nothing new, so it is not kept."""
+
     practice: str = ""
     """On a practice cluster the name of its fault, or `healthy`; empty: real hosts."""
 
@@ -357,6 +359,8 @@ def save(draft: Draft) -> None:
     Raises:
         OSError: it can't be written.
     """
+    if draft.goal == "look":
+        return
     text = json.dumps({"format": FORMAT, **asdict(draft)})
     keep.write(place(draft.practice), text, sync=False)
 

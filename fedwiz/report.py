@@ -122,6 +122,11 @@ def headline(state: State) -> str:
     if state.practice:
         fault = clean(state.practice)
         name = f"Practice cluster {name} ({'' if fault == 'healthy' else 'fault: '}{fault})"
+    return f"{name}: {gist(state)}"
+
+
+def gist(state: State) -> str:
+    """The run in one line, where it stands already which cluster it is about."""
     wrong = list(_wrong(state))
     if not state.outcome:
         wrong.insert(
@@ -129,7 +134,7 @@ def headline(state: State) -> str:
         )
     elif not wrong and not ok(state):
         wrong.append(state.why or f"{clean(state.verb)} {state.outcome}")
-    return f"{name}: {'; '.join(wrong) or _right(state)}"
+    return "; ".join(wrong) or _right(state)
 
 
 def _kind(kind: str) -> str:

@@ -1,5 +1,6 @@
 """What every page has around it: the steps, where one is, what is said, and the keys."""
 
+from collections.abc import Collection
 from typing import ClassVar
 
 from textual.app import ComposeResult
@@ -29,27 +30,40 @@ class Head(Vertical):
     Head #rule { height: 1; color: $panel-darken-3; }
     """
 
-    def __init__(self, step: str, question: str, cluster: str = "") -> None:
+    def __init__(
+        self, step: str, question: str, cluster: str = "", pages: Collection[str] = tuple(STEPS)
+    ) -> None:
+        """What it says.
+
+        Args:
+            step: the page that it stands on.
+            question: of that page.
+            cluster: which, and whether it is real.
+            pages: those of this walk.
+        """
         super().__init__()
         self._step, self._question, self._cluster = step, question, cluster
+        self._pages = pages
 
     def compose(self) -> ComposeResult:
         """The lines."""
         with Horizontal():
             yield Static(self._question, id="question", markup=False)
             yield Static(self._cluster, id="cluster", markup=False)
-        yield Static(steps(self._step), id="steps")
+        yield Static(steps(self._step, self._pages), id="steps")
 
     def cluster(self, text: str) -> None:
         """Say another cluster."""
         self.query_one("#cluster", Static).update(Content(text))
 
 
-def steps(now: str) -> Content:
+def steps(now: str, pages: Collection[str] = tuple(STEPS)) -> Content:
     """The list of steps with a sign at each: done, here, to come."""
     parts = list[Content | str]()
     before = now in STEPS
     for name, title in STEPS.items():
+        if name not in pages:
+            continue
         if name == now:
             parts.append(Content.styled(f"> {title}", "bold $accent"))
             before = False

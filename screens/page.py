@@ -13,7 +13,7 @@ from textual.screen import ModalScreen, Screen
 from textual.widgets import Footer, Static
 
 from fedwiz.clean import clean
-from screens.frame import LEAST, Head, Said, Small
+from screens.frame import LEAST, STEPS, Head, Said, Small
 
 if TYPE_CHECKING:
     from fedwiz.draft import Draft
@@ -61,7 +61,8 @@ class Page(Screen[Move]):
 
     def compose(self) -> ComposeResult:
         """The frame, and the page's own `content` in it."""
-        yield Head(self.STEP, self.QUESTION, self.cluster())
+        pages = STEPS if self.draft.goal == "install" else self.draft.stops
+        yield Head(self.STEP, self.QUESTION, self.cluster(), tuple(pages))
         with Vertical(id="body"):
             yield from self.content()
         yield Said(id="said")

@@ -42,7 +42,13 @@ def cell(app: "App[object]", word: str, text: str = "") -> "Text":
 
 def finding(level: str, where: str, seen: str, remedy: str = "") -> Content:
     """A finding or a verdict: what was seen, and below it one thing to do."""
-    head = Content.assemble(mark(level), (f"  {clean(where)}" if where else ""), f"  {clean(seen)}")
+    said = _lines(seen, 4)
+    head = Content.assemble(mark(level), (f"  {clean(where)}" if where else ""), f"  {said}")
     if not remedy:
         return head
-    return Content.assemble(head, "\n    -> ", Content.styled(clean(remedy), "$text-muted"))
+    return Content.assemble(head, "\n    -> ", Content.styled(_lines(remedy, 7), "$text-muted"))
+
+
+def _lines(text: str, indent: int) -> str:
+    """Text of a host's, of one line or several, those after the first indented."""
+    return f"\n{' ' * indent}".join(map(clean, text.splitlines()))
