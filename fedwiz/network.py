@@ -67,8 +67,12 @@ def network(text: str) -> IPNetwork:
     return net
 
 
+@lru_cache(maxsize=8192)
 def _range(text: str) -> IPNetwork:
-    """An address or a network as a host says it: host bits are ignored."""
+    """An address or a network as a host says it: host bits are ignored.
+
+    Remembered, since a form judges the same ranges of the same hosts at every key.
+    """
     try:
         address(text.partition("/")[0])
         return IPNetwork(text).cidr
