@@ -19,6 +19,15 @@ class Unreachable(Exception):  # noqa: N818 - it names what is so, and reads wel
     """A host, or etcd, can't be reached or used; the message is in the user's words."""
 
 
+class SecretRefused(Unreachable):
+    """A password or passphrase that is wrong; another one may do."""
+
+    def __init__(self, why: str, *, which: str) -> None:
+        super().__init__(why)
+        self.which = which
+        """`sudo`, or the path of a key."""
+
+
 class Secret:
     """A value that is sent and never shown.
 

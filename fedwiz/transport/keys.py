@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 import asyncssh
 
-from fedwiz.actions import Secret, Unreachable
+from fedwiz.actions import Secret, SecretRefused, Unreachable
 from fedwiz.clean import clean
 
 AskPassphrase: TypeAlias = Callable[[str], Awaitable[Secret | None]]
@@ -56,7 +56,9 @@ class Keys:
         try:
             return await asyncio.to_thread(_read_with, path, said.reveal())
         except (asyncssh.KeyImportError, asyncssh.KeyEncryptionError):
-            raise Unreachable(f"that is not the passphrase of {path}: run again") from None
+            raise SecretRefused(
+                f"that is not the passphrase of {path}: run again", which=str(path)
+            ) from None
 
 
 def usual() -> tuple[Path, ...]:

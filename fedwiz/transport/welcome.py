@@ -4,7 +4,7 @@ import asyncio
 
 import asyncssh
 
-from fedwiz.actions import Secret, Unreachable
+from fedwiz.actions import Secret, SecretRefused, Unreachable
 from fedwiz.clean import clean
 from fedwiz.transport.session import Input, Standing, carry
 from fedwiz.wire import GREET, GREETING, NEEDLESS, TRY_SUDO, Root, ask_sudo, command
@@ -40,9 +40,10 @@ class Sudo:
             raise Unreachable(f"sudo on {name} wants {user}'s password and none was given: give it")
         async with self._first:
             if self._wrong:
-                raise Unreachable(
+                raise SecretRefused(
                     f"sudo's password was not tried on {name}, for {self._wrong} refused it: "
-                    f"give the right one"
+                    f"give the right one",
+                    which="sudo",
                 )
             await self._try(name, user, conn)
 
@@ -60,7 +61,9 @@ class Sudo:
             return
         if "incorrect password" in err or "no password was provided" in err:
             self._wrong = name
-            raise Unreachable(f"sudo refused the password on {name}: give the right one")
+            raise SecretRefused(
+                f"sudo refused the password on {name}: give the right one", which="sudo"
+            )
         raise Unreachable(_refusal(name, user, code, err))
 
 
