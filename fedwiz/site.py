@@ -6,7 +6,7 @@ wizard that starts again reads the machines again.
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
@@ -30,6 +30,21 @@ AskSecret = Callable[[str], Awaitable[str | None]]
 """Asks the operator for a secret, by a sentence; None: there is none to be had."""
 
 
+SUDO, ETCD = "sudo password", "etcd password"
+
+
+def passwords(answers: Answers) -> Iterator[tuple[str, str, str]]:
+    """The passwords that these answers need: its name, its variable in the environment, whose."""
+    if answers.ssh.sudo == "ask":
+        yield SUDO, "FEDWIZ_SUDO_PASSWORD", answers.ssh.user
+    if answers.etcd.user:
+        yield ETCD, "FEDWIZ_ETCD_PASSWORD", answers.etcd.user
+
+
+def unheard(_event: Event) -> None:
+    """What nobody hears."""
+
+
 async def _nobody(_question: str) -> str | None:
     return None
 
@@ -40,7 +55,13 @@ class Site(Transport):
     practice = ""
     """As in `RunStarted`."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, accept_new: bool = False) -> None:
+        """Nothing is opened yet.
+
+        Args:
+            accept_new: take the key of a machine that nobody knows, and write it down.
+        """
+        self._accept_new = accept_new
         self.ask: AskSecret = _nobody
         """Set by whoever can ask."""
 
@@ -97,7 +118,7 @@ class Site(Transport):
         Raises:
             Refused: a file that the answers name can't be used.
         """
-        cluster = await self.cluster(answers, emit or _unheard)
+        cluster = await self.cluster(answers, emit or unheard)
         async with reach(
             answers, self, self.open_store, cluster.emit, cluster.etcd_password
         ) as ways:
@@ -138,11 +159,15 @@ class Site(Transport):
         if known is None:
             return ()
         await self._prepare(answers)
-        async with reach(answers, self, self.open_store, _unheard) as ways:
-            return await meet(answers, dict(ways.sessions), known, _unheard)
+        async with reach(answers, self, self.open_store, unheard) as ways:
+            return await meet(answers, dict(ways.sessions), known, unheard)
 
     async def cluster(
-        self, answers: Answers, emit: Emit, run_id: str = "", accepted: Iterable[str] = ()
+        self,
+        answers: Answers,
+        emit: Emit = unheard,
+        run_id: str = "",
+        accepted: Iterable[str] = (),
     ) -> Cluster:
         """What a verb works on.
 
@@ -154,7 +179,7 @@ class Site(Transport):
         await self._prepare(answers)
         return Cluster(
             answers, self, self.open_store, emit, run_id, tuple(accepted),
-            self._secrets.get("etcd"), supplied, self.practice,
+            self._secrets.get(ETCD), supplied, self.practice,
         )  # fmt: skip
 
     @asynccontextmanager
@@ -173,20 +198,16 @@ class Site(Transport):
         """Have the ways ready for these answers."""
         self._hosts = {host.name: host.address for host in answers.host}
         ssh = answers.ssh
-        if ssh.sudo == "ask":
-            question = f"sudo password of {ssh.user}"
-            await self._secret("sudo", "FEDWIZ_SUDO_PASSWORD", question)
-        if answers.etcd.user:
-            question = f"etcd password of {answers.etcd.user}"
-            await self._secret("etcd", "FEDWIZ_ETCD_PASSWORD", question)
+        for name, variable, whose in passwords(answers):
+            await self._secret(name, variable, f"{name} of {whose}")
         told = (ssh, [(it.name, it.address, it.host_key) for it in answers.host],
-                self._secrets.get("sudo"))  # fmt: skip
+                self._secrets.get(SUDO))  # fmt: skip
         if self._ways is None or self._ways[0] != told:
             from fedwiz.transport import Ssh
 
             self._ways = told, Ssh(
-                ssh, answers.host, sudo_password=self._secrets.get("sudo"),
-                passphrase=self._passphrase,
+                ssh, answers.host, accept_new=self._accept_new,
+                sudo_password=self._secrets.get(SUDO), passphrase=self._passphrase,
             )  # fmt: skip
         self._etcd = answers.etcd
 
@@ -194,7 +215,7 @@ class Site(Transport):
         if name not in self._secrets:
             said = os.environ.get(variable) or await self.ask(question)
             if said:
-                self._secrets[name] = Secret(f"{name} password", said)
+                self._secrets[name] = Secret(name, said)
         return self._secrets.get(name)
 
     async def _passphrase(self, path: str) -> Secret | None:
@@ -216,13 +237,9 @@ class Site(Transport):
         def opened(session: Session, api: str) -> Any:  # noqa: ANN401 - a context manager
             from fedwiz import etcd
 
-            return etcd.store(session, self._etcd, api, self._secrets.get("etcd"))
+            return etcd.store(session, self._etcd, api, self._secrets.get(ETCD))
 
         return opened
-
-
-def _unheard(_event: Event) -> None:
-    """What nobody hears."""
 
 
 def _read_with(answers: Answers) -> object:

@@ -1,39 +1,65 @@
-"""A question at the terminal, which Ctrl+C ends."""
+"""A question at the terminal, or to a pipe, which Ctrl+C ends."""
 
 import asyncio
+import os
 import sys
 import termios
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 
-waiting: set["asyncio.Future[str]"] = set()
+waiting: set["asyncio.Future[str | None]"] = set()
 """Questions that are open.  While one is, nothing has been changed that could be let end."""
 
+_rest = bytearray()
+"""What was read beyond the line that was asked for: a pipe gives several at once."""
 
-async def ask(question: str, *, hidden: bool = False) -> str:
-    """The line that the operator types, without its end; empty at the end of input.
+
+async def ask(question: str, *, hidden: bool = False) -> str | None:
+    """The line that the operator types, without its end; None at the end of input.
 
     Not in a thread, as `input` would be: Python waits for its threads, and a thread that waits
     for a line can't be told to stop.
+
+    Args:
+        question: written as it is.
+        hidden: what is typed at a terminal is not shown.
     """
+    if sys.stdin is None:  # it was closed before fedwiz began
+        return None
     loop, place = asyncio.get_running_loop(), sys.stdin.fileno()
-    answer: asyncio.Future[str] = loop.create_future()
+    answer: asyncio.Future[str | None] = loop.create_future()
 
     def ready() -> None:
-        loop.remove_reader(place)
-        if not answer.done():
-            answer.set_result(sys.stdin.readline())
+        more = b"" if b"\n" in _rest else os.read(place, 1 << 16)
+        _rest.extend(more)
+        if not answer.done() and (b"\n" in _rest or not more):
+            answer.set_result(_line())
 
-    with _silent(place) if hidden else nullcontext():
+    with _silent(place) if hidden and os.isatty(place) else nullcontext():
         sys.stderr.write(question)
         sys.stderr.flush()
-        loop.add_reader(place, ready)
         waiting.add(answer)
         try:
-            return (await answer).rstrip("\n")
+            if b"\n" in _rest:
+                return _line()
+            try:
+                loop.add_reader(place, ready)
+            except PermissionError:  # a file, or /dev/null: it can always be read
+                while not answer.done():
+                    ready()
+            return await answer
         finally:
             waiting.discard(answer)
             loop.remove_reader(place)
+
+
+def _line() -> str | None:
+    """The next line of what was read; what stands before the end of input is one, too."""
+    if not _rest:
+        return None
+    line, _, rest = bytes(_rest).partition(b"\n")
+    _rest[:] = rest
+    return line.decode("utf-8", "replace").rstrip("\r")
 
 
 @contextmanager

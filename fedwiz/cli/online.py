@@ -4,14 +4,11 @@ import argparse
 import asyncio
 
 from fedwiz import verbs
-from fedwiz.actions import OpenStore, Transport
 from fedwiz.answers import Answers
 from fedwiz.cli.output import Usage, give
-from fedwiz.cli.run import Work, answers_of, approval, real, run
+from fedwiz.cli.run import Make, Work, answers_of, approval, real, run
 from fedwiz.cli.told import planned, reported
 from fedwiz.verbs import Cluster, Result
-
-Ways = tuple[Transport, OpenStore]
 
 
 def check(options: argparse.Namespace) -> int:
@@ -38,40 +35,39 @@ def verify(options: argparse.Namespace) -> int:
     return _verified(options, answers, real(answers, options))
 
 
-def _checked(options: argparse.Namespace, answers: Answers, ways: Ways, practice: str = "") -> int:
+def _checked(options: argparse.Namespace, answers: Answers, make: Make) -> int:
     work: Work = lambda cluster, _: verbs.check(cluster)  # noqa: E731 - one word for one call
-    return reported(options, *run(work, answers, ways, options, practice, reads=True))
+    return reported(options, *run(work, make, options, reads=True))
 
 
-def _planned(options: argparse.Namespace, answers: Answers, ways: Ways, practice: str = "") -> int:
+def _planned(options: argparse.Namespace, answers: Answers, make: Make) -> int:
     work: Work = lambda cluster, _: verbs.plan(cluster)  # noqa: E731
     names = [host.name for host in answers.host]
     if options.host and options.host not in names:
         raise Usage(f"--host {options.host}: the hosts are {', '.join(names)}")
-    result, state, _ = run(work, answers, ways, options, practice, reads=True)
+    result, state, _ = run(work, make, options, reads=True)
     return planned(options, answers, result, state)
 
 
-def _verified(options: argparse.Namespace, answers: Answers, ways: Ways, practice: str = "") -> int:
+def _verified(options: argparse.Namespace, answers: Answers, make: Make) -> int:
     work: Work = lambda cluster, _: verbs.prove(cluster)  # noqa: E731
-    return reported(options, *run(work, answers, ways, options, practice))
+    return reported(options, *run(work, make, options))
 
 
-def _installed(
-    options: argparse.Namespace, answers: Answers, ways: Ways, practice: str = ""
-) -> int:
+def _installed(options: argparse.Namespace, answers: Answers, make: Make) -> int:
     approve = approval(options, answers)
 
     async def work(cluster: Cluster, stop: asyncio.Event) -> Result:
         return await verbs.install(cluster, approve, stop, verified=not options.no_verify)
 
-    return reported(options, *run(work, answers, ways, options, practice))
+    return reported(options, *run(work, make, options))
 
 
 def demo(options: argparse.Namespace) -> int:
     """A verb on simulated hosts: the same engine, and the same answers, findings and plan."""
     from fedwiz import practice
     from fedwiz.cli import scan
+    from fedwiz.site import unheard
 
     if options.fault == "list":
         give("\n".join(f"{name:<16} {fault.help}" for name, fault in practice.FAULTS.items()))
@@ -87,9 +83,15 @@ def demo(options: argparse.Namespace) -> int:
     pace = practice.PACE if options.pace is None else options.pace
     # There is something to verify only where an install has been.
     ready = options.work == "verify"
-    cluster = practice.Practice(answers, options.fault, pace, installed=ready)
+    machines = practice.Practice(answers, options.fault, pace, installed=ready)
+
+    async def make(accepted: tuple[str, ...]) -> Cluster:
+        return Cluster(
+            answers, machines, machines.open_store, unheard, "", accepted,
+            practice=options.fault or "healthy",
+        )  # fmt: skip
+
     if not options.work:
         options.yes = True
     verb = {"check": _checked, "plan": _planned, "verify": _verified}.get(options.work, _installed)
-    ways = (cluster, cluster.open_store)
-    return verb(options, answers, ways, options.fault or "healthy")
+    return verb(options, answers, make)

@@ -4,9 +4,10 @@ import argparse
 import json
 import os
 import sys
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
-from fedwiz.answers import Refused
+if TYPE_CHECKING:  # the first page of the wizard does not wait for it
+    from fedwiz.answers import Refused
 
 
 class Usage(Exception):  # noqa: N818 - it names what is so
@@ -40,7 +41,7 @@ def give_json(document: object) -> None:
     give(json.dumps(document, indent=2, ensure_ascii=False))
 
 
-def refuse(refused: Refused, options: argparse.Namespace) -> None:
+def refuse(refused: "Refused", options: argparse.Namespace) -> None:
     """Every refusal, by key."""
     if getattr(options, "json", False):
         give_json({"ok": False, "refused": dict(refused.why)})
@@ -49,10 +50,24 @@ def refuse(refused: Refused, options: argparse.Namespace) -> None:
 
 
 def terminal() -> bool:
-    """Someone can be asked."""
-    return (
-        sys.stdin.isatty()
-        and sys.stderr.isatty()
-        and os.environ.get("TERM", "dumb") != "dumb"
-        and "CI" not in os.environ
-    )
+    """Someone can be asked, and the terminal can hide what is typed."""
+    return _at_hand() and not _dumb()
+
+
+def prompts() -> bool:
+    """Someone can be asked, at a terminal that can show nothing but lines."""
+    return _at_hand() and _dumb()
+
+
+def screen() -> bool:
+    """The wizard's screens can be shown."""
+    return terminal() and sys.stdout.isatty()
+
+
+def _at_hand() -> bool:
+    ends = (sys.stdin, sys.stderr)
+    return all(end is not None and end.isatty() for end in ends) and "CI" not in os.environ
+
+
+def _dumb() -> bool:
+    return os.environ.get("TERM", "dumb") == "dumb"

@@ -6,25 +6,25 @@ import difflib
 import json
 import os
 import signal
-import sys
 from collections.abc import Callable, Coroutine
-from contextlib import ExitStack
-from getpass import getpass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from fedwiz import display, verbs
 from fedwiz import journal as journals
 from fedwiz import plan as planning
-from fedwiz.actions import OpenStore, Secret, Session, Transport
 from fedwiz.answers import Answers, load, parse
 from fedwiz.cli.ask import ask, waiting
 from fedwiz.cli.output import Usage, give, say, terminal
 from fedwiz.events import Record
-from fedwiz.localfile import check_files
 from fedwiz.plan import Plan
 from fedwiz.state import State
 from fedwiz.verbs import Cluster, Result
+
+T = TypeVar("T")
+Work = Callable[[Cluster, asyncio.Event], Coroutine[Any, Any, Result]]
+Make = Callable[[tuple[str, ...]], Coroutine[Any, Any, Cluster]]
+"""Makes what a verb works on, given the checks whose blocks are accepted."""
 
 
 def answers_of(options: argparse.Namespace) -> Answers:
@@ -41,58 +41,28 @@ def answers_of(options: argparse.Namespace) -> Answers:
     return parse({"version": 1}, options.sets)
 
 
-def _secret(name: str, variable: str, question: str) -> Secret:
-    """From the environment, else from the operator; never from a file or an argument.
+def real(answers: Answers, options: argparse.Namespace) -> Make:
+    """SSH, and etcd by way of it.
 
     Raises:
-        Usage: there is neither.
+        Usage: a password is needed, and nobody can be asked.
     """
-    value = os.environ.get(variable)
-    if value is None:
-        if not terminal():
+    from fedwiz.site import Site, passwords
+
+    for name, variable, _ in passwords(answers):
+        if variable not in os.environ and not terminal():
             raise Usage(f"{name} is needed: set {variable} in the environment")
-        value = getpass(f"{question}: ", sys.stderr)
-    return Secret(name, value)
+    site = Site(accept_new=options.accept_new_host_keys)
+    site.ask = _secret
+
+    async def make(accepted: tuple[str, ...]) -> Cluster:
+        return await site.cluster(answers, accepted=accepted)
+
+    return make
 
 
-async def _passphrase(path: str) -> Secret | None:
-    if not terminal():
-        return None
-    said = await ask(f"Passphrase of {path}: ", hidden=True)
-    return Secret("passphrase", said) if said else None
-
-
-def real(answers: Answers, options: argparse.Namespace) -> tuple[Transport, OpenStore]:
-    """SSH, and etcd by way of it.  Imported here: `--help` need not wait for them."""
-    from fedwiz import etcd, transport
-
-    sudo = None
-    if answers.ssh.sudo == "ask":
-        sudo = _secret(
-            "sudo password", "FEDWIZ_SUDO_PASSWORD", f"sudo password of {answers.ssh.user}"
-        )
-    password = _etcd_password(answers)
-    ssh = transport.Ssh(
-        answers.ssh, answers.host, accept_new=options.accept_new_host_keys,
-        sudo_password=sudo, passphrase=_passphrase,
-    )  # fmt: skip
-
-    def open_store(session: Session, api: str) -> Any:  # noqa: ANN401 - a context manager
-        return etcd.store(session, answers.etcd, api, password)
-
-    return ssh, open_store
-
-
-_asked: dict[str, Secret] = {}
-
-
-def _etcd_password(answers: Answers) -> Secret | None:
-    user = answers.etcd.user
-    if not user:
-        return None
-    if user not in _asked:
-        _asked[user] = _secret("etcd password", "FEDWIZ_ETCD_PASSWORD", f"etcd password of {user}")
-    return _asked[user]
+async def _secret(question: str) -> str | None:
+    return await ask(f"{question}: ", hidden=True) if terminal() else None
 
 
 def _accepted(options: argparse.Namespace) -> tuple[str, ...]:
@@ -108,62 +78,63 @@ def _accepted(options: argparse.Namespace) -> tuple[str, ...]:
     return names
 
 
-Work = Callable[[Cluster, asyncio.Event], Coroutine[Any, Any, Result]]
-
-
 def run(
-    work: Work,
-    answers: Answers,
-    ways: tuple[Transport, OpenStore],
-    options: argparse.Namespace,
-    practice: str = "",
-    *,
-    reads: bool = False,
+    work: Work, make: Make, options: argparse.Namespace, *, reads: bool = False
 ) -> tuple[Result, State, str]:
     """Do a verb's work with a journal, a line on stderr per event, and an ear for Ctrl+C.
 
     Args:
         work: the verb.
-        answers: what it is about.
-        ways: to the hosts and to etcd.
+        make: what it works on.
         options: the command line.
-        practice: as in `RunStarted`.
         reads: nothing is begun that would have to end, so Ctrl+C closes at once.
+
+    Returns:
+        What it came to, the state that its events made, and the run's id.
     """
     accepted = _accepted(options)
-    supplied = "" if practice else _supplied(answers)
-    state = State()
-    with ExitStack() as stack:
-        journal = stack.enter_context(_journal())
-        journal.subscribe(state.apply)
-        journal.subscribe(tell)
-        cluster = Cluster(
-            answers, ways[0], ways[1], journal.emit, journal.id, accepted,
-            _etcd_password(answers), supplied, practice,
-        )  # fmt: skip
-        try:
-            result = asyncio.run(_listening(work, cluster, reads=reads))
-        except asyncio.CancelledError:
-            result = Result(
-                verbs.INTERRUPTED, "closed by the operator; the same command goes on from here"
-            )
-    return result, state, journal.id
+    told = Told()
 
+    async def whole(stop: asyncio.Event) -> Result:
+        return await told.of(work, await make(accepted), stop)
 
-def _journal() -> journals.Journal:
     try:
-        return journals.Journal()
-    except OSError as wrong:
-        raise Usage(
-            f"no journal can be kept in {journals.runs_path()} ({wrong.strerror or wrong}): make "
-            "that directory yours, or set XDG_STATE_HOME to another one"
-        ) from None
+        result = asyncio.run(listening(whole, lambda: reads))
+    except asyncio.CancelledError:
+        result = closed()
+    return result, told.state, told.run
 
 
-def _supplied(answers: Answers) -> str:
-    """The version-release in the operator's RPM, as rpm writes an installed one."""
-    file = check_files(answers)
-    return file.package.removeprefix("flannel-") if file else ""
+def closed() -> Result:
+    """What a verb came to that was closed in its middle."""
+    return Result(verbs.INTERRUPTED, "closed by the operator; the same command goes on from here")
+
+
+class Told:
+    """A run that is written down, and told in lines on stderr."""
+
+    def __init__(self) -> None:
+        self.state = State()
+        self.run = ""
+
+    async def of(self, work: Work, cluster: Cluster, stop: asyncio.Event) -> Result:
+        """Do the work, with a journal of its own.
+
+        Raises:
+            Usage: no journal can be kept.
+        """
+        try:
+            opened = journals.Journal()
+        except OSError as wrong:
+            raise Usage(
+                f"no journal can be kept in {journals.runs_path()} ({wrong.strerror or wrong}): "
+                "make that directory yours, or set XDG_STATE_HOME to another one"
+            ) from None
+        with opened as journal:
+            journal.subscribe(self.state.apply)
+            journal.subscribe(tell)
+            cluster.emit, cluster.run_id, self.run = journal.emit, journal.id, journal.id
+            return await work(cluster, stop)
 
 
 def tell(record: Record) -> None:
@@ -172,13 +143,20 @@ def tell(record: Record) -> None:
         say(line)
 
 
-async def _listening(work: Work, cluster: Cluster, *, reads: bool) -> Result:
-    """Ctrl+C once: begin nothing new.  Twice: close now; what runs on the hosts goes on there."""
+async def listening(
+    work: Callable[[asyncio.Event], Coroutine[Any, Any, T]], reads: Callable[[], bool]
+) -> T:
+    """Ctrl+C once: begin nothing new.  Twice: close now; what runs on the hosts goes on there.
+
+    Args:
+        work: gets the event that asks it to begin nothing new.
+        reads: whether, at the time, nothing is under way that would have to end.
+    """
     stop = asyncio.Event()
     loop, task = asyncio.get_running_loop(), asyncio.current_task()
 
     def press() -> None:
-        if (reads or waiting or stop.is_set()) and task is not None:
+        if (reads() or waiting or stop.is_set()) and task is not None:
             task.cancel()
             return
         stop.set()
@@ -186,7 +164,7 @@ async def _listening(work: Work, cluster: Cluster, *, reads: bool) -> Result:
 
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(number, press)
-    return await work(cluster, stop)
+    return await work(stop)
 
 
 def approval(options: argparse.Namespace, answers: Answers) -> verbs.Approve:
@@ -206,19 +184,19 @@ def approval(options: argparse.Namespace, answers: Answers) -> verbs.Approve:
         if options.yes:
             return ""
         if options.approve:
-            if options.approve == plan.digest:
-                return ""
-            result.code = verbs.STALE
-            return _stale(options.approve, plan, result)
+            return same(options.approve, plan, result)
         give(planning.text(plan))
         said = await ask(f"Type {answers.name} to do all this: ")
-        return "" if said.strip() == answers.name else "not approved; nothing was changed"
+        return "" if (said or "").strip() == answers.name else "not approved; nothing was changed"
 
     return approve
 
 
-def _stale(approved: str, plan: Plan, result: Result) -> str:
-    """Why a plan is no longer the one that was approved."""
+def same(approved: str, plan: Plan, result: Result) -> str:
+    """Why a plan is no longer the one that was approved; empty: it is."""
+    if approved == plan.digest:
+        return ""
+    result.code = verbs.STALE
     text = f"the plan is {plan.digest} now, not {approved}"
     kept = journals.kept_plan(approved)
     if kept is None or result.known is None:
