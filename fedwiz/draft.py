@@ -8,10 +8,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
 from typing import Any, Literal, Self
-
-from platformdirs import user_state_path
 
 from fedwiz import keep, network, rules
 from fedwiz.answers import QUESTIONS, Answers, Refused, Wizard, dump, overlay, parse
@@ -348,11 +345,6 @@ FORMAT = 1
 """Of the file that a draft is kept in; one of another format is not read."""
 
 
-def place(practice: str = "") -> Path:
-    """Where the draft is kept; a practice cluster's does not take a real one's place."""
-    return user_state_path("fedwiz") / ("practice.json" if practice else "draft.json")
-
-
 def save(draft: Draft) -> None:
     """Keep it, so that a wizard that was killed goes on from there.
 
@@ -362,7 +354,7 @@ def save(draft: Draft) -> None:
     if draft.goal == "look":
         return
     text = json.dumps({"format": FORMAT, **asdict(draft)})
-    keep.write(place(draft.practice), text, sync=False)
+    keep.write(keep.place(draft.practice), text, sync=False)
 
 
 def kept(practice: str = "") -> Draft | None:
@@ -372,7 +364,7 @@ def kept(practice: str = "") -> Draft | None:
         practice: that of this practice cluster.
     """
     try:
-        data = json.loads(place(practice).read_text("utf-8"))
+        data = json.loads(keep.place(practice).read_text("utf-8"))
         if data.pop("format") != FORMAT:
             return None
         data["candidates"] = tuple(Candidate(**it) for it in data["candidates"])
@@ -387,4 +379,4 @@ def kept(practice: str = "") -> Draft | None:
 
 def forget(practice: str = "") -> None:
     """Keep no draft any more."""
-    place(practice).unlink(missing_ok=True)
+    keep.place(practice).unlink(missing_ok=True)

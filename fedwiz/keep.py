@@ -4,6 +4,13 @@ import os
 import secrets
 from pathlib import Path
 
+from platformdirs import user_state_path
+
+
+def place(practice: str = "") -> Path:
+    """Where a draft is kept; a practice cluster's does not take a real one's place."""
+    return user_state_path("fedwiz") / ("practice.json" if practice else "draft.json")
+
 
 def make(directory: Path) -> None:
     """Make a directory and what lies above it; those that are new are the owner's alone."""

@@ -1,12 +1,11 @@
 """From a choice on the first page to a draft."""
 
 from collections.abc import Callable
-from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fedwiz import practice
-from fedwiz.answers import Refused, read
+from fedwiz.answers import Refused
+from fedwiz.begin import new, of_file, verifying
 from fedwiz.draft import Draft
 from fedwiz.site import begin_practice
 from screens.dialogs import Ask, Pick
@@ -15,27 +14,6 @@ from screens.first import Choice
 if TYPE_CHECKING:
     from screens.app import Fedwiz
 
-NAME = "fedora-lab"
-"""What a cluster is called until the operator says otherwise."""
-
-VERIFYING = ("hosts", "network", "verify")
-"""The pages that a verification by itself needs."""
-
-
-def new() -> Draft:
-    """A new install."""
-    return Draft(page="hosts", said={"name": NAME})
-
-
-def of_file(path: str) -> Draft:
-    """The draft of an answer file, at the first page that it leaves open.
-
-    Raises:
-        Refused: it can't be read, or says what no page could put right.
-    """
-    draft = Draft.of(read(Path(path)), path)
-    return replace(draft, page=draft.stops[0])
-
 
 async def begun(app: "Fedwiz", choice: Choice) -> Draft | None:
     """The draft that a choice begins; None: the operator thought better of it."""
@@ -43,7 +21,7 @@ async def begun(app: "Fedwiz", choice: Choice) -> Draft | None:
         case "new":
             return new()
         case "verify":
-            return Draft(page="hosts", goal="verify", stops=VERIFYING, said={"name": NAME})
+            return verifying()
         case "file":
             said = await app.push_screen_wait(
                 Ask("Open an answer file", "Its path:", placeholder="answers.toml",

@@ -28,6 +28,7 @@ ROWS = (
     {"engine"},
     {"verbs"},
     {"site"},
+    {"begin"},
     {"cli"},
     {"__main__"},
 )

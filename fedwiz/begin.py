@@ -1,0 +1,55 @@
+"""How a draft begins: from nothing, from an answer file, for a proof alone, for practice."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
+from fedwiz.answers import overlay, read
+from fedwiz.draft import Draft, kept, with_sets
+from fedwiz.site import begin_practice
+
+NAME = "fedora-lab"
+"""What a cluster is called until the operator says otherwise."""
+
+VERIFYING = ("hosts", "network", "verify")
+"""The pages that a verification by itself needs."""
+
+
+def new() -> Draft:
+    """A new install."""
+    return Draft(page="hosts", said={"name": NAME})
+
+
+def verifying() -> Draft:
+    """The proof alone, of a cluster that is there."""
+    return Draft(page="hosts", goal="verify", stops=VERIFYING, said={"name": NAME})
+
+
+def of_file(path: str, sets: Iterable[str] = ()) -> Draft:
+    """The draft of an answer file, at the first page that it leaves open.
+
+    Raises:
+        Refused: it can't be read, or says what no page could put right.
+    """
+    draft = Draft.of(overlay(read(Path(path)), list(sets)), path)
+    return replace(draft, page=draft.stops[0])
+
+
+def practising(fault: str, size: int, pace: float, sets: Iterable[str] = ()) -> Draft:
+    """The draft of a practice cluster; one that was kept of the same is gone on with.
+
+    Args:
+        fault: its name, or `healthy`.
+        size: hosts.
+        pace: real seconds for each simulated one.
+        sets: `--set`s of the operator's, which win.
+
+    Raises:
+        Refused: a set that can't be followed.
+    """
+    before = kept(fault)
+    if before is not None and before.size == size:
+        draft = replace(before, pace=pace)
+    else:
+        draft = begin_practice(Draft(page="hosts", practice=fault, size=size, pace=pace))
+    return with_sets(draft, sets)
