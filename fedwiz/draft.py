@@ -6,15 +6,14 @@ It is a value: each change makes a new one.
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field, replace
-from typing import Any, Literal, Self
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, Literal, Self, get_args
 
 from fedwiz import keep, network, rules
 from fedwiz.answers import QUESTIONS, Answers, Refused, Wizard, dump, overlay, parse
-from fedwiz.checks.finding import shared
-from fedwiz.discover import Sighting, Target
-from fedwiz.facts import Facts
 
 PAGES = ("hosts", "network", "backend", "interfaces", "review", "install", "verify")
 """The pages of the wizard, in order."""
@@ -25,6 +24,10 @@ ASKED_ON: Mapping[str, str] = {
 """Where each section of the answers is asked; all the others are asked on the page `review`."""
 
 Role = Literal["", "master", "node"]
+Goal = Literal["install", "verify", "look"]
+
+LARGEST = 1000
+"""Hosts of a practice cluster, and its pace, in a draft that is worth reading."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +57,12 @@ class Candidate:
     shown_key: str = ""
     """Type and fingerprint of the key that it showed, as `ssh-ed25519 SHA256:...`."""
 
+    port: int = 0
+    """Where it was named or found with a port; 0: ssh's own, or as ssh_config says."""
+
+    silent: bool = False
+    """It was looked for and did not answer as SSH."""
+
 
 @dataclass(frozen=True, slots=True)
 class Draft:
@@ -62,7 +71,7 @@ class Draft:
     page: str = ""
     """One of PAGES; empty: the first page, where nothing has been begun."""
 
-    goal: Literal["install", "verify", "look"] = "install"
+    goal: Goal = "install"
     """`look`: at a run of before, which says nothing new, so it is not kept."""
 
     practice: str = ""
@@ -115,8 +124,9 @@ class Draft:
         found = tuple(_candidate(table) for table in tables)
         said = {key: value for key, value in data.items() if key not in ("host", "version")}
         wizard = said.get("wizard")
-        asked = wizard.get("ask", ()) if isinstance(wizard, dict) else ()
-        sections = {_question(key).partition(".")[0] for key in why} | set(asked)
+        listed = wizard.get("ask") if isinstance(wizard, dict) else ()
+        asked = {it for it in listed if isinstance(it, str)} if isinstance(listed, list) else set()
+        sections = {_question(key).partition(".")[0] for key in why} | asked
         stops = {ASKED_ON.get(section, "review") for section in sections}
         stops |= set(PAGES) if "*" in asked else {"review", "install", "verify"}
         return cls(
@@ -154,22 +164,33 @@ class Draft:
             replace(it, **said) if it.address == address else it for it in self.candidates
         ))  # fmt: skip
 
-    def without(self, address: str) -> Self:
-        """Without that candidate."""
+    def row(self, at: int, **said: Any) -> Self:  # noqa: ANN401 - fields of Candidate
+        """With other words about the candidate at that place; two may share an address."""
+        changed = replace(self.candidates[at], **said)
         return replace(
-            self, candidates=tuple(it for it in self.candidates if it.address != address)
+            self, candidates=(*self.candidates[:at], changed, *self.candidates[at + 1 :])
         )
+
+    def without(self, at: int) -> Self:
+        """Without the candidate at that place."""
+        return replace(self, candidates=self.candidates[:at] + self.candidates[at + 1 :])
 
     def add(self, found: Iterable[Candidate]) -> Self:
         """With more candidates; of one that is there already, only what was not known is taken."""
-        there = {it.address: it for it in self.candidates}
+        rows = list(self.candidates)
+        there = {it.address.lower(): at for at, it in reversed(list(enumerate(rows)))}
         for it in found:
-            old = there.get(it.address)
-            there[it.address] = it if old is None else replace(
+            at = there.setdefault(it.address.lower(), len(rows))
+            if at == len(rows):
+                rows.append(it)
+                continue
+            old = rows[at]
+            rows[at] = replace(
                 old, name=old.name or it.name, shown_key=it.shown_key or old.shown_key,
                 source=old.source or it.source, chosen=old.chosen or it.chosen,
+                port=it.port if it.chosen else old.port or it.port,
             )  # fmt: skip
-        return replace(self, candidates=tuple(there.values()))
+        return replace(self, candidates=tuple(rows))
 
     def data(self) -> dict[str, Any]:
         """All that was said, as an answer file would have it."""
@@ -198,11 +219,29 @@ class Draft:
         Raises:
             Refused: what can't be done without: three hosts, ways to log in.
         """
-        hosts = list(_provisional(self.chosen))
-        used = [str(host["address"]) for host in hosts if network.is_address(str(host["address"]))]
         kept = {key: self.said[key] for key in ("ssh", "etcd", "flannel") if key in self.said}
-        data = {"version": 1, "name": "cluster", **kept, "host": hosts}
-        return parse({**data, "network": {"cidr": network.propose(used)}})
+        data = {"version": 1, "name": "cluster", **kept, "host": list(_provisional(self.chosen))}
+        try:
+            return parse(data | {"network": _somewhere(data)})
+        except Refused as refused:
+            sections = {_question(key).partition(".")[0] for key in refused.why}
+        data = {key: table for key, table in data.items()
+                if key not in sections - {"host", "ssh"}}  # fmt: skip
+        return parse(data | {"network": _somewhere(data)})
+
+
+def _somewhere(data: Mapping[str, Any]) -> dict[str, Any]:
+    """A network that is in nobody's way, with room for all hosts."""
+    used = {str(host[key]) for host in data["host"] for key in ("address", "interface")
+            if key in host}  # fmt: skip
+    etcd = data.get("etcd")
+    urls = etcd.get("endpoints") if isinstance(etcd, Mapping) else ()
+    for url in urls if isinstance(urls, list | tuple) else ():
+        with suppress(ValueError):
+            used.add(rules.endpoint_host(str(url)))
+    cidr = network.propose(it for it in used if network.is_address(it))
+    length = network.shortest_for(cidr, len(data["host"])) if cidr else None
+    return {"cidr": cidr} | ({"subnet_len": length} if length else {})
 
 
 def _question(key: str) -> str:
@@ -212,13 +251,15 @@ def _question(key: str) -> str:
 
 def _candidate(table: object) -> Candidate:
     said = table if isinstance(table, Mapping) else {}
-    texts = {
-        key: str(said[key])
-        for key in ("address", "name", "label", "interface", "host_key")
-        if key in said
-    }
-    role: Role = "master" if said.get("role") == "master" else "node"
-    return Candidate(**{"address": "", **texts}, role=role, chosen=True)
+
+    def text(key: str) -> str:
+        return str(said.get(key, ""))
+
+    return Candidate(
+        text("address"), text("name"), chosen=True,
+        role="master" if said.get("role") == "master" else "node",
+        label=text("label"), interface=text("interface"), host_key=text("host_key"),
+    )  # fmt: skip
 
 
 def _table(it: Candidate) -> dict[str, str]:
@@ -230,98 +271,28 @@ def _table(it: Candidate) -> dict[str, str]:
 
 def _provisional(chosen: Iterable[Candidate]) -> Iterator[dict[str, str]]:
     """Their tables, each with a name of its own and one of them the master."""
-    taken, candidates = set[str](), list(chosen)
+    candidates = list(chosen)
     first = next(iter(candidates), None)
     master = next((it for it in candidates if it.role == "master"), first)
+    taken = Counter(it.name.lower() for it in candidates)
     for number, it in enumerate(candidates, 1):
-        name = it.name.lower()
-        try:
-            rules.host_name(name)
-        except ValueError:
-            name = ""
-        if not name or name in taken:
-            name = f"host-{number}"
-        taken.add(name)
+        own = taken[it.name.lower()] == 1
+        # An address will do as a name, and sentences about the machine can be understood.
+        names = (it.name if own else "", it.address, f"host-{number}", f"fedwiz-host-{number}")
+        name = next(text for text in names if _passes(rules.host_name, text) and (
+            text is it.name or not taken[text.lower()]))  # fmt: skip
+        taken[name.lower()] += 1
+        interface = it.interface if _passes(rules.interface, it.interface) else ""
         role: Role = "master" if it is master else "node"
-        yield _table(replace(it, name=name, role=role, label=""))
+        yield _table(replace(it, name=name, role=role, label="", interface=interface))
 
 
-def sighted(found: Iterable[Sighting]) -> tuple[Candidate, ...]:
-    """Candidates from what a search found; nobody has chosen them yet."""
-    return tuple(
-        Candidate(
-            it.address, it.name, source=it.source, shown_key=f"{it.key_type} {it.fingerprint}"
-        )
-        for it in found
-    )
-
-
-def typed(targets: Iterable[Target]) -> tuple[Candidate, ...]:
-    """Candidates from hosts that the operator named one by one, which chooses them."""
-    return tuple(Candidate(it.address, it.name, chosen=True, source=it.source) for it in targets)
-
-
-def learn(draft: Draft, facts: Mapping[str, Facts]) -> Draft:
-    """With the names and roles that the machines themselves suggest, where nobody has said.
-
-    Args:
-        draft: what was said.
-        facts: what was read, by address.
-    """
-    named = [
-        replace(it, name=it.name or facts[it.address].hostname) if it.address in facts else it
-        for it in draft.candidates
-    ]
-    decided = any(it.role == "master" for it in named if it.chosen)
-    runs = (it.address for it in named if it.chosen and runs_etcd(facts.get(it.address)))
-    master = "" if decided else next(runs, "")
-    return replace(draft, candidates=tuple(
-        replace(it, role="master" if it.address == master else "node")
-        if it.chosen and not it.role and (decided or master) else it
-        for it in named
-    ))  # fmt: skip
-
-
-def runs_etcd(facts: Facts | None) -> bool:
-    """Whether etcd answers on this machine: as a service, or at its usual port."""
-    if facts is None:
+def _passes(rule: Callable[[str], str], text: str) -> bool:
+    try:
+        rule(text)
+    except ValueError:
         return False
-    ports = {place.rpartition(":")[2] for place in facts.listening}
-    return facts.unit("etcd.service").running or "2379" in ports
-
-
-def twins(draft: Draft, facts: Mapping[str, Facts]) -> dict[str, tuple[str, ...]]:
-    """What chosen machines share and should not, as sentences by address.
-
-    Args:
-        draft: who is chosen.
-        facts: what was read, by address.
-    """
-    chosen = draft.chosen
-    read = [(it.address, facts[it.address]) for it in chosen if it.address in facts]
-    kinds = {
-        "name": [(it.address, it.name.lower()) for it in chosen],
-        "label": [(it.address, it.label.lower()) for it in chosen],
-        "host name": [(address, it.hostname.lower()) for address, it in read],
-        "machine-id": [(address, it.machine_id) for address, it in read],
-        "MAC address": [
-            (address, link.mac) for address, it in read for link in it.links
-            if not link.kind and link.name != "lo" and link.mac.strip("0:")
-        ],
-        "address": [
-            (address, text.partition("/")[0]) for address, it in read for link in it.links
-            if not link.kind and link.name != "lo" for text in link.addresses
-        ],
-    }  # fmt: skip
-    called = {it.address: it.name or it.address for it in chosen}
-    found: dict[str, tuple[str, ...]] = {}
-    for kind, pairs in kinds.items():
-        for value, owners in shared(pairs):
-            for address in owners:
-                others = ", ".join(called[it] for it in owners if it != address)
-                said = f"the same {kind} as {others}: {value}"
-                found[address] = (*found.get(address, ()), said)
-    return found
+    return True
 
 
 def repeat(answers: Answers) -> str:
@@ -353,8 +324,15 @@ def save(draft: Draft) -> None:
     """
     if draft.goal == "look":
         return
-    text = json.dumps({"format": FORMAT, **asdict(draft)})
+    said = _fields(draft) | {"candidates": [_fields(it) for it in draft.candidates]}
+    # A date has no place in answers, and yet an answer file may hold one, to be refused.
+    text = json.dumps({"format": FORMAT, **said}, default=str)
     keep.write(keep.place(draft.practice), text, sync=False)
+
+
+def _fields(it: Draft | Candidate) -> dict[str, Any]:
+    """The fields as they are; `asdict` would copy all that is below them."""
+    return {each.name: getattr(it, each.name) for each in fields(it)}
 
 
 def kept(practice: str = "") -> Draft | None:
@@ -368,13 +346,36 @@ def kept(practice: str = "") -> Draft | None:
         if data.pop("format") != FORMAT:
             return None
         data["candidates"] = tuple(Candidate(**it) for it in data["candidates"])
-        data["stops"] = tuple(data["stops"])
-        data["accepted"] = tuple(data.get("accepted", ()))
+        for name in ("stops", "accepted"):
+            data[name] = tuple(data.get(name, ()))
         draft = Draft(**data)
-    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        return draft if draft.practice == practice and _whole(draft) else None
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return None
-    fits = draft.practice == practice and draft.page in PAGES and isinstance(draft.said, dict)
-    return draft if fits else None
+
+
+def _whole(draft: Draft) -> bool:
+    """Whether everything in a draft that was kept is what it has to be."""
+    one = Candidate("")
+    return (
+        _alike(draft, Draft())
+        and all(_alike(it, one) and it.role in get_args(Role) for it in draft.candidates)
+        and draft.page in PAGES
+        and draft.goal in get_args(Goal)
+        and draft.stops != ()
+        and set(draft.stops) <= set(PAGES)
+        and all(isinstance(it, str) for it in draft.accepted)
+        and 3 <= draft.size <= LARGEST
+        and 0 <= draft.pace <= LARGEST
+    )
+
+
+def _alike(it: Draft | Candidate, like: Draft | Candidate) -> bool:
+    """Whether each field is of the type that it has in another."""
+    return all(
+        type(value) is type(getattr(like, name)) or (name == "pace" and type(value) is int)
+        for name, value in _fields(it).items()
+    )
 
 
 def forget(practice: str = "") -> None:

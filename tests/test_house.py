@@ -25,7 +25,7 @@ ROWS = (
     {"flannel"},
     {"checks", "discover", "display", "report", "steps", "transport", "verify"},
     {"draft", "plan", "practice", "reach"},
-    {"engine"},
+    {"census", "engine"},
     {"verbs"},
     {"site"},
     {"begin"},
