@@ -17,7 +17,8 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
-from fedwiz import rules
+from fedwiz import network, rules
+from fedwiz.backends import BACKENDS
 from fedwiz.models import Answers, between, places, usual_endpoints
 from fedwiz.overlay import overlaid
 from fedwiz.questions import QUESTIONS, Question, questions_table, schema
@@ -38,7 +39,7 @@ from fedwiz.sections import (
 __all__ = [
     "QUESTIONS", "SECTIONS", "Answers", "BackendAnswers", "Docker", "Etcd", "Flannel", "Host",
     "Network", "Question", "Refused", "Section", "Ssh", "Verify", "Wizard", "dump", "load",
-    "missing", "overlay", "parse", "questions_table", "read", "schema",
+    "missing", "of_config", "overlay", "parse", "questions_table", "read", "schema",
 ]  # fmt: skip
 
 S = TypeVar("S", bound=Section)
@@ -158,6 +159,41 @@ def dump(answers: Answers) -> str:
         elif said.get(section):
             parts.append(tomli_w.dumps({section: said[section]}))
     return "\n".join(parts)
+
+
+def of_config(text: str) -> dict[str, dict[str, Any]]:
+    """The sections `network` and `backend` that would write this config of flannel's.
+
+    Of a network that fedwiz could not write, neither; of a backend that it does not offer, or
+    of an option's value that it would refuse, nothing.
+    """
+    try:
+        said = json.loads(text)
+        cidr = said["Network"]
+        refused = network.refuse_network(cidr, allow_public=True)
+    except (ValueError, RecursionError, TypeError, KeyError, AttributeError):
+        return {}
+    if refused:
+        return {}
+    size = said.get("SubnetLen") or network.default_subnet_len(cidr)
+    if type(size) is not int or network.refuse_length(cidr, size):
+        return {}
+    net = {"cidr": cidr, "subnet_len": size}
+    for name, key in (("subnet_min", "SubnetMin"), ("subnet_max", "SubnetMax")):
+        bound = said.get(key)
+        if bound and isinstance(bound, str) and not network.refuse_bound(cidr, size, bound):
+            net[name] = bound
+    table = said.get("Backend")
+    given = table if isinstance(table, dict) else {}
+    backend = BACKENDS.get(str(given.get("Type", "udp")).lower())  # flannel's own default
+    if backend is None:
+        return {"network": net}
+    options = {
+        it.name: given[it.key]
+        for it in backend.options
+        if it.key in given and given[it.key] != it.default and not it.refuse(given[it.key])
+    }
+    return {"network": net, "backend": {"type": backend.name, **options}}
 
 
 def missing(data: Mapping[str, Any]) -> tuple[str, ...]:

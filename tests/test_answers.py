@@ -20,6 +20,7 @@ from fedwiz.answers import (
     dump,
     load,
     missing,
+    of_config,
     parse,
     read,
 )
@@ -414,3 +415,39 @@ def test_any_set_is_followed_or_refused(data: dict[str, Any], text: str, path: s
         assert key.isprintable()
         assert said.isprintable()
     assert repr(data) == before, "the data itself stays as it is"
+
+
+@CALM
+@given(right())
+def test_a_config_gives_back_the_answers_that_write_it(data: dict[str, Any]) -> None:
+    config = parse(data).config_json()
+    back = parse({**data, **of_config(config)} | {"network": of_config(config)["network"] | {
+        "allow_public": True}})  # fmt: skip
+    assert back.config_json() == config
+
+
+CONFIGS = {
+    "": {},
+    "[]": {},
+    '"Network"': {},
+    '{"Network": 5}': {},
+    '{"Network": "fd00::/64"}': {},
+    '{"Network": "10.0.0.0/16", "SubnetLen": "24"}': {},
+    '{"Network": "10.0.0.0/16", "SubnetLen": 40}': {},
+    '{"Network": "10.0.0.0/23"}': {"cidr": "10.0.0.0/23", "subnet_len": 25, "type": "udp"},
+    '{"Network": "10.0.0.0/16", "SubnetMin": 7, "Backend": 3}':
+        {"cidr": "10.0.0.0/16", "subnet_len": 24, "type": "udp"},
+    '{"Network": "10.0.0.0/16", "Backend": {"Type": "ipsec", "PSK": "x"}}':
+        {"cidr": "10.0.0.0/16", "subnet_len": 24},
+    '{"Network": "18.16.0.0/16", "Backend": {"Type": "VXLAN", "VNI": 7, "Port": "9"}}':
+        {"cidr": "18.16.0.0/16", "subnet_len": 24, "type": "vxlan", "vni": 7},
+}  # fmt: skip
+"""What etcd may hold, and the answers that are taken from it."""
+
+
+@pytest.mark.parametrize(("config", "taken"), CONFIGS.items(), ids=CONFIGS)
+def test_of_a_config_only_what_fedwiz_could_write_is_taken(
+    config: str, taken: dict[str, Any]
+) -> None:
+    found = of_config(config)
+    assert found.get("network", {}) | found.get("backend", {}) == taken
