@@ -1,0 +1,54 @@
+"""Tabs: which of several views of a page is open."""
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from textual.binding import Binding, BindingType
+from textual.content import Content
+from textual.message import Message
+from textual.widgets import Static
+
+from screens.signs import mark
+
+
+class Tabs(Static, can_focus=True):
+    """One line with a title for each tab, and the worst that is in it."""
+
+    class Turned(Message):
+        """Another tab is wanted."""
+
+        def __init__(self, at: int) -> None:
+            super().__init__()
+            self.at = at
+
+    DEFAULT_CSS = """
+    Tabs { height: 1; margin-bottom: 1; }
+    Tabs:focus { background: $primary 25%; }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("left", "turn(-1)", "The tab before", show=False),
+        Binding("right", "turn(1)", "The next tab", show=False),
+    ]
+
+    def __init__(self, titles: Sequence[str]) -> None:
+        super().__init__("")
+        self._titles, self.at = titles, 0
+
+    def draw(self, at: int, worst: Sequence[str]) -> None:
+        """Show which tab is open, and in one word what is the worst in each; empty: nothing."""
+        self.at = at
+        parts = list[Content | str]()
+        for number, title in enumerate(self._titles):
+            here = number == at
+            parts.append(Content.styled(
+                f"{'>' if here else ' '}{number + 1} {title}",
+                "bold $accent" if here else "$text-muted",
+            ))  # fmt: skip
+            if worst[number]:
+                parts += [" ", mark(worst[number], " ").rstrip()]
+            parts.append("   ")
+        self.update(Content.assemble(*parts[:-1]))
+
+    def action_turn(self, by: int) -> None:
+        """To the one beside, from the last to the first."""
+        self.post_message(self.Turned((self.at + by) % len(self._titles)))
