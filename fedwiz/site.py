@@ -6,20 +6,20 @@ wizard that starts again reads the machines again.
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 from fedwiz import discover, practice
-from fedwiz.actions import OpenStore, Secret, Session, Transport, Unreachable
-from fedwiz.answers import Answers
+from fedwiz.actions import OpenStore, Secret, SecretRefused, Session, Store, Transport, Unreachable
+from fedwiz.answers import Answers, Flannel, Host, Refused
 from fedwiz.discover import Sighting, Target
 from fedwiz.discover.sources import Source
 from fedwiz.draft import Draft
 from fedwiz.events import Emit, Event
 from fedwiz.facts import Facts, Known
-from fedwiz.hostkeys import UnknownKey
+from fedwiz.hostkeys import KeyRefused, UnknownKey
 from fedwiz.localfile import check_files
 from fedwiz.plan import Plan
 from fedwiz.reach import gather, reach
@@ -74,12 +74,18 @@ class Site(Transport):
         self.unknown: dict[str, UnknownKey] = {}
         """Keys that nobody has accepted yet, by address, or by a bastion's name."""
 
+        self.changed: set[str] = set()
+        """Addresses where another key was shown than the one that is known or pinned."""
+
         self.approved: tuple[Answers, Plan] | None = None
         """What the operator has approved, and for which answers; None: nothing yet."""
 
         self._secrets: dict[str, Secret] = {}
-        self._ways: tuple[object, Any] | None = None
-        self._known: tuple[object, Known] | None = None
+        self._wrong: set[str] = set()
+        """Names of secrets that somebody refused; the environment's are not taken again."""
+
+        self._ways: Any = None
+        self._known: tuple[Answers, Known] | None = None
         self._hosts: dict[str, str] = {}
 
     def sources(self) -> dict[str, Callable[[], Source]]:
@@ -111,17 +117,22 @@ class Site(Transport):
     async def read(self, answers: Answers, emit: Emit | None = None) -> Known:
         """Read all the hosts of the answers anew.
 
+        A file that the answers name and that can't be used keeps nobody from reading hosts;
+        `cluster` says what is wrong with it.
+
         Args:
             answers: whose hosts; provisional ones will do.
             emit: gets `Connected`, `FactsRead` and `HostLost` as they come.
-
-        Raises:
-            Refused: a file that the answers name can't be used.
         """
-        cluster = await self.cluster(answers, emit or unheard)
-        async with reach(
-            answers, self, self.open_store, cluster.emit, cluster.etcd_password
-        ) as ways:
+        self.unknown.clear()
+        self.changed.clear()
+        asked = answers
+        try:
+            cluster = await self.cluster(asked, emit or unheard)
+        except Refused:
+            asked = answers.model_copy(update={"flannel": Flannel()})
+            cluster = await self.cluster(asked, emit or unheard)
+        async with reach(asked, self, self.open_store, cluster.emit, cluster.etcd_password) as ways:
             known = await gather(ways, cluster.supplied)
         self.take(answers, known)
         return known
@@ -131,21 +142,31 @@ class Site(Transport):
         for host in answers.host:
             self.lost.pop(host.address, None)
             self.facts.pop(host.address, None)
-            if host.name in known.hosts:
-                self.facts[host.address] = known.hosts[host.name]
-                self.unknown.pop(host.address, None)
-            elif host.name in known.lost:
+            if host.name in known.lost:
                 self.lost[host.address] = known.lost[host.name]
-        if not known.hosts:  # a password that let nobody in is asked for again
-            self._secrets.clear()
-            self._ways = None
-        self._known = (_read_with(answers), known)
+            elif host.name in known.hosts:
+                self.facts[host.address] = known.hosts[host.name]
+        self._known = answers, known
 
     def known(self, answers: Answers) -> Known | None:
-        """What was read last, if it was read with these answers; a network changes nothing."""
-        if self._known is None or self._known[0] != _read_with(answers):
+        """What was read last, under the names of these answers, if it would be read the same.
+
+        Names, labels, interfaces and the network change nothing, and neither does a host that
+        is left out.  Another role does, another way to log in, and etcd at another endpoint,
+        as where it is called by the name of a master that has another one now.
+        """
+        if self._known is None:
             return None
-        return self._known[1]
+        before, known = self._known
+        called = {_asked_as(host): host.name for host in before.host}
+        alike = all(_asked_as(host) in called for host in answers.host)
+        if not alike or _asked_with(before) != _asked_with(answers):
+            return None
+        names = {host.name: called[_asked_as(host)] for host in answers.host}
+        return replace(
+            known, hosts=_renamed(known.hosts, names), lost=_renamed(known.lost, names),
+            supplied=_renamed(known.supplied, names),
+        )  # fmt: skip
 
     async def meet(self, answers: Answers) -> tuple[Verdict, ...]:
         """Ping from each node to each other, by the interfaces of the answers.
@@ -184,7 +205,7 @@ class Site(Transport):
 
     @asynccontextmanager
     async def connect(self, name: str) -> AsyncIterator[Session]:
-        """See `Transport.connect`; a key that nobody knows is remembered for the operator."""
+        """See `Transport.connect`; what the operator can do about a refusal is remembered."""
         address = self._hosts.get(name, name)
         try:
             async with self._connect(name) as session:
@@ -193,59 +214,93 @@ class Site(Transport):
             # A bastion's stands for all the hosts behind it.
             self.unknown[address if key.host == name else key.host] = key
             raise
+        except KeyRefused:
+            self.changed.add(address)
+            raise
+        except SecretRefused as why:
+            self._wrong.add(SUDO if why.which == "sudo" else why.which)
+            raise
 
     async def _prepare(self, answers: Answers) -> None:
-        """Have the ways ready for these answers."""
+        """Have the ways ready for these answers.
+
+        They are new each time, and what the operator has put right since then is seen.
+        """
+        from fedwiz.transport import Ssh
+
         self._hosts = {host.name: host.address for host in answers.host}
-        ssh = answers.ssh
+        for name in self._wrong:
+            self._secrets.pop(name, None)
         for name, variable, whose in passwords(answers):
             await self._secret(name, variable, f"{name} of {whose}")
-        told = (ssh, [(it.name, it.address, it.host_key) for it in answers.host],
-                self._secrets.get(SUDO))  # fmt: skip
-        if self._ways is None or self._ways[0] != told:
-            from fedwiz.transport import Ssh
-
-            self._ways = told, Ssh(
-                ssh, answers.host, accept_new=self._accept_new,
-                sudo_password=self._secrets.get(SUDO), passphrase=self._passphrase,
-            )  # fmt: skip
+        self._ways = Ssh(
+            answers.ssh, answers.host, accept_new=self._accept_new,
+            sudo_password=self._secrets.get(SUDO), passphrase=self._passphrase,
+        )  # fmt: skip
         self._etcd = answers.etcd
 
     async def _secret(self, name: str, variable: str, question: str) -> Secret | None:
         if name not in self._secrets:
-            said = os.environ.get(variable) or await self.ask(question)
+            said = "" if name in self._wrong else os.environ.get(variable)
+            said = said or await self.ask(question)
             if said:
+                self._wrong.discard(name)
                 self._secrets[name] = Secret(name, said)
         return self._secrets.get(name)
 
     async def _passphrase(self, path: str) -> Secret | None:
-        said = await self.ask(f"Passphrase of {path}")
-        return Secret("passphrase", said) if said else None
+        """Asked for once, or once more after a wrong one."""
+        if path not in self._secrets:
+            said = await self.ask(f"Passphrase of {path}")
+            if not said:
+                return None
+            self._wrong.discard(path)
+            self._secrets[path] = Secret("passphrase", said)
+        return self._secrets[path]
 
     def _connect(self, name: str) -> Any:  # noqa: ANN401 - a context manager
-        assert self._ways is not None  # noqa: S101 - `cluster` has made them
-        return self._ways[1].connect(name)
+        return self._ways.connect(name)
 
     async def _accept(self, key: UnknownKey) -> None:
         if self._ways is not None:
-            await self._ways[1].accept(key)
+            await self._ways.accept(key)
 
     @property
     def open_store(self) -> OpenStore:
-        """etcd, by way of a session."""
+        """etcd, by way of a session; a password that it refuses is asked for again."""
 
-        def opened(session: Session, api: str) -> Any:  # noqa: ANN401 - a context manager
+        @asynccontextmanager
+        async def opened(session: Session, api: str) -> AsyncIterator[Store]:
             from fedwiz import etcd
 
-            return etcd.store(session, self._etcd, api, self._secrets.get(ETCD))
+            password = self._secrets.get(ETCD)
+            try:
+                async with etcd.store(session, self._etcd, api, password) as store:
+                    yield store
+            except etcd.EtcdError as why:
+                if why.kind == "auth":
+                    self._wrong.add(ETCD)
+                raise
 
         return opened
 
 
-def _read_with(answers: Answers) -> object:
-    """The answers that decide what is read."""
-    hosts = tuple((it.name, it.address, it.role) for it in answers.host)
-    return answers.ssh, hosts, answers.etcd, answers.flannel
+def _asked_as(host: Host) -> tuple[str, str, str]:
+    """What of a host's answers decides what it is asked, and whether it may answer."""
+    return host.address.lower(), host.role, host.host_key
+
+
+def _asked_with(answers: Answers) -> object:
+    """What all hosts are asked with."""
+    return answers.ssh.model_copy(update={"width": 1}), answers.etcd, answers.flannel
+
+
+T = TypeVar("T")
+
+
+def _renamed(read: Mapping[str, T], names: Mapping[str, str]) -> dict[str, T]:
+    """What was read by name, by new names in their order."""
+    return {new: read[old] for new, old in names.items() if old in read}
 
 
 class PracticeSite(Site):
@@ -264,9 +319,11 @@ class PracticeSite(Site):
         # Some faults are in the answers, and those are the draft's.
         self._practice = practice.Practice(
             practice.practice_answers(draft.size), fault, draft.pace,
-            installed=draft.goal == "verify",
+            installed="verify" in (draft.goal, draft.page),
         )  # fmt: skip
-        self._trusted: set[str] = set()
+        # Nobody gets beyond the first page without having accepted the keys there, and who
+        # starts again on the last one has installed: the machines are as they were then.
+        self._trusted = set[str]() if draft.page == "hosts" else set(self._practice.cluster.machines)
 
     def sources(self) -> dict[str, Callable[[], Source]]:
         """The practice network is a source, too."""
@@ -304,6 +361,8 @@ class PracticeSite(Site):
             )
         if not machine.no_way and machine.name not in self._trusted:
             raise self._unknown_key(name, machine.name)
+        if machine.no_way and "host key" in machine.no_way:
+            raise KeyRefused(machine.no_way)
         async with self._practice.connect(machine.name) as session:
             yield session
 
