@@ -96,6 +96,9 @@ class Draft:
     said: Mapping[str, Any] = field(default_factory=dict)
     """Everything but the hosts, as an answer file has it: `{"network": {"cidr": ...}}`."""
 
+    held: Mapping[str, Any] = field(default_factory=dict)
+    """Options of backends that were chosen before, by backend: they come back with it."""
+
     run: str = ""
     """The id of the run that was begun from here; empty: none was."""
 
