@@ -210,14 +210,15 @@ class Machine:
         self.peers.pop(name, None)
         self.routes = [route for route in self.routes if route.dev != name]
 
-    def route_to(self, address: str) -> Route | None:
-        """The route for an address: the most specific one."""
+    def route_to(self, address: str, dev: str = "") -> Route | None:
+        """The route for an address, out by this interface if one is named: the most specific."""
 
         def width(route: Route) -> int:
             return 0 if route.to == "default" else network_of(route.to).prefixlen
 
         at = address_of(address)
-        fit = [r for r in self.routes if r.to == "default" or at in network_of(r.to)]
+        routes = [route for route in self.routes if dev in ("", route.dev)]
+        fit = [r for r in routes if r.to == "default" or at in network_of(r.to)]
         return max(fit, key=width, default=None)
 
     @property

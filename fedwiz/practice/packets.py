@@ -1,11 +1,12 @@
 """Whether a ping from a container gets to another one, and whose address is seen there.
 
-Computed hop by hop from the hosts' routes, peers, rules, sysctls and containers.
+Computed hop by hop from the hosts' routes, peers, rules, sysctls and containers.  And whether
+the hosts' own cards reach each other, which needs nothing of flannel's.
 """
 
 from dataclasses import dataclass
 
-from fedwiz.facts.values import Route
+from fedwiz.facts.values import Link, Route
 from fedwiz.practice.chains import Packet, address_of, network_of
 from fedwiz.practice.machine import Cluster, Container, Machine
 
@@ -138,3 +139,61 @@ def _arrive(machine: Machine, packet: Packet, into: str, for_whom: str, *, hidde
         if (container.address, container.link) == (packet.target, route.dev):
             return Arrived(machine, container, packet.source, hidden)
     raise Lost(f"From {_own(machine)} icmp_seq=1 Destination Host Unreachable")
+
+
+def cross(cluster: Cluster, machine: Machine, source: str, dev: str, target: str) -> None:
+    """Ping from an address of a host's own, out by one of its interfaces.
+
+    Raises:
+        Lost: no answer comes back.
+    """
+    if target in machine.addresses():
+        return  # it has pinged itself
+    request, answer = Packet(source, target, "", dev), Packet(target, source, dev, "", answer=True)
+    if machine.chains.fate("filter", "OUTPUT", request) != "ACCEPT":
+        raise Lost
+    met = _over_wire(cluster, machine, dev, target)
+    if met is None:
+        raise Lost
+    peer, card = met
+    _let_in(peer, Packet(source, target, card.name))
+    back = peer.route_to(source)  # an answer leaves as the table says
+    home = _over_wire(cluster, peer, back.dev, source) if back else None
+    if source in peer.addresses() or home is None or home[0] is not machine:
+        raise Lost
+    _let_in(machine, answer)
+
+
+def neighbour(cluster: Cluster, machine: Machine, dev: str, target: str) -> str:
+    """What the kernel says of an address on an interface's own wire; `none`: it is not there."""
+    route = machine.route_to(target, dev)
+    if (route and route.via) or target in machine.addresses():
+        return "none"
+    return "REACHABLE" if _over_wire(cluster, machine, dev, target) else "FAILED"
+
+
+def _over_wire(
+    cluster: Cluster, machine: Machine, dev: str, target: str
+) -> tuple[Machine, Link] | None:
+    """The host and its card that get what leaves by an interface for an address, if any do.
+
+    Without a route there the kernel takes the address for one on the wire itself.  Routers know
+    the networks of those that send through them.
+    """
+    route = machine.route_to(target, dev)
+    wires = {network_of(text) for text in machine.links[dev].addresses}
+    for peer in cluster.machines.values():
+        for card in peer.links.values():
+            held = next((text for text in card.addresses if text.startswith(f"{target}/")), "")
+            if card.kind or not held or not card.up:
+                continue
+            routed = any(each.via and each.dev == card.name for each in peer.routes)
+            if routed if route and route.via else network_of(held) in wires:
+                return peer, card
+    return None
+
+
+def _let_in(machine: Machine, packet: Packet) -> None:
+    _raw(machine, packet, packet.into)
+    if machine.chains.fate("filter", "INPUT", packet) != "ACCEPT":
+        raise Lost

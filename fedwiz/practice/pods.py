@@ -1,6 +1,8 @@
 """The scripts of the verification, as a simulated host carries them out."""
 
 import base64
+from collections.abc import Callable
+from functools import partial
 from ipaddress import ip_interface
 
 from fedwiz.facts.values import Link, Route
@@ -80,16 +82,39 @@ async def ping(call: Call) -> int:
     await call.spend(0.8)
     for target in targets:
         await call.spend(0)  # others have their turn
-        call.say(f"ping {target} {base64.b64encode(_said(call, pod, target).encode()).decode()}")
+        send = partial(packets.ping, call.cluster, call.machine, pod.address, target, PINGS)
+        call.say(_line(f"ping {target}", _said(call, target, send)))
     call.say("end")
     return 0
 
 
-def _said(call: Call, pod: Container, target: str) -> str:
-    """What iputils' ping prints."""
+async def meet(call: Call) -> int:
+    """See scripts/meet.sh."""
+    source, dev, *targets = call.run.argv[4:]
+    machine = call.machine
+    refusal = ""
+    if dev not in machine.links:
+        refusal = f"ping: SO_BINDTODEVICE {dev}: No such device\n"
+    elif source not in machine.addresses():
+        refusal = "ping: bind: Cannot assign requested address\n"
+    await call.spend(0.5)
+    for target in targets:
+        await call.spend(0)  # others have their turn
+        if refusal:
+            call.say(_line(f"met {target} none", refusal))
+            continue
+        state = packets.neighbour(call.cluster, machine, dev, target)
+        send = partial(packets.cross, call.cluster, machine, source, dev, target)
+        call.say(_line(f"met {target} {state}", _said(call, target, send)))
+    call.say("end")
+    return 0
+
+
+def _said(call: Call, target: str, send: Callable[[], object]) -> str:
+    """What iputils' ping prints; `send` raises where nothing comes back."""
     lines, times, dice = [f"PING {target} ({target}) 56(84) bytes of data."], [], call.cluster.dice
     try:
-        packets.ping(call.cluster, call.machine, pod.address, target, PINGS)
+        send()
         times = [dice.uniform(0.3, 0.9) for _ in range(PINGS)]
     except packets.Lost as lost:
         lines += [str(lost)] if str(lost) else []

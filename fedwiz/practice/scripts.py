@@ -185,5 +185,6 @@ SCRIPTS: Mapping[str, Command] = {
     "pod-count": pods.count,
     "pod-ping": pods.ping,
     "pod-down": pods.down,
+    "meet": pods.meet,
 }
 """By the script's name; the files are in fedwiz/scripts."""

@@ -1,0 +1,26 @@
+# Ping many hosts at once from one of this host's addresses, out by one interface.
+# Usage: meet.sh ADDRESS INTERFACE PEER...
+# Says a line `met PEER NEIGHBOUR BASE64` for each, then `end`; `noping` where there is no ping.
+# NEIGHBOUR: whether the peer answers on the interface's own wire, in the kernel's word, or `none`.
+set -u
+address=$1 link=$2; shift 2
+if command -v ping >/dev/null; then
+  # -W 3: by then the kernel has given up on a neighbour that does not answer.
+  one() { timeout 8 ping -n -c 3 -i 0.2 -W 3 -I "$address" -I "$link" "$1"; }
+elif command -v busybox >/dev/null; then
+  one() { timeout 8 busybox ping -c 3 -W 3 -I "$address" "$1"; }  # it takes one of both
+else
+  echo noping
+  exit 0
+fi
+for peer in "$@"; do
+  {
+    said=$(one "$peer" 2>&1 </dev/null | tail -c 1200 | base64 | tr -d '\n')
+    # The state is the last word.
+    for state in none $(ip -4 neighbour show to "$peer" dev "$link" 2>/dev/null); do :; done
+    # One short write: the lines of those that end at once do not mix.
+    printf 'met %s %s %s\n' "$peer" "$state" "$said"
+  } &
+done
+wait
+echo end
