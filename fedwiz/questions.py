@@ -1,6 +1,7 @@
 """The questions, as data: what a form, a prompt, a table and a schema are made from."""
 
 import json
+import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias, get_args, get_origin
@@ -77,6 +78,29 @@ def _all() -> Iterator[Question]:
 
 QUESTIONS: tuple[Question, ...] = tuple(_all())
 """Every question, in the order of the file."""
+
+
+def as_text(value: object) -> str:
+    """An answer as one types it."""
+    if isinstance(value, (list, tuple)):
+        return shlex.join(map(str, value))
+    return "" if value is None else str(value)
+
+
+def from_text(question: Question, text: str) -> object:
+    """What was meant by a text; one that can't be understood stays as it is, to be refused.
+
+    None: an empty text, which is the default.
+    """
+    text = text.strip()
+    if not text:
+        return None
+    try:
+        if question.kind == "number":
+            return int(text)
+        return shlex.split(text) if question.kind == "list" else text
+    except ValueError:
+        return text
 
 
 def _shown(question: Question) -> str:

@@ -1,6 +1,5 @@
 """Forms that know no question by name: they are made from the questions' declarations."""
 
-import shlex
 from collections.abc import Iterable, Mapping
 from typing import ClassVar
 
@@ -14,6 +13,7 @@ from textual.widgets import Checkbox, Input, Select, Static
 from fedwiz.answers import QUESTIONS, Question
 from fedwiz.clean import clean
 from fedwiz.draft import Draft
+from fedwiz.questions import as_text, from_text
 from screens.frame import Said
 from screens.page import Dialog
 
@@ -73,8 +73,8 @@ class Field(Vertical):
             yield Select(choices, value=now, allow_blank=False, compact=True)
         elif it.kind != "flag":
             sample = f"such as {it.sample}" if it.sample else ""
-            shown = _typed(it, it.default) if it.default else sample
-            yield Input(_typed(it, value), placeholder=shown, compact=True)
+            shown = as_text(it.default) if it.default else sample
+            yield Input(as_text(value), placeholder=shown, compact=True)
         if it.help:
             yield Static(it.help, classes="help", markup=False)
         yield Said()
@@ -88,7 +88,7 @@ class Field(Vertical):
     def typed(self, event: Input.Changed) -> None:
         """Tell the answer."""
         event.stop()
-        self.post_message(self.Changed(self.question.path, _meant(self.question, event.value)))
+        self.post_message(self.Changed(self.question.path, from_text(self.question, event.value)))
 
     @on(Checkbox.Changed)
     def ticked(self, event: Checkbox.Changed) -> None:
@@ -103,31 +103,6 @@ class Field(Vertical):
         event.stop()
         value = None if event.value == self.question.default else event.value
         self.post_message(self.Changed(self.question.path, value))
-
-
-def _typed(question: Question, value: object) -> str:
-    """An answer as one types it."""
-    if isinstance(value, (list, tuple)):
-        return shlex.join(map(str, value))
-    return "" if value is None else str(value)
-
-
-def _meant(question: Question, text: str) -> object:
-    """What was meant by a text; one that can't be understood stays as it is, to be refused."""
-    text = text.strip()
-    if not text:
-        return None
-    if question.kind == "number":
-        try:
-            return int(text)
-        except ValueError:
-            return text
-    if question.kind == "list":
-        try:
-            return shlex.split(text)
-        except ValueError:
-            return text
-    return text
 
 
 class Fields(VerticalScroll):
