@@ -5,10 +5,12 @@ wizard that starts again reads the machines again.
 """
 
 import asyncio
+import importlib
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, TypeVar
 
 from fedwiz import discover, practice
@@ -90,8 +92,6 @@ class Site(Transport):
 
     def sources(self) -> dict[str, Callable[[], Source]]:
         """What this machine already knows of hosts, by what it is called."""
-        from pathlib import Path
-
         return {
             "ssh config": lambda: discover.ssh_config(Path("~/.ssh/config")),
             "known_hosts": lambda: discover.known_hosts(Path("~/.ssh/known_hosts")),
@@ -226,14 +226,13 @@ class Site(Transport):
 
         They are new each time, and what the operator has put right since then is seen.
         """
-        from fedwiz.transport import Ssh
-
+        transport = await asyncio.to_thread(importlib.import_module, "fedwiz.transport")
         self._hosts = {host.name: host.address for host in answers.host}
         for name in self._wrong:
             self._secrets.pop(name, None)
         for name, variable, whose in passwords(answers):
             await self._secret(name, variable, f"{name} of {whose}")
-        self._ways = Ssh(
+        self._ways = transport.Ssh(
             answers.ssh, answers.host, accept_new=self._accept_new,
             sudo_password=self._secrets.get(SUDO), passphrase=self._passphrase,
         )  # fmt: skip
@@ -271,8 +270,7 @@ class Site(Transport):
 
         @asynccontextmanager
         async def opened(session: Session, api: str) -> AsyncIterator[Store]:
-            from fedwiz import etcd
-
+            etcd = await asyncio.to_thread(importlib.import_module, "fedwiz.etcd")
             password = self._secrets.get(ETCD)
             try:
                 async with etcd.store(session, self._etcd, api, password) as store:
@@ -323,7 +321,9 @@ class PracticeSite(Site):
         )  # fmt: skip
         # Nobody gets beyond the first page without having accepted the keys there, and who
         # starts again on the last one has installed: the machines are as they were then.
-        self._trusted = set[str]() if draft.page == "hosts" else set(self._practice.cluster.machines)
+        self._trusted = (
+            set[str]() if draft.page == "hosts" else set(self._practice.cluster.machines)
+        )
 
     def sources(self) -> dict[str, Callable[[], Source]]:
         """The practice network is a source, too."""
