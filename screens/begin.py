@@ -1,52 +1,161 @@
 """From a choice on the first page to a draft."""
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+import asyncio
+from typing import TYPE_CHECKING, ClassVar
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import VerticalScroll
+from textual.content import Content
+from textual.widgets import Input, Static
 
 from fedwiz import practice
 from fedwiz.answers import Refused
 from fedwiz.begin import new, of_file, verifying
-from fedwiz.draft import Draft
+from fedwiz.draft import Draft, kept
 from fedwiz.site import begin_practice
-from screens.dialogs import Ask, Pick
+from screens.dialogs import SCROLL, Pick, Question, lines
 from screens.first import Choice
+from screens.frame import STEPS, Said
+from screens.runs import Runs
+from screens.signs import finding
 
 if TYPE_CHECKING:
     from screens.app import Fedwiz
+
+GO_ON = "go on"
+"""No fault is called so."""
+
+
+class OpenFile(Question[Draft]):
+    """Asks for an answer file; what is wrong with one is said in full."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter", "submit", "Open", priority=True),
+        *SCROLL,
+    ]
+    DEFAULT_CSS = """
+    OpenFile Input { margin-top: 1; }
+    OpenFile #refusals { height: auto; max-height: 45vh; }
+    """
+
+    def __init__(self) -> None:
+        super().__init__("Open an answer file", "Its path; ~ is your home folder.")
+
+    def content(self) -> ComposeResult:
+        """The field, and below it what is wrong with the file."""
+        yield Static(self._text, markup=False)
+        yield Input(placeholder="answers.toml", id="field", select_on_focus=False)
+        with VerticalScroll(id="refusals", can_focus=False):
+            yield Static("")
+        yield Said(id="said")
+
+    @on(Input.Submitted)
+    def submitted(self, event: Input.Submitted) -> None:
+        """Open it, off the loop."""
+        event.stop()
+        self.run_worker(self._open(event.value.strip()), group="open", exclusive=True)
+
+    @on(Input.Changed)
+    def changed(self) -> None:
+        """What was said of another file is void."""
+        self._tell(Content(""), "")
+
+    async def _open(self, path: str) -> None:
+        if not path:
+            self._tell(Content(""), "give the path of an answer file, such as ~/answers.toml")
+            return
+        try:
+            draft = await asyncio.to_thread(of_file, path)
+        except Refused as refused:
+            wrong = [finding("block", key, lines(text)) for key, text in refused.why.items()]
+            count = len(wrong)
+            many = "one thing" if count == 1 else f"{count} things"
+            self._tell(
+                Content("\n").join(wrong), f"{many} to be put right first; up and down scroll"
+            )
+        else:
+            self.give(draft)
+
+    def _tell(self, wrong: Content, said: str) -> None:
+        box = self.query_one("#refusals", VerticalScroll)
+        box.query_one(Static).update(wrong)
+        box.scroll_home(animate=False)
+        self.query_one("#said", Said).say(said, "block" if said else "")
+
+    async def action_submit(self) -> None:
+        """As Enter in the field."""
+        await self.query_one(Input).action_submit()
+
+    def action_scroll(self, rows: int) -> None:
+        """Move what is wrong."""
+        self.query_one("#refusals").scroll_relative(y=rows, animate=False)
 
 
 async def begun(app: "Fedwiz", choice: Choice) -> Draft | None:
     """The draft that a choice begins; None: the operator thought better of it."""
     match choice.what:
         case "new":
-            return new()
+            draft: Draft | None = new()
         case "verify":
-            return verifying()
+            draft = verifying()
         case "file":
-            said = await app.push_screen_wait(
-                Ask("Open an answer file", "Its path:", placeholder="answers.toml",
-                    refuse=_refused(of_file))
-            )  # fmt: skip
-            return of_file(said) if said else None
+            draft = await app.push_screen_wait(OpenFile())
         case "practice":
-            options = [("healthy", "healthy", "All is well.")]
-            options += [(name, name, fault.help) for name, fault in practice.FAULTS.items()]
-            fault = await app.push_screen_wait(
-                Pick("Practice cluster", options, text="What is wrong with it?")
-            )
-            return begin_practice(Draft(page="hosts", practice=fault)) if fault else None
+            return await _practice(app)
         case "runs":
-            return None
+            draft = await app.push_screen_wait(Runs())
+    if draft is None or draft.practice or draft.goal == "look":
+        return draft
+    return await _replacing(app, draft)
 
 
-def _refused(make: Callable[[str], object]) -> Callable[[str], str]:
-    """What is wrong with a text from which `make` makes something; empty: nothing."""
+async def _replacing(app: "Fedwiz", draft: Draft) -> Draft | None:
+    """The draft, if it may take the place of the one that is kept; else that one, or none."""
+    before = await asyncio.to_thread(kept)
+    if before is None or not _said(before):
+        return draft
+    options = [
+        (GO_ON, f"Go on where you were: {STEPS[before.page]}", _about(before)),
+        ("anew", "Begin anew", "What you said then is forgotten."),
+    ]
+    text = "What you said before is kept, and only one such can be."
+    chosen = await app.push_screen_wait(Pick("Go on, or begin anew?", options, text=text))
+    return {GO_ON: before, "anew": draft}.get(chosen or "")
 
-    def refuse(text: str) -> str:
-        try:
-            make(text)
-        except Refused as refused:
-            return str(refused)
-        return ""
 
-    return refuse
+async def _practice(app: "Fedwiz") -> Draft | None:
+    """A practice cluster: the one that is kept, or one with the fault that is chosen."""
+    before = await asyncio.to_thread(_kept_practice)
+    options = [("healthy", "healthy", "All is well.")]
+    options += [(name, name, fault.help) for name, fault in practice.FAULTS.items()]
+    if before is not None:
+        title = f"Go on where you were: {STEPS[before.page]}"
+        options.insert(0, (GO_ON, title, f"{before.practice}: {_about(before)}"))
+    fault = await app.push_screen_wait(
+        Pick("Practice cluster", options, text="What is wrong with it?")
+    )
+    if fault == GO_ON:
+        return before
+    return begin_practice(Draft(page="hosts", practice=fault)) if fault else None
+
+
+def _kept_practice() -> Draft | None:
+    """The practice draft that is kept, whatever its fault."""
+    found = (kept(name) for name in ("healthy", *practice.FAULTS))
+    return next((it for it in found if it is not None and it.candidates), None)
+
+
+def _said(draft: Draft) -> bool:
+    """Whether the operator would miss it."""
+    fresh = verifying() if draft.goal == "verify" else new()
+    return bool(draft.candidates or draft.typed or draft.file or draft.said != fresh.said)
+
+
+def _about(draft: Draft) -> str:
+    """What tells it from others."""
+    count = len(draft.chosen)
+    hosts = "1 host" if count == 1 else f"{count} hosts"
+    goal = "verify " if draft.goal == "verify" else ""
+    return f"{goal}{draft.name or 'no name yet'}, {hosts} chosen"
