@@ -98,9 +98,11 @@ def from_text(question: Question, text: str) -> object:
     try:
         if question.kind == "number":
             return int(text)
-        return shlex.split(text) if question.kind == "list" else text
+        if question.kind == "list":  # `""` is a list with nothing in it
+            return [word for word in shlex.split(text) if word]
     except ValueError:
         return text
+    return text
 
 
 def _shown(question: Question) -> str:

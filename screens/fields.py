@@ -1,21 +1,29 @@
 """Forms that know no question by name: they are made from the questions' declarations."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import ClassVar
 
-from textual import on
+from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical, VerticalScroll
+from textual.content import Content
 from textual.message import Message
-from textual.widgets import Checkbox, Input, Select, Static
+from textual.widget import Widget
+from textual.widgets import Input, Static
 
 from fedwiz.answers import QUESTIONS, Question
 from fedwiz.clean import clean
 from fedwiz.draft import Draft
 from fedwiz.questions import as_text, from_text
+from fedwiz.rules import clip
 from screens.frame import Said
 from screens.page import Dialog
+
+LONGEST = 4096
+"""Characters of an answer; whatever is longer was pasted by mistake."""
+
+YES_NO = (("no", False), ("yes", True))
 
 
 def asked(section: str, backend: str = "", but: Iterable[str] = ()) -> tuple[Question, ...]:
@@ -35,14 +43,98 @@ def asked(section: str, backend: str = "", but: Iterable[str] = ()) -> tuple[Que
     )  # fmt: skip
 
 
+def taken(draft: Draft, given: Draft, questions: Iterable[Question]) -> Draft:
+    """The draft with another one's answers to these questions, and nothing else of it."""
+    for it in questions:
+        draft = draft.put(it.path, given.get(it.path))
+    return draft
+
+
+class Choice(Widget, can_focus=True):
+    """A few words on one line, one of them chosen: `( ) no  (*) yes`."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("left", "move(-1)", "Choose", key_display="</>"),
+        Binding("right", "move(1)", "Choose", show=False),
+        Binding("space", "turn", "Choose the next", show=False),
+        Binding("enter", "done", "Done", show=False),
+    ]
+    ALLOW_SELECT: ClassVar[bool] = False
+    DEFAULT_CSS = """
+    Choice { height: 1; width: 1fr; color: $text-muted; }
+    """
+
+    class Changed(Message):
+        """Another word is chosen."""
+
+        def __init__(self, value: str | bool) -> None:
+            super().__init__()
+            self.value = value
+
+    class Submitted(Message):
+        """Enter was pressed."""
+
+    def __init__(self, choices: Sequence[tuple[str, str | bool]], value: object) -> None:
+        """Nothing is chosen where the value is none of the choices.
+
+        Args:
+            choices: each as it is shown, and what is given.
+            value: the one that is chosen.
+        """
+        super().__init__()
+        self._choices = choices
+        self._at = next(
+            (at for at, (_, it) in enumerate(choices) if type(it) is type(value) and it == value),
+            None,
+        )
+
+    def render(self) -> Content:
+        """The words, each with a sign whether it is the chosen one."""
+        parts = [
+            Content.styled(f"(*) {word}", "bold $primary") if at == self._at
+            else Content(f"( ) {word}")
+            for at, (word, _) in enumerate(self._choices)
+        ]  # fmt: skip
+        return Content("   ").join(parts)
+
+    def _choose(self, at: int) -> None:
+        if at != self._at:
+            self._at = at
+            self.refresh()
+            self.post_message(self.Changed(self._choices[at][1]))
+
+    def action_move(self, step: int) -> None:
+        """To the word beside it."""
+        now = self._at if self._at is not None else -step if step > 0 else len(self._choices)
+        self._choose(min(max(now + step, 0), len(self._choices) - 1))
+
+    def action_turn(self) -> None:
+        """To the next word, from the last to the first."""
+        self._choose(0 if self._at is None else (self._at + 1) % len(self._choices))
+
+    def action_done(self) -> None:
+        """Tell that Enter was pressed."""
+        self.post_message(self.Submitted())
+
+    def on_click(self, event: events.Click) -> None:
+        """Choose the word that was clicked."""
+        end = -1
+        for at, (word, _) in enumerate(self._choices):
+            end += len(word) + 7
+            if event.x <= end:
+                self._choose(at)
+                return
+
+
 class Field(Vertical):
     """One question: its title, a field, its help, and what is wrong with the answer."""
 
     DEFAULT_CSS = """
-    Field { height: auto; margin-bottom: 1; }
+    Field { height: auto; margin-bottom: 1; padding-left: 1; border-left: blank; }
+    Field:focus-within { border-left: outer $primary; }
+    Field Input { background: $panel; }
     Field .help { color: $text-muted; }
-    Field Checkbox { border: none; padding: 0; background: $surface; }
-    Field Said { padding: 0; }
+    Field Said { padding: 0; display: none; }
     """
 
     class Changed(Message):
@@ -54,66 +146,117 @@ class Field(Vertical):
             self.value = value
             """One of TOML's types; None: the default."""
 
+    class Done(Message):
+        """Enter was pressed in the field."""
+
+        def __init__(self, field: "Field") -> None:
+            super().__init__()
+            self.field = field
+
     def __init__(self, question: Question, value: object) -> None:
         super().__init__()
         self.question = question
         self._value = value
+        self._why = ""
 
     def compose(self) -> ComposeResult:
         """As the kind of the question wants it."""
         it, value = self.question, self._value
+        yield Static(it.title, markup=False)
+        now = it.default if value is None else value
         if it.kind == "flag":
-            ticked = value if isinstance(value, bool) else bool(it.default)
-            yield Checkbox(it.title, ticked, compact=True)
+            yield Choice(YES_NO, now)
+        elif it.kind == "choice":
+            yield Choice([(choice, choice) for choice in it.choices], now)
         else:
-            yield Static(it.title, markup=False)
-        if it.kind == "choice":
-            choices = [(choice, choice) for choice in it.choices]
-            now = value if value in it.choices else it.default
-            yield Select(choices, value=now, allow_blank=False, compact=True)
-        elif it.kind != "flag":
             sample = f"such as {it.sample}" if it.sample else ""
-            shown = as_text(it.default) if it.default else sample
-            yield Input(as_text(value), placeholder=shown, compact=True)
-        if it.help:
-            yield Static(it.help, classes="help", markup=False)
+            shown = as_text(it.default) if it.default not in (None, "", ()) else sample
+            yield Input(_typed(value), placeholder=shown, compact=True, max_length=LONGEST)
+        more = 'Blanks between them; "" for none.' if it.kind == "list" and it.default else ""
+        if said := f"{it.help}  {more}".strip():
+            yield Static(said, classes="help", markup=False)
         yield Said()
+
+    def on_mount(self) -> None:
+        """Take what stands there for what it looks like: a file may have put it in quotes."""
+        if self._value is not None and self.question.kind in ("text", "number", "list"):
+            self._tell(from_text(self.question, _typed(self._value)))
+
+    @property
+    def control(self) -> Widget:
+        """What has the focus."""
+        return self.query_one("Input, Choice")
 
     def refuse(self, why: str) -> None:
         """Say what is wrong; empty: nothing is."""
-        self.query_one(Said).say(clean(why), "block" if why else "")
-        self.query_one(Said).display = bool(why)
+        why = clean(self._misread() or why)
+        if why == self._why:
+            return
+        self._why = why
+        said = self.query_one(Said)
+        said.say(why, "block" if why else "")
+        said.display = bool(why)
+        if why and self.has_focus_within:
+            self.scroll_visible(animate=False)
+
+    def _misread(self) -> str:
+        """What is wrong with what was typed, in a form's words; empty: its kind is right."""
+        it, value = self.question, self._value
+        if it.kind == "number" and isinstance(value, str):
+            right = it.default if it.default is not None else it.sample
+            return f"{clip(value)} is no number; write one such as {right}"
+        if it.kind == "list" and isinstance(value, str):
+            return f"{clip(value)}: a quotation mark is left open; close it"
+        if it.kind == "flag" and value is not None and not isinstance(value, bool):
+            return f"{clip(value)} is neither yes nor no; Space chooses"
+        return ""
+
+    def _tell(self, value: object) -> None:
+        if type(value) is not type(self._value) or value != self._value:
+            self._value = value
+            self.post_message(self.Changed(self.question.path, value))
+
+    def on_descendant_focus(self) -> None:
+        """Show all of the question, not only its field."""
+        self.scroll_visible(animate=False)
 
     @on(Input.Changed)
-    def typed(self, event: Input.Changed) -> None:
+    def typed_in(self, event: Input.Changed) -> None:
         """Tell the answer."""
         event.stop()
-        self.post_message(self.Changed(self.question.path, from_text(self.question, event.value)))
+        self._tell(from_text(self.question, event.value))
 
-    @on(Checkbox.Changed)
-    def ticked(self, event: Checkbox.Changed) -> None:
+    @on(Choice.Changed)
+    def chosen(self, event: Choice.Changed) -> None:
         """Tell the answer."""
         event.stop()
-        value = None if event.value == self.question.default else event.value
-        self.post_message(self.Changed(self.question.path, value))
+        self._tell(None if event.value == self.question.default else event.value)
 
-    @on(Select.Changed)
-    def selected(self, event: Select.Changed) -> None:
-        """Tell the answer."""
+    @on(Input.Submitted)
+    @on(Choice.Submitted)
+    def submitted(self, event: Message) -> None:
+        """Tell that this one is done with."""
         event.stop()
-        value = None if event.value == self.question.default else event.value
-        self.post_message(self.Changed(self.question.path, value))
+        self.post_message(self.Done(self))
 
 
-class Fields(VerticalScroll):
-    """Several questions, one below the other."""
+def _typed(value: object) -> str:
+    """An answer as one types it; a list with nothing in it differs from no answer."""
+    return '""' if isinstance(value, (list, tuple)) and not value else as_text(value)
+
+
+class Fields(Vertical):
+    """Several questions, one below the other; Enter leads from each to the next."""
 
     DEFAULT_CSS = """
-    Fields { height: auto; max-height: 100%; }
+    Fields { height: auto; }
     """
 
+    class Done(Message):
+        """Enter was pressed in the last field."""
+
     def __init__(self, questions: Iterable[Question], draft: Draft) -> None:
-        super().__init__(can_focus=False)
+        super().__init__()
         self._questions, self._draft = tuple(questions), draft
 
     def compose(self) -> ComposeResult:
@@ -126,16 +269,40 @@ class Fields(VerticalScroll):
         for field in self.query(Field):
             field.refuse(why.get(field.question.path, ""))
 
+    def to(self, path: str) -> None:
+        """To the field of that question."""
+        for field in self.query(Field):
+            if field.question.path == path:
+                field.control.focus()
+
+    @on(Field.Done)
+    def done(self, event: Field.Done) -> None:
+        """To the next field."""
+        event.stop()
+        fields = list(self.query(Field))
+        after = fields[fields.index(event.field) + 1 :]
+        if after:
+            after[0].control.focus()
+        else:
+            self.post_message(self.Done())
+
 
 class Form(Dialog[Draft]):
     """The questions of a section, above a page.  Gives the draft with the answers."""
 
+    HELP: ClassVar[str | None] = (
+        "Tab or Enter leads to the next field, Shift+Tab back; what is wrong with an answer stands "
+        "below it.  An empty field has the answer that it shows in grey.\n\n"
+        "Ctrl+N takes the answers, and so does Enter in the last field.  Esc leaves everything "
+        "as it was."
+    )
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("ctrl+n,enter", "accept", "Accept", key_display="^n"),
+        Binding("escape", "close", "As it was"),
+        Binding("ctrl+n", "accept", "Accept"),
     ]
     DEFAULT_CSS = """
-    Form > #dialog { height: 90%; }
-    Form Fields { height: 1fr; }
+    Form > #dialog > #questions { height: auto; }
+    Form #said { margin-top: 0; }
     """
 
     def __init__(self, title: str, questions: Iterable[Question], draft: Draft) -> None:
@@ -144,28 +311,38 @@ class Form(Dialog[Draft]):
 
     def content(self) -> ComposeResult:
         """The fields."""
-        yield Fields(self._questions, self._draft)
+        with VerticalScroll(id="questions", can_focus=False):
+            yield Fields(self._questions, self._draft)
         yield Said(id="said")
 
     def on_mount(self) -> None:
-        """Judge what stands there already."""
-        self._judge()
+        """Judge what stands there already, and begin where something is wrong."""
+        for path in self._judge():
+            self.query_one(Fields).to(path)
+            return
 
     @on(Field.Changed)
     def changed(self, event: Field.Changed) -> None:
         """Take an answer, and judge it."""
+        event.stop()
         self._draft = self._draft.put(event.path, event.value)
-        self._judge()
+        if not self._judge():
+            self.query_one("#said", Said).say("")
 
     def _judge(self) -> dict[str, str]:
-        paths = {it.path for it in self._questions}
-        why = {key: text for key, text in self._draft.refusals().items() if key in paths}
+        """What is wrong, by path, in the order of the fields."""
+        found = self._draft.refusals()
+        why = {it.path: found[it.path] for it in self._questions if it.path in found}
         self.query_one(Fields).refuse(why)
         return why
 
+    @on(Fields.Done)
     def action_accept(self) -> None:
         """Give the answers, if they will do."""
-        if why := self._judge():
-            self.query_one("#said", Said).say(f"{len(why)} to be put right first", "block")
+        why = self._judge()
+        if not why:
+            self.dismiss(self._draft)
             return
-        self.dismiss(self._draft)
+        many = "one answer" if len(why) == 1 else f"{len(why)} answers"
+        self.query_one("#said", Said).say(f"{many} to be put right first", "block")
+        self.query_one(Fields).to(next(iter(why)))
