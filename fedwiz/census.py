@@ -213,10 +213,12 @@ class Judged:
     """Refusals that are no host's, by key."""
 
     @property
-    def blocks(self) -> list[Finding]:
-        """What keeps one from going on, the general first."""
-        said = [block(f"{key}: {why}", "") for key, why in self.general.items()]
-        return said + [it for row in self.rows for it in row if it.level == "block"]
+    def blocks(self) -> list[tuple[int, Finding]]:
+        """What keeps one from going on, by the candidate's place; -1: it is no host's."""
+        said = [(at, it) for at, row in enumerate(self.rows) for it in row if it.level == "block"]
+        for key, why in self.general.items():
+            said.append((-1, block(why if key == "host" else f"{key}: {why}", "")))
+        return said
 
 
 def judged(
@@ -233,48 +235,62 @@ def judged(
         lost: why machines could not be read, by address.
         unknown: addresses whose keys wait to be accepted.
     """
-    why = {
-        key: text
-        for key, text in draft.refusals().items()
-        if ASKED_ON.get(re.split(r"[.\[]", key)[0]) == "hosts"
-    }
+    hosts, general = refused(draft)
+    double, port = twins(draft, facts), settled(draft).get("ssh.port")
+    rows = []
+    for at, it in enumerate(draft.candidates):
+        if it.chosen:
+            found = [block(f"{key}: {why}", "e corrects it") for key, why in hosts[at].items()]
+            found += _way(it, port, facts, lost, unknown)
+            rows.append((*found, *double.get(it.address, ())))
+        else:
+            quiet = it.silent and it.address not in facts
+            rows.append((warn("it did not answer as ssh", ""),) if quiet else ())
+    return Judged(tuple(rows), general)
+
+
+def refused(draft: Draft) -> tuple[Mapping[int, dict[str, str]], dict[str, str]]:
+    """What this page has to ask again: of each host that is chosen, by place and field; and else.
+
+    The sentences call other hosts by their addresses, which are in sight, not by their places.
+    """
     chosen = [at for at, it in enumerate(draft.candidates) if it.chosen]
     called = dict(zip(places([draft.candidates[at].name for at in chosen]), chosen, strict=True))
-    rows: list[list[Finding]] = [[] for _ in draft.candidates]
-    for key, text in list(why.items()):
-        at = called.get(key.rpartition(".")[0])
-        if at is not None:
-            del why[key]
-            said = _in_words(text, called, draft)
-            rows[at].append(block(f"{key.rpartition('.')[2]}: {said}", "e corrects it"))
-    double = twins(draft, facts)
-    for row, it in zip(rows, draft.candidates, strict=True):
-        row += _row(it, draft, facts, lost, unknown)
-        row += double.get(it.address, ()) if it.chosen else ()
-    if "host" in why:
-        why["host"] = _roles(draft) or why["host"]
-    return Judged(tuple(map(tuple, rows)), why)
+    hosts: dict[int, dict[str, str]] = {at: {} for at in chosen}
+    general = dict[str, str]()
+    for key, text in draft.refusals().items():
+        if ASKED_ON.get(re.split(r"[.\[]", key)[0]) != "hosts":
+            continue
+        place, _, name = key.rpartition(".")
+        if place in called:
+            hosts[called[place]][name] = _in_words(text, called, draft)
+        else:
+            general[key] = text
+    if "host" in general:
+        general["host"] = _roles(draft) or general["host"]
+    return hosts, general
 
 
-def _row(
-    it: Candidate, draft: Draft, facts: Mapping[str, Facts], lost: Mapping[str, str],
+def _way(
+    it: Candidate, port: object, facts: Mapping[str, Facts], lost: Mapping[str, str],
     unknown: Collection[str],
 ) -> Iterator[Finding]:  # fmt: skip
     """What is wrong with the way to one machine."""
-    out = "or leave it out with Space" if it.chosen else "r does not read it: it is not chosen"
     if it.address in lost and it.address in unknown:
-        yield block("nobody has accepted its host key yet", f"r shows it again, {out}")
+        yield block("nobody has accepted its host key yet", f"r shows it again, {OUT}")
     elif it.address in lost:
-        yield block(lost[it.address], f"see to that and press r, {out}")
+        yield block(lost[it.address], f"see to that and press r, {OUT}")
     elif it.silent and it.address not in facts:
-        yield warn("it did not answer as ssh", f"is it up, and is ssh let in there?  {out}")
-    said = draft.get("ssh.port")
-    if it.chosen and it.port and it.port != said:
-        right = f"F2 says {said}" if said is not None else "others are at 22"
+        yield warn("it did not answer as ssh", f"is it up, and is ssh let in there?  {OUT}")
+    if it.port and it.port != port:
+        right = f"F2 says {port}" if port is not None else "elsewhere at another"
         yield block(
             f"ssh is at port {it.port} here, {right}: all hosts have one port",
             "set it with F2, or give each host its Port in ~/.ssh/config and name it so here",
         )
+
+
+OUT = "or leave it out with Space"
 
 
 def _in_words(text: str, called: Mapping[str, int], draft: Draft) -> str:
