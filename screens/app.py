@@ -6,16 +6,18 @@ import asyncio
 import importlib
 import signal
 import time
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from platformdirs import user_state_path
 from textual import events
-from textual.app import App, SystemCommand
+from textual.app import App, ComposeResult, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
+from textual.widgets import Static
 
 from fedwiz import keep as files
 from screens.first import First
@@ -24,15 +26,31 @@ from screens.page import Help, too_small
 from screens.themes import DARK, LIGHT
 
 if TYPE_CHECKING:
+    from textual.driver import Driver
+
     from fedwiz.draft import Draft
+    from fedwiz.events import Record
     from fedwiz.site import Site
     from fedwiz.state import State
 
 Begin = Callable[[], "Draft | None"]
 """Makes the draft to begin with, off the loop; None: the first page asks."""
 
+
+@dataclass(frozen=True)
+class Play:
+    """A recorded run that is to be told again, and nothing else."""
+
+    records: Path | Sequence[Record]
+    speed: float = 1.0
+    """So many times as fast as it went; 0: all at once."""
+
+
 _TEXTUAL_S = ("app.focus_next", "app.focus_previous", "screen.copy_text")
 """Actions of every Textual screen, which need no mention."""
+
+INTERRUPTED = 130
+"""As `fedwiz.verbs` has it, which is not loaded when this is."""
 
 AT_ANY_SIZE = frozenset({"ctrl+c", "ctrl+q"})
 """Keys that count also where the terminal is too small to show what they do."""
@@ -53,14 +71,15 @@ class Fedwiz(App[int]):
         Binding("ctrl+c", "interrupt", "Stop what runs, or quit", show=False, priority=True),
     ]  # fmt: skip
 
-    def __init__(self, begin: Begin | None = None) -> None:
+    def __init__(self, begin: Begin | None = None, play: Play | None = None) -> None:
         """Nothing is loaded yet.
 
         Args:
             begin: makes the draft to begin with; without one the first page asks.
+            play: show this run in place of all pages.
         """
         super().__init__()
-        self._begin = begin
+        self._begin, self._play = begin, play
         self._unkept = ""
         self.draft: Draft | None = None
         self.site: Site | None = None
@@ -70,8 +89,38 @@ class Fedwiz(App[int]):
         self.code = 0
         """The exit code of the last install or verification."""
 
-        self.stop: Callable[[], None] | None = None
-        """While an install runs: asks it to stop, the second time ends it."""
+        self.begun: object = None
+        """What the operator approved and the last install was begun with."""
+
+        self.refused: Exception | None = None
+        """Why there was nothing to begin with; for whoever started the app."""
+
+        self.leaving = False
+        """Somebody wants the app to end as soon as nothing runs any more."""
+
+        self._stop: Callable[[], None] | None = None
+        self._asked: Callable[[], None] | None = None
+
+    def get_driver_class(self) -> type[Driver]:
+        """One that lives on when its terminal has gone."""
+        from screens.terminal import Terminal
+
+        return Terminal
+
+    def compose(self) -> ComposeResult:
+        """What is there until a page can be."""
+        yield Static("fedwiz\nloading", id="loading")
+
+    @property
+    def stop(self) -> Callable[[], None] | None:
+        """While something runs that must not be cut off: asks it to stop, again: ends it."""
+        return self._stop
+
+    @stop.setter
+    def stop(self, stop: Callable[[], None] | None) -> None:
+        self._stop = stop
+        if stop is None and self.leaving:
+            self.exit(INTERRUPTED)
 
     def on_mount(self) -> None:
         """Show something at once, and load the rest while it is there."""
@@ -81,23 +130,43 @@ class Fedwiz(App[int]):
         self.animation_level = "none"
         self.run_worker(self._walk(), group="walk")
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGHUP):
-            loop.add_signal_handler(number, self._told_to_go)
+        loop.add_signal_handler(signal.SIGTERM, self._terminated)
+        loop.add_signal_handler(signal.SIGHUP, self._hung_up)
 
     # From page to page.
 
     async def _walk(self) -> None:
         """Walk until the operator leaves."""
+        if self._play is not None:
+            await self._replay(self._play)
+            return
         if self._begin is not None:
-            self.draft = await asyncio.to_thread(self._begin)
+            made = await asyncio.to_thread(_begun, self._begin)
+            if isinstance(made, Exception):
+                self._refuse(made)
+                return
+            self.draft = made
         while True:
             if self.draft is None:
                 await self._first()
             else:
                 await self._page(self.draft)
 
+    async def _replay(self, play: Play) -> None:
+        """Show a recorded run, and nothing else."""
+        flow = await asyncio.to_thread(importlib.import_module, "screens.replay")
+        try:
+            page = await asyncio.to_thread(flow.page, play.records, play.speed)
+        except ValueError as wrong:
+            self._refuse(wrong)
+        else:
+            self._loaded()
+            await self.push_screen_wait(page)
+            self.exit(0)
+
     async def _first(self) -> None:
         """Ask what is to be done; load all pages in the meantime."""
+        self._loaded()
         page = First()
         self.run_worker(asyncio.to_thread(importlib.import_module, "screens.flow"), group="load")
         choice = await self.push_screen_wait(page)
@@ -113,6 +182,7 @@ class Fedwiz(App[int]):
         if self.site is None:
             self.site = flow.site(draft)
             self.site.ask = self.ask_secret
+        self._loaded()
         move = await self.push_screen_wait(flow.FLOW[draft.page](draft, self.site))
         draft = self.draft or draft
         if move == "quit":
@@ -123,6 +193,15 @@ class Fedwiz(App[int]):
             self.keep(replace(draft, page=page))
         else:
             self.draft = self.site = self.state = None
+
+    def _refuse(self, why: Exception) -> None:
+        """End: there is nothing to begin with."""
+        self.refused = why
+        self.exit(2)
+
+    def _loaded(self) -> None:
+        """A page takes the place of what was there while it was loaded."""
+        self.screen_stack[0].query("#loading").remove()
 
     def keep(self, draft: Draft) -> None:
         """Take the draft as it is now, and write it down, so that a killed wizard goes on there."""
@@ -213,6 +292,9 @@ class Fedwiz(App[int]):
 
         if isinstance(self.screen, Confirm):
             return
+        if self._play is not None:
+            self.exit(0)
+            return
         if self.stop is not None:
             text = (
                 "An install is running.  Ctrl+C lets what runs end and begins nothing new; "
@@ -227,16 +309,74 @@ class Fedwiz(App[int]):
     def action_interrupt(self) -> None:
         """Stop what runs; where nothing does, ask whether to leave."""
         if self.stop is not None:
-            self.stop()
+            self._ask_to_stop()
         else:
             self.action_leave()
 
-    def _told_to_go(self) -> None:
-        """The terminal closes, or somebody ends the process."""
-        if self.stop is None:
-            self.exit(130)
-        else:
-            self.stop()
+    def _ask_to_stop(self) -> None:
+        if self._stop is not None:
+            self._asked = self._stop
+            self._stop()
+
+    def _terminated(self) -> None:
+        """Somebody ends the process; who insists gets an end now."""
+        if self.leaving:
+            self._ask_to_stop()
+        self.terminal_gone()
+
+    def _hung_up(self) -> None:
+        """The terminal closes, as far as one can know."""
+        driver = self._driver
+        if driver is not None and hasattr(driver, "hang_up"):
+            driver.hang_up()
+        self.terminal_gone()
+
+    def terminal_gone(self) -> None:
+        """End as soon as nothing runs any more; what runs is asked to stop, once."""
+        self.leaving = True
+        if self._stop is None:
+            self.exit(INTERRUPTED)
+        elif self._asked is not self._stop:
+            self._ask_to_stop()
+
+
+def _begun(begin: Begin) -> Draft | Exception | None:
+    """What `begin` makes, or why it was refused; in a thread, since it loads what is heavy."""
+    from fedwiz.answers import Refused
+
+    try:
+        return begin()
+    except Refused as refused:
+        return refused
+
+
+def run(begin: Begin | None = None) -> int:
+    """The wizard, until the operator leaves it; gives the exit code.
+
+    Raises:
+        Refused: what it is to begin with can't be used.
+    """
+    return _ended(Fedwiz(begin))
+
+
+def replay(records: Path | Sequence[Record], speed: float = 1.0) -> int:
+    """Show a recorded run on the page Install, until the operator leaves it.
+
+    Args:
+        records: of the run, or where its journal is.
+        speed: so many times as fast as it went; 0: all at once.
+
+    Raises:
+        ValueError: the journal can't be read.
+    """
+    return _ended(Fedwiz(play=Play(records, speed)))
+
+
+def _ended(app: Fedwiz) -> int:
+    code = app.run()
+    if app.refused is not None:
+        raise app.refused
+    return (app.return_code or 0) if code is None else code
 
 
 def _beside(draft: Draft, move: str) -> str:

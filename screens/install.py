@@ -1,20 +1,234 @@
 """The page Install."""
 
-from typing import ClassVar
+import asyncio
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING, ClassVar
 
-from textual.app import ComposeResult
-from textual.widgets import Static
+from textual.binding import Binding, BindingType
+from textual.worker import Worker
 
-from screens.page import Page
+from fedwiz import verbs
+from fedwiz.answers import Answers, Refused
+from fedwiz.events import Record, RunEnded
+from fedwiz.journal import read
+from fedwiz.plan import Plan
+from screens.log import Read, of_file
+from screens.running import Running, journal_of
+from screens.showing import RunPage
+
+if TYPE_CHECKING:
+    from fedwiz.draft import Draft
+    from fedwiz.site import Site
+
+HINT = "Ctrl+C lets what runs end and begins nothing new.  Enter: a host's full log."
+STOPPING = "Stopping: what runs is let end, nothing new is begun.  Ctrl+C once more closes at once."
+CUT_OFF = "its end is not recorded"
+RESUME = "; the same command goes on from here"
+"""What the command line is told, and a page has a key for."""
 
 
-class InstallPage(Page):
-    """Installing."""
+class InstallPage(RunPage):
+    """Carries the approved plan out, and shows it."""
 
     STEP = "install"
     QUESTION = "Installing"
-    HELP: ClassVar[str | None] = "Installing"
+    HELP: ClassVar[str | None] = (
+        "The plan that you approved is carried out, on all hosts side by side, and nothing that "
+        "was not in it. Each host has a pane: its state, the step that goes on, how many "
+        "operations are done, and the last lines that it said. With more than nine hosts there is "
+        "a table; the host under the cursor is open below it.\n\n"
+        "A host that fails does not keep the others from going on. When all have ended, r tries "
+        "again what is left.\n\n"
+        "Ctrl+C once: what runs is let end, and nothing new is begun. Twice: fedwiz closes now; "
+        "what was sent to a host may go on there, and the next run looks what came of it. Nothing "
+        "is lost either way: start fedwiz again, and it shows this run and makes a plan of what is "
+        "left."
+    )
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("r", "retry", "Try again what is left"),
+    ]
 
-    def content(self) -> ComposeResult:
-        """Nothing yet."""
-        yield Static("")
+    def __init__(self, draft: "Draft", site: "Site") -> None:
+        super().__init__(draft, site)
+        self._install: Running | None = None
+        self._worker: Worker[None] | None = None
+        self._retried = False
+        self._seen_end = ""
+
+    def on_mount(self) -> None:
+        """Begin what was approved, or show the run that was begun before."""
+        approved = self.site.approved
+        if approved is not None and approved is not self.wizard.begun:
+            self._begin(approved)
+        elif self.draft.run:
+            self.speed = 0.0
+            self.run_worker(self._recall(self.draft.run), group="recall")
+        else:
+            self.clear()
+            self.say("No plan is approved yet.  Ctrl+N leads to Review.")
+
+    # A run of before.
+
+    async def _recall(self, run: str) -> None:
+        """Show a recorded run, all at once."""
+        self.say("reading the journal of the run")
+        self.clear()
+        try:
+            records = await asyncio.to_thread(read, journal_of(run))
+        except ValueError as wrong:
+            self.say(f"The record of the run can't be read: {wrong}.  Ctrl+N: back to Review.",
+                     "warn")  # fmt: skip
+            return
+        if not records:
+            self.say("Nothing was begun.  Ctrl+N: back to Review.")
+            return
+        for record in records:
+            self.sink(record)
+        last = records[-1]
+        if not isinstance(last.event, RunEnded):
+            began = time.strftime("%H:%M", time.localtime(records[0].at))
+            self._seen_end = f"The run of {began} was cut off: {CUT_OFF}"
+            ended = RunEnded("unknown", verbs.FAILED, f"cut off: {CUT_OFF}")
+            self.sink(Record(last.number + 1, last.at, ended))
+
+    # A run of now.
+
+    @property
+    def runs(self) -> bool:
+        """Whether an install goes on."""
+        return self._install is not None
+
+    def _begin(self, approved: tuple[Answers, Plan]) -> None:
+        """Begin to install.  The worker is the app's: a page that goes takes its own along."""
+        self.clear()
+        self.speed, self._seen_end = 1.0, ""
+        self.wizard.begun = approved
+        self._install = Running(self.site, self.draft.accepted, self.sink)
+        self.wizard.stop = self._press
+        self.say(HINT)
+        self.refresh_bindings()
+        self._worker = self.wizard.run_worker(
+            self._run(self._install, approved), group="install", exit_on_error=True
+        )
+
+    async def _run(self, running: Running, approved: tuple[Answers, Plan]) -> None:
+        wrong = ""
+        try:
+            result = await running.run(approved, self._begun)
+            self.wizard.code = result.code if result else verbs.INTERNAL
+        except Refused as refused:
+            wrong = f"Nothing was begun: {refused}"
+            self.wizard.code = verbs.USAGE
+        except OSError as full:
+            wrong = f"Nothing was begun: no journal can be kept: {full.strerror or full}"
+            self.wizard.code = verbs.INTERNAL
+        finally:
+            self._install = self._worker = None
+            self.wizard.stop = None
+        if wrong:
+            self.say(" ".join(wrong.split()), "block")
+            self.refresh_bindings()
+
+    def _begun(self, run: str) -> None:
+        self.keep(replace(self.draft, run=run))
+
+    def _press(self) -> None:
+        """Ctrl+C: begin nothing new; again: close now."""
+        if self._install is None:
+            return
+        if not self._install.stop.is_set():
+            self._install.stop.set()
+            self.say(STOPPING, "warn")
+            return
+        self.say("Closing.  What was sent to a host may go on there.", "warn")
+        self.wizard.code, self.wizard.leaving = verbs.INTERRUPTED, True
+        if self._worker is not None:
+            self._worker.cancel()
+
+    # The end of a run.
+
+    def ended(self) -> None:
+        """Say what came of it, and what can be done now."""
+        state = self.state
+        if self._seen_end:
+            self.say(f"{self._seen_end}.  r: look what is left, at Review.", "warn")
+            return
+        code, why = state.code, state.why.removesuffix(RESUME).rstrip(".")
+        if code == verbs.OK:
+            self.say(f"Done on all {_hosts(len(state.hosts))}, and the network is proven.  "
+                     "Ctrl+N shows the verification.", "ok")  # fmt: skip
+        elif code == verbs.NOT_PROVEN:
+            self.say(f"Installed, and not proven: {why}.  Ctrl+N shows the verification.", "warn")
+        elif code == verbs.STALE:
+            self._changed(why)
+        elif code == verbs.INTERRUPTED:
+            self.say(f"Stopped: {self._left()}.  r goes on from here.", "warn")
+        else:
+            # What to do comes first: the reason may be longer than there is room for.
+            red = f"{len(state.red)} of {_hosts(len(state.hosts))} did not get through: " * (
+                state.planned > 0 and bool(state.red)
+            )
+            self.say(f"{red}r tries again.  {why}.", "block")
+
+    def _left(self) -> str:
+        left = sum(host.left for host in self.state.hosts.values())
+        if not self.state.planned:
+            return "nothing was changed"
+        return f"{left} of {self.state.planned} operations are left"
+
+    def _changed(self, why: str) -> None:
+        """Another plan than the approved one: the operator has to see it."""
+        if self._retried:
+            self.wizard.notify(f"Look at the plan again: {why}.", severity="warning", markup=False,
+                               timeout=10)  # fmt: skip
+            self.dismiss("back")
+            return
+        self.say(f"Nothing was changed: {why}.  Ctrl+N: look at it again, at Review.", "block")
+
+    # Keys.
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """There is something to try again only where something is left."""
+        if action == "retry":
+            well = self.state.code in (verbs.OK, verbs.NOT_PROVEN)
+            return not (self.runs or well or self.draft.goal == "look")
+        return super().check_action(action, parameters)
+
+    def action_retry(self) -> None:
+        """Make a plan of what is left, and carry it out as far as it was approved."""
+        if self.runs:
+            return
+        approved = self.site.approved
+        if approved is None or self.state.code == verbs.STALE or self._seen_end:
+            self.dismiss("back")
+            return
+        self._retried = True
+        self._begin(approved)
+
+    def action_back(self) -> None:
+        """To Review; not while hosts are being changed."""
+        if self.runs:
+            self.say("The install goes on.  Ctrl+C lets what runs end, and begins nothing new.",
+                     "warn")  # fmt: skip
+        else:
+            self.dismiss("back")
+
+    def action_next(self) -> None:
+        """To the verification, or to what has to be done before it."""
+        if self.runs:
+            self.say("The install goes on: the verification comes when it has ended.", "warn")
+        elif self.state.code in (verbs.OK, verbs.NOT_PROVEN) or self.draft.goal == "look":
+            self.dismiss("next")
+        elif self.state.code in (None, verbs.STALE) or self.site.approved is None:
+            self.dismiss("back")
+        else:
+            self.say(f"{self._left()}: r tries again; Esc leads to Review.".capitalize(), "warn")
+
+    def reader(self, host: str, upto: int) -> Read:
+        """From the journal."""
+        return of_file(journal_of(self.draft.run), host, upto)
+
+
+def _hosts(count: int) -> str:
+    return "1 host" if count == 1 else f"{count} hosts"

@@ -1,0 +1,97 @@
+"""The one install that runs: begun from a page, and outliving it."""
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+
+from fedwiz import keep, verbs
+from fedwiz.answers import Answers
+from fedwiz.draft import repeat
+from fedwiz.events import Sink
+from fedwiz.journal import Journal, Unwritten, runs_path
+from fedwiz.plan import Plan
+from fedwiz.site import Site
+from fedwiz.verbs import Approve, Result
+
+CHANGED = "the plan has changed since you approved it"
+
+
+def beyond(plan: Plan, approved: Plan) -> str:
+    """The first thing that a plan would do and the other would not; empty: there is none.
+
+    So a plan of what is left of an approved one is within it, and one with another file, another
+    command, or on a host that has changed is not.
+    """
+    allowed = {(task.host, action) for task in approved.tasks() for action in task.actions}
+    return next(
+        (
+            f"{task.host}: {task.title}"
+            for task in plan.tasks()
+            for action in task.actions
+            if (task.host, action) not in allowed
+        ),
+        "",
+    )
+
+
+def approving(approved: Plan) -> Approve:
+    """Approves what lies within the plan that the operator approved."""
+
+    async def approve(plan: Plan, result: Result) -> str:
+        more = beyond(plan, approved)
+        if not more:
+            return ""
+        result.code = verbs.STALE
+        return f"{CHANGED} (now also: {more})"
+
+    return approve
+
+
+def journal_of(run: str) -> Path:
+    """Where a run's journal is."""
+    return runs_path() / f"{run}.jsonl"
+
+
+class Running:
+    """An install, from its journal's first line to its last."""
+
+    def __init__(self, site: Site, accepted: tuple[str, ...], told: Sink) -> None:
+        """Nothing is begun yet.
+
+        Args:
+            site: the machines; they hold what was approved.
+            accepted: checks whose block the operator takes for a warning.
+            told: gets every record.
+        """
+        self._site, self._accepted, self._told = site, accepted, told
+        self.stop = asyncio.Event()
+        """Once set, nothing new is begun."""
+
+    async def run(
+        self, approved: tuple[Answers, Plan], begun: Callable[[str], None]
+    ) -> Result | None:
+        """Install, as far as it was approved.
+
+        Args:
+            approved: the plan, and the answers that it is for.
+            begun: told the run's id as soon as there is one.
+
+        Returns:
+            None where the journal could take no more, which its last record says.
+
+        Raises:
+            Refused: a file that the answers name can't be used.
+            OSError: no journal can be kept.
+        """
+        answers, plan = approved
+        journal = await asyncio.to_thread(Journal)
+        with journal:
+            journal.subscribe(self._told)
+            begun(journal.id)
+            file = journal.path.with_suffix(".toml")
+            await asyncio.to_thread(keep.write, file, repeat(answers))
+            cluster = await self._site.cluster(answers, journal.emit, journal.id, self._accepted)
+            try:
+                return await verbs.install(cluster, approving(plan), self.stop)
+            except Unwritten:
+                return None
