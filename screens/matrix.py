@@ -114,6 +114,7 @@ class Matrix(Widget, can_focus=True):
         self._cells: Mapping[tuple[str, str], Cell] = {}
         self._row, self._column = 0, 1
         self._top = self._left = 0
+        self._measure: tuple[object, Shape] | None = None
 
     @property
     def pair(self) -> tuple[str, str] | None:
@@ -143,7 +144,6 @@ class Matrix(Widget, can_focus=True):
         """Put the cursor there, and have it seen."""
         last = max(len(self.nodes) - 1, 0)
         self._row, self._column = clamp(row, 0, last), clamp(column, 0, last)
-        self._follow()
         self.refresh()
         self.post_message(self.Moved())
 
@@ -190,12 +190,9 @@ class Matrix(Widget, can_focus=True):
         event.stop()
         self.action_move(-1, 0)
 
-    def on_resize(self) -> None:
-        """Keep the cursor seen."""
-        self._follow()
-
-    def _follow(self) -> None:
-        shape, count = self._shape(), len(self.nodes)
+    def _follow(self, shape: Shape) -> None:
+        """Have the cursor seen, and nothing beyond the ends."""
+        count = len(self.nodes)
         self._top = clamp(self._top, self._row - shape.down + 1, self._row)
         self._left = clamp(self._left, self._column - shape.across + 1, self._column)
         self._top = clamp(self._top, 0, max(count - shape.down, 0))
@@ -210,7 +207,11 @@ class Matrix(Widget, can_focus=True):
         return len(self.nodes) + 2 + self._measured(width, len(self.nodes) + 2).partial
 
     def _shape(self) -> Shape:
-        return self._measured(*self.size)
+        """For the size that it has now; asked for each line, so it is kept."""
+        key = (self.size, self._names)
+        if self._measure is None or self._measure[0] != key:
+            self._measure = key, self._measured(*self.size)
+        return self._measure[1]
 
     def _measured(self, width: int, height: int) -> Shape:
         count = len(self.nodes)
@@ -236,6 +237,7 @@ class Matrix(Widget, can_focus=True):
 
     def _line(self, y: int) -> Iterator[Segment]:
         shape = self._shape()
+        self._follow(shape)
         if y == 0:
             yield from self._heads(shape)
         elif y <= shape.down:

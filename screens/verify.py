@@ -208,9 +208,9 @@ class VerifyPage(Page):
             self.wizard.state = state
             code = verbs.INTERRUPTED if state.code is None else state.code
             self.wizard.code = self.wizard.code or code
-        if not state.verdicts:
-            self._turn(len(TABS) - 1)
         self._draw()
+        if not state.verdicts:
+            self.action_tab(len(TABS) - 1)
         self._to_first_fault()
         self._tell()
 
@@ -340,10 +340,13 @@ class VerifyPage(Page):
         self._at = at
         self.query_one(ContentSwitcher).current = f"tab-{at}"
         self._draw()
+        self.refresh_bindings()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """A run of before can't be verified again from here."""
-        return not (action == "again" and self.draft.goal == "look")
+        """A run of before can't be verified again from here; findings are one text."""
+        if action == "again":
+            return self.draft.goal != "look"
+        return action != "fault" or self._at < len(TABS) - 1
 
     def action_again(self) -> None:
         """Verify again."""
