@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar
 
-from textual import on
+from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical, VerticalScroll
@@ -15,18 +15,19 @@ from textual.theme import Theme
 from textual.widget import Widget
 from textual.widgets import ContentSwitcher, Static
 
-from fedwiz import keep, report, verbs
-from fedwiz.answers import Answers, Refused
+from fedwiz import report, verbs
+from fedwiz.answers import Refused
 from fedwiz.clean import clean
-from fedwiz.draft import Draft, forget, repeat
+from fedwiz.draft import Draft, forget
 from fedwiz.events import Record, Verified
-from fedwiz.journal import Journal, read, runs_path
+from fedwiz.journal import read, runs_path
 from fedwiz.site import Site
 from fedwiz.state import State
 from screens import told
 from screens.dialogs import Confirm
 from screens.matrix import Cell, Matrix
 from screens.page import Page
+from screens.proving import answers_of, fits, journal_of, prove
 from screens.save import save_report, short
 from screens.signs import mark
 from screens.tabs import Tabs
@@ -37,6 +38,9 @@ TABS = {
     "": "Findings",
 }  # fmt: skip
 """By the kind of their verdicts."""
+
+ROOMY = 30
+"""Rows of a terminal from which on there are blank lines between the parts."""
 
 REFRESH = 1 / 8
 """Seconds between two looks at what has come in."""
@@ -70,7 +74,6 @@ class VerifyPage(Page):
             for number, title in enumerate(TABS.values(), 1)
         ),
     ]
-    VERTICAL_BREAKPOINTS: ClassVar[list[tuple[int, str]] | None] = [(0, "-low"), (30, "-high")]
     DEFAULT_CSS = """
     VerifyPage.-low > #body { padding-top: 0; }
     VerifyPage.-low Tabs { margin-bottom: 0; }
@@ -112,32 +115,24 @@ class VerifyPage(Page):
         self.query_one(Matrix).focus()
         self.set_interval(REFRESH, self.drain)
         self.app.theme_changed_signal.subscribe(self, self._themed)
-        if self.wizard.state is not None and self._fits(self.wizard.state):
+        if self.wizard.state is not None and fits(self.draft, self.wizard.state):
             self._show(self.wizard.state, self.draft.run)
         else:
             self.run_worker(self._begin(), group="prove", exclusive=True)
+
+    def on_resize(self, event: events.Resize) -> None:
+        """Leave blank lines out where there is no room for them."""
+        self.set_class(event.size.height < ROOMY, "-low")
 
     def _themed(self, _theme: Theme) -> None:
         self._draw()
 
     # Where the verdicts come from.
 
-    def _fits(self, state: State) -> bool:
-        """Whether these are the verdicts of the install that was done just before."""
-        draft = self.draft
-        if draft.goal == "verify" or state.verb != "install" or not state.verdicts:
-            return False
-        if draft.goal == "look":
-            return True
-        names = {it.name for it in draft.chosen}
-        return (state.cluster, state.practice) == (draft.name, draft.practice) and names == set(
-            state.hosts
-        )
-
     async def _begin(self) -> None:
         """What was recorded of the draft's run, if it tells enough; else a verification."""
         look = self.draft.goal == "look"
-        path = runs_path() / f"{self.draft.run}.jsonl"
+        path = journal_of(self.draft.run)
         if self.draft.run and self.draft.goal != "verify":
             try:
                 state = State.of(await asyncio.to_thread(read, path))
@@ -145,7 +140,7 @@ class VerifyPage(Page):
                 self._trouble = str(wrong) if look else ""
             else:
                 self._installed = None if look else state
-                if look or self._fits(state):
+                if look or fits(self.draft, state):
                     self._show(state, self.draft.run)
                     return
         if look:
@@ -162,7 +157,8 @@ class VerifyPage(Page):
         # What is cut off here has proven nothing.
         self.wizard.code = verbs.INTERRUPTED
         try:
-            result = await self._proven(self.draft.answers())
+            answers, accepted = self.draft.answers(), self.draft.accepted
+            result = await prove(self.site, answers, accepted, self._inbox.append, self._begun)
         except Refused as refused:
             self._trouble = f"the answers can't be used: {refused}"
         except OSError as wrong:
@@ -178,18 +174,8 @@ class VerifyPage(Page):
         self._draw()
         self._tell()
 
-    async def _proven(self, answers: Answers) -> verbs.Result:
-        with Journal() as journal:
-            self._told_run = journal.id
-            journal.subscribe(self._inbox.append)
-            await asyncio.to_thread(keep.write, self._answers_of(journal.id), repeat(answers))
-            cluster = await self.site.cluster(
-                answers, journal.emit, journal.id, self.draft.accepted
-            )
-            result = await verbs.prove(cluster)
-        if result.known is not None:
-            self.site.take(answers, result.known)
-        return result
+    def _begun(self, run: str) -> None:
+        self._told_run = run
 
     def _take(self, result: verbs.Result) -> None:
         """Make it what the wizard leaves with."""
@@ -304,22 +290,19 @@ class VerifyPage(Page):
                 "compare and accept there.", "block",
             )  # fmt: skip
             return
-        path = self._answers_of(self._told_run)
+        path = answers_of(self._told_run)
         if self.draft.goal == "look":
             self.say(f"This is how the run {self._told_run} ended; nothing is asked of the hosts.")
         elif self._told_run and path.is_file():
             self.say(f"To do the same again: {short(path)}")
-
-    def _answers_of(self, run: str) -> Path:
-        return runs_path() / f"{run}.toml"
 
     def _files(self) -> dict[str, Path]:
         """What was written of this run."""
         if not self._told_run:
             return {}
         found = {
-            "The answers that repeat this run": self._answers_of(self._told_run),
-            "Its journal": runs_path() / f"{self._told_run}.jsonl",
+            "The answers that repeat this run": answers_of(self._told_run),
+            "Its journal": journal_of(self._told_run),
         }
         return {what: path for what, path in found.items() if path.is_file()}
 

@@ -1,0 +1,65 @@
+"""A verification by itself, from its journal's first line to its last, and where it is written."""
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+
+from fedwiz import keep, verbs
+from fedwiz.answers import Answers
+from fedwiz.draft import Draft, repeat
+from fedwiz.events import Sink
+from fedwiz.journal import Journal, runs_path
+from fedwiz.site import Site
+from fedwiz.state import State
+
+
+def journal_of(run: str) -> Path:
+    """Where a run's journal is."""
+    return runs_path() / f"{run}.jsonl"
+
+
+def answers_of(run: str) -> Path:
+    """Where the answers are that do a run again."""
+    return runs_path() / f"{run}.toml"
+
+
+def fits(draft: Draft, state: State) -> bool:
+    """Whether a run's verdicts are those of the install that the draft tells of."""
+    if draft.goal == "verify" or state.verb != "install" or not state.verdicts:
+        return False
+    if draft.goal == "look":
+        return True
+    names = {it.name for it in draft.chosen}
+    alike = (state.cluster, state.practice) == (draft.name, draft.practice)
+    return alike and names == set(state.hosts)
+
+
+async def prove(
+    site: Site,
+    answers: Answers,
+    accepted: tuple[str, ...],
+    told: Sink,
+    begun: Callable[[str], None],
+) -> verbs.Result:
+    """Verify.
+
+    Args:
+        site: the machines.
+        answers: what they are meant to be.
+        accepted: checks whose block the operator takes for a warning.
+        told: gets every record.
+        begun: told the run's id as soon as there is one.
+
+    Raises:
+        Refused: a file that the answers name can't be used.
+        OSError: no journal can be kept.
+    """
+    with Journal() as journal:
+        journal.subscribe(told)
+        begun(journal.id)
+        await asyncio.to_thread(keep.write, answers_of(journal.id), repeat(answers))
+        cluster = await site.cluster(answers, journal.emit, journal.id, accepted)
+        result = await verbs.prove(cluster)
+    if result.known is not None:
+        site.take(answers, result.known)
+    return result
