@@ -299,10 +299,10 @@ class Form(Dialog[Draft]):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "close", "As it was"),
         Binding("ctrl+n", "accept", "Accept"),
+        Binding("f1", "app.help", "Help"),
     ]
     DEFAULT_CSS = """
-    Form > #dialog > #questions { height: auto; }
-    Form #said { margin-top: 0; }
+    Form > #dialog > #questions { height: auto; max-height: 70vh; }
     """
 
     def __init__(self, title: str, questions: Iterable[Question], draft: Draft) -> None:

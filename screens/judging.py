@@ -1,0 +1,169 @@
+"""A page that judges an answer against what was read of the hosts, at every key."""
+
+from collections.abc import Iterable, Sequence
+from typing import ClassVar
+
+from textual.binding import Binding, BindingType
+from textual.content import Content
+from textual.widgets import OptionList, Static
+
+from fedwiz.answers import Answers, Refused
+from fedwiz.checks import CHECKS, Finding
+from fedwiz.checks.finding import block, some, warn
+from fedwiz.clean import clean
+from fedwiz.events import Event, FactsRead, HostLost
+from fedwiz.facts import Known
+from screens.page import Page
+from screens.signs import finding, mark
+
+WORST = ("block", "warn", "ok")
+"""Levels in the order in which findings are shown."""
+
+MOST = 60
+"""Findings that are shown; whoever has more reads the worst of them first."""
+
+_CHECKS = {it.name: it for it in CHECKS}
+
+
+class Choices(OptionList):
+    """A list of which one is chosen by Enter or Space."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter", "select", "Choose"),
+        Binding("space", "select", "Choose", show=False),
+    ]
+
+
+def judged(names: Iterable[str], answers: Answers, known: Known) -> list[Finding]:
+    """What the checks of these names find, in their own order."""
+    return [it for name in names for it in _CHECKS[name].findings(answers, known)]
+
+
+def unheard(known: Known) -> list[Finding]:
+    """What to say of hosts that could not be read: nothing can be judged of them."""
+    if not known.lost:
+        return []
+    seen = "not judged: what could not be read"
+    return [warn(seen, "see the page Hosts; F5 reads them again", some(sorted(known.lost)))]
+
+
+def level(findings: Iterable[Finding]) -> str:
+    """The worst level among them; empty: there are none."""
+    levels = {it.level for it in findings}
+    return next((it for it in WORST if it in levels), "")
+
+
+def told(findings: Sequence[Finding]) -> Content:
+    """Findings as text, the worst first; what several hosts share is said once."""
+    hosts: dict[tuple[str, str, str], list[str]] = {}
+    for it in findings:
+        hosts.setdefault((it.level, it.seen, it.remedy), []).append(it.host)
+    ordered = sorted(hosts.items(), key=lambda item: WORST.index(item[0][0]))
+    lines = [
+        finding(level, some(filter(None, owners)), seen, remedy)
+        for (level, seen, remedy), owners in ordered[:MOST]
+    ]
+    if len(ordered) > MOST:
+        lines.append(Content.styled(f"and {len(ordered) - MOST} more", "$text-muted"))
+    return Content("\n").join(lines)
+
+
+def refused(why: str, key: str = "") -> Finding:
+    """A refusal as a finding: what is wrong, and after its `;` what would be right."""
+    seen, _, remedy = why.partition("; ")
+    return block(clean(seen), clean(remedy), key)
+
+
+class Judging(Page):
+    """Reads the hosts where nobody has, and has everything judged again when they are read."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("f5", "read", "Read again")]
+    DEFAULT_CSS = """
+    Judging #reading { height: auto; }
+    """
+
+    known: Known | None = None
+    """What was read; None: nothing yet."""
+
+    base: Answers | None = None
+    """Good for reading the hosts; None: not even that can be said."""
+
+    unread: tuple[Finding, ...] = ()
+    """Why the hosts can't be read."""
+
+    busy = False
+    """They are being read now."""
+
+    def on_mount(self) -> None:
+        """Take what was read before, or read."""
+        self.judge()
+        self.run_worker(self._read(again=False), exclusive=True, group="read")
+
+    def judge(self) -> None:
+        """Judge what is said, and show it."""
+        raise NotImplementedError
+
+    def learn(self, known: Known) -> None:
+        """Take what the hosts themselves suggest, where nothing was said."""
+
+    def action_read(self) -> None:
+        """Read the hosts again."""
+        self.run_worker(self._read(again=True), exclusive=True, group="read")
+
+    async def _read(self, *, again: bool) -> None:
+        self.unread = ()
+        try:
+            self.base = self.draft.provisional()
+            known = None if again else self.site.known(self.base)
+            if known is None:
+                known = await self._ask(self.base)
+        except Refused as refusal:
+            # An answer of another page's: there it stops the operator, here it says why.
+            self.unread = tuple(
+                warn(f"not judged against the hosts: {clean(key)}: {clean(why)}",
+                     "see the page Hosts, or Review for what is asked there")
+                for key, why in refusal.why.items()
+            )  # fmt: skip
+            known = None
+        finally:
+            self.busy = False
+        self.known = known
+        self._progress(Content(""))
+        if known is not None:
+            self.learn(known)
+        self.judge()
+
+    async def _ask(self, answers: Answers) -> Known:
+        """Ask all hosts, and tell how far it is.
+
+        Raises:
+            Refused: a file that the answers name can't be used.
+        """
+        done, many = set[str](), len(answers.host)
+
+        def heard(event: Event) -> None:
+            if isinstance(event, (FactsRead, HostLost)):
+                done.add(event.host)
+                self._progress(mark("reading", f"reading {len(done)} of {many} hosts"))
+
+        self.busy = True
+        self._progress(mark("reading", f"reading 0 of {many} hosts"))
+        return await self.site.read(answers, heard)
+
+    def _progress(self, text: Content) -> None:
+        line = self.query_one("#reading", Static)
+        line.update(text)
+        line.display = bool(text.plain)
+
+    def stopped(self, findings: Sequence[Finding]) -> bool:
+        """Whether something keeps one from going on; it is said, with what to do."""
+        stops = [it for it in findings if it.level == "block"]
+        if stops:
+            first, more = stops[0], len(stops) - 1
+            where = f"{clean(first.host)}: " if first.host else ""
+            also = f"  ({more} more)" if more else ""
+            remedy = f": {first.remedy}" if first.remedy else ""
+            self.say(f"{where}{first.seen}{remedy}{also}", "block")
+        elif self.busy:
+            self.say("The hosts are being read: wait until they have been heard.", "warn")
+        return bool(stops) or self.busy
