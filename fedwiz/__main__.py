@@ -2,12 +2,19 @@
 
 import sys
 
+from fedwiz import cli
+
 
 def main() -> int:
     """Carry the command line out."""
-    from fedwiz import cli
+    return cli.main(screens=_screens)
 
-    return cli.main()
+
+def _screens() -> cli.Screens:
+    """What the command line opens where there is a terminal for it."""
+    from screens import app
+
+    return app
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 import asyncio
 import hashlib
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, fields
 
 from fedwiz import plan as planning
@@ -104,6 +104,22 @@ async def install(
     return await _run("install", cluster, whole)
 
 
+def approving(approved: Plan) -> Approve:
+    """Approves what lies within the plan that the operator approved: what is left of it, say."""
+    allowed = {(task.host, action) for task in approved.tasks() for action in task.actions}
+
+    async def approve(plan: Plan, result: Result) -> str:
+        for task in plan.tasks():
+            for action in task.actions:
+                if (task.host, action) not in allowed:
+                    result.code = STALE
+                    also = f"{task.host}: {task.title}"
+                    return f"the plan has changed since you approved it (now also: {also})"
+        return ""
+
+    return approve
+
+
 async def _run(
     verb: str,
     cluster: Cluster,
@@ -144,20 +160,24 @@ async def _check(cluster: Cluster, ways: Reach, result: Result) -> None:
         result.findings = tuple(it for it in result.findings if it.check == "reachable")
     for it in result.findings:
         cluster.emit(it)
-    blocks = [finding for finding in result.findings if finding.level == "block"]
+    result.code, result.why = standing(result.findings, known)
+
+
+def standing(findings: Iterable[Finding], known: Known) -> tuple[int, str]:
+    """The exit code that findings lead to, and why it is not OK."""
+    blocks = [finding for finding in findings if finding.level == "block"]
     gone = [finding for finding in blocks if finding.check == "reachable"]
     if gone:
-        result.code = UNREACHABLE
         # The one that was lost first: a later one may only be its consequence.
         first = next((it for name in known.lost for it in gone if it.host == name), gone[0])
-        result.why = _at(first.host, first.seen)
-    else:
-        result.code = BLOCKED if blocks else OK
-        result.why = _at(blocks[0].host, f"{blocks[0].seen}; {blocks[0].remedy}") if blocks else ""
-    if len(gone) > 1:
-        result.why += f" (lost: {', '.join(finding.host for finding in gone)})"
-    elif len(blocks) > 1 and not gone:
-        result.why += f" (of {len(blocks)} findings that block)"
+        why = _at(first.host, first.seen)
+        if len(gone) > 1:
+            why += f" (lost: {', '.join(finding.host for finding in gone)})"
+        return UNREACHABLE, why
+    if not blocks:
+        return OK, ""
+    why = _at(blocks[0].host, f"{blocks[0].seen}; {blocks[0].remedy}")
+    return BLOCKED, why + (f" (of {len(blocks)} findings that block)" if len(blocks) > 1 else "")
 
 
 def _at(host: str, said: str) -> str:

@@ -1,7 +1,7 @@
 """The first page: what is to be done.  It is there before anything heavy is loaded."""
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 from textual import events, on
 from textual.app import ComposeResult
@@ -12,17 +12,9 @@ from textual.screen import Screen
 from textual.widgets import Footer, OptionList, Static
 from textual.widgets.option_list import Option
 
+from fedwiz.goals import GOALS, What
 from screens.frame import Said, Small
 from screens.page import too_small
-
-What = Literal["new", "file", "verify", "runs", "practice"]
-CHOICES: dict[What, tuple[str, str]] = {
-    "new": ("New install", "From a scan of the network to containers that ping."),
-    "file": ("Open an answer file", "Asks only what the file leaves open."),
-    "verify": ("Verify a cluster", "Any cluster, also one that fedwiz never touched."),
-    "runs": ("Earlier runs", "Look at one, or go on with one that did not get through."),
-    "practice": ("Practice cluster", "Simulated hosts: nothing real is touched."),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +39,7 @@ class First(Screen[Choice]):
     BINDINGS: ClassVar[list[BindingType]] = [
         *(
             Binding(str(number), f"choose('{what}')", title, show=False)
-            for number, (what, (title, _)) in enumerate(CHOICES.items(), 1)
+            for number, (what, (title, _)) in enumerate(GOALS.items(), 1)
         ),
         Binding("enter", "select", "Choose"),
     ]
@@ -69,7 +61,7 @@ class First(Screen[Choice]):
                     Content.styled(f"{number}  ", "$text-muted"), Content.styled(title, "bold"),
                     "\n   ", Content.styled(more, "$text-muted"),
                 ), id=what)
-                for number, (what, (title, more)) in enumerate(CHOICES.items(), 1)
+                for number, (what, (title, more)) in enumerate(GOALS.items(), 1)
             ))  # fmt: skip
         yield Said(id="said")
         yield Footer(show_command_palette=False)
@@ -86,7 +78,7 @@ class First(Screen[Choice]):
     @on(OptionList.OptionSelected)
     def selected(self, event: OptionList.OptionSelected) -> None:
         """Give the choice."""
-        for what in CHOICES:
+        for what in GOALS:
             if what == event.option_id:
                 self.dismiss(Choice(what))
 

@@ -14,7 +14,7 @@ from fedwiz.cli.options import parser
 
 ROOT = Path(__file__).parent.parent
 ROWS = (
-    {"actions", "backends", "clean", "events", "keep", "network", "sysconfig"},
+    {"actions", "backends", "clean", "events", "goals", "keep", "network", "sysconfig"},
     {"causes", "hostkeys", "journal", "rules", "state", "wire"},
     {"sections"},
     {"models"},

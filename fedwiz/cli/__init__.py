@@ -2,56 +2,80 @@
 
 import argparse
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Protocol
 
-from fedwiz.cli.options import parser
+from fedwiz.cli.options import parser, with_verb
+
+if TYPE_CHECKING:  # --help, --version and the wizard's first page need not wait for pydantic
+    from fedwiz.draft import Draft
+    from fedwiz.events import Record
+
+Begin = Callable[[], "Draft | None"]
+"""Makes the draft that the wizard begins with; None: it asks what is to be done."""
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Carry a command line out; gives the exit code."""
-    options = parser().parse_args(argv)
-    if options.verb is None:
-        parser().print_help(sys.stderr)
-        return 2
-    # Imported here: --help and --version need not wait for pydantic.
-    from fedwiz import verbs
-    from fedwiz.answers import Refused
-    from fedwiz.cli.output import Usage, refuse, say
-    from fedwiz.journal import Unwritten
+class Screens(Protocol):
+    """What only the wizard's screens can do; `__main__` has them."""
 
+    def run(self, begin: Begin | None) -> int:
+        """Open the wizard; gives the exit code.
+
+        Args:
+            begin: called off the loop; None: nothing was kept, so the first page asks.
+        """
+
+    def replay(self, records: "Sequence[Record]", speed: float) -> int:
+        """Play a recorded run, so many times as fast as it was; gives the exit code."""
+
+
+def main(argv: Sequence[str] | None = None, screens: Callable[[], Screens] | None = None) -> int:
+    """Carry a command line out; gives the exit code.
+
+    Args:
+        argv: the words; by default those of this process.
+        screens: loads them, which takes its time; None: there are none, only lines.
+    """
+    options = parser().parse_args(with_verb(sys.argv[1:] if argv is None else argv))
+    options.screens = screens
     try:
-        return _command(options)(options)
-    except Refused as refused:
-        refuse(refused, options)
-        return verbs.USAGE
-    except Usage as wrong:
-        say(f"fedwiz: {wrong}")
-        return verbs.USAGE
-    except Unwritten as wrong:
-        say(f"fedwiz: {wrong}; make room for it, and the same command goes on from here")
-        return verbs.INTERNAL
+        return _verb(options.verb)(options)
     except KeyboardInterrupt:
-        return verbs.INTERRUPTED
+        return 130
+    except Exception as wrong:
+        from fedwiz.cli.output import explained
+
+        code = explained(wrong, options)
+        if code is None:
+            raise
+        return code
 
 
-def _command(options: argparse.Namespace) -> Callable[[argparse.Namespace], int]:
-    from fedwiz.cli import offline, online
+def _verb(name: str) -> Callable[[argparse.Namespace], int]:
+    """What carries a verb out; only what it needs is loaded."""
+    if name == "wizard":
+        from fedwiz.cli import wizard
+
+        return wizard.wizard
+    if name == "discover":
+        from fedwiz.cli import scan
+
+        return scan.discover
+    if name in ("validate", "schema", "runs", "replay"):
+        from fedwiz.cli import offline
+
+        return {
+            "validate": offline.validate,
+            "schema": offline.show_schema,
+            "runs": offline.runs,
+            "replay": offline.replay,
+        }[name]
+    from fedwiz.cli import online
 
     return {
         "check": online.check,
         "plan": online.plan,
         "install": online.install,
         "verify": online.verify,
-        "discover": _discover,
         "demo": online.demo,
-        "validate": offline.validate,
-        "schema": offline.show_schema,
-        "runs": offline.runs,
-        "replay": offline.replay,
-    }[str(options.verb)]
-
-
-def _discover(options: argparse.Namespace) -> int:
-    from fedwiz.cli import scan
-
-    return scan.discover(options)
+    }[name]

@@ -9,7 +9,7 @@ from fedwiz import display, report, verbs
 from fedwiz import journal as journals
 from fedwiz.answers import load, schema
 from fedwiz.clean import clean
-from fedwiz.cli.output import Usage, give, give_json
+from fedwiz.cli.output import Usage, give, give_json, screen
 from fedwiz.cli.run import tell
 from fedwiz.events import Record
 from fedwiz.localfile import check_files
@@ -54,11 +54,14 @@ def runs(options: argparse.Namespace) -> int:
 
 
 def replay(options: argparse.Namespace) -> int:
-    """Tell a recorded run again."""
+    """Tell a recorded run again, on the screen of an install where a speed is given."""
     try:
         records = journals.read(journals.find(options.run))
     except ValueError as wrong:
         raise Usage(str(wrong)) from None
+    lines = options.json or options.plain or not options.speed
+    if not lines and screen() and options.screens is not None:
+        return int(options.screens().replay(records, options.speed))
     state = State()
 
     def again(record: Record) -> None:
@@ -68,7 +71,7 @@ def replay(options: argparse.Namespace) -> int:
         else:
             tell(record)
 
-    asyncio.run(journals.replay(records, again, options.speed))
+    asyncio.run(journals.replay(records, again, options.speed or 0.0))
     if not options.json:
         give(report.text(state))
     return verbs.OK

@@ -5,6 +5,7 @@ import asyncio
 
 from fedwiz import verbs
 from fedwiz.answers import Answers
+from fedwiz.cli import wizard
 from fedwiz.cli.output import Usage, give
 from fedwiz.cli.run import Make, Work, answers_of, approval, real, run
 from fedwiz.cli.told import planned, reported
@@ -64,8 +65,12 @@ def _installed(options: argparse.Namespace, answers: Answers, make: Make) -> int
 
 
 def demo(options: argparse.Namespace) -> int:
-    """A verb on simulated hosts: the same engine, and the same answers, findings and plan."""
+    """A verb on simulated hosts: the same engine, and the same answers, findings and plan.
+
+    Without a verb it is the wizard, where somebody can be asked.
+    """
     from fedwiz import practice
+    from fedwiz.begin import practising
     from fedwiz.cli import scan
     from fedwiz.site import unheard
 
@@ -79,8 +84,12 @@ def demo(options: argparse.Namespace) -> int:
                     f"{practice.MOST} hosts")  # fmt: skip
     if options.work == "discover":
         return scan.sighted(options, practice.sightings(options.hosts))
-    answers = practice.practice_answers(options.hosts, options.sets, options.fault)
     pace = practice.PACE if options.pace is None else options.pace
+    fault = options.fault or "healthy"
+    if _asks(options):
+        draft = practising(fault, options.hosts, pace, options.sets)
+        return wizard.opened(options, lambda: draft)
+    answers = practice.practice_answers(options.hosts, options.sets, options.fault)
     # There is something to verify only where an install has been.
     ready = options.work == "verify"
     machines = practice.Practice(answers, options.fault, pace, installed=ready)
@@ -88,10 +97,22 @@ def demo(options: argparse.Namespace) -> int:
     async def make(accepted: tuple[str, ...]) -> Cluster:
         return Cluster(
             answers, machines, machines.open_store, unheard, "", accepted,
-            practice=options.fault or "healthy",
+            practice=fault,
         )  # fmt: skip
 
     if not options.work:
         options.yes = True
     verb = {"check": _checked, "plan": _planned, "verify": _verified}.get(options.work, _installed)
     return verb(options, answers, make)
+
+
+ALONE = ("yes", "approve", "headless", "json", "no_verify", "shell", "host", "accept")
+"""Options of a demo that say what is to be done, so that nothing is asked."""
+
+
+def _asks(options: argparse.Namespace) -> bool:
+    """Whether a demo is the wizard's."""
+    said = options.work or any(getattr(options, name) for name in ALONE)
+    if options.plain and said:
+        raise Usage("--plain asks what the wizard asks: leave the verb and its options out")
+    return not said and wizard.possible(options)

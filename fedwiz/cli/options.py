@@ -16,6 +16,16 @@ exit status:
 """
 
 
+OWN = ("-h", "--help", "--version")
+"""Options of fedwiz's own; all others before any verb are the wizard's."""
+
+
+def with_verb(argv: Sequence[str]) -> list[str]:
+    """A command line without a verb means the wizard."""
+    wizard = not argv or (argv[0].startswith("-") and argv[0] not in OWN)
+    return ["wizard", *argv] if wizard else list(argv)
+
+
 def parser() -> argparse.ArgumentParser:
     """The whole command line."""
     top = argparse.ArgumentParser(
@@ -27,8 +37,11 @@ def parser() -> argparse.ArgumentParser:
     )
     top.add_argument("--version", action="version", version=f"fedwiz {__version__}")
     verbs = top.add_subparsers(dest="verb", metavar="VERB", title="verbs")
-    shared = _shared()
+    given = _given()
+    shared = _shared(given)
 
+    about = "Ask for what is missing, install, prove; what fedwiz does without a verb, too."
+    _plain(_verb(verbs, "wizard", about, [given]))
     find = _verb(verbs, "discover", "Look for hosts that answer ssh.", [])
     _discover(find)
     _verb(verbs, "check", "Read the hosts and judge them; change nothing.", [shared])
@@ -43,8 +56,10 @@ def parser() -> argparse.ArgumentParser:
     runs.add_argument("--json", action="store_true", help="one JSON document on stdout")
     replay = _verb(verbs, "replay", "Tell a recorded run again.", [])
     replay.add_argument("run", metavar="RUN", help="its id, the beginning of it, or a file")
-    replay.add_argument("--speed", type=_speed, default=0.0, metavar="N",
-                        help="N times as fast as it was; 0, the default, at once")  # fmt: skip
+    replay.add_argument("--speed", type=_speed, default=None, metavar="N",
+                        help="N times as fast as it was, at a terminal on the install's screen; "
+                             "0, the default: at once")  # fmt: skip
+    replay.add_argument("--plain", action="store_true", help="in lines, also at a terminal")
     replay.add_argument("--json", action="store_true", help="the records, one a line, on stdout")
     _verb(verbs, "schema", "Print the answer file's JSON Schema.", [])
     validate = _verb(verbs, "validate", "Judge an answer file; no network.", [])
@@ -65,13 +80,24 @@ def _verb(
     )
 
 
-def _shared() -> argparse.ArgumentParser:
+def _given() -> argparse.ArgumentParser:
+    """How answers are given."""
+    given = argparse.ArgumentParser(add_help=False)
+    given.add_argument("-a", "--answers", metavar="FILE", help="the answer file, TOML")
+    given.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="sets",
+                       help="an answer that counts instead of the file's, as network.cidr=...; "
+                            "a host's as host.NAME.interface=...; may be given often")  # fmt: skip
+    return given
+
+
+def _plain(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("--plain", action="store_true",
+                      help="numbered prompts, one line per event, no screens")  # fmt: skip
+
+
+def _shared(given: argparse.ArgumentParser) -> argparse.ArgumentParser:
     """What every verb that goes to the hosts takes."""
-    shared = argparse.ArgumentParser(add_help=False)
-    shared.add_argument("-a", "--answers", metavar="FILE", help="the answer file, TOML")
-    shared.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="sets",
-                        help="an answer that counts instead of the file's, as network.cidr=...; "
-                             "a host's as host.NAME.interface=...; may be given often")  # fmt: skip
+    shared = argparse.ArgumentParser(add_help=False, parents=[given])
     shared.add_argument("--json", action="store_true", help="one JSON document on stdout")
     shared.add_argument("--accept-new-host-keys", action="store_true",
                         help="take the key of a host that known_hosts does not have")  # fmt: skip
@@ -110,13 +136,15 @@ VERBS = ("discover", "check", "plan", "install", "verify")
 
 def _demo(demo: argparse.ArgumentParser) -> None:
     demo.add_argument("work", nargs="?", choices=VERBS, metavar="VERB",
-                      help=f"{', '.join(VERBS)}; without one: install --yes")  # fmt: skip
+                      help=f"{', '.join(VERBS)}; without one: the wizard, or install --yes "
+                           "where nobody can be asked")  # fmt: skip
     demo.add_argument("--hosts", type=int, default=4, metavar="N",
                       help="the master and N-1 nodes, 4 by default")  # fmt: skip
     demo.add_argument("--fault", default="", metavar="NAME",
                       help="something that is wrong there; `list` names them")  # fmt: skip
     demo.add_argument("--pace", type=_speed, default=None, metavar="N",
                       help="real seconds for a practice second; 0: no waiting")  # fmt: skip
+    _plain(demo)
     _plan(demo)
     _install(demo)
 

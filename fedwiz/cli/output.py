@@ -49,6 +49,24 @@ def refuse(refused: "Refused", options: argparse.Namespace) -> None:
         say(f"{key}: {why}")
 
 
+def explained(wrong: Exception, options: argparse.Namespace) -> int | None:
+    """Say why a command was not carried out; gives the exit code, None: it is a mistake of ours."""
+    from fedwiz import verbs
+    from fedwiz.answers import Refused
+    from fedwiz.journal import Unwritten
+
+    if isinstance(wrong, Refused):
+        refuse(wrong, options)
+        return verbs.USAGE
+    if isinstance(wrong, Usage):
+        say(f"fedwiz: {wrong}")
+        return verbs.USAGE
+    if isinstance(wrong, Unwritten):
+        say(f"fedwiz: {wrong}; make room for it, and the same command goes on from here")
+        return verbs.INTERNAL
+    return None
+
+
 def terminal() -> bool:
     """Someone can be asked, and the terminal can hide what is typed."""
     return _at_hand() and not _dumb()

@@ -3,7 +3,7 @@
 import argparse
 import asyncio
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -11,9 +11,9 @@ from fedwiz import verbs
 from fedwiz.clean import clean
 from fedwiz.cli.output import Usage, give, give_json, say
 from fedwiz.discover import (
+    OnProgress,
     Sighting,
     Source,
-    Target,
     expand,
     known_hosts,
     libvirt,
@@ -42,7 +42,7 @@ def discover(options: argparse.Namespace) -> int:
             "nothing to look at: give a CIDR, a range or a name, or --ssh-config, --known-hosts "
             "or --libvirt"
         )
-    return sighted(options, asyncio.run(_watched(targets)))
+    return sighted(options, asyncio.run(look(targets, on_progress=progress())))
 
 
 def _sources(options: argparse.Namespace) -> Iterator[Source]:
@@ -54,18 +54,18 @@ def _sources(options: argparse.Namespace) -> Iterator[Source]:
         yield libvirt()
 
 
-async def _watched(targets: Iterable[Target]) -> Sequence[Sighting]:
-    """The scan, with a line on stderr now and then."""
+def progress() -> OnProgress:
+    """A line on stderr now and then while a search goes on."""
     told, found = time.monotonic(), 0
 
-    def progress(done: int, total: int, seen: Sighting | None) -> None:
+    def tell(done: int, total: int, seen: Sighting | None) -> None:
         nonlocal told, found
         found += seen is not None
         if time.monotonic() - told >= EVERY or done == total:
             told = time.monotonic()
             say(f"looked at {done} of {total}: {found} answer ssh")
 
-    return await look(targets, on_progress=progress)
+    return tell
 
 
 def sighted(options: argparse.Namespace, found: Sequence[Sighting]) -> int:

@@ -1,0 +1,161 @@
+"""What the wizard's questions in lines share: the draft, the machines, the prompt."""
+
+import time
+from collections.abc import Collection, Iterable
+from dataclasses import replace
+
+from fedwiz import draft as drafts
+from fedwiz.answers import QUESTIONS, Answers, Question, Refused
+from fedwiz.checks import CHECKS, Finding
+from fedwiz.clean import clean
+from fedwiz.cli.output import say
+from fedwiz.cli.prompt import Prompt, secret, wrong
+from fedwiz.cli.run import tell
+from fedwiz.draft import Draft
+from fedwiz.events import Connected, Event, Record
+from fedwiz.facts import Known
+from fedwiz.hostkeys import UnknownKey
+from fedwiz.site import Site, site
+
+
+class Left(Exception):  # noqa: N818 - it names what is so
+    """The operator leaves, or there is nothing more to be done."""
+
+    def __init__(self, code: int, why: str = "") -> None:
+        super().__init__(why)
+        self.code = code
+        self.why = why
+
+
+class Talk:
+    """A wizard in lines."""
+
+    def __init__(self) -> None:
+        self.prompt = Prompt()
+        self.draft = Draft()
+        self.site = Site()
+        self.back = False
+        """The operator goes back through the questions."""
+
+        self._unkept = ""
+
+    def begin(self, draft: Draft) -> None:
+        """Work on this draft from now on."""
+        self.site = site(draft)
+        self.site.ask = secret
+        self.keep(draft)
+
+    def keep(self, draft: Draft) -> None:
+        """Take the draft as it is now, and write it down, so that one can go on from there."""
+        self.draft = draft
+        try:
+            drafts.save(draft)
+        except OSError as wrong_:
+            if self._unkept != str(wrong_):
+                say(f"what you say can't be kept: {wrong_.strerror or wrong_}")
+            self._unkept = str(wrong_)
+
+    async def answer(self, question: Question, proposal: object = None) -> None:
+        """Ask a question that is no host's until the answer will do; keep it, right or wrong.
+
+        Args:
+            question: which one.
+            proposal: what an empty line means where nothing was said that will do.
+        """
+        path = question.path
+        while True:
+            refused = self.draft.refusals().get(path)
+            said = None if refused else self.draft.get(path)
+            value = await self.prompt.answer(question, proposal if said is None else said)
+            self.keep(self.draft.put(path, value))
+            if not (why := self.draft.refusals().get(path, "")):
+                return
+            wrong(why)
+
+    def answers(self) -> Answers:
+        """The answers; those that will do to read the hosts, where some are missing or wrong.
+
+        Raises:
+            Refused: not even those will do.
+        """
+        try:
+            return self.draft.answers()
+        except Refused:
+            return self.draft.provisional()
+
+    async def known(self, *, again: bool = False) -> Known:
+        """What the hosts say; they are read where that was not done yet.
+
+        Raises:
+            Refused: the hosts can't be read with these answers.
+        """
+        answers = self.answers()
+        known = None if again else self.site.known(answers)
+        while known is None:
+            say(f"reading {len(answers.host)} hosts")
+            known = await self.site.read(answers, self._told)
+            if self.site.unknown and await self._trusted(list(self.site.unknown.values())):
+                known = None
+        return known
+
+    def _told(self, event: Event) -> None:
+        """One line for each host; a key that nobody knows is asked about afterwards."""
+        unknown = {key.host for key in self.site.unknown.values()}
+        if not isinstance(event, Connected) and getattr(event, "host", "") not in unknown:
+            tell(Record(0, time.time(), event))
+
+    async def _trusted(self, keys: list[UnknownKey]) -> bool:
+        """Have the operator compare the keys that nobody knows, all at once."""
+        say("These host keys are not known yet.  Compare them with those on the consoles, as "
+            "`ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub` shows them there:")  # fmt: skip
+        places = {host.name: host.address for host in self.answers().host}
+        wide = max(len(key.host) for key in keys)
+        for key in keys:
+            where = places.get(key.host, "")
+            say(clean(f"  {key.host:<{wide}}  {where:<15}  {key.kind} {key.fingerprint}"))
+        right = await self.prompt.yes(
+            "host", "Are they right?  yes writes them into known_hosts",
+            "yes only if you have compared them: a wrong one is somebody in between.",
+        )  # fmt: skip
+        if right:
+            await self.site.accept(keys)
+        return right
+
+    def findings(self, known: Known, names: Collection[str]) -> tuple[Finding, ...]:
+        """What those checks find that is not well."""
+        return judged(self.draft, known, names)
+
+    def told(self, findings: Iterable[Finding]) -> list[Finding]:
+        """Say what is not well; gives what blocks."""
+        bad = [it for it in findings if it.level != "ok"]
+        for it in bad:
+            where = f"{it.host}: " if it.host else ""
+            sign = "X" if it.level == "block" else "!"
+            say(clean(f"  {sign} {it.level}: {it.check}: {where}{it.seen}"))
+            if it.remedy:
+                say(clean(f"      -> {it.remedy}"))
+        return [it for it in bad if it.level == "block"]
+
+    def choose(self, places: Iterable[int]) -> None:
+        """Keep which candidates are to be hosts."""
+        wanted = set(places)
+        self.keep(replace(self.draft, candidates=tuple(
+            replace(it, chosen=at in wanted) for at, it in enumerate(self.draft.candidates)
+        )))  # fmt: skip
+
+
+def judged(draft: Draft, known: Known, names: Collection[str]) -> tuple[Finding, ...]:
+    """What those checks find in a draft; none where its answers will not do."""
+    try:
+        answers = draft.answers()
+    except Refused:
+        return ()
+    found = [
+        each for check in CHECKS if check.name in names for each in check.findings(answers, known)
+    ]
+    return tuple(it for it in found if it.level != "ok")
+
+
+def question(path: str, backend: str = "") -> Question:
+    """The question of that path."""
+    return next(it for it in QUESTIONS if it.path == path and it.backend in ("", backend))

@@ -1,0 +1,63 @@
+"""The wizard: on screens where there is a terminal for them, else as numbered prompts."""
+
+import argparse
+from typing import TYPE_CHECKING
+
+from fedwiz import keep
+from fedwiz.cli.output import Usage, prompts, screen
+
+if TYPE_CHECKING:
+    from fedwiz.cli import Begin
+    from fedwiz.draft import Draft
+
+
+def wizard(options: argparse.Namespace) -> int:
+    """Ask for what is missing, install, prove.
+
+    Raises:
+        Usage: nobody can be asked.
+        Refused: the answers that were given can't be used.
+    """
+    if not possible(options):
+        raise Usage(
+            "nobody can be asked here: give a verb, such as `fedwiz install -a FILE --yes`, or "
+            "--plain, which asks in lines; `fedwiz --help` names the verbs"
+        )
+    return opened(options, _begin(options))
+
+
+def possible(options: argparse.Namespace) -> bool:
+    """Whether there is somebody to be asked."""
+    return bool(options.plain) or prompts() or (screen() and options.screens is not None)
+
+
+def opened(options: argparse.Namespace, begin: "Begin | None") -> int:
+    """The wizard at work; gives the exit code."""
+    if not options.plain and screen() and options.screens is not None:
+        return int(options.screens().run(begin))
+    from fedwiz.cli import plain
+
+    return plain.wizard(begin() if begin else None)
+
+
+def _begin(options: argparse.Namespace) -> "Begin | None":
+    """What to begin with: a file's answers, or what was kept, with what `--set` says."""
+    if options.answers or options.sets:
+        draft = _given(options)
+        return lambda: draft
+    return _kept if keep.place().exists() else None
+
+
+def _kept() -> "Draft | None":
+    from fedwiz.draft import kept
+
+    return kept()
+
+
+def _given(options: argparse.Namespace) -> "Draft":
+    from fedwiz import begin
+    from fedwiz.draft import with_sets
+
+    if options.answers:
+        return begin.of_file(options.answers, options.sets)
+    return with_sets(_kept() or begin.new(), options.sets)
