@@ -5,7 +5,7 @@ import json
 import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 from fedwiz.actions import Action, PutKey, Run
 from fedwiz.answers import Answers
@@ -143,9 +143,8 @@ def text(plan: Plan) -> str:
             again = "" if alike == host else f" (as on {alike})"
             lines.append(f"  {task.step}: {task.title}{again}")
             for action in () if again else task.actions:
-                lines += (f"    {line}".rstrip() for line in _lines(action))
-                if isinstance(action, Run) and action.script:
-                    sent[action.argv[action.argv.index(action.script) + 1]] = action.script
+                lines += (f"    {line}".rstrip() for _, line in _lines(action))
+                sent |= _script(action)
     for name, script in sent.items():
         lines += ["", f"{name}, as it is sent:", *(f"    {line}" for line in script.splitlines())]
     count = sum(plan.actions.values())
@@ -157,21 +156,45 @@ def _steps(count: int) -> str:
     return {0: "nothing to do", 1: "1 step"}.get(count, f"{count} steps")
 
 
-def _lines(action: Action) -> Iterator[str]:
-    yield f"$ {action.brief}"
+Kind: TypeAlias = Literal["step", "run", "diff", "input", "stops", "undo", "script", ""]
+"""What a line of a plan is: `diff` one of a file's or a key's, `script` one that is sent."""
+
+
+def of_host(plan: Plan, host: str) -> Iterator[tuple[Kind, str]]:
+    """The plan of one host, whole, line by line; the scripts stand at the end."""
+    sent = dict[str, str]()
+    for task in plan.tasks(host):
+        yield "step", f"{task.step}: {task.title}"
+        for action in task.actions:
+            yield from ((kind, f"  {line}") for kind, line in _lines(action))
+            sent |= _script(action)
+    for name, script in sent.items():
+        yield "", ""
+        yield "step", f"{name}, as it is sent:"
+        yield from (("script", f"  {line}") for line in script.splitlines())
+
+
+def _script(action: Action) -> dict[str, str]:
+    """The script that is sent, by its name; empty: there is none."""
+    if not isinstance(action, Run) or not action.script:
+        return {}
+    return {action.argv[action.argv.index(action.script) + 1]: action.script}
+
+
+def _lines(action: Action) -> Iterator[tuple[Kind, str]]:
+    yield "run", f"$ {action.brief}"
     if isinstance(action, PutKey):
-        yield from _diff(action).splitlines()
-        return
-    if action.upload:
-        yield f"< {action.upload}"
+        yield from (("diff", line) for line in _diff(action).splitlines())
+    elif action.upload:
+        yield "input", f"< {action.upload}"
     elif action.diff:
-        yield from action.diff.splitlines()
+        yield from (("diff", line) for line in action.diff.splitlines())
     elif action.stdin:
-        yield from (f"< {line}" for line in action.input().splitlines())
-    if action.interrupts:
-        yield "! running containers stop"
+        yield from (("input", f"< {line}") for line in action.input().splitlines())
+    if isinstance(action, Run) and action.interrupts:
+        yield "stops", "! running containers stop"
     if action.undo:
-        yield f"undo: {action.undo}"
+        yield "undo", f"undo: {action.undo}"
 
 
 def scripts(plan: Plan, answers: Answers) -> Mapping[str, str]:

@@ -7,7 +7,7 @@ import pytest
 
 from fedwiz.actions import Run, Secret
 from fedwiz.facts.values import File
-from fedwiz.plan import Plan, make, scripts, text, to_json
+from fedwiz.plan import Plan, make, of_host, scripts, text, to_json
 from fedwiz.steps.flannel import SYSCONFIG
 from tests.known import ANSWERS, BARE, DONE, NODES, answered, on, stored
 from tests.test_steps import READY
@@ -75,6 +75,24 @@ def test_the_text_shows_files_as_diffs_and_each_script_once() -> None:
     assert "running containers stop" in said
     assert "(as on fed-node1)" in said
     assert said.rstrip().endswith("actions")
+
+
+def test_one_host_s_plan_is_whole_each_line_of_its_kind() -> None:
+    plan = make(ANSWERS, BARE)
+    lines = list(of_host(plan, "fed-node2"))  # nothing is "as on fed-node1"
+    kinds = dict[str, list[str]]()
+    for kind, line in lines:
+        kinds.setdefault(kind, []).append(line)
+    titles = [line.partition(":")[0] for line in kinds["step"]]
+    assert titles.index("kernel") < titles.index("peers") < titles.index("switch.sh, as it is sent")
+    assert any("dnf -y install flannel" in line for line in kinds["run"])
+    assert '  +FLANNEL_ETCD="http://fed-master:2379"' in kinds["diff"]
+    assert kinds["stops"] == ["  ! running containers stop"]
+    assert any("stopping docker" in line for line in kinds["script"])
+    assert all("undo: " in line for line in kinds["undo"])
+    [put] = [line for kind, line in of_host(plan, "fed-master") if kind == "run"]
+    assert put.startswith("  $ ETCDCTL_API=")
+    assert not list(of_host(make(ANSWERS, DONE), "fed-master"))
 
 
 def test_nothing_left_is_said_in_words() -> None:
