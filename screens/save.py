@@ -1,4 +1,4 @@
-"""Saving a report where the operator wants it."""
+"""Saving a report, or answers, where the operator wants them."""
 
 import asyncio
 import json
@@ -29,7 +29,29 @@ async def save_report(page: Page, state: State, run: str) -> None:
     if said is None:
         return
     path = _path(said)
-    text = FORMS[path.suffix](state, run)
+    await put(page, path, FORMS[path.suffix](state, run))
+
+
+async def save_answers(page: Page, name: str, text: str) -> None:
+    """Ask for a place, and save an answer file there.
+
+    Args:
+        page: asks, and says what came of it.
+        name: the cluster's, after which the file is named unless the operator says otherwise.
+        text: what will be in it.
+    """
+    said = await page.wizard.push_screen_wait(Ask(
+        "Save the answers",
+        f"Where to?  A name alone is a file in {short(Path.cwd())}.",
+        f"{clean(name).replace('/', '-') or 'cluster'}.toml",
+        refuse=unfit,
+    ))  # fmt: skip
+    if said is not None:
+        await put(page, _path(said), text)
+
+
+async def put(page: Page, path: Path, text: str) -> None:
+    """Write a file for the operator's eyes only; one that is there only if that is wanted."""
     there = f"{path}\n\nThere is such a file already, and it would be replaced."
     if await asyncio.to_thread(path.exists) and not await page.wizard.push_screen_wait(
         Confirm("Replace the file?", there, "Yes, replace it", "No, keep it")
@@ -58,6 +80,13 @@ def _unfit(text: str) -> str:
     """Why a report can't be written there; empty: it may."""
     if Path(text.strip()).suffix not in FORMS:
         return f"its name ends in {', '.join(FORMS)}, such as report.md"
+    return unfit(text)
+
+
+def unfit(text: str) -> str:
+    """Why nothing can be written there; empty: it may."""
+    if not text.strip():
+        return "write the path of a file"
     try:
         path = _path(text)
     except RuntimeError:
