@@ -1,20 +1,265 @@
-"""The page Backend."""
+"""The page Backend: how packets get from node to node, judged against these hosts."""
 
-from typing import ClassVar
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import replace
+from typing import Any, ClassVar
 
+from textual import on
 from textual.app import ComposeResult
-from textual.widgets import Static
+from textual.containers import Vertical, VerticalScroll
+from textual.content import Content
+from textual.widgets import OptionList, Static
+from textual.widgets.option_list import Option
 
-from screens.page import Page
+from fedwiz.answers import Answers, BackendAnswers, Refused, parse
+from fedwiz.backends import ALWAYS, BACKENDS, Backend, dotted
+from fedwiz.checks import Finding
+from fedwiz.clean import clean
+from fedwiz.draft import Draft
+from fedwiz.sections import refuse_backend
+from screens.fields import Field, Fields, asked
+from screens.judging import Choices, Judging, judged, level, refused, told, unheard
+from screens.signs import mark
+
+TYPE = "backend.type"
+USUAL = next(iter(BACKENDS))
+JUDGES = (
+    "backend-kernel", "flannel-version", "same-link", "firewall", "hypervisor", "mtu", "leftovers",
+)  # fmt: skip
+"""The checks that a backend changes; and `etcd-config`, where etcd holds a config already."""
+
+HINT = "Enter chooses.  Tab leads to the findings and the chosen one's options."
 
 
-class BackendPage(Page):
-    """How do packets get from node to node?."""
+class BackendPage(Judging):
+    """Asks for the backend and its options, and judges each backend."""
 
     STEP = "backend"
     QUESTION = "How do packets get from node to node?"
-    HELP: ClassVar[str | None] = "How do packets get from node to node?"
+    HELP: ClassVar[str | None] = (
+        "flannel carries packets between containers on different nodes; a backend is the way in "
+        "which it does that.  vxlan works over any network and is the usual choice.  host-gw is "
+        "the fastest, where all nodes are on one link.  wireguard encrypts.\n\n"
+        "Each backend is judged against these hosts: their kernels, the flannel that will be "
+        "installed, their firewalls, their links and the size of packets that they send.  The "
+        "sign before a backend is the worst that was found.\n\n"
+        "Up and Down show what a backend needs and costs; Enter chooses it.  Its own options "
+        "are then asked below; usually none of them has to be changed.  Options that you gave to "
+        "another backend are kept, and are back when you choose that one again."
+    )
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (110, "-wide")]  # noqa: RUF012 - as Textual declares it
+    DEFAULT_CSS = """
+    BackendPage #list { height: auto; }
+    BackendPage #backends { height: auto; }
+    BackendPage #detail { height: 1fr; margin-top: 1; border-left: blank; padding-left: 1; }
+    BackendPage #detail:focus { border-left: outer $primary; }
+    BackendPage #about { margin-bottom: 1; }
+    BackendPage #findings { margin-bottom: 1; }
+    BackendPage #options { height: auto; }
+    BackendPage.-wide #body { layout: horizontal; }
+    BackendPage.-wide #list { width: 61; height: 1fr; }
+    BackendPage.-wide #detail { width: 1fr; margin-top: 0; }
+    """
+
+    def __init__(self, *args: Any) -> None:  # noqa: ANN401 - those of Page
+        super().__init__(*args)
+        self._found: dict[str, list[Finding]] = {}
+        """By backend."""
+        self._others: Answers | None = None
+        """All answers but the backend's."""
 
     def content(self) -> ComposeResult:
-        """Nothing yet."""
-        yield Static("")
+        """The list; of the one under the cursor what it needs, what is found, what it asks."""
+        with Vertical(id="list"):
+            yield Choices(*(Option(name) for name in BACKENDS), id="backends")
+            yield Static("", id="reading")
+        with VerticalScroll(id="detail"):
+            yield Static("", id="about")
+            yield Static("", id="findings")
+            yield Vertical(id="options")
+
+    async def on_mount(self) -> None:
+        """To the chosen one."""
+        at = list(BACKENDS).index(self._chosen) if self._chosen in BACKENDS else 0
+        self.query_one(Choices).highlighted = at
+        await self._ask()
+        self.say(HINT)
+
+    @property
+    def _chosen(self) -> str:
+        """The backend that was said, or the usual one; it may be none that fedwiz offers."""
+        said = self.draft.get(TYPE)
+        return USUAL if said is None else str(said)
+
+    @property
+    def _shown(self) -> Backend:
+        """The one under the cursor."""
+        at = self.query_one(Choices).highlighted or 0
+        return list(BACKENDS.values())[at]
+
+    # What is said.
+
+    @on(OptionList.OptionHighlighted)
+    def highlighted(self, event: OptionList.OptionHighlighted) -> None:
+        """Show what that one needs."""
+        event.stop()
+        self._detail()
+        self.query_one("#detail").scroll_home(animate=False)
+
+    @on(OptionList.OptionSelected)
+    async def chosen(self, event: OptionList.OptionSelected) -> None:
+        """Choose that one."""
+        event.stop()
+        self.keep(choose(self.draft, list(BACKENDS)[event.option_index]))
+        self.judge()
+        await self._ask()
+        self.say(HINT)
+
+    async def _ask(self) -> None:
+        """Have the chosen one's own questions below."""
+        box = self.query_one("#options", Vertical)
+        async with self.batch():
+            await box.remove_children()
+            if self._chosen in BACKENDS:
+                questions = asked("backend", self._chosen, but=(TYPE,))
+                await box.mount(Fields(questions, self.draft))
+        self._detail()
+
+    @on(Field.Changed)
+    def changed(self, event: Field.Changed) -> None:
+        """Take an option."""
+        event.stop()
+        self.keep(self.draft.put(event.path, event.value))
+        self._judge(self._chosen)
+        self._list()
+        self._detail()
+        self.say(HINT)
+
+    # What is judged.
+
+    def judge(self) -> None:
+        """Judge every backend."""
+        self._others = self.base
+        if self.base is not None:
+            with suppress(Refused):  # the page Network says why
+                said = self.draft.said.get("network")
+                self._others = parse({**self.base.model_dump(), "network": said})
+        for name in BACKENDS:
+            self._judge(name)
+        self._list()
+        self._detail()
+
+    def _judge(self, name: str) -> None:
+        options = _options(self.draft, name)
+        why = refuse_backend(name, options)
+        found = [refused(text, f"backend.{key}") for key, text in why.items()]
+        answers = self._answers(name, {k: it for k, it in options.items() if k not in why})
+        found += self.unread
+        if answers is not None and self.known is not None:
+            checks = JUDGES if self.known.store.config is None else (*JUDGES, "etcd-config")
+            found += judged(checks, answers, self.known) + unheard(self.known)
+        self._found[name] = found
+
+    def _answers(self, name: str, options: Mapping[str, Any]) -> Answers | None:
+        """Answers with this backend, as far as they are right."""
+        if self._others is None:
+            return None
+        backend = BackendAnswers.model_validate({"type": name, **options})
+        return self._others.model_copy(update={"backend": backend})
+
+    def _list(self) -> None:
+        """Show each backend's mark."""
+        listed = self.query_one(Choices)
+        for at, backend in enumerate(BACKENDS.values()):
+            listed.replace_option_prompt_at_index(at, self._row(backend))
+
+    def _row(self, backend: Backend) -> Content:
+        found = self._found.get(backend.name, [])
+        if level(found) == "block" or self.known is not None:
+            word = level(found)
+        else:
+            word = "reading" if self.busy else "unknown"
+        state = mark(word)
+        chosen = backend.name == self._chosen
+        name = Content.styled(f"{backend.name:<10}", "bold" if chosen else "")
+        sign = Content.styled("(*) ", "bold $primary") if chosen else Content("( ) ")
+        gap = " " * max(1, 10 - len(state.plain))
+        return Content.assemble(
+            sign, name, state, gap, Content.styled(backend.title, "$text-muted")
+        )
+
+    def _detail(self) -> None:
+        """Show what is to be known of the one under the cursor."""
+        backend = self._shown
+        chosen = backend.name == self._chosen
+        found = self._found.get(backend.name, [])
+        fields = {f"backend.{it.name}" for it in backend.options}
+        # What is wrong with an option stands below its field.
+        apart = [it for it in found if not (chosen and it.host in fields)]
+        self.query_one("#about", Static).update(about(backend, _options(self.draft, backend.name)))
+        self.query_one("#findings", Static).update(told(apart))
+        self.query_one("#findings", Static).display = bool(apart)
+        self.query_one("#options").display = chosen
+        if chosen:
+            why = refuse_backend(backend.name, _options(self.draft, backend.name))
+            for form in self.query(Fields):
+                form.refuse({f"backend.{key}": text for key, text in why.items()})
+
+    def action_next(self) -> None:
+        """On, unless the chosen backend can't work."""
+        name = self._chosen
+        if name not in BACKENDS:
+            why = refuse_backend(name, {})["type"]
+            self.say(f"{clean(why)}: choose one with Enter.", "block")
+            return
+        wrong = next((field for field in self.query(Field) if field.why), None)
+        if wrong is not None:
+            self.say(f"{wrong.question.title}  {wrong.why}", "block")
+            wrong.control.focus()
+        elif self.stopped(self._found.get(name, [])):
+            self.query_one(Choices).highlighted = list(BACKENDS).index(name)
+        else:
+            self.dismiss("next")
+
+
+def choose(draft: Draft, name: str) -> Draft:
+    """The draft with another backend, and with the options that were given to that one before."""
+    said = draft.said.get("backend")
+    table = dict(said) if isinstance(said, Mapping) else {}
+    was = BACKENDS.get(str(table.pop("type", USUAL)))
+    held = dict(draft.held)
+    if was is not None:
+        held[was.name] = {key: it for key, it in table.items() if was.option(key)}
+    chosen = {"type": name, **_table(held.get(name))}
+    return replace(draft, held=held, said={**draft.said, "backend": chosen})
+
+
+def _options(draft: Draft, name: str) -> dict[str, Any]:
+    """The options that a backend has now, or would have again if it were chosen."""
+    said = _table(draft.said.get("backend"))
+    if said.pop("type", USUAL) == name:
+        return said
+    return _table(draft.held.get(name))
+
+
+def _table(said: object) -> dict[str, Any]:
+    return dict(said) if isinstance(said, Mapping) else {}
+
+
+def about(backend: Backend, options: Mapping[str, Any]) -> Content:
+    """What a backend is, needs and costs."""
+    wrong = refuse_backend(backend.name, options)
+    right = {key: it for key, it in options.items() if key not in wrong}
+    needs = [f"kernel module {name}" for name in backend.modules]
+    if backend.since != ALWAYS:
+        needs.append(f"flannel {dotted(backend.since)} or later")
+    needs.append("all nodes on one link" if backend.same_link else "any routed network")
+    opened = [*backend.ports(right), *(f"IP protocol {it}" for it in backend.protocols)]
+    each = f"{backend.overhead} bytes of each packet" if backend.overhead else "nothing"
+    lines = {"needs": ", ".join(needs), "opens": ", ".join(opened) or "no port", "costs": each}
+    return Content.assemble(
+        Content.styled(f"{backend.name}: {backend.title}", "bold"), f"\n{backend.help}",
+        *(Content.assemble("\n", Content.styled(f"{key}  ", "$text-muted"), text)
+          for key, text in lines.items()),
+    )  # fmt: skip

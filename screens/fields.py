@@ -157,7 +157,8 @@ class Field(Vertical):
         super().__init__()
         self.question = question
         self._value = value
-        self._why = ""
+        self.why = ""
+        """What is wrong with the answer; empty: nothing is."""
 
     def compose(self) -> ComposeResult:
         """As the kind of the question wants it."""
@@ -171,7 +172,10 @@ class Field(Vertical):
         else:
             sample = f"such as {it.sample}" if it.sample else ""
             shown = as_text(it.default) if it.default not in (None, "", ()) else sample
-            yield Input(_typed(value), placeholder=shown, compact=True, max_length=LONGEST)
+            yield Input(
+                _typed(value), placeholder=shown, compact=True, max_length=LONGEST,
+                select_on_focus=False,
+            )  # fmt: skip
         more = 'Blanks between them; "" for none.' if it.kind == "list" and it.default else ""
         if said := f"{it.help}  {more}".strip():
             yield Static(said, classes="help", markup=False)
@@ -190,9 +194,9 @@ class Field(Vertical):
     def refuse(self, why: str) -> None:
         """Say what is wrong; empty: nothing is."""
         why = clean(self._misread() or why)
-        if why == self._why:
+        if why == self.why:
             return
-        self._why = why
+        self.why = why
         said = self.query_one(Said)
         said.say(why, "block" if why else "")
         said.display = bool(why)
@@ -299,7 +303,7 @@ class Form(Dialog[Draft]):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "close", "As it was"),
         Binding("ctrl+n", "accept", "Accept"),
-        Binding("f1", "app.help", "Help"),
+        Binding("f1", "app.help", "Help", key_display="F1"),
     ]
     DEFAULT_CSS = """
     Form > #dialog > #questions { height: auto; max-height: 70vh; }

@@ -94,7 +94,7 @@ class Judging(Page):
     busy = False
     """They are being read now."""
 
-    def on_mount(self) -> None:
+    async def on_mount(self) -> None:
         """Take what was read before, or read."""
         self.judge()
         self.run_worker(self._read(again=False), exclusive=True, group="read")
@@ -116,7 +116,7 @@ class Judging(Page):
             self.base = self.draft.provisional()
             known = None if again else self.site.known(self.base)
             if known is None:
-                known = await self._ask(self.base)
+                known = await self._hear(self.base)
         except Refused as refusal:
             # An answer of another page's: there it stops the operator, here it says why.
             self.unread = tuple(
@@ -133,7 +133,7 @@ class Judging(Page):
             self.learn(known)
         self.judge()
 
-    async def _ask(self, answers: Answers) -> Known:
+    async def _hear(self, answers: Answers) -> Known:
         """Ask all hosts, and tell how far it is.
 
         Raises:
@@ -162,7 +162,7 @@ class Judging(Page):
             first, more = stops[0], len(stops) - 1
             where = f"{clean(first.host)}: " if first.host else ""
             also = f"  ({more} more)" if more else ""
-            remedy = f": {first.remedy}" if first.remedy else ""
+            remedy = f"; {first.remedy}" if first.remedy else ""
             self.say(f"{where}{first.seen}{remedy}{also}", "block")
         elif self.busy:
             self.say("The hosts are being read: wait until they have been heard.", "warn")

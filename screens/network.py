@@ -96,7 +96,8 @@ class NetworkPage(Judging):
         with Vertical(id="judgement"):
             with Horizontal(id="range"):
                 yield Static("Network")
-                yield Input(_text(self.draft), placeholder="10.16.0.0/16", max_length=64)
+                yield Input(_text(self.draft), placeholder="10.16.0.0/16", max_length=64,
+                            select_on_focus=False)  # fmt: skip
                 yield Static("", id="from", markup=False)
             yield Static("", id="reading")
             with VerticalScroll(id="seen", can_focus=False):
@@ -209,7 +210,7 @@ class NetworkPage(Judging):
     def judge(self) -> None:
         """Judge the network by itself, then against the hosts."""
         answers, why = self._answers()
-        found = [refused(text, key) for key, text in why.items()]
+        found = [refused(text, "" if key == CIDR else key) for key, text in why.items()]
         found += self.unread
         if answers is not None and self.known is not None:
             found += judged(JUDGES, answers, self.known)
@@ -255,9 +256,8 @@ class NetworkPage(Judging):
                 parts.append("etcd holds it already")
             elif cidr == self._proposed:
                 parts.append("proposed: nothing uses it")
-        for question in BOUNDS:
-            if said := self.draft.get(question.path):
-                parts.append(f"{question.path.rpartition('_')[2]} {clean(str(said))}")
+        bounds = {it.path.rpartition("_")[2]: self.draft.get(it.path) for it in BOUNDS}
+        parts += [f"{name} {clean(str(said))}" for name, said in bounds.items() if said]
         return "; ".join(parts)
 
     def _hint(self) -> str:
@@ -282,7 +282,7 @@ class NetworkPage(Judging):
         rows = network.lengths(cidr) if _is_network(cidr) else ()
         at = listed.highlighted if same else None
         listed.set_options(Option(_row(it, chosen, nodes)) for it in rows)
-        head = f" part{'nodes':>13}{'addresses each':>18}"
+        head = f"{'part':<6}{'nodes':>11}{'addresses each':>18}"
         self.query_one("#heading", Static).update(
             Content(head if rows else "Once the network is right, the sizes of its parts are here.")
         )
