@@ -74,10 +74,11 @@ def sighted(draft: Draft, found: Iterable[Sighting]) -> Draft:
     for it in found:
         at = by_address.get(it.address) or by_name.get(it.name.lower()) or it.address
         key = f"{it.key_type} {it.fingerprint}".strip()
-        news[at] = Candidate(at, it.name, source=it.source, shown_key=key, port=_port(it.port))
+        source = it.source or "search"
+        news[at] = Candidate(at, it.name, source=source, shown_key=key, port=_port(it.port))
     listed = tuple(
         replace(it, shown_key=news[it.address].shown_key, silent=False,
-                name=it.name or news[it.address].name, source=it.source or news[it.address].source)
+                name=it.name or news[it.address].name)
         if it.address in news else it
         for it in draft.candidates
     )  # fmt: skip
@@ -240,9 +241,23 @@ def judged(
     rows = []
     for at, it in enumerate(draft.candidates):
         if it.chosen:
-            found = [block(f"{key}: {why}", "e corrects it") for key, why in hosts[at].items()]
+            found = [
+                block(f"{key}: {why}", "e corrects it")
+                for key, why in hosts[at].items()
+                if key != "name" or it.name
+            ]
+            # Before it was read, a name that is missing is no fault: the machine will say it.
+            if not it.name and it.address in facts:
+                called = facts[it.address].hostname or "nothing"
+                found.append(block(f"it calls itself {called}, which is no name", "e gives it one"))
             found += _way(it, port, facts, lost, unknown)
-            rows.append((*found, *double.get(it.address, ())))
+            said = {f"has the same {key}:" for key in hosts[at]}
+            found += [
+                each
+                for each in double.get(it.address, ())
+                if not any(key in each.seen for key in said)
+            ]
+            rows.append(tuple(found))
         else:
             quiet = it.silent and it.address not in facts
             rows.append((warn("it did not answer as ssh", ""),) if quiet else ())

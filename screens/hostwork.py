@@ -1,0 +1,238 @@
+"""What takes its time on the page of the hosts: to look for machines, and to read them."""
+
+import asyncio
+from abc import abstractmethod
+from collections import deque
+from collections.abc import Awaitable, Callable
+
+from fedwiz import census
+from fedwiz.actions import Unreachable
+from fedwiz.answers import Answers
+from fedwiz.clean import clean
+from fedwiz.discover import Sighting, Target
+from fedwiz.draft import Draft
+from fedwiz.events import Connected, Event, FactsRead, HostLost
+from fedwiz.site import Site
+from screens.dialogs import Pick
+from screens.keys import Keys
+from screens.page import Page
+
+REFRESH = 0.2
+"""Seconds between two looks at what a search or a reading has brought."""
+
+
+class Work(Page):
+    """The page's part that waits for networks; what is shown is the other part's."""
+
+    def __init__(self, draft: Draft, site: Site) -> None:
+        super().__init__(draft, site)
+        self.busy = ""
+        """`look`, `read`, or nothing."""
+
+        self.doing: dict[str, str] = {}
+        """By address: how far the reading is."""
+
+        self.judged = census.Judged()
+        self._found: deque[Sighting] = deque()
+        self._counts = (0, 0, 0)
+
+    @abstractmethod
+    def change(self, draft: Draft) -> None:
+        """Take another draft, and show it."""
+
+    @abstractmethod
+    def show(self) -> None:
+        """Show the draft, and what is known of the machines, as they are now."""
+
+    @abstractmethod
+    def say_block(self, before: str = "") -> None:
+        """Say the first thing that is in the way, and how many more; the cursor goes there."""
+
+    @abstractmethod
+    def to_list(self) -> None:
+        """Put the focus where machines are chosen."""
+
+    def on_mount(self) -> None:
+        """Show what comes in."""
+        self.set_interval(REFRESH, self._drain)
+
+    # Looking for machines.
+
+    def begin(self, work: Callable[..., Awaitable[None]], *told: object) -> None:
+        """Begin what takes its time; what was begun before ends."""
+        self.busy, self.doing = "", {}
+        self.run_worker(work(*told), group="work", exclusive=True)
+
+    def action_sources(self) -> None:
+        """Look in what this computer already knows."""
+        self.run_worker(self._sources(), group="dialog", exclusive=True)
+
+    async def _sources(self) -> None:
+        sources = self.site.sources()
+        about = {
+            "ssh config": "The hosts that ~/.ssh/config names.",
+            "known_hosts": "The hosts whose keys ~/.ssh/known_hosts has; not the hashed ones.",
+            "libvirt": "The machines that libvirt's networks gave an address.",
+            "practice network": "The simulated machines.",
+        }
+        name = await self.wizard.push_screen_wait(
+            Pick("What does this computer know?", [(it, it, about.get(it, "")) for it in sources],
+                 text="fedwiz looks who answers there as ssh; it logs in nowhere.")
+        )  # fmt: skip
+        if name is None:
+            return
+        source = await asyncio.to_thread(sources[name])
+        notes = "; ".join(map(clean, source.notes))
+        if not source.targets:
+            self.say(f"{name} knows of no hosts" + (f": {notes}" if notes else ""), "warn")
+            return
+        self.change(self.draft.add(census.known(source.targets)))
+        self.to_list()
+        self.begin(self.look, source.targets, (), notes)
+
+    async def look(
+        self, one: tuple[Target, ...], many: tuple[Target, ...], notes: str = ""
+    ) -> None:
+        """Look who answers; those that were named are listed whether they do or not."""
+        first = len(self.draft.candidates)
+        self.busy, self._counts = "look", (0, len(one) + len(many), 0)
+        try:
+            await self.site.look((*one, *many), self._looked)
+        finally:
+            self.busy = ""
+            self._drain()
+        self.change(census.sorted_from(census.quiet(self.draft, one), first))
+        done, _, answer = self._counts
+        said = f"looked at {done}: {_answer(answer)}"
+        if notes:
+            said += f"; {notes}"
+        if not answer:
+            self.say(f"{said}: is it the right network, and does ssh listen there?", "warn")
+            return
+        self.to_list()
+        hint = "" if self.draft.chosen else "; Space chooses one, a chooses all"
+        self.say(said + hint, "" if hint else "ok")
+
+    def _looked(self, done: int, every: int, seen: Sighting | None) -> None:
+        self._counts = (done, every, self._counts[2] + (seen is not None))
+        if seen is not None:
+            self._found.append(seen)
+
+    def _drain(self) -> None:
+        """Show what has come in since the last time."""
+        if self._found:
+            found = list(self._found)
+            self._found.clear()
+            self.change(census.sighted(self.draft, found))
+        elif self.busy == "read":
+            self.show()
+        if self.busy == "look":
+            done, every, answer = self._counts
+            self.say(f"looked at {done} of {every}: {_answer(answer)}")
+        elif self.busy == "read":
+            done = sum(word not in ("waiting", "reading") for word in self.doing.values())
+            self.say(f"reading {done} of {len(self.doing)} hosts")
+
+    # Reading them.
+
+    def action_read(self) -> None:
+        """Log in to all that are chosen, and read what runs there."""
+        self.begin(self.read_hosts, False)
+
+    async def read_hosts(self, onward: bool) -> None:
+        """Read, ask for what is in the way, learn names and roles; then go on, if that is meant."""
+        if why := census.ready(self.draft):
+            self.say(clean(why), "block")
+            return
+        self.change(census.settled(self.draft))
+        try:
+            while await self._read_once(self.draft.provisional()):
+                pass
+            learnt = self._learn()
+            if self.site.known(self.draft.provisional()) is None:
+                await self._read_once(self.draft.provisional(), ask=False)
+        except Unreachable as why_not:
+            self.say(clean(str(why_not)), "block")
+            return
+        finally:
+            self.busy, self.doing = "", {}
+            self.change(self.draft)
+        if onward and not learnt:
+            self.go_on()
+        else:
+            self._summary(learnt)
+
+    async def _read_once(self, answers: Answers, *, ask: bool = True) -> bool:
+        """Read all once; whether keys were accepted, so that there is more to be read."""
+        addresses = {host.name: host.address for host in answers.host}
+        self.doing = dict.fromkeys(addresses.values(), "waiting")
+        self.busy = "read"
+        words: dict[type[Event], str] = {Connected: "reading", FactsRead: "done", HostLost: "lost"}
+
+        def heard(event: Event) -> None:
+            if isinstance(event, Connected | FactsRead | HostLost):
+                self.doing[addresses[event.host]] = words[type(event)]
+
+        await self.site.read(answers, heard)
+        self.busy, self.doing = "", {}
+        self.change(self.draft)
+        if not (ask and self.site.unknown):
+            return False
+        order = {it.address: at for at, it in enumerate(self.draft.candidates)}
+        keys = sorted(self.site.unknown.items(), key=lambda it: order.get(it[0], -1))
+        seen = {it.address: it.shown_key for it in self.draft.chosen}
+        right = await self.wizard.push_screen_wait(Keys(keys, seen)) or ()
+        await self.site.accept(right)
+        draft = self.draft
+        for address, key in keys:
+            if key in right:
+                draft = draft.host(address, shown_key=f"{key.kind} {key.fingerprint}")
+        self.change(draft)
+        return bool(right)
+
+    def _learn(self) -> str:
+        """Take the names and the roles that the machines suggest; says which master, and why."""
+        before = any(it.role == "master" for it in self.draft.chosen)
+        self.change(census.learn(self.draft, self.site.facts))
+        master = next((it for it in self.draft.chosen if it.role == "master"), None)
+        if before or master is None:
+            return ""
+        called = clean(master.name or master.address)
+        return f"{called} runs etcd, so it is proposed as the master.  m makes another one"
+
+    def _summary(self, learnt: str) -> None:
+        chosen = self.draft.chosen
+        read = sum(it.address in self.site.facts for it in chosen)
+        said = f"{read} of {len(chosen)} hosts read"
+        blocks = self.judged.blocks
+        if blocks:
+            self.say_block(said)
+        else:
+            self.say(f"{said}; {learnt or 'nothing is in the way'}", "ok")
+
+    def go_on(self) -> None:
+        """To the next page, if nothing is in the way."""
+        if self.judged.blocks:
+            self.say_block()
+        elif self.is_current:
+            self.dismiss("next")
+
+    def action_back(self) -> None:
+        """End what is under way; where nothing is, to the page before."""
+        if self.busy:
+            self.workers.cancel_group(self, "work")
+            what = "search" if self.busy == "look" else "reading"
+            self.busy, self.doing = "", {}
+            self.show()
+            self.say(f"The {what} was stopped; what it found is kept.")
+        else:
+            super().action_back()
+
+
+def _answer(many: int) -> str:
+    return {0: "nobody answers ssh", 1: "one answers ssh"}.get(many, f"{many} answer ssh")
+
+
+def readable(draft: Draft) -> Answers | None:
+    """Answers to read the hosts with; None: not enough is said."""
+    return None if census.ready(draft) else draft.provisional()
