@@ -146,7 +146,7 @@ class Fedwiz(App[int]):
                 self._refuse(made)
                 return
             self.draft = made
-        while True:
+        while self.return_code is None:  # until somebody has said `exit`
             if self.draft is None:
                 await self._first()
             else:
