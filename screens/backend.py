@@ -172,7 +172,9 @@ class BackendPage(Judging):
         """Show each backend's mark."""
         listed = self.query_one(Choices)
         for at, backend in enumerate(BACKENDS.values()):
-            listed.replace_option_prompt_at_index(at, self._row(backend))
+            row = self._row(backend)
+            if listed.get_option_at_index(at).prompt != row:
+                listed.replace_option_prompt_at_index(at, row)
 
     def _row(self, backend: Backend) -> Content:
         found = self._found.get(backend.name, [])
@@ -197,9 +199,8 @@ class BackendPage(Judging):
         fields = {f"backend.{it.name}" for it in backend.options}
         # What is wrong with an option stands below its field.
         apart = [it for it in found if not (chosen and it.host in fields)]
-        self.query_one("#about", Static).update(about(backend, _options(self.draft, backend.name)))
-        self.query_one("#findings", Static).update(told(apart))
-        self.query_one("#findings", Static).display = bool(apart)
+        self.put("#about", about(backend, _options(self.draft, backend.name)))
+        self.put("#findings", told(apart))
         self.query_one("#options").display = chosen
         if chosen:
             why = refuse_backend(backend.name, _options(self.draft, backend.name))

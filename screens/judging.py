@@ -151,9 +151,14 @@ class Judging(Page):
         return await self.site.read(answers, heard)
 
     def _progress(self, text: Content) -> None:
-        line = self.query_one("#reading", Static)
-        line.update(text)
-        line.display = bool(text.plain)
+        self.put("#reading", text)
+
+    def put(self, selector: str, text: Content) -> None:
+        """Show a text in its place, none where it is empty; the same again costs nothing."""
+        place = self.query_one(selector, Static)
+        if place.content != text:
+            place.update(text)
+            place.display = bool(text.plain)
 
     def stopped(self, findings: Sequence[Finding]) -> bool:
         """Whether something keeps one from going on; it is said, with what to do."""

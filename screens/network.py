@@ -31,6 +31,7 @@ BOUNDS = asked("network", but=(CIDR, LENGTH, PUBLIC))
 USUAL: int = SECTIONS["network"].model_fields["subnet_len"].default
 
 HINT = "F2 proposes a free network.  Enter leads to the sizes, Enter there chooses one."
+NO_SIZES = "Once the network is right, the sizes of its parts are here."
 
 CONSEQUENCE = (
     "{cidr} belongs to somebody on the internet.  Containers, and the hosts themselves, will "
@@ -82,6 +83,9 @@ class NetworkPage(Judging):
 
     _proposed = ""
     """What was proposed when the hosts were read."""
+
+    _hinted = ""
+    """The hint that was given last; with it the keys change."""
 
     def __init__(self, *args: Any) -> None:  # noqa: ANN401 - those of Page
         super().__init__(*args)
@@ -220,12 +224,15 @@ class NetworkPage(Judging):
         elif answers is not None:
             found += judged(JUDGES[:1], answers, Known({}))
         self._found = found
-        self.query_one("#findings", Static).update(told(found))
-        self.query_one("#from", Static).update(self._from())
+        self.put("#findings", told(found))
+        self.put("#from", Content(self._from()))
         self.query_one(Input).set_class(any(it.level == "block" for it in found), "-refused")
         self._lengths()
-        self.say(self._hint())
-        self.refresh_bindings()
+        hint = self._hint()
+        if hint != self._hinted:
+            self._hinted = hint
+            self.refresh_bindings()
+        self.say(hint)
 
     def _answers(self) -> tuple[Answers | None, dict[str, str]]:
         """Answers that have this network, and what is wrong with it by itself.
@@ -283,9 +290,7 @@ class NetworkPage(Judging):
         at = listed.highlighted if same else None
         listed.set_options(Option(_row(it, chosen, nodes)) for it in rows)
         head = f"{'part':<6}{'nodes':>11}{'addresses each':>18}"
-        self.query_one("#heading", Static).update(
-            Content(head if rows else "Once the network is right, the sizes of its parts are here.")
-        )
+        self.put("#heading", Content(head if rows else NO_SIZES))
         wanted = (n for n, it in enumerate(rows) if it.subnet_len == chosen)
         roomy = (n for n, it in enumerate(rows) if it.subnets >= nodes)
         if rows:
