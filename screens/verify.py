@@ -79,6 +79,7 @@ class VerifyPage(Page):
     VerifyPage.-low Tabs { margin-bottom: 0; }
     VerifyPage #headline { height: auto; max-height: 3; }
     VerifyPage.-low #headline { max-height: 2; }
+    VerifyPage #headline.-trouble { max-height: 60%; }
     VerifyPage ContentSwitcher { height: 1fr; }
     VerifyPage ContentSwitcher > * { height: 1fr; }
     VerifyPage #pair { height: 1fr; min-height: 3; margin-top: 1; }
@@ -257,7 +258,9 @@ class VerifyPage(Page):
             more = f"; {warned} of the verdicts with a warning" if warned else ""
             level = ("warn" if warned else "ok") if good else "block"
             said = mark(level, report.gist(state) + more)
-        self.query_one("#headline", Static).update(said)
+        headline = self.query_one("#headline", Static)
+        headline.set_class(bool(self._trouble), "-trouble")
+        headline.update(said)
 
     @on(Matrix.Moved)
     def _tell_pair(self) -> None:
@@ -373,7 +376,8 @@ class VerifyPage(Page):
                 Confirm("Leave all the same?", text, "Yes, leave")
             ):
                 return
-            self.wizard.code = self.wizard.code or verbs.NOT_PROVEN
+            # It may have been proven while the question stood there.
+            self.wizard.code = self.wizard.code or (verbs.NOT_PROVEN if self._doubt() else verbs.OK)
         await asyncio.to_thread(forget, self.draft.practice)
         self.dismiss("quit")
 

@@ -1,0 +1,724 @@
+"""The page Verify: what is shown of a run, of one of its own, and how one leaves."""
+
+import json
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from textual.pilot import Pilot
+from textual.widgets import DataTable, Input, Static
+
+from fedwiz import verbs
+from fedwiz.draft import Draft, kept, save
+from fedwiz.events import (
+    Connected,
+    Event,
+    FactsRead,
+    Found,
+    HostLost,
+    RunEnded,
+    RunStarted,
+    Verified,
+)
+from fedwiz.journal import Journal, runs, runs_path
+from fedwiz.state import State
+from screens import told
+from screens.dialogs import Ask, Confirm
+from screens.first import First
+from screens.flow import FLOW
+from screens.matrix import Matrix
+from screens.page import Help
+from screens.tabs import Tabs
+from screens.verify import VerifyPage
+from tests import runs as made
+from tests.wizard import SIZES, filled, on, opened, shown, still, until, wizard
+
+NODES = made.NODES
+
+
+@pytest.fixture(autouse=True)
+def state_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def proof(fault: str = "healthy", size: int = 4, **said: Any) -> Draft:  # noqa: ANN401
+    """On the page, to verify a practice cluster that somebody has set up."""
+    draft = filled("verify", fault, size, **said)
+    return replace(draft, goal="verify", stops=("hosts", "network", "verify"))
+
+
+def leases(nodes: tuple[str, ...] = NODES) -> list[Event]:
+    """Verdicts as a verification tells them, all well."""
+    said = list[Event]()
+    for at, node in enumerate(nodes):
+        net, ip = f"10.16.{29 + at}", f"192.168.122.{77 + at}"
+        lease = {"PublicIP": ip, "BackendType": "vxlan",
+                 "BackendData": {"VtepMAC": f"46:f1:d0:18:d0:{at:02x}"}}  # fmt: skip
+        said += [
+            Verified("address", node, "", "pass", (
+                f"inet 127.0.0.1/8 scope host lo\ninet {ip}/24 brd 192.168.122.255 scope global "
+                f"eth0\ninet {net}.0/32 scope global flannel.1\ninet {net}.1/24 scope global "
+                "docker0"
+            )),
+            Verified("lease", node, "", "pass",
+                     f"/coreos.com/network/subnets/{net}.0-24 {json.dumps(lease)}"),
+            Verified("subnet_env", node, "", "pass", (
+                f"FLANNEL_NETWORK=10.16.0.0/16\nFLANNEL_SUBNET={net}.1/24\nFLANNEL_MTU=1450\n"
+                "FLANNEL_IPMASQ=false"
+            )),
+        ]  # fmt: skip
+    return said
+
+
+def pings(
+    nodes: tuple[str, ...] = NODES, other: dict[tuple[str, str], Verified] | None = None
+) -> list[Event]:
+    """Every pair pings, but for those given."""
+    return [
+        (other or {}).get((one, two))
+        or Verified("ping", one, two, "pass", "3/3, 0.05/0.06/0.07 ms, seen as its own")
+        for one in nodes
+        for two in nodes
+        if one != two
+    ]
+
+
+def bad(one: str, two: str, why: str = "3 of 3 pings lost; let them through") -> Verified:
+    return Verified("ping", one, two, "fail", "0/3, Destination Host Prohibited", why)
+
+
+def ended(
+    *events: Event, verb: str = "install", code: int = 0, why: str = "", nodes: int = 3
+) -> State:
+    """A run of the practice cluster that told these, and then ended."""
+    hosts = ("fed-master", *(f"fed-node{number}" for number in range(1, nodes + 1)))
+    begin: list[Event] = [RunStarted(verb, "practice", hosts, "healthy")]
+    end = RunEnded("failed" if code else "ok", code, why)
+    return State.of(made.records([*begin, *events, end]))
+
+
+def well() -> State:
+    return ended(*leases(), *pings())
+
+
+def red() -> State:
+    """Between the first two nodes nothing passes, and a stranger has a lease."""
+    one, two = NODES[:2]
+    lost = {(one, two): bad(one, two), (two, one): bad(two, one)}
+    stranger = Verified("lease", "", "", "skipped",
+                        '/coreos.com/network/subnets/10.16.9.0-24 {"PublicIP":"10.0.0.9"}',
+                        "10.0.0.9 is no host of the answers: add the host")  # fmt: skip
+    return ended(*leases(), stranger, *pings(other=lost), code=7, why="fed-node1: 3 of 3 lost")
+
+
+@asynccontextmanager
+async def showing(
+    state: State, size: tuple[int, int] = (80, 24), nodes: int = 3
+) -> AsyncIterator[Pilot[int]]:
+    """The page after an install."""
+    app = wizard(filled("verify", size=nodes + 1))
+    app.state, app.code = state, state.code or 0
+    async with app.run_test(size=size, notifications=True) as pilot:
+        await on(pilot, VerifyPage)
+        await until(pilot, lambda: "1 Matrix" in shown(app))
+        yield pilot
+
+
+def page(pilot: Pilot[Any]) -> VerifyPage:
+    assert isinstance(pilot.app.screen, VerifyPage)
+    return pilot.app.screen
+
+
+def at_rest(pilot: Pilot[Any]) -> Callable[[], bool]:
+    return lambda: isinstance(pilot.app.screen, VerifyPage) and not page(pilot)._proving  # noqa: SLF001
+
+
+async def proven(pilot: Pilot[Any]) -> None:
+    """Let the verification end."""
+    await until(pilot, lambda: pilot.app.state is not None and at_rest(pilot)())  # type: ignore[attr-defined]  # a wizard's
+    await pilot.pause()
+
+
+# What an install has found is shown, and nothing is asked again.
+
+
+async def test_the_verdicts_of_the_install_are_shown_and_no_host_is_asked() -> None:
+    async with showing(well()) as pilot:
+        text = shown(pilot.app)
+        assert "nothing was changed; all 6 pairs of nodes ping" in text
+        assert " 1 fed-node1  .           [+ 3/3]       + 3/3" in text
+        assert "+ pass  fed-node1 -> fed-node2  3/3, 0.05/0.06/0.07 ms" in text
+        assert "+ pass  fed-node2 -> fed-node1" in text
+        assert runs() == ()
+
+
+async def test_a_pair_that_does_not_ping_is_gone_to_and_told_both_ways() -> None:
+    async with showing(red()) as pilot:
+        text = shown(pilot.app)
+        assert "X 2 of 6 pairs do not ping: fed-node1 -> fed-node2, fed-node2" in text
+        assert "[X 0/3]" in text
+        assert "X fail  fed-node1 -> fed-node2  0/3, Destination Host Prohibited" in text
+        assert "    -> 3 of 3 pings lost; let them through" in text
+        assert "X fail  fed-node2 -> fed-node1" in text
+        assert ">1 Matrix X    2 Addresses +    3 Subnets -    4 subnet.env +" in text
+
+
+async def test_a_warning_beside_a_pass_is_shown() -> None:
+    why = "fed-node2 sees 192.168.122.77 in place of 10.16.29.2: start flanneld with -ip-masq"
+    nat = Verified("ping", *NODES[:2], "pass", "3/3, 0.1/0.1/0.1 ms, seen as ... (NAT)", why)
+    async with showing(ended(*leases(), *pings(other={NODES[:2]: nat}))) as pilot:
+        text = shown(pilot.app)
+        assert " ! it was right already" in text
+        assert "1 of the verdicts with a warning" in " ".join(text.split())
+        assert "[! 3/3]" in text
+        assert "-> fed-node2 sees 192.168.122.77 in place" in text
+
+
+async def test_the_cursor_tells_of_the_pair_under_it() -> None:
+    async with showing(red()) as pilot:
+        await pilot.press("down", "right")
+        assert "fed-node2 -> fed-node3  3/3" in shown(pilot.app)
+        await pilot.press("left")
+        text = shown(pilot.app)
+        assert "fed-node2 does not ping itself; of its own:" in text
+        assert "+ pass  addresses" in text
+        assert "+ pass  lease" in text
+
+
+async def test_f_goes_to_the_next_fault_and_says_when_there_is_none() -> None:
+    async with showing(red()) as pilot:
+        matrix = pilot.app.screen.query_one(Matrix)
+        assert matrix.pair == ("fed-node1", "fed-node2")
+        await pilot.press("f")
+        assert matrix.pair == ("fed-node2", "fed-node1")
+        await pilot.press("3", "f")
+        assert pilot.app.screen.query_one("#tab-2 DataTable", DataTable).cursor_row == 3
+        await pilot.press("4", "f")
+        assert "nothing here but what passed" in shown(pilot.app)
+        await pilot.press("5", "f")
+        assert "f Next fault" not in shown(pilot.app)
+
+
+# Tabs.
+
+
+@pytest.mark.parametrize(
+    ("key", "told_in_it"),
+    [
+        ("2", ["$ ip -4 a | grep inet", "inet 10.16.29.0/32 scope global flannel.1",
+               "+ pass   fed-node1  10.16.29.0/32  10.16.29.1/24"]),
+        ("3", ["46:f1:d0:18:d0:00", "192.168.122.77", '    "PublicIP": "192.168.122.77"',
+               "- skipped  no known host  10.16.9.0/24   10.0.0.9"]),
+        ("4", ["$ cat /run/flannel/subnet.env", "FLANNEL_MTU=1450", "1450  false"]),
+        ("5", ["X fail  fed-node1 -> fed-node2, fed-node2 -> fed-node1",
+               "- skipped  lease of no known host", "add the host"]),
+    ],
+)  # fmt: skip
+async def test_what_the_procedure_looks_at_is_there_raw_and_judged(
+    key: str, told_in_it: list[str]
+) -> None:
+    async with showing(red(), (120, 40)) as pilot:
+        await pilot.press(key)
+        for text in told_in_it:
+            assert text in shown(pilot.app)
+
+
+async def test_left_and_right_turn_the_tabs_and_the_focus_stays_there() -> None:
+    async with showing(well()) as pilot:
+        pilot.app.screen.query_one(Tabs).focus()
+        for key, title in [("right", ">2 Addresses"), ("left", ">1 Matrix"), ("left", ">5 Find")]:
+            await pilot.press(key)
+            assert title in shown(pilot.app)
+            assert isinstance(pilot.app.focused, Tabs)
+        await pilot.press("1")
+        assert isinstance(pilot.app.focused, Matrix)
+
+
+async def test_a_raw_output_is_that_of_the_host_under_the_cursor() -> None:
+    async with showing(well()) as pilot:
+        await pilot.press("4", "down", "down")
+        assert "FLANNEL_SUBNET=10.16.31.1/24" in shown(pilot.app)
+        assert "+ pass  fed-node3" in shown(pilot.app)
+
+
+async def test_what_is_missing_is_said_where_it_is_missing() -> None:
+    gone = "fed-node3 could not be reached: no route"
+    lost = [Verified(kind, "fed-node3", "", "fail", "", gone)
+            for kind in ("address", "lease", "subnet_env")]  # fmt: skip
+    other = {pair: Verified("ping", *pair, "fail", "", gone)
+             for pair in (("fed-node3", "fed-node1"), ("fed-node1", "fed-node3"))}  # fmt: skip
+    state = ended(*leases(NODES[:2]), *lost, *pings(other=other), code=7)
+    async with showing(state) as pilot:
+        for key in "234":
+            await pilot.press(key, "down", "down")
+            text = shown(pilot.app)
+            assert "X fail   fed-node3  -" in text
+            assert f"X fail  fed-node3\n     -> {gone}" in text
+            assert "(nothing)" in text
+
+
+async def test_a_key_that_is_no_lease_and_a_kind_of_a_newer_fedwiz_are_shown_as_they_are() -> None:
+    odd = Verified("lease", "", "", "skipped", "/coreos.com/network/subnets/odd [/b]{", "odd key")
+    newer = Verified("dns", "fed-node1", "", "pass", "names resolve")
+    async with showing(ended(*leases(), odd, newer, *pings())) as pilot:
+        await pilot.press("3", *["down"] * 3)
+        assert "[/b]{" in shown(pilot.app)
+        await pilot.press("5")
+        assert "+ pass  dns of fed-node1  names resolve" in shown(pilot.app)
+
+
+async def test_a_reason_of_forty_lines_and_a_name_of_63_letters_fit() -> None:
+    long = "n" * 62 + "1"
+    nodes = (long, "fed-node2")
+    why = "\n".join(f"line {number}" for number in range(40))
+    other = {nodes: bad(*nodes, why)}
+    async with showing(ended(*leases(nodes), *pings(nodes, other), code=7)) as pilot:
+        text = shown(pilot.app)
+        assert f"{'n' * 23}~" in text
+        assert f"{long} -> fed-node2" in " ".join(text.split())
+        assert "F1 Help" in text
+        box = pilot.app.screen.query_one("#pair")
+        assert box.max_scroll_y > 30
+        await pilot.press("tab", "end")
+        assert "line 39" in shown(pilot.app)
+        await pilot.press("3")
+        assert "46:f1:d0:18:d0:00" in shown(pilot.app)
+        await pilot.press("5")
+        assert "line 3" in shown(pilot.app)
+
+
+async def test_nine_nodes_fit_the_smallest_terminal() -> None:
+    nodes = tuple(f"fed-node{number}" for number in range(1, 10))
+    async with showing(ended(*leases(nodes), *pings(nodes), nodes=9), nodes=9) as pilot:
+        text = shown(pilot.app)
+        assert "9 fed-node9  +  +  +  +  +  +  +  +  ." in text
+        assert "+ pings  ! warning" in text
+        assert "+ pass  fed-node2 -> fed-node1" in text
+
+
+async def test_findings_and_lost_hosts_of_the_run_are_told() -> None:
+    found = Found("kubelet", "fed-node1", "warn", "kubelet does not run", "start kubelet")
+    async with showing(ended(found, *leases(), *pings())) as pilot:
+        await pilot.press("5")
+        assert "! warn  kubelet fed-node1  kubelet does not run" in shown(pilot.app)
+
+
+async def test_where_all_is_well_the_findings_say_so() -> None:
+    async with showing(well()) as pilot:
+        await pilot.press("5")
+        assert "+ every verdict is a pass, and there is no warning" in shown(pilot.app)
+
+
+def test_a_great_many_reasons_are_counted_beyond_the_first() -> None:
+    nodes = tuple(f"n{number}" for number in range(12))
+    other = {(one, two): bad(one, two, f"{one} and {two}") for one in nodes for two in nodes}
+    said = told.sentences(ended(*pings(nodes, other), code=7), {}).plain
+    assert "and 32 more: they are in the report" in said
+    assert said.count("X fail") == told.MOST
+
+
+# A verification of its own.
+
+
+async def test_a_cluster_is_verified_and_the_page_says_how_far_it_is() -> None:
+    async with opened(replace(proof(), pace=0.2)) as pilot:
+        await until(pilot, lambda: " > connecting: 0 of 4 hosts" in shown(pilot.app))
+        await until(pilot, lambda: " > reading etcd, starting a container" in shown(pilot.app))
+        assert "+ pass" not in shown(pilot.app)
+        await proven(pilot)
+        text = shown(pilot.app)
+        assert "+ all 6 pairs of nodes ping" in text
+        assert pilot.app.code == 0  # type: ignore[attr-defined]  # a wizard's
+        [run] = runs()
+        assert (run.verb, run.outcome) == ("verify", "ok")
+        assert f"{run.id}.toml" in "".join(text.split())
+        assert run.path.with_suffix(".toml").is_file()
+
+
+@pytest.mark.parametrize(
+    ("told_so_far", "said"),
+    [
+        (0, "connecting: 0 of all hosts"),
+        (1, "connecting: 0 of 4 hosts"),
+        (3, "connecting: 2 of 4 hosts"),
+        (5, "reading 0 of 4 hosts"),
+        (8, "reading 3 of 4 hosts"),
+        (9, "reading etcd, starting a container on each of 3 nodes"),
+        (10, "pinging: every one of 3 nodes pings all others"),
+    ],
+)
+def test_how_far_it_is(told_so_far: int, said: str) -> None:
+    events = [*made.begin(verb="verify"), *leases()]
+    state = State.of(made.records(events[:told_so_far]))
+    assert told.phase(state, 3) == said
+
+
+def test_a_host_that_is_lost_is_not_waited_for() -> None:
+    events = [*made.begin(verb="verify")[:4], HostLost("fed-node3", "no route")]
+    assert told.phase(State.of(made.records(events)), 3) == "reading 0 of 3 hosts"
+
+
+@pytest.mark.parametrize(
+    ("fault", "code", "said"),
+    [
+        ("forward-drop", verbs.NOT_PROVEN, "4 of 6 pairs do not ping"),
+        ("unreachable", verbs.NOT_PROVEN, "does not answer on port 22"),
+        ("changed-key", verbs.NOT_PROVEN, "is not the one in known_hosts"),
+        ("no-etcd", verbs.NOT_PROVEN, "etcd"),
+    ],
+)
+async def test_what_is_wrong_is_said(fault: str, code: int, said: str) -> None:
+    async with opened(proof(fault), (120, 40)) as pilot:
+        await proven(pilot)
+        await pilot.press("5")
+        assert said in " ".join(shown(pilot.app).split())
+        assert pilot.app.code == code  # type: ignore[attr-defined]  # a wizard's
+
+
+async def test_r_and_f5_verify_again() -> None:
+    async with opened(proof()) as pilot:
+        await proven(pilot)
+        for key in ("r", "f5"):
+            await pilot.press(key)
+            await until(pilot, at_rest(pilot))
+        assert len(runs()) == 3
+        assert {run.outcome for run in runs()} == {"ok"}
+
+
+async def test_keys_that_nobody_accepted_lead_back_to_the_hosts() -> None:
+    async with opened(proof(), trusted=False) as pilot:
+        await on(pilot, VerifyPage)
+        pilot.app.site._trusted.clear()  # type: ignore[attr-defined]  # noqa: SLF001
+        await proven(pilot)
+        await pilot.press("r")
+        await until(pilot, lambda: len(runs()) > 1 and at_rest(pilot)())
+        assert "4 host keys unknown: go back to Hosts with Esc" in " ".join(
+            shown(pilot.app).split()
+        )
+        assert pilot.app.code == verbs.UNREACHABLE  # type: ignore[attr-defined]  # a wizard's
+
+
+async def test_answers_that_will_not_do_are_said() -> None:
+    async with opened(proof(network={"cidr": "18.16.0.0/16"})) as pilot:
+        await on(pilot, VerifyPage)
+        await until(pilot, lambda: "the answers can't be used" in shown(pilot.app))
+        assert "network.cidr" in shown(pilot.app)
+        assert runs() == ()
+        await pilot.press("w")
+        assert "nothing to save yet" in shown(pilot.app)
+
+
+async def test_a_disk_that_takes_no_journal_is_said(state_home: Path) -> None:
+    (state_home / "fedwiz").write_text("a file where a folder belongs")
+    async with opened(proof()) as pilot:
+        await on(pilot, VerifyPage)
+        await until(pilot, lambda: "no journal can be kept in" in shown(pilot.app))
+        assert "then press r" in " ".join(shown(pilot.app).split())
+        (state_home / "fedwiz").unlink()
+        await pilot.press("r")
+        await proven(pilot)
+        assert "all 6 pairs of nodes ping" in shown(pilot.app)
+
+
+async def test_going_back_ends_the_verification_and_it_has_proven_nothing() -> None:
+    async with opened(replace(proof(), pace=1.0)) as pilot:
+        await on(pilot, VerifyPage)
+        await until(pilot, lambda: "connecting" in shown(pilot.app))
+        await pilot.press("escape")
+        await on(pilot, FLOW["network"])
+        [run] = runs()
+        assert run.outcome == "stopped"
+        assert pilot.app.code == verbs.INTERRUPTED  # type: ignore[attr-defined]  # a wizard's
+        assert pilot.app.state is None  # type: ignore[attr-defined]  # a wizard's
+
+
+# Starting again.
+
+
+def recorded(state: State, *, practice: str = "healthy") -> str:
+    """Write a run into the journals; its id."""
+    with Journal() as journal:
+        journal.emit(RunStarted(state.verb, state.cluster, tuple(state.hosts), practice))
+        for host in state.hosts:
+            journal.emit(Connected(host))
+            journal.emit(FactsRead(host, 0.1))
+        for verdict in state.verdicts:
+            journal.emit(verdict)
+        journal.emit(RunEnded("ok" if state.outcome == "ok" else "failed", state.code or 0))
+        return journal.id
+
+
+async def test_a_wizard_that_was_killed_here_shows_what_its_install_has_found() -> None:
+    run = recorded(red())
+    async with opened(replace(filled("verify"), run=run)) as pilot:
+        await on(pilot, VerifyPage)
+        await until(pilot, lambda: "2 of 6 pairs do not ping" in shown(pilot.app))
+        assert len(runs()) == 1
+        assert pilot.app.code == 7  # type: ignore[attr-defined]  # a wizard's
+
+
+async def test_where_no_verdict_is_recorded_it_verifies() -> None:
+    run = recorded(ended(code=5))
+    async with opened(replace(filled("verify"), run=run)) as pilot:
+        await proven(pilot)
+        assert "all 6 pairs of nodes ping" in shown(pilot.app)
+
+
+async def test_a_practice_cluster_is_as_it_was_left() -> None:
+    async with opened(filled("verify"), trusted=False) as pilot:
+        await proven(pilot)
+        assert "all 6 pairs of nodes ping" in shown(pilot.app)
+
+
+async def test_a_network_that_works_does_not_hide_a_host_that_did_not_get_through() -> None:
+    why = "exit status 1"
+    failed = [
+        RunStarted("install", "practice", made.HOSTS, "healthy"),
+        *made.step("fed-node2", outcome="failed", why=why), RunEnded("failed", 5, why),
+    ]  # fmt: skip
+    with Journal() as journal:
+        for event in failed:
+            journal.emit(event)
+    async with opened(replace(filled("verify"), run=journal.id)) as pilot:
+        await proven(pilot)
+        assert pilot.app.code == 5  # type: ignore[attr-defined]  # a wizard's
+        await pilot.press("ctrl+n")
+        await on(pilot, Confirm)
+        assert "did not get through on a host" in shown(pilot.app)
+
+
+# A run of before.
+
+
+async def test_a_run_of_before_is_looked_at_and_left_again() -> None:
+    run = recorded(red())
+    draft = Draft(page="verify", goal="look", stops=("verify",), practice="healthy", run=run,
+                  said={"name": "practice"})  # fmt: skip
+    async with opened(draft) as pilot:
+        await on(pilot, VerifyPage)
+        await until(pilot, lambda: "2 of 6 pairs" in shown(pilot.app))
+        assert f"This is how the run {run} ended" in shown(pilot.app)
+        assert "r Verify again" not in shown(pilot.app)
+        await pilot.press("r")
+        assert len(runs()) == 1
+        await pilot.press("ctrl+n")
+        await on(pilot, First)
+        assert kept("healthy") is None
+
+
+async def test_a_run_that_verified_nothing_shows_its_findings() -> None:
+    with Journal() as journal:
+        journal.emit(RunStarted("check", "practice", made.HOSTS, ""))
+        journal.emit(Found("etcd", "fed-master", "block", "etcd does not run", "start it"))
+        journal.emit(RunEnded("failed", 3, "etcd does not run"))
+    draft = Draft(page="verify", goal="look", stops=("verify",), run=journal.id)
+    async with opened(draft, trusted=False) as pilot:
+        await until(pilot, lambda: "X block  etcd fed-master" in shown(pilot.app))
+        await pilot.press("1")
+        assert shown(pilot.app).count("etcd does not run") == 1
+
+
+async def test_a_damaged_journal_is_said() -> None:
+    runs_path().mkdir(parents=True)
+    (runs_path() / "20261122-230612-abcd.jsonl").write_text("no journal\n")
+    draft = Draft(page="verify", goal="look", stops=("verify",), run="20261122-230612-abcd")
+    async with opened(draft, trusted=False) as pilot:
+        await until(pilot, lambda: "not JSON" in shown(pilot.app))
+
+
+# Saving.
+
+
+@pytest.mark.parametrize(
+    ("name", "begins"),
+    [("report.md", "# Practice cluster"), ("~/x.txt", "Practice cluster"), ("a/b.json", "{")],
+)
+async def test_w_saves_the_report_as_its_ending_says(
+    name: str, begins: str, state_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(state_home))
+    async with showing(red()) as pilot:
+        await pilot.press("w")
+        await on(pilot, Ask)
+        assert pilot.app.screen.query_one(Input).value == "practice-report.md"
+        pilot.app.screen.query_one(Input).value = name
+        await pilot.press("enter")
+        await until(pilot, lambda: "+ Saved: ~/" in shown(pilot.app))
+        path = state_home / name.removeprefix("~/")
+        text = path.read_text()
+        assert text.startswith(begins)
+        if path.suffix == ".json":
+            assert json.loads(text)["ok"] is False
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("report", "its name ends in .md, .txt, .json"),
+        ("report.pdf", "its name ends in .md, .txt, .json"),
+        ("folder.md", "is a directory"),
+        ("~nobody-at-all/x.md", "nobody is known by that name"),
+    ],
+)
+async def test_where_a_report_can_not_be_it_is_refused(
+    name: str, why: str, state_home: Path
+) -> None:
+    (state_home / "folder.md").mkdir()
+    async with showing(well()) as pilot:
+        await pilot.press("w")
+        await on(pilot, Ask)
+        pilot.app.screen.query_one(Input).value = name
+        await pilot.press("enter")
+        await until(pilot, lambda: why in " ".join(shown(pilot.app).split()))
+        assert isinstance(pilot.app.screen, Ask)
+        await pilot.press("escape")
+        await on(pilot, VerifyPage)
+
+
+async def test_a_file_that_is_there_is_replaced_only_when_that_is_said(state_home: Path) -> None:
+    file = state_home / "practice-report.md"
+    file.write_text("mine")
+    async with showing(well()) as pilot:
+        await pilot.press("w")
+        await on(pilot, Ask)
+        await pilot.press("enter")
+        await on(pilot, Confirm)
+        await pilot.press("enter")
+        await on(pilot, VerifyPage)
+        assert file.read_text() == "mine"
+        await pilot.press("w")
+        await on(pilot, Ask)
+        await pilot.press("enter")
+        await on(pilot, Confirm)
+        await pilot.press("right", "enter")
+        await until(pilot, lambda: "+ Saved:" in shown(pilot.app))
+        assert file.read_text().startswith("# ")
+
+
+async def test_a_place_that_takes_no_file_is_said(state_home: Path) -> None:
+    (state_home / "plain").write_text("")
+    async with showing(well()) as pilot:
+        await pilot.press("w")
+        await on(pilot, Ask)
+        pilot.app.screen.query_one(Input).value = "plain/report.md"
+        await pilot.press("enter")
+        await until(pilot, lambda: "X Not saved:" in shown(pilot.app))
+
+
+# Leaving.
+
+
+async def test_a_proven_network_is_left_at_once_and_the_draft_is_done_with() -> None:
+    save(filled("verify"))
+    async with showing(well()) as pilot:
+        await pilot.press("ctrl+n")
+        await until(pilot, lambda: pilot.app.return_code is not None)
+        assert pilot.app.return_value == 0
+        assert kept("healthy") is None
+
+
+async def test_a_red_one_is_left_after_a_question_and_never_with_0() -> None:
+    save(filled("verify"))
+    async with showing(red()) as pilot:
+        await pilot.press("ctrl+n")
+        await on(pilot, Confirm)
+        assert "2 of 6 pairs do not ping" in shown(pilot.app)
+        await pilot.press("enter")
+        await on(pilot, VerifyPage)
+        assert kept("healthy") is not None
+        pilot.app.code = 0  # type: ignore[attr-defined]  # a wizard's, whatever came before
+        await pilot.press("ctrl+n")
+        await on(pilot, Confirm)
+        await pilot.press("right", "enter")
+        await until(pilot, lambda: pilot.app.return_code is not None)
+        assert pilot.app.return_value == verbs.NOT_PROVEN
+        assert kept("healthy") is None
+
+
+async def test_leaving_in_the_middle_is_asked_for() -> None:
+    async with opened(replace(proof(), pace=1.0)) as pilot:
+        await on(pilot, VerifyPage)
+        await until(pilot, lambda: "connecting" in shown(pilot.app))
+        await pilot.press("ctrl+n")
+        await on(pilot, Confirm)
+        assert "has not ended yet" in shown(pilot.app)
+        await pilot.press("right", "enter")
+        await until(pilot, lambda: pilot.app.return_code is not None)
+        assert pilot.app.return_value == verbs.INTERRUPTED
+
+
+# The frame.
+
+
+async def test_a_verification_by_itself_shows_only_its_own_steps() -> None:
+    async with opened(proof()) as pilot:
+        await on(pilot, VerifyPage)
+        assert " + Hosts  + Network  > Verify" in shown(pilot.app)
+        assert "Review" not in shown(pilot.app)
+
+
+async def test_help_tells_of_every_key() -> None:
+    async with showing(well(), (120, 40)) as pilot:
+        await pilot.press("f1")
+        await on(pilot, Help)
+        said = "".join(str(it.render()) for it in pilot.app.screen.query(Static))
+        for key in ("Verify again", "Next fault", "Save report", "Finish", "Tab Subnets"):
+            assert key in said
+
+
+async def test_it_is_whole_again_after_a_terminal_too_small() -> None:
+    async with showing(red()) as pilot:
+        before = shown(pilot.app)
+        await pilot.press("2")
+        await pilot.resize_terminal(20, 5)
+        await pilot.press("r", "5", "ctrl+n")
+        await pilot.resize_terminal(80, 24)
+        await pilot.press("1")
+        await pilot.pause()
+        assert shown(pilot.app) == before
+
+
+async def test_dark_or_light_the_tables_follow() -> None:
+    async with showing(well()) as pilot:
+        await pilot.press("2", "ctrl+t")
+        await pilot.pause()
+        assert "+ pass   fed-node1" in shown(pilot.app)
+
+
+# As it looks.
+
+
+def fifty() -> State:
+    nodes = tuple(f"fed-node{number}" for number in range(1, 51))
+    lost = {(nodes[6], two): bad(nodes[6], two) for two in nodes if two != nodes[6]}
+    return ended(*leases(nodes), *pings(nodes, lost), code=7, nodes=50)
+
+
+LOOKS: dict[str, tuple[Callable[[], State], tuple[str, ...], int]] = {
+    "well": (well, (), 3),
+    "red": (red, (), 3),
+    "addresses": (red, ("2",), 3),
+    "subnets": (red, ("3", "f"), 3),
+    "subnet-env": (red, ("4",), 3),
+    "findings": (red, ("5",), 3),
+    "fifty": (fifty, ("end",), 50),
+}
+
+
+@pytest.mark.parametrize("size", SIZES, ids=lambda it: f"{it[0]}x{it[1]}")
+@pytest.mark.parametrize("look", LOOKS)
+def test_it_looks(look: str, size: tuple[int, int], snap_compare: Any) -> None:  # noqa: ANN401
+    make, keys, nodes = LOOKS[look]
+    app = wizard(filled("verify", size=nodes + 1))
+    app.state = make()
+
+    async def before(pilot: Pilot[Any]) -> None:
+        await on(pilot, VerifyPage)
+        await pilot.press(*keys)
+
+    assert snap_compare(app, terminal_size=size, run_before=still(before))
