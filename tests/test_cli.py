@@ -1,67 +1,18 @@
 """The command line as a process: what it says where, and how it ends.  No host, no network."""
 
-import fcntl
 import json
 import os
-import pty
 import re
 import subprocess
 import sys
-import termios
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import jsonschema  # type: ignore[import-untyped]  # its stubs are a package more
 import pytest
 
 from fedwiz.answers import load
 from fedwiz.checks import CHECKS
-
-ROOT = Path(__file__).parent.parent
-ANSWERS = ROOT / "tests/answers"
-
-
-@dataclass
-class Said:
-    """How a command ended."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:  # noqa: ANN401 - whatever the document is
-        return json.loads(self.out)
-
-    @property
-    def last(self) -> str:
-        """The last word: why it did not do what it was asked."""
-        return self.err.splitlines()[-1]
-
-
-@dataclass
-class Shell:
-    """A home folder, and someone who types there."""
-
-    home: Path
-
-    def environ(self, **more: str) -> dict[str, str]:
-        return {"PATH": os.environ["PATH"], "HOME": str(self.home), "PYTHONPATH": str(ROOT), **more}
-
-    def fedwiz(self, *words: str, **environ: str) -> Said:
-        done = subprocess.run(
-            [sys.executable, "-W", "error", "-m", "fedwiz", *words],
-            env=self.environ(**environ), cwd=self.home, stdin=subprocess.DEVNULL,
-            capture_output=True, text=True, check=False, timeout=60,
-        )  # fmt: skip
-        assert "Traceback" not in done.stderr, done.stderr
-        return Said(done.returncode, done.stdout, done.stderr)
-
-    def demo(self, *words: str, **environ: str) -> Said:
-        return self.fedwiz("demo", *words, "--pace", "0", "--hosts", "3", **environ)
+from tests.shell import ANSWERS, Shell, at_a_terminal
 
 
 @pytest.fixture
@@ -343,54 +294,18 @@ def test_ctrl_c_on_a_question_closes_at_once(presses: int, shell: Shell) -> None
     assert "closed by the operator" in err
 
 
-@contextmanager
-def at_a_terminal(shell: Shell, *words: str) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
-    """The command with a terminal of its own; its process, and our end of the terminal."""
-    ours, theirs = pty.openpty()
-    environ = {**shell.environ(), "TERM": "xterm"}
-    running = subprocess.Popen(
-        [sys.executable, "-m", "fedwiz", *words], stdin=theirs, stdout=theirs, stderr=theirs,
-        env=environ, start_new_session=True,
-        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
-    )  # fmt: skip
-    os.close(theirs)
-    try:
-        yield running, ours
-    finally:
-        running.kill()
-        running.wait()
-        os.close(ours)
-
-
-def told_until(ours: int, wanted: bytes) -> bytes:
-    """What the terminal shows up to some words; less where the command ends before."""
-    seen = b""
-    with suppress(OSError):
-        while wanted not in seen and (more := os.read(ours, 4096)):
-            seen += more
-    return seen
-
-
-QUESTION = b"Type practice to do all this: "
-
-
 @pytest.mark.parametrize(
     ("typed", "code", "last"),
     [
-        (b"practice\n", 0, b"ended: ok"),
-        (b"no\n", 2, b"nothing was changed"),
-        (b"\x03", 130, b"closed by the operator"),
+        ("practice\n", 0, "ended: ok"),
+        ("no\n", 2, "nothing was changed"),
+        ("\x03", 130, "closed by the operator"),
     ],
     ids=["the name", "another word", "Ctrl+C"],
 )
-def test_a_plan_is_approved_at_the_terminal(
-    shell: Shell, typed: bytes, code: int, last: bytes
-) -> None:
-    with at_a_terminal(shell, "demo", "install", "--pace", "0") as (running, ours):
-        seen = told_until(ours, QUESTION)
-        assert QUESTION in seen
-        assert b"switch.sh" in seen
-        os.write(ours, typed)
-        seen = told_until(ours, b"no such words")
-        assert running.wait(30) == code
-        assert last in seen
+def test_a_plan_is_approved_at_the_terminal(shell: Shell, typed: str, code: int, last: str) -> None:
+    with at_a_terminal(shell, "demo", "install", "--pace", "0") as terminal:
+        assert "switch.sh" in terminal.until("Type practice to do all this: ")
+        terminal.type(typed)
+        assert terminal.end() == code
+        assert last in terminal.seen

@@ -13,6 +13,7 @@ from fedwiz import plan as planning
 from fedwiz.actions import Run
 from fedwiz.answers import Answers, Refused
 from fedwiz.checks import Finding, judge
+from fedwiz.clean import clean
 from fedwiz.cli import hosts, overlay
 from fedwiz.cli.output import say
 from fedwiz.cli.prompt import Back, Ended, wrong
@@ -64,6 +65,7 @@ async def _ask_all(talk: Talk, draft: Draft | None) -> None:
     if draft is not None:
         talk.begin(draft)
         at = _place(draft)
+        say(f"{clean(draft.name)}: going on at {draft.page}; `<` goes back, `?` helps")
     while at < len(QUESTIONS):
         page, ask = QUESTIONS[at]
         asked = talk.prompt.asked

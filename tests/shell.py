@@ -1,0 +1,133 @@
+"""Someone at a shell: fedwiz as a process of its own, in a pipe or at a terminal.  No network."""
+
+import fcntl
+import json
+import os
+import pty
+import select
+import struct
+import subprocess
+import sys
+import termios
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+ROOT = Path(__file__).parent.parent
+ANSWERS = ROOT / "tests/answers"
+
+
+@dataclass
+class Said:
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:  # noqa: ANN401 - whatever the document is
+        return json.loads(self.out)
+
+    @property
+    def last(self) -> str:
+        """The last word: why it did not do what it was asked."""
+        return self.err.splitlines()[-1]
+
+
+@dataclass
+class Shell:
+    """A home folder, and someone who types there."""
+
+    home: Path
+
+    def environ(self, **more: str) -> dict[str, str]:
+        return {"PATH": os.environ["PATH"], "HOME": str(self.home), "PYTHONPATH": str(ROOT), **more}
+
+    def fedwiz(self, *words: str, typed: str = "", **environ: str) -> Said:
+        """Run it in a pipe, with this on its standard input."""
+        done = subprocess.run(
+            [sys.executable, "-W", "error", "-m", "fedwiz", *words],
+            env=self.environ(**environ), cwd=self.home, input=typed,
+            capture_output=True, text=True, check=False, timeout=60,
+        )  # fmt: skip
+        assert "Traceback" not in done.stderr, done.stderr
+        return Said(done.returncode, done.stdout, done.stderr)
+
+    def demo(self, *words: str, **environ: str) -> Said:
+        return self.fedwiz("demo", *words, "--pace", "0", "--hosts", "3", **environ)
+
+
+class Terminal:
+    """What a command shows at a terminal of its own, and whoever types there."""
+
+    def __init__(self, running: "subprocess.Popen[bytes]", ours: int) -> None:
+        self.running = running
+        self.seen = ""
+        self._ours = ours
+
+    def until(self, wanted: str) -> str:
+        """What it shows from now up to some words.
+
+        Raises:
+            AssertionError: they never come; with what came.
+        """
+        said = ""
+        while wanted not in said:
+            more = self._more()
+            said += more
+            assert more, f"{wanted!r} never came:\n{self.seen}"
+        return said
+
+    def type(self, text: str) -> None:
+        """Type it, as it is."""
+        os.write(self._ours, text.encode())
+
+    def end(self) -> int:
+        """Let it come to its end; the exit code."""
+        while self._more():
+            pass
+        return self.running.wait(30)
+
+    def _more(self) -> str:
+        """What it shows next; empty at its end."""
+        there, _, _ = select.select([self._ours], [], [], 30)
+        if not there:
+            return ""
+        with suppress(OSError):
+            said = os.read(self._ours, 1 << 16).decode(errors="replace")
+            self.seen += said
+            return said
+        return ""
+
+
+@contextmanager
+def at_a_terminal(
+    shell: Shell, *words: str, environ: Mapping[str, str] | None = None, out: IO[str] | None = None
+) -> Iterator[Terminal]:
+    """The command with a terminal of its own, 80 columns and 24 rows.
+
+    Args:
+        shell: where.
+        words: after the command's name.
+        environ: more of it.
+        out: where its standard output goes, if not to the terminal.
+    """
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+    running = subprocess.Popen(
+        [sys.executable, "-m", "fedwiz", *words], stdin=theirs, stdout=out or theirs,
+        stderr=theirs,
+        env=shell.environ(**{"TERM": "xterm", **(environ or {})}), cwd=shell.home,
+        start_new_session=True,
+        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+    )  # fmt: skip
+    os.close(theirs)
+    try:
+        yield Terminal(running, ours)
+    finally:
+        running.kill()
+        running.wait()
+        os.close(ours)

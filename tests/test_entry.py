@@ -1,0 +1,206 @@
+"""Which face a command line gets: screens, prompts in lines, or lines alone."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from fedwiz import keep
+from tests.shell import ANSWERS, ROOT, Shell, at_a_terminal
+
+SCREEN = "\x1b[?1049h"
+"""What takes a terminal's whole screen, as nothing but the wizard's screens does."""
+
+FIRST = "What is to be done?"
+DUMB = {"TERM": "dumb"}
+NOBODY = "nobody can be asked here"
+
+
+@pytest.fixture
+def shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shell:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / ".local/state"))  # where the shell's is
+    return Shell(tmp_path)
+
+
+QUICK = ("--pace", "0", "--hosts", "3")
+SCREENS: dict[str, tuple[str, ...]] = {
+    "nothing": (),
+    "the verb": ("wizard",),
+    "answers": ("-a", str(ANSWERS / "minimal.toml")),
+    "a set": ("--set", "network.cidr=10.20.0.0/16"),
+    "demo": ("demo", *QUICK),
+    "demo of a fault": ("demo", "--fault", "nat-twins", "--set", "network.subnet_len=25"),
+}
+
+
+@pytest.mark.parametrize("words", SCREENS.values(), ids=SCREENS)
+def test_the_wizard_takes_a_terminal(shell: Shell, words: tuple[str, ...]) -> None:
+    with at_a_terminal(shell, *words) as terminal:
+        terminal.until(SCREEN)
+
+
+PROMPTS: dict[str, tuple[tuple[str, ...], dict[str, str], str]] = {
+    "--plain": (("--plain",), {}, FIRST),
+    "a terminal of lines": ((), {"TERM": "dumb"}, FIRST),
+    "--plain, where nobody is thought to be": (("--plain",), {"CI": "1"}, FIRST),
+    "demo --plain": (("demo", "--plain", *QUICK), {}, "What is the cluster called? [practice]"),
+    "demo on a terminal of lines": (("demo", *QUICK), {"TERM": "dumb"}, "[practice]"),
+}
+
+
+@pytest.mark.parametrize(("words", "environ", "asked"), PROMPTS.values(), ids=PROMPTS)
+def test_it_asks_in_lines(
+    shell: Shell, words: tuple[str, ...], environ: dict[str, str], asked: str
+) -> None:
+    with at_a_terminal(shell, *words, environ=environ) as terminal:
+        terminal.until(asked)
+        assert SCREEN not in terminal.seen
+
+
+LINES: dict[str, tuple[tuple[str, ...], dict[str, str]]] = {
+    "demo --yes": (("demo", "--yes", *QUICK), {}),
+    "demo --json": (("demo", "--json", *QUICK), {}),
+    "demo --headless": (("demo", "--headless", *QUICK), {}),
+    "demo check": (("demo", "check", *QUICK), {}),
+    "demo, where nobody is thought to be": (("demo", *QUICK), {"CI": "1"}),
+}
+
+
+@pytest.mark.parametrize(("words", "environ"), LINES.values(), ids=LINES)
+def test_a_demo_that_says_what_to_do_is_done_in_lines(
+    shell: Shell, words: tuple[str, ...], environ: dict[str, str]
+) -> None:
+    with at_a_terminal(shell, *words, environ=environ) as terminal:
+        assert terminal.end() == 0
+        assert SCREEN not in terminal.seen
+        assert "?:" not in terminal.seen
+
+
+def test_nobody_at_hand_is_told_so_at_once(shell: Shell) -> None:
+    """In a pipe, with one end of a terminal only, and in CI."""
+    said = shell.fedwiz()
+    assert (said.code, said.out) == (2, "")
+    for word in (NOBODY, "fedwiz install -a FILE", "--plain", "--help"):
+        assert word in said.last
+    for words, environ in (((), {"CI": "true"}), (("-a", "a.toml"), {"CI": "true"})):
+        with at_a_terminal(shell, *words, environ=environ) as terminal:
+            assert terminal.end() == 2
+            assert NOBODY in terminal.seen
+            assert SCREEN not in terminal.seen
+    assert not (shell.home / ".local").exists()
+
+
+def test_a_terminal_whose_output_goes_to_a_file_gets_no_screens(shell: Shell) -> None:
+    with (shell.home / "out").open("w") as out, at_a_terminal(shell, out=out) as terminal:
+        assert terminal.end() == 2
+        assert NOBODY in terminal.seen
+
+
+REFUSED: dict[str, tuple[tuple[str, ...], str]] = {
+    "a file that is not there": (("-a", "nowhere.toml"), "nowhere.toml: there is no such file"),
+    "a key that nobody knows": (
+        ("-a", str(ANSWERS / "minimal.toml"), "--set", "network.cdir=10.0.0.0/16"),
+        "did you mean `network.cidr`?",
+    ),
+    "a host's answer without a file": (("--set", "host.a.address=10.0.0.1"), "give them in a file"),
+    "a fault that there is not": (("demo", "--fault", "gremlins"), "no-etcd"),
+    "prompts for a verb": (("demo", "check", "--plain"), "leave the verb"),
+    "a word that is no verb": (("-a", "a.toml", "check"), "unrecognized arguments: check"),
+}
+
+
+@pytest.mark.parametrize(("words", "sentence"), REFUSED.values(), ids=REFUSED)
+def test_what_is_refused_is_refused_before_any_screen(
+    shell: Shell, words: tuple[str, ...], sentence: str
+) -> None:
+    with at_a_terminal(shell, *words) as terminal:
+        assert terminal.end() == 2
+        assert sentence in terminal.seen
+        assert SCREEN not in terminal.seen
+    said = shell.fedwiz("--plain", *words) if words[0].startswith("-") else shell.fedwiz(*words)
+    assert said.code == 2
+    assert sentence in said.err
+
+
+def test_a_replay_takes_the_screen_where_it_has_a_speed(shell: Shell) -> None:
+    run = str(ROOT / "tests/journals/all-well.jsonl")
+    with at_a_terminal(shell, "replay", run, "--speed", "100") as terminal:
+        terminal.until(SCREEN)
+    for more in ((), ("--speed", "900000", "--plain"), ("--speed", "900000", "--json")):
+        with at_a_terminal(shell, "replay", run, *more) as terminal:
+            assert terminal.end() == 0
+            assert SCREEN not in terminal.seen
+    assert shell.fedwiz("replay", run, "--speed", "900000").code == 0
+
+
+def test_leaving_the_wizard_is_the_command_s_end(shell: Shell) -> None:
+    with at_a_terminal(shell) as terminal:
+        terminal.until("Practice")
+        terminal.type("\x11")  # Ctrl+Q
+        terminal.until("Leave fedwiz?")
+        terminal.type("\x1b[C")  # to the right
+        terminal.until("Yes, leave")
+        terminal.type("\r")
+        assert terminal.end() == 0
+
+
+def test_a_wizard_that_was_ended_says_130(shell: Shell) -> None:
+    with at_a_terminal(shell) as terminal:
+        terminal.until("Practice")
+        terminal.running.send_signal(signal.SIGTERM)
+        assert terminal.end() == 130
+
+
+def test_a_draft_that_was_kept_is_gone_on_with(shell: Shell) -> None:
+    """In lines as on screens; the one of a practice cluster only for the same fault."""
+    file = shell.home / "a.toml"
+    file.write_text((ANSWERS / "minimal.toml").read_text() + '\n[wizard]\nask = ["backend"]\n')
+    with at_a_terminal(shell, "-a", str(file), environ=DUMB) as terminal:
+        terminal.until("reading")
+        os.kill(terminal.running.pid, signal.SIGKILL)
+    before = json.loads(keep.place().read_text())
+    assert (before["page"], before["file"]) == ("backend", str(file))
+    with at_a_terminal(shell, environ=DUMB) as terminal:
+        terminal.until("at backend")
+    with at_a_terminal(shell) as terminal:
+        terminal.until("How do packets get from node to node?")
+
+
+def test_a_draft_that_can_t_be_read_is_passed_over(shell: Shell) -> None:
+    keep.write(keep.place(), "{")
+    with at_a_terminal(shell, environ=DUMB) as terminal:
+        terminal.until(FIRST)
+    with at_a_terminal(shell) as terminal:
+        terminal.until("Practice cluster")
+
+
+FIRST_PAINT = 0.5
+"""Seconds of the processor's until the first page is there: other work does not count."""
+
+
+def test_the_first_page_waits_for_nothing_heavy(shell: Shell) -> None:
+    script = (
+        "import sys\n"
+        "from fedwiz.cli import wizard\n"
+        "import screens.app, screens.first, screens.page, screens.frame, screens.signs\n"
+        "import screens.dialogs, screens.themes\n"
+        "print({'pydantic', 'asyncssh', 'etcd3', 'grpc', 'netaddr'} & set(sys.modules))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], env=shell.environ(), capture_output=True, text=True,
+        check=True, timeout=60,
+    )  # fmt: skip
+    assert done.stdout.strip() == "set()"
+    took = []
+    for _ in range(5):
+        began = os.times()
+        with at_a_terminal(shell) as terminal:
+            terminal.until("Practice cluster")
+        ended = os.times()
+        took.append(ended.children_user + ended.children_system
+                    - began.children_user - began.children_system)  # fmt: skip
+    assert min(took) < FIRST_PAINT
