@@ -37,7 +37,7 @@ from fedwiz.events import (
 )
 from screens.frame import Said, Small
 from screens.page import too_small
-from screens.panes import LOOK, Drawn, Row, fit
+from screens.panes import LOOK, STYLES, Row, fit, strip_of
 
 Line = tuple[float, str, str]
 """When, the name of its style, and the text."""
@@ -121,13 +121,14 @@ def of_file(path: Path, host: str, upto: int) -> Read:
     return read
 
 
-class Lines(Drawn, ScrollView, can_focus=True):
+class Lines(ScrollView, can_focus=True):
     """The lines, of which only those in sight are drawn."""
 
+    COMPONENT_CLASSES: ClassVar[set[str]] = set(STYLES)
+    ALLOW_SELECT: ClassVar[bool] = False
     DEFAULT_CSS = """
     Lines { height: 1fr; }
     """ + LOOK.format("Lines")
-    BINDINGS: ClassVar[list[BindingType]] = []
 
     def __init__(self) -> None:
         super().__init__()
@@ -158,7 +159,7 @@ class Lines(Drawn, ScrollView, can_focus=True):
         self._wide = max(self._wide, widest)
         self.virtual_size = Size(self._wide, len(self.lines))
         if self.follows:
-            self.scroll_end(animate=False, immediate=True, x_axis=False)
+            self.scroll_end(animate=False, x_axis=False)
         self.refresh()
 
     def render_line(self, y: int) -> Strip:
@@ -170,7 +171,7 @@ class Lines(Drawn, ScrollView, can_focus=True):
         when, style, text = self.lines[at]
         stamp = time.strftime("%H:%M:%S", time.localtime(when))
         row: Row = ((f"{stamp}  ", "muted"), *self._pieces(text, style))
-        strip = self.strip_of(row, max(self._wide, width), "head" if at == self.at else "")
+        strip = strip_of(self, row, max(self._wide, width), "head" if at == self.at else "")
         return strip.crop(left, left + width)
 
     def _pieces(self, text: str, style: str) -> Iterator[tuple[str, str]]:

@@ -174,33 +174,33 @@ def body(host: HostState, told: Told, width: int, height: int) -> Iterator[Row]:
 
 def wrapped(text: str, width: int, height: int) -> list[str]:
     """A long sentence in lines, no more than there is room for."""
-    lines = textwrap.wrap(text, max(width - 2, 1)) if height > 0 else []
+    if height <= 0:
+        return []
+    lines = textwrap.wrap(text, max(width - 2, 1))
     if len(lines) > height:
         lines = [*lines[: height - 1], f"{lines[height - 1]} …"]
     return [fit(f" {line}", width) for line in lines]
 
 
-class Drawn(Widget):
-    """Turns rows into what the terminal gets."""
+def style_of(widget: Widget, names: str) -> Style:
+    """The style of a piece, by the names of what it is made of."""
+    style = widget.rich_style
+    for name in names.split():
+        style += widget.get_component_rich_style(f"pane--{name}", partial=True)
+    return style
+
+
+def strip_of(widget: Widget, row: Row, width: int, under: str = "") -> Strip:
+    """What the terminal gets of a row, on the background of the style `under`."""
+    pieces = [Segment(text, style_of(widget, f"{under} {name}")) for text, name in row]
+    return Strip(pieces).adjust_cell_length(width, style_of(widget, under))
+
+
+class Pane(Widget, can_focus=True):
+    """One host."""
 
     COMPONENT_CLASSES: ClassVar[set[str]] = set(STYLES)
     ALLOW_SELECT: ClassVar[bool] = False
-
-    def style_of(self, names: str) -> Style:
-        """The style of a piece, by the names of what it is made of."""
-        style = self.rich_style
-        for name in names.split():
-            style += self.get_component_rich_style(f"pane--{name}", partial=True)
-        return style
-
-    def strip_of(self, row: Row, width: int, under: str = "") -> Strip:
-        """A row, as wide as the widget, on the background of the style `under`."""
-        pieces = [Segment(text, self.style_of(f"{under} {name}")) for text, name in row]
-        return Strip(pieces).adjust_cell_length(width, self.style_of(under))
-
-
-class Pane(Drawn, can_focus=True):
-    """One host."""
 
     DEFAULT_CSS = "Pane { height: 1fr; min-height: 3; }" + LOOK.format("Pane")
 
@@ -227,4 +227,4 @@ class Pane(Drawn, can_focus=True):
             self._rows = rows(self.host, self._told, self._now, width, height) if self.host else ()
         if y >= len(self._rows):
             return Strip.blank(width, self.rich_style)
-        return self.strip_of(self._rows[y], width)
+        return strip_of(self, self._rows[y], width)

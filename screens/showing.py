@@ -122,7 +122,9 @@ class RunPage(Page):
         self._order: list[str] = []
         self._columns = 1
         self._red_first = False
-        self._ended = False
+        self.shown_end = False
+        """Whether the run has ended, and all of it is shown."""
+
         self._full_log: LogScreen | None = None
 
     def content(self) -> ComposeResult:
@@ -149,9 +151,14 @@ class RunPage(Page):
     def clear(self) -> None:
         """Forget the run that was shown; another one begins."""
         self.state, self._inbox, self._told = State(), deque(), {}
-        self._number, self._second, self._ended = -1, -1, False
+        self._number, self._second, self.shown_end = -1, -1, False
         self._seen = time.monotonic()
         self.wizard.state = self.state
+
+    @property
+    def waits(self) -> int:
+        """Records that were told and are not shown yet."""
+        return len(self._inbox)
 
     @property
     def now(self) -> float:
@@ -177,8 +184,8 @@ class RunPage(Page):
             self._show(touched)
         if self._inbox:
             self.call_later(self.drain)
-        elif self.state.outcome and not self._ended:
-            self._ended = True
+        elif self.state.outcome and not self.shown_end:
+            self.shown_end = True
             self.ended()
             self.refresh_bindings()
 

@@ -13,7 +13,7 @@ from textual.strip import Strip
 
 from fedwiz.clean import clean
 from fedwiz.state import RED, HostState
-from screens.panes import LOOK, Drawn, Row, Told, clock, doing, fit, marked
+from screens.panes import LOOK, STYLES, Row, Told, clock, doing, fit, marked, strip_of
 
 WIDEST_NAME = 24
 
@@ -51,9 +51,11 @@ def heading(width: int, name: int) -> Row:
     return ((fit(said, width), "muted"),)
 
 
-class Table(Drawn, ScrollView, can_focus=True, inherit_bindings=False):
+class Table(ScrollView, can_focus=True, inherit_bindings=False):
     """All hosts, with a cursor that stays on its host whatever becomes of the order."""
 
+    COMPONENT_CLASSES: ClassVar[set[str]] = set(STYLES)
+    ALLOW_SELECT: ClassVar[bool] = False
     DEFAULT_CSS = """
     Table { height: 1fr; overflow-x: hidden; }
     """ + LOOK.format("Table")
@@ -109,13 +111,13 @@ class Table(Drawn, ScrollView, can_focus=True, inherit_bindings=False):
         """One row; the heading stays on top."""
         width = self.size.width
         if y == 0:
-            return self.strip_of(heading(width, self._wide), width)
+            return strip_of(self, heading(width, self._wide), width)
         at = round(self.scroll_offset.y) + y - 1
         if at >= len(self._hosts):
             return Strip.blank(width, self.rich_style)
         host = self._hosts[at]
         row = line(host, self._told.get(host.name, Told()), self._now, width, self._wide)
-        return self.strip_of(row, width, "head" if host.name == self.cursor else "")
+        return strip_of(self, row, width, "head" if host.name == self.cursor else "")
 
     def watch_cursor(self) -> None:
         """Tell, and keep it in sight."""
