@@ -70,14 +70,19 @@ def wizard(draft: Draft | None = None, *, trusted: bool = True) -> Fedwiz:
     return app
 
 
-async def until(pilot: Pilot[Any], so: Callable[[], object]) -> None:
+async def until(pilot: Pilot[Any], so: Callable[[], object], patience: float = PATIENCE) -> None:
     """Let the app work until something is so.
+
+    Args:
+        pilot: of the app.
+        so: whether it is.
+        patience: seconds until the test gives up.
 
     Raises:
         AssertionError: it did not come about; with what is on the screen.
     """
     try:
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(patience):
             while not so():
                 await pilot.pause()
                 await asyncio.sleep(0)
