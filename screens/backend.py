@@ -19,11 +19,10 @@ from fedwiz.clean import clean
 from fedwiz.draft import Draft
 from fedwiz.sections import refuse_backend
 from screens.fields import Field, Fields, asked
-from screens.judging import Choices, Judging, judged, level, refused, told, unheard
+from screens.judging import USUAL, Choices, Judging, judged, level, refused, told, unheard
 from screens.signs import mark
 
 TYPE = "backend.type"
-USUAL = next(iter(BACKENDS))
 JUDGES = (
     "backend-kernel", "flannel-version", "same-link", "firewall", "hypervisor", "mtu", "leftovers",
 )  # fmt: skip

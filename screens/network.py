@@ -1,6 +1,6 @@
 """The page Network: which addresses the containers get, and how many of them each node."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any, ClassVar
 
@@ -20,15 +20,16 @@ from fedwiz.checks.ranges import free
 from fedwiz.clean import clean
 from fedwiz.draft import Draft
 from fedwiz.facts import Known
+from fedwiz.sections import refuse_backend
 from screens.dialogs import Confirm
 from screens.fields import Form, asked, taken
-from screens.judging import Choices, Judging, judged, refused, told, unheard
+from screens.judging import USUAL, Choices, Judging, judged, refused, told, unheard
 from screens.signs import mark
 
 CIDR, LENGTH, PUBLIC = "network.cidr", "network.subnet_len", "network.allow_public"
 JUDGES = ("network-public", "network-overlap", "network-capacity")
 BOUNDS = asked("network", but=(CIDR, LENGTH, PUBLIC))
-USUAL: int = SECTIONS["network"].model_fields["subnet_len"].default
+USUAL_LENGTH: int = SECTIONS["network"].model_fields["subnet_len"].default
 
 HINT = "F2 proposes a free network.  Enter leads to the sizes, Enter there chooses one."
 NO_SIZES = "Once the network is right, the sizes of its parts are here."
@@ -71,7 +72,8 @@ class NetworkPage(Judging):
     NetworkPage #range Input { width: 28; }
     NetworkPage #range #from { padding: 1 0 0 2; width: 1fr; color: $text-muted; }
     NetworkPage #judgement { height: auto; }
-    NetworkPage #seen { height: auto; max-height: 7; }
+    NetworkPage #seen { height: auto; max-height: 7; border-left: blank; }
+    NetworkPage #seen:focus { border-left: outer $primary; }
     NetworkPage #parts { height: 1fr; margin-top: 1; }
     NetworkPage #heading { color: $text-muted; }
     NetworkPage #lengths { height: 1fr; }
@@ -226,6 +228,7 @@ class NetworkPage(Judging):
         self._found = found
         self.put("#findings", told(found))
         self.put("#from", Content(self._from()))
+        self.call_after_refresh(self._reach)
         self.query_one(Input).set_class(any(it.level == "block" for it in found), "-refused")
         self._lengths()
         hint = self._hint()
@@ -233,6 +236,11 @@ class NetworkPage(Judging):
             self._hinted = hint
             self.refresh_bindings()
         self.say(hint)
+
+    def _reach(self) -> None:
+        """Let Tab lead to the findings where not all of them can be seen."""
+        seen = self.query_one("#seen")
+        seen.can_focus = seen.max_scroll_y > 0
 
     def _answers(self) -> tuple[Answers | None, dict[str, str]]:
         """Answers that have this network, and what is wrong with it by itself.
@@ -243,7 +251,7 @@ class NetworkPage(Judging):
             why = self.draft.refusals()
             return None, {key: it for key, it in why.items() if key.startswith("network.")}
         said = self.draft.said.get("network", {})
-        data = {**self.base.model_dump(), "network": said}
+        data = {**self.base.model_dump(), "network": said, "backend": _backend(self.draft)}
         try:
             return parse(data), {}
         except Refused as wrong:
@@ -264,8 +272,8 @@ class NetworkPage(Judging):
             elif cidr == self._proposed:
                 parts.append("proposed: nothing uses it")
         bounds = {it.path.rpartition("_")[2]: self.draft.get(it.path) for it in BOUNDS}
-        parts += [f"{name} {clean(str(said))}" for name, said in bounds.items() if said]
-        return "; ".join(parts)
+        given = [f"{name} {clean(str(said))}" for name, said in bounds.items() if said]
+        return "\n".join([*parts, ", ".join(given)])
 
     def _hint(self) -> str:
         """What can be done now."""
@@ -279,7 +287,7 @@ class NetworkPage(Judging):
     def _lengths(self) -> None:
         """Show what each length gives; of what was not changed, nothing is drawn again."""
         cidr, said = _text(self.draft), self.draft.get(LENGTH)
-        chosen = USUAL if said is None else said
+        chosen = USUAL_LENGTH if said is None else said
         nodes = sum(it.role == "node" for it in self.base.host) if self.base else 0
         if (cidr, chosen, nodes) == self._shown:
             return
@@ -308,6 +316,14 @@ def _text(draft: Draft) -> str:
     """The network as it was typed."""
     said = draft.get(CIDR)
     return "" if said is None else str(said)
+
+
+def _backend(draft: Draft) -> dict[str, Any]:
+    """The backend that was said, as far as etcd's config can be compared with it."""
+    said = draft.said.get("backend")
+    table = dict(said) if isinstance(said, Mapping) else {}
+    options = {key: it for key, it in table.items() if key != "type"}
+    return {} if refuse_backend(str(table.get("type", USUAL)), options) else table
 
 
 def _is_network(text: str) -> bool:
