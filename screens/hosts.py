@@ -58,6 +58,7 @@ class HostsPage(Work):
     """Which machines make the cluster?"""
 
     STEP = "hosts"
+    AUTO_FOCUS = ""
     QUESTION = "Which machines make the cluster?"
     HELP: ClassVar[str | None] = (
         "Choose one master, which runs etcd, and two nodes or more, which run docker.\n\n"
@@ -303,6 +304,7 @@ class HostsPage(Work):
         there = [n for n, other in enumerate(self.draft.candidates) if other.address == it.address]
         if there:
             self.change(given(self.draft, at if at in there else there[0], answer))
+            self._count()
 
     def action_ssh(self) -> None:
         """Ask how to log in."""
@@ -315,6 +317,7 @@ class HostsPage(Work):
         )
         if answer is not None:
             self.change(taken(self.draft, answer, questions))
+            self._count()
 
     # The way on.
 

@@ -243,7 +243,9 @@ class HostTable(DataTable[Text]):
         text = Text(no_wrap=True, overflow="ellipsis")
         for number, (word, said) in enumerate(parts):
             text.append(" " if number else "")
-            drawn = signs.cell(self.app, word.removeprefix("~"), said) if word else Text(said)
-            text.append_text(drawn[2:] if word.startswith("~") else drawn)
+            if word.startswith("~"):
+                text.append_text(signs.cell(self.app, word[1:], said or " ")[2:])
+            else:
+                text.append_text(signs.cell(self.app, word, said) if word else Text(said))
         text.truncate(self.ordered_columns[column].width - 1, overflow="ellipsis")
         return text

@@ -19,6 +19,12 @@ from screens.hosttable import differs
 from screens.page import Dialog
 
 
+class KeyTable(DataTable[Text]):
+    """Says what Enter does.  As the list's own key it does not overtake those before it."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "select_cursor", "Go on")]
+
+
 class Keys(Dialog[tuple[UnknownKey, ...]]):
     """Which keys are right.  Given those that were accepted; nothing is accepted at first."""
 
@@ -26,7 +32,6 @@ class Keys(Dialog[tuple[UnknownKey, ...]]):
         Binding("escape", "close", "Accept none"),
         Binding("space", "tick", "Right"),
         Binding("a", "all", "All are right"),
-        Binding("enter", "accept", "Go on", priority=True),
     ]
     DEFAULT_CSS = """
     Keys > #dialog { width: 96%; max-width: 100; }
@@ -49,7 +54,7 @@ class Keys(Dialog[tuple[UnknownKey, ...]]):
 
     def content(self) -> ComposeResult:
         """The table, how to compare, and how many are accepted."""
-        yield DataTable[Text](cursor_type="row", cell_padding=0, id="keys")
+        yield KeyTable(cursor_type="row", cell_padding=0, id="keys")
         yield Static(id="how")
         yield Said(id="said")
 
@@ -65,8 +70,8 @@ class Keys(Dialog[tuple[UnknownKey, ...]]):
         self._say()
 
     @property
-    def _table(self) -> DataTable[Text]:
-        return self.query_one("#keys", DataTable)
+    def _table(self) -> KeyTable:
+        return self.query_one(KeyTable)
 
     def _other(self, at: int) -> str:
         """The key that the search saw, where it is another one of the same type."""
@@ -125,7 +130,8 @@ class Keys(Dialog[tuple[UnknownKey, ...]]):
         hint = "; a host whose key is not accepted is not read" if right < every else ""
         self.query_one("#said", Said).say(said + hint, "" if right < every else "ok")
 
-    def action_accept(self) -> None:
+    @on(DataTable.RowSelected)
+    def accept(self) -> None:
         """Give those that are right."""
         if self.is_current:
             self.dismiss(tuple(self._keys[at][1] for at in sorted(self._right)))
