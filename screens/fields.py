@@ -191,6 +191,12 @@ class Field(Vertical):
         """What has the focus."""
         return self.query_one("Input, Choice")
 
+    @property
+    def value(self) -> object:
+        """The answer as it stands there, also where the word of it is still on its way."""
+        at = self.control
+        return from_text(self.question, at.value) if isinstance(at, Input) else self._value
+
     def refuse(self, why: str) -> None:
         """Say what is wrong; empty: nothing is."""
         why = clean(self._misread() or why)
@@ -342,7 +348,9 @@ class Form(Dialog[Draft]):
 
     @on(Fields.Done)
     def action_accept(self) -> None:
-        """Give the answers, if they will do."""
+        """Give the answers, if they will do; the last key may have come just before."""
+        for field in self.query(Field):
+            self._draft = self._draft.put(field.question.path, field.value)
         why = self._judge()
         if not why:
             self.dismiss(self._draft)
