@@ -90,8 +90,8 @@ class Matrix(Widget, can_focus=True):
     Matrix > .matrix--fail { color: $error; text-style: bold; }
     Matrix > .matrix--skipped { color: $text-muted; }
     Matrix > .matrix--unknown { color: $warning; }
-    Matrix > .matrix--cursor { background: $primary 25%; text-style: bold; }
-    Matrix > .matrix--blurred { background: $surface; text-style: bold; }
+    Matrix > .matrix--cursor { background: $primary 25%; }
+    Matrix > .matrix--blurred { background: $surface; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("up", "move(-1, 0)", "The sender above", show=False),
@@ -252,8 +252,8 @@ class Matrix(Widget, can_focus=True):
             yield from self._legend()
 
     def _said(self, text: str, kind: str = "head") -> Segment:
-        style = self.rich_style + self.get_component_rich_style(f"matrix--{kind}", partial=True)
-        return Segment(text, style)
+        # Kept by Textual, unlike `rich_style`, which is made anew for each cell.
+        return Segment(text, self.get_component_rich_style(f"matrix--{kind}"))
 
     def _heads(self, shape: Shape) -> Iterator[Segment]:
         yield self._said(f" {'from, to':<{shape.stub - 1}}")
@@ -280,7 +280,7 @@ class Matrix(Widget, can_focus=True):
         if row == column:
             word, text = "head", ITSELF
         elif found and shape.named:
-            text += f" {found.text}"[: shape.cell - 4]
+            text += f" {clean(found.text)}"[: shape.cell - 4]
         here = (row, column) == (self._row, self._column)
         # Without colours the brackets tell where the cursor is.
         open_, close = "[]" if here else "  "
@@ -288,9 +288,11 @@ class Matrix(Widget, can_focus=True):
         text = text.ljust(shape.cell) if shape.named else f"{text:^{shape.cell}}"
         if not here:
             return self._said(text, word)
-        style = self._said("", word).style or Style.null()
         mark = "matrix--cursor" if self.has_focus else "matrix--blurred"
-        return Segment(text, style + self.get_component_rich_style(mark, partial=True))
+        # Not partial, since only then its colour is mixed with the one behind it.
+        style = self.get_component_rich_style(mark)
+        style += self.get_component_rich_style(f"matrix--{word}", partial=True)
+        return Segment(text, style + Style(bold=True))
 
     def _legend(self) -> Iterator[Segment]:
         for word, about in LEGEND:

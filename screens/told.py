@@ -21,10 +21,10 @@ KINDS: Mapping[str, str] = {
 _WORST = ("fail", "skipped", "warn", "pass")
 
 
-def worst(verdicts: Sequence[Verified]) -> str:
-    """The worst word of them; empty: there are none."""
-    words = {word(it) for it in verdicts}
-    return next((each for each in _WORST if each in words), "")
+def worst(verdicts: Sequence[Verified]) -> dict[str, str]:
+    """The worst word of each kind."""
+    there = {(it.kind, word(it)) for it in verdicts}
+    return {kind: each for each in reversed(_WORST) for kind, said in there if said == each}
 
 
 def arrow(sender: str, receiver: str) -> str:

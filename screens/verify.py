@@ -226,8 +226,8 @@ class VerifyPage(Page):
     def _draw(self) -> None:
         state, nodes = self._seen, self._proven_nodes()
         self._head(len(nodes))
-        kinds = (told.worst([it for it in state.verdicts if it.kind == kind]) for kind in TABS)
-        self.query_one(Tabs).draw(self._at, tuple(kinds))
+        worst = told.worst(state.verdicts)
+        self.query_one(Tabs).draw(self._at, [worst.get(kind, "") for kind in TABS])
         if self._at == 0:
             self._pings = report.pairs(state.verdicts)
             cells = {pair: _cell(it) for pair, it in self._pings.items()}
@@ -394,7 +394,7 @@ class VerifyPage(Page):
 
 def _cell(it: Verified) -> Cell:
     """As it is drawn; beside the sign how many came back of how many were sent."""
-    return Cell(word(it), clean(it.seen.partition(",")[0]))
+    return Cell(word(it), it.seen.partition(",")[0])
 
 
 def _doubtful(found: Cell | None) -> bool:
