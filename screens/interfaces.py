@@ -61,7 +61,7 @@ class InterfacesPage(Page):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "choose", "Choose", priority=True),
         Binding("s", "same", "Same on all"),
-        Binding("r", "read", "Read again"),
+        Binding("r,f5", "read", "Read again", key_display="r"),
     ]
     DEFAULT_CSS = """
     InterfacesPage DataTable { height: 1fr; min-height: 4; }

@@ -83,18 +83,20 @@ def items(result: Result) -> list[tuple[str, Content]]:
     if plan is not None and known is not None:
         wide = min(max(len(clean(host)) for host in plan.hosts), 24)
         harmed = {it.host for it in stops(result) if it.harms}
+        most = len(str(max(plan.actions.values(), default=0)))
         for host, actions in plan.actions.items():
             named = clean(host)
             named = named if len(named) <= wide else f"{named[: wide - 1]}…"
-            word, said = "", count(actions, "operation")
+            word, said = "", f"{actions:>{most}} operation{'s' * (actions != 1)}"
             if host in known.lost:
                 word, said = "lost", "not read"
             elif not actions:
                 word, said = "ok", "nothing to do"
             elif host in harmed:
                 word, said = "warn", f"{said}, containers stop"
-            found.append((HOST + host, mark(word, f"{named:<{wide}}  {said}")))
-    found.append((ANSWERS, mark("", "Answers")))
+            line = f"{named:<{wide}}  {said}"
+            found.append((HOST + host, mark(word, line) if word else Content(f"  {line}")))
+    found.append((ANSWERS, Content("  Answers")))
     return found
 
 
@@ -130,7 +132,7 @@ def blocked(findings: Sequence[Finding]) -> str:
         return ""
     first = _led(blocks[0], ())
     where = f"{clean(first.host)}: " if first.host and first.host not in first.seen else ""
-    more = f"  ({len(blocks) - 1} more block)" if len(blocks) > 1 else ""
+    more = f"  ({count(len(blocks) - 1, 'more block')})" if len(blocks) > 1 else ""
     return f"{where}{first.seen}; {first.remedy}{more}"
 
 

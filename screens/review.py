@@ -86,7 +86,7 @@ class ReviewPage(Page):
     ]
     DEFAULT_CSS = """
     ReviewPage #both { layout: vertical; height: 1fr; }
-    ReviewPage #items { height: auto; max-height: 7; }
+    ReviewPage #items { height: auto; max-height: 7; text-wrap: nowrap; text-overflow: ellipsis; }
     ReviewPage #text { height: 1fr; margin-top: 1; }
     ReviewPage #text:focus { background: $surface; }
     ReviewPage.-roomy #both { layout: horizontal; }

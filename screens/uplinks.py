@@ -6,12 +6,13 @@ from dataclasses import dataclass, replace
 from textual.content import Content
 
 from fedwiz.answers import Answers, Refused
-from fedwiz.checks import CHECKS, Finding
+from fedwiz.checks import Finding
 from fedwiz.checks.finding import shared
 from fedwiz.clean import clean
 from fedwiz.draft import Draft
 from fedwiz.facts import Facts, Known, Link
 from fedwiz.verify import Verdict
+from screens import judging
 from screens.signs import finding, mark
 
 JUDGES = ("interface", "same-link", "mtu", "distinct-names")
@@ -77,11 +78,10 @@ class Row:
 
 def judged(answers: Answers, known: Known, accepted: Sequence[str] = ()) -> tuple[Finding, ...]:
     """What the checks find in the interfaces of the answers."""
+    found = judging.judged(JUDGES, answers, known)
     return tuple(
         replace(it, level="warn") if it.level == "block" and it.check in accepted else it
-        for each in CHECKS
-        if each.name in JUDGES
-        for it in each.findings(answers, known)
+        for it in found
     )
 
 
