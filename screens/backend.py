@@ -51,14 +51,14 @@ class BackendPage(Judging):
     DEFAULT_CSS = """
     BackendPage #list { height: auto; }
     BackendPage #backends { height: auto; }
-    BackendPage #detail { height: 1fr; margin-top: 1; border-left: blank; padding-left: 1; }
-    BackendPage #detail:focus { border-left: outer $primary; }
+    BackendPage #detail { height: 1fr; margin-top: 1; }
+    BackendPage #detail:focus { background: $surface; }
     BackendPage #about { margin-bottom: 1; }
     BackendPage #findings { margin-bottom: 1; }
     BackendPage #options { height: auto; }
     BackendPage.-wide #body { layout: horizontal; }
     BackendPage.-wide #list { width: 61; height: 1fr; }
-    BackendPage.-wide #detail { width: 1fr; margin-top: 0; }
+    BackendPage.-wide #detail { width: 1fr; margin: 0 0 0 1; }
     """
 
     def __init__(self, *args: Any) -> None:  # noqa: ANN401 - those of Page

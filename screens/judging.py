@@ -47,8 +47,11 @@ def unheard(known: Known) -> list[Finding]:
     """What to say of hosts that could not be read: nothing can be judged of them."""
     if not known.lost:
         return []
-    seen = "not judged: what could not be read"
-    return [warn(seen, "see the page Hosts; F5 reads them again", some(sorted(known.lost)))]
+    seen = "not judged: it could not be read"
+    return [
+        warn(seen, "the page Hosts says why; F5 reads it again", name)
+        for name in sorted(known.lost)
+    ]
 
 
 def level(findings: Iterable[Finding]) -> str:
@@ -151,6 +154,7 @@ class Judging(Page):
                 self._progress(mark("reading", f"reading {len(done)} of {many} hosts"))
 
         self.busy = True
+        self.judge()
         self._progress(mark("reading", f"reading 0 of {many} hosts"))
         return await self.site.read(answers, heard)
 

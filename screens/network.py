@@ -31,7 +31,7 @@ JUDGES = ("network-public", "network-overlap", "network-capacity")
 BOUNDS = asked("network", but=(CIDR, LENGTH, PUBLIC))
 USUAL_LENGTH: int = SECTIONS["network"].model_fields["subnet_len"].default
 
-HINT = "F2 proposes a free network.  Enter leads to the sizes, Enter there chooses one."
+HINT = "F2 proposes a free network.  Enter leads on to the size of its parts."
 NO_SIZES = "Once the network is right, the sizes of its parts are here."
 
 CONSEQUENCE = (
@@ -72,8 +72,8 @@ class NetworkPage(Judging):
     NetworkPage #range Input { width: 28; }
     NetworkPage #range #from { padding: 1 0 0 2; width: 1fr; color: $text-muted; }
     NetworkPage #judgement { height: auto; }
-    NetworkPage #seen { height: auto; max-height: 7; border-left: blank; }
-    NetworkPage #seen:focus { border-left: outer $primary; }
+    NetworkPage #seen { height: auto; max-height: 7; }
+    NetworkPage #seen:focus { background: $surface; }
     NetworkPage #parts { height: 1fr; margin-top: 1; }
     NetworkPage #heading { color: $text-muted; }
     NetworkPage #lengths { height: 1fr; }
@@ -238,9 +238,13 @@ class NetworkPage(Judging):
         self.say(hint)
 
     def _reach(self) -> None:
-        """Let Tab lead to the findings where not all of them can be seen."""
+        """Let Tab lead to the findings where not all can be seen; show the length under the cursor.
+
+        Both are known only once everything has its place.
+        """
         seen = self.query_one("#seen")
         seen.can_focus = seen.max_scroll_y > 0
+        self.query_one(Choices).scroll_to_highlight()
 
     def _answers(self) -> tuple[Answers | None, dict[str, str]]:
         """Answers that have this network, and what is wrong with it by itself.
@@ -270,7 +274,9 @@ class NetworkPage(Judging):
             if _held(self.known).get("network", {}).get("cidr") == cidr:
                 parts.append("etcd holds it already")
             elif cidr == self._proposed:
-                parts.append("proposed: nothing uses it")
+                read, many = len(self.known.hosts), len(self.known.hosts) + len(self.known.lost)
+                on = f"all {many}" if read == many else f"{read} of {many}"
+                parts.append(f"proposed: free on {on} hosts")
         bounds = {it.path.rpartition("_")[2]: self.draft.get(it.path) for it in BOUNDS}
         given = [f"{name} {clean(str(said))}" for name, said in bounds.items() if said]
         return "\n".join([*parts, ", ".join(given)])

@@ -80,7 +80,7 @@ async def test_a_free_network_is_proposed_where_nothing_was_said() -> None:
     async with at_work(unsaid()) as pilot:
         assert said(pilot) == {"cidr": "10.16.0.0/16"}
         assert pilot.app.screen.query_one(Input).value == "10.16.0.0/16"
-        assert "proposed: nothing uses it" in text(pilot)
+        assert "proposed: free on all 4 hosts" in text(pilot)
 
 
 async def test_the_proposal_keeps_clear_of_every_host() -> None:
@@ -358,7 +358,8 @@ async def test_while_the_hosts_are_read_only_the_form_is_judged() -> None:
 
 async def test_a_host_that_could_not_be_read_is_named_and_stops_nobody() -> None:
     async with at_work(filled("network", "unreachable")) as pilot:
-        assert "! warn fed-node2 not judged: what could not be read" in text(pilot)
+        assert "! warn fed-node2 not judged: it could not be read" in text(pilot)
+        assert "proposed: free on 3 of 4 hosts" in text(pilot)
         await pilot.press("ctrl+n")
         await on(pilot, FLOW["backend"])
 
