@@ -9,10 +9,11 @@ from fedwiz import census
 from fedwiz.answers import Refused
 from fedwiz.clean import clean
 from fedwiz.cli.output import say
-from fedwiz.cli.prompt import NONE, NOTHING, Back, wrong
+from fedwiz.cli.prompt import NONE, NOTHING, Back, Ended, wrong
 from fedwiz.cli.scan import progress
-from fedwiz.cli.talk import Talk, question
+from fedwiz.cli.talk import Left, Talk, question
 from fedwiz.draft import Candidate, Role
+from fedwiz.verbs import UNREACHABLE
 
 
 async def name(talk: Talk) -> None:
@@ -31,13 +32,13 @@ async def where(talk: Talk) -> None:
     while True:
         some = bool(talk.draft.candidates)
         first = "Where else are hosts?" if some else "Where are the hosts?"
-        default = "" if some else talk.draft.typed
-        lines = [await talk.prompt.line("host", first, default or (NOTHING * some), help_)]
-        while lines[-1] and lines[0] not in (default, NOTHING):
-            lines.append(await talk.prompt.line("host", "  and", help=help_))
-        words = [line for line in lines if line and line != NOTHING]
-        if not words and some:
+        default = talk.draft.typed
+        lines = [await talk.prompt.line("host", first, NONE if some else default, help_)]
+        if some and lines[0] in (NONE, NOTHING):
             return
+        while lines[-1] and lines[0] != default:
+            lines.append(await talk.prompt.line("host", "  and", help=help_))
+        words = [line for line in lines if line]
         try:
             await _look(talk, words)
         except ValueError as why:
@@ -150,26 +151,43 @@ async def machines(talk: Talk) -> None:
     anew = True
     while True:
         talk.keep(census.learn(talk.draft, talk.site.facts))
+        rows = [at for at, it in enumerate(talk.draft.candidates) if it.chosen]
         why = {k: v for k, v in talk.draft.refusals().items() if k.partition("[")[0] == "host"}
         if anew:
             _table(talk)
             wrong(why.get("host", ""))
-        said = await talk.prompt.line(
-            next(iter(why), "host"), "Which one is to be changed?", "" if why else NONE,
-            "Its number; `r` reads all hosts again; none goes on.",
-        )  # fmt: skip
-        rows = [at for at, it in enumerate(talk.draft.candidates) if it.chosen]
-        anew = said == "r" or (said.isdecimal() and 1 <= int(said) <= len(rows))
+        said = await _which(talk, next(iter(why), ""))
+        number = said.removeprefix(NOTHING).strip()
+        anew = said == "r" or (number.isdecimal() and 1 <= int(number) <= len(rows))
         if said == "r":
             await talk.known(again=True)
+        elif anew and number != said:
+            talk.choose(at for at in rows if at != rows[int(number) - 1])
         elif anew:
-            await _change(talk, rows[int(said) - 1])
+            await _change(talk, rows[int(number) - 1])
         elif said != NONE:
             wrong(f"a number from 1 to {len(rows)}, r, or {NONE}")
         elif why:
             wrong("what is marked X has to be put right first: its number")
         else:
             return
+
+
+async def _which(talk: Talk, key: str) -> str:
+    """What is to be done about the hosts.
+
+    Raises:
+        Left: some could not be read, and there is no more input.
+    """
+    try:
+        return await talk.prompt.line(
+            key or "host", "Which one is to be changed?", "" if key else NONE,
+            "Its number; `-3` leaves the third one out; `r` reads all again; none goes on.",
+        )  # fmt: skip
+    except Ended:
+        for address, why in talk.site.lost.items():
+            raise Left(UNREACHABLE, f"{address}: {why}") from None
+        raise
 
 
 def _table(talk: Talk) -> None:

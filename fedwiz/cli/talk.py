@@ -64,9 +64,9 @@ class Talk:
         """
         path = question.path
         while True:
-            refused = self.draft.refusals().get(path)
-            said = None if refused else self.draft.get(path)
-            value = await self.prompt.answer(question, proposal if said is None else said)
+            if path not in self.draft.refusals() and (said := self.draft.get(path)) is not None:
+                proposal = said
+            value = await self.prompt.answer(question, proposal)
             self.keep(self.draft.put(path, value))
             if not (why := self.draft.refusals().get(path, "")):
                 return
@@ -129,7 +129,7 @@ class Talk:
         """Say what is not well; gives what blocks."""
         bad = [it for it in findings if it.level != "ok"]
         for it in bad:
-            where = f"{it.host}: " if it.host else ""
+            where = f"{it.host}: " if it.host and it.host not in it.seen else ""
             sign = "X" if it.level == "block" else "!"
             say(clean(f"  {sign} {it.level}: {it.check}: {where}{it.seen}"))
             if it.remedy:
