@@ -105,7 +105,11 @@ async def install(
 
 
 def approving(approved: Plan) -> Approve:
-    """Approves what lies within the plan that the operator approved: what is left of it, say."""
+    """Approves what lies within the plan that the operator approved.
+
+    So a plan of what is left of it is approved, and one with another file, another command, or
+    on a host that has changed is not.
+    """
     allowed = {(task.host, action) for task in approved.tasks() for action in task.actions}
 
     async def approve(plan: Plan, result: Result) -> str:
