@@ -87,6 +87,24 @@ def make(answers: Answers, known: Known) -> Plan:
     return Plan(hosts, tuple(parts))
 
 
+def beyond(plan: Plan, approved: Plan) -> str:
+    """The first thing that a plan would do and the other would not; empty: there is none.
+
+    So a plan of what is left of an approved one is within it, and one with another file, another
+    command, or on a host that has changed is not.
+    """
+    allowed = {(task.host, action) for task in approved.tasks() for action in task.actions}
+    return next(
+        (
+            f"{task.host}: {task.title}"
+            for task in plan.tasks()
+            for action in task.actions
+            if (task.host, action) not in allowed
+        ),
+        "",
+    )
+
+
 def _sent(action: Action) -> list[Any]:
     """What decides what happens; secrets by their names."""
     if isinstance(action, PutKey):

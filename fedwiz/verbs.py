@@ -105,21 +105,14 @@ async def install(
 
 
 def approving(approved: Plan) -> Approve:
-    """Approves what lies within the plan that the operator approved.
-
-    So a plan of what is left of it is approved, and one with another file, another command, or
-    on a host that has changed is not.
-    """
-    allowed = {(task.host, action) for task in approved.tasks() for action in task.actions}
+    """Approves what lies within the plan that the operator approved."""
 
     async def approve(plan: Plan, result: Result) -> str:
-        for task in plan.tasks():
-            for action in task.actions:
-                if (task.host, action) not in allowed:
-                    result.code = STALE
-                    also = f"{task.host}: {task.title}"
-                    return f"the plan has changed since you approved it (now also: {also})"
-        return ""
+        more = planning.beyond(plan, approved)
+        if not more:
+            return ""
+        result.code = STALE
+        return f"the plan has changed since you approved it (now also: {more})"
 
     return approve
 
