@@ -86,8 +86,9 @@ class Fedwiz(App[int]):
         self.state: State | None = None
         """Of the last run that was shown; the report is made of it."""
 
-        self.code = 0
-        """The exit code of the last install or verification."""
+        self.code = INTERRUPTED
+        """The exit code: of the last install or verification.  Whoever leaves before that has
+        nothing that is proven."""
 
         self.begun: object = None
         """What the operator approved and the last install was begun with."""

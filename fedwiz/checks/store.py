@@ -208,13 +208,13 @@ def _serves(url: str, end: Endpoint, api: str) -> Iterator[Finding]:
 def etcd_store(answers: Answers, known: Known) -> Iterator[Finding]:
     """By way of a host, as the plan will write it."""
     store = known.store
-    if store.error:
+    if not store.api:  # the checks that say why are the ones that block
+        yield unread(answers.key, remedy="see the checks `flannel-package` and `etcd-api`")
+    elif store.error:
         seen, _, remedy = store.error.rpartition("; ")
         if not seen:
             seen, remedy = store.error, "see the checks `etcd-reachable` and `etcd-api`"
         yield block(f"{answers.key} could not be read: {seen}", remedy)
-    elif not store.api:
-        yield unread(answers.key, remedy="see the checks `flannel-package` and `etcd-api`")
     else:
         yield ok(f"read through the {store.api} API")
 
