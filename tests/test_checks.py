@@ -500,7 +500,11 @@ STORE = {
     ),
     "nobody knows etcd's version": Row("etcd-api", _curl(REFUSED), "warn", "not judged"),
     "etcd can't be read": Row(
-        "etcd-store", stored(api="", error="no host reaches it"), "block", "no host reaches it"
+        "etcd-store", stored(error="no host reaches it"), "block", "no host reaches it"
+    ),
+    "no flannel, so nobody knows which API it reads": Row(
+        "etcd-store", stored(api="", error="it is not known which API"), "warn", "not judged",
+        remedy="flannel-package",
     ),
     "etcd wants a password": Row(
         "etcd-store", stored(error="etcd refuses 'f' (no; way); set FEDWIZ_ETCD_PASSWORD"),
