@@ -18,7 +18,7 @@ from fedwiz.answers import load
 from fedwiz.draft import Draft, kept, repeat
 from fedwiz.events import Event, Output, Record, RunStarted, to_line
 from fedwiz.journal import read, runs_path
-from fedwiz.plan import Lane, Part, Plan, Task
+from fedwiz.plan import Lane, Part, Plan, Task, beyond
 from screens.app import Fedwiz, Play
 from screens.dialogs import Confirm
 from screens.flow import FLOW
@@ -26,7 +26,6 @@ from screens.install import InstallPage
 from screens.log import Lines, LogScreen
 from screens.page import Help
 from screens.panes import Pane
-from screens.running import beyond
 from screens.showing import PlayPage, RunPage
 from screens.table import Table
 from tests.runs import BEGAN, RECORDED, recorded, records
