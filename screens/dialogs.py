@@ -66,12 +66,31 @@ class Question(Dialog[T]):
             text.scroll_relative(y=rows, animate=False)
 
 
+# Enter belongs to the widget that has the focus, and is shown among the keys.  Were it the
+# dialog's own, with priority, it would overtake keys that were typed just before it.
+class Answer(Button):
+    """One of a few answers."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "press", "Choose")]
+
+
+class Line(Input):
+    """A field of one line."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "submit", "OK")]
+
+
+class Options(OptionList):
+    """A list of which one is chosen."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "select", "Choose")]
+
+
 class Confirm(Question[bool]):
     """Yes or no; the focus is on no, and Esc means no."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "close", "No"),
-        Binding("enter", "press", "Choose", priority=True),
         Binding("left,right", "other", "No or yes", key_display="←→"),
         Binding("up", "up_or_other(-1)", "Scroll up", show=False),
         Binding("down", "up_or_other(1)", "Scroll down", show=False),
@@ -90,8 +109,8 @@ class Confirm(Question[bool]):
     def asked(self) -> Iterator[Horizontal]:
         """Two buttons."""
         yield Horizontal(
-            Button(Content(self._no), id="no", compact=True),
-            Button(Content(self._yes), id="yes", compact=True),
+            Answer(Content(self._no), id="no", compact=True),
+            Answer(Content(self._yes), id="yes", compact=True),
             id="buttons",
         )
 
@@ -103,10 +122,6 @@ class Confirm(Question[bool]):
     def pressed(self, event: Button.Pressed) -> None:
         """Give the answer."""
         self.give(event.button.id == "yes")
-
-    def action_press(self) -> None:
-        """What has the focus; no, where nothing has."""
-        self.give(self.focused is not None and self.focused.id == "yes")
 
     def action_other(self) -> None:
         """To the other button."""
@@ -124,7 +139,7 @@ class Confirm(Question[bool]):
         self.give(False)
 
 
-class Hidden(Input):
+class Hidden(Line):
     """A field for a secret: what is in it can't be seen, nor copied from it."""
 
     def __init__(self, id: str) -> None:  # noqa: A002 - as the widget's own
@@ -142,7 +157,6 @@ class Ask(Question[str]):
     """One line of text.  Given as it was typed, or None."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter", "submit", "OK", priority=True),
         *SCROLL,
     ]
     DEFAULT_CSS = """
@@ -178,7 +192,7 @@ class Ask(Question[str]):
         if self._hidden:
             yield Hidden(id="field")
         else:
-            yield Input(
+            yield Line(
                 self._value, placeholder=self._placeholder, id="field", select_on_focus=False
             )
         yield Said(id="said")
@@ -198,10 +212,6 @@ class Ask(Question[str]):
     def changed(self) -> None:
         """What was said of another answer is void."""
         self.query_one("#said", Said).say("")
-
-    async def action_submit(self) -> None:
-        """As Enter in the field."""
-        await self.query_one(Input).action_submit()
 
 
 class TypeName(Ask):
@@ -223,9 +233,6 @@ class TypeName(Ask):
 class Pick(Question[str]):
     """One of several, each with a line that says more."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter", "select", "Choose", priority=True),
-    ]
     DEFAULT_CSS = """
     Pick #text { max-height: 25vh; margin-bottom: 1; }
     Pick OptionList { height: auto; max-height: 50vh; border: none; padding: 0; }
@@ -247,7 +254,7 @@ class Pick(Question[str]):
 
     def asked(self) -> Iterator[OptionList]:
         """The list."""
-        yield OptionList(*(
+        yield Options(*(
             Option(Content.assemble(
                 Content(clean(title)),
                 Content.styled(f"\n    {clean(more)}" if more else "", "$text-muted"),
@@ -270,7 +277,3 @@ class Pick(Question[str]):
         """Give it."""
         event.stop()
         self.give(self._options[event.option_index][0])
-
-    def action_select(self) -> None:
-        """As Enter in the list."""
-        self.query_one(OptionList).action_select()

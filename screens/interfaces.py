@@ -38,6 +38,7 @@ class Nodes(DataTable[Text]):
     """The table; Home and End go to its first row and its last."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter", "select_cursor", "Choose"),
         Binding("home", "scroll_top", "First", show=False),
         Binding("end", "scroll_bottom", "Last", show=False),
     ]
@@ -52,15 +53,16 @@ class InterfacesPage(Page):
         "flannel sends the containers' packets from one interface of each node, and tells the "
         "other nodes its address.  Left alone it takes the interface of the default route.\n\n"
         "That is wrong where the default route leads to a NAT, as on VirtualBox, where every "
-        "machine is 10.0.2.15: choose the interface by which the nodes reach each other.\n\n"
+        "machine is 10.0.2.15: choose the interface by which the nodes reach each other: Enter "
+        "for one node, s for all.\n\n"
         "`reaches` says how many of the other nodes answered a ping from that address to theirs. "
         "A node that does not answer is a warning only: ICMP may be blocked on the way, and "
         "flannel needs none.\n\n"
         "The master is not here: flannel does not run on it."
     )
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter", "choose", "Choose", priority=True),
         Binding("s", "same", "Same on all"),
+        Binding("c", "choose", "Choose an interface", show=False),
         Binding("r,f5", "read", "Read again", key_display="r"),
     ]
     DEFAULT_CSS = """
@@ -225,6 +227,7 @@ class InterfacesPage(Page):
 
     # What the operator does.
 
+    @on(DataTable.RowSelected)
     def action_choose(self) -> None:
         """Ask for this row's interface."""
         at = self.query_one(DataTable).cursor_row

@@ -69,6 +69,7 @@ class ReviewPage(Page):
         "This is everything that will be done, and nothing else will: for each host every "
         "command as it runs, every file with what changes in it (+ comes, - goes), the key in "
         "etcd, which containers stop, and how a person takes it back.\n\n"
+        "Enter leads from the list to its text, to scroll there, and back.\n\n"
         "Findings say what was seen on the hosts.  One that blocks has to be put right first: "
         "what to do stands below it, and the page where it is asked.  After a change on a host r "
         "reads all of them again.  If you know better than a finding, x takes it for a warning.\n\n"

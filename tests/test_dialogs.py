@@ -12,6 +12,7 @@ from textual.screen import Screen
 from textual.widgets import Input
 
 from screens.dialogs import Ask, Confirm, Pick, TypeName
+from screens.first import First
 from screens.page import Dialog
 from tests.wizard import SIZES, on, opened, shown, still, type_in, until, wizard
 
@@ -222,6 +223,26 @@ async def test_enter_twice_at_once_answers_one_question(make: Callable[[], Dialo
         assert pilot.app.screen is below
 
 
+@pytest.mark.parametrize(
+    ("make", "keys", "answer"),
+    [
+        (lambda: Confirm("Stop?", "", SURE), ["right"], True),
+        (lambda: Ask("What?"), ["f", "e", "d"], "fed"),
+        (lambda: Ask("Password", hidden=True), ["f", "e", "d"], "fed"),
+        (lambda: Pick("Which?", OPTIONS), ["end", "up"], "eth38"),
+    ],
+    ids=["confirm", "ask", "secret", "pick"],
+)
+async def test_enter_never_overtakes_the_keys_before_it(
+    make: Callable[[], Dialog[Any]], keys: list[str], answer: object
+) -> None:
+    async with opened() as pilot:
+        given = await above(pilot, make())
+        for key in [*keys, "enter"]:  # as fast as a paste
+            pilot.app.post_message(events.Key(key, key if len(key) == 1 else None))
+        assert await answered(pilot, given) == answer
+
+
 async def test_what_a_host_said_moves_no_cursor_and_is_no_markup() -> None:
     foul = "[/red] \x1b[2J\x1b]0;owned\x07gone"
     for dialog in (
@@ -256,6 +277,7 @@ def test_how_dialogs_look(snap_compare: Any, name: str, size: tuple[int, int]) -
     dialog = dialogs()[name]()
 
     async def wait(pilot: Pilot[Any]) -> None:
+        await on(pilot, First)
         pilot.app.push_screen(dialog)
         await on(pilot, type(dialog))
 
