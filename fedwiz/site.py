@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterat
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from fedwiz import discover, practice
 from fedwiz.actions import OpenStore, Secret, SecretRefused, Session, Store, Transport, Unreachable
@@ -126,6 +126,7 @@ class Site(Transport):
         """
         self.unknown.clear()
         self.changed.clear()
+        self.lost.clear()
         asked = answers
         try:
             cluster = await self.cluster(asked, emit or unheard)
@@ -227,16 +228,20 @@ class Site(Transport):
         They are new each time, and what the operator has put right since then is seen.
         """
         transport = await asyncio.to_thread(importlib.import_module, "fedwiz.transport")
-        self._hosts = {host.name: host.address for host in answers.host}
-        for name in self._wrong:
-            self._secrets.pop(name, None)
-        for name, variable, whose in passwords(answers):
-            await self._secret(name, variable, f"{name} of {whose}")
+        await self._ask(answers)
         self._ways = transport.Ssh(
             answers.ssh, answers.host, accept_new=self._accept_new,
             sudo_password=self._secrets.get(SUDO), passphrase=self._passphrase,
         )  # fmt: skip
         self._etcd = answers.etcd
+
+    async def _ask(self, answers: Answers) -> None:
+        """Have the passwords, and know who is where."""
+        self._hosts = {host.name: host.address for host in answers.host}
+        for name in self._wrong:
+            self._secrets.pop(name, None)
+        for name, variable, whose in passwords(answers):
+            await self._secret(name, variable, f"{name} of {whose}")
 
     async def _secret(self, name: str, variable: str, question: str) -> Secret | None:
         if name not in self._secrets:
@@ -248,7 +253,6 @@ class Site(Transport):
         return self._secrets.get(name)
 
     async def _passphrase(self, path: str) -> Secret | None:
-        """Asked for once, or once more after a wrong one."""
         if path not in self._secrets:
             said = await self.ask(f"Passphrase of {path}")
             if not said:
@@ -293,10 +297,7 @@ def _asked_with(answers: Answers) -> object:
     return answers.ssh.model_copy(update={"width": 1}), answers.etcd, answers.flannel
 
 
-T = TypeVar("T")
-
-
-def _renamed(read: Mapping[str, T], names: Mapping[str, str]) -> dict[str, T]:
+def _renamed(read: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
     """What was read by name, by new names in their order."""
     return {new: read[old] for new, old in names.items() if old in read}
 
@@ -349,7 +350,7 @@ class PracticeSite(Site):
         return tuple(dict.fromkeys(found))
 
     async def _prepare(self, answers: Answers) -> None:
-        self._hosts = {host.name: host.address for host in answers.host}
+        await self._ask(answers)  # any password is right here
 
     @asynccontextmanager
     async def _connect(self, name: str) -> AsyncIterator[Session]:

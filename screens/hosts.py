@@ -172,7 +172,7 @@ class HostsPage(Work):
     def on_resize(self, event: events.Resize) -> None:
         """Give the list the room that there is."""
         self.table.fit(event.size.width - 2)
-        if hasattr(self, "_judged"):
+        if hasattr(self, "_seen"):
             self.show()
 
     @on(DataTable.RowHighlighted)
@@ -196,6 +196,12 @@ class HostsPage(Work):
     def _hint_of_name(self) -> None:
         why = self.judged.general.get("name", "")
         self.say(clean(f"name: {why}") if why else "", "block" if why else "")
+
+    def _sync(self) -> None:
+        """Take what stands in the fields, also where the word of it is still on its way."""
+        name = self.query_one("#name", Input).value
+        if name != self._text("name"):
+            self.change(self.draft.put("name", name or None))
 
     @on(Input.Submitted, "#name")
     def to_where(self) -> None:
@@ -340,6 +346,7 @@ class HostsPage(Work):
 
     def action_next(self) -> None:
         """Read what was not read yet; go on, if nothing is in the way."""
+        self._sync()
         answers = readable(self.draft)
         if answers is None:
             self.show()

@@ -2,9 +2,10 @@
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import ClassVar, TypeAlias
 
 from rich.text import Text
+from textual.binding import Binding, BindingType
 from textual.content import Content
 from textual.coordinate import Coordinate
 from textual.widgets import DataTable
@@ -185,9 +186,16 @@ SERVICES = next(check for check in CHECKS if check.name == "services")
 class HostTable(DataTable[Text]):
     """A row for each machine, of fixed widths that fit the terminal."""
 
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("home", "scroll_top", "First", show=False),
+        Binding("end", "scroll_bottom", "Last", show=False),
+    ]
+
     def __init__(self) -> None:
         super().__init__(cursor_type="row", cell_padding=0, id="hosts")
         self._rows: list[Row] = []
+        self._stale = False
+        """All has to be drawn anew."""
 
     def on_mount(self) -> None:
         """The columns, in the width that there is."""
@@ -202,16 +210,14 @@ class HostTable(DataTable[Text]):
         if [column.width for column in self.ordered_columns] != widths:
             for column, each in zip(self.ordered_columns, widths, strict=True):
                 column.width = each
-            self._rows = []
+            self._stale = True
 
     def show(self, rows: Sequence[Row]) -> None:
         """Show these; only what differs from before is drawn anew."""
         old, rows = self._rows, list(rows)
-        if [at for at, _ in rows[: len(old)]] != [at for at, _ in old] or not old:
-            here = self.place
+        if self._stale or [at for at, _ in rows[: len(old)]] != [at for at, _ in old]:
+            here, self._stale, self._rows = self.place, False, rows
             self.clear()
-            old = []
-            self._rows = rows
             for _, cells in rows:
                 self.add_row(*map(self._cell, cells, range(len(cells))))
             self.to(here)

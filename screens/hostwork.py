@@ -61,6 +61,7 @@ class Work(Page):
     def begin(self, work: Callable[..., Awaitable[None]], *told: object) -> None:
         """Begin what takes its time; what was begun before ends."""
         self.busy, self.doing = "", {}
+        self._found.clear()
         self.run_worker(work(*told), group="work", exclusive=True)
 
     def action_sources(self) -> None:
@@ -96,11 +97,9 @@ class Work(Page):
         """Look who answers; those that were named are listed whether they do or not."""
         first = len(self.draft.candidates)
         self.busy, self._counts = "look", (0, len(one) + len(many), 0)
-        try:
-            await self.site.look((*one, *many), self._looked)
-        finally:
-            self.busy = ""
-            self._drain()
+        await self.site.look((*one, *many), self._looked)
+        self.busy = ""
+        self._drain()
         self.change(census.sorted_from(census.quiet(self.draft, one), first))
         done, _, answer = self._counts
         said = f"looked at {done}: {_answer(answer)}"
@@ -148,15 +147,12 @@ class Work(Page):
         try:
             while await self._read_once(self.draft.provisional()):
                 pass
-            learnt = self._learn()
-            if self.site.known(self.draft.provisional()) is None:
-                await self._read_once(self.draft.provisional(), ask=False)
         except Unreachable as why_not:
             self.say(clean(str(why_not)), "block")
             return
-        finally:
-            self.busy, self.doing = "", {}
-            self.change(self.draft)
+        learnt = self._learn()
+        if self.site.known(self.draft.provisional()) is None:
+            await self._read_once(self.draft.provisional(), ask=False)
         if onward and not learnt:
             self.go_on()
         else:

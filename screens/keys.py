@@ -61,7 +61,7 @@ class Keys(Dialog[tuple[UnknownKey, ...]]):
     def on_mount(self) -> None:
         """The rows."""
         table = self._table
-        for title, width in (("", 4), ("host", 17), ("type and fingerprint", 51)):
+        for title, width in (("", 4), ("host", 16), ("type and fingerprint", 52)):
             table.add_column(title, width=width)
         for at in range(len(self._keys)):
             sign, host, key = self._cells(at)
@@ -85,8 +85,7 @@ class Keys(Dialog[tuple[UnknownKey, ...]]):
         shown = Text(f"{key.kind}\n{key.fingerprint}", no_wrap=True, overflow="ellipsis")
         if other := self._other(at):
             shown.append("\n")
-            found = f"not {other.partition(' ')[2]}"
-            shown.append_text(signs.cell(self.app, "changed", clean(found)))
+            shown.append_text(signs.cell(self.app, "changed", clean(other.partition(" ")[2])))
         tick = Text("[x]" if at in self._right else "[ ]")
         return tick, Text(host, no_wrap=True, overflow="ellipsis"), shown
 
@@ -104,7 +103,7 @@ class Keys(Dialog[tuple[UnknownKey, ...]]):
         )]  # fmt: skip
         if self._other(at):
             lines.append(signs.mark(
-                "changed", "the search saw another key here: somebody may be in between"
+                "changed", "is what the search saw here: somebody may be in between"
             ))  # fmt: skip
         self.query_one("#how", Static).update(Content("\n").join(lines))
 
