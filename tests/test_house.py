@@ -43,6 +43,7 @@ ONLY = {
     "pydantic": {"answers", "models", "questions", "sections"},
     "textual": set[str](),
     "rich": set[str](),
+    "screens": {"__main__"},
 }
 """Each library, and the modules of fedwiz that may know of it."""
 
@@ -94,12 +95,19 @@ def test_a_call_for_help_loads_no_heavy_library() -> None:
     assert "discover" in done.stdout
 
 
-SOURCES = [
-    path for place in ("fedwiz", "screens", "tests") for path in (ROOT / place).rglob("*.py")
-]
+SCREENS = sorted((ROOT / "screens").rglob("*.py"))
+BELOW = {"textual", "rich", "platformdirs", "fedwiz", "screens", *sys.stdlib_module_names}
+"""What screens may know of; the engine they know by its words, never by the command line's."""
 
 
-@pytest.mark.parametrize("path", ENGINE, ids=lambda path: str(path.relative_to(ROOT)))
+@pytest.mark.parametrize("path", SCREENS, ids=lambda path: path.name)
+def test_screens_know_the_engine_and_textual_alone(path: Path) -> None:
+    for name in imports(path):
+        assert name.partition(".")[0] in BELOW, f"{path.name} may not import {name}"
+        assert not name.startswith(("fedwiz.cli", "fedwiz.__main__")), f"{path.name}: {name}"
+
+
+@pytest.mark.parametrize("path", ENGINE + SCREENS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_a_file_is_short(path: Path) -> None:
     assert len(path.read_text().splitlines()) < 400
 
