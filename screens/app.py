@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import importlib
 import signal
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -22,6 +21,7 @@ from textual.widgets import Static
 from fedwiz import keep as files
 from screens.first import First
 from screens.frame import STEPS
+from screens.loading import Begin, drafted, load
 from screens.page import Help, too_small
 from screens.themes import DARK, LIGHT
 
@@ -32,9 +32,6 @@ if TYPE_CHECKING:
     from fedwiz.events import Record
     from fedwiz.site import Site
     from fedwiz.state import State
-
-Begin = Callable[[], "Draft | None"]
-"""Makes the draft to begin with, off the loop; None: the first page asks."""
 
 
 @dataclass(frozen=True)
@@ -142,7 +139,7 @@ class Fedwiz(App[int]):
             await self._replay(self._play)
             return
         if self._begin is not None:
-            made = await asyncio.to_thread(_begun, self._begin)
+            made = await asyncio.to_thread(drafted, self._begin)
             if isinstance(made, Exception):
                 self._refuse(made)
                 return
@@ -155,7 +152,7 @@ class Fedwiz(App[int]):
 
     async def _replay(self, play: Play) -> None:
         """Show a recorded run, and nothing else."""
-        flow = await asyncio.to_thread(importlib.import_module, "screens.replay")
+        flow = await load("screens.replay")
         try:
             page = await asyncio.to_thread(flow.page, play.records, play.speed)
         except ValueError as wrong:
@@ -169,17 +166,16 @@ class Fedwiz(App[int]):
         """Ask what is to be done; load all pages in the meantime."""
         self._loaded()
         page = First()
-        self.run_worker(asyncio.to_thread(importlib.import_module, "screens.flow"), group="load")
+        self.run_worker(load("screens.flow"), group="load")
         choice = await self.push_screen_wait(page)
-        from screens.begin import begun
-
+        begun = (await load("screens.begin")).begun
         self.draft = await begun(self, choice)
         if self.draft is not None:
             self.keep(self.draft)
 
     async def _page(self, draft: Draft) -> None:
         """Show the draft's page, and go where it leads."""
-        flow = await asyncio.to_thread(importlib.import_module, "screens.flow")
+        flow = await load("screens.flow")
         if self.site is None:
             self.site = flow.site(draft)
             self.site.ask = self.ask_secret
@@ -339,16 +335,6 @@ class Fedwiz(App[int]):
             self.exit(INTERRUPTED)
         elif self._asked is not self._stop:
             self._ask_to_stop()
-
-
-def _begun(begin: Begin) -> Draft | Exception | None:
-    """What `begin` makes, or why it was refused; in a thread, since it loads what is heavy."""
-    from fedwiz.answers import Refused
-
-    try:
-        return begin()
-    except Refused as refused:
-        return refused
 
 
 def run(begin: Begin | None = None) -> int:

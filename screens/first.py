@@ -9,11 +9,11 @@ from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.content import Content
 from textual.screen import Screen
-from textual.widgets import Footer, OptionList, Static
+from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
 from fedwiz.goals import GOALS, What
-from screens.frame import Said, Small
+from screens.frame import Keys, Said, Small
 from screens.page import too_small
 
 
@@ -64,7 +64,7 @@ class First(Screen[Choice]):
                 for number, (what, (title, more)) in enumerate(GOALS.items(), 1)
             ))  # fmt: skip
         yield Said(id="said")
-        yield Footer(show_command_palette=False)
+        yield Keys()
         yield Small()
 
     def say(self, text: str, level: str = "") -> None:

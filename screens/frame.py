@@ -1,12 +1,14 @@
 """What every page has around it: the steps, where one is, what is said, and the keys."""
 
 from collections.abc import Collection
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from textual.app import ComposeResult
+from textual.binding import Binding
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
-from textual.widgets import Static
+from textual.screen import Screen
+from textual.widgets import Footer, Static
 
 STEPS = {
     "hosts": "Hosts", "network": "Network", "backend": "Backend", "interfaces": "Interfaces",
@@ -90,6 +92,22 @@ class Small(Static):
             f"fedwiz needs {LEAST[0]}x{LEAST[1]} characters and has {width}x{height}. "
             "Make the terminal larger: nothing is lost."
         )
+
+
+class Keys(Footer):
+    """The live keys.  Made anew only when they are others: the focus moves more often than that."""
+
+    def __init__(self) -> None:
+        super().__init__(show_command_palette=False)
+        self._keys: list[tuple[Binding, bool]] = []
+
+    def bindings_changed(self, screen: Screen[Any]) -> None:
+        """Other keys may be live now."""
+        keys = [(it.binding, it.enabled) for it in screen.active_bindings.values()]
+        if keys == self._keys or not screen.app.app_focus:
+            return
+        self._keys = keys
+        super().bindings_changed(screen)
 
 
 class Said(Static):

@@ -169,7 +169,7 @@ class InstallPage(RunPage):
             red = f"{len(state.red)} of {_hosts(len(state.hosts))} did not get through: " * (
                 state.planned > 0 and bool(state.red)
             )
-            self.say(f"{red}r tries again.  {why}.", "block")
+            self.say(f"{red}r tries again.  {why}{'' if why.endswith('?') else '.'}", "block")
 
     def _left(self) -> str:
         left = sum(host.left for host in self.state.hosts.values())

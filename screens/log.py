@@ -18,7 +18,7 @@ from textual.geometry import Size
 from textual.screen import Screen
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
-from textual.widgets import Footer, Input, Static
+from textual.widgets import Input, Static
 
 from fedwiz.clean import clean
 from fedwiz.events import (
@@ -35,9 +35,9 @@ from fedwiz.events import (
     Verified,
     from_line,
 )
-from screens.frame import Said, Small
+from screens.frame import Keys, Said, Small
 from screens.page import too_small
-from screens.panes import LOOK, STYLES, Row, fit, strip_of
+from screens.panes import LOOK, STYLES, Drawn, Row, fit
 
 Line = tuple[float, str, str]
 """When, the name of its style, and the text."""
@@ -121,11 +121,10 @@ def of_file(path: Path, host: str, upto: int) -> Read:
     return read
 
 
-class Lines(ScrollView, can_focus=True):
+class Lines(Drawn, ScrollView, can_focus=True):
     """The lines, of which only those in sight are drawn."""
 
     COMPONENT_CLASSES: ClassVar[set[str]] = set(STYLES)
-    ALLOW_SELECT: ClassVar[bool] = False
     DEFAULT_CSS = """
     Lines { height: 1fr; }
     """ + LOOK.format("Lines")
@@ -167,11 +166,11 @@ class Lines(ScrollView, can_focus=True):
         left, top = self.scroll_offset
         width, at = self.size.width, top + y
         if at >= len(self.lines):
-            return Strip.blank(width, self.rich_style)
+            return Strip.blank(width, self.style_of())
         when, style, text = self.lines[at]
         stamp = time.strftime("%H:%M:%S", time.localtime(when))
         row: Row = ((f"{stamp}  ", "muted"), *self._pieces(text, style))
-        strip = strip_of(self, row, max(self._wide, width), "head" if at == self.at else "")
+        strip = self.strip_of(row, max(self._wide, width), "head" if at == self.at else "")
         return strip.crop(left, left + width)
 
     def _pieces(self, text: str, style: str) -> Iterator[tuple[str, str]]:
@@ -252,7 +251,7 @@ class LogScreen(Screen[None]):
             yield Lines()
         yield Input(placeholder="find", compact=True)
         yield Said(id="said")
-        yield Footer(show_command_palette=False)
+        yield Keys()
         yield Small()
 
     def on_mount(self) -> None:

@@ -10,10 +10,10 @@ from textual.binding import Binding, BindingType
 from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
 from textual.screen import ModalScreen, Screen
-from textual.widgets import Footer, Static
+from textual.widgets import Static
 
 from fedwiz.clean import clean
-from screens.frame import LEAST, STEPS, Head, Said, Small
+from screens.frame import LEAST, STEPS, Head, Keys, Said, Small
 
 if TYPE_CHECKING:
     from fedwiz.draft import Draft
@@ -66,7 +66,7 @@ class Page(Screen[Move]):
         with Vertical(id="body"):
             yield from self.content()
         yield Said(id="said")
-        yield Footer(show_command_palette=False)
+        yield Keys()
         yield Small()
 
     def content(self) -> ComposeResult:
@@ -128,7 +128,7 @@ class Dialog(ModalScreen[T]):
         with Vertical(id="dialog") as box:
             box.border_title = Content(self._said)
             yield from self.content()
-        yield Footer(show_command_palette=False)
+        yield Keys()
         yield Small()
 
     def content(self) -> ComposeResult:

@@ -9,7 +9,7 @@ import textwrap
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from rich.cells import cell_len, set_cell_size
 from rich.segment import Segment
@@ -126,11 +126,18 @@ def doing(host: HostState, told: Told) -> str:
         return f"verified: {counted(told.verdicts)}"
     if told.findings and not host.steps:
         return f"checks: {counted(told.findings)}"
-    begun = {"connecting": "connecting", "waiting": "waits for its turn", "done": "nothing to do"}
-    return host.title or begun.get(host.word, "")
+    return host.title or _UNBEGUN.get(host.word, "")
 
 
-def rows(host: HostState, told: Told, now: float, width: int, height: int) -> list[Row]:
+_UNBEGUN = {
+    "connecting": "connecting", "waiting": "waits for its turn", "done": "nothing to do",
+    "stopped": "not begun",
+}  # fmt: skip
+
+
+def rows(
+    host: HostState, told: Told, now: float, width: int, height: int, *, focus: bool = False
+) -> list[Row]:
     """A pane.
 
     Args:
@@ -139,9 +146,10 @@ def rows(host: HostState, told: Told, now: float, width: int, height: int) -> li
         now: seconds since 1970, for the time that it takes.
         width: columns.
         height: rows; with few of them, progress and time share a line.
+        focus: keys go to it, which is marked by a sign too.
     """
     word, colour = marked(host)
-    name = fit(f" {clean(host.name)}", width - len(word) - 2)
+    name = fit(f"{'*' if focus else ' '}{clean(host.name)}", width - len(word) - 2)
     said: list[Row] = [((name, "head name"), (f" {word} ", f"head {colour}"))]
     took = clock(host.elapsed(now)) if host.started is not None else ""
     count = f"{host.done}/{host.planned}" if host.planned else ""
@@ -182,25 +190,50 @@ def wrapped(text: str, width: int, height: int) -> list[str]:
     return [fit(f" {line}", width) for line in lines]
 
 
-def style_of(widget: Widget, names: str) -> Style:
-    """The style of a piece, by the names of what it is made of."""
-    style = widget.rich_style
-    for name in names.split():
-        style += widget.get_component_rich_style(f"pane--{name}", partial=True)
-    return style
+if TYPE_CHECKING:
+    _Base = Widget
+else:
+    _Base = object  # of two widgets only the first one's look is taken over
 
 
-def strip_of(widget: Widget, row: Row, width: int, under: str = "") -> Strip:
-    """What the terminal gets of a row, on the background of the style `under`."""
-    pieces = [Segment(text, style_of(widget, f"{under} {name}")) for text, name in row]
-    return Strip(pieces).adjust_cell_length(width, style_of(widget, under))
+class Drawn(_Base):
+    """Turns rows into what the terminal gets; for widgets that draw line by line."""
+
+    ALLOW_SELECT: ClassVar[bool] = False
+
+    def __init__(self) -> None:
+        self._styles_made: dict[str, Style] = {}
+        """By the names of what they are made of; making one takes longer than drawing a row."""
+
+        super().__init__()
+
+    def notify_style_update(self) -> None:
+        """Another theme, or another focus."""
+        self._styles_made = {}
+        super().notify_style_update()
+
+    def style_of(self, names: str = "") -> Style:
+        """The style of a piece, by the names of what it is made of."""
+        made = self._styles_made.get(names)
+        if made is None:
+            made = self.rich_style
+            for name in names.split():
+                # What lies under a row is a thin colour, which has to be mixed with the background.
+                partial = name != "head"
+                made += self.get_component_rich_style(f"pane--{name}", partial=partial)
+            self._styles_made[names] = made
+        return made
+
+    def strip_of(self, row: Row, width: int, under: str = "") -> Strip:
+        """What the terminal gets of a row, on the background of the style `under`."""
+        pieces = [Segment(text, self.style_of(f"{under} {name}")) for text, name in row]
+        return Strip(pieces).adjust_cell_length(width, self.style_of(under))
 
 
-class Pane(Widget, can_focus=True):
+class Pane(Drawn, Widget, can_focus=True):
     """One host."""
 
     COMPONENT_CLASSES: ClassVar[set[str]] = set(STYLES)
-    ALLOW_SELECT: ClassVar[bool] = False
 
     DEFAULT_CSS = "Pane { height: 1fr; min-height: 3; }" + LOOK.format("Pane")
 
@@ -226,5 +259,5 @@ class Pane(Widget, can_focus=True):
         if self._rows is None or y == 0:
             self._rows = rows(self.host, self._told, self._now, width, height) if self.host else ()
         if y >= len(self._rows):
-            return Strip.blank(width, self.rich_style)
-        return strip_of(self, self._rows[y], width)
+            return Strip.blank(width, self.style_of())
+        return self.strip_of(self._rows[y], width)

@@ -103,7 +103,6 @@ class RunPage(Page):
         Binding("right", "move(1,0)", "Right", show=False),
     ]
     DEFAULT_CSS = """
-    RunPage #body { padding: 0 1; }
     RunPage #panes { grid-gutter: 0 2; }
     RunPage #many > Pane { height: 42%; margin-top: 1; }
     """
@@ -120,7 +119,7 @@ class RunPage(Page):
         self._seen = time.monotonic()
         self._second = -1
         self._order: list[str] = []
-        self._columns = 1
+        self._laid, self._columns = -1, 1
         self._red_first = False
         self.shown_end = False
         """Whether the run has ended, and all of it is shown."""
@@ -139,6 +138,7 @@ class RunPage(Page):
 
     def on_mount(self) -> None:
         """Look for news from now on."""
+        self.query_one("#body").styles.padding = (0, 1)  # each line is one more of a host's
         for widget in self.query("#panes Pane, #many"):
             widget.display = False
         self.set_interval(REFRESH, self.drain)
@@ -247,8 +247,7 @@ class RunPage(Page):
         hosts = list(self.state.hosts.values())
         if self._red_first:
             hosts.sort(key=lambda host: host.word not in RED)
-        many = len(hosts) > PANES
-        if many != self.query_one("#many").display or len(self._panes) != min(len(hosts), PANES):
+        if len(hosts) != self._laid:
             self._lay(len(hosts))
         return hosts
 
@@ -259,7 +258,7 @@ class RunPage(Page):
 
     def _lay(self, count: int) -> None:
         """Panes for so many hosts, in as many columns as make the rows even."""
-        many = count > PANES
+        self._laid, many = count, count > PANES
         self.query_one("#many").display = many
         grid = self.query_one("#panes", Grid)
         grid.display = not many

@@ -13,12 +13,14 @@ from textual.strip import Strip
 
 from fedwiz.clean import clean
 from fedwiz.state import RED, HostState
-from screens.panes import LOOK, STYLES, Row, Told, clock, doing, fit, marked, strip_of
+from screens.panes import LOOK, STYLES, Drawn, Row, Told, clock, doing, fit, marked
 
 WIDEST_NAME = 24
 
 
-def line(host: HostState, told: Told, now: float, width: int, name: int) -> Row:
+def line(
+    host: HostState, told: Told, now: float, width: int, name: int, *, here: bool = False
+) -> Row:
     """A host in one row.
 
     Args:
@@ -27,6 +29,7 @@ def line(host: HostState, told: Told, now: float, width: int, name: int) -> Row:
         now: seconds since 1970.
         width: columns of the row.
         name: columns of its name.
+        here: the cursor is on it.
     """
     word, colour = marked(host)
     count = f"{host.done}/{host.planned}" if host.planned else ""
@@ -36,7 +39,7 @@ def line(host: HostState, told: Told, now: float, width: int, name: int) -> Row:
     last = host.why if red or host.word == "stopped" else next(reversed(host.lines), "")
     left = max(width - name - title - 33, 0)
     return (
-        (f" {word:<12} ", colour),
+        (f"{'*' if here else ' '}{word:<12} ", colour),
         (f"{fit(clean(host.name), name)} ", ""),
         (f"{fit(doing(host, told), title)} ", ""),
         (f"{count:>7} {took:>7}  ", "muted"),
@@ -51,11 +54,10 @@ def heading(width: int, name: int) -> Row:
     return ((fit(said, width), "muted"),)
 
 
-class Table(ScrollView, can_focus=True, inherit_bindings=False):
+class Table(Drawn, ScrollView, can_focus=True, inherit_bindings=False):
     """All hosts, with a cursor that stays on its host whatever becomes of the order."""
 
     COMPONENT_CLASSES: ClassVar[set[str]] = set(STYLES)
-    ALLOW_SELECT: ClassVar[bool] = False
     DEFAULT_CSS = """
     Table { height: 1fr; overflow-x: hidden; }
     """ + LOOK.format("Table")
@@ -111,13 +113,14 @@ class Table(ScrollView, can_focus=True, inherit_bindings=False):
         """One row; the heading stays on top."""
         width = self.size.width
         if y == 0:
-            return strip_of(self, heading(width, self._wide), width)
+            return self.strip_of(heading(width, self._wide), width)
         at = round(self.scroll_offset.y) + y - 1
         if at >= len(self._hosts):
-            return Strip.blank(width, self.rich_style)
+            return Strip.blank(width, self.style_of())
         host = self._hosts[at]
-        row = line(host, self._told.get(host.name, Told()), self._now, width, self._wide)
-        return strip_of(self, row, width, "head" if host.name == self.cursor else "")
+        here, told = host.name == self.cursor, self._told.get(host.name, Told())
+        row = line(host, told, self._now, width, self._wide, here=here)
+        return self.strip_of(row, width, "head" if here else "")
 
     def watch_cursor(self) -> None:
         """Tell, and keep it in sight."""
