@@ -44,8 +44,10 @@ def phase(state: State, nodes: int) -> str:
     there = [it for it in hosts if it.word != "connecting"]
     asked = [it for it in there if it.word != "lost"]
     read = [it for it in asked if it.facts_seconds is not None]
-    if not hosts or len(there) < len(hosts):
-        return f"connecting: {len(there)} of {len(hosts) or 'all'} hosts"
+    if not hosts:
+        return "connecting to all hosts"
+    if len(there) < len(hosts):
+        return f"connecting: {len(there)} of {len(hosts)} hosts"
     if len(read) < len(asked):
         return f"reading {len(read)} of {len(asked)} hosts"
     if not state.verdicts:

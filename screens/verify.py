@@ -193,8 +193,7 @@ class VerifyPage(Page):
         if self.draft.goal == "install":
             self._installed = state
             self.wizard.state = state
-            code = verbs.INTERRUPTED if state.code is None else state.code
-            self.wizard.code = self.wizard.code or code
+            self.wizard.code = verbs.INTERRUPTED if state.code is None else state.code
         self._draw()
         if not state.verdicts:
             self.action_tab(len(TABS) - 1)

@@ -343,7 +343,7 @@ async def test_a_cluster_is_verified_and_the_page_says_how_far_it_is() -> None:
 @pytest.mark.parametrize(
     ("told_so_far", "said"),
     [
-        (0, "connecting: 0 of all hosts"),
+        (0, "connecting to all hosts"),
         (1, "connecting: 0 of 4 hosts"),
         (3, "connecting: 2 of 4 hosts"),
         (5, "reading 0 of 4 hosts"),
