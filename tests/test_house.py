@@ -1,16 +1,21 @@
 """The rules of the house: who may import whom, and what the README promises."""
 
+import argparse
 import ast
 import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from textual.binding import Binding
 
 from fedwiz.answers import load, questions_table
-from fedwiz.cli.options import parser
+from fedwiz.cli.options import parser, with_verb
+from screens.app import Fedwiz
+from screens.page import Page
 
 ROOT = Path(__file__).parent.parent
 ROWS = (
@@ -125,13 +130,41 @@ def test_the_readme_s_answer_file_is_right(tmp_path: Path) -> None:
     found = re.search(r"```toml\n(.*?)```", README, re.DOTALL)
     assert found
     file = tmp_path / "answers.toml"
-    file.write_text(re.sub(r"^   ", "", found[1], flags=re.MULTILINE))
+    file.write_text(found[1])
     assert [node.name for node in load(file).nodes] == ["fed-node1", "fed-node2"]
 
 
 def test_the_readme_names_every_verb_and_every_exit_status() -> None:
     verbs = parser().format_help()
     for verb in re.findall(r"^    (\w+) ", verbs, re.MULTILINE):
-        assert f"`{verb}" in README, verb
+        assert re.search(rf"^\|.*`{verb}[` ].*\|$", README, re.MULTILINE), verb
     for code in re.findall(r"(?<!\d)(\d{1,3})(?= {2,})", verbs[verbs.index("exit status") :]):
         assert f"| {code} |" in README, code
+
+
+def test_every_command_of_the_readme_s_is_one() -> None:
+    """Each `fedwiz ...` there is a command line that would be taken, and each option is one."""
+    found = re.findall(r"`fedwiz ([^`]+)`", README)
+    assert len(found) > 8
+    stand_ins = {"RUN": "20261123", "DIGEST": "0123456789ab", "FILE": "a.toml"}
+    for words in map(shlex.split, found):
+        parser().parse_args(with_verb([stand_ins.get(word, word) for word in words]))
+    said = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", README))
+    assert said <= set(_options(parser())), said - set(_options(parser()))
+
+
+def _options(top: argparse.ArgumentParser) -> Iterator[str]:
+    """Every option, of verbs too."""
+    for action in top._actions:  # noqa: SLF001 - argparse has no other way to ask
+        yield from action.option_strings
+        for verb in action.choices.values() if isinstance(action.choices, dict) else ():
+            yield from _options(verb)
+
+
+def test_the_readme_s_keys_are_the_wizard_s() -> None:
+    bindings = (it for it in Fedwiz.BINDINGS + Page.BINDINGS if isinstance(it, Binding))
+    bound = {key for it in bindings for key in it.key.split(",")}
+    table = README[README.index("| key | what it does |") : README.index("- **Killed")]
+    named = {key.lower().replace("esc", "escape") for key in re.findall(r"Ctrl\+\w|Esc|F1", table)}
+    assert named
+    assert named <= bound
