@@ -164,9 +164,9 @@ class Judging(Page):
     def put(self, selector: str, text: Content) -> None:
         """Show a text in its place, none where it is empty; the same again costs nothing."""
         place = self.query_one(selector, Static)
+        place.display = bool(text.plain)
         if place.content != text:
             place.update(text)
-            place.display = bool(text.plain)
 
     def stopped(self, findings: Sequence[Finding]) -> bool:
         """Whether something keeps one from going on; it is said, with what to do."""

@@ -102,7 +102,7 @@ class NetworkPage(Judging):
         with Vertical(id="judgement"):
             with Horizontal(id="range"):
                 yield Static("Network")
-                yield Input(_text(self.draft), placeholder="10.16.0.0/16", max_length=64,
+                yield Input(_text(self.draft), placeholder="such as 10.16.0.0/16", max_length=64,
                             select_on_focus=False)  # fmt: skip
                 yield Static("", id="from", markup=False)
             yield Static("", id="reading")
@@ -216,6 +216,8 @@ class NetworkPage(Judging):
     def judge(self) -> None:
         """Judge the network by itself, then against the hosts."""
         answers, why = self._answers()
+        if self.busy and self.draft.get(CIDR) is None:
+            why = {}  # one will be proposed
         found = [refused(text, "" if key == CIDR else key) for key, text in why.items()]
         found += self.unread
         if answers is not None and self.known is not None:

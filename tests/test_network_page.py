@@ -356,6 +356,18 @@ async def test_while_the_hosts_are_read_only_the_form_is_judged() -> None:
         await on(pilot, FLOW["hosts"])
 
 
+async def test_before_one_is_proposed_nothing_is_missing() -> None:
+    async with opened(unsaid(pace=1000.0)) as pilot:
+        await on(pilot, NetworkPage)
+        await until(pilot, lambda: "reading 0 of 4 hosts" in shown(pilot.app))
+        assert "X block" not in shown(pilot.app)
+        assert "such as 10.16.0.0/16" in shown(pilot.app)
+        await write(pilot, "1")
+        assert said(pilot) == {"cidr": "1"}
+        await pilot.press("backspace")
+        assert "X block '': not a network" in text(pilot)
+
+
 async def test_a_host_that_could_not_be_read_is_named_and_stops_nobody() -> None:
     async with at_work(filled("network", "unreachable")) as pilot:
         assert "! warn fed-node2 not judged: it could not be read" in text(pilot)
