@@ -257,7 +257,8 @@ class Pane(Drawn, Widget, can_focus=True):
         """One row; all of them are made when the first is asked for."""
         width, height = self.size
         if self._rows is None or y == 0:
-            self._rows = rows(self.host, self._told, self._now, width, height) if self.host else ()
+            told, now, focus = self._told, self._now, self.has_focus
+            self._rows = rows(self.host, told, now, width, height, focus=focus) if self.host else ()
         if y >= len(self._rows):
             return Strip.blank(width, self.style_of())
         return self.strip_of(self._rows[y], width)

@@ -437,6 +437,7 @@ async def test_focus_goes_from_pane_to_pane() -> None:
             if key:
                 await pilot.press(key)
             assert focused(pilot) == name, key
+            assert f"*{name} " in shown(pilot.app)  # not by colour alone
 
 
 @pytest.mark.parametrize(("width", "columns"), [(80, 2), (120, 2), (200, 2)])
