@@ -81,6 +81,14 @@ class Terminal:
             assert more, f"{wanted!r} never came:\n{self.seen}"
         return said
 
+    def more(self) -> None:
+        """Let it show something more.
+
+        Raises:
+            AssertionError: it does not.
+        """
+        assert self._more(), f"nothing more came:\n{self.seen}"
+
     def type(self, text: str) -> None:
         """Type it, as it is."""
         os.write(self._ours, text.encode())
