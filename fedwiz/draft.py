@@ -7,7 +7,7 @@ It is a value: each change makes a new one.
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal, Self, get_args
@@ -298,9 +298,15 @@ def _passes(rule: Callable[[str], str], text: str) -> bool:
     return True
 
 
-def repeat(answers: Answers) -> str:
-    """The answer file that does the same again, and asks nothing."""
-    return dump(answers.model_copy(update={"wizard": Wizard()}))
+def repeat(answers: Answers, accepted: Sequence[str] = ()) -> str:
+    """The answer file that does the same again, and asks nothing.
+
+    Args:
+        answers: what the operator decided.
+        accepted: checks whose block was taken for a warning, which an answer file can't say.
+    """
+    head = f"# Run with --accept {','.join(accepted)}\n" if accepted else ""
+    return head + dump(answers.model_copy(update={"wizard": Wizard()}))
 
 
 def with_sets(draft: Draft, sets: Iterable[str]) -> Draft:

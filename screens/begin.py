@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from textual import on
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.widgets import Input, Static
@@ -15,7 +15,7 @@ from fedwiz.answers import Refused
 from fedwiz.begin import new, of_file, verifying
 from fedwiz.draft import Draft, kept
 from fedwiz.site import begin_practice
-from screens.dialogs import SCROLL, Pick, Question, lines
+from screens.dialogs import SCROLL, Line, Pick, Question, lines
 from screens.first import Choice
 from screens.frame import STEPS, Said
 from screens.runs import Runs
@@ -31,10 +31,7 @@ GO_ON = "go on"
 class OpenFile(Question[Draft]):
     """Asks for an answer file; what is wrong with one is said in full."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter", "submit", "Open", priority=True),
-        *SCROLL,
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = [*SCROLL]
     DEFAULT_CSS = """
     OpenFile Input { margin-top: 1; }
     OpenFile #refusals { height: auto; max-height: 45vh; }
@@ -46,7 +43,7 @@ class OpenFile(Question[Draft]):
     def content(self) -> ComposeResult:
         """The field, and below it what is wrong with the file."""
         yield Static(self._text, markup=False)
-        yield Input(placeholder="answers.toml", id="field", select_on_focus=False)
+        yield Line(placeholder="answers.toml", id="field", select_on_focus=False)
         with VerticalScroll(id="refusals", can_focus=False):
             yield Static("")
         yield Said(id="said")
@@ -83,10 +80,6 @@ class OpenFile(Question[Draft]):
         box.query_one(Static).update(wrong)
         box.scroll_home(animate=False)
         self.query_one("#said", Said).say(said, "block" if said else "")
-
-    async def action_submit(self) -> None:
-        """As Enter in the field."""
-        await self.query_one(Input).action_submit()
 
     def action_scroll(self, rows: int) -> None:
         """Move what is wrong."""

@@ -56,7 +56,7 @@ class Running:
             journal.subscribe(self._told)
             begun(journal.id)
             file = journal.path.with_suffix(".toml")
-            await asyncio.to_thread(keep.write, file, repeat(answers))
+            await asyncio.to_thread(keep.write, file, repeat(answers, self._accepted))
             cluster = await self._site.cluster(answers, journal.emit, journal.id, self._accepted)
             try:
                 return await verbs.install(cluster, verbs.approving(plan), self.stop)

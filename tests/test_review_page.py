@@ -471,6 +471,9 @@ def test_the_answer_file_gives_equal_answers_and_the_same_plan(
     assert Draft.of(tomllib.loads(dump(answers))).answers() == answers
     silent = parse(tomllib.loads(repeat(answers)))
     assert not silent.wizard.ask
+    accepting = repeat(answers, ("disk", "os"))
+    assert accepting.startswith("# Run with --accept disk,os\n")
+    assert parse(tomllib.loads(accepting)) == silent
     digest = planning.make(answers, known).digest
     assert planning.make(again, known).digest == digest
     assert planning.make(silent, known).digest == digest
