@@ -8,7 +8,7 @@ from ipaddress import IPv4Address
 from fedwiz import rules
 from fedwiz.answers import Refused
 from fedwiz.checks import Finding
-from fedwiz.checks.finding import block, shared, warn
+from fedwiz.checks.finding import block, shared, some, warn
 from fedwiz.discover import Sighting, Target, expand
 from fedwiz.discover.targets import SSH_PORT
 from fedwiz.draft import ASKED_ON, Candidate, Draft
@@ -197,8 +197,9 @@ def twins(draft: Draft, facts: Mapping[str, Facts]) -> dict[str, tuple[Finding, 
     for kind, pairs in kinds.items():
         for value, owners in shared(pairs):
             for address in owners:
-                others = ", ".join(it for it in owners if it != address)
-                seen = warn(f"{others} has the same {kind}: {value}", _REMEDY[kind], address)
+                others = [it for it in owners if it != address]
+                said = f"{some(others)} {'has' if len(others) == 1 else 'have'} the same {kind}: "
+                seen = warn(said + value, _REMEDY[kind], address)
                 found[address] = (*found.get(address, ()), seen)
     return found
 
@@ -251,7 +252,7 @@ def judged(
                 called = facts[it.address].hostname or "nothing"
                 found.append(block(f"it calls itself {called}, which is no name", "e gives it one"))
             found += _way(it, port, facts, lost, unknown)
-            said = {f"has the same {key}:" for key in hosts[at]}
+            said = {f" the same {key}: " for key in hosts[at]}
             found += [
                 each
                 for each in double.get(it.address, ())

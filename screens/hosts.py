@@ -8,6 +8,7 @@ from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, VerticalScroll
+from textual.timer import Timer
 from textual.widgets import DataTable, Input, Static
 
 from fedwiz import census
@@ -21,6 +22,9 @@ from screens.hostwork import Work, readable
 
 REFRESH = 0.2
 """Seconds between two looks at what a search or a reading has brought."""
+
+SOON = 0.1
+"""Seconds after the last key until services are judged anew."""
 
 EMPTY = (
     "No machines yet.\n\n"
@@ -85,11 +89,12 @@ class HostsPage(Work):
     DEFAULT_CSS = """
     HostsPage .line { height: 1; }
     HostsPage .line Static { width: 9; color: $text-muted; }
-    HostsPage .line .hint { width: auto; padding-left: 2; }
+    HostsPage .line .hint { width: 10; text-align: right; }
     HostsPage .line Input { width: 1fr; background: $surface; }
     HostsPage #line-filter { display: none; }
     HostsPage #empty { height: 1fr; padding: 1 9; color: $text-muted; }
     HostsPage HostTable { height: 1fr; margin-top: 1; }
+    HostsPage HostTable:focus { background-tint: $background 0%; }
     HostsPage #detail { height: 40%; max-height: 15; border-top: solid $panel-lighten-2; }
     HostsPage #detail:focus { border-top: solid $primary; }
     """
@@ -119,6 +124,7 @@ class HostsPage(Work):
     def on_mount(self) -> None:
         """Show what the draft says."""
         self._services: dict[str, dict[str, str]] = {}
+        self._later: Timer | None = None
         self._read_facts()
         self.show()
         (self.table if self.draft.candidates else self.query_one("#where")).focus()
@@ -156,7 +162,7 @@ class HostsPage(Work):
 
     def _read_facts(self) -> None:
         """Have the services judged, by the check that judges them in the end."""
-        answers = readable(self.draft)
+        answers = readable(self.draft) if self.site.facts else None
         known = self.site.known(answers) if answers else None
         if answers is None or known is None:
             return
@@ -166,8 +172,17 @@ class HostsPage(Work):
     def change(self, draft: Draft) -> None:
         """Take another draft, and show it."""
         self.keep(draft)
-        self._read_facts()
         self.show()
+        # Of 200 hosts this takes too long to be done at every key.
+        if self._later is not None:
+            self._later.stop()
+        self._later = self.set_timer(SOON, self._judge_services)
+
+    def _judge_services(self) -> None:
+        before = self._services
+        self._read_facts()
+        if self._services != before:
+            self.show()
 
     def on_resize(self, event: events.Resize) -> None:
         """Give the list the room that there is."""

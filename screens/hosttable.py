@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import ClassVar, TypeAlias
 
 from rich.text import Text
@@ -49,6 +50,14 @@ class Seen:
     doing: Mapping[str, str] = field(default_factory=dict)
     """By address: how far the reading is."""
 
+    @cached_property
+    def _decided(self) -> bool:
+        return any(it.role == "master" for it in self.draft.chosen)
+
+    def _role(self, it: Candidate) -> str:
+        """What it is to do; without a word of the operator's a node, once there is a master."""
+        return it.role or ("node" if self._decided and it.chosen else "")
+
     def cells(self, at: int) -> Cells:
         """The row of a candidate."""
         it = self.draft.candidates[at]
@@ -57,7 +66,7 @@ class Seen:
         name = clean(it.name) or " "
         return (
             ((tone, "[x]" if it.chosen else "[ ]"),),
-            ((tone, role(self.draft, it)),),
+            ((tone, self._role(it)),),
             ((worst, name) if worst else ("", f"  {name}"),),
             ((tone, clean(it.address)),),
             (self._key(it),),
@@ -93,7 +102,7 @@ class Seen:
         if facts is None or not it.chosen:
             return
         levels = self.services.get(it.address, {})
-        master = role(self.draft, it) == "master"
+        master = self._role(it) == "master"
         first, kube = ("etcd", MASTER_KUBE) if master else ("docker", NODE_KUBE)
         yield levels.get(first, ""), first
         yield max((levels.get(name, "") for name in kube), key=LEVELS.index), "kube"
@@ -103,7 +112,7 @@ class Seen:
         it = self.draft.candidates[at]
         facts, lines = self.site.facts.get(it.address), list[Content | str]()
         about = (
-            role(self.draft, it), clean(it.address) if it.name else "",
+            self._role(it), clean(it.address) if it.name else "",
             it.label and f"label {clean(it.label)}",
         )  # fmt: skip
         lines.append(Content.assemble(
@@ -139,7 +148,7 @@ class Seen:
         if facts.hostname and facts.hostname != it.name:
             yield "host name", clean(facts.hostname)
         levels = self.services.get(it.address, {})
-        master = role(self.draft, it) == "master"
+        master = self._role(it) == "master"
         names = ("etcd", *MASTER_KUBE) if master else ("docker", *NODE_KUBE)
         yield (
             "services",
@@ -153,12 +162,6 @@ class Seen:
 
 def _link(link: Link) -> str:
     return " ".join((link.name, *link.addresses)) + ("" if link.up else " (down)")
-
-
-def role(draft: Draft, it: Candidate) -> str:
-    """What a machine is to do; without a word of the operator's a node, once there is a master."""
-    decided = any(other.role == "master" for other in draft.chosen)
-    return it.role or ("node" if decided and it.chosen else "")
 
 
 def differs(seen: str, shown: str) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 
 from fedwiz import census
 from fedwiz.actions import Unreachable
-from fedwiz.answers import Answers
+from fedwiz.answers import Answers, Refused
 from fedwiz.clean import clean
 from fedwiz.discover import Sighting, Target
 from fedwiz.draft import Draft
@@ -231,4 +231,7 @@ def _answer(many: int) -> str:
 
 def readable(draft: Draft) -> Answers | None:
     """Answers to read the hosts with; None: not enough is said."""
-    return None if census.ready(draft) else draft.provisional()
+    try:
+        return draft.provisional()
+    except Refused:
+        return None
