@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from textual import on
 from textual.app import ComposeResult
-from textual.binding import BindingType
+from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.widgets import Input, Static
@@ -28,6 +28,12 @@ GO_ON = "go on"
 """No fault is called so."""
 
 
+class PathLine(Line):
+    """A field for a path."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "submit", "Open")]
+
+
 class OpenFile(Question[Draft]):
     """Asks for an answer file; what is wrong with one is said in full."""
 
@@ -43,7 +49,7 @@ class OpenFile(Question[Draft]):
     def content(self) -> ComposeResult:
         """The field, and below it what is wrong with the file."""
         yield Static(self._text, markup=False)
-        yield Line(placeholder="answers.toml", id="field", select_on_focus=False)
+        yield PathLine(placeholder="answers.toml", id="field", select_on_focus=False)
         with VerticalScroll(id="refusals", can_focus=False):
             yield Static("")
         yield Said(id="said")
