@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -264,7 +264,6 @@ class Fedwiz(App[int]):
 
     def action_save_all(self) -> None:
         """Save what is on the screen, and the report of what was done or proven."""
-        place = user_state_path("fedwiz") / "saved"
         stamp = time.strftime("%Y%m%d-%H%M%S")
         page = getattr(self.screen, "STEP", "") or "fedwiz"
         saved = {f"{stamp}-{page}.svg": self.export_screenshot()}
@@ -272,9 +271,13 @@ class Fedwiz(App[int]):
             from fedwiz import report
 
             saved[f"{stamp}-report.md"] = report.markdown(self.state)
+        self.run_worker(self._save(user_state_path("fedwiz") / "saved", saved), group="save")
+
+    async def _save(self, place: Path, saved: Mapping[str, str]) -> None:
+        """Write texts into files of a folder, and say where."""
         try:
             for name, text in saved.items():
-                files.write(place / name, text)
+                await asyncio.to_thread(files.write, place / name, text)
         except OSError as wrong:
             self.notify(f"Not saved: {place}: {wrong.strerror}", severity="error", markup=False)
             return
