@@ -194,17 +194,17 @@ class Work(Page):
         if before or master is None:
             return ""
         called = clean(master.name or master.address)
-        return f"{called} runs etcd, so it is proposed as the master.  m makes another one"
+        return f"{called} runs etcd, so it is proposed as the master"
 
     def _summary(self, learnt: str) -> None:
         chosen = self.draft.chosen
         read = sum(it.address in self.site.facts for it in chosen)
         said = f"{read} of {len(chosen)} hosts read"
-        blocks = self.judged.blocks
-        if blocks:
-            self.say_block(said)
+        if self.judged.blocks:
+            self.say_block(f"{said}; {learnt}" if learnt else said)
         else:
-            self.say(f"{said}; {learnt or 'nothing is in the way'}", "ok")
+            more = f"{learnt}.  m makes another one" if learnt else "nothing is in the way"
+            self.say(f"{said}; {more}", "ok")
 
     def go_on(self) -> None:
         """To the next page, if nothing is in the way."""
