@@ -20,17 +20,18 @@ from fedwiz.events import Event, Output, Record, RunStarted, to_line
 from fedwiz.journal import read, runs_path
 from fedwiz.plan import Lane, Part, Plan, Task, beyond
 from fedwiz.site import Site
+from fedwiz.state import State
 from screens.app import Fedwiz, Play
 from screens.dialogs import Confirm
 from screens.first import First
 from screens.flow import FLOW
 from screens.install import InstallPage
-from screens.log import Lines, LogScreen
+from screens.log import Lines, LogScreen, of_file, of_host
 from screens.page import Help
 from screens.panes import Pane
 from screens.showing import PlayPage, RunPage
 from screens.table import Table
-from tests.runs import BEGAN, RECORDED, recorded, records
+from tests.runs import BEGAN, RECORDED, WHOLE, recorded, records
 from tests.wizard import SIZES, filled, on, opened, shown, still, type_in, until, wizard
 
 ReviewPage, VerifyPage = FLOW["review"], FLOW["verify"]
@@ -431,6 +432,7 @@ async def test_focus_goes_from_pane_to_pane() -> None:
         ways = [
             ("", "fed-master"), ("tab", "fed-node1"), ("down", "fed-node3"), ("right", "fed-node3"),
             ("left", "fed-node2"), ("down", "fed-node2"), ("up", "fed-master"),
+            ("left", "fed-master"), ("right", "fed-node1"), ("right", "fed-node1"),
             ("left", "fed-master"), ("shift+tab", "fed-node3"),
         ]  # fmt: skip
         for key, name in ways:
@@ -507,7 +509,60 @@ async def test_a_check_s_findings_are_counted() -> None:
         assert said(pilot).startswith("X")
 
 
+@pytest.mark.parametrize("name", WHOLE)
+async def test_every_run_can_be_shown_with_all_its_words(name: str) -> None:
+    told = WHOLE[name]()
+    async with Fedwiz(play=Play(told, 0)).run_test(size=(80, 24)) as pilot:
+        await on(pilot, PlayPage)
+        await ended(pilot)
+        state = State.of(told)
+        assert page_of(pilot).state == state
+        for word in {host.word for host in state.hosts.values()}:
+            assert f"{word}  " in f"{shown(pilot.app).splitlines()[3]}  "
+        assert said(pilot)
+
+
+async def test_a_verification_s_verdicts_are_counted() -> None:
+    async with Fedwiz(play=Play(WHOLE["a fault"](), 0)).run_test(size=(80, 24)) as pilot:
+        await on(pilot, PlayPage)
+        await ended(pilot)
+        text = shown(pilot.app)
+        assert "verdicts: 13 pass, 2 fail" in text
+        assert "verified: 4 pass, 1 fail" in text
+        assert "fail: ping -> fed-node2" in text
+
+
+async def test_panes_become_a_table_when_more_hosts_are_heard_of() -> None:
+    async with played("all-well", upto=100) as pilot:
+        page, last = page_of(pilot), recorded("all-well")[100]
+        for number in range(12):
+            event = Output(f"other{number}", "x", f"line of {number}")
+            page.sink(replace(last, number=last.number + number, event=event))
+        page.drain()
+        await until(pilot, lambda: "other1 " in shown(pilot.app))
+        assert pilot.app.screen.query_one(Table).has_focus
+        await pilot.press("end")
+        assert "line of 11" in shown(pilot.app)
+
+
 # The log of a host.
+
+
+@pytest.mark.parametrize("upto", [0, 7, 40, 10_000])
+def test_a_log_is_read_up_to_what_is_shown(upto: int) -> None:
+    told = recorded("all-well")
+    mine = [it for it in told if getattr(it.event, "host", "") == "fed-node1"]
+    there = [it for it in mine if it.number <= upto]
+    assert list(of_host(told, "fed-node1", upto)()) == there
+    assert list(of_file(RECORDED / "all-well.jsonl", "fed-node1", upto)()) == there
+
+
+def test_a_damaged_line_does_not_hide_the_others(tmp_path: Path) -> None:
+    lines = (RECORDED / "all-well.jsonl").read_text().splitlines()
+    own = [it for it in lines if '"host":"fed-node1"' in it]
+    path = tmp_path / "x.jsonl"
+    path.write_text("\n".join([own[0], own[1][:40] + '"host":"fed-node1"', own[2], own[3][:50]]))
+    assert len(list(of_file(path, "fed-node1", 10_000)())) == 2
 
 
 async def test_enter_opens_the_whole_log_and_escape_closes_it() -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 import pytest
+from hypothesis import given
 from rich.cells import cell_len
 
 from fedwiz.events import (
@@ -14,6 +15,7 @@ from fedwiz.events import (
     HostLost,
     Output,
     PlanMade,
+    Record,
     RunEnded,
     RunStarted,
     StepEnded,
@@ -23,7 +25,8 @@ from fedwiz.events import (
 from fedwiz.state import State
 from screens import log, panes, table
 from screens.panes import Row, Told, bar, clock, fit
-from tests.runs import BEGAN, records
+from screens.showing import overall
+from tests.runs import BEGAN, any_records, records
 
 LONG = "n" * 63
 
@@ -172,6 +175,18 @@ def test_nothing_that_a_host_says_or_is_called_breaks_the_frame(
     for line in drawn:
         assert "\x1b" not in line
         assert cell_len(line) == width
+
+
+@given(any_records())
+def test_any_run_can_be_drawn(told: tuple[Record, ...]) -> None:
+    state = State.of(told)
+    for host in state.hosts.values():
+        for row in panes.rows(host, Told(), state.latest or 0.0, 38, 7):
+            assert cell_len(text(row)) == 38
+        table.line(host, Told(), state.latest or 0.0, 78, 10)
+    overall(state, state.latest or 0.0, 78)
+    for record in told:
+        assert all(cell_len(line) < 5000 for _, _, line in log.lines(record))
 
 
 @pytest.mark.parametrize("said", FOREIGN, ids=ascii)
