@@ -201,8 +201,6 @@ class Ask(Question[str]):
     def submitted(self, event: Input.Submitted) -> None:
         """Give the answer, if it will do."""
         event.stop()
-        if not self.is_current:
-            return
         if why := self._refuse(event.value):
             self.query_one("#said", Said).say(lines(why), "block")
             return
