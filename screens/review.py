@@ -66,16 +66,14 @@ class ReviewPage(Page):
     STEP = "review"
     QUESTION = "Is this what is to be done?"
     HELP: ClassVar[str | None] = (
-        "This is everything that will be done, and nothing else will: for each host every "
-        "command as it runs, every file with what changes in it (+ comes, - goes), the key in "
-        "etcd, which containers stop, and how a person takes it back.\n\n"
-        "Enter leads from the list to its text, to scroll there, and back.\n\n"
-        "Findings say what was seen on the hosts.  One that blocks has to be put right first: "
-        "what to do stands below it, and the page where it is asked.  After a change on a host r "
-        "reads all of them again.  If you know better than a finding, x takes it for a warning.\n\n"
+        "This is everything that will be done: for each host every command as it runs, every file "
+        "with what comes (+) and goes (-), which containers stop, and how to take it back.  Enter "
+        "leads from the list into its text, to scroll there, and back.\n\n"
+        "Findings say what was seen on the hosts.  One that blocks has to be put right first; "
+        "below it stands how, and on which page.  After a change on a host r reads them again.  "
+        "If you know better, x takes a block for a warning.\n\n"
         "F2 asks for what no other page does: etcd, flannel's source, docker, the verification.\n\n"
-        "Nothing is changed on any host before you approve with Ctrl+N.  Where running containers "
-        "will stop you type the cluster's name to approve."
+        "Nothing is changed on any host before you approve with Ctrl+N."
     )
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+n", "next", "Approve"),
