@@ -246,6 +246,17 @@ def test_what_is_refused_is_said_and_asked_again(shell: Shell, says: Says, why: 
     assert why in typist.said.err
 
 
+def test_a_host_is_told_anew_and_there_is_one_master(shell: Shell) -> None:
+    says = {KEYS_RIGHT: "yes", CHANGE: ["2", "-4", "1", ""], HOST: ["lab-1", "<"], ROLE: "master",
+            LABEL: "first", CIDR: END}  # fmt: skip
+    Typist(shell, "demo", "--plain", *QUICK, says=says)
+    draft = kept("healthy")
+    assert draft is not None
+    assert [(it.name, it.role, it.label) for it in draft.chosen] == [
+        ("fed-master", "node", ""), ("lab-1", "master", "first"), ("fed-node2", "node", ""),
+    ]  # fmt: skip
+
+
 def test_help_is_there_at_every_question(shell: Shell) -> None:
     says = {key: ["?", {KEYS_RIGHT: "yes", APPROVE: "no"}.get(key, "")] for key in ALL}
     typist = Typist(shell, "demo", "--plain", *QUICK, says=says)
