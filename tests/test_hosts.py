@@ -311,6 +311,22 @@ async def test_no_key_overtakes_another() -> None:
         assert page(pilot).draft.candidates[0].name == "fed-masterxyz"
 
 
+async def test_what_is_typed_last_counts_though_the_word_of_it_is_on_its_way() -> None:
+    async with opened(filled("hosts")) as pilot:
+        await on(pilot, HostsPage)
+        await pilot.press("e")
+        await on(pilot, HostForm)
+        form: Any = pilot.app.screen
+        form.query(Input).first().value = "fed-late"
+        form.action_accept()
+        await on(pilot, HostsPage)
+        assert page(pilot).draft.candidates[0].name == "fed-late"
+        page(pilot).query_one("#name", Input).value = "late"
+        page(pilot).action_next()
+        assert page(pilot).draft.name == "late"
+        await on(pilot, NetworkPage)
+
+
 async def test_the_cluster_s_name_is_said_and_judged() -> None:
     async with opened(filled("hosts")) as pilot:
         await on(pilot, HostsPage)

@@ -332,6 +332,13 @@ async def test_the_master_s_name_changes_nothing_where_the_endpoint_is_said() ->
     assert next(iter(now.hosts)) == "another"
 
 
+async def test_another_role_is_asked_other_things_also_where_the_endpoint_is_said() -> None:
+    site, said = read_by()
+    said = said.put("etcd.endpoints", ["http://192.168.122.76:2379"])
+    await site.read(said.provisional())
+    assert site.known(OTHER["a role"](said).provisional()) is None
+
+
 async def test_nothing_is_decided_and_hosts_are_read_then_learnt_then_read_as_they_are() -> None:
     site, said = read_by()
     said = bare(said)
