@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 Start = Callable[[Sink], Awaitable[object]]
 """Begins a run and hands every record to the sink: the engine's, or a replay's."""
 
-REFRESH = 1 / 8
+REFRESH = 1 / 5
 """Seconds between redraws; a record may wait that long."""
 
 BUDGET = 0.02

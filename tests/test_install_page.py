@@ -787,6 +787,15 @@ def test_a_log_looks_right(size: tuple[int, int], snap_compare: Callable[..., bo
     assert snap_compare(app, terminal_size=size, run_before=still(before))
 
 
+def test_it_looks_right_in_the_light(snap_compare: Callable[..., bool]) -> None:
+    async def before(pilot: Pilot[Any]) -> None:
+        await _at_the_end(pilot)
+        await pilot.press("ctrl+t")
+
+    app = wizard(take_up("one-fails"))
+    assert snap_compare(app, terminal_size=SIZES[0], run_before=still(before))
+
+
 async def _at_the_end(pilot: Pilot[Any]) -> None:
     await on(pilot, InstallPage)
     await ended(pilot)
