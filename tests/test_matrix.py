@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
+from textual import events
 from textual.app import App, ComposeResult
 from textual.pilot import Pilot
 
@@ -190,3 +191,13 @@ async def test_the_mouse_will_do_too() -> None:
         assert matrix.pair == ("fed-node3", "fed-node5")
         await pilot.click(Matrix, (2, 3))
         assert matrix.pair == ("fed-node3", "fed-node5")
+
+
+async def test_the_wheel_moves_as_the_arrows_do() -> None:
+    async with drawn(named(9), all_pass(named(9))) as (pilot, matrix):
+        where = (matrix, 5, 5, 0, 1, 0, False, False, False)
+        matrix.post_message(events.MouseScrollDown(*where))
+        matrix.post_message(events.MouseScrollDown(*where))
+        matrix.post_message(events.MouseScrollUp(*where))
+        await pilot.pause()
+        assert matrix.pair == ("fed-node2", "fed-node2")
