@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import replace
 from typing import Any, ClassVar
 
 from textual import on
@@ -17,9 +16,10 @@ from fedwiz.backends import ALWAYS, BACKENDS, Backend, dotted
 from fedwiz.checks import Finding
 from fedwiz.clean import clean
 from fedwiz.draft import Draft
+from fedwiz.proposals import USUAL, choose, table
 from fedwiz.sections import refuse_backend
 from screens.fields import Field, Fields, asked
-from screens.judging import USUAL, Choices, Judging, judged, level, refused, told, unheard
+from screens.judging import Choices, Judging, judged, level, refused, told, unheard
 from screens.signs import mark
 
 TYPE = "backend.type"
@@ -223,28 +223,12 @@ class BackendPage(Judging):
             self.dismiss("next")
 
 
-def choose(draft: Draft, name: str) -> Draft:
-    """The draft with another backend, and with the options that were given to that one before."""
-    said = draft.said.get("backend")
-    table = dict(said) if isinstance(said, Mapping) else {}
-    was = BACKENDS.get(str(table.pop("type", USUAL)))
-    held = dict(draft.held)
-    if was is not None:
-        held[was.name] = {key: it for key, it in table.items() if was.option(key)}
-    chosen = {"type": name, **_table(held.get(name))}
-    return replace(draft, held=held, said={**draft.said, "backend": chosen})
-
-
 def _options(draft: Draft, name: str) -> dict[str, Any]:
     """The options that a backend has now, or would have again if it were chosen."""
-    said = _table(draft.said.get("backend"))
+    said = table(draft.said.get("backend"))
     if said.pop("type", USUAL) == name:
         return said
-    return _table(draft.held.get(name))
-
-
-def _table(said: object) -> dict[str, Any]:
-    return dict(said) if isinstance(said, Mapping) else {}
+    return table(draft.held.get(name))
 
 
 def about(backend: Backend, options: Mapping[str, Any]) -> Content:

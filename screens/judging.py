@@ -8,7 +8,6 @@ from textual.content import Content
 from textual.widgets import OptionList, Static
 
 from fedwiz.answers import Answers, Refused
-from fedwiz.backends import BACKENDS
 from fedwiz.checks import CHECKS, Finding
 from fedwiz.checks.finding import block, some, warn
 from fedwiz.clean import clean
@@ -19,9 +18,6 @@ from screens.signs import finding, mark
 
 WORST = ("block", "warn", "ok")
 """Levels in the order in which findings are shown."""
-
-USUAL = next(iter(BACKENDS))
-"""The backend where none was said."""
 
 MOST = 60
 """Findings that are shown; whoever has more reads the worst of them first."""

@@ -1,7 +1,6 @@
 """The page Network: which addresses the containers get, and how many of them each node."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from typing import Any, ClassVar
 
 from textual import on
@@ -13,17 +12,18 @@ from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
 from fedwiz import network
-from fedwiz.answers import SECTIONS, Answers, Refused, of_config, parse
+from fedwiz.answers import SECTIONS, Answers, Refused, parse
 from fedwiz.checks import Finding
 from fedwiz.checks.finding import count
 from fedwiz.checks.ranges import free
 from fedwiz.clean import clean
 from fedwiz.draft import Draft
 from fedwiz.facts import Known
+from fedwiz.proposals import USUAL, as_held, held
 from fedwiz.sections import refuse_backend
 from screens.dialogs import Confirm
 from screens.fields import Form, asked, taken
-from screens.judging import USUAL, Choices, Judging, judged, refused, told, unheard
+from screens.judging import Choices, Judging, judged, refused, told, unheard
 from screens.signs import mark
 
 CIDR, LENGTH, PUBLIC = "network.cidr", "network.subnet_len", "network.allow_public"
@@ -203,9 +203,8 @@ class NetworkPage(Judging):
         self._proposed = free(self.base, known)
         if self.draft.get(CIDR) is not None:
             return
-        held = _held(known)
-        if held:
-            self.keep(_with(self.draft, held))
+        if held(known):
+            self.keep(as_held(self.draft, known))
         elif self._proposed:
             self.keep(self.draft.put(CIDR, self._proposed))
         with self.prevent(Input.Changed):
@@ -273,7 +272,7 @@ class NetworkPage(Judging):
         """Where the network comes from, if not from the operator; and its bounds."""
         cidr, parts = _text(self.draft), []
         if self.known is not None and cidr:
-            if _held(self.known).get("network", {}).get("cidr") == cidr:
+            if held(self.known).get("network", {}).get("cidr") == cidr:
                 parts.append("etcd holds it already")
             elif cidr == self._proposed:
                 read, many = len(self.known.hosts), len(self.known.hosts) + len(self.known.lost)
@@ -336,27 +335,6 @@ def _backend(draft: Draft) -> dict[str, Any]:
 
 def _is_network(text: str) -> bool:
     return not network.refuse_network(text, allow_public=True)
-
-
-def _held(known: Known) -> dict[str, dict[str, Any]]:
-    """The sections that etcd's config gives; empty: it holds none that can be taken."""
-    config = known.store.config
-    return of_config(config.text) if config is not None else {}
-
-
-def _with(draft: Draft, held: dict[str, dict[str, Any]]) -> Draft:
-    """With what etcd holds, where nothing was said.
-
-    A network that is public and runs already needs no leave to be verified, but for an install.
-    """
-    said = {**draft.said}
-    net = dict(held["network"])
-    if draft.goal == "verify" and network.is_public(net["cidr"]):
-        net["allow_public"] = True
-    said["network"] = net | dict(said.get("network", {}))
-    if "backend" in held:
-        said.setdefault("backend", held["backend"])
-    return replace(draft, said=said)
 
 
 def _row(it: network.Length, chosen: int, nodes: int) -> Content:

@@ -14,7 +14,8 @@ from fedwiz.backends import BACKENDS
 from fedwiz.draft import Draft, kept
 from fedwiz.facts.values import Link, Route
 from fedwiz.practice.machine import Cluster
-from screens.backend import BackendPage, about, choose
+from fedwiz.proposals import choose
+from screens.backend import BackendPage, about
 from screens.fields import Field
 from screens.flow import FLOW
 from screens.judging import Choices

@@ -33,7 +33,7 @@ ROWS = (
     {"census", "engine"},
     {"verbs"},
     {"site"},
-    {"begin"},
+    {"begin", "proposals"},
     {"cli"},
     {"__main__"},
 )

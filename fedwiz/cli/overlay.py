@@ -1,18 +1,18 @@
 """Questions in lines: the containers' network, the backend, the interfaces, all the others."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 
 from fedwiz import network, rules
-from fedwiz.answers import QUESTIONS, Question, of_config
+from fedwiz.answers import QUESTIONS, Question
 from fedwiz.backends import BACKENDS
 from fedwiz.checks.ranges import free
 from fedwiz.clean import clean
 from fedwiz.cli.output import say
 from fedwiz.cli.prompt import NONE, wrong
 from fedwiz.cli.talk import Talk, judged, question
-from fedwiz.draft import Candidate, Draft
-from fedwiz.facts import Facts, Known, Link
+from fedwiz.draft import Candidate
+from fedwiz.facts import Facts, Link
+from fedwiz.proposals import USUAL, as_held, choose
 from fedwiz.questions import as_text
 
 CIDR = "network.cidr"
@@ -23,8 +23,8 @@ MOVING = ("backend-kernel", "flannel-version", "same-link", "mtu", "firewall", "
 async def cidr(talk: Talk) -> None:
     """Which addresses the containers get; one that a check blocks is asked for again."""
     known = await talk.known()
-    if talk.draft.goal == "verify" and talk.draft.get(CIDR) is None:
-        _as_it_is(talk, known)
+    if talk.draft.get(CIDR) is None:
+        talk.keep(as_held(talk.draft, known))
     asked, tried = question(CIDR), ""
     while True:
         now = "" if CIDR in talk.draft.refusals() else talk.draft.get(CIDR)
@@ -40,14 +40,6 @@ async def cidr(talk: Talk) -> None:
         if said == tried or not blocks:
             return
         tried = said
-
-
-def _as_it_is(talk: Talk, known: Known) -> None:
-    """Take what etcd holds: it is that network which is to be proven."""
-    config = known.store.config
-    for section, table in of_config(config.text if config else "").items():
-        for key, value in table.items():
-            talk.keep(talk.draft.put(f"{section}.{key}", value))
 
 
 async def _public(talk: Talk, why: str) -> bool:
@@ -77,30 +69,18 @@ async def kind(talk: Talk) -> None:
     now = str(talk.draft.get(asked.path) or asked.default)
     options = []
     for it in BACKENDS.values():
-        found = judged(_moved(talk.draft, it.name), known, MOVING)
+        found = judged(choose(talk.draft, it.name), known, MOVING)
         notes = [f"{f.level}: {f.host}{': ' * bool(f.host)}{f.seen}" for f in found]
         options.append((it.name, it.name, "\n".join((f"{it.title}.  {it.help}", *notes))))
     said = await talk.prompt.pick(
-        asked.path, asked.title, options, now if now in BACKENDS else "vxlan", asked.help
+        asked.path, asked.title, options, now if now in BACKENDS else USUAL, asked.help
     )
-    talk.keep(_moved(talk.draft, said))
-
-
-def _moved(draft: Draft, kind: str) -> Draft:
-    """With another backend, which begins with the options that it had before."""
-    said = draft.said.get("backend", {})
-    before = dict(said) if isinstance(said, Mapping) else {}
-    old = str(before.pop("type", "vxlan"))
-    if old == kind:
-        return draft
-    held = {**draft.held, old: before}
-    table = {"type": kind, **held.get(kind, {})}
-    return replace(draft, held=held, said={**draft.said, "backend": table})
+    talk.keep(choose(talk.draft, said))
 
 
 async def options(talk: Talk) -> None:
     """The backend's own options, only if asked for."""
-    kind = str(talk.draft.get("backend.type") or "vxlan")
+    kind = str(talk.draft.get("backend.type") or USUAL)
     mine = [it for it in QUESTIONS if it.backend == kind]
     if mine:
         await _menu(talk, f"Which option of {kind} is to be changed?", mine)
