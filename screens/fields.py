@@ -181,11 +181,6 @@ class Field(Vertical):
             yield Static(said, classes="help", markup=False)
         yield Said()
 
-    def on_mount(self) -> None:
-        """Take what stands there for what it looks like: a file may have put it in quotes."""
-        if self._value is not None and self.question.kind in ("text", "number", "list"):
-            self._tell(from_text(self.question, _typed(self._value)))
-
     @property
     def control(self) -> Widget:
         """What has the focus."""
@@ -232,7 +227,7 @@ class Field(Vertical):
 
     @on(Input.Changed)
     def typed_in(self, event: Input.Changed) -> None:
-        """Tell the answer."""
+        """Tell the answer; at first what stands there, which a file may have put in quotes."""
         event.stop()
         self._tell(from_text(self.question, event.value))
 

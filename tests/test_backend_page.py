@@ -218,6 +218,7 @@ async def test_a_backend_is_chosen(key: str) -> None:
         assert pilot.app.screen.query_one(Choices).has_focus
         await to(pilot, "ipip")
         assert said(pilot) is None, "looking at it is not choosing it"
+        assert not pilot.app.screen.query_one("#options").display, "they are another one's"
         await pilot.press(key)
         assert said(pilot) == {"type": "ipip"}
         assert rows(pilot)["ipip"] == "(*) + ok"
