@@ -12,13 +12,14 @@ from pathlib import Path
 
 import pytest
 
-from fedwiz import keep, plan
+from fedwiz import hostkeys, keep, plan
 from fedwiz.answers import Answers, load, read
 from fedwiz.cli import hosts
 from fedwiz.cli.prompt import KEYS
 from fedwiz.draft import Draft, kept, repeat
 from fedwiz.site import site
 from tests.shell import ANSWERS, Said, Shell, Terminal, at_a_terminal
+from tests.sshd import WHY_NOT, Home
 from tests.wizard import filled
 
 NAME, WHERE, WHO = "What is the cluster called?", "Where are the hosts?", "Which of them belong"
@@ -32,7 +33,7 @@ ALL = (NAME, WHERE, WHO, USER, KEYS_RIGHT, CHANGE, CIDR, LENGTH, BACKEND, OPTION
 FIRST = "What is to be done?"
 AND, DOCKER = "  and", "How does docker move"
 ELSE = "Where else are hosts?"
-KNOWN = (*ALL, AND, ELSE, FACE, NOW, DOCKER, "What is the host called?", "What does it do?",
+KNOWN = (*ALL, AND, ELSE, FACE, FIRST, NOW, DOCKER, "What is the host called?", "What does it do?",
          "Which label does")  # fmt: skip
 END = "EOF"
 """In place of an answer: there is no more input."""
@@ -419,6 +420,29 @@ def test_a_password_is_not_shown(shell: Shell) -> None:
         assert terminal.end() == 4
         assert "correct horse" not in terminal.seen
     assert "correct horse" not in keep.place().read_text()
+
+
+@pytest.mark.skipif(bool(WHY_NOT), reason=WHY_NOT)
+def test_keys_of_real_hosts_are_accepted_all_at_once(shell: Shell, home: Home) -> None:
+    """Three addresses of one real sshd: found, listed, read over SSH."""
+    server = home.serve("ListenAddress 127.0.0.2", "ListenAddress 127.0.0.3")
+    says = {WHERE: f"127.0.0.1-3:{server.port}", KEYS_RIGHT: ["no", "yes"], CHANGE: ["r", END]}
+    typist = Typist(shell, "--plain", says=says)
+    assert typist.questions() == [
+        FIRST, NAME, WHERE, AND, WHO, USER, KEYS_RIGHT, CHANGE, KEYS_RIGHT, CHANGE
+    ]  # fmt: skip
+    err = typist.said.err
+    shown = re.escape(hostkeys.fingerprint(server.key.split()[1]))
+    assert len(re.findall(rf"127\.0\.0\.\d +ssh-ed25519 {shown}", err)) >= 6
+    assert "nobody has accepted its host key yet" in err
+    assert "have the same machine-id:" in err
+    written = hostkeys.read([home.known_hosts])
+    for address in ("127.0.0.1", "127.0.0.2", "127.0.0.3"):
+        (entry,) = hostkeys.known(written, address, server.port).keys
+        assert f"{entry.kind} {entry.blob}" == server.key
+    draft = kept()
+    assert draft is not None
+    assert draft.get("ssh.port") == server.port
 
 
 NUMBERS = {

@@ -58,7 +58,7 @@ async def length(talk: Talk) -> None:
     usual = network.default_subnet_len(net)
     for row in network.lengths(net):
         if row.subnets >= nodes and abs(row.subnet_len - usual) <= 2:
-            say(f"  {row.subnet_len:>3}  {row.subnets:>7} nodes, {row.addresses:>7} addresses each")
+            say(f"  /{row.subnet_len} {row.subnets:>8} nodes {row.addresses:>8} addresses each")
     await talk.answer(question("network.subnet_len"), usual)
     talk.told(talk.findings(await talk.known(), ("network-capacity",)))
 

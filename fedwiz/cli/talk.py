@@ -106,13 +106,13 @@ class Talk:
 
     async def _trusted(self, keys: list[UnknownKey]) -> bool:
         """Have the operator compare the keys that nobody knows, all at once."""
-        say("These host keys are not known yet.  Compare them with those on the consoles, as "
-            "`ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub` shows them there:")  # fmt: skip
+        say("These host keys are not known yet.  Compare them on the consoles, where "
+            "`ssh-keygen -lf /etc/ssh/ssh_host_TYPE_key.pub` shows them:")  # fmt: skip
         places = {host.name: host.address for host in self.answers().host}
-        wide = max(len(key.host) for key in keys)
-        for key in keys:
-            where = places.get(key.host, "")
-            say(clean(f"  {key.host:<{wide}}  {where:<15}  {key.kind} {key.fingerprint}"))
+        order = list(places)
+        for key in sorted(keys, key=lambda it: order.index(it.host) if it.host in order else -1):
+            where = dict.fromkeys((key.host, places.get(key.host, key.host)))
+            say(clean(f"  {'  '.join(where):<34}  {key.kind} {key.fingerprint}"))
         right = await self.prompt.yes(
             "host", "Are they right?  yes writes them into known_hosts",
             "yes only if you have compared them: a wrong one is somebody in between.",
