@@ -170,6 +170,26 @@ def test_a_draft_that_was_kept_is_gone_on_with(shell: Shell) -> None:
         terminal.until("How do packets get from node to node?")
 
 
+AFTER: dict[str, tuple[tuple[str, ...], str]] = {
+    "the same": (QUICK, "What is the cluster called? [kept]"),
+    "with a set": ((*QUICK, "--set", "name=other"), "What is the cluster called? [other]"),
+    "of another fault": ((*QUICK, "--fault", "overlap"), "What is the cluster called? [practice]"),
+    "of another size": (("--pace", "0", "--hosts", "4"), "What is the cluster called? [practice]"),
+}
+
+
+@pytest.mark.parametrize(("words", "asked"), AFTER.values(), ids=AFTER)
+def test_a_practice_cluster_is_gone_on_with_if_it_is_the_same(
+    shell: Shell, words: tuple[str, ...], asked: str
+) -> None:
+    with at_a_terminal(shell, "demo", *QUICK, environ=DUMB) as terminal:
+        terminal.until("[practice]: ")
+        terminal.type("kept\n")
+        terminal.until("Where are the hosts?")
+    with at_a_terminal(shell, "demo", *words, environ=DUMB) as terminal:
+        terminal.until(asked)
+
+
 def test_a_draft_that_can_t_be_read_is_passed_over(shell: Shell) -> None:
     keep.write(keep.place(), "{")
     with at_a_terminal(shell, environ=DUMB) as terminal:
