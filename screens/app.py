@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import signal
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -89,6 +90,9 @@ class Fedwiz(App[int]):
 
         self.begun: object = None
         """What the operator approved and the last install was begun with."""
+
+        self.proved = "?"
+        """The run after which the network was verified once more: its own verdicts are old."""
 
         self.refused: Exception | None = None
         """Why there was nothing to begin with; for whoever started the app."""
@@ -238,6 +242,11 @@ class Fedwiz(App[int]):
         title = STEPS.get(getattr(page, "STEP", ""), "fedwiz")
         keys = [(self.get_key_display(it), it.description) for it in self._bindings_of(page)]
         self.push_screen(Help(title, page.HELP or "", keys))
+
+    def get_key_display(self, binding: Binding) -> str:
+        """As it stands on the keyboard: F2, not f2."""
+        shown = super().get_key_display(binding)
+        return shown.upper() if re.fullmatch(r"f\d+", shown) else shown
 
     def _bindings_of(self, page: Screen[Any]) -> Iterator[Binding]:
         """The bindings that mean something on this page, each action once."""

@@ -13,6 +13,7 @@ from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
 from fedwiz.goals import GOALS, What
+from screens.dialogs import Options
 from screens.frame import Keys, Said, Small
 from screens.page import too_small
 
@@ -41,7 +42,6 @@ class First(Screen[Choice]):
             Binding(str(number), f"choose('{what}')", title, show=False)
             for number, (what, (title, _)) in enumerate(GOALS.items(), 1)
         ),
-        Binding("enter", "select", "Choose"),
     ]
     DEFAULT_CSS = """
     First #page { height: 1fr; align: center middle; }
@@ -56,7 +56,7 @@ class First(Screen[Choice]):
         with Vertical(id="page"), Vertical(id="welcome"):
             yield Static("fedwiz", id="name")
             yield Static("A flannel overlay network on Fedora hosts, proven to work.", id="about")
-            yield OptionList(*(
+            yield Options(*(
                 Option(Content.assemble(
                     Content.styled(f"{number}  ", "$text-muted"), Content.styled(title, "bold"),
                     "\n   ", Content.styled(more, "$text-muted"),
@@ -85,7 +85,3 @@ class First(Screen[Choice]):
     def action_choose(self, what: What) -> None:
         """By its number."""
         self.dismiss(Choice(what))
-
-    def action_select(self) -> None:
-        """As Enter in the list."""
-        self.query_one(OptionList).action_select()

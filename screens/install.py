@@ -54,6 +54,7 @@ class InstallPage(RunPage):
         self._install: Running | None = None
         self._worker: Worker[None] | None = None
         self._retried = False
+        self._recalling = False
         self._seen_end = ""
 
     def on_mount(self) -> None:
@@ -74,12 +75,15 @@ class InstallPage(RunPage):
         """Show a recorded run, all at once."""
         self.say("reading the journal of the run")
         self.clear()
+        self._recalling = True
         try:
             records = await asyncio.to_thread(read, journal_of(run))
         except ValueError as wrong:
+            self._recalling = False
             self.say(f"The record of the run can't be read: {wrong}.  Ctrl+N: back to Review.",
                      "warn")  # fmt: skip
             return
+        self._recalling = bool(records)
         if not records:
             self.say("Nothing was begun.  Ctrl+N: back to Review.")
             return
@@ -150,6 +154,7 @@ class InstallPage(RunPage):
 
     def ended(self) -> None:
         """Say what came of it, and what can be done now."""
+        self._recalling = False
         state = self.state
         if self._seen_end:
             self.say(f"{self._seen_end}.  r: look what is left, at Review.", "warn")
@@ -216,6 +221,8 @@ class InstallPage(RunPage):
 
     def action_next(self) -> None:
         """To the verification, or to what has to be done before it."""
+        if self._recalling:
+            return  # it is there in a moment, and says then where to go on
         if self.runs:
             self.say("The install goes on: the verification comes when it has ended.", "warn")
         elif self.state.code in (verbs.OK, verbs.NOT_PROVEN) or self.draft.goal == "look":

@@ -48,7 +48,7 @@ class InterfacesPage(Page):
     """Shows which interface each node takes, and lets the operator take another."""
 
     STEP = "interfaces"
-    QUESTION = "Which interface carries the packets on each host?"
+    QUESTION = "Which interface carries the packets?"
     HELP: ClassVar[str | None] = (
         "flannel sends the containers' packets from one interface of each node, and tells the "
         "other nodes its address.  Left alone it takes the interface of the default route.\n\n"

@@ -79,7 +79,8 @@ class Page(Screen[Move]):
         if not self.draft.practice:
             return name
         fault = "" if self.draft.practice == "healthy" else f": {self.draft.practice}"
-        return f"{name} (practice{fault})"
+        cluster = f"practice cluster{fault}"
+        return cluster if name == "practice" else f"{name}, {cluster}"
 
     def keep(self, draft: Draft) -> None:
         """Take the draft as it is now, and have it written down."""

@@ -9,6 +9,7 @@ from fedwiz import report
 from fedwiz.clean import clean
 from fedwiz.events import Verified
 from fedwiz.state import State
+from screens.matrix import Cell
 from screens.signs import finding, mark
 from screens.verdicts import NOBODY, TABLES, word
 
@@ -123,3 +124,13 @@ def sentences(state: State, files: Mapping[str, Path]) -> Content:
         said[MOST:] = [Content(f"and {more} more: they are in the report that `w` saves")]
     said += [Content.styled(f"{what}: {path}", "$text-muted") for what, path in files.items()]
     return Content("\n\n").join(said)
+
+
+def cell(it: Verified) -> Cell:
+    """As the matrix has it; beside the sign how many came back of how many were sent."""
+    return Cell(word(it), it.seen.partition(",")[0])
+
+
+def doubtful(found: Cell | None) -> bool:
+    """Whether a cell of the matrix needs a look."""
+    return found is not None and found.word != "pass"

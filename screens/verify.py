@@ -25,7 +25,7 @@ from fedwiz.site import Site
 from fedwiz.state import State
 from screens import told
 from screens.dialogs import Confirm
-from screens.matrix import Cell, Matrix
+from screens.matrix import Matrix
 from screens.page import Page
 from screens.proving import answers_of, fits, journal_of, prove
 from screens.save import save_report, short
@@ -116,8 +116,9 @@ class VerifyPage(Page):
         self.query_one(Matrix).focus()
         self.set_interval(REFRESH, self.drain)
         self.app.theme_changed_signal.subscribe(self, self._themed)
-        if self.wizard.state is not None and fits(self.draft, self.wizard.state):
-            self._show(self.wizard.state, self.draft.run)
+        state = self.wizard.state
+        if state is not None and fits(self.draft, state) and not self._outdone():
+            self._show(state, self.draft.run)
         else:
             self.run_worker(self._begin(), group="prove", exclusive=True)
 
@@ -130,6 +131,10 @@ class VerifyPage(Page):
 
     # Where the verdicts come from.
 
+    def _outdone(self) -> bool:
+        """Whether there was a verification after the draft's run: its verdicts are old then."""
+        return self.wizard.proved == self.draft.run and self.draft.goal == "install"
+
     async def _begin(self) -> None:
         """What was recorded of the draft's run, if it tells enough; else a verification."""
         look = self.draft.goal == "look"
@@ -141,7 +146,7 @@ class VerifyPage(Page):
                 self._trouble = str(wrong) if look else ""
             else:
                 self._installed = None if look else state
-                if look or fits(self.draft, state):
+                if look or (fits(self.draft, state) and not self._outdone()):
                     self._show(state, self.draft.run)
                     return
         if look:
@@ -156,7 +161,7 @@ class VerifyPage(Page):
         self._proving = True
         self._draw()
         # What is cut off here has proven nothing.
-        self.wizard.code = verbs.INTERRUPTED
+        self.wizard.code, self.wizard.proved = verbs.INTERRUPTED, self.draft.run
         try:
             answers, accepted = self.draft.answers(), self.draft.accepted
             result = await prove(self.site, answers, accepted, self._inbox.append, self._begun)
@@ -229,7 +234,7 @@ class VerifyPage(Page):
         self.query_one(Tabs).draw(self._at, [worst.get(kind, "") for kind in TABS])
         if self._at == 0:
             self._pings = report.pairs(state.verdicts)
-            cells = {pair: _cell(it) for pair, it in self._pings.items()}
+            cells = {pair: told.cell(it) for pair, it in self._pings.items()}
             self.query_one(Matrix).show(nodes, cells)
             self._tell_pair()
         elif self._at < len(TABS) - 1:
@@ -280,7 +285,7 @@ class VerifyPage(Page):
         matrix = self.query_one(Matrix)
         if self._at == 0 and matrix.nodes and not matrix.touched:
             matrix.to(0, 0)
-            if not matrix.to_next(_doubtful):
+            if not matrix.to_next(told.doubtful):
                 matrix.to(0, 1)
 
     def _tell(self) -> None:
@@ -342,7 +347,7 @@ class VerifyPage(Page):
         """To the next thing that needs a look."""
         found = False
         if self._at == 0:
-            found = self.query_one(Matrix).to_next(_doubtful)
+            found = self.query_one(Matrix).to_next(told.doubtful)
         elif self._at < len(TABS) - 1:
             found = self.query_one(f"#tab-{self._at}", Verdicts).to_next()
         if not found:
@@ -389,12 +394,3 @@ class VerifyPage(Page):
         if not report.ok(self._seen):
             return report.gist(self._seen)
         return "" if self.wizard.code == verbs.OK else "The install did not get through on a host."
-
-
-def _cell(it: Verified) -> Cell:
-    """As it is drawn; beside the sign how many came back of how many were sent."""
-    return Cell(word(it), it.seen.partition(",")[0])
-
-
-def _doubtful(found: Cell | None) -> bool:
-    return found is not None and found.word != "pass"

@@ -17,7 +17,7 @@ QUESTIONS = {
     "hosts": "Which machines make the cluster?",
     "network": "Which addresses do the containers get?",
     "backend": "How do packets get from node to node?",
-    "interfaces": "Which interface carries the packets on each host?",
+    "interfaces": "Which interface carries the packets?",
     "review": "Is this what is to be done?",
     "install": "Installing",
     "verify": "Does the network work?",
