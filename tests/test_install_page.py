@@ -253,7 +253,7 @@ async def test_going_on_after_a_stop_ends_proven() -> None:
 
 
 async def test_ctrl_c_twice_closes_at_once() -> None:
-    async with installing(draft_of(pace=0.1)) as pilot:
+    async with installing(draft_of(pace=1.0)) as pilot:
         await until(pilot, lambda: page_of(pilot).state.done)
         path = journal_of(pilot)
         await pilot.press("ctrl+c", "ctrl+c")
