@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 from textual.binding import Binding
@@ -124,6 +125,13 @@ def test_the_readme_s_answers_are_the_code_s() -> None:
     begin, end = "holds it to the code -->\n", "\n<!-- /answers -->"
     table = README[README.index(begin) + len(begin) : README.index(end)]
     assert table == questions_table().rstrip()
+
+
+def test_the_readme_s_pictures_are_there() -> None:
+    found = re.findall(r"!\[[^]]+\]\(([^)]+)\)", README)
+    assert len(found) == 2
+    for path in found:
+        assert (ROOT / unquote(path)).is_file(), path
 
 
 def test_the_readme_s_answer_file_is_right(tmp_path: Path) -> None:
