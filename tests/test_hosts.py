@@ -337,7 +337,7 @@ async def test_the_cluster_s_name_is_said_and_judged() -> None:
         await pilot.press("ctrl+n")
         await until(pilot, lambda: pilot.app.focused is page(pilot).query_one("#name"))
         await pilot.press("backspace", "2")
-        await until(pilot, lambda: "practice2 (practice)" in shown(pilot.app))
+        await until(pilot, lambda: "practice2, practice cluster" in shown(pilot.app))
         assert said(pilot) == ""
         await pilot.press("enter")
         assert pilot.app.focused is page(pilot).query_one("#where")
