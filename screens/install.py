@@ -14,7 +14,8 @@ from fedwiz.events import Record, RunEnded
 from fedwiz.journal import read
 from fedwiz.plan import Plan
 from screens.log import Read, of_file
-from screens.running import Running, journal_of
+from screens.proving import journal_of
+from screens.running import Running
 from screens.showing import RunPage
 
 if TYPE_CHECKING:

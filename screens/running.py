@@ -2,21 +2,15 @@
 
 import asyncio
 from collections.abc import Callable
-from pathlib import Path
 
 from fedwiz import keep, verbs
 from fedwiz.answers import Answers
 from fedwiz.draft import repeat
 from fedwiz.events import Sink
-from fedwiz.journal import Journal, Unwritten, runs_path
+from fedwiz.journal import Journal, Unwritten
 from fedwiz.plan import Plan
 from fedwiz.site import Site
 from fedwiz.verbs import Result
-
-
-def journal_of(run: str) -> Path:
-    """Where a run's journal is."""
-    return runs_path() / f"{run}.jsonl"
 
 
 class Running:
