@@ -4,9 +4,9 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
+from fedwiz import practice
 from fedwiz.answers import overlay, read
 from fedwiz.draft import Draft, kept, with_sets
-from fedwiz.site import begin_practice
 
 NAME = "fedora-lab"
 """What a cluster is called until the operator says otherwise."""
@@ -33,6 +33,14 @@ def of_file(path: str, sets: Iterable[str] = ()) -> Draft:
     """
     draft = Draft.of(overlay(read(Path(path)), list(sets)), path)
     return replace(draft, page=draft.stops[0])
+
+
+def begin_practice(draft: Draft) -> Draft:
+    """The draft of a practice cluster, with what its fault puts into the answers."""
+    fault = practice.FAULTS.get(draft.practice)
+    draft = with_sets(draft, fault.sets) if fault else draft
+    draft = draft if draft.name else draft.put("name", "practice")
+    return replace(draft, typed=draft.typed or "192.168.122.0/24")
 
 
 def practising(fault: str, size: int, pace: float, sets: Iterable[str] = ()) -> Draft:

@@ -387,13 +387,3 @@ class PracticeSite(Site):
 def site(draft: Draft) -> Site:
     """The machines that a draft is about."""
     return PracticeSite(draft) if draft.practice else Site()
-
-
-def begin_practice(draft: Draft) -> Draft:
-    """The draft of a practice cluster, with what its fault puts into the answers."""
-    from fedwiz.draft import with_sets
-
-    fault = practice.FAULTS.get(draft.practice)
-    draft = with_sets(draft, fault.sets) if fault else draft
-    draft = draft if draft.name else draft.put("name", "practice")
-    return replace(draft, typed=draft.typed or "192.168.122.0/24")

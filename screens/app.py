@@ -91,7 +91,7 @@ class Fedwiz(App[int]):
         self.begun: object = None
         """What the operator approved and the last install was begun with."""
 
-        self.proved = "?"
+        self.proved: str | None = None
         """The run after which the network was verified once more: its own verdicts are old."""
 
         self.refused: Exception | None = None

@@ -12,9 +12,8 @@ from textual.widgets import Input, Static
 
 from fedwiz import practice
 from fedwiz.answers import Refused
-from fedwiz.begin import new, of_file, verifying
+from fedwiz.begin import begin_practice, new, of_file, verifying
 from fedwiz.draft import Draft, kept
-from fedwiz.site import begin_practice
 from screens.dialogs import SCROLL, Line, Pick, Question, lines
 from screens.first import Choice
 from screens.frame import STEPS, Said

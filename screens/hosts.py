@@ -20,9 +20,6 @@ from screens.hostform import HostForm, given, mastered
 from screens.hosttable import SERVICES, HostTable, Seen, services
 from screens.hostwork import Work, readable
 
-REFRESH = 0.2
-"""Seconds between two looks at what a search or a reading has brought."""
-
 SOON = 0.1
 """Seconds after the last key until services are judged anew."""
 

@@ -1,5 +1,6 @@
 """A page that judges an answer against what was read of the hosts, at every key."""
 
+from abc import abstractmethod
 from collections.abc import Iterable, Sequence
 from typing import ClassVar
 
@@ -102,9 +103,9 @@ class Judging(Page):
         self.judge()
         self.run_worker(self._read(again=False), exclusive=True, group="read")
 
+    @abstractmethod
     def judge(self) -> None:
         """Judge what is said, and show it."""
-        raise NotImplementedError
 
     def learn(self, known: Known) -> None:
         """Take what the hosts themselves suggest, where nothing was said."""

@@ -11,6 +11,7 @@ from fedwiz.journal import Journal, Unwritten
 from fedwiz.plan import Plan
 from fedwiz.site import Site
 from fedwiz.verbs import Result
+from screens.proving import answers_of
 
 
 class Running:
@@ -49,8 +50,8 @@ class Running:
         with journal:
             journal.subscribe(self._told)
             begun(journal.id)
-            file = journal.path.with_suffix(".toml")
-            await asyncio.to_thread(keep.write, file, repeat(answers, self._accepted))
+            said = repeat(answers, self._accepted)
+            await asyncio.to_thread(keep.write, answers_of(journal.id), said)
             cluster = await self._site.cluster(answers, journal.emit, journal.id, self._accepted)
             try:
                 return await verbs.install(cluster, verbs.approving(plan), self.stop)

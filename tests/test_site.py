@@ -10,13 +10,14 @@ import pytest
 from fedwiz import census
 from fedwiz.actions import Unreachable
 from fedwiz.answers import Answers, Refused, parse
+from fedwiz.begin import begin_practice
 from fedwiz.discover import expand
 from fedwiz.draft import Candidate, Draft, kept, save
 from fedwiz.events import Connected, Event, FactsRead, HostLost
 from fedwiz.facts import Known
 from fedwiz.hostkeys import fingerprint
 from fedwiz.practice import practice_answers
-from fedwiz.site import PracticeSite, Site, begin_practice
+from fedwiz.site import PracticeSite, Site
 from tests import sshd
 from tests.sshd import Home, keygen
 from tests.test_sudo import ID, SUDO

@@ -10,9 +10,9 @@ from textual.pilot import Pilot
 from textual.screen import Screen
 from textual.widgets import Input
 
+from fedwiz.begin import begin_practice
 from fedwiz.draft import Candidate, Draft
 from fedwiz.practice import practice_answers, sightings
-from fedwiz.site import begin_practice
 from screens.app import Fedwiz
 
 SIZES = ((80, 24), (120, 40))

@@ -12,6 +12,7 @@ from fedwiz import begin, keep, practice, verbs
 from fedwiz import plan as planning
 from fedwiz.actions import Run
 from fedwiz.answers import Answers, Refused
+from fedwiz.begin import begin_practice
 from fedwiz.checks import Finding, judge
 from fedwiz.clean import clean
 from fedwiz.cli import hosts, overlay
@@ -24,7 +25,6 @@ from fedwiz.draft import Draft, forget, repeat
 from fedwiz.goals import GOALS
 from fedwiz.journal import runs_path
 from fedwiz.plan import Plan
-from fedwiz.site import begin_practice
 from fedwiz.verbs import Cluster, Result
 
 
