@@ -153,6 +153,11 @@ JUDGED: Mapping[str, tuple[Meeting, tuple[str, str], str, str]] = {
         ("fail", "0/3"), "though it is there, on one wire with eth0 of fed-node1: ICMP may be",
         "blocked, and flannel needs none; see `iptables -S INPUT` on fed-node2",
     ),
+    "a neighbour that was there while it was pinged": (
+        heard(meeting(), n1n2=replace(LOST, neighbour="STALE"), n2n1=LOST),
+        ("fail", "0/3"), "though it is there, on one wire with eth0 of fed-node1: ICMP may be",
+        "blocked, and flannel needs none; see `iptables -S INPUT` on fed-node2",
+    ),
     "a rule may": (
         heard(meeting(on(N2, rules={"filter": DROPS})), n1n2=LOST, n2n1=LOST),
         ("fail", "0/3"), "or ICMP is blocked", f"see the rule `{DROPS[1]}` on fed-node2",
@@ -406,6 +411,23 @@ def test_the_script_pings_all_at_once_bound_to_address_and_interface(tmp_path: P
     assert sorted((tmp_path / "log").read_text().splitlines()) == [
         f"-n -c 3 -i 0.2 -W 3 -I 192.0.2.2 -I e;t* {peer}" for peer in PEERS
     ]
+
+
+DOUBT = """\
+#!/bin/sh
+echo "$*" >>"$HOME/asked"
+case "$*" in *192.0.2.4*) ;; *) exit 0 ;; esac
+case $(grep -cF 192.0.2.4 "$HOME/asked") in
+  1) echo "192.0.2.4 lladdr 52:54:00:00:00:04 DELAY" ;;
+  2) echo "192.0.2.4 lladdr 52:54:00:00:00:04 PROBE" ;;
+  *) echo "192.0.2.4 lladdr 52:54:00:00:00:04 REACHABLE" ;;
+esac
+"""
+
+
+def test_the_script_waits_for_what_the_kernel_finds_of_a_quiet_neighbour(tmp_path: Path) -> None:
+    found = read(scripted(tmp_path, ping=PING, ip=DOUBT).stdout, PEERS)
+    assert found["192.0.2.4"].neighbour == "REACHABLE"
 
 
 def test_the_script_takes_busybox_for_ping_and_needs_no_ip(tmp_path: Path) -> None:

@@ -49,7 +49,11 @@ class Heard:
     """None: ping itself did not do its work."""
 
     neighbour: str
-    """The kernel's word: `REACHABLE`, `FAILED`, ...; `none`: it is no neighbour, or not known."""
+    """The kernel's word: `REACHABLE`, `FAILED`, ...; `none`: it is no neighbour, or not known.
+
+    `STALE`, read after pings, is a neighbour that was there while they were sent: had it been in
+    doubt before, they would have made the kernel ask (`DELAY`, then `PROBE`).
+    """
 
     said: str
     """By ping, in one line."""
@@ -61,7 +65,7 @@ def _script() -> str:
 
 
 def ask(end: End, peers: Collection[str]) -> Run:
-    """Ping all peers' addresses at once; 4 s where pings get lost, 9 s at most."""
+    """Ping all peers' addresses at once; 4 s where pings get lost, 14 s at most."""
     words = ("sh", "-c", _script(), "meet.sh", end.address, end.dev, *peers)
     return Run(words, changes=False, timeout=20)
 
@@ -241,7 +245,7 @@ class Meeting:
                 f"{lost}: nobody has that address on the wire that {one.dev} of {sender} is "
                 "on; set `interface` of both to those that share a network"
             )
-        if heard.neighbour == "REACHABLE":
+        if heard.neighbour in ("REACHABLE", "STALE"):
             return (
                 f"{lost}, though it is there, on one wire with {one.dev} of {sender}: ICMP "
                 f"may be blocked, and flannel needs none; {self._suspect(receiver, sender)}"
@@ -276,7 +280,7 @@ async def meet(
 ) -> tuple[Verdict, ...]:
     """Judge all ordered pairs of nodes: one command for each node, all at once; changes nothing.
 
-    It takes some 0.5 s, and 4 s where pings get lost.
+    It takes some 0.5 s, and 4 to 9 s where pings get lost.
 
     Args:
         answers: the nodes, each with the `interface` that is to be tried.
