@@ -2,11 +2,13 @@
 
 import time
 
+from fedwiz.actions import Run
 from fedwiz.clean import clean
 from fedwiz.events import (
     ActionEnded,
     ActionStarted,
     Connected,
+    Diagnosed,
     Event,
     FactsRead,
     Found,
@@ -19,6 +21,7 @@ from fedwiz.events import (
     StepEnded,
     StepStarted,
     Verified,
+    WayBack,
     to_line,
 )
 from fedwiz.state import State
@@ -67,6 +70,10 @@ def _said(event: Event) -> tuple[str, str, str]:
         case Verified(kind, host, peer, level, seen, why):
             pair = f"{kind} -> {peer}" if peer else kind
             return host, "verify", f"{level}: {pair}{_because(seen)}" + (why and f" -> {why}")
+        case Diagnosed(sender, receiver, cause, host, why, _, remedy):
+            return host, "diagnose", f"{sender} -> {receiver}: {cause}: {why} -> {remedy}"
+        case WayBack(host, step, argv):
+            return host, step, f"can be taken back by: $ {Run(argv).brief}"
     return _of_host(event)
 
 

@@ -149,6 +149,46 @@ class Verified:
 
 
 @dataclass(frozen=True, slots=True)
+class Diagnosed:
+    """A cause of what is wrong between two nodes; the first one told is the likeliest."""
+
+    sender: str
+    receiver: str
+    cause: str
+    """Stable, kebab-case."""
+
+    host: str
+    """Where it is to be mended."""
+
+    why: str
+    """What is wrong, in one sentence."""
+
+    seen: str
+    """What was measured and read that says so; may be several lines."""
+
+    remedy: str
+    """One thing to do."""
+
+    explains: bool
+    """It is why this pair does not ping; else it is wrong, too, and does not stop a ping now."""
+
+    actions: int
+    """How many actions fedwiz offers to do it with; 0: it is the operator's to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class WayBack:
+    """What takes the next action of that host's back; told before the action is sent."""
+
+    host: str
+    step: str
+    argv: tuple[str, ...]
+    stdin: str
+    timeout: int
+    interrupts: bool
+
+
+@dataclass(frozen=True, slots=True)
 class RunEnded:
     """The verb is done; the last event of a journal that is whole."""
 
@@ -172,6 +212,8 @@ Event: TypeAlias = (
     | ActionEnded
     | StepEnded
     | Verified
+    | Diagnosed
+    | WayBack
     | RunEnded
 )
 KINDS: Mapping[str, type[Event]] = {kind.__name__: kind for kind in get_args(Event)}
@@ -216,6 +258,7 @@ def _number(value: object) -> bool:
 _FITS: Mapping[object, tuple[Callable[[Any], bool], str]] = {
     str: (_text, "text"),
     int: (_whole, "a whole number"),
+    bool: (lambda value: type(value) is bool, "true or false"),
     float: (_number, "a number"),
     int | None: (lambda value: value is None or _whole(value), "a whole number or null"),
     tuple[str, ...]: (

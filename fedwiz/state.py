@@ -14,6 +14,7 @@ from fedwiz.events import (
     ActionEnded,
     ActionStarted,
     Connected,
+    Diagnosed,
     FactsRead,
     Found,
     HostLost,
@@ -133,6 +134,9 @@ class State:
     verdicts: list[Verified] = field(default_factory=list)
     """What was verified since the last plan was made: changes make older verdicts void."""
 
+    diagnoses: list[Diagnosed] = field(default_factory=list)
+    """The likeliest first."""
+
     outcome: Outcome | Literal[""] = ""
     """Empty until the run has ended; in a journal that was cut off it stays so."""
 
@@ -196,6 +200,8 @@ class State:
                 self.findings.append(found)
             case Verified() as verdict:
                 self.verdicts.append(verdict)
+            case Diagnosed() as diagnosed:
+                self.diagnoses.append(diagnosed)
             case PlanMade():
                 self._planned(record.event, record.at)
             case RunEnded():

@@ -20,11 +20,13 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 from textual.widgets import Input, Static
 
+from fedwiz.actions import Run
 from fedwiz.clean import clean
 from fedwiz.events import (
     ActionEnded,
     ActionStarted,
     Connected,
+    Diagnosed,
     FactsRead,
     Found,
     HostLost,
@@ -33,6 +35,7 @@ from fedwiz.events import (
     StepEnded,
     StepStarted,
     Verified,
+    WayBack,
     from_line,
 )
 from screens.frame import Keys, Said, Small
@@ -82,6 +85,16 @@ def _said(record: Record) -> tuple[str, str]:
             pair = f"{kind} -> {peer}" if peer else kind
             text = f"{level}: {pair}: {seen}" + (why and f"\n  -> {why}")
             return _PAINT.get(level, "error"), text
+    return _said_of_pair(record)
+
+
+def _said_of_pair(record: Record) -> tuple[str, str]:
+    match record.event:
+        case Diagnosed(sender, receiver, cause, _, why, seen, remedy):
+            said = "".join(f"\n  {line}" for line in seen.splitlines())
+            return "error", f"{sender} -> {receiver}: {cause}: {why}{said}\n  -> {remedy}"
+        case WayBack(_, _, argv):
+            return "muted", f"can be taken back by: $ {Run(argv).brief}"
     return "", ""
 
 

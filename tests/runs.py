@@ -225,6 +225,7 @@ _wholes = st.integers(-(2**53) + 1, 2**53 - 1)
 _VALUES: Mapping[object, st.SearchStrategy[Any]] = {
     str: _names,
     int: _wholes,
+    bool: st.booleans(),
     float: st.floats(allow_nan=False, allow_infinity=False),
     int | None: st.none() | _wholes,
     tuple[str, ...]: st.lists(_names, max_size=3).map(tuple),

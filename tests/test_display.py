@@ -12,6 +12,7 @@ from fedwiz.events import (
     ActionEnded,
     ActionStarted,
     Connected,
+    Diagnosed,
     Event,
     FactsRead,
     Found,
@@ -24,6 +25,7 @@ from fedwiz.events import (
     StepEnded,
     StepStarted,
     Verified,
+    WayBack,
     from_line,
 )
 from fedwiz.state import State
@@ -99,6 +101,14 @@ LINES: dict[str, tuple[Event, str]] = {
     "verdict of two lines": (
         Verified("address", "a", "", "pass", "one\ntwo"),
         "a           verify    pass: address: one\\ntwo",
+    ),
+    "diagnosed": (
+        Diagnosed("a", "b", "ip-forward", "b", "b forwards nothing", "0", "set it", True, 1),
+        "b           diagnose  a -> b: ip-forward: b forwards nothing -> set it",
+    ),
+    "the way back": (
+        WayBack("a", "mend", ("sysctl", "-w", "x=0"), "", 60, False),
+        "a           mend      can be taken back by: $ sysctl -w x=0",
     ),
     "end": (
         RunEnded("failed", 7, "lost"),
