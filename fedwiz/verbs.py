@@ -14,7 +14,7 @@ from fedwiz.events import Emit, Outcome, PlanMade, RunEnded, RunStarted
 from fedwiz.facts import Known
 from fedwiz.plan import Plan
 from fedwiz.reach import Reach, gather, reach
-from fedwiz.verify import Verdict, verify
+from fedwiz.verify import KINDS, Verdict, verify
 from fedwiz.verify import ok as all_well
 
 OK, INTERNAL, USAGE, BLOCKED, UNREACHABLE, FAILED = 0, 1, 2, 3, 4, 5
@@ -65,9 +65,15 @@ async def plan(cluster: Cluster) -> Result:
     return await _run("plan", cluster, _plan)
 
 
-async def prove(cluster: Cluster) -> Result:
-    """The verification alone, on any cluster."""
-    return await _run("verify", cluster, _verify)
+async def prove(
+    cluster: Cluster, *, only: Collection[str] = KINDS, pair: tuple[str, str] | None = None
+) -> Result:
+    """The verification alone, on any cluster; `only` and `pair` as `verify` takes them."""
+
+    async def some(cluster: Cluster, ways: Reach, result: Result) -> None:
+        await _verify(cluster, ways, result, only, pair)
+
+    return await _run("verify", cluster, some)
 
 
 async def install(
@@ -209,11 +215,18 @@ async def _apply(cluster: Cluster, ways: Reach, result: Result, stop: asyncio.Ev
     result.why = "; ".join(said) + "; the same command goes on from here"
 
 
-async def _verify(cluster: Cluster, ways: Reach, result: Result) -> None:
+async def _verify(
+    cluster: Cluster,
+    ways: Reach,
+    result: Result,
+    only: Collection[str] = KINDS,
+    pair: tuple[str, str] | None = None,
+) -> None:
     known = await _look(cluster, ways, result)
     result.verdicts = await verify(
-        cluster.answers, dict(ways.sessions), known, cluster.emit, dict(ways.lost)
-    )
+        cluster.answers, dict(ways.sessions), known, cluster.emit, dict(ways.lost),
+        only=only, pair=pair,
+    )  # fmt: skip
     nodes = {node.name for node in cluster.answers.nodes}
     if nodes <= ways.lost.keys():
         result.code, result.why = UNREACHABLE, "no node could be reached"

@@ -242,6 +242,35 @@ async def test_a_healthy_cluster_passes_with_four_questions_to_each_node() -> No
         assert node.asked == ["pod-up.sh", "pod-count.sh", "pod-ping.sh", "pod-down.sh"]
 
 
+async def test_what_needs_no_container_starts_none() -> None:
+    sessions = [Node(name) for name in NAMES]
+    verdicts = await run_on(*sessions, only=("lease", "subnet_env"))
+    assert {(it.kind, it.host) for it in verdicts} == {
+        (kind, name) for kind in ("lease", "subnet_env") for name in NAMES
+    }
+    assert not any(node.asked for node in sessions)
+
+
+async def test_a_pair_is_judged_alone_and_nothing_is_started_elsewhere() -> None:
+    sessions = [Node(name) for name in NAMES]
+    verdicts = await run_on(*sessions, pair=(N3, N1))
+    assert {(it.host, it.peer) for it in verdicts} == {(N1, ""), (N3, ""), (N1, N3), (N3, N1)}
+    assert [bool(node.asked) for node in sessions] == [True, False, True]
+
+
+@pytest.mark.parametrize(
+    ("more", "why"),
+    [
+        ({"only": ("lease", "leaze")}, "leaze: nothing of that name"),
+        ({"pair": (N1, "fed-master")}, "fed-node1 and fed-master are not two nodes"),
+        ({"pair": (N1, N1)}, "are not two nodes"),
+    ],
+)
+async def test_what_is_no_kind_and_no_pair_is_refused(more: dict[str, Any], why: str) -> None:
+    with pytest.raises(ValueError, match=why):
+        await run_on(*map(Node, NAMES), **more)
+
+
 @pytest.mark.parametrize("lost_at", ["pod-up.sh", "pod-count.sh", "pod-ping.sh"])
 async def test_a_node_that_goes_fails_its_pairs_and_no_others(lost_at: str) -> None:
     last = Node(N3, lost_at)

@@ -5,11 +5,11 @@ nodes decides, so it works on any cluster.
 """
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 
 from fedwiz.actions import Reply, Run, Session, Unreachable
-from fedwiz.answers import Answers
+from fedwiz.answers import Answers, Host
 from fedwiz.clean import clean
 from fedwiz.events import Emit
 from fedwiz.facts import Known
@@ -17,7 +17,13 @@ from fedwiz.verify import nodes, pods
 from fedwiz.verify.matrix import Matrix
 from fedwiz.verify.values import Ping, Up, Verdict
 
-__all__ = ["Verdict", "ok", "verify"]
+__all__ = ["KINDS", "Verdict", "ok", "verify"]
+
+KINDS = ("address", "lease", "subnet_env", "peer", "ping", "mtu")
+"""What is judged: of each node the first three, of each ordered pair of nodes the others."""
+
+MEASURED = frozenset({"ping", "mtu"})
+"""What a container on each node is needed for."""
 
 
 def ok(verdicts: Iterable[Verdict]) -> bool:
@@ -37,8 +43,11 @@ async def verify(
     known: Known,
     emit: Emit,
     lost: Mapping[str, str] | None = None,
+    *,
+    only: Collection[str] = KINDS,
+    pair: tuple[str, str] | None = None,
 ) -> tuple[Verdict, ...]:
-    """Judge all nodes and all ordered pairs of them; nothing on the hosts stays changed.
+    """Judge nodes and ordered pairs of them; nothing on the hosts stays changed.
 
     Args:
         answers: the hosts, and what is known of the network where etcd does not tell.
@@ -46,8 +55,15 @@ async def verify(
         known: facts and leases, read just before.
         emit: gets each verdict as it is there.
         lost: nodes that can't be asked, and why; besides those of `known`.
+        only: the kinds that are judged; where none of them has to be measured, no container
+            is started.
+        pair: two nodes; no others are judged, and nothing is started on others.
+
+    Raises:
+        ValueError: `only` has what is none of `KINDS`, or `pair` is not two nodes.
     """
-    names = tuple(host.name for host in answers.nodes)
+    hosts = _chosen(answers, only, pair)
+    names = tuple(host.name for host in hosts)
     gone = {**known.lost, **(lost or {})}
     for name in names:
         if name not in gone and (name not in sessions or name not in known.hosts):
@@ -57,16 +73,17 @@ async def verify(
     ups = await _up(asker, {
         name: pods.up(run, answers.verify.image, nodes.stand_in(known.hosts[name]))
         for name in names
-        if name not in gone
+        if name not in gone and not MEASURED.isdisjoint(only)
     })  # fmt: skip
     verdicts: list[Verdict] = []
 
     def tell(found: Iterable[Verdict]) -> None:
         for verdict in found:
-            verdicts.append(verdict)
-            emit(verdict)
+            if verdict.kind in only:
+                verdicts.append(verdict)
+                emit(verdict)
 
-    for host in answers.nodes:
+    for host in hosts:
         if host.name in known.hosts:
             tell(nodes.judge(answers, known, host, ups.get(host.name)))
         else:
@@ -75,10 +92,23 @@ async def verify(
                 Verdict(kind, host.name, "", "fail", "", why)
                 for kind in ("address", "lease", "subnet_env")
             )
-    tell(nodes.strangers(answers, known))
-    matrix = Matrix(names, known, nodes.overlay(answers, known), gone, ups)
-    tell((await _measure(asker, matrix, run)).verdicts())
+    if pair is None:
+        tell(nodes.strangers(answers, known))
+    if not MEASURED.isdisjoint(only):
+        matrix = Matrix(names, known, nodes.overlay(answers, known), gone, ups)
+        tell((await _measure(asker, matrix, run)).verdicts())
     return tuple(verdicts)
+
+
+def _chosen(
+    answers: Answers, only: Collection[str], pair: tuple[str, str] | None
+) -> tuple[Host, ...]:
+    if strange := sorted(set(only) - set(KINDS)):
+        raise ValueError(f"{strange[0]}: nothing of that name is verified")
+    hosts = tuple(host for host in answers.nodes if pair is None or host.name in pair)
+    if pair is not None and len(hosts) != 2:
+        raise ValueError(f"{' and '.join(pair)} are not two nodes")
+    return hosts
 
 
 class _Asker:
