@@ -24,12 +24,13 @@ def overlay(answers: Answers, known: Known) -> Overlay:
     wished = answers.backend.backend.name, answers.backend.options
     network = _network(str(said.get("network", ""))) or IPv4Network(answers.network.cidr)
     if "network" not in said:
-        return Overlay(network, wished[0], answers.backend.backend.device(wished[1]))
+        return Overlay(network, wished[0], answers.backend.backend.device(wished[1]), wished[1])
     raw = said.get("backend", {"Type": "udp"})  # flannel's own choice where none is named
     given = {key.lower(): value for key, value in raw.items()} if isinstance(raw, dict) else {}
     kind = str(given.get("type", "")).lower()
     backend = BACKENDS.get(kind)
-    return Overlay(network, kind, backend.device(_options(backend, given)) if backend else "")
+    options = _options(backend, given) if backend else {}
+    return Overlay(network, kind, backend.device(options) if backend else "", options)
 
 
 def _options(backend: Backend, given: Mapping[str, Any]) -> dict[str, int | bool | str]:

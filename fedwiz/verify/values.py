@@ -1,9 +1,10 @@
 """The shapes of verification."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network
 from typing import TypeAlias
 
+from fedwiz.backends import Options
 from fedwiz.events import Verified
 
 Verdict: TypeAlias = Verified
@@ -58,3 +59,6 @@ class Overlay:
     backend: str
     device: str
     """flannel's own device on a node; empty: this backend has none."""
+
+    options: Options = field(default_factory=dict)
+    """The backend's, by the names that the answers have for them; those left out are default."""
