@@ -16,11 +16,13 @@ from fedwiz.events import (
     Output,
     PlanMade,
     Record,
+    RoundStarted,
     RunEnded,
     RunStarted,
     StepEnded,
     StepStarted,
     Verified,
+    Versions,
     WayBack,
     to_line,
 )
@@ -67,6 +69,8 @@ def _said(event: Event) -> tuple[str, str, str]:
             return "", "plan", f"plan {digest}: {left or 'nothing is left to do'}"
         case Found(check, host, level, seen, remedy):
             return host, "check", f"{level}: {check}: {seen}" + (remedy and f" -> {remedy}")
+        case RoundStarted(number):
+            return "", "verify", f"round {number}"
         case Verified(kind, host, peer, level, seen, why):
             pair = f"{kind} -> {peer}" if peer else kind
             return host, "verify", f"{level}: {pair}{_because(seen)}" + (why and f" -> {why}")
@@ -80,6 +84,7 @@ def _said(event: Event) -> tuple[str, str, str]:
 def _of_host(
     event: Connected
     | FactsRead
+    | Versions
     | HostLost
     | StepStarted
     | ActionStarted
@@ -92,6 +97,8 @@ def _of_host(
             return host, "connect", "connected"
         case FactsRead(host, seconds):
             return host, "facts", f"read in {seconds:.1f} s"
+        case Versions(host, versions):
+            return host, "facts", ", ".join(f"{name} {said}" for name, said in versions.items())
         case HostLost(host, why):
             return host, "lost", f"nothing more is done here: {why}"
         case StepStarted(host, step, title, actions):

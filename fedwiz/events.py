@@ -27,6 +27,9 @@ class RunStarted:
     practice: str = ""
     """Not empty on a practice cluster: the name of its fault, or `healthy`."""
 
+    version: str = ""
+    """Of the fedwiz that ran; empty in journals of an older one, which did not say."""
+
 
 @dataclass(frozen=True, slots=True)
 class Connected:
@@ -41,6 +44,15 @@ class FactsRead:
 
     host: str
     seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Versions:
+    """What of interest runs on a host: told after its facts, of which it is a part."""
+
+    host: str
+    versions: Mapping[str, str]
+    """By name: `os`, `kernel`, `docker`, `flannel`, `etcd`; what is not known is missing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,17 +140,25 @@ class StepEnded:
 
 
 @dataclass(frozen=True, slots=True)
+class RoundStarted:
+    """A verification that goes on begins once more; what the one before it found is past."""
+
+    round: int
+    """Its number, from 1."""
+
+
+@dataclass(frozen=True, slots=True)
 class Verified:
     """A verdict: what is so on the finished network, and whether that is right."""
 
     kind: str
-    """`address`, `lease`, `subnet_env` or `ping`; a journal of another version may have more."""
+    """One of `fedwiz.verify.KINDS`; a journal of another version may have more."""
 
     host: str
     """Empty: no host that the answers know."""
 
     peer: str
-    """The host that was pinged; empty with the other kinds."""
+    """Of a pair of nodes the receiver; empty with the kinds that are about one host."""
 
     level: Judged
     seen: str
@@ -203,6 +223,7 @@ Event: TypeAlias = (
     RunStarted
     | Connected
     | FactsRead
+    | Versions
     | HostLost
     | Found
     | PlanMade
@@ -211,6 +232,7 @@ Event: TypeAlias = (
     | Output
     | ActionEnded
     | StepEnded
+    | RoundStarted
     | Verified
     | Diagnosed
     | WayBack
@@ -268,6 +290,10 @@ _FITS: Mapping[object, tuple[Callable[[Any], bool], str]] = {
     Mapping[str, int]: (
         lambda value: type(value) is dict and all(map(_whole, value.values())),
         "an object of whole numbers",
+    ),
+    Mapping[str, str]: (
+        lambda value: type(value) is dict and all(map(_text, value.values())),
+        "an object of texts",
     ),
 }
 """For each type that a field may have: whether a value of JSON's fits, and its name."""

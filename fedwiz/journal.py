@@ -25,6 +25,7 @@ from fedwiz.events import (
     HostLost,
     PlanMade,
     Record,
+    RoundStarted,
     RunEnded,
     RunStarted,
     Sink,
@@ -43,6 +44,9 @@ package manager's output comes by the thousand lines and a sync takes millisecon
 
 _AHEAD = (RunStarted, PlanMade, StepStarted, ActionStarted)
 """The events that announce something, which must not be done when they can't be written."""
+
+ROUNDS = 8 << 20
+"""Bytes of a verification's rounds that a journal holds before those are left out that are past."""
 
 _ID = re.compile(r"\d{8}-\d{6}-[0-9a-f]{4}")
 _DIGEST = re.compile(r"[0-9A-Za-z][0-9A-Za-z_-]{0,127}")
@@ -71,6 +75,10 @@ def plans_path() -> Path:
 class Journal:
     """The events of one run: numbered, stamped, written, and then told to the sinks.
 
+    A verification that goes on for days does not fill the disk: once its rounds are more than
+    `ROUNDS` bytes, the file goes on, with the next round, from where the first one began.  So it
+    has the run's beginning and its last rounds, each of them whole, and its numbers no gap.
+
     Args:
         where: the file to make, when its name ends in `.jsonl`; else the directory in which a
             file is made and named after the time.  Default: `runs_path()`.
@@ -85,6 +93,9 @@ class Journal:
         self._sinks: list[Sink] = []
         self._next = 0
         self._size = 0
+        self._first_round: tuple[int, int] | None = None
+        """The number and the place in the file of the first round's beginning."""
+
         self.broken = ""
         """Why the journal has ended early, for people; empty while it is whole."""
 
@@ -140,6 +151,8 @@ class Journal:
         Raises:
             Unwritten: the journal can't take it, and it is about something yet to be done.
         """
+        if isinstance(event, RoundStarted) and not self.broken:
+            self._leave_out()
         record = Record(self._next, self._clock(), event)
         if not self.broken:
             self._write(record)
@@ -150,6 +163,16 @@ class Journal:
             for sink in reversed(self._sinks):
                 told.callback(sink, record)
         return record
+
+    def _leave_out(self) -> None:
+        """Before a round begins: take out those that are past, where they are too much."""
+        if self._first_round is None:
+            self._first_round = self._next, self._size
+        number, place = self._first_round
+        if self._size - place > ROUNDS:
+            with suppress(OSError):  # then it is longer than it need be, and as whole
+                os.ftruncate(self._file, place)
+                self._next, self._size = number, place
 
     def _write(self, record: Record) -> None:
         if self._file < 0:

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from fedwiz import facts, flannel
 from fedwiz.actions import OpenStore, Run, Secret, Session, Store, Transport, Unreachable
 from fedwiz.answers import Answers, Host
-from fedwiz.events import Connected, Emit, FactsRead, HostLost
+from fedwiz.clean import clean
+from fedwiz.events import Connected, Emit, FactsRead, HostLost, Versions
 from fedwiz.facts import Facts, Known, Stored
 
 
@@ -130,6 +131,8 @@ async def gather(ways: Reach, supplied: str = "") -> Known:
             ways.lose(host.name, str(why))
             return
         ways.emit(FactsRead(host.name, round(time.monotonic() - began, 3)))
+        said = found[host.name].versions
+        ways.emit(Versions(host.name, {name: clean(text) for name, text in said.items()}))
 
     ways.forget_store()
     began = time.monotonic()

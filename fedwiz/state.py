@@ -22,11 +22,13 @@ from fedwiz.events import (
     Output,
     PlanMade,
     Record,
+    RoundStarted,
     RunEnded,
     RunStarted,
     StepEnded,
     StepStarted,
     Verified,
+    Versions,
 )
 
 Word: TypeAlias = Literal[
@@ -90,6 +92,9 @@ class HostState:
     facts_seconds: float | None = None
     """How long reading the facts took; None: they were not read."""
 
+    versions: dict[str, str] = field(default_factory=dict)
+    """What runs there, by name, as in `Versions`; clean."""
+
     started: float | None = None
     """When its first step began, in seconds since 1970."""
 
@@ -126,13 +131,20 @@ class State:
     practice: str = ""
     """As in `RunStarted`: not empty on a practice cluster."""
 
+    version: str = ""
+    """Of the fedwiz that ran; empty where the journal does not say."""
+
     hosts: dict[str, HostState] = field(default_factory=dict)
     digest: str = ""
     """Of the last plan that was made."""
 
     findings: list[Found] = field(default_factory=list)
     verdicts: list[Verified] = field(default_factory=list)
-    """What was verified since the last plan was made: changes make older verdicts void."""
+    """What was verified since the last plan was made, and in the last round of a verification
+    that goes on: changes and time make older verdicts void."""
+
+    rounds: int = 0
+    """The number of the last round that began; 0: it is no verification that goes on."""
 
     diagnoses: list[Diagnosed] = field(default_factory=list)
     """The likeliest first."""
@@ -192,14 +204,19 @@ class State:
         match record.event:
             case Output(host, _, line):
                 self.host(host).lines.append(clean(line))
-            case RunStarted(verb, cluster, hosts, practice):
+            case RunStarted(verb, cluster, hosts, practice, version):
                 self.verb, self.cluster, self.practice = verb, cluster, practice
+                self.version = version
                 self.hosts = {name: HostState(name) for name in hosts}
                 self.started = record.at
             case Found() as found:
                 self.findings.append(found)
             case Verified() as verdict:
                 self.verdicts.append(verdict)
+            case RoundStarted(number):
+                self.rounds = number
+                self.verdicts.clear()
+                self.diagnoses.clear()
             case Diagnosed() as diagnosed:
                 self.diagnoses.append(diagnosed)
             case PlanMade():
@@ -218,6 +235,8 @@ class State:
                     host.word, host.ended = "waiting", None
             case FactsRead(name, seconds):
                 self.host(name).facts_seconds = seconds
+            case Versions(name, versions):
+                self.host(name).versions = {key: clean(each) for key, each in versions.items()}
             case HostLost(name, why):
                 host = self.host(name)
                 # How the step ended says more than that nothing followed it.

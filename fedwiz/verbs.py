@@ -5,6 +5,7 @@ import hashlib
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, fields
 
+from fedwiz import __version__
 from fedwiz import plan as planning
 from fedwiz.actions import OpenStore, Secret, Transport
 from fedwiz.answers import Answers
@@ -131,7 +132,7 @@ async def _run(
     """Between the run's first event and its last, with all hosts connected."""
     answers, result = cluster.answers, Result()
     names = tuple(host.name for host in answers.host)
-    cluster.emit(RunStarted(verb, answers.name, names, cluster.practice))
+    cluster.emit(RunStarted(verb, answers.name, names, cluster.practice, __version__))
     try:
         async with reach(
             answers, cluster.transport, cluster.open_store, cluster.emit, cluster.etcd_password

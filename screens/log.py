@@ -35,6 +35,7 @@ from fedwiz.events import (
     StepEnded,
     StepStarted,
     Verified,
+    Versions,
     WayBack,
     from_line,
 )
@@ -76,6 +77,8 @@ def _said(record: Record) -> tuple[str, str]:
             return "muted", "connected"
         case FactsRead(_, seconds):
             return "muted", f"facts read in {seconds:.1f} s"
+        case Versions(_, versions):
+            return "muted", ", ".join(f"{name} {said}" for name, said in versions.items())
         case HostLost(_, why):
             return "error", f"nothing more is done here: {why}"
         case Found(check, _, level, seen, remedy):

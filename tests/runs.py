@@ -230,6 +230,7 @@ _VALUES: Mapping[object, st.SearchStrategy[Any]] = {
     int | None: st.none() | _wholes,
     tuple[str, ...]: st.lists(_names, max_size=3).map(tuple),
     Mapping[str, int]: st.dictionaries(_names, _wholes, max_size=3),
+    Mapping[str, str]: st.dictionaries(_names, _names, max_size=3),
     **{words: st.sampled_from(get_args(words)) for words in (Level, Judged, Outcome)},
 }
 

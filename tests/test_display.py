@@ -20,11 +20,13 @@ from fedwiz.events import (
     Output,
     PlanMade,
     Record,
+    RoundStarted,
     RunEnded,
     RunStarted,
     StepEnded,
     StepStarted,
     Verified,
+    Versions,
     WayBack,
     from_line,
 )
@@ -53,6 +55,11 @@ LINES: dict[str, tuple[Event, str]] = {
     ),
     "connected": (Connected("fed-node1"), "fed-node1   connect   connected"),
     "facts": (FactsRead("fed-node1", 0.25), "fed-node1   facts     read in 0.2 s"),
+    "versions": (
+        Versions("a", {"os": "fedora 29", "flannel": "0.9.0"}),
+        "a           facts     os fedora 29, flannel 0.9.0",
+    ),
+    "round": (RoundStarted(3), "-           verify    round 3"),
     "lost": (
         HostLost("a", "no route"),
         "a           lost      nothing more is done here: no route",

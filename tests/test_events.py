@@ -18,6 +18,7 @@ OUTPUT = {**PLACE, "event": "Output", "host": "a", "step": "package", "line": "x
 STARTED = {**PLACE, "event": "RunStarted", "verb": "install", "cluster": "c", "hosts": ["a"]}
 ENDED = {**PLACE, "event": "RunEnded", "outcome": "ok", "code": 0}
 PLANNED = {**PLACE, "event": "PlanMade", "digest": "d", "actions": {"a": 1}}
+RUNS = {**PLACE, "event": "Versions", "host": "a", "versions": {"os": "fedora 29"}}
 FACTS = {**PLACE, "event": "FactsRead", "host": "a", "seconds": 1}
 DONE = {
     **PLACE,
@@ -34,6 +35,8 @@ ACCEPTED = {
     "default left out": STARTED,
     "default given": {**STARTED, "practice": "healthy"},
     "mapping": PLANNED,
+    "mapping to texts": RUNS,
+    "version given": {**STARTED, "version": "0.1.0"},
     "whole seconds": FACTS,
     "no code": DONE,
 }
@@ -71,6 +74,7 @@ REFUSED = {
     "code is huge": ({**ENDED, "code": 10**400}, "RunEnded.code"),
     "code is null": ({**ENDED, "code": None}, "RunEnded.code"),
     "mapping of texts": ({**PLANNED, "actions": {"a": "1"}}, "is not an object of whole numbers"),
+    "mapping of numbers": ({**RUNS, "versions": {"os": 29}}, "is not an object of texts"),
     "mapping is a list": ({**PLANNED, "actions": [1]}, "PlanMade.actions"),
     "seconds are a bool": ({**FACTS, "seconds": True}, "FactsRead.seconds"),
 }

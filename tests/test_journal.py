@@ -22,12 +22,15 @@ from fedwiz.events import (
     Connected,
     Output,
     Record,
+    RoundStarted,
     RunEnded,
     RunStarted,
     StepStarted,
+    Verified,
     to_line,
 )
 from fedwiz.journal import (
+    ROUNDS,
     Journal,
     Unwritten,
     find,
@@ -63,6 +66,27 @@ def test_records_are_numbered_stamped_and_read_back(tmp_path: Path) -> None:
     with Journal(tmp_path / "run.jsonl", clock=lambda: next(ticks)) as journal:
         assert tuple(journal.emit(record.event) for record in said) == said
     assert read(journal.path) == said
+
+
+def test_rounds_without_end_do_not_fill_the_disk(tmp_path: Path) -> None:
+    """The beginning stays, and the last rounds, whole; at every moment it is a journal."""
+    told = list[Record]()
+    long = Verified("ping", "a", "b", "pass", "x" * (ROUNDS // 10))
+    with Journal(tmp_path / "run.jsonl") as journal:
+        journal.subscribe(told.append)
+        journal.emit(START)
+        journal.emit(Connected("a"))
+        for number in range(1, 31):
+            journal.emit(RoundStarted(number))
+            journal.emit(long)
+            assert journal.path.stat().st_size < ROUNDS + 2 * ROUNDS // 10 + 1000
+            there = read(journal.path)
+            assert [it.event for it in there[:2]] == [START, Connected("a")]
+            kept = [it.event.round for it in there if isinstance(it.event, RoundStarted)]
+            assert kept == list(range(kept[0], number + 1))
+            assert len(there) == 2 + 2 * len(kept)
+    assert len(told) == 62
+    assert kept[0] > 1
 
 
 def test_a_record_is_on_disk_before_anyone_is_told(tmp_path: Path) -> None:

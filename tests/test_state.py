@@ -1,6 +1,7 @@
 """Where a run stands, after any records."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -15,11 +16,13 @@ from fedwiz.events import (
     Output,
     PlanMade,
     Record,
+    RoundStarted,
     RunEnded,
     RunStarted,
     StepEnded,
     StepStarted,
     Verified,
+    Versions,
 )
 from fedwiz.state import LINES, RED, State
 from tests.runs import (
@@ -222,3 +225,16 @@ def test_what_has_not_ended_is_noticed() -> None:
         ("step", "fed-master", "config"),
         ("action", "fed-master", "config"),
     ]
+
+
+def test_a_round_makes_the_verdicts_of_the_one_before_void() -> None:
+    ping = Verified("ping", "a", "b", "fail", "0/3", "gone")
+    state = after(START, RoundStarted(1), ping, ping, RoundStarted(2), replace(ping, level="pass"))
+    assert [it.level for it in state.verdicts] == ["pass"]
+    assert state.rounds == 2
+
+
+def test_what_runs_on_a_host_is_known_and_clean() -> None:
+    state = after(START, Versions("a", {"os": "fedora 29", "docker": "\x1b[31m20.10\x07"}))
+    assert state.hosts["a"].versions == {"os": "fedora 29", "docker": "20.10"}
+    assert state.hosts["b"].versions == {}

@@ -19,6 +19,11 @@ def version(text: str) -> Version:
     return tuple(int(part[:9]) for part in found.group().split(".")) if found else ()
 
 
+def _brief(text: str) -> str:
+    """The number of a text that a program prints of its version; where it has none, the text."""
+    return ".".join(map(str, version(text))) or text
+
+
 @dataclass(frozen=True, slots=True)
 class Link:
     """A network interface."""
@@ -210,6 +215,19 @@ class Facts:
     kube_nodes: tuple[KubeNode, ...] = ()
     dnf_lock: str = ""
     """Who holds dnf's lock: `PID command`."""
+
+    @property
+    def versions(self) -> dict[str, str]:
+        """What runs here, by name; what is not known is missing."""
+        etcd = {end.version for end in self.etcd.values()}
+        found = {
+            "os": f"{self.os} {self.os_version}",
+            "kernel": self.kernel,
+            "docker": _brief(self.docker_version),
+            "flannel": _brief(self.flanneld_version),
+            "etcd": ", ".join(sorted(etcd - {""})),
+        }
+        return {name: text.strip() for name, text in found.items() if text.strip()}
 
     def link(self, name: str) -> Link | None:
         """The interface of that name."""
