@@ -105,6 +105,9 @@ class Run:
     undo: str = ""
     """How a person takes it back: a command, or a sentence."""
 
+    back: "Run | None" = None
+    """What takes it back, as an action; it holds no secrets.  None: there is none."""
+
     @property
     def shown(self) -> str:
         """The command as people read it, and could type it."""
@@ -143,6 +146,8 @@ class PutKey:
     """The value that the plan saw."""
 
     undo: str = ""
+    back: Run | None = None
+    """As in `Run`; done on the host that the key was written by way of."""
 
     @property
     def brief(self) -> str:

@@ -9,7 +9,16 @@ from typing import TypeGuard
 
 from fedwiz.actions import Action, OnLine, PutKey, Run, Unreachable
 from fedwiz.causes import Cause, cause_of
-from fedwiz.events import ActionEnded, ActionStarted, Emit, Outcome, Output, StepEnded, StepStarted
+from fedwiz.events import (
+    ActionEnded,
+    ActionStarted,
+    Emit,
+    Outcome,
+    Output,
+    StepEnded,
+    StepStarted,
+    WayBack,
+)
 from fedwiz.journal import Unwritten
 from fedwiz.plan import Lane, Part, Plan, Task
 from fedwiz.reach import Reach
@@ -129,6 +138,12 @@ class _Apply:
 
     async def _action(self, task: Task, action: Action) -> tuple[Outcome, str]:
         """Send one action and see it end; what was sent and not seen to end is `unknown`."""
+        if (back := action.back) is not None:
+            self.emit(
+                WayBack(
+                    task.host, task.step, back.argv, back.input(), back.timeout, back.interrupts
+                )
+            )
         self.emit(ActionStarted(task.host, task.step, action.brief))
         began, code, why = time.monotonic(), None, ""
         lines: deque[str] = deque(maxlen=KEPT_LINES)

@@ -10,6 +10,7 @@ from fedwiz import plan as planning
 from fedwiz.actions import OpenStore, Secret, Transport
 from fedwiz.answers import Answers
 from fedwiz.checks import Finding, judge
+from fedwiz.diagnose import Diagnosis
 from fedwiz.engine import Applied, apply
 from fedwiz.events import Emit, Outcome, PlanMade, RunEnded, RunStarted
 from fedwiz.facts import Known
@@ -54,16 +55,17 @@ class Result:
     plan: Plan | None = None
     applied: Applied | None = None
     verdicts: tuple[Verdict, ...] = ()
+    diagnoses: tuple[Diagnosis, ...] = ()
 
 
 async def check(cluster: Cluster) -> Result:
     """Probes and findings; changes nothing."""
-    return await _run("check", cluster, _check)
+    return await run_verb("check", cluster, _check)
 
 
 async def plan(cluster: Cluster) -> Result:
     """What is left to do; changes nothing."""
-    return await _run("plan", cluster, _plan)
+    return await run_verb("plan", cluster, _plan)
 
 
 async def prove(
@@ -72,9 +74,9 @@ async def prove(
     """The verification alone, on any cluster; `only` and `pair` as `verify` takes them."""
 
     async def some(cluster: Cluster, ways: Reach, result: Result) -> None:
-        await _verify(cluster, ways, result, only, pair)
+        await prove_network(cluster, ways, result, only, pair)
 
-    return await _run("verify", cluster, some)
+    return await run_verb("verify", cluster, some)
 
 
 async def install(
@@ -101,14 +103,14 @@ async def install(
             if result.why:
                 result.code = USAGE if result.code == OK else result.code
                 return
-            await _apply(cluster, ways, result, stop)
+            await carry_out(cluster, ways, result, stop)
         if result.code == OK and stop.is_set():
             result.code = INTERRUPTED
             result.why = "stopped before the verification; the same command goes on from here"
         if result.code == OK and verified:
-            await _verify(cluster, ways, result)
+            await prove_network(cluster, ways, result)
 
-    return await _run("install", cluster, whole)
+    return await run_verb("install", cluster, whole)
 
 
 def approving(approved: Plan) -> Approve:
@@ -124,7 +126,7 @@ def approving(approved: Plan) -> Approve:
     return approve
 
 
-async def _run(
+async def run_verb(
     verb: str,
     cluster: Cluster,
     work: Callable[[Cluster, Reach, Result], Awaitable[None]],
@@ -152,13 +154,14 @@ async def _run(
     return result
 
 
-async def _look(cluster: Cluster, ways: Reach, result: Result) -> Known:
+async def look(cluster: Cluster, ways: Reach, result: Result) -> Known:
+    """Read all hosts anew."""
     result.known = await gather(ways, cluster.supplied)
     return result.known
 
 
 async def _check(cluster: Cluster, ways: Reach, result: Result) -> None:
-    known = await _look(cluster, ways, result)
+    known = await look(cluster, ways, result)
     result.findings = judge(cluster.answers, known, cluster.accepted)
     if not known.hosts:  # that is all there is to say
         result.findings = tuple(it for it in result.findings if it.check == "reachable")
@@ -197,7 +200,8 @@ async def _plan(cluster: Cluster, ways: Reach, result: Result) -> None:
     cluster.emit(PlanMade(result.plan.digest, result.plan.actions))
 
 
-async def _apply(cluster: Cluster, ways: Reach, result: Result, stop: asyncio.Event) -> None:
+async def carry_out(cluster: Cluster, ways: Reach, result: Result, stop: asyncio.Event) -> None:
+    """Do what the plan says, and note what came of it."""
     assert result.plan is not None  # noqa: S101 - it was made just before
     applied = await apply(result.plan, ways, cluster.emit, cluster.run_id, stop)
     result.applied = applied
@@ -216,14 +220,15 @@ async def _apply(cluster: Cluster, ways: Reach, result: Result, stop: asyncio.Ev
     result.why = "; ".join(said) + "; the same command goes on from here"
 
 
-async def _verify(
+async def prove_network(
     cluster: Cluster,
     ways: Reach,
     result: Result,
     only: Collection[str] = KINDS,
     pair: tuple[str, str] | None = None,
 ) -> None:
-    known = await _look(cluster, ways, result)
+    """Verify, and note what came of it."""
+    known = await look(cluster, ways, result)
     result.verdicts = await verify(
         cluster.answers, dict(ways.sessions), known, cluster.emit, dict(ways.lost),
         only=only, pair=pair,

@@ -70,6 +70,10 @@ def _verb(name: str) -> Callable[[argparse.Namespace], int]:
             "runs": offline.runs,
             "replay": offline.replay,
         }[name]
+    if name in ("diagnose", "undo"):
+        from fedwiz.cli import mending
+
+        return {"diagnose": mending.diagnose, "undo": mending.undo}[name]
     from fedwiz.cli import online
 
     return {

@@ -50,6 +50,11 @@ def parser() -> argparse.ArgumentParser:
     install = _verb(verbs, "install", "Check, plan, apply, verify.", [shared])
     _install(install)
     _verb(verbs, "verify", "Prove the network, on any cluster.", [shared])
+    diagnose = _verb(verbs, "diagnose", "Say why two nodes do not talk, and mend it.", [shared])
+    _diagnose(diagnose)
+    undo = _verb(verbs, "undo", "Take back what a remedy has done.", [shared])
+    undo.add_argument("run", metavar="RUN", help="its id, or the beginning of it")
+    _approval(undo)
     demo = _verb(verbs, "demo", "The same on a practice cluster: no root, no network.", [shared])
     _demo(demo)
     runs = _verb(verbs, "runs", "List the recorded runs.", [])
@@ -122,12 +127,26 @@ def _plan(plan: argparse.ArgumentParser) -> None:
     plan.add_argument("--host", metavar="NAME", help="with --shell: this host's script alone")
 
 
-def _install(install: argparse.ArgumentParser) -> None:
-    approval = install.add_mutually_exclusive_group()
+def _diagnose(diagnose: argparse.ArgumentParser) -> None:
+    diagnose.add_argument("sender", metavar="A", help="the node that pings")
+    diagnose.add_argument("receiver", metavar="B", help="the node that is to answer")
+    diagnose.add_argument("--apply", action="store_true",
+                          help="show the remedy, and do it once it is approved")  # fmt: skip
+    diagnose.add_argument("--cause", default="", metavar="NAME",
+                          help="with --apply: the remedy of this cause, not of the first")  # fmt: skip
+    _approval(diagnose)
+
+
+def _approval(verb: argparse.ArgumentParser) -> None:
+    approval = verb.add_mutually_exclusive_group()
     approval.add_argument("--yes", action="store_true", help="approve the plan, whatever it is")
     approval.add_argument("--approve", metavar="DIGEST",
                           help="approve the plan of this digest only")  # fmt: skip
-    install.add_argument("--headless", action="store_true", help="one line per event, no screens")
+    verb.add_argument("--headless", action="store_true", help="one line per event, no screens")
+
+
+def _install(install: argparse.ArgumentParser) -> None:
+    _approval(install)
     install.add_argument("--no-verify", action="store_true", help="leave the verification out")
 
 

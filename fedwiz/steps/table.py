@@ -11,9 +11,10 @@ from fedwiz.facts.values import Known
 Left: TypeAlias = Callable[[Answers, Host, Known], Iterator[Action]]
 """What is still left to do on a host: nothing where it is right already."""
 
-Stage: TypeAlias = Literal["config", "nodes", "peers"]
+Stage: TypeAlias = Literal["config", "nodes", "peers", "mend"]
 STAGES: tuple[Stage, ...] = ("config", "nodes", "peers")
-"""In order; a stage begins when all hosts have ended the one before."""
+"""Of an install, in order; a stage begins when all hosts have ended the one before.  `mend` is
+that of a remedy, or of its way back."""
 
 GATES: frozenset[Stage] = frozenset({"config"})
 """Where one of these fails, nothing after it is done on any host."""

@@ -1,0 +1,33 @@
+"""Why do two nodes not talk?  Their packets are followed, and the cause is named.
+
+CAUSES are asked in order; the first that explains why the pair does not ping is the answer.
+"""
+
+from collections.abc import Iterator
+
+from fedwiz.diagnose.cause import Cause
+from fedwiz.diagnose.measure import measure
+from fedwiz.diagnose.packets import ip_forward
+from fedwiz.diagnose.unknown import unknown
+from fedwiz.diagnose.values import Case, Diagnosis, Mend
+
+CAUSES: tuple[Cause, ...] = (
+    ip_forward,
+)  # fmt: skip
+"""What is the reason of others stands before them."""
+
+
+def causes(case: Case) -> tuple[Diagnosis, ...]:
+    """All that is wrong, what explains a ping that is lost first; empty: nothing is."""
+    found = [diagnosis for cause in CAUSES for diagnosis in cause(case)]
+    found.sort(key=lambda it: not it.explains)
+    if not case.pings and not any(it.explains for it in found):
+        found = [*_unexplained(case), *found]
+    return tuple(found)
+
+
+def _unexplained(case: Case) -> Iterator[Diagnosis]:
+    yield unknown(case)
+
+
+__all__ = ["CAUSES", "Case", "Diagnosis", "Mend", "causes", "measure"]

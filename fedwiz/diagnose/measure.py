@@ -1,0 +1,129 @@
+"""Follow a ping and its answer between two nodes, and read what only a diagnosis wants."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from fedwiz.actions import Reply, Run, Session, Unreachable
+from fedwiz.answers import Answers
+from fedwiz.diagnose import trace
+from fedwiz.diagnose.trace import End
+from fedwiz.diagnose.values import Case, Look, lease_of
+from fedwiz.facts import Known
+from fedwiz.verify import Verdict, nodes, pods
+from fedwiz.verify.matrix import Matrix
+from fedwiz.verify.values import Ping, Up
+
+
+async def measure(
+    answers: Answers,
+    sessions: Mapping[str, Session],
+    known: Known,
+    verdicts: Sequence[Verdict],
+    pair: tuple[str, str],
+) -> Case:
+    """Ping from one node's container to the other's while both count the packets on their way.
+
+    Nothing stays on the nodes: the containers and the counting rules end by themselves, too.
+
+    Args:
+        answers: the cluster.
+        sessions: open ones; a node without one tells nothing.
+        known: facts and leases, read just before.
+        verdicts: of a verification just before.
+        pair: sender and receiver.
+    """
+    name, net = pods.new_name(), nodes.overlay(answers, known)
+    asked = [host for host in pair if host in sessions and host in known.hosts]
+    ups = await _ask(sessions, {
+        host: pods.up(name, answers.verify.image, nodes.stand_in(known.hosts[host]))
+        for host in asked
+    })  # fmt: skip
+    started = {host: _up(reply) for host, reply in ups.items()}
+    matrix = Matrix(pair, known, net, {}, started)
+    ends = _ends(answers, known, started) if matrix.obstacle(*pair)[0] == "pass" else {}
+    runs = {host: trace.look(name) for host in asked}
+    if len(ends) == 2:
+        runs[pair[0]] = trace.on(name, net, ends[pair[0]], ends[pair[1]], "there")
+        runs[pair[1]] = trace.on(name, net, ends[pair[1]], ends[pair[0]], "back")
+    before = await _ask(sessions, runs)
+    ping = await _ping(sessions, matrix, pair) if len(ends) == 2 else None
+    after = await _ask(sessions, {host: trace.off(name) for host in before})
+    down = await _ask(sessions, {host: pods.down(name, up.pod) for host, up in started.items()})
+    looks = {host: _look(before.get(host), after.get(host), name) for host in pair}
+    case = Case(answers, known, net, *pair, started, looks, verdicts=verdicts)
+    if ping is None:
+        return case
+    counts = _counts(down.get(pair[1]))
+    received = sum(counts.values()) if counts else None
+    return replace(
+        case, hops=trace.hops(net, *pair, looks, received), sent=ping.sent,
+        answered=ping.received, seen_as=replace(matrix, counts={pair[1]: counts}).seen_as(*pair),
+    )  # fmt: skip
+
+
+async def _ask(sessions: Mapping[str, Session], runs: Mapping[str, Run]) -> dict[str, Reply]:
+    """All at once; who can't be asked any more is left out."""
+    replies: dict[str, Reply] = {}
+
+    async def one(host: str, run: Run) -> None:
+        try:
+            replies[host] = await sessions[host].ask(run)
+        except Unreachable:
+            return
+
+    async with asyncio.TaskGroup() as group:
+        for host, run in runs.items():
+            group.create_task(one(host, run), name=f"diagnose {host}")
+    return replies
+
+
+def _up(reply: Reply) -> Up:
+    try:
+        return pods.read_up(reply.out)
+    except ValueError as wrong:
+        return Up(error=str(wrong))
+
+
+def _ends(answers: Answers, known: Known, ups: Mapping[str, Up]) -> dict[str, End]:
+    """The nodes that packets can be followed on."""
+    found = {}
+    for host in answers.nodes:
+        pod = ups[host.name].pod if host.name in ups else None
+        lease = lease_of(known, host)
+        published = lease.public_ip if lease else known.hosts[host.name].public_ip(host.interface)
+        if pod is not None and published:
+            found[host.name] = End(host.name, pod.address, published)
+    return found
+
+
+async def _ping(
+    sessions: Mapping[str, Session], matrix: Matrix, pair: tuple[str, str]
+) -> Ping | None:
+    """From the first to the second; None where ping itself did not do its work."""
+    sender, receiver = (matrix.ups[host].pod for host in pair)
+    if sender is None or receiver is None:
+        return None
+    await _ask(sessions, {pair[1]: pods.count(receiver, matrix.sources())})
+    target = str(receiver.address)
+    replies = await _ask(sessions, {pair[0]: pods.ping(sender, [target])})
+    try:
+        return pods.read_pings(replies[pair[0]].out)[target]
+    except (KeyError, ValueError):
+        return None
+
+
+def _look(before: Reply | None, after: Reply | None, name: str) -> Look:
+    if before is None or after is None:
+        return Look(error="there is no connection to it")
+    try:
+        return trace.read(before.out, after.out, name)
+    except ValueError as wrong:
+        return Look(error=f"{wrong}; exit status {before.code}, {after.code}")
+
+
+def _counts(reply: Reply | None) -> dict[str, int]:
+    try:
+        return pods.read_counts(reply.out) if reply else {}
+    except ValueError:
+        return {}
