@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from fedwiz.facts import Endpoint, Facts, parse, read, script, version
 from fedwiz.facts.probes import probes
-from fedwiz.facts.values import Firewall, KubeNode, Unit
+from fedwiz.facts.values import Fdb, Firewall, KubeNode, Neighbour, Unit
 from tests.known import ANSWERS
 
 MACHINES = Path(__file__).parent / "machines"
@@ -176,6 +176,25 @@ PARSED: Mapping[str, tuple[Parser, str, dict[str, Any]]] = {
         {"rules": {"filter": ("-P FORWARD DROP",)}}),
     "an empty subnet.env": (parse.subnet_env, "#read\n", {"subnet_env": {}}),
     "no subnet.env": (parse.subnet_env, "", {"subnet_env": None}),
+    "neighbours of flannel's devices alone": (
+        parse.neighbours,
+        ('[{"dst":"192.168.122.1","dev":"eth0","lladdr":"1e:3d:23:bc:92:aa","state":["REACHABLE"]},'
+        '{"dst":"10.16.99.0","dev":"flannel.1","lladdr":"5E:a3:84:fc:37:ba","state":["PERMANENT"]},'
+        '{"dst":"10.16.14.0","dev":"flannel.1","state":["FAILED"]}]'),
+        {"neighbours": (Neighbour("10.16.99.0", "flannel.1", "5e:a3:84:fc:37:ba", "PERMANENT"),
+                        Neighbour("10.16.14.0", "flannel.1", "", "FAILED"))}),
+    "no neighbours": (parse.neighbours, "[ ]\n", {"neighbours": ()}),
+    "the FDB": (
+        parse.fdb,
+        ("5E:a3:84:fc:37:ba dev flannel.1 dst 192.168.122.36 self permanent\n"
+        "00:00:00:00:00:00 dev flannel.1 dst 239.1.1.1 via eth0 self permanent\n"
+        "33:33:00:00:00:01 dev flannel.1 self permanent\n"
+        "5e:a3:84:fc:37:bb dev flannel.1 vlan 1 dst fd00::7 self permanent\n#read\n"),
+        {"vteps": {"192.168.122.36", "239.1.1.1"},
+         "fdb": (Fdb("5e:a3:84:fc:37:ba", "192.168.122.36", "flannel.1"),
+                 Fdb("00:00:00:00:00:00", "239.1.1.1", "flannel.1"))}),
+    "an empty FDB": (parse.fdb, "#read\n", {"vteps": set(), "fdb": ()}),
+    "no FDB": (parse.fdb, "", {"vteps": set(), "fdb": None}),
     "disk": (
         parse.disk, "/ /dev/vda 100 60 40 60% /\n/etc /dev/vda 100 60 40 60% /\nro /etc\n",
         {"free": {"/": 40, "/etc": 40}, "read_only": ("/etc",)}),
@@ -200,7 +219,7 @@ ODD = st.one_of(
         | st.dictionaries(
             st.sampled_from(["ifname", "addr_info", "linkinfo", "info_data", "flags", "mtu", "dst",
                              "local", "prefixlen", "family", "items", "metadata", "name", "labels",
-                             "status", "addresses", "etcdserver"]),
+                             "status", "addresses", "etcdserver", "dev", "lladdr", "state"]),
             inner, max_size=5),
         max_leaves=20,
     ).map(json.dumps),

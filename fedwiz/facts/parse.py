@@ -9,14 +9,26 @@ import binascii
 import json
 import re
 from collections.abc import Iterator, Mapping
-from ipaddress import IPv4Network
+from ipaddress import IPv4Address, IPv4Network
 from typing import Any
 
-from fedwiz.facts.values import Endpoint, File, Firewall, KubeNode, Link, Route, Unit
+from fedwiz.facts.values import (
+    Endpoint,
+    Fdb,
+    File,
+    Firewall,
+    KubeNode,
+    Link,
+    Neighbour,
+    Route,
+    Unit,
+)
 
 Fields = Mapping[str, Any]
 LIMIT = 300
 """Characters kept of a text that is only shown."""
+
+MAC = r"[0-9a-fA-F]{2}(?::[0-9a-fA-F]{2}){5}"
 
 
 def _objects(said: str) -> Iterator[dict[str, Any]]:
@@ -107,9 +119,32 @@ def routes(said: str) -> Fields:
     return {"routes": tuple(found)}
 
 
-def vteps(said: str) -> Fields:
-    """`bridge fdb show`: `MAC dst ADDRESS self permanent`."""
-    return {"vteps": frozenset(re.findall(r"\bdst (\d+\.\d+\.\d+\.\d+)\b", said))}
+def neighbours(said: str) -> Fields:
+    """`ip -json -4 neighbour show`: keys dst, dev, lladdr, state; flannel's devices alone.
+
+    The state is a list of words, and of one in all that was ever seen.
+    """
+    found = []
+    for entry in _objects(said):
+        dev, state = str(entry.get("dev", ""))[:64], entry.get("state")
+        if dev.startswith("flannel"):
+            words = map(str, state if isinstance(state, list) else ())
+            mac = re.fullmatch(MAC, str(entry.get("lladdr", "")))
+            at = str(IPv4Address(str(entry.get("dst", ""))))
+            held = mac.group().lower() if mac else ""
+            found.append(Neighbour(at, dev, held, " ".join(words)[:64]))
+    return {"neighbours": tuple(found)}
+
+
+def fdb(said: str) -> Fields:
+    """`MAC dev DEV dst ADDRESS self permanent` of `bridge fdb show`; a mark says it was read."""
+    entry = rf"^({MAC}) dev (\S{{1,64}}) (?:.* )?dst (\d+\.\d+\.\d+\.\d+)\b"
+    found = [
+        Fdb(mac.lower(), str(IPv4Address(dst)), dev)
+        for mac, dev, dst in re.findall(entry, said, re.MULTILINE)
+    ]
+    vteps = frozenset(each.dst for each in found)
+    return {"vteps": vteps, "fdb": tuple(found) if "#read" in said else None}
 
 
 def units(said: str) -> Fields:

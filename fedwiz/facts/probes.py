@@ -182,7 +182,9 @@ def probes(answers: Answers, host: Host) -> tuple[Probe, ...]:
         Probe("virt", "systemd-detect-virt", lambda said: {"virt": said.strip()[:64]}),
         Probe("links", "ip -json -details address show", parse.links),
         Probe("routes", "ip -json -4 route show table main", parse.routes),
-        Probe("vteps", "bridge fdb show | grep ' dev flannel'", parse.vteps),
+        Probe("neighbours", "ip -json -4 neighbour show", parse.neighbours),
+        Probe("fdb", "f=$(bridge fdb show) && { echo \"$f\" | grep ' dev flannel'; "
+              "echo '#read'; }", parse.fdb),
         Probe("units", _units(), parse.units),
         Probe("files", _files(), parse.files),
         Probe("hashes", f"sha256sum -- {shlex.join(HASHED)}", parse.hashes),

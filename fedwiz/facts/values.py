@@ -55,6 +55,32 @@ class Route:
 
 
 @dataclass(frozen=True, slots=True)
+class Neighbour:
+    """An IPv4 neighbour of a flannel device: whose MAC a frame for an address gets."""
+
+    address: str
+    dev: str
+    mac: str = ""
+    """Lower case; empty where the kernel has found none."""
+
+    state: str = ""
+    """`PERMANENT` where flannel wrote it, `REACHABLE`, `STALE`, `FAILED`, ..."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fdb:
+    """An entry of a vxlan device's forwarding database: to whom a frame for a MAC is sent."""
+
+    mac: str
+    """Lower case."""
+
+    dst: str
+    """The address of the node that gets it."""
+
+    dev: str
+
+
+@dataclass(frozen=True, slots=True)
 class Unit:
     """A systemd unit, as `systemctl show` has it."""
 
@@ -149,6 +175,12 @@ class Facts:
     routes: tuple[Route, ...] = ()
     vteps: frozenset[str] = frozenset()
     """Addresses of peers in the forwarding database of vxlan devices."""
+
+    neighbours: tuple[Neighbour, ...] | None = None
+    """Of flannel's devices; None: they could not be read."""
+
+    fdb: tuple[Fdb, ...] | None = None
+    """Of flannel's devices, IPv4 alone; None: it could not be read."""
 
     units: Mapping[str, Unit] = field(default_factory=dict)
     files: Mapping[str, File] = field(default_factory=dict)

@@ -67,6 +67,15 @@ class Peer:
 
     address: str
     mac: str = ""
+    """As the neighbours' table has it; empty: it has no entry."""
+
+    fdb: str | None = None
+    """The MAC under which the FDB has the address; None: the same one, empty: it has no entry."""
+
+    @property
+    def fdb_mac(self) -> str:
+        """The MAC of the entry in the FDB; empty: there is none."""
+        return self.mac if self.fdb is None else self.fdb
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from fedwiz.facts.probes import FILES, HASHED, MODULES, SYSCTLS, UNITS
 from fedwiz.facts.values import Link
 from fedwiz.practice.call import Call
 from fedwiz.practice.flanneld import SUBNET_ENV, why_no_etcd
-from fedwiz.practice.machine import Cluster, Machine
+from fedwiz.practice.machine import Cluster, Machine, Peer
 
 ORDER = re.compile(r'for n in ([\w ]+); do echo "([0-9a-f]+) \$n"')
 ENDPOINT = re.compile(r"printf '%s v2 %s\\n' ('[^']*'|\S+) ")
@@ -74,12 +74,26 @@ def _routes(cluster: Cluster, machine: Machine, script: str) -> str:
     ])  # fmt: skip
 
 
-def fdb(machine: Machine) -> Iterator[str]:
-    """What `bridge fdb show` prints of vxlan devices."""
+def _vteps(machine: Machine) -> Iterator[tuple[str, str, Peer]]:
+    """Device, the peer's subnet and the peer, of all vxlan devices."""
     for dev, peers in machine.peers.items():
         if dev in machine.links and machine.links[dev].kind == "vxlan":
-            yield from (f"{peer.mac} dev {dev} dst {peer.address} self permanent"
-                        for peer in peers.values())  # fmt: skip
+            yield from ((dev, subnet, peer) for subnet, peer in peers.items())
+
+
+def fdb(machine: Machine) -> Iterator[str]:
+    """What `bridge fdb show` prints of vxlan devices."""
+    for dev, _, peer in _vteps(machine):
+        if peer.fdb_mac:
+            yield f"{peer.fdb_mac} dev {dev} dst {peer.address} self permanent"
+
+
+def _neighbours(cluster: Cluster, machine: Machine, script: str) -> str:
+    return json.dumps([
+        {"dst": subnet.partition("/")[0], "dev": dev, "lladdr": peer.mac, "state": ["PERMANENT"]}
+        for dev, subnet, peer in _vteps(machine)
+        if peer.mac
+    ])  # fmt: skip
 
 
 def _units(cluster: Cluster, machine: Machine, script: str) -> str:
@@ -242,7 +256,8 @@ ANSWERS: Mapping[str, Callable[[Cluster, Machine, str], str]] = {
     "virt": lambda *_: "kvm\n",
     "links": lambda _, machine, __: links_json(machine.links),
     "routes": _routes,
-    "vteps": lambda _, machine, __: "\n".join(fdb(machine)),
+    "neighbours": _neighbours,
+    "fdb": lambda _, machine, __: "\n".join((*fdb(machine), "#read\n")),
     "units": _units,
     "files": _files,
     "hashes": _hashes,
