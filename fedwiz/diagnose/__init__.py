@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from fedwiz.diagnose.cause import Cause
 from fedwiz.diagnose.measure import measure
 from fedwiz.diagnose.packets import ip_forward
-from fedwiz.diagnose.unknown import unknown
+from fedwiz.diagnose.unexplained import unknown
 from fedwiz.diagnose.values import Case, Diagnosis, Mend
 
 CAUSES: tuple[Cause, ...] = (
