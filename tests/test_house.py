@@ -28,7 +28,7 @@ ROWS = (
     {"overlay"},
     {"answers"},
     {"etcd", "facts", "localfile"},
-    {"flannel"},
+    {"drift", "flannel"},
     {"checks", "discover", "display", "report", "steps", "transport", "verify"},
     {"diagnose"},
     {"draft", "plan", "practice", "reach"},

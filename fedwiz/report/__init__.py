@@ -1,0 +1,40 @@
+"""What a run found and proved, as text for people, and as files to keep or to send.
+
+Every form is made from a `State`, so a run of last week reports as it did then.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+
+from fedwiz.drift import Drift
+from fedwiz.report.document import as_json
+from fedwiz.report.junit import junit
+from fedwiz.report.page import page
+from fedwiz.report.schema import schema
+from fedwiz.report.summary import gist, headline, nodes, ok, pairs
+from fedwiz.report.text import WIDTH, findings, markdown, matrix, reasons, text
+from fedwiz.state import State
+
+__all__ = [
+    "FORMS", "MODE", "WIDTH", "as_json", "findings", "gist", "headline", "junit", "markdown",
+    "matrix", "nodes", "ok", "page", "pairs", "reasons", "schema", "text",
+]  # fmt: skip
+
+
+def _json(state: State, run: str, drift: Drift | None) -> str:
+    return json.dumps(as_json(state, run, drift), indent=2, ensure_ascii=False) + "\n"
+
+
+FORMS: Mapping[str, Callable[[State, str, Drift | None], str]] = MappingProxyType({
+    ".md": markdown,
+    ".json": _json,
+    ".html": page,
+    ".xml": junit,
+})  # fmt: skip
+"""The forms of a report that is a file, by the ending of the file's name."""
+
+MODE = 0o666
+"""Who may read a report that is a file: whomever the operator's umask lets.  It is made to be sent
+and collected, and unlike journals and answers it stands where the operator asked for it; there is
+no secret in it."""

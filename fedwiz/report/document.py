@@ -1,0 +1,95 @@
+"""The report as JSON's own types."""
+
+from typing import Any
+
+from fedwiz.clean import clean
+from fedwiz.drift import Drift
+from fedwiz.report.summary import at, ended, headline, nodes, ok, pairs
+from fedwiz.state import HostState, State
+
+SCHEMA = 1
+"""The number of the document's form: another one when a key goes or means something else."""
+
+
+def _plain(text: str) -> str:
+    """Text of a host's, line by line without what terminals and editors act on."""
+    return "\n".join(map(clean, text.splitlines()))
+
+
+def _said(event: object, *names: str) -> dict[str, Any]:
+    """Fields of an event."""
+    found = ((name, getattr(event, name)) for name in names)
+    return {name: _plain(it) if isinstance(it, str) else it for name, it in found}
+
+
+def _host(host: HostState) -> dict[str, Any]:
+    return {
+        "outcome": "ok" if host.word == "done" else host.word,
+        "why": host.why,
+        "facts_seconds": host.facts_seconds,
+        "versions": {clean(name): text for name, text in host.versions.items()},
+    }
+
+
+def _matrix(state: State) -> dict[str, Any]:
+    tried = pairs(state.verdicts)
+    names = nodes(tried, state.hosts)
+    levels = {pair: it.level for pair, it in tried.items()}
+    return {
+        "nodes": list(map(clean, names)),
+        "rows": [
+            [None if one == other else levels.get((one, other), "unknown") for other in names]
+            for one in names
+        ],
+    }
+
+
+def _since(drift: Drift) -> dict[str, Any]:
+    return {
+        "run": clean(drift.run),
+        "started": at(drift.started),
+        "changes": [_said(it, "what", "host", "peer", "before", "now") for it in drift.changes],
+    }
+
+
+def as_json(state: State, run: str = "", drift: Drift | None = None) -> dict[str, Any]:
+    """The report as JSON's own types, as `schema()` describes it; the same for each verb.
+
+    Args:
+        state: what to report.
+        run: the run's id.
+        drift: what changed since the last verification; None: it is not known.
+    """
+    finished = state.started is not None and bool(state.outcome)
+    said: dict[str, Any] = {
+        "schema": SCHEMA,
+        "ok": ok(state),
+        "headline": headline(state),
+        "verb": clean(state.verb),
+        "cluster": clean(state.cluster),
+        "run": clean(run),
+        "fedwiz": clean(state.version),
+        "digest": clean(state.digest),
+        "outcome": state.outcome or "interrupted",
+        "code": state.code,
+        "why": state.why,
+        "started": at(state.started) or None,
+        "ended": at(ended(state)) or None,
+        "seconds": round(state.elapsed(state.started or 0.0), 3) if finished else None,
+        "rounds": state.rounds,
+        "hosts": {clean(name): _host(host) for name, host in state.hosts.items()},
+        "findings": [
+            _said(it, "check", "host", "level", "seen", "remedy") for it in state.findings
+        ],
+        "verdicts": [
+            _said(it, "kind", "host", "peer", "level", "seen", "why") for it in state.verdicts
+        ],
+        "matrix": _matrix(state),
+        "diagnoses": [
+            _said(it, "sender", "receiver", "cause", "host", "why", "seen", "remedy",
+                  "explains", "actions")
+            for it in state.diagnoses
+        ],
+        "since": None if drift is None else _since(drift),
+    }  # fmt: skip
+    return {**said, "practice": clean(state.practice)} if state.practice else said

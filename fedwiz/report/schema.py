@@ -1,0 +1,100 @@
+"""The JSON Schema of the report, which others may build on."""
+
+from typing import Any, get_args
+
+from fedwiz.events import Judged, Level
+from fedwiz.report.document import SCHEMA
+from fedwiz.state import Word
+
+TEXT = {"type": "string"}
+NUMBER_OR_NULL = {"type": ["number", "null"], "minimum": 0}
+MOMENT = {"type": ["string", "null"], "format": "date-time"}
+
+
+def _object(about: str, **fields: Any) -> dict[str, Any]:  # noqa: ANN401 - parts of a schema
+    """An object that has all these keys, and may have more in a later fedwiz."""
+    return {
+        "type": "object",
+        "description": about,
+        "properties": fields,
+        "required": list(fields),
+    }
+
+
+def _list(items: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "array", "items": items}
+
+
+def schema() -> dict[str, Any]:
+    """The report's JSON Schema, draft 2020-12."""
+    judged = {"enum": list(get_args(Judged))}
+    outcomes = [word for word in get_args(Word) if word != "done"]
+    host = _object(
+        "one host",
+        outcome={"enum": ["ok", *outcomes]},
+        why=TEXT,
+        facts_seconds={**NUMBER_OR_NULL, "description": "how long reading its facts took"},
+        versions={
+            "type": "object",
+            "additionalProperties": TEXT,
+            "description": "of os, kernel, docker, flannel and etcd, as far as they are known",
+        },
+    )
+    finding = _object(
+        "what a check found", check=TEXT, host=TEXT,
+        level={"enum": list(get_args(Level))}, seen=TEXT, remedy=TEXT,
+    )  # fmt: skip
+    verdict = _object(
+        "kind: address, lease, subnet_env of a host; peer, ping, mtu of an ordered pair of nodes",
+        kind=TEXT, host=TEXT, peer=TEXT, level=judged, seen=TEXT,
+        why={**TEXT, "description": "what is wrong and one thing to do; a warning beside a pass"},
+    )  # fmt: skip
+    change = _object(
+        "what: host, subnet, public_ip, vtep_mac, backend, network, flannel_mtu, a version's name, "
+        "or a kind of verdict with its levels", what=TEXT, host=TEXT, peer=TEXT, before=TEXT,
+        now=TEXT,
+    )  # fmt: skip
+    diagnosis = _object(
+        "a cause of what is wrong between two nodes; the likeliest comes first",
+        sender=TEXT, receiver=TEXT, cause=TEXT, host=TEXT, why=TEXT, seen=TEXT, remedy=TEXT,
+        explains={"type": "boolean"}, actions={"type": "integer", "minimum": 0},
+    )  # fmt: skip
+    since = _object(
+        "what changed since the last complete verification", run=TEXT,
+        started={"type": "string", "format": "date-time"}, changes=_list(change),
+    )  # fmt: skip
+    cells = _list({"enum": [None, "unknown", *get_args(Judged)]})
+    said = _object(
+        "What a run of fedwiz found and proved.",
+        schema={"const": SCHEMA},
+        ok={"type": "boolean"},
+        headline=TEXT,
+        verb=TEXT,
+        cluster=TEXT,
+        run={**TEXT, "description": "its id, for `fedwiz replay`"},
+        fedwiz={**TEXT, "description": "version"},
+        digest={**TEXT, "description": "of the plan; empty where none was made"},
+        outcome={"enum": ["ok", "failed", "unknown", "stopped", "interrupted"]},
+        code={"type": ["integer", "null"], "description": "exit status"},
+        why=TEXT,
+        started=MOMENT,
+        ended=MOMENT,
+        seconds=NUMBER_OR_NULL,
+        rounds={"type": "integer", "minimum": 0},
+        hosts={"type": "object", "additionalProperties": host},
+        findings=_list(finding),
+        verdicts=_list(verdict),
+        matrix=_object(
+            "who pings whom: a row for each sender", nodes=_list(TEXT), rows=_list(cells)
+        ),
+        diagnoses=_list(diagnosis),
+        since={"anyOf": [{"type": "null"}, since]},
+    )
+    said["properties"]["practice"] = {
+        **TEXT, "description": "on a practice cluster only: the name of its fault, or `healthy`",
+    }  # fmt: skip
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "fedwiz report",
+        **said,
+    }

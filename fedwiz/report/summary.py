@@ -1,0 +1,242 @@
+"""How a run went, in one line, and the parts that every form of the report shares."""
+
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TypeAlias
+
+from fedwiz.clean import clean
+from fedwiz.drift import Drift
+from fedwiz.events import Judged, Verified
+from fedwiz.state import HostState, State
+
+NAMED = 6
+"""Pairs, hosts or findings that a line names before it says how many more there are."""
+
+LEVELS = ("block", "warn", "ok")
+SIGNS: Mapping[Judged | None, str] = {"pass": "+", "fail": "X", "skipped": "-", None: "?"}
+WORST: tuple[Judged, ...] = ("fail", "skipped", "pass")
+PER_PAIR = ("peer", "ping", "mtu")
+"""The kinds of verdicts that are about an ordered pair of nodes."""
+
+TITLES = {
+    "address": "Addresses",
+    "lease": "Leases in etcd",
+    "subnet_env": "subnet.env",
+    "peer": "Peers",
+    "ping": "Pings between containers",
+    "mtu": "MTU between containers",
+}
+"""Of each kind of verdict."""
+
+Pairs: TypeAlias = dict[tuple[str, str], Verified]
+"""Verdicts by (sender, receiver)."""
+
+
+def pairs(verdicts: Iterable[Verified], kind: str = "ping") -> Pairs:
+    """The verdicts of a kind that is about pairs; the worst of them where a pair has several."""
+    found: Pairs = {}
+    for it in verdicts:
+        if it.kind == kind:
+            old = found.get((it.host, it.peer), it)
+            found[it.host, it.peer] = min(old, it, key=lambda each: WORST.index(each.level))
+    return found
+
+
+def nodes(found: Pairs, order: Iterable[str] = ()) -> list[str]:
+    """Whom pairs are about: first those of `order`, in that order."""
+    there = dict.fromkeys(name for pair in found for name in pair)
+    first = [name for name in order if name in there]
+    return first + [name for name in there if name not in first]
+
+
+def kinds(verdicts: Iterable[Verified]) -> list[str]:
+    """The kinds that there are: those that this fedwiz knows, in their order, then the others."""
+    there = dict.fromkeys(it.kind for it in verdicts)
+    return [kind for kind in TITLES if kind in there] + [it for it in there if it not in TITLES]
+
+
+def title(kind: str) -> str:
+    """Of a kind of verdict, for people."""
+    return TITLES.get(kind) or clean(kind) or "Other verdicts"
+
+
+def ok(state: State) -> bool:
+    """The run ended well, and nothing that it found says otherwise.
+
+    A ping that was not tried proves nothing, so it counts as much as one that failed.
+    """
+    return (
+        (state.outcome, state.code) == ("ok", 0)
+        and not state.red
+        and not any(found.level == "block" for found in state.findings)
+        and not any(it.level == "fail" for it in state.verdicts)
+        and all(it.level == "pass" for it in pairs(state.verdicts).values())
+    )
+
+
+def some(names: Sequence[str], most: int = NAMED) -> str:
+    """The first of them, and how many more there are."""
+    more = len(names) - most
+    return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")
+
+
+def count(number: int, noun: str) -> str:
+    """`1 pair`, `2 pairs`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def where(host: str) -> str:
+    """A host's name; `cluster` where it is about none."""
+    return clean(host) or "cluster"
+
+
+def arrow(pair: tuple[str, str]) -> str:
+    """A pair, in the order in which it pings."""
+    return f"{clean(pair[0])} -> {clean(pair[1])}"
+
+
+def about(it: Verified) -> str:
+    """The host, or the pair, that a verdict is about."""
+    return arrow((it.host, it.peer)) if it.peer else where(it.host)
+
+
+def _pings(state: State) -> Iterator[str]:
+    tried = pairs(state.verdicts)
+    for level, one, several in (
+        ("fail", "does not ping", "do not ping"),
+        ("skipped", "was not tried", "were not tried"),
+    ):
+        these = [arrow(pair) for pair, it in tried.items() if it.level == level]
+        if these:
+            verb = one if len(these) == 1 else several
+            yield f"{len(these)} of {count(len(tried), 'pair')} {verb}: {some(these)}"
+
+
+def _red(host: HostState) -> str:
+    said = {"failed": "failed", "unknown": "is in an unknown state", "lost": "was lost"}[host.word]
+    at = f" at {host.title}" if host.title and host.word != "lost" else ""
+    return f"{clean(host.name)} {said}{at}" + (f": {host.why}" if host.why else "")
+
+
+def _wrong(state: State) -> Iterator[str]:
+    """All that keeps the run from being a good one, the most telling first."""
+    yield from _pings(state)
+    if red := state.red:
+        yield _red(red[0]) + (f" ({some([clean(it.name) for it in red[1:]])} too)" * (len(red) > 1))
+    failed = [it for it in state.verdicts if it.level == "fail" and it.kind != "ping"]
+    if failed:
+        names = [f"{_kind(it.kind)} of {about(it)}" for it in failed]
+        yield f"{count(len(failed), 'other verdict')} failed: {some(names)}"
+    blocks = [found for found in state.findings if found.level == "block"]
+    if blocks:
+        names = [f"{clean(it.check)} ({where(it.host)})" for it in blocks]
+        yield f"{count(len(blocks), 'finding')} must be settled first: {some(names)}"
+
+
+def _right(state: State) -> str:
+    warnings = sum(found.level == "warn" for found in state.findings)
+    pinged = len(pairs(state.verdicts))
+    said = []
+    if state.verb == "install":
+        did = f"{count(state.done, 'action')} done on {count(len(state.hosts), 'host')}"
+        said.append(did if state.done else "it was right already, and nothing was changed")
+    if pinged:
+        # The master is no node; in a verification of two nodes alone most pairs are not tried.
+        every = (len(state.hosts) - 1) * (len(state.hosts) - 2)
+        whole = f"all {count(pinged, 'pair')} of nodes ping"
+        some_of = f"{pinged} of {every} pairs of nodes were tried, and ping"
+        said.append(whole if pinged >= every else some_of)
+    elif state.verdicts:
+        said.append(f"{count(len(state.verdicts), 'verdict')}, none failed; no pair was pinged")
+    if state.findings and state.verb != "verify":
+        said.append(f"nothing blocks, {count(warnings, 'warning')}")
+    return "; ".join(said) or f"{clean(state.verb) or 'the run'} ended well"
+
+
+def headline(state: State) -> str:
+    """The run in one line; of a practice cluster, it says so first."""
+    name = clean(state.cluster)
+    if state.practice:
+        fault = clean(state.practice)
+        name = f"Practice cluster {name} ({'' if fault == 'healthy' else 'fault: '}{fault})"
+    return f"{name}: {gist(state)}"
+
+
+def gist(state: State) -> str:
+    """The run in one line, where it stands already which cluster it is about."""
+    wrong = list(_wrong(state))
+    if not state.outcome:
+        wrong.insert(
+            0, f"{clean(state.verb) or 'the run'} was interrupted: its end is not recorded"
+        )
+    elif not wrong and not ok(state):
+        wrong.append(state.why or f"{clean(state.verb)} {state.outcome}")
+    return "; ".join(wrong) or _right(state)
+
+
+def _kind(kind: str) -> str:
+    return _WHAT.get(kind) or clean(kind)
+
+
+def at(seconds: float | None) -> str:
+    """A moment, in UTC and as ISO 8601 has it; empty where it is not known."""
+    if seconds is None:
+        return ""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
+
+
+def ended(state: State) -> float | None:
+    """When the run ended; None where that is not recorded."""
+    return state.latest if state.outcome else None
+
+
+def run_of(state: State, run: str = "") -> Iterator[tuple[str, str]]:
+    """Which run it was: name and value of each thing that is known, for people."""
+    yield "Cluster", clean(state.cluster)
+    if state.practice:
+        yield "Practice", clean(state.practice)
+    yield "Verb", clean(state.verb)
+    yield "Run", clean(run)
+    yield "fedwiz", clean(state.version)
+    yield "Began", at(state.started)
+    yield "Ended", at(ended(state))
+    if state.started is not None and state.outcome:
+        yield "Took", f"{state.elapsed(state.started):.1f} s"
+    if state.rounds:
+        yield "Rounds", str(state.rounds)
+    yield "Plan", clean(state.digest)
+
+
+_WHAT = {
+    "subnet": "subnet",
+    "public_ip": "PublicIP",
+    "vtep_mac": "VtepMAC",
+    "flannel_mtu": "FLANNEL_MTU",
+    "subnet_env": "subnet.env",
+}
+
+
+def began(drift: Drift) -> str:
+    """Since when something changed, or nothing did."""
+    when = time.strftime("%Y-%m-%d %H:%M", time.localtime(drift.started))
+    return f"Since {when} (run {clean(drift.run)})"
+
+
+def changes(drift: Drift) -> Iterator[str]:
+    """What changed, each change once, with all hosts or pairs that it holds for."""
+    alike: dict[tuple[str, str, str], list[str]] = {}
+    for it in drift.changes:
+        names = alike.setdefault((it.what, it.before, it.now), [])
+        names.append(f"{it.host} -> {it.peer}" if it.peer else it.host)
+    for (what, before, now), names in alike.items():
+        yield f"{_changed(what, before, now)}: {some(names)}"
+
+
+def _changed(what: str, before: str, now: str) -> str:
+    if what == "host":
+        return "gone" if before else "new"
+    if what == "ping" and before == "pass":
+        return "pinged, and does not now" if now == "fail" else "pinged, and was not tried now"
+    if what == "ping" and now == "pass":
+        return "did not ping, and does now" if before == "fail" else "was not tried, and pings now"
+    return f"{_WHAT.get(what, what)} was {before}, is {now}"

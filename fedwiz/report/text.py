@@ -1,0 +1,225 @@
+"""The report for people at a terminal, in lines of 80 columns; and as Markdown, with all of it."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from textwrap import wrap
+
+from fedwiz.clean import clean
+from fedwiz.drift import Drift
+from fedwiz.events import Diagnosed, Found, Judged, Verified
+from fedwiz.report.summary import (
+    LEVELS,
+    PER_PAIR,
+    SIGNS,
+    WORST,
+    Pairs,
+    about,
+    arrow,
+    began,
+    changes,
+    count,
+    headline,
+    kinds,
+    nodes,
+    pairs,
+    run_of,
+    some,
+    title,
+    where,
+)
+from fedwiz.state import State
+
+WIDTH = 80
+"""Columns of the text; only a word that is longer goes beyond them, and the first line."""
+
+PAIRS = 12
+"""Pairs that are named for one reason; a report that is kept names all of them."""
+
+
+def _lines(text: str, indent: str, first: str = "") -> Iterator[str]:
+    """Text of a host's as indented lines of at most `WIDTH` columns."""
+    lead = first or indent
+    for line in text.splitlines():
+        for part in wrap(
+            clean(line), WIDTH - len(indent), break_long_words=False, break_on_hyphens=False
+        ):
+            yield (lead + part).rstrip()
+            lead = indent
+
+
+def findings(found: Sequence[Found]) -> Iterator[str]:
+    """Findings as lines: blocks, then warnings; those that are ok are only counted."""
+    by = {level: [it for it in found if it.level == level] for level in LEVELS}
+    counts = (count(len(by["block"]), "block"), count(len(by["warn"]), "warning"))
+    yield f"Findings: {counts[0]}, {counts[1]}, {len(by['ok'])} ok"
+    for it in (*by["block"], *by["warn"]):
+        level = "BLOCK" if it.level == "block" else it.level
+        yield f"  {level:<5}  {clean(it.check)}  {where(it.host)}"
+        yield from _lines(it.seen, " " * 9)
+        yield from _lines(it.remedy, " " * 12, " " * 9 + "-> ")
+
+
+def hosts(state: State) -> Iterator[str]:
+    """Each host's outcome, as lines."""
+    yield "Hosts"
+    wide = max((len(name) for name in state.hosts), default=0)
+    for host in state.hosts.values():
+        did = f"{host.done} of {count(host.planned, 'action')}"
+        yield f"  {clean(host.name):<{wide}}  {host.word:<8}  {did}"
+        yield from _lines(host.why, " " * (wide + 4))
+
+
+def about_hosts(kind: str, verdicts: Iterable[Verified]) -> Iterator[str]:
+    """The verdicts of one kind with all that was seen, as lines."""
+    yield title(kind)
+    for it in verdicts:
+        if it.kind == kind:
+            sign = "FAIL" if it.level == "fail" else it.level
+            yield f"  {sign:<7}  {about(it)}"
+            yield from _lines(it.seen, " " * 11)
+            yield from _lines(it.why, " " * 14, " " * 11 + "-> ")
+
+
+def matrix(verdicts: Sequence[Verified], order: Iterable[str] = ()) -> Iterator[str]:
+    """Who pings whom, drawn: a row for each sender, a column for each receiver.
+
+    Args:
+        verdicts: of all kinds.
+        order: hosts in the order wanted; those that no ping is about are left out, and those
+            that are missing come last.
+    """
+    tried = pairs(verdicts)
+    names = nodes(tried, order)
+    passed = sum(it.level == "pass" for it in tried.values())
+    yield f"{title('ping')}: {passed} of {count(len(tried), 'pair')}"
+    digits = len(str(len(names)))
+    wide = min(max([len(name) for name in names] + [6]), 24)  # 6: room for the corner's words
+    room = WIDTH - digits - wide - 3
+    cell = next(
+        (size for size in (3, 2) if size > digits and size * len(names) <= room), digits + 1
+    )
+    step = max(room // cell, 1)
+    for begin in range(0, len(names), step):
+        columns = range(begin, min(begin + step, len(names)))
+        heads = "".join(f"{number + 1:>{cell}}" for number in columns)
+        yield f"  {'from, to':<{digits + wide + 1}.{digits + wide + 1}}{heads}"
+        for number, sender in enumerate(names, 1):
+            signs = (_sign(tried, sender, names[column]) for column in columns)
+            name = clean(sender)
+            name = name if len(name) <= wide else name[: wide - 1] + "~"
+            cells = "".join(f"{sign:>{cell}}" for sign in signs)
+            yield f"  {number:>{digits}} {name:<{wide}}{cells}"
+    yield "  + pings   X does not ping   - was not tried   ? nothing is known   . itself"
+
+
+def _sign(tried: Pairs, sender: str, receiver: str) -> str:
+    it = tried.get((sender, receiver))
+    return "." if sender == receiver else SIGNS[it.level if it else None]
+
+
+def reasons(verdicts: Sequence[Verified], kind: str = "ping", most: int = PAIRS) -> Iterator[str]:
+    """Why pairs are not right, each reason once, with the pairs that it holds for."""
+    why: dict[tuple[Judged, str], list[str]] = {}
+    for pair, it in pairs(verdicts, kind).items():
+        if it.level != "pass" or it.why:
+            why.setdefault((it.level, it.why or it.seen), []).append(arrow(pair))
+    for (level, reason), these in sorted(why.items(), key=lambda item: WORST.index(item[0][0])):
+        sign = SIGNS[level]
+        yield from _lines(some(these, most), " " * 4, f"  {sign} ")
+        yield from _lines(reason, " " * 9, " " * 6 + "-> ")
+
+
+def about_pairs(kind: str, verdicts: Sequence[Verified]) -> Iterator[str]:
+    """The verdicts of a kind that is about pairs, as lines: those that are right are counted."""
+    found = pairs(verdicts, kind)
+    passed = sum(it.level == "pass" for it in found.values())
+    verb = "passes" if len(found) == 1 else "pass"
+    yield f"{title(kind)}: {passed} of {count(len(found), 'pair')} {verb}"
+    yield from reasons(verdicts, kind)
+
+
+def since(drift: Drift) -> Iterator[str]:
+    """What changed since the last verification, as lines."""
+    if not drift.changes:
+        yield f"{began(drift)}: nothing changed"
+        return
+    yield f"{began(drift)}:"
+    for said in changes(drift):
+        yield from _lines(said, " " * 4, "  ")
+
+
+def diagnoses(found: Sequence[Diagnosed]) -> Iterator[str]:
+    """Causes of what is wrong between two nodes, as lines."""
+    yield "Causes"
+    for it in found:
+        yield f"  {arrow((it.sender, it.receiver))}: {clean(it.cause)} on {where(it.host)}"
+        yield from _lines(it.why, " " * 9)
+        yield from _lines(it.seen, " " * 11)
+        yield from _lines(it.remedy, " " * 12, " " * 9 + "-> ")
+
+
+def _parts(state: State, drift: Drift | None, *, whole: bool) -> Iterator[tuple[str, ...]]:
+    """The parts of the report that this run has something for; each begins with its title."""
+    if drift is not None:
+        yield tuple(since(drift))
+    if state.findings:
+        yield tuple(findings(state.findings))
+    if state.verb == "install" and state.hosts:
+        yield tuple(hosts(state))
+    for kind in kinds(state.verdicts):
+        if kind == "ping":
+            yield (*matrix(state.verdicts, state.hosts), *reasons(state.verdicts))
+        elif kind in PER_PAIR:
+            yield tuple(about_pairs(kind, state.verdicts))
+        else:
+            yield tuple(about_hosts(kind, state.verdicts))
+        if whole and kind in PER_PAIR:
+            first, *rest = about_hosts(kind, state.verdicts)
+            yield (f"{first}: what was seen", *rest)
+    if state.diagnoses:
+        yield tuple(diagnoses(state.diagnoses))
+
+
+def text(state: State, drift: Drift | None = None) -> str:
+    """The report for people at a terminal: its headline, and its parts with a line between.
+
+    Of pairs that pass no more is said than how many they are.
+    """
+    parts = map("\n".join, _parts(state, drift, whole=False))
+    return "\n\n".join([headline(state), *parts]) + "\n"
+
+
+def markdown(state: State, run: str = "", drift: Drift | None = None) -> str:
+    """All of it for a ticket or a wiki: each part a heading and its lines as they are.
+
+    The lines are a code block, since they hold what hosts said; a fence is longer than any
+    run of backticks in them.
+    """
+    said = [f"# {_escape(headline(state))}"]
+    for first, *lines in (_about(state, run), *_parts(state, drift, whole=True)):
+        body = "\n".join(lines)
+        fence = "```"
+        while fence in body:
+            fence += "`"
+        said.append(
+            f"## {_escape(first.rstrip(':'))}"
+            + (f"\n\n{fence}text\n{body}\n{fence}" if body else "")
+        )
+    return "\n\n".join(said) + "\n"
+
+
+def _about(state: State, run: str) -> Iterator[str]:
+    """Which run it was, and what ran on its hosts."""
+    yield "Run"
+    yield from (f"  {name:<8}  {value}" for name, value in run_of(state, run) if value)
+    for host in state.hosts.values():
+        took = "" if host.facts_seconds is None else f"read in {host.facts_seconds:.1f} s"
+        ran = [f"{clean(name)} {text}" for name, text in host.versions.items()]
+        yield from _lines(
+            f"{clean(host.name)}: " + (", ".join(filter(None, (*ran, took))) or "nothing is known"),
+            " " * 4, "  ",
+        )  # fmt: skip
+
+
+def _escape(line: str) -> str:
+    """A line in which Markdown and HTML find nothing of theirs."""
+    return "".join(f"\\{sign}" if sign in "\\`*_[]<>&|~" else sign for sign in line)
