@@ -206,20 +206,20 @@ _IPTABLES = {"filter", "raw", "mangle", "nat", "security"}
 
 
 def _nft(said: str) -> Iterator[NftDrop]:
-    """Rules with `drop` or `reject` in tables that are not iptables'."""
+    """Rules with `drop` or `reject`, and policies, in tables that are not iptables'."""
     family = table = chain = hook = ""
     for line in said.splitlines():
         if begins := re.match(r"table (\w+) (\S+) \{", line):
             family, table, chain, hook = begins[1], begins[2], "", ""
+        elif family in ("ip", "ip6") and table in _IPTABLES:
+            continue
         elif begins := re.match(r"\s+chain (\S+) \{", line):
             chain, hook = begins[1], ""
         elif base := re.search(r"\bhook (\w+) priority", line):
             hook = base[1]
             if "policy drop" in line:
                 yield NftDrop(family, table, chain, hook, "policy drop", 0)
-        elif not (family in ("ip", "ip6") and table in _IPTABLES) and (
-            rule := re.fullmatch(r"\s+(.*\b(?:drop|reject)\b.*) # handle (\d{1,9})", line)
-        ):
+        elif rule := re.fullmatch(r"\s+(.*\b(?:drop|reject)\b.*) # handle (\d{1,9})", line):
             yield NftDrop(family, table, chain, hook, clean(rule[1]), int(rule[2]))
 
 
