@@ -38,6 +38,10 @@ NEEDS_BR_NETFILTER: Version = (0, 26, 0)
 STEALS_SUBNET: tuple[Version, Version] = ((0, 8, 0), (0, 17, 0))
 """First and last release that takes the subnet in its `subnet.env` from the node that has it."""
 
+CLOCKS_APART = 1800.0
+"""Seconds.  flannel renews a lease an hour before its end by the node's own clock, so half an
+hour between two clocks is far too near."""
+
 FLAGS: Mapping[str, Version] = MappingProxyType({
     "ip-masq": (0, 1, 0), "v": (0, 1, 0), "logtostderr": (0, 1, 0), "alsologtostderr": (0, 1, 0),
     "log_dir": (0, 1, 0), "stderrthreshold": (0, 1, 0), "vmodule": (0, 1, 0),

@@ -10,9 +10,10 @@ from typing import Any
 from fedwiz import answers as forms
 from fedwiz.actions import Value
 from fedwiz.answers import Answers
-from fedwiz.facts import Facts, Known, Link, Route, Stored, Unit
-from fedwiz.verify import Verdict, nodes
+from fedwiz.facts import Facts, Fdb, Known, Link, Neighbour, Route, Stored, Unit
+from fedwiz.verify import Verdict, leases, nodes
 from fedwiz.verify.matrix import Matrix
+from fedwiz.verify.peers import Ways
 from fedwiz.verify.values import Ping, Pod, Up
 
 NAMES = ("fed-node1", "fed-node2", "fed-node3")
@@ -37,6 +38,7 @@ def mac(name: str) -> str:
 
 def facts(name: str) -> Facts:
     third = THIRD[name]
+    others = {number: peer for peer, number in THIRD.items() if peer != name}
     return Facts(
         links=(
             Link("lo", "", 65536, True, ("127.0.0.1/8",)),
@@ -46,9 +48,21 @@ def facts(name: str) -> Facts:
         ),
         routes=(
             Route("default", "eth0", "192.168.122.1"),
-            *(Route(f"10.16.{other}.0/24", "flannel.1") for other in THIRD.values()),
+            Route("192.168.122.0/24", "eth0"),
+            Route(f"10.16.{third}.0/24", "docker0"),
+            *(Route(f"10.16.{each}.0/24", "flannel.1", f"10.16.{each}.0") for each in others),
         ),
-        units={"docker.service": Unit("loaded", "active")},
+        neighbours=tuple(
+            Neighbour(f"10.16.{each}.0", "flannel.1", mac(peer), "PERMANENT")
+            for each, peer in others.items()
+        ),
+        fdb=tuple(
+            Fdb(mac(peer), ANSWERS.named(peer).address, "flannel.1") for peer in others.values()
+        ),
+        units={
+            "docker.service": Unit("loaded", "active"),
+            "flanneld.service": Unit("loaded", "active"),
+        },
         sysctls={"net.ipv4.ip_forward": "1"},
         docker_version="Docker version 20.10.24, build 297e128",
         rules={"filter": ("-P FORWARD DROP", "-A FORWARD -s 10.16.0.0/16 -j ACCEPT")},
@@ -125,11 +139,16 @@ class Cluster:
         return replace(self, ups={**self.ups, name: up})
 
     def judged(self) -> list[Verdict]:
-        return [
-            verdict
-            for host in ANSWERS.nodes
-            for verdict in nodes.judge(ANSWERS, self.known, host, self.ups.get(host.name))
-        ] + list(nodes.strangers(ANSWERS, self.known))
+        """Each node's own, by kind as they are told, then the strangers' leases."""
+        found = []
+        for host in ANSWERS.nodes:
+            address, env = nodes.judge(ANSWERS, self.known, host, self.ups.get(host.name))
+            found += [address, leases.judge(ANSWERS, self.known, host), env]
+        return found + list(leases.strangers(ANSWERS, self.known))
+
+    def ways(self, **gone: str) -> Ways:
+        net, held = nodes.overlay(ANSWERS, self.known), leases.leases_of(ANSWERS, self.known)
+        return Ways(self.known, net, held, gone)
 
 
 WELL = Cluster()

@@ -12,7 +12,7 @@ import pytest
 from fedwiz.actions import OnLine, Reply, Run, Session, Unreachable
 from fedwiz.events import Event, Verified
 from fedwiz.facts import File, Route
-from fedwiz.verify import Verdict, ok, pods, verify
+from fedwiz.verify import KINDS, Verdict, ok, pods, verify
 from fedwiz.verify.matrix import Matrix
 from fedwiz.verify.values import Ping, Up
 from tests.cluster import (
@@ -56,8 +56,12 @@ def lossy(received: int, note: str = "") -> dict[str, Mapping[str, Ping | None]]
 def test_any_loss_fails(received: int) -> None:
     found = by_pair(matrix(pings=lossy(received, "From 10.16.29.1 Destination Host Unreachable")))
     assert [pair for pair, it in found.items() if it.level == "fail"] == [(N1, N2)]
-    assert found[N1, N2].seen == f"{received}/3, From 10.16.29.1 Destination Host Unreachable"
+    share = {0: "", 1: ", 67 % lost", 2: ", 33 % lost"}[received]
+    assert (
+        found[N1, N2].seen == f"{received}/3{share}, From 10.16.29.1 Destination Host Unreachable"
+    )
     assert f"{3 - received} of 3 pings lost" in found[N1, N2].why
+    assert ("it loses packets" in found[N1, N2].why) == bool(received)
 
 
 DIRECT = File('{"allow-direct-routing": true}', 0o644)
@@ -218,6 +222,9 @@ class Node(Session):
         if what == "pod-ping.sh":
             said = b64(IPUTILS.format(n=3, loss=0, rtt=RTT))
             return Reply(0, "".join(f"ping {ip} {said}\n" for ip in words[2:]) + "end\n")
+        if what == "pod-mtu.sh":
+            asked = zip(words[3::2], words[4::2], strict=True)
+            return Reply(0, "".join(f"size {ip} {size}\n" for ip, size in asked) + "end\n")
         rule = "[3:9] -A INPUT -s 10.16.{}.2/32 -p icmp -m icmp --icmp-type 8\n"
         return Reply(0, "".join(rule.format(third) for third in THIRD.values()) + "end\n")
 
@@ -233,13 +240,16 @@ async def run_on(*sessions: Node, cluster: Cluster = WELL, **more: Any) -> list[
     return list(verdicts)
 
 
-async def test_a_healthy_cluster_passes_with_four_questions_to_each_node() -> None:
+async def test_a_healthy_cluster_passes_with_five_questions_to_each_node() -> None:
     sessions = [Node(name) for name in NAMES]
     verdicts = await run_on(*sessions)
     assert {(it.level, it.why) for it in verdicts} == {("pass", "")}
-    assert len(verdicts) == 3 * 3 + 6
+    assert len(verdicts) == 3 * 3 + 3 * 6
+    assert list(dict.fromkeys(it.kind for it in verdicts)) == list(KINDS)
     for node in sessions:
-        assert node.asked == ["pod-up.sh", "pod-count.sh", "pod-ping.sh", "pod-down.sh"]
+        *before, one, other, last = node.asked
+        assert (before, last) == (["pod-up.sh", "pod-count.sh"], "pod-down.sh")
+        assert {one, other} == {"pod-ping.sh", "pod-mtu.sh"}, "in any order: at the same time"
 
 
 async def test_what_needs_no_container_starts_none() -> None:
@@ -271,14 +281,17 @@ async def test_what_is_no_kind_and_no_pair_is_refused(more: dict[str, Any], why:
         await run_on(*map(Node, NAMES), **more)
 
 
-@pytest.mark.parametrize("lost_at", ["pod-up.sh", "pod-count.sh", "pod-ping.sh"])
+@pytest.mark.parametrize("lost_at", ["pod-up.sh", "pod-count.sh", "pod-ping.sh", "pod-mtu.sh"])
 async def test_a_node_that_goes_fails_its_pairs_and_no_others(lost_at: str) -> None:
     last = Node(N3, lost_at)
     verdicts = await run_on(Node(N1), Node(N2), last)
     assert {(it.host, it.peer) for it in verdicts if it.level == "fail"} == {
         (N1, N3), (N3, N1), (N2, N3), (N3, N2),
     }  # fmt: skip
-    assert last.asked[-1] == lost_at
+    assert lost_at in last.asked
+    assert "pod-down.sh" not in last.asked
+    skipped = {(it.kind, it.host, it.peer) for it in verdicts if it.level == "skipped"}
+    assert skipped == {("mtu", it.host, it.peer) for it in verdicts if it.level == "fail"}
 
 
 async def test_a_node_that_goes_after_its_pings_has_been_measured() -> None:
@@ -292,9 +305,9 @@ async def test_a_node_that_was_never_reached_fails_in_everything() -> None:
     assert {it.kind for it in verdicts if it.level == "fail"} == {"ping"}  # its facts were read
     gone = replace(WELL, facts={name: facts(name) for name in (N1, N2)})
     verdicts = await run_on(Node(N1), Node(N2), cluster=gone, lost={N3: "no route to host"})
-    failed = [it for it in verdicts if it.host == N3]
+    failed = [it for it in verdicts if it.host == N3 and it.kind != "mtu"]
     assert {it.level for it in failed} == {"fail"}
-    assert {it.kind for it in failed} == {"address", "lease", "subnet_env", "ping"}
+    assert {it.kind for it in failed} == {"address", "lease", "subnet_env", "peer", "ping"}
     assert all("no route to host" in it.why for it in failed)
 
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fedwiz.verify import pods
-from fedwiz.verify.values import Ping, Pod, Up
+from fedwiz.verify.values import Path, Ping, Pod, Up
 from tests.cluster import (
     IPUTILS,
     LINKS,
@@ -100,17 +100,52 @@ def test_figures_are_believed_only_whole(read: Callable[[str], object], said: st
         read(said)
 
 
+PATHS = (Path("10.16.83.2", 1450, "192.0.2.2", 1500), Path("10.16.90.2", 1400, "", 0))
+
+
+def test_what_a_node_says_of_large_packets() -> None:
+    said = "size 10.16.90.2 1400\nsize 192.0.2.2 0\nsize 10.16.83.2 1354\nend\n"
+    assert pods.read_sizes(said, PATHS) == {
+        "10.16.83.2": 1354, "192.0.2.2": 0, "10.16.90.2": 1400,
+    }  # fmt: skip
+
+
+NO_SIZES = {
+    "cut off": "size 10.16.83.2 1450\n",
+    "not all": "size 10.16.83.2 1450\nend\n",
+    "larger than was sent": "size 10.16.83.2 1451\nend\n",
+    "of another": "size 10.16.1.2 100\nend\n",
+    "no number": "size 10.16.83.2 -1\nend\n",
+    "gone": "the container is gone\n",
+}
+
+
+@pytest.mark.parametrize("said", NO_SIZES.values(), ids=NO_SIZES)
+def test_sizes_are_believed_only_whole(said: str) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        pods.read_sizes(said, PATHS)
+
+
+@pytest.mark.parametrize(("said", "ended"), [("gone\nend\n", True), ("end\n", False)])
+def test_a_node_says_whether_its_container_had_ended(said: str, *, ended: bool) -> None:
+    assert pods.read_ended(said) == ended
+    assert pods.read_counts(said) == {}
+
+
 READERS: Mapping[str, Callable[[str], object]] = {
     "up": pods.read_up,
     "pings": pods.read_pings,
     "ping": pods.read_ping,
     "counts": pods.read_counts,
+    "sizes": lambda said: pods.read_sizes(said, PATHS),
 }
 WORDS = st.sampled_from([
     "end", "end \n", "\n", " ", "ping ", "10.16.29.2", "999.1.1.1", "docker eWVz", "links ", "pid ",
     b64(LINKS), b64("[{}]"), b64('[{"ifname":"e","addr_info":[{"family":"inet","local":1}]}]'),
     "[3:9] -A INPUT -s ", "/32 -p icmp", "3 packets transmitted, 3 received", "٣",
-    " min/avg/max = 1/2/3", "netns ", b64("net:[1]"), b64("7"), "error ", "inet ",
+    " min/avg/max = 1/2/3",
+    "size 10.16.83.2 1", "size 10.16.90.2 9\n", "size 192.0.2.2 ",
+    "netns ", b64("net:[1]"), b64("7"), "error ", "inet ",
 ])  # fmt: skip
 
 
@@ -127,13 +162,30 @@ def test_commands_are_questions_with_a_limit_and_words_stay_words() -> None:
         pods.up("n", "a b;reboot", ("10.16.29.254", 1450)),
         pods.count(Pod(7, "net:[4]", IPv4Address("10.1.1.1"), 1450), ["10.16.83.2"]),
         pods.ping(Pod(7, "net:[4]", IPv4Address("10.1.1.1"), 1450), ["10.16.83.2", "10.16.90.2"]),
+        pods.sizes(Pod(7, "net:[4]", IPv4Address("10.1.1.1"), 1450), "192.0.2.1", PATHS),
+        pods.sizes(Pod(7, "net:[4]", IPv4Address("10.1.1.1"), 1450), "", PATHS[1:]),
         pods.down("n", made),
         pods.down("n", None),
     ]
     assert [run.argv[3:] for run in asked] == [
-        ("pod-up.sh", "n", "a b;reboot", "120", "10.16.29.254", "1450"),
+        ("pod-up.sh", "n", "a b;reboot", "60", "10.16.29.254", "1450"),
         ("pod-count.sh", "7", "net:[4]", "10.16.83.2"),
         ("pod-ping.sh", "7", "net:[4]", "10.16.83.2", "10.16.90.2"),
+        (
+            "pod-mtu.sh",
+            "7",
+            "net:[4]",
+            "192.0.2.1",
+            "10.16.83.2",
+            "1450",
+            "192.0.2.2",
+            "1500",
+            "10.16.90.2",
+            "1400",
+            "-",
+            "0",
+        ),
+        ("pod-mtu.sh", "7", "net:[4]", "-", "10.16.90.2", "1400", "-", "0"),
         ("pod-down.sh", "n", "77", "net:[4]"),
         ("pod-down.sh", "n", "0", "none"),
     ]

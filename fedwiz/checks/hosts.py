@@ -19,6 +19,7 @@ from fedwiz.checks.finding import (
 )
 from fedwiz.checks.ranges import NAT
 from fedwiz.facts.values import Facts, Known, KubeNode, Unit
+from fedwiz.flannel import CLOCKS_APART
 
 FEDORA_LIKE = frozenset({"fedora", "rhel", "centos", "rocky", "almalinux", "ol"})
 
@@ -309,9 +310,8 @@ def in_flight(answers: Answers, known: Known) -> Iterator[Finding]:
     yield ok("nothing of an earlier run still works")
 
 
-APART_WARN, APART_BLOCK = 2.0, 1800.0
-"""Seconds.  flannel renews a lease an hour before its end by the node's own clock, so half an
-hour is far too near."""
+APART_WARN = 2.0
+"""Seconds."""
 
 
 @check("clock", "Do the hosts' clocks agree?", about="hosts")
@@ -330,7 +330,7 @@ def clock(answers: Answers, known: Known) -> Iterator[Finding]:
             continue
         said = f"its clock is {abs(apart):.0f} s {'ahead of' if apart > 0 else 'behind'} the others"
         remedy = "systemctl enable --now chronyd && chronyc makestep"
-        yield (block if abs(apart) > APART_BLOCK else warn)(said, remedy, name)
+        yield (block if abs(apart) > CLOCKS_APART else warn)(said, remedy, name)
     yield ok(f"{count(len(skews), 'clock')} within {APART_WARN:.0f} s")
 
 

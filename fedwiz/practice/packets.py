@@ -6,6 +6,7 @@ the hosts' own cards reach each other, which needs nothing of flannel's.
 
 from dataclasses import dataclass
 
+from fedwiz.backends import BACKENDS
 from fedwiz.facts.values import Link, Route
 from fedwiz.practice.chains import Packet, address_of, network_of
 from fedwiz.practice.machine import Cluster, Container, Machine
@@ -30,8 +31,14 @@ class Arrived:
     """The source was changed on the way."""
 
 
-def ping(cluster: Cluster, machine: Machine, source: str, target: str, times: int) -> str:
-    """Send pings out of a container, and their answers back.
+SMALL = 84
+"""Bytes of a ping's packet, unless it is told otherwise."""
+
+
+def ping(
+    cluster: Cluster, machine: Machine, source: str, target: str, times: int, size: int = SMALL
+) -> str:
+    """Send pings out of a container, and their answers back; `size` bytes and no fragments.
 
     Returns:
         The address that the other side saw.
@@ -39,17 +46,19 @@ def ping(cluster: Cluster, machine: Machine, source: str, target: str, times: in
     Raises:
         Lost: no answer comes back.
     """
-    there = _travel(cluster, machine, Packet(source, target))
+    there = _travel(cluster, machine, Packet(source, target), size=size)
     if there.container is not None and there.container.pings is not None:
         counted = there.container.pings
         if there.source in counted:
             counted[there.source] += times
     back = Packet(target, there.source, answer=True)
-    _travel(cluster, there.machine, back, for_whom=source if there.hidden else "")
+    _travel(cluster, there.machine, back, source if there.hidden else "", size)
     return there.source
 
 
-def _travel(cluster: Cluster, machine: Machine, packet: Packet, for_whom: str = "") -> Arrived:
+def _travel(
+    cluster: Cluster, machine: Machine, packet: Packet, for_whom: str = "", size: int = SMALL
+) -> Arrived:
     """From a container of one host to where the packet ends.
 
     Args:
@@ -57,6 +66,7 @@ def _travel(cluster: Cluster, machine: Machine, packet: Packet, for_whom: str = 
         machine: the sender's.
         packet: as the container sends it.
         for_whom: for an answer to an address that stands for a container's: that container.
+        size: bytes that must fit through all links, and what a backend makes of them too.
     """
     first = next((c.link for c in machine.containers if c.address == packet.source), "")
     if first not in machine.links:
@@ -71,6 +81,9 @@ def _travel(cluster: Cluster, machine: Machine, packet: Packet, for_whom: str = 
     if not packet.answer and machine.chains.fate("nat", "POSTROUTING", leaving) == "MASQUERADE":
         source = str(address_of(machine.links[route.dev].addresses[0]))
     peer = _carry(cluster, machine, route, packet.target)
+    _fits(machine, peer, route.dev, size)
+    if size > machine.links[first].mtu:
+        raise Lost
     return _arrive(peer, Packet(source, packet.target, answer=packet.answer), route.dev,
                    for_whom, hidden=source != packet.source)  # fmt: skip
 
@@ -113,7 +126,7 @@ def _carry(cluster: Cluster, machine: Machine, route: Route, target: str) -> Mac
     theirs = peer.links.get(link.name)
     if theirs is None or (theirs.vni, theirs.port) != (link.vni, link.port):
         raise Lost
-    if link.kind == "vxlan" and way.mac != theirs.mac:
+    if link.kind == "vxlan" and not (way.mac == way.fdb_mac == theirs.mac):
         raise Lost
     if link.kind == "tun" and not (machine.daemon and peer.daemon):
         raise Lost  # flanneld itself carries the packets
@@ -121,6 +134,22 @@ def _carry(cluster: Cluster, machine: Machine, route: Route, target: str) -> Mac
     if peer.firewall is not None and wanted not in peer.firewall.ports:
         raise Lost
     return peer
+
+
+def _fits(machine: Machine, peer: Machine, dev: str, size: int) -> None:
+    """The largest packets that both ends' devices and cards pass."""
+    link, daemon = machine.links[dev], machine.daemon
+    outer = size
+    if link.kind and daemon:
+        outer += BACKENDS[daemon.backend].overhead
+    theirs = peer.links.get(dev, link) if link.kind else link
+    cards = [_card(each, daemon.dev if daemon else dev).mtu for each in (machine, peer)]
+    if size > min(link.mtu, theirs.mtu) or outer > min(cards):
+        raise Lost
+
+
+def _card(machine: Machine, name: str) -> Link:
+    return machine.links.get(name) or machine.uplink
 
 
 def _arrive(machine: Machine, packet: Packet, into: str, for_whom: str, *, hidden: bool) -> Arrived:
@@ -141,7 +170,9 @@ def _arrive(machine: Machine, packet: Packet, into: str, for_whom: str, *, hidde
     raise Lost(f"From {_own(machine)} icmp_seq=1 Destination Host Unreachable")
 
 
-def cross(cluster: Cluster, machine: Machine, source: str, dev: str, target: str) -> None:
+def cross(
+    cluster: Cluster, machine: Machine, source: str, dev: str, target: str, size: int = SMALL
+) -> None:
     """Ping from an address of a host's own, out by one of its interfaces.
 
     Raises:
@@ -156,6 +187,8 @@ def cross(cluster: Cluster, machine: Machine, source: str, dev: str, target: str
     if met is None:
         raise Lost
     peer, card = met
+    if size > min(machine.links[dev].mtu, card.mtu):
+        raise Lost
     _let_in(peer, Packet(source, target, card.name))
     back = peer.route_to(source)  # an answer leaves as the table says
     home = _over_wire(cluster, peer, back.dev, source) if back else None

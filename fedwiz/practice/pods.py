@@ -1,6 +1,7 @@
 """The scripts of the verification, as a simulated host carries them out."""
 
 import base64
+from bisect import bisect
 from collections.abc import Callable
 from functools import partial
 from ipaddress import ip_interface
@@ -88,6 +89,46 @@ async def ping(call: Call) -> int:
     return 0
 
 
+async def mtu(call: Call) -> int:
+    """See scripts/pod-mtu.sh."""
+    pid, netns, source, *paths = call.run.argv[4:]
+    machine, cluster = call.machine, call.cluster
+    pod = _pod(machine, pid, netns)
+    if pod is None:
+        call.say("the container is gone")
+        return 1
+    await call.spend(0.6)
+    for at in range(0, len(paths), 4):
+        await call.spend(0)  # others have their turn
+        address, size, public, need = paths[at : at + 4]
+        inner = partial(packets.ping, cluster, machine, pod.address, address, PINGS)
+        call.say(f"size {address} {_largest(int(size), inner)}")
+        if public != "-":
+            route = machine.route_to(public)
+            dev = route.dev if route else machine.uplink.name
+            outer = partial(packets.cross, cluster, machine, source, dev, public)
+            call.say(f"size {public} {_largest(int(need), outer)}")
+    call.say("end")
+    return 0
+
+
+def _largest(size: int, send: Callable[[int], object]) -> int:
+    """Bytes of the largest packet up to this one that comes back; 0: none does."""
+
+    def crosses(size: int) -> bool:
+        try:
+            send(size)
+        except packets.Lost:
+            return False
+        return True
+
+    if crosses(size):
+        return size
+    # bisect wants those that do not cross last, and says where the first of them is.
+    low = bisect(range(packets.SMALL, size), 0, key=lambda each: not crosses(each))
+    return packets.SMALL + low - 1 if low else 0
+
+
 async def meet(call: Call) -> int:
     """See scripts/meet.sh."""
     source, dev, *targets = call.run.argv[4:]
@@ -136,6 +177,8 @@ async def down(call: Call) -> int:
     name, pid, netns = call.run.argv[4:]
     await call.spend(0.4)
     pod = _pod(call.machine, pid, netns)
+    if pod is None and pid != "0":
+        call.say("gone")
     if pod is not None and pod.pings is not None:
         call.say(*(f"[{n}:{n * 84}] -A INPUT -s {source}/32 -p icmp -m icmp --icmp-type 8"
                    for source, n in pod.pings.items()))  # fmt: skip

@@ -184,6 +184,7 @@ SCRIPTS: Mapping[str, Command] = {
     "pod-up": pods.up,
     "pod-count": pods.count,
     "pod-ping": pods.ping,
+    "pod-mtu": pods.mtu,
     "pod-down": pods.down,
     "meet": pods.meet,
 }

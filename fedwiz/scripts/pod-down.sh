@@ -1,9 +1,11 @@
 # Say what a container's namespace counted, then take away all that pod-up.sh made.
 # Usage: pod-down.sh NAME PID NETNS
+# Says `gone` where the container has ended by itself, the counts of iptables-save, then `end`.
 set -u
 name=$1 pid=$2 netns=$3
 here=no
 [ "$(readlink "/proc/$pid/ns/net")" = "$netns" ] && here=yes
+[ $here = yes ] || [ "$pid" = 0 ] || echo gone
 [ $here = no ] || nsenter -t "$pid" -n iptables-save -c -t filter | grep -F -- '-A INPUT '
 {
   # docker's client would start a docker that has stopped.

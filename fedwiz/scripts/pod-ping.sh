@@ -11,7 +11,7 @@ else
 fi
 for address in "$@"; do
   {
-    said=$(timeout 15 nsenter -t "$pid" -n $ping "$address" 2>&1 </dev/null |
+    said=$(timeout 12 nsenter -t "$pid" -n $ping "$address" 2>&1 </dev/null |
       tail -c 1200 | base64 | tr -d '\n')
     # One short write: the lines of those that end at once do not mix.
     printf 'ping %s %s\n' "$address" "$said"

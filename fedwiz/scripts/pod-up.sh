@@ -17,7 +17,7 @@ arm() {
 }
 
 start() { # IMAGE ENTRYPOINT
-  said=$(timeout 40 docker run -d --rm --name "$name" --network bridge --log-driver none \
+  said=$(timeout 20 docker run -d --rm --name "$name" --network bridge --log-driver none \
     --cap-drop ALL --entrypoint "$2" "$1" "$life" 2>&1 </dev/null) && return
   docker rm -f "$name" >/dev/null 2>&1
   return 1
@@ -32,7 +32,7 @@ own() { # An image of this host's own sleep and its libraries: no registry is as
   # With the folders: docker would make those that are missing so that nobody may enter them.
   said=$(cd / && for file in $files $libs; do
     while [ "$file" != / ]; do echo "${file#/}"; file=$(dirname "$file"); done
-  done | sort -u | tar -ch --no-recursion -f - -T - | timeout 40 docker import - "$name" 2>&1) ||
+  done | sort -u | tar -ch --no-recursion -f - -T - | timeout 20 docker import - "$name" 2>&1) ||
     return
   start "$name" "$sleep"
 }

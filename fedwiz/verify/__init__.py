@@ -1,5 +1,8 @@
 """Is the finished network right?  Containers on every pair of nodes ping, or why they don't.
 
+Besides, each node has what it needs and knows the ways to the others, and packets as large as
+containers send them cross whole.
+
 It takes nothing for granted that fedwiz itself did: what is in etcd, in subnet.env and on the
 nodes decides, so it works on any cluster.
 """
@@ -7,15 +10,18 @@ nodes decides, so it works on any cluster.
 import asyncio
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
+from itertools import permutations
 
 from fedwiz.actions import Reply, Run, Session, Unreachable
 from fedwiz.answers import Answers, Host
 from fedwiz.clean import clean
-from fedwiz.events import Emit
+from fedwiz.events import Emit, Judged
 from fedwiz.facts import Known
-from fedwiz.verify import nodes, pods
+from fedwiz.verify import leases, nodes, pods
 from fedwiz.verify.matrix import Matrix
-from fedwiz.verify.values import Ping, Up, Verdict
+from fedwiz.verify.mtu import Sizes
+from fedwiz.verify.peers import Ways
+from fedwiz.verify.values import Path, Ping, Pod, Up, Verdict
 
 __all__ = ["KINDS", "Verdict", "ok", "verify"]
 
@@ -85,19 +91,26 @@ async def verify(
 
     for host in hosts:
         if host.name in known.hosts:
-            tell(nodes.judge(answers, known, host, ups.get(host.name)))
+            told = [*nodes.judge(answers, known, host, ups.get(host.name))]
+            tell(sorted([*told, leases.judge(answers, known, host)], key=_place))
         else:
             why = f"{host.name} could not be reached: {gone[host.name]}"
-            tell(
-                Verdict(kind, host.name, "", "fail", "", why)
-                for kind in ("address", "lease", "subnet_env")
-            )
+            tell(Verdict(kind, host.name, "", "fail", "", why) for kind in KINDS[:3])
     if pair is None:
-        tell(nodes.strangers(answers, known))
+        tell(leases.strangers(answers, known))
+    net, held = nodes.overlay(answers, known), leases.leases_of(answers, known)
+    ways = Ways(known, net, held, dict(gone))
+    tell(ways.judge(*each) for each in permutations(names, 2))
     if not MEASURED.isdisjoint(only):
-        matrix = Matrix(names, known, nodes.overlay(answers, known), gone, ups)
-        tell((await _measure(asker, matrix, run)).verdicts())
+        sizes = Sizes(Matrix(names, known, net, gone, ups), held, told="ping" in only)
+        sizes = await _measure(asker, sizes, run, large="mtu" in only)
+        tell(sizes.matrix.verdicts())
+        tell(sizes.judge(*each) for each in permutations(names, 2))
     return tuple(verdicts)
+
+
+def _place(verdict: Verdict) -> int:
+    return KINDS.index(verdict.kind)
 
 
 def _chosen(
@@ -145,15 +158,20 @@ async def _up(asker: _Asker, runs: Mapping[str, Run]) -> dict[str, Up]:
     return found
 
 
-async def _measure(asker: _Asker, matrix: Matrix, run: str) -> Matrix:
-    """Ping, and take the containers away."""
+async def _measure(asker: _Asker, sizes: Sizes, run: str, *, large: bool) -> Sizes:
+    """Ping, with large packets too where wanted, and take the containers away."""
+    matrix = sizes.matrix
     able = {name: up.pod for name, up in matrix.ups.items() if up.pod}
     await asker.ask({name: pods.count(pod, matrix.sources()) for name, pod in able.items()})
-    replies = await asker.ask({
+    asks = {
         name: pods.ping(pod, targets)
         for name, pod in able.items()
         if (targets := matrix.targets(name))
-    })  # fmt: skip
+    }
+    paths = {name: found for name in able if large and (found := sizes.paths(name))}
+    async with asyncio.TaskGroup() as group:
+        measuring = group.create_task(_sizes(asker, sizes, able, paths))
+        replies = await asker.ask(asks)
     pings: dict[str, dict[str, Ping | None]] = {}
     failed: dict[str, str] = {}
     for name, reply in replies.items():
@@ -163,13 +181,46 @@ async def _measure(asker: _Asker, matrix: Matrix, run: str) -> Matrix:
             failed[name] = f"{wrong}; {_said(reply)}"
     lost = dict(asker.lost)  # what is lost from here on has been measured
     counts: dict[str, dict[str, int]] = {}
+    ended = set[str]()
     ends = {name: pods.down(run, up.pod) for name, up in matrix.ups.items()}
     for name, reply in (await asker.ask(ends)).items():
+        if pods.read_ended(reply.out):
+            ended.add(name)
         try:
             counts[name] = pods.read_counts(reply.out)
         except ValueError:
             counts[name] = {}
-    return replace(matrix, lost=lost, pings=pings, counts=counts, failed=failed)
+    matrix = replace(matrix, lost=lost, pings=pings, counts=counts, failed=failed, ended=ended)
+    return replace(measuring.result(), matrix=matrix)
+
+
+async def _sizes(
+    asker: _Asker, sizes: Sizes, able: Mapping[str, Pod], paths: Mapping[str, tuple[Path, ...]]
+) -> Sizes:
+    """The largest packets that cross."""
+    replies = await asker.ask({
+        name: pods.sizes(able[name], sizes.source(name), ways) for name, ways in paths.items()
+    })  # fmt: skip
+    crossed: dict[str, dict[str, int]] = {}
+    failed: dict[str, tuple[Judged, str]] = {}
+    for name, reply in replies.items():
+        if reply.out.split() == ["nodf"]:
+            failed[name] = (
+                "skipped",
+                (f"the ping of {name} can't forbid fragments: `dnf install iputils` there"),
+            )
+            continue
+        try:
+            crossed[name] = pods.read_sizes(reply.out, paths[name])
+        except ValueError as wrong:
+            failed[name] = (
+                "fail",
+                (
+                    f"{name} could not send large pings: {wrong}; {_said(reply)}; try it by hand, "
+                    "then verify again"
+                ),
+            )
+    return replace(sizes, crossed=crossed, failed=failed)
 
 
 def _said(reply: Reply) -> str:

@@ -12,6 +12,11 @@ from fedwiz.verify.values import Overlay, Ping
 def likely(known: Known, net: Overlay, sender: str, receiver: str, ping: Ping) -> str:
     """What is wrong between two nodes, and one thing to do."""
     lost = f"{ping.sent - ping.received} of {ping.sent} pings lost"
+    if ping.received:
+        return (
+            f"{lost} ({ping.lost} %), so there is a way, and it loses packets: look at the errors "
+            f"and drops in `ip -s link` on {sender} and {receiver}"
+        )
     for host, peer in ((sender, receiver), (receiver, sender)):
         facts, other = known.hosts[host], subnet_of(known.hosts[peer])
         if facts.sysctls.get("net.ipv4.ip_forward") == "0":

@@ -1,6 +1,6 @@
 """Every node's container pings every other's: what is asked, and what is right."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network
 
@@ -28,6 +28,9 @@ class Matrix:
 
     failed: Mapping[str, str] = field(default_factory=dict)
     """Why a node's pings were not answered."""
+
+    ended: Collection[str] = ()
+    """Nodes whose container had ended by itself before it was taken away."""
 
     def obstacle(self, sender: str, receiver: str) -> tuple[Judged, str]:
         """Level and reason why this pair can't be pinged; `pass` where it can."""
@@ -116,6 +119,13 @@ class Matrix:
                 if sender != receiver:
                     yield self.judge(sender, receiver)
 
+    def pinged(self, sender: str, receiver: str) -> bool:
+        """All of the pings came back."""
+        if self.obstacle(sender, receiver)[0] != "pass":
+            return False
+        said = self.pings.get(sender, {}).get(str(self.address(receiver)))
+        return said is not None and 0 < said.sent <= said.received
+
     def judge(self, sender: str, receiver: str) -> Verdict:
         """The verdict on one pair."""
         level, why = self.obstacle(sender, receiver)
@@ -123,6 +133,13 @@ class Matrix:
             return Verdict("ping", sender, receiver, level, "", why)
         target = str(self.address(receiver))
         said = self.pings.get(sender, {}).get(target)
+        gone = [host for host in (sender, receiver) if host in self.ended]
+        if gone and (said is None or not said.received):
+            return Verdict(
+                "ping", sender, receiver, "fail", "",
+                f"the container on {gone[0]} is gone: it ended by itself before the pings did, "
+                "since a node took too long; verify again when the hosts have less to do",
+            )  # fmt: skip
         if said is None:
             why = self.failed.get(sender) or "its ping gave no figures"
             return Verdict(
@@ -130,6 +147,8 @@ class Matrix:
                 f"{sender} could not ping: {why}; try it by hand, then verify again",
             )  # fmt: skip
         seen = f"{said.received}/{said.sent}"
+        if 0 < said.received < said.sent:
+            seen += f", {said.lost} % lost"
         if said.rtt:
             seen += f", {said.rtt} ms"
         if said.received < said.sent or not said.sent:

@@ -1,4 +1,4 @@
-"""What is right about each node by itself: its addresses, its lease, its subnet.env."""
+"""What is right about each node by itself: its addresses and its subnet.env."""
 
 import json
 import re
@@ -10,7 +10,7 @@ from fedwiz.actions import Value
 from fedwiz.answers import Answers, Host
 from fedwiz.backends import BACKENDS, Backend
 from fedwiz.etcd.leases import Lease, parse_leases
-from fedwiz.facts import Facts, Known
+from fedwiz.facts import Facts, Known, Link
 from fedwiz.network import LONGEST
 from fedwiz.verify.pods import tidy
 from fedwiz.verify.values import Overlay, Up, Verdict
@@ -90,12 +90,10 @@ def addresses(facts: Facts) -> frozenset[str]:
 
 
 def judge(answers: Answers, known: Known, host: Host, up: Up | None) -> Iterator[Verdict]:
-    """A verdict of each kind on one node that could be asked."""
+    """Verdicts on the addresses and on the subnet.env of one node that could be asked."""
     facts, net = known.hosts[host.name], overlay(answers, known)
     inet = up.inet if up and up.inet else _inet(facts)
     yield _verdict("address", host, inet, _address(net, facts, up))
-    seen, wrong = _lease(answers, known, host, net)
-    yield _verdict("lease", host, seen, wrong)
     env = facts.subnet_env
     shown = "" if env is None else tidy("\n".join(f"{key}={value}" for key, value in env.items()))
     yield _verdict("subnet_env", host, shown, _subnet_env(known, host, net, up))
@@ -133,6 +131,8 @@ def _address(net: Overlay, facts: Facts, up: Up | None) -> str:
             )
         if not held:
             return f"{net.device} has no address: `systemctl restart flanneld`"
+        if wrong := _vxlan(net, link):
+            return wrong
     if not (up.docker if up else facts.unit("docker.service").running):
         return ""  # then starting flannel is all there is; no container is on a wrong address
     docker0 = facts.link("docker0")
@@ -152,68 +152,22 @@ def _address(net: Overlay, facts: Facts, up: Up | None) -> str:
     return ""
 
 
-def _lease(answers: Answers, known: Known, host: Host, net: Overlay) -> tuple[str, str]:
-    """What etcd has, and what is wrong."""
-    store, facts = known.store, known.hosts[host.name]
-    if store.error:
-        return "", f"etcd could not be read: {store.error}"
-    raw = _raw(known)
-    leases = [lease for lease in parse_leases(store.leases) if not lease.error]
-    mine = [lease for lease in leases if lease.public_ip in addresses(facts) | {host.address}]
-    seen = "\n".join(raw[lease.key] for lease in mine)
-    subnet = subnet_of(facts)
-    here = [lease for lease in leases if subnet and lease.subnet == str(subnet.network)]
-    if not mine and here:
-        return raw[here[0].key], (
-            f"{here[0].subnet} is leased to {here[0].public_ip}, which is no address of "
-            f"{host.name}'s: on the node that is to lose it, `rm {SUBNET_ENV}` and "
-            "`systemctl restart flanneld`"
-        )
-    if not mine:
-        where = f"under {answers.etcd.prefix}/subnets in etcd's {store.api or 'keys'}"
-        return seen, (
-            f"no lease {where} has an address of {host.name}'s: does its flanneld use this "
-            "prefix and this API? see `journalctl -u flanneld`"
-        )
-    lease = next((lease for lease in mine if lease in here), mine[0])
-    return seen, _lease_wrong(known, host, net, lease, mine)
-
-
-def _raw(known: Known) -> dict[str, str]:
-    """Each key with its value, by key."""
-    return {value.key: tidy(f"{value.key} {value.text}") for value in known.store.leases}
-
-
-def _lease_wrong(known: Known, host: Host, net: Overlay, lease: Lease, mine: list[Lease]) -> str:
-    facts = known.hosts[host.name]
-    twins = [one for one in mine if one.public_ip == lease.public_ip and one is not lease]
-    if twins:
+def _vxlan(net: Overlay, link: Link) -> str:
+    """Another VNI or port than the network's: then others take nothing of what it sends."""
+    if net.backend != "vxlan" or link.vni is None:
+        return ""
+    backend = BACKENDS["vxlan"]
+    vni, port = backend.complete(net.options)["vni"], backend.ports(net.options)[0]
+    found = f"{link.port}/udp"
+    if link.vni != vni:
         return (
-            f"{lease.public_ip} has two leases, {lease.subnet} and {twins[0].subnet}: delete "
-            "the one that subnet.env does not name, and `systemctl restart flanneld`"
+            f"{link.name} has VNI {link.vni}, and the network has {vni}, so the other nodes take "
+            "nothing of what it sends: `systemctl restart flanneld`"
         )
-    for other, theirs in known.hosts.items():
-        if other != host.name and lease.public_ip in addresses(theirs):
-            return (
-                f"{lease.public_ip} is an address of {other}'s, too: both share one lease; give "
-                "each its `interface`, one whose address the other nodes reach"
-            )
-    subnet = subnet_of(facts)
-    if subnet and lease.subnet != str(subnet.network):
+    if link.port is not None and found != port:
         return (
-            f"the lease is {lease.subnet}, and {SUBNET_ENV} says {subnet.network}: "
-            "`systemctl restart flanneld`, then `systemctl restart docker`"
-        )
-    if lease.backend and lease.backend != net.backend:
-        return (
-            f"the lease is for {lease.backend}, and the network is {net.backend}, so the other "
-            "nodes pass it over: `systemctl restart flanneld`"
-        )
-    device = facts.link(net.device) if net.backend == "vxlan" else None
-    if device and device.mac.lower() != lease.mac:
-        return (
-            f"the lease's VtepMAC is {lease.mac or 'missing'}, and {device.name} has "
-            f"{device.mac}, so nothing that others send arrives: `systemctl restart flanneld`"
+            f"{link.name} uses {found}, and the network {port}, so it neither reaches the other "
+            "nodes nor hears them: `systemctl restart flanneld`"
         )
     return ""
 
@@ -272,26 +226,3 @@ def _mtu(facts: Facts, net: Overlay, up: Up | None, leases: list[Lease]) -> str:
             "start with flannel's options; see `systemctl cat docker`"
         )
     return ""
-
-
-def strangers(answers: Answers, known: Known) -> Iterator[Verdict]:
-    """Leases of no host in the answers: nothing to judge them by, so they are only told."""
-    ours = frozenset[str]().union(*map(addresses, known.hosts.values()))
-    ours |= {host.address for host in answers.host}
-    raw = _raw(known)
-    for lease in parse_leases(known.store.leases):
-        seen = raw[lease.key]
-        if lease.error:
-            yield Verdict(
-                "lease", "", "", "skipped", seen,
-                f"{lease.error}: flannel did not write it; look at it, and delete it",
-            )  # fmt: skip
-        elif lease.public_ip not in ours:
-            until = "stays until it is deleted"
-            if lease.ttl is not None:
-                until = f"expires in {lease.ttl // 3600} h {lease.ttl % 3600 // 60} min"
-            yield Verdict(
-                "lease", "", "", "skipped", seen,
-                f"{lease.public_ip} is no host of the answers: add the host, or if it is gone "
-                f"delete the lease, which {until}",
-            )  # fmt: skip

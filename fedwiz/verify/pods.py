@@ -1,9 +1,9 @@
 """The questions that a verification asks a node, and what the answers mean.
 
-A node is asked four times, whatever the number of nodes: start a container, count what comes
-in, ping all others at once, tell the counts and take all of it away.  The counting begins
-before any node pings, so that no ping is missed.  Whatever happens in between, what was made
-on a node ends by itself.
+A node is asked five times, whatever the number of nodes: start a container, count what comes
+in, ping all others at once and beside that find the largest packets that cross, tell the counts
+and take all of it away.  The counting begins before any node pings, so that no ping is missed.
+Whatever happens in between, what was made on a node ends by itself.
 """
 
 import base64
@@ -14,14 +14,19 @@ from collections.abc import Iterable, Mapping
 from functools import cache
 from importlib import resources
 from ipaddress import IPv4Address, IPv4Interface
+from itertools import chain
 
 from fedwiz.actions import Run
 from fedwiz.clean import clean
 from fedwiz.facts import parse
-from fedwiz.verify.values import Ping, Pod, Up
+from fedwiz.verify.values import Path, Ping, Pod, Up
 
-LIFE = 120
-"""Seconds after which a container ends by itself."""
+LIFE = 60
+"""Seconds after which a container ends by itself.
+
+The first one to be there must outlive the slowest node's start, some 2 s, the counting (10 s at
+most) and the pings (20 s at most): so a node may take half a minute longer than the others.
+Where it takes more, the containers that are gone are told of."""
 
 
 @cache
@@ -47,23 +52,38 @@ def up(name: str, image: str, stand_in: tuple[str, int] | None = None) -> Run:
         stand_in: address and MTU of a bare namespace, for a node where docker does not run.
     """
     more = map(str, stand_in) if stand_in else ()
-    return _ask("pod-up", 110, name, image, str(LIFE), *more)
+    return _ask("pod-up", 55, name, image, str(LIFE), *more)
 
 
 def count(pod: Pod, sources: Iterable[str]) -> Run:
     """Count the pings that come in, by where they come from."""
-    return _ask("pod-count", 20, str(pod.pid), pod.netns, *sources)
+    return _ask("pod-count", 10, str(pod.pid), pod.netns, *sources)
 
 
 def ping(pod: Pod, targets: Iterable[str]) -> Run:
     """Ping all targets at once."""
-    return _ask("pod-ping", 30, str(pod.pid), pod.netns, *targets)
+    return _ask("pod-ping", 20, str(pod.pid), pod.netns, *targets)
+
+
+def sizes(pod: Pod, source: str, paths: Iterable[Path]) -> Run:
+    """Find the largest packets that cross in one piece, on all paths at once.
+
+    Args:
+        pod: the container that they are sent from.
+        source: the node's own address that flannel sends from, for those to other nodes.
+        paths: where to, and how large the packets should be.
+    """
+    words = (
+        (each.pod, str(each.size), each.public or "-", str(each.need if each.public else 0))
+        for each in paths
+    )
+    return _ask("pod-mtu", 20, str(pod.pid), pod.netns, source or "-", *chain.from_iterable(words))
 
 
 def down(name: str, pod: Pod | None) -> Run:
     """Tell the counts, and take away the container, its image and its timer."""
     pid, netns = (str(pod.pid), pod.netns) if pod else ("0", "none")
-    return _ask("pod-down", 60, name, pid, netns)
+    return _ask("pod-down", 50, name, pid, netns)
 
 
 def _decode(encoded: str) -> str:
@@ -130,6 +150,29 @@ def read_pings(said: str) -> dict[str, Ping | None]:
     return found
 
 
+def read_sizes(said: str, paths: Iterable[Path]) -> dict[str, int]:
+    """What `sizes` was answered: by address, the largest packet in bytes that crossed; 0: none.
+
+    Raises:
+        ValueError: it is cut off, no answer, or not about these paths.
+    """
+    lines = said.splitlines()
+    if lines[-1:] != ["end"]:
+        raise ValueError("the answer is not whole")
+    asked: dict[str, int] = {}
+    for path in paths:
+        asked |= {path.pod: path.size} | ({path.public: path.need} if path.public else {})
+    found: dict[str, int] = {}
+    for line in lines[:-1]:
+        words = re.fullmatch(r"size ([0-9.]{7,15}) ([0-9]{1,5})", line)
+        if not words or not int(words[2]) <= asked.get(words[1], -1):
+            raise ValueError("not a size that was asked for")
+        found[words[1]] = int(words[2])
+    if found.keys() != asked.keys():
+        raise ValueError("not all that was asked")
+    return found
+
+
 def read_ping(said: str) -> Ping:
     """What one ping said.
 
@@ -150,6 +193,11 @@ def read_ping(said: str) -> Ping:
     trouble = re.search(r"^(?:From |.*(?:[Uu]nreachable|sendto|exceeded)).*$", said, re.MULTILINE)
     note = clean(trouble.group()).strip()[:200] if trouble else ""
     return Ping(int(sums[1]), int(sums[2]), rtt, note)
+
+
+def read_ended(said: str) -> bool:
+    """Whether the container had ended by itself, as `down` was answered."""
+    return "gone" in said.splitlines()
 
 
 def read_counts(said: str) -> dict[str, int]:

@@ -50,6 +50,11 @@ class Ping:
     note: str = ""
     """The first trouble it told of: `From 10.16.29.1 icmp_seq=1 Destination Host Unreachable`."""
 
+    @property
+    def lost(self) -> int:
+        """Percent."""
+        return round(100 * (self.sent - self.received) / self.sent) if self.sent else 100
+
 
 @dataclass(frozen=True, slots=True)
 class Overlay:
@@ -62,3 +67,20 @@ class Overlay:
 
     options: Options = field(default_factory=dict)
     """The backend's, by the names that the answers have for them; those left out are default."""
+
+
+@dataclass(frozen=True, slots=True)
+class Path:
+    """A way to another node, and how large packets should be that cross it."""
+
+    pod: str
+    """The address of the container there."""
+
+    size: int
+    """Bytes of a container's largest packet."""
+
+    public: str
+    """The address of the node itself that flannel sends to; empty: that is not tried."""
+
+    need: int
+    """Bytes of what the backend makes of the largest packet."""

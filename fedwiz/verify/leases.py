@@ -1,0 +1,219 @@
+"""What is right about each node's lease in etcd, and about who is to renew it."""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from statistics import median
+
+from fedwiz.answers import Answers, Host
+from fedwiz.etcd.leases import Lease, parse_leases
+from fedwiz.facts import Facts, Known
+from fedwiz.flannel import CLOCKS_APART
+from fedwiz.verify.nodes import SUBNET_ENV, addresses, overlay, subnet_of
+from fedwiz.verify.pods import tidy
+from fedwiz.verify.values import Overlay, Verdict
+
+MARGIN = 60
+"""Minutes before its end at which flannel renews a lease, unless told otherwise."""
+
+
+def judge(answers: Answers, known: Known, host: Host) -> Verdict:
+    """The verdict on the lease of one node that could be asked."""
+    facts, net = known.hosts[host.name], overlay(answers, known)
+    seen, wrong = _lease(answers, known, host, net)
+    wrong = _no_etcd(answers, host, facts) or _not_running(known, host, facts) or wrong
+    if wrong:
+        return Verdict("lease", host.name, "", "fail", seen, wrong)
+    return Verdict("lease", host.name, "", "pass", seen, _doubt(answers, host, facts))
+
+
+def leases_of(answers: Answers, known: Known) -> Mapping[str, Lease]:
+    """Each node's lease, by its name: that of the subnet it has, or else one with its address."""
+    leases = [lease for lease in parse_leases(known.store.leases) if not lease.error]
+    found = {}
+    for host in answers.nodes:
+        facts = known.hosts.get(host.name, Facts())
+        subnet, mine = subnet_of(facts), _own(leases, host, facts)
+        here = [lease for lease in mine if subnet and lease.subnet == str(subnet.network)]
+        if mine:
+            found[host.name] = next(iter(here), mine[0])
+    return found
+
+
+def _own(leases: Iterable[Lease], host: Host, facts: Facts) -> list[Lease]:
+    held = addresses(facts) | {host.address}
+    return [lease for lease in leases if lease.public_ip in held]
+
+
+def _time(seconds: int) -> str:
+    return f"{seconds // 3600} h {seconds % 3600 // 60} min"
+
+
+# Each gives what is wrong and one thing to do; empty: all is right.
+
+
+def _no_etcd(answers: Answers, host: Host, facts: Facts) -> str:
+    """No endpoint answers this node: flannel tries them in turn, so one is enough."""
+    ends = {url: facts.etcd[url] for url in answers.etcd.endpoints if url in facts.etcd}
+    if not ends or any(end.version for end in ends.values()):
+        return ""
+    url, end = next(iter(ends.items()))
+    return (
+        f"{host.name} does not reach etcd at {url} ({end.error or 'no answer'}), so its lease is "
+        f"not renewed: see that etcd runs, and that its port is open; try `curl {url}/version` "
+        f"on {host.name}"
+    )
+
+
+def _not_running(known: Known, host: Host, facts: Facts) -> str:
+    """Without flanneld the lease is not renewed, and ends; and the ways to this node with it."""
+    unit = facts.unit("flanneld.service")
+    if not unit.there or unit.active in ("active", "reloading", ""):
+        return ""
+    mine = _own(parse_leases(known.store.leases), host, facts)
+    ends = [lease.ttl for lease in mine if lease.ttl is not None]
+    until = f", which runs out in {_time(min(ends))}" if ends else ""
+    if unit.active == "activating":
+        return (
+            f"flanneld on {host.name} is starting and not ready, so nobody renews its lease"
+            f"{until}: see `journalctl -u flanneld` there, then verify again"
+        )
+    return (
+        f"flanneld does not run on {host.name} ({unit.active}), so nobody renews its lease{until}: "
+        "`systemctl start flanneld` there; where it ends, see `journalctl -u flanneld`"
+    )
+
+
+def _doubt(answers: Answers, host: Host, facts: Facts) -> str:
+    """What is no failure, and should be known."""
+    silent = [url for url in answers.etcd.endpoints
+              if url in facts.etcd and not facts.etcd[url].version]  # fmt: skip
+    if silent:
+        return (
+            f"of etcd's endpoints, {host.name} does not reach {silent[0]} "
+            f"({facts.etcd[silent[0]].error or 'no answer'}), and others it does: see that etcd "
+            "runs there"
+        )
+    if facts.units and not facts.unit("flanneld.service").there:
+        return f"there is no flanneld.service on {host.name}: see who renews its lease"
+    return ""
+
+
+def _unrenewed(known: Known, host: Host, lease: Lease) -> str:
+    """It should have been renewed, or will not be in time."""
+    facts = known.hosts[host.name]
+    margin, unit = _margin(facts), facts.unit("flanneld.service")
+    # Where a renewal fails, flannel tries again each minute: half of the time is lost by then.
+    if unit.there and lease.ttl is not None and lease.ttl < margin * 30:
+        return (
+            f"the lease runs out in {_time(lease.ttl)}, and flanneld, which runs on {host.name}, "
+            f"was to renew it {margin} min before: see `journalctl -u flanneld` there, then "
+            "`systemctl restart flanneld`"
+        )
+    skews = [each.skew for each in known.hosts.values() if each.clock]
+    apart = facts.skew - median(skews) if facts.clock else 0.0
+    if abs(apart) > CLOCKS_APART:
+        return (
+            f"the clock of {host.name} is {_time(int(abs(apart)))} "
+            f"{'ahead of' if apart > 0 else 'behind'} the others, and flanneld renews its lease "
+            "by it: `systemctl enable --now chronyd && chronyc makestep` there"
+        )
+    return ""
+
+
+def _margin(facts: Facts) -> int:
+    """Minutes; the last one that its unit or its environment tells."""
+    env = facts.files.get("/etc/sysconfig/flanneld")
+    told = re.findall(
+        r"(?:-subnet-lease-renew-margin|FLANNELD_SUBNET_LEASE_RENEW_MARGIN)[= \"']+([0-9]{1,4})\b",
+        facts.flanneld_unit + "\n" + (env.text if env else ""),
+    )
+    return int(told[-1]) if told else MARGIN
+
+
+def _lease(answers: Answers, known: Known, host: Host, net: Overlay) -> tuple[str, str]:
+    """What etcd has, and what is wrong."""
+    store, facts = known.store, known.hosts[host.name]
+    if store.error:
+        return "", f"etcd could not be read: {store.error}"
+    raw = _raw(known)
+    leases = [lease for lease in parse_leases(store.leases) if not lease.error]
+    mine = _own(leases, host, facts)
+    seen = "\n".join(raw[lease.key] for lease in mine)
+    subnet = subnet_of(facts)
+    here = [lease for lease in leases if subnet and lease.subnet == str(subnet.network)]
+    if not mine and here:
+        return raw[here[0].key], (
+            f"{here[0].subnet} is leased to {here[0].public_ip}, which is no address of "
+            f"{host.name}'s: on the node that is to lose it, `rm {SUBNET_ENV}` and "
+            "`systemctl restart flanneld`"
+        )
+    if not mine:
+        where = f"under {answers.etcd.prefix}/subnets in etcd's {store.api or 'keys'}"
+        return seen, (
+            f"no lease {where} has an address of {host.name}'s: does its flanneld use this "
+            "prefix and this API? see `journalctl -u flanneld`"
+        )
+    lease = next((lease for lease in mine if lease in here), mine[0])
+    return seen, _lease_wrong(known, host, net, lease, mine) or _unrenewed(known, host, lease)
+
+
+def _raw(known: Known) -> dict[str, str]:
+    """Each key with its value, by key."""
+    return {value.key: tidy(f"{value.key} {value.text}") for value in known.store.leases}
+
+
+def _lease_wrong(known: Known, host: Host, net: Overlay, lease: Lease, mine: list[Lease]) -> str:
+    facts = known.hosts[host.name]
+    twins = [one for one in mine if one.public_ip == lease.public_ip and one is not lease]
+    if twins:
+        return (
+            f"{lease.public_ip} has two leases, {lease.subnet} and {twins[0].subnet}: delete "
+            "the one that subnet.env does not name, and `systemctl restart flanneld`"
+        )
+    for other, theirs in known.hosts.items():
+        if other != host.name and lease.public_ip in addresses(theirs):
+            return (
+                f"{lease.public_ip} is an address of {other}'s, too: both share one lease; give "
+                "each its `interface`, one whose address the other nodes reach"
+            )
+    subnet = subnet_of(facts)
+    if subnet and lease.subnet != str(subnet.network):
+        return (
+            f"the lease is {lease.subnet}, and {SUBNET_ENV} says {subnet.network}: "
+            "`systemctl restart flanneld`, then `systemctl restart docker`"
+        )
+    if lease.backend and lease.backend != net.backend:
+        return (
+            f"the lease is for {lease.backend}, and the network is {net.backend}, so the other "
+            "nodes pass it over: `systemctl restart flanneld`"
+        )
+    device = facts.link(net.device) if net.backend == "vxlan" else None
+    if device and device.mac.lower() != lease.mac:
+        return (
+            f"the lease's VtepMAC is {lease.mac or 'missing'}, and {device.name} has "
+            f"{device.mac}, so nothing that others send arrives: `systemctl restart flanneld`"
+        )
+    return ""
+
+
+def strangers(answers: Answers, known: Known) -> Iterator[Verdict]:
+    """Leases of no host in the answers: nothing to judge them by, so they are only told."""
+    ours = frozenset[str]().union(*map(addresses, known.hosts.values()))
+    ours |= {host.address for host in answers.host}
+    raw = _raw(known)
+    for lease in parse_leases(known.store.leases):
+        seen = raw[lease.key]
+        if lease.error:
+            yield Verdict(
+                "lease", "", "", "skipped", seen,
+                f"{lease.error}: flannel did not write it; look at it, and delete it",
+            )  # fmt: skip
+        elif lease.public_ip not in ours:
+            until = "stays until it is deleted"
+            if lease.ttl is not None:
+                until = f"expires in {_time(lease.ttl)}"
+            yield Verdict(
+                "lease", "", "", "skipped", seen,
+                f"{lease.public_ip} is no host of the answers: add the host, or if it is gone "
+                f"delete the lease, which {until}",
+            )  # fmt: skip

@@ -1,0 +1,146 @@
+"""How large a packet crosses from each node to every other in one piece, and is that enough?
+
+Containers send packets as large as their MTU; the backend makes them larger, and the way between
+the nodes must carry those.  Where it does not, small pings work and TLS hangs.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from ipaddress import IPv4Network
+
+from fedwiz.backends import BACKENDS
+from fedwiz.etcd.leases import Lease
+from fedwiz.events import Judged
+from fedwiz.verify.matrix import Matrix
+from fedwiz.verify.nodes import addresses
+from fedwiz.verify.peers import leading
+from fedwiz.verify.values import Path, Verdict
+
+OVER_IPV4 = {"wireguard": 60}
+"""Bytes that a backend adds, where its `overhead` is that of IPv6."""
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """All that was measured of packets' sizes; each mapping by node."""
+
+    matrix: Matrix
+    leases: Mapping[str, Lease]
+    told: bool = True
+    """There are verdicts on the pings as well, which tell why a pair has none."""
+
+    crossed: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    """By sender, then by the address: the largest packet in bytes that came back; 0: none."""
+
+    failed: Mapping[str, tuple[Judged, str]] = field(default_factory=dict)
+    """Level and reason why nothing is known of what a node sends."""
+
+    def paths(self, sender: str) -> tuple[Path, ...]:
+        """What a node is to try."""
+        return tuple(
+            self._path(sender, peer)
+            for peer in self.matrix.nodes
+            if peer != sender and self.matrix.obstacle(sender, peer)[0] == "pass"
+        )
+
+    def source(self, sender: str) -> str:
+        """The address that a node sends flannel's packets from; empty: not known."""
+        lease, facts = self.leases.get(sender), self.matrix.known.hosts.get(sender)
+        held = facts is not None and lease is not None and lease.public_ip in addresses(facts)
+        return lease.public_ip if lease and held else ""
+
+    def _path(self, sender: str, receiver: str) -> Path:
+        size = min(self._mtu(sender), self._mtu(receiver))
+        lease, overhead = self.leases.get(receiver), self._overhead(sender, receiver)
+        under = bool(lease and self.source(sender)) and overhead is not None
+        pod = str(self.matrix.address(receiver))
+        if lease is None or overhead is None or not under:
+            return Path(pod, size, "", 0)
+        return Path(pod, size, lease.public_ip, size + overhead)
+
+    def _mtu(self, host: str) -> int:
+        pod = self.matrix.ups[host].pod
+        return pod.mtu if pod else 0
+
+    def _overhead(self, sender: str, receiver: str) -> int | None:
+        """Bytes that are added on the way; None: not known, or no business of flannel's."""
+        net, lease = self.matrix.net, self.leases.get(receiver)
+        backend, facts = BACKENDS.get(net.backend), self.matrix.known.hosts.get(sender)
+        if backend is None or net.backend == "alloc" or facts is None or lease is None:
+            return None
+        routes = leading(facts, IPv4Network(lease.subnet))
+        if routes and all(route.dev != net.device for route in routes):
+            return 0  # straight to a node on the same link
+        return OVER_IPV4.get(net.backend, backend.overhead)
+
+    def judge(self, sender: str, receiver: str) -> Verdict:
+        """The verdict on one pair."""
+        if not self.matrix.pinged(sender, receiver):
+            if not self.told:
+                ping = self.matrix.judge(sender, receiver)
+                return Verdict("mtu", sender, receiver, ping.level, "", ping.why)
+            why = f"{sender} does not ping {receiver}, so there is nothing to measure"
+            return Verdict("mtu", sender, receiver, "skipped", "", why)
+        if sender in self.failed:
+            level, why = self.failed[sender]
+            return Verdict("mtu", sender, receiver, level, "", why)
+        path, crossed = self._path(sender, receiver), self.crossed[sender]
+        over, under = crossed[path.pod], crossed.get(path.public, 0)
+        seen = f"{over} of {path.size} bytes"
+        if path.public:
+            seen += f"; underlay {under} of {path.need}" if under else "; underlay not known"
+        if under and under < path.need:
+            why = self._narrow(sender, receiver, path, under)
+        elif over < path.size:
+            why = self._cut(sender, receiver, path, over)
+        else:
+            return Verdict("mtu", sender, receiver, "pass", seen, self._unequal(sender, receiver))
+        return Verdict("mtu", sender, receiver, "fail", seen, why)
+
+    def _narrow(self, sender: str, receiver: str, path: Path, under: int) -> str:
+        """The way between the nodes is too narrow."""
+        net, added = self.matrix.net, path.need - path.size
+        made = f", as {net.backend} makes them of {path.size}," if added else ""
+        narrow = self._below((sender, receiver), path.need, outer=True)
+        why = (
+            f"packets of {path.need} bytes{made} do not cross from {sender} to {receiver} whole, "
+            f"and those of {under} do{narrow}: give every interface on the way an MTU of "
+            f"{path.need}"
+        )
+        backend = BACKENDS.get(net.backend)
+        if added and backend and backend.option("mtu"):
+            return f"{why}, or set `backend.mtu` to {under}"
+        return why
+
+    def _cut(self, sender: str, receiver: str, path: Path, over: int) -> str:
+        """The nodes' own packets cross, or nobody knows, and the containers' do not."""
+        narrow = self._below((sender, receiver), path.size, outer=False)
+        why = (
+            f"packets of {path.size} bytes do not cross between containers from {sender} to "
+            f"{receiver}, and those of {over} do{narrow}: "
+        )
+        if narrow:
+            return f"{why}`systemctl restart flanneld` there, then docker"
+        return f"{why}give every interface on the way an MTU of {max(path.need, path.size)}"
+
+    def _below(self, hosts: tuple[str, str], size: int, *, outer: bool) -> str:
+        """The interfaces that pass less: those that flannel's packets leave by, or its own."""
+        found = []
+        for host in hosts:
+            lease, facts = self.leases.get(host), self.matrix.known.hosts[host]
+            for link in facts.links:
+                held = [text.partition("/")[0] for text in link.addresses]
+                published = lease is not None and lease.public_ip in held
+                inner = link.name in (self.matrix.net.device, "docker0")
+                if link.mtu < size and (published if outer else inner):
+                    found.append(f"{link.name} of {host} passes {link.mtu}")
+        return f" ({', '.join(found)})" if found else ""
+
+    def _unequal(self, sender: str, receiver: str) -> str:
+        one, other = self._mtu(sender), self._mtu(receiver)
+        if one == other:
+            return ""
+        return (
+            f"containers on {sender} have an MTU of {one}, and those on {receiver} of {other}, so "
+            "large ones are fragmented or refused on the way: give both nodes' interfaces one MTU"
+        )

@@ -1,0 +1,188 @@
+"""Does each node know the way to every other: a route, and with vxlan whose MAC and whose address?
+
+Source: flannel's routes, neighbours and FDB entries as it writes them, tried from 0.5 to 0.21.5.
+Before 0.8 it wrote one route of the whole network, and answered the kernel's questions for the
+rest as they came (L3 misses): what was learnt that way is not judged.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from ipaddress import IPv4Network
+from shlex import quote
+
+from fedwiz.backends import BACKENDS
+from fedwiz.clean import clean
+from fedwiz.etcd.leases import Lease
+from fedwiz.events import Judged
+from fedwiz.facts import Facts, Known, Route
+from fedwiz.verify.nodes import subnet_of
+from fedwiz.verify.values import Overlay, Verdict
+
+COVERED = ("udp", "wireguard")
+"""Backends whose device takes all of the network: no route of a peer's own is needed."""
+
+AGAIN = "`systemctl restart flanneld` there"
+
+
+@dataclass(frozen=True)
+class Ways:
+    """All that is known of the ways between nodes."""
+
+    known: Known
+    net: Overlay
+    leases: Mapping[str, Lease]
+    """By node."""
+
+    gone: Mapping[str, str]
+    """Nodes that can't be asked, and why: those of them whose facts were not read."""
+
+    def judge(self, host: str, peer: str) -> Verdict:
+        """The verdict on what one node knows of another."""
+        level, why = self._obstacle(host, peer)
+        if level != "pass":
+            return Verdict("peer", host, peer, level, "", why)
+        facts, lease = self.known.hosts[host], self.leases[peer]
+        routes = leading(facts, IPv4Network(lease.subnet))
+        wrong = self._route(host, peer, routes)
+        shown, doubt = [_text(route) for route in routes], ""
+        if not wrong and self.net.backend == "vxlan" and self._is_written(routes[0]):
+            more, wrong, doubt = self._entries(host, peer, routes[0])
+            shown += more
+        seen = "\n".join(shown)
+        return Verdict("peer", host, peer, "fail" if wrong else "pass", seen, wrong or doubt)
+
+    def _obstacle(self, host: str, peer: str) -> tuple[Judged, str]:
+        facts = self.known.hosts.get(host)
+        if facts is None:
+            return "fail", f"{host} could not be reached: {self.gone.get(host, 'nobody asked it')}"
+        kind = self.net.backend
+        if kind not in BACKENDS or kind == "alloc":
+            return "skipped", f"{kind or 'this backend'} is not known to write ways to other nodes"
+        if self.known.store.error:
+            return "fail", (
+                f"etcd could not be read, so nobody knows what {host} must know of {peer}: "
+                f"{self.known.store.error}"
+            )
+        lease = self.leases.get(peer)
+        if lease is None:
+            return "fail", (
+                f"{peer} has no lease, so {host} can't know a way to it: see `journalctl -u "
+                f"flanneld` on {peer}"
+            )
+        if lease.backend and lease.backend != kind:
+            return "fail", (
+                f"{peer}'s lease is for {lease.backend}, and the network is {kind}, so {host} "
+                f"passes it over: `systemctl restart flanneld` on {peer}"
+            )
+        own = subnet_of(facts)
+        if own and own.network.overlaps(IPv4Network(lease.subnet)):
+            return "fail", (
+                f"{host} has {own.network} itself, and {peer}'s lease is {lease.subnet}: on one of "
+                "them, stop flanneld, `rm /run/flannel/subnet.env`, start it, restart docker"
+            )
+        return "pass", ""
+
+    # Each gives what is wrong and one thing to do; empty: all is right.
+
+    def _route(self, host: str, peer: str, routes: Sequence[Route]) -> str:
+        lease = self.leases[peer]
+        wrong = [route for route in routes if not self._is_right(lease, route)]
+        exact = [route for route in routes if route.to == lease.subnet]
+        if not exact and (wrong or not routes):
+            other = f", and `{_text(wrong[0])}` has it" if wrong else ""
+            return f"{host} has no route to {lease.subnet} on {peer}{other}: {AGAIN}"
+        if len(routes) > 1:
+            said = " and ".join(f"`{_text(route)}`" for route in routes)
+            return (
+                f"{host} has {len(routes)} routes to {lease.subnet} on {peer}, {said}, and takes "
+                f"one of them: `ip route delete {_text((wrong or routes)[-1])}` there"
+            )
+        if wrong:
+            return (
+                f"{host} sends what is for {lease.subnet} on {peer} by `{_text(wrong[0])}`, and "
+                f"{self.net.backend} by {self._right(lease)}: `ip route delete "
+                f"{_text(wrong[0])}` there, then `systemctl restart flanneld`"
+            )
+        return ""
+
+    def _is_right(self, lease: Lease, route: Route) -> bool:
+        kind, exact = self.net.backend, route.to == lease.subnet
+        if self.net.device and route.dev == self.net.device:
+            if not route.via:
+                return kind in ("vxlan", *COVERED)
+            gateway = {"vxlan": _first(lease), "ipip": lease.public_ip}.get(kind)
+            return exact and route.via == gateway
+        plain = kind == "host-gw" or self.net.options.get("direct_routing", False)
+        elsewhere = not route.dev.startswith(("flannel", "docker"))
+        return bool(plain) and elsewhere and exact and route.via == lease.public_ip
+
+    def _right(self, lease: Lease) -> str:
+        """The way as it should be, for people."""
+        kind, device = self.net.backend, self.net.device
+        gateway = {"vxlan": _first(lease), "ipip": lease.public_ip, "host-gw": lease.public_ip}
+        via = f"via {gateway[kind]}" if kind in gateway else ""
+        said = " ".join(part for part in (via, f"dev {device}" if device else "") if part)
+        if self.net.options.get("direct_routing", False):
+            return f"`{said}`, or on one link `via {lease.public_ip}`"
+        return f"`{said}`"
+
+    def _is_written(self, route: Route) -> bool:
+        """There must be entries for the peer, since flannel writes them with such a route."""
+        return route.dev == self.net.device and bool(route.via)
+
+    def _entries(self, host: str, peer: str, route: Route) -> tuple[list[str], str, str]:
+        """The neighbour and the FDB entry: as they are, what is wrong, and what is in doubt."""
+        facts, lease, device = self.known.hosts[host], self.leases[peer], self.net.device
+        if facts.neighbours is None or facts.fdb is None:
+            what, ask = (
+                ("FDB", "bridge fdb show") if facts.neighbours else ("neighbours", "ip neigh")
+            )
+            return [], "", f"the {what} of {device} could not be read: see `{ask}` on {host}"
+        met = [each for each in facts.neighbours if (each.dev, each.address) == (device, route.via)]
+        sent = [each.dst for each in facts.fdb if (each.dev, each.mac) == (device, lease.mac)]
+        shown = [f"{it.address} lladdr {it.mac or '?'} {it.state}".rstrip() for it in met]
+        shown += [f"{lease.mac} dst {dst}" for dst in sent]
+        macs = [each.mac for each in met if each.mac]
+        if not lease.mac:
+            return shown, f"{peer}'s lease has no VtepMAC: `systemctl restart flanneld` on it", ""
+        if lease.mac not in macs:
+            has = f"takes {macs[0]} for" if macs else f"has no entry of {device} that tells"
+            return shown, (
+                f"{host} {has} the MAC of {route.via} on {peer}, which is {lease.mac}: {AGAIN}"
+            ), ""  # fmt: skip
+        if lease.public_ip not in sent:
+            has = f"sends to {' and '.join(sent)}" if sent else f"has no FDB entry of {device} for"
+            return shown, (
+                f"{host} {has} what is for {lease.mac} of {peer}, which is at {lease.public_ip}: "
+                f"{AGAIN}"
+            ), ""  # fmt: skip
+        doubt = f"{host} has {len(sent)} FDB entries of {device} for {lease.mac} of {peer}: {AGAIN}"
+        return shown, "", doubt if len(sent) > 1 else ""
+
+
+def leading(facts: Facts, subnet: IPv4Network) -> tuple[Route, ...]:
+    """The routes that the kernel has for all of a subnet: the narrowest, and not the default."""
+    found: dict[int, list[Route]] = {}
+    for route in facts.routes:
+        to = _network(route.to)
+        if to.prefixlen and subnet.subnet_of(to):
+            found.setdefault(to.prefixlen, []).append(route)
+    return tuple(found[max(found)]) if found else ()
+
+
+@lru_cache(maxsize=8192)
+def _network(to: str) -> IPv4Network:
+    """Remembered: each pair of nodes has all routes looked through."""
+    return IPv4Network("0.0.0.0/0" if to == "default" else to)
+
+
+def _first(lease: Lease) -> str:
+    """A peer's own address in the network."""
+    return lease.subnet.partition("/")[0]
+
+
+def _text(route: Route) -> str:
+    """As `ip route` shows it, and a shell may be given it."""
+    via = f" via {quote(clean(route.via))}" if route.via else ""
+    return f"{route.to}{via} dev {quote(clean(route.dev))}"
