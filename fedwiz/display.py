@@ -16,6 +16,7 @@ from fedwiz.events import (
     Output,
     PlanMade,
     Record,
+    RoundEnded,
     RoundStarted,
     RunEnded,
     RunStarted,
@@ -71,6 +72,8 @@ def _said(event: Event) -> tuple[str, str, str]:
             return host, "check", f"{level}: {check}: {seen}" + (remedy and f" -> {remedy}")
         case RoundStarted(number):
             return "", "verify", f"round {number}"
+        case RoundEnded(number, code):
+            return "", "verify", f"round {number} ended: exit code {code}"
         case Verified(kind, host, peer, level, seen, why):
             pair = f"{kind} -> {peer}" if peer else kind
             return host, "verify", f"{level}: {pair}{_because(seen)}" + (why and f" -> {why}")

@@ -148,6 +148,15 @@ class RoundStarted:
 
 
 @dataclass(frozen=True, slots=True)
+class RoundEnded:
+    """All of a round's verdicts are there."""
+
+    round: int
+    code: int
+    """The exit code that the command would give, were this the last round."""
+
+
+@dataclass(frozen=True, slots=True)
 class Verified:
     """A verdict: what is so on the finished network, and whether that is right."""
 
@@ -233,6 +242,7 @@ Event: TypeAlias = (
     | ActionEnded
     | StepEnded
     | RoundStarted
+    | RoundEnded
     | Verified
     | Diagnosed
     | WayBack

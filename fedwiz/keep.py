@@ -1,4 +1,4 @@
-"""Files of the operator's own: whole or not at all, and for nobody else's eyes."""
+"""Files of the operator's own: whole or not at all, and but for reports for nobody else's eyes."""
 
 import os
 import secrets
@@ -19,13 +19,17 @@ def make(directory: Path) -> None:
         directory.mkdir(mode=0o700, exist_ok=True)
 
 
-def create(path: Path) -> int:
+def create(path: Path, mode: int = 0o600) -> int:
     """A new file that only its owner can read, from its first moment; its descriptor.
+
+    Args:
+        path: where.
+        mode: who may read it instead, as far as the umask lets them.
 
     Raises:
         FileExistsError: there is one of that name, even as a dangling link.
     """
-    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o600)
+    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, mode)
 
 
 def sync_directory(directory: Path) -> None:
@@ -44,7 +48,29 @@ def write_all(file: int, text: bytes) -> None:
         left = left[os.write(file, left) :]
 
 
-def write(path: Path, text: str, *, sync: bool = True) -> None:
+def _beside(path: Path) -> Path:
+    return path.with_name(f".{path.name[:32]}.{secrets.token_hex(4)}")
+
+
+def refuses(path: Path) -> str:
+    """Why no file can be written there, as far as trying tells; empty: one can, now.
+
+    Nothing is left there, and no directory is made.
+    """
+    try:
+        if path.is_dir():
+            return "it is a directory; name a file in it"
+        if not path.parent.is_dir():
+            return f"there is no directory {path.parent}; make it first"
+        new = _beside(path)
+        os.close(create(new))
+        new.unlink()
+    except (OSError, ValueError) as wrong:
+        return f"{getattr(wrong, 'strerror', None) or wrong}; name a place where you may write"
+    return ""
+
+
+def write(path: Path, text: str, *, sync: bool = True, mode: int = 0o600) -> None:
     """Put a text into a file, whole or not at all; one that is there is replaced.
 
     Args:
@@ -52,13 +78,14 @@ def write(path: Path, text: str, *, sync: bool = True) -> None:
         text: what it will hold, as UTF-8.
         sync: wait until it is on the disk itself.  Without that a power cut may bring the old
             text back, and a process that is killed still loses nothing.
+        mode: who may read it, as far as the umask lets them.
 
     Raises:
         OSError: it can't be written; what was there is as it was.
     """
     make(path.parent)
-    new = path.with_name(f".{path.name[:32]}.{secrets.token_hex(4)}")
-    file = create(new)
+    new = _beside(path)
+    file = create(new, mode)
     try:
         try:
             write_all(file, text.encode())

@@ -93,22 +93,29 @@ async def reach(
     """Connect to all hosts at once, as many as `ssh.width` says; who can't be reached is lost."""
     async with AsyncExitStack() as stack:
         ways = Reach(answers, open_store, stack, emit, etcd_password)
-        width = asyncio.Semaphore(answers.ssh.width)
-
-        async def connect(host: Host) -> None:
-            async with width:
-                try:
-                    session = await stack.enter_async_context(transport.connect(host.name))
-                except Unreachable as why:
-                    ways.lose(host.name, str(why))
-                    return
-            ways.sessions[host.name] = session
-            emit(Connected(host.name))
-
-        async with asyncio.TaskGroup() as group:
-            for host in answers.host:
-                group.create_task(connect(host), name=f"connect {host.name}")
+        await connect(ways, transport)
         yield ways
+
+
+async def connect(ways: Reach, transport: Transport) -> None:
+    """Connect to all hosts that there is no session with; done again, also to those lost since."""
+    width = asyncio.Semaphore(ways.answers.ssh.width)
+
+    async def one(host: Host) -> None:
+        async with width:
+            try:
+                session = await ways.stack.enter_async_context(transport.connect(host.name))
+            except Unreachable as why:
+                ways.lose(host.name, str(why))
+                return
+        ways.lost.pop(host.name, None)
+        ways.sessions[host.name] = session
+        ways.emit(Connected(host.name))
+
+    async with asyncio.TaskGroup() as group:
+        for host in ways.answers.host:
+            if host.name not in ways.sessions:
+                group.create_task(one(host), name=f"connect {host.name}")
 
 
 async def gather(ways: Reach, supplied: str = "") -> Known:

@@ -2,8 +2,10 @@
 
 import asyncio
 import hashlib
+import itertools
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass, fields
+from contextlib import AsyncExitStack, suppress
+from dataclasses import dataclass, fields, replace
 
 from fedwiz import __version__
 from fedwiz import plan as planning
@@ -12,10 +14,10 @@ from fedwiz.answers import Answers
 from fedwiz.checks import Finding, judge
 from fedwiz.diagnose import Diagnosis
 from fedwiz.engine import Applied, apply
-from fedwiz.events import Emit, Outcome, PlanMade, RunEnded, RunStarted
+from fedwiz.events import Emit, Outcome, PlanMade, RoundEnded, RoundStarted, RunEnded, RunStarted
 from fedwiz.facts import Known
 from fedwiz.plan import Plan
-from fedwiz.reach import Reach, gather, reach
+from fedwiz.reach import Reach, connect, gather, reach
 from fedwiz.verify import KINDS, Verdict, verify
 from fedwiz.verify import ok as all_well
 
@@ -77,6 +79,48 @@ async def prove(
         await prove_network(cluster, ways, result, only, pair)
 
     return await run_verb("verify", cluster, some)
+
+
+async def watch(
+    cluster: Cluster,
+    every: float,
+    stop: asyncio.Event,
+    *,
+    count: int = 0,
+    only: Collection[str] = KINDS,
+    pair: tuple[str, str] | None = None,
+) -> Result:
+    """Verify again and again over the same sessions; what came of it is that of the last round.
+
+    A host that is lost is sought again before each round.
+
+    Args:
+        cluster: what to work on.
+        every: seconds between a round's end and the beginning of the next.
+        stop: once set, the round that goes on is the last.
+        count: of rounds; 0: until `stop` is set.
+        only: as `verify` takes it.
+        pair: as `verify` takes it.
+    """
+
+    async def rounds(cluster: Cluster, ways: Reach, result: Result) -> None:
+        for number in itertools.count(1):
+            cluster.emit(RoundStarted(number))
+            if number > 1:
+                await connect(ways, cluster.transport)
+            async with AsyncExitStack() as stack:  # each round's way to etcd ends with the round
+                await prove_network(cluster, replace(ways, stack=stack), result, only, pair)
+            cluster.emit(RoundEnded(number, result.code))
+            if number == count or await _set_within(stop, every):
+                return
+
+    return await run_verb("verify", cluster, rounds)
+
+
+async def _set_within(stop: asyncio.Event, seconds: float) -> bool:
+    with suppress(TimeoutError):
+        await asyncio.wait_for(stop.wait(), seconds)
+    return stop.is_set()
 
 
 async def install(

@@ -20,6 +20,7 @@ from fedwiz.events import (
     Output,
     PlanMade,
     Record,
+    RoundEnded,
     RoundStarted,
     RunEnded,
     RunStarted,
@@ -58,6 +59,10 @@ LINES: dict[str, tuple[Event, str]] = {
     "versions": (
         Versions("a", {"os": "fedora 29", "flannel": "0.9.0"}),
         "a           facts     os fedora 29, flannel 0.9.0",
+    ),
+    "a round's end": (
+        RoundEnded(3, 7),
+        "-           verify    round 3 ended: exit code 7",
     ),
     "round": (RoundStarted(3), "-           verify    round 3"),
     "lost": (

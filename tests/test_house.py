@@ -21,7 +21,7 @@ from screens.page import Page
 ROOT = Path(__file__).parent.parent
 ROWS = (
     {"actions", "backends", "clean", "events", "goals", "keep", "network", "sysconfig"},
-    {"causes", "hostkeys", "journal", "rules", "state", "wire"},
+    {"causes", "history", "hostkeys", "journal", "rules", "state", "wire"},
     {"sections"},
     {"models"},
     {"questions"},

@@ -5,7 +5,7 @@ import asyncio
 import time
 from pathlib import Path
 
-from fedwiz import display, report, verbs
+from fedwiz import display, drift, report, verbs
 from fedwiz import journal as journals
 from fedwiz.answers import load, schema
 from fedwiz.clean import clean
@@ -29,8 +29,8 @@ def validate(options: argparse.Namespace) -> int:
 
 
 def show_schema(options: argparse.Namespace) -> int:
-    """The answer file's JSON Schema."""
-    give_json(schema())
+    """The JSON Schema of answers, or of reports."""
+    give_json(report.schema() if options.document == "report" else schema())
     return verbs.OK
 
 
@@ -73,5 +73,5 @@ def replay(options: argparse.Namespace) -> int:
 
     asyncio.run(journals.replay(records, again, options.speed or 0.0))
     if not options.json:
-        give(report.text(state))
+        give(report.text(state, drift.since(state)))
     return verbs.OK

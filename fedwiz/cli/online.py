@@ -5,11 +5,12 @@ import asyncio
 
 from fedwiz import verbs
 from fedwiz.answers import Answers
-from fedwiz.cli import wizard
+from fedwiz.cli import watch, wizard
 from fedwiz.cli.output import Usage, give
-from fedwiz.cli.run import Make, Work, answers_of, approval, real, run
+from fedwiz.cli.run import Make, Work, answers_of, approval, named, real, run
 from fedwiz.cli.told import planned, reported
 from fedwiz.verbs import Cluster, Result
+from fedwiz.verify import KINDS
 
 
 def check(options: argparse.Namespace) -> int:
@@ -51,8 +52,32 @@ def _planned(options: argparse.Namespace, answers: Answers, make: Make) -> int:
 
 
 def _verified(options: argparse.Namespace, answers: Answers, make: Make) -> int:
-    work: Work = lambda cluster, _: verbs.prove(cluster)  # noqa: E731
-    return reported(options, *run(work, make, options))
+    only = named("--only", options.only, KINDS, "kind of verdict") or KINDS
+    pair = _pair(options, answers)
+    if options.watch is None:
+        if options.count:
+            raise Usage("--count is of rounds: give --watch, too")
+        work: Work = lambda cluster, _: verbs.prove(cluster, only=only, pair=pair)  # noqa: E731
+        return reported(options, *run(work, make, options))
+
+    async def rounds(cluster: Cluster, stop: asyncio.Event) -> Result:
+        return await verbs.watch(
+            cluster, options.watch, stop, count=options.count or 0, only=only, pair=pair
+        )
+
+    return reported(options, *run(rounds, make, options, told=watch.told(lines=options.json)))
+
+
+def _pair(options: argparse.Namespace, answers: Answers) -> tuple[str, str] | None:
+    """The two nodes that alone are verified."""
+    if options.pair is None:
+        return None
+    one, _, other = (name.strip() for name in options.pair.partition(","))
+    names = [node.name for node in answers.nodes]
+    if one == other or not {one, other} <= set(names):
+        raise Usage(f"--pair {options.pair}: give two different nodes as A,B; they are "
+                    f"{', '.join(names)}")  # fmt: skip
+    return one, other
 
 
 def _installed(options: argparse.Namespace, answers: Answers, make: Make) -> int:
@@ -82,6 +107,11 @@ def demo(options: argparse.Namespace) -> int:
     if not 3 <= options.hosts <= practice.MOST:
         raise Usage(f"--hosts {options.hosts}: a master and two nodes or more, up to "
                     f"{practice.MOST} hosts")  # fmt: skip
+    for name in VERIFYING:
+        if options.work != "verify" and getattr(options, name) not in (None, []):
+            raise Usage(f"--{name} is of a verification: `fedwiz demo verify --{name} ...`")
+    if options.report is not None and options.work in ("discover", "plan"):
+        raise Usage("--report is of check, install and verify")
     if options.work == "discover":
         return scan.sighted(options, practice.sightings(options.hosts))
     pace = practice.PACE if options.pace is None else options.pace
@@ -106,8 +136,11 @@ def demo(options: argparse.Namespace) -> int:
     return verb(options, answers, make)
 
 
-ALONE = ("yes", "approve", "headless", "json", "no_verify", "shell", "host", "accept")
+ALONE = ("yes", "approve", "headless", "json", "no_verify", "shell", "host", "accept", "report")
 """Options of a demo that say what is to be done, so that nothing is asked."""
+
+VERIFYING = ("only", "pair", "watch", "count")
+"""Options of a demo that only `verify` takes."""
 
 
 def _asks(options: argparse.Namespace) -> bool:

@@ -44,12 +44,14 @@ def parser() -> argparse.ArgumentParser:
     _plain(_verb(verbs, "wizard", about, [given]))
     find = _verb(verbs, "discover", "Look for hosts that answer ssh.", [])
     _discover(find)
-    _verb(verbs, "check", "Read the hosts and judge them; change nothing.", [shared])
+    _report(_verb(verbs, "check", "Read the hosts and judge them; change nothing.", [shared]))
     plan = _verb(verbs, "plan", "Show everything that an install would do.", [shared])
     _plan(plan)
     install = _verb(verbs, "install", "Check, plan, apply, verify.", [shared])
     _install(install)
-    _verb(verbs, "verify", "Prove the network, on any cluster.", [shared])
+    verify = _verb(verbs, "verify", "Prove the network, on any cluster.", [shared])
+    _report(verify)
+    _verify(verify)
     diagnose = _verb(verbs, "diagnose", "Say why two nodes do not talk, and mend it.", [shared])
     _diagnose(diagnose)
     undo = _verb(verbs, "undo", "Take back what a remedy has done.", [shared])
@@ -66,7 +68,10 @@ def parser() -> argparse.ArgumentParser:
                              "0, the default: at once")  # fmt: skip
     replay.add_argument("--plain", action="store_true", help="in lines, also at a terminal")
     replay.add_argument("--json", action="store_true", help="the records, one a line, on stdout")
-    _verb(verbs, "schema", "Print the answer file's JSON Schema.", [])
+    schema = _verb(verbs, "schema", "Print the JSON Schema of answers, or of reports.", [])
+    schema.add_argument("document", nargs="?", choices=("answers", "report"), default="answers",
+                        metavar="DOCUMENT", help="answers, the default: the answer file's; "
+                        "report: that of --json and of a report")  # fmt: skip
     validate = _verb(verbs, "validate", "Judge an answer file; no network.", [])
     validate.add_argument("file", metavar="FILE")
     validate.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="sets")
@@ -145,8 +150,25 @@ def _approval(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("--headless", action="store_true", help="one line per event, no screens")
 
 
+def _report(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("--report", metavar="FILE",
+                      help="write the report there, as its ending says: .md, .json, .html, "
+                           "or .xml for JUnit's")  # fmt: skip
+
+
+def _verify(verify: argparse.ArgumentParser) -> None:
+    verify.add_argument("--only", action="append", default=[], metavar="KIND[,KIND]",
+                        help="only address, lease, subnet_env, peer, ping or mtu")  # fmt: skip
+    verify.add_argument("--pair", metavar="A,B", help="only these two nodes")
+    verify.add_argument("--watch", nargs="?", type=_speed, const=5.0, metavar="SECONDS",
+                        help="again and again, with 5 seconds or so many between, until "
+                             "Ctrl+C")  # fmt: skip
+    verify.add_argument("--count", type=_rounds, metavar="N", help="with --watch: N times")
+
+
 def _install(install: argparse.ArgumentParser) -> None:
     _approval(install)
+    _report(install)
     install.add_argument("--no-verify", action="store_true", help="leave the verification out")
 
 
@@ -166,6 +188,7 @@ def _demo(demo: argparse.ArgumentParser) -> None:
     _plain(demo)
     _plan(demo)
     _install(demo)
+    _verify(demo)
 
 
 def _speed(text: str) -> float:
@@ -176,3 +199,9 @@ def _speed(text: str) -> float:
     if not 0 <= speed < 1e6:
         raise argparse.ArgumentTypeError(f"{text!r} is no number of 0 or more")
     return speed
+
+
+def _rounds(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and int(text[:9]) > 0 and len(text) < 10):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of 1 or more")
+    return int(text)

@@ -3,7 +3,9 @@
 import argparse
 import json
 import os
+import shutil
 import sys
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, TextIO
 
 if TYPE_CHECKING:  # the first page of the wizard does not wait for it
@@ -34,6 +36,22 @@ def _write(stream: TextIO, text: str) -> None:
         stream.flush()
     except OSError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def draw(lines: Sequence[str]) -> None:
+    """Lines on stdout, a terminal, in place of what it shows."""
+    size = shutil.get_terminal_size()
+    room = max(size.lines - 1, 2)
+    shown = list(lines)
+    if len(shown) > room:
+        shown = [*shown[: room - 1], f"... and {len(shown) - room + 1} lines more"]
+    cut = "".join(f"{line[: size.columns - 1]}\x1b[K\n" for line in shown)
+    _write(sys.stdout, f"\x1b[H{cut}\x1b[J")
+
+
+def drawable() -> bool:
+    """Standard output is a terminal that what it shows can be redrawn on."""
+    return sys.stdout is not None and sys.stdout.isatty() and not _dumb()
 
 
 def give_json(document: object) -> None:

@@ -6,7 +6,7 @@ import difflib
 import json
 import os
 import signal
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,7 +16,8 @@ from fedwiz import plan as planning
 from fedwiz.answers import Answers, load, parse
 from fedwiz.cli.ask import ask, waiting
 from fedwiz.cli.output import Usage, give, say, terminal
-from fedwiz.events import Record
+from fedwiz.cli.told import place
+from fedwiz.events import Record, Sink
 from fedwiz.plan import Plan
 from fedwiz.state import State
 from fedwiz.verbs import Cluster, Result
@@ -68,18 +69,31 @@ async def _secret(question: str) -> str | None:
 def _accepted(options: argparse.Namespace) -> tuple[str, ...]:
     from fedwiz.checks import CHECKS
 
-    names = tuple(name for said in options.accept for name in said.split(",") if name)
-    known = [check.name for check in CHECKS]
+    return named("--accept", options.accept, [check.name for check in CHECKS], "check")
+
+
+def named(option: str, said: Iterable[str], known: Sequence[str], what: str) -> tuple[str, ...]:
+    """The names that an option was given, each time as `NAME,NAME`.
+
+    Raises:
+        Usage: one is not known.
+    """
+    names = tuple(name.strip() for text in said for name in text.split(",") if name.strip())
     for name in names:
         if name not in known:
             near = difflib.get_close_matches(name, known, 1)
             right = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"
-            raise Usage(f"--accept {name}: no check is called that; {right}")
+            raise Usage(f"{option} {name}: no {what} is called that; {right}")
     return names
 
 
 def run(
-    work: Work, make: Make, options: argparse.Namespace, *, reads: bool = False
+    work: Work,
+    make: Make,
+    options: argparse.Namespace,
+    *,
+    reads: bool = False,
+    told: "Told | None" = None,
 ) -> tuple[Result, State, str]:
     """Do a verb's work with a journal, a line on stderr per event, and an ear for Ctrl+C.
 
@@ -88,12 +102,18 @@ def run(
         make: what it works on.
         options: the command line.
         reads: nothing is begun that would have to end, so Ctrl+C closes at once.
+        told: how it is told; by default in a line for each event.
 
     Returns:
         What it came to, the state that its events made, and the run's id.
+
+    Raises:
+        Usage: a check is accepted that there is not, or the report can't be written where it is
+            wanted.
     """
     accepted = _accepted(options)
-    told = Told()
+    place(options)
+    told = Told() if told is None else told
 
     async def whole(stop: asyncio.Event) -> Result:
         return await told.of(work, await make(accepted), stop)
@@ -113,9 +133,10 @@ def closed() -> Result:
 class Told:
     """A run that is written down, and told in lines on stderr."""
 
-    def __init__(self) -> None:
+    def __init__(self, sink: Sink | None = None) -> None:
         self.state = State()
         self.run = ""
+        self._sink = tell if sink is None else sink
 
     async def of(self, work: Work, cluster: Cluster, stop: asyncio.Event) -> Result:
         """Do the work, with a journal of its own.
@@ -132,7 +153,7 @@ class Told:
             ) from None
         with opened as journal:
             journal.subscribe(self.state.apply)
-            journal.subscribe(tell)
+            journal.subscribe(self._sink)
             cluster.emit, cluster.run_id, self.run = journal.emit, journal.id, journal.id
             return await work(cluster, stop)
 

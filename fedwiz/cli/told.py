@@ -2,26 +2,54 @@
 
 import argparse
 import json
+from pathlib import Path
 
-from fedwiz import display, report, verbs
+from fedwiz import display, drift, keep, report, verbs
 from fedwiz import journal as journals
 from fedwiz import plan as planning
 from fedwiz.answers import Answers
-from fedwiz.cli.output import give, give_json, say
+from fedwiz.cli.output import Usage, give, give_json, say
 from fedwiz.state import State
 from fedwiz.verbs import Result
+
+
+def place(options: argparse.Namespace) -> Path | None:
+    """Where the report is wanted as a file; None: nowhere.
+
+    Raises:
+        Usage: there it can't be written, or its name does not say in which form.
+    """
+    said = getattr(options, "report", None)
+    if said is None:
+        return None
+    path = Path(said)
+    if path.suffix.lower() not in report.FORMS:
+        raise Usage(f"--report {said}: its name says in which form: {', '.join(report.FORMS)}")
+    if why := keep.refuses(path):
+        raise Usage(f"--report {said}: {why}")
+    return path
 
 
 def reported(options: argparse.Namespace, result: Result, state: State, run: str = "") -> int:
     """The report of a check, a verification or an install."""
     if failed := display.failures(state):
         say(failed)
+    since = drift.since(state)
     if options.json:
-        give_json(report.as_json(state, run))
+        give_json(report.as_json(state, run, since))
     else:
-        give(report.text(state))
+        give(report.text(state, since))
     if result.why:
         say(f"fedwiz: {result.why}")
+    path = place(options)
+    if path is None:
+        return result.code
+    try:
+        form = report.FORMS[path.suffix.lower()]
+        keep.write(path, form(state, run, since), mode=report.MODE)
+    except OSError as wrong:
+        say(f"fedwiz: the report {path} could not be written: {wrong.strerror or wrong}")
+        return result.code or verbs.INTERNAL
     return result.code
 
 

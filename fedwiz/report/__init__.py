@@ -12,13 +12,14 @@ from fedwiz.report.document import as_json
 from fedwiz.report.junit import junit
 from fedwiz.report.page import page
 from fedwiz.report.schema import schema
-from fedwiz.report.summary import gist, headline, nodes, ok, pairs
-from fedwiz.report.text import WIDTH, findings, markdown, matrix, reasons, text
+from fedwiz.report.summary import SIGNS, gist, headline, nodes, ok, pairs, standing
+from fedwiz.report.text import WIDTH, findings, markdown, matrix, reasons, rounds, text
 from fedwiz.state import State
 
 __all__ = [
-    "FORMS", "MODE", "WIDTH", "as_json", "findings", "gist", "headline", "junit", "markdown",
-    "matrix", "nodes", "ok", "page", "pairs", "reasons", "schema", "text",
+    "FORMS", "MODE", "SIGNS", "WIDTH", "as_json", "findings", "gist", "headline", "junit",
+    "markdown", "matrix", "nodes", "ok", "page", "pairs", "reasons", "rounds", "schema",
+    "standing", "text",
 ]  # fmt: skip
 
 

@@ -174,6 +174,11 @@ def gist(state: State) -> str:
     return "; ".join(wrong) or _right(state)
 
 
+def standing(state: State) -> str:
+    """What is wrong, and else what is right, in one line; also of a run that goes on."""
+    return "; ".join(_wrong(state)) or _right(state)
+
+
 def _kind(kind: str) -> str:
     return _WHAT.get(kind) or clean(kind)
 

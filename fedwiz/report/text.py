@@ -119,9 +119,9 @@ def _sign(tried: Pairs, sender: str, receiver: str) -> str:
 def reasons(verdicts: Sequence[Verified], kind: str = "ping", most: int = PAIRS) -> Iterator[str]:
     """Why pairs are not right, each reason once, with the pairs that it holds for."""
     why: dict[tuple[Judged, str], list[str]] = {}
-    for pair, it in pairs(verdicts, kind).items():
+    for it in pairs(verdicts, kind).values():
         if it.level != "pass" or it.why:
-            why.setdefault((it.level, it.why or it.seen), []).append(arrow(pair))
+            why.setdefault((it.level, it.why or it.seen), []).append(about(it))
     for (level, reason), these in sorted(why.items(), key=lambda item: WORST.index(item[0][0])):
         sign = SIGNS[level]
         yield from _lines(some(these, most), " " * 4, f"  {sign} ")
@@ -135,6 +135,18 @@ def about_pairs(kind: str, verdicts: Sequence[Verified]) -> Iterator[str]:
     verb = "passes" if len(found) == 1 else "pass"
     yield f"{title(kind)}: {passed} of {count(len(found), 'pair')} {verb}"
     yield from reasons(verdicts, kind)
+
+
+def rounds(state: State) -> Iterator[str]:
+    """A round's verdicts, as lines: pings drawn, all others counted but for those not right."""
+    for kind in sorted(kinds(state.verdicts), key=lambda kind: kind != "ping"):
+        if kind == "ping":
+            yield from matrix(state.verdicts, state.hosts)
+            yield from reasons(state.verdicts)
+            continue
+        these = [it for it in state.verdicts if it.kind == kind]
+        yield f"{title(kind)}: {sum(it.level == 'pass' for it in these)} of {len(these)} pass"
+        yield from reasons(state.verdicts, kind)
 
 
 def since(drift: Drift) -> Iterator[str]:
