@@ -135,6 +135,21 @@ class Cluster:
         rest = tuple(one for one in self.leases if one.key != lease(name).key)
         return replace(self, leases=(*rest, lease(name, **more)))
 
+    def ttl(self, name: str, seconds: int | None) -> "Cluster":
+        """With one node's lease to end then."""
+        return replace(
+            self,
+            leases=tuple(
+                replace(one, ttl=seconds) if one.key == lease(name).key else one
+                for one in self.leases
+            ),
+        )
+
+    def unit(self, name: str, flanneld: str) -> "Cluster":
+        """With flanneld in that state on one node."""
+        units = {**self.facts[name].units, "flanneld.service": Unit("loaded", flanneld)}
+        return self.node(name, units=units)
+
     def up(self, name: str, up: Up) -> "Cluster":
         return replace(self, ups={**self.ups, name: up})
 

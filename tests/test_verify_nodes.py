@@ -10,12 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fedwiz.actions import Value
+from fedwiz.facts import Endpoint, Unit
 from fedwiz.verify import nodes, ok
 from fedwiz.verify.values import Up
 from tests.cluster import (
     CONFIG,
     N1,
     N2,
+    N3,
     NAMES,
     PREFIX,
     THIRD,
@@ -26,6 +28,8 @@ from tests.cluster import (
     matrix,
     pod,
 )
+
+ENDPOINT = "http://fed-master:2379"
 
 # Each node by itself: what is changed, whose verdicts fail, and a word of the reason.
 
@@ -50,6 +54,24 @@ RIGHT: Mapping[str, Cluster] = {
     "host bits in the config": replace(
         WELL, config=replace(CONFIG, text=CONFIG.text.replace("10.16.0.0", "10.16.5.7"))
     ),
+    "a VNI and a port of the operator's": replace(
+        WELL.link(N1, "flannel.1", name="flannel.7", vni=7, port=4789)
+        .link(N2, "flannel.1", name="flannel.7", vni=7, port=4789)
+        .link(N3, "flannel.1", name="flannel.7", vni=7, port=4789),
+        config=replace(CONFIG, text=CONFIG.text.replace('"VNI":1', '"VNI":7,"Port":4789')),
+    ),
+    "a lease that is due": WELL.ttl(N1, 3500),
+    "a reservation": WELL.ttl(N1, None),
+    "a lease renewed late, as told": WELL.ttl(N1, 700).node(
+        N1, flanneld_unit="ExecStart=/usr/bin/flanneld -subnet-lease-renew-margin=20"
+    ),
+    "an etcd that answers": WELL.node(N1, etcd={ENDPOINT: Endpoint("3.4.23")}),
+    "clocks a little apart": WELL.node(N1, clock=1e9, skew=900.0)
+    .node(N2, clock=1e9)
+    .node(N3, clock=1e9),
+    "the operator's clock is wrong": WELL.node(N1, clock=1e9, skew=9000.0)
+    .node(N2, clock=1e9, skew=9000.0)
+    .node(N3, clock=1e9, skew=9000.0),
     "docker28 itself is no fault of the node's": WELL.node(N1, docker_version="28.5.2"),
 }
 
@@ -96,6 +118,16 @@ WRONG: Mapping[str, Case] = {
         replace(WELL, config=replace(CONFIG, text=CONFIG.text.replace('"VNI":1', '"VNI":2'))),
         {("address", name) for name in NAMES},
         "no flannel.2",
+    ),
+    "another VNI on one node": (
+        WELL.link(N1, "flannel.1", vni=5),
+        {("address", N1)},
+        "flannel.1 has VNI 5, and the network has 1",
+    ),
+    "another port on one node": (
+        WELL.link(N1, "flannel.1", port=4789),
+        {("address", N1)},
+        "flannel.1 uses 4789/udp, and the network 8472/udp",
     ),
     "docker0 as docker makes it": (
         WELL.link(N1, "docker0", addresses=("172.17.0.1/16",)),
@@ -185,6 +217,55 @@ WRONG: Mapping[str, Case] = {
         {("lease", N1)},
         "an address of fed-node2's, too",
     ),
+    "flanneld down": (
+        WELL.unit(N1, "failed"),
+        {("lease", N1)},
+        (
+            "flanneld does not run on fed-node1 (failed), so nobody renews its lease, which runs "
+            "out in 23 h 53 min: `systemctl start flanneld` there"
+        ),
+    ),
+    "flanneld down, and no lease": (
+        replace(WELL.unit(N1, "inactive"), leases=WELL.leases[1:]),
+        {("lease", N1)},
+        "(inactive), so nobody renews its lease: ",
+    ),
+    "flanneld starts over and over": (
+        WELL.unit(N1, "activating"),
+        {("lease", N1)},
+        "is starting and not ready, so nobody renews its lease, which runs out in 23 h 53 min",
+    ),
+    "not renewed": (
+        WELL.ttl(N1, 1500),
+        {("lease", N1)},
+        "runs out in 0 h 25 min, and flanneld, which runs on fed-node1, was to renew it 60 min",
+    ),
+    "not renewed in time of its own": (
+        WELL.ttl(N1, 3500).node(
+            N1, flanneld_unit="# -subnet-lease-renew-margin=1\n-subnet-lease-renew-margin 120"
+        ),
+        {("lease", N1)},
+        "was to renew it 120 min before",
+    ),
+    "etcd out of reach from one node": (
+        WELL.node(N1, etcd={ENDPOINT: Endpoint(error="curl: (7) Connection refused")}),
+        {("lease", N1)},
+        (
+            "fed-node1 does not reach etcd at http://fed-master:2379 (curl: (7) Connection "
+            "refused), so its lease is not renewed: see that etcd runs, and that its port is open; "
+            "try `curl http://fed-master:2379/version` on fed-node1"
+        ),
+    ),
+    "a clock ahead": (
+        WELL.node(N1, clock=1e9, skew=7260.0).node(N2, clock=1e9).node(N3, clock=1e9),
+        {("lease", N1)},
+        "the clock of fed-node1 is 2 h 1 min ahead of the others",
+    ),
+    "a clock behind": (
+        WELL.node(N1, clock=1e9, skew=-1860.0).node(N2, clock=1e9).node(N3, clock=1e9),
+        {("lease", N1)},
+        "0 h 31 min behind the others",
+    ),
     "etcd silent": (
         replace(WELL, error="gave no answer within 10 s"),
         {("lease", name) for name in NAMES},
@@ -201,6 +282,13 @@ def test_what_is_wrong_fails_there_and_nowhere_else(
     assert {(it.kind, it.host) for it in verdicts if it.level == "fail"} == failed
     assert any(why in it.why for it in verdicts)
     assert not ok(verdicts)
+
+
+def test_a_flanneld_of_nobodys_is_a_warning() -> None:
+    found = WELL.node(N1, units={"docker.service": Unit("loaded", "active")}).judged()
+    told = [(it.kind, it.host, it.level) for it in found if it.why]
+    assert told == [("lease", N1, "pass")]
+    assert ok(found)
 
 
 def test_a_lease_of_no_known_host_is_told_and_is_no_failure() -> None:

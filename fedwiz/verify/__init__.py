@@ -100,9 +100,12 @@ async def verify(
         tell(leases.strangers(answers, known))
     net, held = nodes.overlay(answers, known), leases.leases_of(answers, known)
     ways = Ways(known, net, held, dict(gone))
-    tell(ways.judge(*each) for each in permutations(names, 2))
+    known_ways = [ways.judge(*each) for each in permutations(names, 2)]
+    tell(known_ways)
     if not MEASURED.isdisjoint(only):
-        sizes = Sizes(Matrix(names, known, net, gone, ups), held, told="ping" in only)
+        astray = {(it.host, it.peer): it.why for it in known_ways if it.level == "fail"}
+        matrix = Matrix(names, known, net, gone, ups, astray=astray)
+        sizes = Sizes(matrix, held, told="ping" in only)
         sizes = await _measure(asker, sizes, run, large="mtu" in only)
         tell(sizes.matrix.verdicts())
         tell(sizes.judge(*each) for each in permutations(names, 2))

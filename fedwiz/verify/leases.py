@@ -125,7 +125,7 @@ def _margin(facts: Facts) -> int:
     env = facts.files.get("/etc/sysconfig/flanneld")
     told = re.findall(
         r"(?:-subnet-lease-renew-margin|FLANNELD_SUBNET_LEASE_RENEW_MARGIN)[= \"']+([0-9]{1,4})\b",
-        facts.flanneld_unit + "\n" + (env.text if env else ""),
+        re.sub(r"(?m)^\s*#.*$", "", facts.flanneld_unit + "\n" + (env.text if env else "")),
     )
     return int(told[-1]) if told else MARGIN
 

@@ -29,6 +29,9 @@ class Matrix:
     failed: Mapping[str, str] = field(default_factory=dict)
     """Why a node's pings were not answered."""
 
+    astray: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    """What is wrong with what a node knows of another."""
+
     ended: Collection[str] = ()
     """Nodes whose container had ended by itself before it was taken away."""
 
@@ -153,7 +156,7 @@ class Matrix:
             seen += f", {said.rtt} ms"
         if said.received < said.sent or not said.sent:
             seen += f", {said.note}" if said.note else ""
-            why = likely(self.known, self.net, sender, receiver, said)
+            why = self._why(sender, receiver, said)
             return Verdict("ping", sender, receiver, "fail", seen, why)
         seen, why = self._seen(seen, sender, receiver)
         warned = [why] if why else []
@@ -164,6 +167,12 @@ class Matrix:
             if not self.ups[host].docker
         ]
         return Verdict("ping", sender, receiver, "pass", seen, "; ".join(warned))
+
+    def _why(self, sender: str, receiver: str, said: Ping) -> str:
+        for pair in ((sender, receiver), (receiver, sender)):
+            if pair in self.astray and not said.received:
+                return f"{said.sent} of {said.sent} pings lost; {self.astray[pair]}"
+        return likely(self.known, self.net, sender, receiver, said)
 
     def _seen(self, seen: str, sender: str, receiver: str) -> tuple[str, str]:
         own, shown = str(self.address(sender)), self.seen_as(sender, receiver)

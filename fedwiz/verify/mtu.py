@@ -104,12 +104,13 @@ class Sizes:
         narrow = self._below((sender, receiver), path.need, outer=True)
         why = (
             f"packets of {path.need} bytes{made} do not cross from {sender} to {receiver} whole, "
-            f"and those of {under} do{narrow}: give every interface on the way an MTU of "
+            f"and those of {under} do{_named(narrow)}: give every interface on the way an MTU of "
             f"{path.need}"
         )
         backend = BACKENDS.get(net.backend)
         if added and backend and backend.option("mtu"):
-            return f"{why}, or set `backend.mtu` to {under}"
+            # The kernel lets in a few bytes more than an interface's MTU.
+            return f"{why}, or set `backend.mtu` to {min([under, *narrow.values()])}"
         return why
 
     def _cut(self, sender: str, receiver: str, path: Path, over: int) -> str:
@@ -117,15 +118,15 @@ class Sizes:
         narrow = self._below((sender, receiver), path.size, outer=False)
         why = (
             f"packets of {path.size} bytes do not cross between containers from {sender} to "
-            f"{receiver}, and those of {over} do{narrow}: "
+            f"{receiver}, and those of {over} do{_named(narrow)}: "
         )
         if narrow:
             return f"{why}`systemctl restart flanneld` there, then docker"
         return f"{why}give every interface on the way an MTU of {max(path.need, path.size)}"
 
-    def _below(self, hosts: tuple[str, str], size: int, *, outer: bool) -> str:
+    def _below(self, hosts: tuple[str, str], size: int, *, outer: bool) -> dict[str, int]:
         """The interfaces that pass less: those that flannel's packets leave by, or its own."""
-        found = []
+        found = {}
         for host in hosts:
             lease, facts = self.leases.get(host), self.matrix.known.hosts[host]
             for link in facts.links:
@@ -133,8 +134,8 @@ class Sizes:
                 published = lease is not None and lease.public_ip in held
                 inner = link.name in (self.matrix.net.device, "docker0")
                 if link.mtu < size and (published if outer else inner):
-                    found.append(f"{link.name} of {host} passes {link.mtu}")
-        return f" ({', '.join(found)})" if found else ""
+                    found[f"{link.name} of {host}"] = link.mtu
+        return found
 
     def _unequal(self, sender: str, receiver: str) -> str:
         one, other = self._mtu(sender), self._mtu(receiver)
@@ -144,3 +145,8 @@ class Sizes:
             f"containers on {sender} have an MTU of {one}, and those on {receiver} of {other}, so "
             "large ones are fragmented or refused on the way: give both nodes' interfaces one MTU"
         )
+
+
+def _named(narrow: Mapping[str, int]) -> str:
+    said = ", ".join(f"{name} passes {mtu}" for name, mtu in narrow.items())
+    return f" ({said})" if said else ""
