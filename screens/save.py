@@ -1,11 +1,10 @@
 """Saving a report, or answers, where the operator wants them."""
 
 import asyncio
-import json
-from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
-from fedwiz import keep, report
+from fedwiz import drift, keep, report
 from fedwiz.clean import clean
 from fedwiz.state import State
 from screens.dialogs import Ask, Confirm
@@ -22,14 +21,17 @@ async def save_report(page: Page, state: State, run: str) -> None:
     """
     said = await page.wizard.push_screen_wait(Ask(
         "Save the report",
-        "Where to?  Its ending says what is written: .md Markdown, .txt text, .json JSON.",
+        "Where to?  Its ending says what is written: .md Markdown, .json JSON, .html a page for "
+        "a browser, .xml JUnit's for continuous integration.",
         f"{clean(state.cluster).replace('/', '-') or 'cluster'}-report.md",
         refuse=_unfit,
     ))  # fmt: skip
     if said is None:
         return
     path = _path(said)
-    await put(page, path, FORMS[path.suffix](state, run))
+    form = report.FORMS[path.suffix.lower()]
+    since = await asyncio.to_thread(drift.since, state)
+    await put(page, path, form(state, run, since), report.MODE)
 
 
 async def save_answers(page: Page, name: str, text: str) -> None:
@@ -50,15 +52,22 @@ async def save_answers(page: Page, name: str, text: str) -> None:
         await put(page, _path(said), text)
 
 
-async def put(page: Page, path: Path, text: str) -> None:
-    """Write a file for the operator's eyes only; one that is there only if that is wanted."""
+async def put(page: Page, path: Path, text: str, mode: int = 0o600) -> None:
+    """Write a file; one that is there only if that is wanted.
+
+    Args:
+        page: asks, and says what came of it.
+        path: where.
+        text: what will be in it.
+        mode: who may read it, as far as the umask lets them; by default the operator alone.
+    """
     there = f"{path}\n\nThere is such a file already, and it would be replaced."
     if await asyncio.to_thread(path.exists) and not await page.wizard.push_screen_wait(
         Confirm("Replace the file?", there, "Yes, replace it", "No, keep it")
     ):
         return
     try:
-        await asyncio.to_thread(keep.write, path, text)
+        await asyncio.to_thread(partial(keep.write, path, text, mode=mode))
     except OSError as wrong:
         page.say(f"Not saved: {path}: {wrong.strerror or wrong}; try another place.", "block")
     else:
@@ -78,8 +87,8 @@ def _path(text: str) -> Path:
 
 def _unfit(text: str) -> str:
     """Why a report can't be written there; empty: it may."""
-    if Path(text.strip()).suffix not in FORMS:
-        return f"its name ends in {', '.join(FORMS)}, such as report.md"
+    if Path(text.strip()).suffix.lower() not in report.FORMS:
+        return f"its name ends in {', '.join(report.FORMS)}, such as report.md"
     return unfit(text)
 
 
@@ -92,15 +101,3 @@ def unfit(text: str) -> str:
     except RuntimeError:
         return "nobody is known by that name; write the whole path"
     return f"{path} is a directory; name a file in it" if path.is_dir() else ""
-
-
-def _as_json(state: State, run: str) -> str:
-    return json.dumps(report.as_json(state, run), indent=2) + "\n"
-
-
-FORMS: Mapping[str, Callable[[State, str], str]] = {
-    ".md": lambda state, _: report.markdown(state),
-    ".txt": lambda state, _: report.text(state),
-    ".json": _as_json,
-}
-"""The report's forms, by the ending of its file."""

@@ -537,7 +537,12 @@ async def test_a_damaged_journal_is_said() -> None:
 
 @pytest.mark.parametrize(
     ("name", "begins"),
-    [("report.md", "# Practice cluster"), ("~/x.txt", "Practice cluster"), ("a/b.json", "{")],
+    [
+        ("report.md", "# Practice cluster"),
+        ("~/x.html", "<!DOCTYPE html>"),
+        ("a/b.json", "{"),
+        ("r.XML", "<?xml"),
+    ],
 )
 async def test_w_saves_the_report_as_its_ending_says(
     name: str, begins: str, state_home: Path, monkeypatch: pytest.MonkeyPatch
@@ -560,8 +565,8 @@ async def test_w_saves_the_report_as_its_ending_says(
 @pytest.mark.parametrize(
     ("name", "why"),
     [
-        ("report", "its name ends in .md, .txt, .json"),
-        ("report.pdf", "its name ends in .md, .txt, .json"),
+        ("report", "its name ends in .md, .json, .html, .xml"),
+        ("report.pdf", "its name ends in .md, .json, .html, .xml"),
         ("folder.md", "is a directory"),
         ("~nobody-at-all/x.md", "nobody is known by that name"),
     ],

@@ -65,7 +65,10 @@ def _verified(options: argparse.Namespace, answers: Answers, make: Make) -> int:
             cluster, options.watch, stop, count=options.count or 0, only=only, pair=pair
         )
 
-    return reported(options, *run(rounds, make, options, told=watch.told(lines=options.json)))
+    done = run(rounds, make, options, told=watch.told(lines=options.json))
+    if not options.json:
+        give("")
+    return reported(options, *done)
 
 
 def _pair(options: argparse.Namespace, answers: Answers) -> tuple[str, str] | None:

@@ -138,7 +138,7 @@ def _diagnose(diagnose: argparse.ArgumentParser) -> None:
     diagnose.add_argument("--apply", action="store_true",
                           help="show the remedy, and do it once it is approved")  # fmt: skip
     diagnose.add_argument("--cause", default="", metavar="NAME",
-                          help="with --apply: the remedy of this cause, not of the first")  # fmt: skip
+                          help="with --apply: the remedy of this cause instead")  # fmt: skip
     _approval(diagnose)
 
 

@@ -67,7 +67,7 @@ def _run(root: Element, state: State, run: str, drift: Drift | None) -> None:
     case = _case(suite, state.verb or "run")
     _judge(case, "pass" if ok(state) else "fail", "", gist(state))
     if drift is not None:
-        told = [f"{began(drift)}:", *(list(changes(drift)) or ["nothing changed"])]
+        told = [f"{began(drift, utc=True)}:", *(list(changes(drift)) or ["nothing changed"])]
         SubElement(suite, "system-out").text = _lines("\n".join(told))
 
 

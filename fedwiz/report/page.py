@@ -30,7 +30,7 @@ from fedwiz.report.summary import (
 from fedwiz.state import RED, HostState, State
 
 WORDS: dict[Judged | None, str] = {
-    "pass": "pings", "fail": "does not ping", "skipped": "not tried", None: "unknown",
+    "pass": "pings", "fail": "fails", "skipped": "not tried", None: "unknown",
 }  # fmt: skip
 
 NOTHING_LOADED = "default-src 'none'; style-src 'unsafe-inline'"
@@ -49,13 +49,15 @@ body { font: 16px/1.5 system-ui, sans-serif; color: var(--text); background: var
   max-width: 72rem; margin: 2rem auto; padding: 0 1rem; }
 h1 { font-size: 1.4rem; padding: .6rem .8rem; border-left: .4rem solid; overflow-wrap: anywhere; }
 h2 { font-size: 1.15rem; margin-top: 2.2rem; }
-table { border-collapse: collapse; }
+table { border-collapse: collapse; margin-bottom: .8rem; }
 th, td { border: 1px solid var(--line); padding: .3rem .6rem; text-align: left;
-  vertical-align: top; overflow-wrap: anywhere; }
+  vertical-align: top; }
 th { font-weight: 600; }
 pre { margin: 0; white-space: pre-wrap; overflow-wrap: anywhere; font-size: .85rem; }
 .wide { overflow-x: auto; }
-.matrix td { text-align: center; white-space: nowrap; }
+th[scope=row] { white-space: nowrap; }
+.matrix { font-size: .8rem; }
+.matrix td { text-align: center; vertical-align: middle; }
 .soft { color: var(--soft); }
 .pass { color: var(--good); background: var(--good-back); }
 .fail { color: var(--bad); background: var(--bad-back); }
@@ -197,7 +199,7 @@ def _kind(state: State, kind: str) -> str:
 def _since(drift: Drift) -> str:
     said = [f"<li>{_text(it)}</li>" for it in changes(drift)]
     return _section(
-        began(drift), *(["<ul>", *said, "</ul>"] if said else ["<p>Nothing changed.</p>"])
+        began(drift, utc=True), *(["<ul>", *said, "</ul>"] if said else ["<p>Nothing changed.</p>"])
     )
 
 

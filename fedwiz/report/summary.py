@@ -1,5 +1,6 @@
 """How a run went, in one line, and the parts that every form of the report shares."""
 
+import re
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TypeAlias
@@ -53,6 +54,31 @@ def kinds(verdicts: Iterable[Verified]) -> list[str]:
     """The kinds that there are: those that this fedwiz knows, in their order, then the others."""
     there = dict.fromkeys(it.kind for it in verdicts)
     return [kind for kind in TITLES if kind in there] + [it for it in there if it not in TITLES]
+
+
+def alike(verdicts: Iterable[Verified]) -> Iterator[tuple[str, list[Verified]]]:
+    """Each reason why verdicts are not right, the worst first, with all that it holds for.
+
+    Reasons that differ in nothing but whom they name are one, which then names nobody.
+    """
+    same: dict[tuple[Judged, str], list[Verified]] = {}
+    for it in verdicts:
+        if it.level != "pass" or it.why:
+            same.setdefault((it.level, it.why or it.seen), []).append(it)
+    nameless: dict[tuple[Judged, str], list[Verified]] = {}
+    for (level, why), these in same.items():
+        text = why if len(these) > 1 else _nameless(why, these[0])
+        nameless.setdefault((level, text), []).extend(these)
+    for (_, text), these in sorted(nameless.items(), key=lambda item: WORST.index(item[0][0])):
+        yield text if len(these) > 1 else these[0].why or these[0].seen, these
+
+
+def _nameless(why: str, it: Verified) -> str:
+    """A reason with the sender, the receiver or the host in place of their names."""
+    roles = {it.host: "the sender" if it.peer else "the host", it.peer: "the receiver"}
+    names = "|".join(map(re.escape, sorted(filter(None, roles), key=len, reverse=True)))
+    whole = rf"(?<![\w.-])(?:{names})(?![\w-])"
+    return re.sub(whole, lambda found: roles[found[0]], why) if names else why
 
 
 def title(kind: str) -> str:
@@ -221,9 +247,10 @@ _WHAT = {
 }
 
 
-def began(drift: Drift) -> str:
-    """Since when something changed, or nothing did."""
+def began(drift: Drift, *, utc: bool) -> str:
+    """Since when something changed, or nothing did; in UTC for who is elsewhere."""
     when = time.strftime("%Y-%m-%d %H:%M", time.localtime(drift.started))
+    when = at(drift.started) if utc else when
     return f"Since {when} (run {clean(drift.run)})"
 
 

@@ -5,14 +5,14 @@ from textwrap import wrap
 
 from fedwiz.clean import clean
 from fedwiz.drift import Drift
-from fedwiz.events import Diagnosed, Found, Judged, Verified
+from fedwiz.events import Diagnosed, Found, Verified
 from fedwiz.report.summary import (
     LEVELS,
     PER_PAIR,
     SIGNS,
-    WORST,
     Pairs,
     about,
+    alike,
     arrow,
     began,
     changes,
@@ -118,13 +118,9 @@ def _sign(tried: Pairs, sender: str, receiver: str) -> str:
 
 def reasons(verdicts: Sequence[Verified], kind: str = "ping", most: int = PAIRS) -> Iterator[str]:
     """Why pairs are not right, each reason once, with the pairs that it holds for."""
-    why: dict[tuple[Judged, str], list[str]] = {}
-    for it in pairs(verdicts, kind).values():
-        if it.level != "pass" or it.why:
-            why.setdefault((it.level, it.why or it.seen), []).append(about(it))
-    for (level, reason), these in sorted(why.items(), key=lambda item: WORST.index(item[0][0])):
-        sign = SIGNS[level]
-        yield from _lines(some(these, most), " " * 4, f"  {sign} ")
+    for reason, these in alike(pairs(verdicts, kind).values()):
+        sign = SIGNS[these[0].level]
+        yield from _lines(some(list(map(about, these)), most), " " * 4, f"  {sign} ")
         yield from _lines(reason, " " * 9, " " * 6 + "-> ")
 
 
@@ -149,12 +145,12 @@ def rounds(state: State) -> Iterator[str]:
         yield from reasons(state.verdicts, kind)
 
 
-def since(drift: Drift) -> Iterator[str]:
-    """What changed since the last verification, as lines."""
+def since(drift: Drift, *, utc: bool = False) -> Iterator[str]:
+    """What changed since the last verification, as lines; times in UTC for who is elsewhere."""
     if not drift.changes:
-        yield f"{began(drift)}: nothing changed"
+        yield f"{began(drift, utc=utc)}: nothing changed"
         return
-    yield f"{began(drift)}:"
+    yield f"{began(drift, utc=utc)}:"
     for said in changes(drift):
         yield from _lines(said, " " * 4, "  ")
 
@@ -172,7 +168,7 @@ def diagnoses(found: Sequence[Diagnosed]) -> Iterator[str]:
 def _parts(state: State, drift: Drift | None, *, whole: bool) -> Iterator[tuple[str, ...]]:
     """The parts of the report that this run has something for; each begins with its title."""
     if drift is not None:
-        yield tuple(since(drift))
+        yield tuple(since(drift, utc=whole))
     if state.findings:
         yield tuple(findings(state.findings))
     if state.verb == "install" and state.hosts:
