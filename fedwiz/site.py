@@ -27,6 +27,7 @@ from fedwiz.plan import Plan
 from fedwiz.reach import gather, reach
 from fedwiz.verbs import Cluster
 from fedwiz.verify import Verdict
+from fedwiz.verify.ports import attempt
 
 AskSecret = Callable[[str], Awaitable[str | None]]
 """Asks the operator for a secret, by a sentence; None: there is none to be had."""
@@ -166,8 +167,15 @@ class Site(Transport):
         names = {host.name: called[_asked_as(host)] for host in answers.host}
         return replace(
             known, hosts=_renamed(known.hosts, names), lost=_renamed(known.lost, names),
-            supplied=_renamed(known.supplied, names),
+            supplied=_renamed(known.supplied, names), udp=None,
         )  # fmt: skip
+
+    async def tried(self, answers: Answers, known: Known) -> Known:
+        """The same, with the backend's UDP port tried between all nodes."""
+        await self._prepare(answers)
+        async with reach(answers, self, self.open_store, unheard) as ways:
+            known = replace(known, lost={**known.lost, **ways.lost})
+            return await attempt(answers, ways.sessions, known)
 
     async def meet(self, answers: Answers) -> tuple[Verdict, ...]:
         """Ping from each node to each other, by the interfaces of the answers.

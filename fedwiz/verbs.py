@@ -20,6 +20,7 @@ from fedwiz.plan import Plan
 from fedwiz.reach import Reach, connect, gather, reach
 from fedwiz.verify import KINDS, Verdict, verify
 from fedwiz.verify import ok as all_well
+from fedwiz.verify.ports import attempt
 
 OK, INTERNAL, USAGE, BLOCKED, UNREACHABLE, FAILED = 0, 1, 2, 3, 4, 5
 NOT_PROVEN, STALE, INTERRUPTED = 7, 9, 130
@@ -61,7 +62,7 @@ class Result:
 
 
 async def check(cluster: Cluster) -> Result:
-    """Probes and findings; changes nothing."""
+    """Probes, a trial of the backend's UDP port, and findings; changes nothing."""
     return await run_verb("check", cluster, _check)
 
 
@@ -205,7 +206,10 @@ async def look(cluster: Cluster, ways: Reach, result: Result) -> Known:
 
 
 async def _check(cluster: Cluster, ways: Reach, result: Result) -> None:
-    known = await look(cluster, ways, result)
+    known = await attempt(cluster.answers, ways.sessions, await look(cluster, ways, result))
+    result.known = known
+    for host, why in known.lost.items():
+        ways.lose(host, why)
     result.findings = judge(cluster.answers, known, cluster.accepted)
     if not known.hosts:  # that is all there is to say
         result.findings = tuple(it for it in result.findings if it.check == "reachable")
@@ -294,7 +298,9 @@ async def prove_network(
         result.why = _at(first.host, first.why) if first else "nothing was verified"
 
 
-VOLATILE = frozenset({"clock", "skew", "free", "listening", "containers", "dnf_lock", "in_flight"})
+VOLATILE = frozenset({
+    "clock", "skew", "free", "listening", "containers", "dnf_lock", "in_flight", "neighbours", "fdb",
+})  # fmt: skip
 """Facts that move by themselves, and decide nothing in a plan."""
 
 

@@ -6,6 +6,7 @@ BARE: one master and three nodes of Fedora, docker running, no flannel yet, dnf 
 
 import json
 from dataclasses import replace
+from itertools import permutations
 from typing import Any
 
 from fedwiz.actions import Value
@@ -19,6 +20,7 @@ from fedwiz.facts.values import (
     Link,
     Route,
     Stored,
+    Tried,
     Unit,
 )
 
@@ -175,7 +177,9 @@ def _node(name: str) -> Facts:
 
 
 BARE = Known(
-    hosts={MASTER: _master(), **{name: _node(name) for name in NODES}}, store=Stored(api="v2")
+    hosts={MASTER: _master(), **{name: _node(name) for name in NODES}},
+    store=Stored(api="v2"),
+    udp=Tried(frozenset(permutations(NODES, 2))),
 )
 NODE = BARE.hosts["fed-node1"]
 """The facts of a bare node."""
@@ -258,4 +262,5 @@ DONE = replace(
         config=Value("/coreos.com/network/config", ANSWERS.config_json(), 7),
         leases=tuple(lease(f"{SUBNETS[name]}.0/24", ADDRESSES[name], MACS[name]) for name in NODES),
     ),
+    udp=Tried(held=dict.fromkeys(NODES, "")),
 )

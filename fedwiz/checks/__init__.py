@@ -36,6 +36,7 @@ from fedwiz.checks.hosts import (
     selinux,
     services,
 )
+from fedwiz.checks.ports import udp_port
 from fedwiz.checks.ranges import (
     firewall,
     hypervisor,
@@ -68,6 +69,7 @@ CHECKS: tuple[Check, ...] = (
     same_link,
     mtu,
     firewall,
+    udp_port,
     hypervisor,
     etcd_reachable,
     etcd_api,

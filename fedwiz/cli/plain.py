@@ -136,7 +136,7 @@ async def approve(talk: Talk) -> None:
         except Refused as refused:
             wrong(str(refused))
             raise Back from None
-        known = await talk.known()
+        known = await talk.site.tried(answers, await talk.known())
         findings = judge(answers, known, talk.draft.accepted)
         if not known.hosts:  # that is all there is to say
             findings = tuple(it for it in findings if it.check == "reachable")

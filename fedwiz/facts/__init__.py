@@ -16,6 +16,7 @@ from fedwiz.facts.values import (
     Neighbour,
     Route,
     Stored,
+    Tried,
     Unit,
     version,
 )
@@ -32,6 +33,7 @@ __all__ = [
     "Neighbour",
     "Route",
     "Stored",
+    "Tried",
     "Unit",
     "read",
     "script",

@@ -280,6 +280,10 @@ class Facts:
         """The devices that some flannel made here."""
         return tuple(link for link in self.links if link.name.startswith("flannel"))
 
+    def shut(self, port: str) -> bool:
+        """Whether firewalld lets nothing in at a port, as `8472/udp`; the install opens it."""
+        return self.firewall is not None and port not in self.firewall.ports
+
     def uplink(self, interface: str) -> Link | None:
         """The interface that flannel is to use: by name or address, else the default route's."""
         if not interface:
@@ -316,6 +320,23 @@ class Stored:
 
 
 @dataclass(frozen=True, slots=True)
+class Tried:
+    """What became of datagrams to the backend's UDP port, which nodes sent each other."""
+
+    arrived: frozenset[tuple[str, str]] = frozenset()
+    """Pairs of sender and receiver."""
+
+    lost: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    """Such pairs, and what the sender's kernel said of it (`Connection refused`), if anything."""
+
+    held: Mapping[str, str] = field(default_factory=dict)
+    """Nodes where something has the port, and what: `python3 (pid 77)`; empty: the kernel."""
+
+    failed: Mapping[str, str] = field(default_factory=dict)
+    """Nodes that could not listen, or not send, and why."""
+
+
+@dataclass(frozen=True, slots=True)
 class Known:
     """All that was read before a plan is made."""
 
@@ -329,3 +350,6 @@ class Known:
 
     lost: Mapping[str, str] = field(default_factory=dict)
     """Hosts that could not be asked, and why."""
+
+    udp: Tried | None = None
+    """None: the backend's port was not tried."""

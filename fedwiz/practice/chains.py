@@ -32,7 +32,7 @@ def _words(rule: str) -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Packet:
-    """A ping, or its answer, at one point of its way through a host."""
+    """A ping, its answer, or a datagram, at one point of its way through a host."""
 
     source: str
     target: str
@@ -40,6 +40,9 @@ class Packet:
     out: str = ""
     answer: bool = False
     """It belongs to a connection that conntrack knows."""
+
+    port: int = 0
+    """Of UDP, where it goes to; 0: it is ICMP."""
 
 
 def _empty() -> dict[str, dict[str, list[str]]]:
@@ -126,7 +129,9 @@ def _judge(rule: str, packet: Packet) -> tuple[bool, str]:
         elif word in ("-i", "-o"):
             met = (packet.into if word == "-i" else packet.out) == next(words)
         elif word == "-p":
-            met = next(words) in ("icmp", "all")
+            met = next(words) in ("udp" if packet.port else "icmp", "all")
+        elif word == "--dport":
+            met = next(words) == str(packet.port)
         elif word == "--ctstate":
             met = "ESTABLISHED" in next(words).split(",") and packet.answer
         elif word == "-j":

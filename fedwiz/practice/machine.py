@@ -156,6 +156,9 @@ class Machine:
     untold: dict[str, tuple[list[str], int]] = field(default_factory=dict)
     """Transient units whose end nobody saw: what they said, and their exit status."""
 
+    listeners: dict[int, tuple[str, set[str]]] = field(default_factory=dict)
+    """By UDP port: the name of who tries it, and the lines that came in."""
+
     no_way: str = ""
     """Why nobody can log in; empty: one can."""
 

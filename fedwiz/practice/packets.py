@@ -1,7 +1,7 @@
 """Whether a ping from a container gets to another one, and whose address is seen there.
 
 Computed hop by hop from the hosts' routes, peers, rules, sysctls and containers.  And whether
-the hosts' own cards reach each other, which needs nothing of flannel's.
+the hosts' own cards reach each other, by pings or at a UDP port, which needs nothing of flannel's.
 """
 
 from dataclasses import dataclass
@@ -195,6 +195,30 @@ def cross(
     if source in peer.addresses() or home is None or home[0] is not machine:
         raise Lost
     _let_in(machine, answer)
+
+
+def datagram(cluster: Cluster, machine: Machine, target: str, port: int) -> Machine:
+    """Send a datagram to a UDP port of another host; who gets it.
+
+    Raises:
+        Lost: it does not arrive; the message is what the sender's kernel says of it.
+    """
+    route = machine.route_to(target)
+    if route is None:
+        raise Lost("Network is unreachable")
+    source = str(address_of(machine.links[route.dev].addresses[0]))
+    if machine.chains.fate(
+        "filter", "OUTPUT", Packet(source, target, "", route.dev, port=port)
+    ) != ("ACCEPT"):
+        raise Lost("Operation not permitted")
+    met = _over_wire(cluster, machine, route.dev, target)
+    if met is None:
+        raise Lost
+    peer, card = met
+    _let_in(peer, Packet(source, target, card.name, port=port))
+    if peer.firewall is not None and f"{port}/udp" not in peer.firewall.ports:
+        raise Lost("No route to host")
+    return peer
 
 
 def neighbour(cluster: Cluster, machine: Machine, dev: str, target: str) -> str:

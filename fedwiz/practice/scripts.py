@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from functools import cache
 from importlib import resources
 
-from fedwiz.practice import dockerd, flanneld, pods, systemd
+from fedwiz.practice import dockerd, flanneld, pods, systemd, udp
 from fedwiz.practice.call import Call, Command
 from fedwiz.practice.machine import Held
 from fedwiz.practice.probes import fdb
@@ -187,5 +187,8 @@ SCRIPTS: Mapping[str, Command] = {
     "pod-mtu": pods.mtu,
     "pod-down": pods.down,
     "meet": pods.meet,
+    "udp-listen": udp.listen,
+    "udp-send": udp.send,
+    "udp-tell": udp.tell,
 }
 """By the script's name; the files are in fedwiz/scripts."""

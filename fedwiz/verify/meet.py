@@ -22,6 +22,7 @@ from fedwiz.answers import Answers, Host
 from fedwiz.clean import clean
 from fedwiz.events import Emit, Judged
 from fedwiz.facts import Facts, Known
+from fedwiz.facts.suspects import ICMP, suspect
 from fedwiz.verify.pods import read_ping, tidy
 from fedwiz.verify.values import Ping, Verdict
 
@@ -263,11 +264,9 @@ class Meeting:
 
     def _suspect(self, receiver: str, sender: str) -> str:
         """Where to look for what blocks ICMP: at a rule of one of both, if one may."""
-        refuses = r"-P INPUT DROP|-A INPUT (?:.*-p icmp\b.* )?-j (?:DROP|REJECT)\b.*"
         for host in (receiver, sender):
-            for line in self.known.hosts[host].rules.get("filter", ()):
-                if re.fullmatch(refuses, line):
-                    return f"see the rule `{line}` on {host}"
+            if rule := suspect(self.known.hosts[host].rules.get("filter", ()), "INPUT", ICMP):
+                return f"see the rule `{rule}` on {host}"
         return f"see `iptables -S INPUT` on {receiver}"
 
 

@@ -1,0 +1,15 @@
+# Tell whose lines udp-listen.sh's unit has heard, and take it away.
+# Usage: udp-tell.sh NAME COUNT   (how many senders there are: the last ones are waited for a bit)
+# Says `heard NUMBER` for each line `NAME NUMBER`, then `end`; `gone` where the unit has ended.
+set -u
+name=$1 count=$2
+heard() { grep -aoE "$name [0-9]{1,6}" "/run/$name/heard" 2>/dev/null | sort -u; }
+tries=0
+until [ "$(heard | wc -l)" -ge "$count" ] || [ $tries -ge 5 ]; do
+  tries=$((tries + 1))
+  sleep 0.1
+done
+systemctl -q is-active "$name.service" || { echo gone; exit 0; }
+heard | sed 's/.* /heard /'
+systemctl stop "$name.service"
+echo end
