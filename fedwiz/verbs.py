@@ -299,7 +299,8 @@ async def prove_network(
 
 
 VOLATILE = frozenset({
-    "clock", "skew", "free", "listening", "containers", "dnf_lock", "in_flight", "neighbours", "fdb",
+    "clock", "skew", "free", "listening", "containers", "dnf_lock", "in_flight",
+    "neighbours", "fdb",
 })  # fmt: skip
 """Facts that move by themselves, and decide nothing in a plan."""
 

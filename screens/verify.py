@@ -62,7 +62,7 @@ class VerifyPage(Page):
         "network.  Subnets: one lease in etcd for each node.  subnet.env: what flannel tells "
         "docker.  Findings: all that is wrong or doubtful, in sentences.\n\n"
         "Verifying again changes nothing on the hosts: its containers are taken away, and end by "
-        "themselves within two minutes should fedwiz be killed."
+        "themselves within little more than a minute should fedwiz be killed."
     )
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+n", "next", "Finish"),

@@ -80,11 +80,11 @@ class Runs:
     def lines(self) -> str:
         return "\n".join(event.line for event in self.events if isinstance(event, Output))
 
-    def lost_pairs(self) -> set[tuple[str, str]]:
+    def lost_pairs(self, kind: str = "ping") -> set[tuple[str, str]]:
         return {
             (event.host, event.peer)
             for event in self.events
-            if isinstance(event, Verified) and event.kind == "ping" and event.level != "pass"
+            if isinstance(event, Verified) and event.kind == kind and event.level != "pass"
         }
 
 
@@ -372,6 +372,76 @@ async def test_pairs_with_a_broken_node_do_not_ping_and_all_others_do(
     assert it.lost_pairs() == {
         (one, other) for one in names for other in names
         if one != other and "fed-node2" in (one, other)
+    }  # fmt: skip
+
+
+def peer(**more: str) -> Callable[[Machine, str], None]:
+    """Another entry for one peer's subnet."""
+
+    def bend(node: Machine, subnet: str) -> None:
+        ways = node.peers["flannel.1"]
+        ways[subnet] = replace(ways[subnet], **more)
+
+    return bend
+
+
+def no_route(node: Machine, subnet: str) -> None:
+    node.routes = [route for route in node.routes if route.to != subnet]
+
+
+ASTRAY: Mapping[str, Callable[[Machine, str], None]] = {
+    "no route": no_route,
+    "no neighbour": peer(mac="", fdb="aa:aa:aa:aa:aa:aa"),
+    "another MAC": peer(mac="02:00:00:00:00:01"),
+    "no FDB entry": peer(fdb=""),
+    "another node's address": peer(address="192.168.122.79"),
+}
+
+
+@pytest.mark.parametrize("generation", GENERATIONS)
+@pytest.mark.parametrize("astray", ASTRAY)
+async def test_a_way_that_is_wrong_is_told_of_and_carries_nothing(
+    generation: str, astray: str
+) -> None:
+    it = runs(GENERATIONS[generation])
+    await it.install()
+    daemon = it.node(1).daemon
+    assert daemon is not None
+    ASTRAY[astray](it.node(2), daemon.subnet)
+    result = await it.prove()
+    assert result.code == 7
+    assert result.why.startswith("fed-node2 ")
+    assert it.lost_pairs("peer") == {("fed-node2", "fed-node1")}
+    both = {("fed-node1", "fed-node2"), ("fed-node2", "fed-node1")}
+    assert it.lost_pairs() == it.lost_pairs("mtu") == both
+
+
+@pytest.mark.parametrize("generation", GENERATIONS)
+async def test_a_narrow_card_passes_small_pings_and_no_large_ones(generation: str) -> None:
+    it = runs(GENERATIONS[generation])
+    await it.install()
+    it.node(2).links["eth0"] = replace(it.node(2).links["eth0"], mtu=1400)
+    result = await it.prove()
+    assert result.code == 7
+    assert it.lost_pairs() == it.lost_pairs("peer") == set()
+    assert it.lost_pairs("mtu") == {
+        ("fed-node1", "fed-node2"), ("fed-node2", "fed-node1"),
+        ("fed-node3", "fed-node2"), ("fed-node2", "fed-node3"),
+    }  # fmt: skip
+    seen = {event.seen for event in result.verdicts if event.kind == "mtu"}
+    assert seen == {
+        "1450 of 1450 bytes; underlay 1500 of 1500", "1350 of 1450 bytes; underlay 1400 of 1500",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(("only", "kinds"), [(("peer",), {"peer"}), (("mtu",), {"mtu"})])
+async def test_some_kinds_are_proven_alone(only: tuple[str, ...], kinds: set[str]) -> None:
+    it = runs(installed=True)
+    result = await verbs.prove(it.cluster(), only=only, pair=("fed-node1", "fed-node3"))
+    assert result.code == 0
+    assert {event.kind for event in result.verdicts} == kinds
+    assert {(event.host, event.peer) for event in result.verdicts} == {
+        ("fed-node1", "fed-node3"), ("fed-node3", "fed-node1"),
     }  # fmt: skip
 
 
