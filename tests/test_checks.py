@@ -16,6 +16,7 @@ from fedwiz.facts.values import (
     KubeNode,
     Link,
     Route,
+    Tried,
     Unit,
 )
 from tests.known import (
@@ -160,6 +161,10 @@ HOSTS = {
         "distinct-names",
         on("*", links=(*NODE.links[:1], Link("eth9", "08:00:27:8d:c0:4d", 1500, True, ()))),
         "warn", "08:00:27:8d:c0:4d",
+    ),
+    "a port lets nothing in": Row(
+        "udp-port", replace(BARE, udp=Tried(lost={(N1, N2): ""})), "block",
+        "nothing arrives at 8472/udp", N2, "let 8472/udp in",
     ),
     "no etcd": Row(
         "services",
