@@ -54,12 +54,16 @@ class Done:
     verdicts: tuple[Verdict, ...]
     seconds: float
 
-    def pings(self, level: str) -> set[tuple[str, str]]:
-        found = (it for it in self.verdicts if it.kind == "ping" and it.level == level)
+    def of(self, kind: str, level: str) -> set[tuple[str, str]]:
+        found = (it for it in self.verdicts if (it.kind, it.level) == (kind, level))
         return {(it.host, it.peer) for it in found}
 
+    def pings(self, level: str) -> set[tuple[str, str]]:
+        return self.of("ping", level)
+
     def why(self, host: str, peer: str = "") -> str:
-        return "; ".join(it.why for it in self.verdicts if it.host == host and it.peer == peer)
+        mine = (it for it in self.verdicts if (it.host, it.peer) == (host, peer))
+        return "; ".join(it.why for it in mine if it.why)
 
 
 def pairs_of(lab: Lab, *nodes: str) -> set[tuple[str, str]]:
@@ -175,8 +179,11 @@ async def test_the_procedure_to_the_letter_is_red_though_docker0_pings(
 async def test_a_healthy_cluster_passes_and_each_sees_the_others_own_address(healthy: Lab) -> None:
     done = await verified(healthy)
     assert {(it.level, it.why) for it in done.verdicts} == {("pass", "")}
-    assert done.pings("pass") == pairs_of(healthy, *healthy.nodes)
+    for kind in ("peer", "ping", "mtu"):
+        assert done.of(kind, "pass") == pairs_of(healthy, *healthy.nodes)
     for verdict in done.verdicts:
+        if verdict.kind == "mtu":
+            assert verdict.seen == "1450 of 1450 bytes; underlay 1500 of 1500"
         if verdict.kind == "ping":
             subnet = healthy.ssh(verdict.host, SUBNET)
             own = re.escape(subnet.rpartition(".")[0])
@@ -211,6 +218,95 @@ async def test_a_fault_on_a_node_is_red_for_its_pairs_alone(
     assert done.pings("pass") == pairs_of(healthy, *healthy.nodes) - red
     assert all(it.why for it in done.verdicts if it.level == "fail")
     assert ok((await verified(healthy)).verdicts)
+
+
+PEERS_SUBNET = "N=$(sed -n 's/FLANNEL_SUBNET=//p' /run/flannel/subnet.env); echo ${N%.1/*}.0"
+MAC = "ip -br link show flannel.1"
+WAYS = {
+    "route": ("ip route del {net}/24", "ip route add {net}/24 via {net} dev flannel.1 onlink"),
+    "neighbour": (
+        "ip neighbour del {net} dev flannel.1",
+        "ip neighbour replace {net} lladdr {mac} dev flannel.1 nud permanent",
+    ),
+    "another MAC": (
+        "ip neighbour replace {net} lladdr 02:00:00:00:00:01 dev flannel.1 nud permanent",
+        "ip neighbour replace {net} lladdr {mac} dev flannel.1 nud permanent",
+    ),
+    "FDB": (
+        "bridge fdb del {mac} dev flannel.1",
+        "bridge fdb replace {mac} dev flannel.1 dst {address} self",
+    ),
+}
+
+
+@pytest.mark.parametrize(("fault", "mended"), WAYS.values(), ids=WAYS)
+async def test_a_way_that_is_gone_is_red_for_that_peer_alone(
+    healthy: Lab, fault: str, mended: str
+) -> None:
+    here, there = "fed-node2", "fed-node1"
+    said = {
+        "net": healthy.ssh(there, PEERS_SUBNET).strip(),
+        "mac": healthy.ssh(there, MAC).split()[2],
+        "address": healthy.address(there),
+    }
+    with broken(healthy, here, fault.format(**said), mended.format(**said)):
+        done = await verified(healthy)
+    assert done.of("peer", "fail") == {(here, there)}
+    assert done.of("ping", "fail") == done.of("mtu", "skipped") == {(here, there), (there, here)}
+    assert done.of("mtu", "fail") == set()
+    ping = next(it for it in done.verdicts if (it.kind, it.host) == ("ping", there) and it.why)
+    assert "`systemctl restart flanneld` there" in ping.why
+    assert ok((await verified(healthy)).verdicts)
+
+
+async def test_a_narrow_interface_is_red_for_large_packets_alone(healthy: Lab) -> None:
+    mended = "ip link set eth0 mtu 1500; ip route flush cache"
+    with broken(healthy, "fed-node2", "ip link set eth0 mtu 1400", mended):
+        done = await verified(healthy)
+    assert done.of("mtu", "fail") == pairs_of(healthy, "fed-node2")
+    assert done.pings("fail") == done.of("peer", "fail") == set()
+    for verdict in done.verdicts:
+        if verdict.kind == "mtu" and verdict.level == "fail":
+            # veth takes 4 bytes more than its MTU, for a VLAN tag.
+            assert re.fullmatch(r"135[0-4] of 1450 bytes; underlay 140[0-4] of 1500", verdict.seen)
+            assert "(eth0 of fed-node2 passes 1400)" in verdict.why
+            assert "`backend.mtu` to 1400" in verdict.why
+    assert done.seconds < 20  # some 4 s on an idle machine
+    assert ok((await verified(healthy)).verdicts)
+
+
+async def test_an_underlay_that_answers_no_ping_is_no_failure(healthy: Lab) -> None:
+    rule = "INPUT -i eth0 -p icmp -j DROP"
+    with broken(healthy, "fed-node2", f"iptables -I {rule}", f"iptables -D {rule}"):
+        done = await verified(healthy)
+    assert ok(done.verdicts)
+    unknown = {(it.host, it.peer) for it in done.verdicts if "not known" in it.seen}
+    assert unknown == pairs_of(healthy, "fed-node2")
+
+
+LEASES = {
+    "flanneld down": (
+        "systemctl kill -s KILL flanneld; systemctl stop flanneld",
+        "systemctl reset-failed flanneld; systemctl start flanneld docker",
+        "flanneld does not run on fed-node2",
+    ),
+    "etcd out of reach": (
+        "iptables -I OUTPUT -p tcp --dport 2379 -j REJECT",
+        "iptables -D OUTPUT -p tcp --dport 2379 -j REJECT",
+        "fed-node2 does not reach etcd at http://fed-master:2379",
+    ),
+}
+
+
+@pytest.mark.parametrize(("fault", "mended", "why"), LEASES.values(), ids=LEASES)
+async def test_a_lease_that_nobody_renews_is_red(
+    healthy: Lab, fault: str, mended: str, why: str
+) -> None:
+    with broken(healthy, "fed-node2", fault, mended):
+        done = await verified(healthy)
+    failed = [(it.kind, it.host) for it in done.verdicts if it.level == "fail"]
+    assert failed == [("lease", "fed-node2")]
+    assert why in done.why("fed-node2")
 
 
 async def test_a_node_whose_docker_is_not_on_flannel_is_red_and_not_pinged(healthy: Lab) -> None:
@@ -254,7 +350,9 @@ async def test_nat_between_containers_is_a_warning(healthy: Lab) -> None:
     with broken(healthy, node, f"iptables -t nat -I {rule}", f"iptables -t nat -D {rule}"):
         done = await verified(healthy)
     assert done.pings("pass") == pairs_of(healthy, *healthy.nodes)
-    seen = next(it for it in done.verdicts if (it.host, it.peer) == (node, "fed-node2"))
+    seen = next(
+        it for it in done.verdicts if (it.kind, it.host, it.peer) == ("ping", node, "fed-node2")
+    )
     assert seen.seen.endswith(f"seen as {network.partition('/')[0]} (NAT)")
     assert "-ip-masq" in seen.why
     assert done.why("fed-node2", node) == ""
