@@ -12,7 +12,11 @@ import pytest
 
 from fedwiz.answers import load
 from fedwiz.checks import CHECKS
+from fedwiz.report import schema
+from fedwiz.verify import KINDS
 from tests.shell import ANSWERS, Shell, at_a_terminal
+
+REPORT = jsonschema.Draft202012Validator(schema())
 
 
 @pytest.fixture
@@ -54,6 +58,11 @@ def test_the_schema_is_one_and_the_answers_fit_it(shell: Shell) -> None:
     judge = jsonschema.Draft202012Validator(said.json)
     for path in ANSWERS.glob("*.toml"):
         judge.validate(load(path).model_dump(mode="json"))
+
+
+def test_the_schema_of_reports_is_told(shell: Shell) -> None:
+    said = shell.fedwiz("schema", "report")
+    assert (said.code, said.json) == (0, schema())
 
 
 @pytest.mark.parametrize("path", sorted(ANSWERS.glob("*.toml")), ids=lambda path: path.name)
@@ -127,6 +136,32 @@ USAGE: dict[str, tuple[tuple[str, ...], str]] = {
         ("check", "-a", "a.toml", "--set", "etcd.user=me"),
         "FEDWIZ_ETCD_PASSWORD",
     ),
+    "a kind of verdict by a near miss": (
+        ("demo", "verify", "--only", "lease,png"),
+        "--only png: no kind of verdict is called that; did you mean ping?",
+    ),
+    "a kind of verdict of nothing known": (
+        ("demo", "verify", "--only", "zzz"),
+        "address, lease, subnet_env, peer, ping, mtu",
+    ),
+    "no kind of verdict": (("demo", "verify", "--only", ","), "--only"),
+    "a pair of one": (("demo", "verify", "--pair", "fed-node1"), "fed-node1, fed-node2, fed-node3"),
+    "a pair of itself": (("demo", "verify", "--pair", "fed-node1,fed-node1"), "two different"),
+    "a pair with the master": (("demo", "verify", "--pair", "fed-master,fed-node1"), "fed-node3"),
+    "a pair of three": (("demo", "verify", "--pair", "fed-node1,fed-node2,fed-node3"), "as A,B"),
+    "rounds without a watch": (("demo", "verify", "--count", "3"), "give --watch, too"),
+    "no rounds": (("demo", "verify", "--watch", "--count", "0"), "1 or more"),
+    "a watch of another verb": (("demo", "check", "--watch", "1"), "is of a verification"),
+    "a pair of another verb": (("demo", "--pair", "fed-node1,fed-node2"), "is of a verification"),
+    "a report of a plan": (("demo", "plan", "--report", "x.md"), "check, install and verify"),
+    "a report of no form": (("demo", "verify", "--report", "x.pdf"), ".md, .json, .html, .xml"),
+    "a report without an ending": (("demo", "check", "--report", "x"), ".md, .json, .html, .xml"),
+    "a report where nothing is": (("demo", "verify", "--report", "no/x.md"), "no directory no"),
+    "a report that is a directory": (("demo", "verify", "--report", "d.md"), "is a directory"),
+    "a report where nothing can be": (
+        ("demo", "install", "--yes", "--report", "/proc/x.xml"),
+        "where you may write",
+    ),
     "unknown verb": (("instal",), "invalid choice"),
     "an option cut short": (("demo", "--fau=no-etcd"), "unrecognized"),
 }
@@ -137,6 +172,7 @@ def test_a_wrong_command_is_told_so_at_once(
     words: tuple[str, ...], sentence: str, shell: Shell
 ) -> None:
     (shell.home / "a.toml").write_text((ANSWERS / "minimal.toml").read_text())
+    (shell.home / "d.md").mkdir()
     said = shell.fedwiz(*words)
     assert (said.code, said.out) == (2, "")
     assert sentence in said.last
@@ -146,7 +182,7 @@ def test_a_wrong_command_is_told_so_at_once(
 def test_check_s_document(shell: Shell) -> None:
     said = shell.demo("check", "--json")
     assert said.code == 0
-    assert said.json.keys() == {"ok", "findings", "practice"}
+    REPORT.validate(said.json)
     assert said.json["ok"] is True
     assert {it["check"] for it in said.json["findings"]} == {check.name for check in CHECKS}
     for finding in said.json["findings"]:
@@ -171,16 +207,18 @@ def test_plan_s_document(shell: Shell) -> None:
 def test_install_s_and_verify_s_documents(shell: Shell) -> None:
     done = shell.demo("install", "--yes", "--json")
     assert done.code == 0
-    assert done.json.keys() >= {"ok", "digest", "run", "hosts", "findings", "verdicts"}
+    REPORT.validate(done.json)
+    assert done.json["run"]
+    assert done.json["digest"]
     assert {it["outcome"] for it in done.json["hosts"].values()} == {"ok"}
 
     said = shell.demo("verify", "--json", "--fault", "forward-drop")
     assert said.code == 7
-    assert said.json.keys() == {"ok", "verdicts", "practice"}
+    REPORT.validate(said.json)
     assert said.json["ok"] is False
     for verdict in said.json["verdicts"]:
         assert verdict.keys() == {"kind", "host", "peer", "level", "seen", "why"}
-        assert verdict["kind"] in ("address", "lease", "subnet_env", "ping")
+        assert verdict["kind"] in KINDS
         assert verdict["level"] in ("pass", "fail", "skipped")
 
 

@@ -52,17 +52,19 @@ def _planned(options: argparse.Namespace, answers: Answers, make: Make) -> int:
 
 
 def _verified(options: argparse.Namespace, answers: Answers, make: Make) -> int:
-    only = named("--only", options.only, KINDS, "kind of verdict") or KINDS
+    only = named("--only", options.only, KINDS, "kind of verdict")
+    if options.only and not only:
+        raise Usage(f"--only: name some of {', '.join(KINDS)}")
     pair = _pair(options, answers)
     if options.watch is None:
         if options.count:
             raise Usage("--count is of rounds: give --watch, too")
-        work: Work = lambda cluster, _: verbs.prove(cluster, only=only, pair=pair)  # noqa: E731
+        work: Work = lambda cluster, _: verbs.prove(cluster, only=only or KINDS, pair=pair)  # noqa: E731
         return reported(options, *run(work, make, options))
 
     async def rounds(cluster: Cluster, stop: asyncio.Event) -> Result:
         return await verbs.watch(
-            cluster, options.watch, stop, count=options.count or 0, only=only, pair=pair
+            cluster, options.watch, stop, count=options.count or 0, only=only or KINDS, pair=pair
         )
 
     done = run(rounds, make, options, told=watch.told(lines=options.json))

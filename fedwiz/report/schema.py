@@ -7,7 +7,7 @@ from fedwiz.report.document import SCHEMA
 from fedwiz.state import Word
 
 TEXT = {"type": "string"}
-NUMBER_OR_NULL = {"type": ["number", "null"], "minimum": 0}
+NUMBER_OR_NULL = {"type": ["number", "null"]}
 MOMENT = {"type": ["string", "null"], "format": "date-time"}
 
 
@@ -57,7 +57,7 @@ def schema() -> dict[str, Any]:
     diagnosis = _object(
         "a cause of what is wrong between two nodes; the likeliest comes first",
         sender=TEXT, receiver=TEXT, cause=TEXT, host=TEXT, why=TEXT, seen=TEXT, remedy=TEXT,
-        explains={"type": "boolean"}, actions={"type": "integer", "minimum": 0},
+        explains={"type": "boolean"}, actions={"type": "integer"},
     )  # fmt: skip
     since = _object(
         "what changed since the last complete verification", run=TEXT,
@@ -80,7 +80,7 @@ def schema() -> dict[str, Any]:
         started=MOMENT,
         ended=MOMENT,
         seconds=NUMBER_OR_NULL,
-        rounds={"type": "integer", "minimum": 0},
+        rounds={"type": "integer"},
         hosts={"type": "object", "additionalProperties": host},
         findings=_list(finding),
         verdicts=_list(verdict),

@@ -108,7 +108,8 @@ async def verify(
         sizes = Sizes(matrix, held, told="ping" in only)
         sizes = await _measure(asker, sizes, run, large="mtu" in only)
         tell(sizes.matrix.verdicts())
-        tell(sizes.judge(*each) for each in permutations(names, 2))
+        if "mtu" in only:
+            tell(sizes.judge(*each) for each in permutations(names, 2))
     return tuple(verdicts)
 
 
