@@ -15,6 +15,8 @@ from textual.binding import Binding
 
 from fedwiz.answers import load, questions_table
 from fedwiz.cli.options import parser, with_verb
+from fedwiz.report import FORMS
+from fedwiz.verify import KINDS
 from screens.app import Fedwiz
 from screens.page import Page
 
@@ -150,6 +152,11 @@ def test_the_readme_names_every_verb_and_every_exit_status() -> None:
         assert re.search(rf"^\|.*`{verb}[` ].*\|$", README, re.MULTILINE), verb
     for code in re.findall(r"(?<!\d)(\d{1,3})(?= {2,})", verbs[verbs.index("exit status") :]):
         assert f"| {code} |" in README, code
+
+
+def test_the_readme_names_every_kind_of_verdict_and_every_form_of_the_report() -> None:
+    for name in (*KINDS, *FORMS):
+        assert f"`{name}`" in README, name
 
 
 def test_every_command_of_the_readme_s_is_one() -> None:

@@ -1,19 +1,35 @@
 """Verifications as a command: in part, again and again, as a file, held against the last."""
 
+import asyncio
 import json
 import os
 import re
 import stat
 import subprocess
 import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
 
-from fedwiz.events import Connected, RoundEnded, RoundStarted, RunEnded
+from fedwiz import verbs
+from fedwiz.actions import Session, Store, Unreachable
+from fedwiz.answers import Answers
+from fedwiz.events import (
+    Connected,
+    Event,
+    HostLost,
+    Judged,
+    Record,
+    RoundEnded,
+    RoundStarted,
+    RunEnded,
+)
 from fedwiz.history import History
 from fedwiz.journal import read
+from fedwiz.practice import Practice, practice_answers
 from fedwiz.report import FORMS
 from fedwiz.state import State
 from tests.shell import Shell, at_a_terminal
@@ -224,3 +240,78 @@ def test_an_install_is_held_against_too(shell: Shell) -> None:
     done = shell.demo("install", "--yes", "--json")
     said = shell.demo("verify", "--json")
     assert said.json["since"]["run"] == done.json["run"]
+
+
+# The loop itself, on simulated hosts.
+
+
+class Faltering:
+    """Ways to simulated hosts, one of which is not there at first; and to etcd, counted."""
+
+    def __init__(self, machines: Practice, gone: str) -> None:
+        self._machines = machines
+        self._gone = gone
+        self.ways = 0
+        self.most_ways = 0
+
+    @asynccontextmanager
+    async def connect(self, name: str) -> AsyncIterator[Session]:
+        if name == self._gone:
+            self._gone = ""
+            raise Unreachable("no route to host")
+        async with self._machines.connect(name) as session:
+            yield session
+
+    @asynccontextmanager
+    async def open_store(self, session: Session, api: str) -> AsyncIterator[Store]:
+        self.ways += 1
+        self.most_ways = max(self.most_ways, self.ways)
+        try:
+            async with self._machines.open_store(session, api) as store:
+                yield store
+        finally:
+            self.ways -= 1
+
+
+async def watched(
+    faltering: Faltering, answers: Answers, tell: Callable[[Event], object], stop: asyncio.Event
+) -> tuple[verbs.Result, list[Event]]:
+    said = list[Event]()
+
+    def emit(event: Event) -> None:
+        said.append(event)
+        tell(event)
+
+    cluster = verbs.Cluster(answers, faltering, faltering.open_store, emit, "run")
+    return await verbs.watch(cluster, 0, stop, count=3, only=("lease", "ping")), said
+
+
+async def test_a_host_that_was_lost_is_sought_again_before_the_next_round() -> None:
+    answers = practice_answers(4, [], "")
+    faltering = Faltering(Practice(answers, "", 0, installed=True), "fed-node2")
+    result, said = await watched(faltering, answers, lambda _: None, asyncio.Event())
+    assert [it.code for it in said if isinstance(it, RoundEnded)] == [verbs.NOT_PROVEN, 0, 0]
+    assert result.code == verbs.OK
+    assert [it.host for it in said if isinstance(it, HostLost)] == ["fed-node2"]
+    assert sum(isinstance(it, Connected) for it in said) == 4
+    assert (faltering.ways, faltering.most_ways) == (0, 1), "no way to etcd outlives its round"
+    history = History()
+    for number, event in enumerate(said):
+        history.apply(Record(number, 0, event))
+    levels: tuple[Judged, ...] = ("fail", "pass", "pass")
+    assert history.pairs()["fed-node1", "fed-node2"] == levels
+    assert history.pairs()["fed-node1", "fed-node3"] == ("pass",) * 3
+
+
+async def test_a_round_that_has_begun_is_the_last_once_it_is_stopped() -> None:
+    answers = practice_answers(3, [], "")
+    stop = asyncio.Event()
+
+    def press(event: Event) -> None:
+        if event == RoundStarted(2):
+            stop.set()
+
+    faltering = Faltering(Practice(answers, "", 0, installed=True), "")
+    result, said = await watched(faltering, answers, press, stop)
+    assert [it.round for it in said if isinstance(it, RoundEnded)] == [1, 2]
+    assert (result.code, said[-1]) == (verbs.OK, RunEnded("ok", 0))
