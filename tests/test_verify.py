@@ -311,6 +311,48 @@ async def test_a_node_that_was_never_reached_fails_in_everything() -> None:
     assert all("no route to host" in it.why for it in failed)
 
 
+async def test_a_container_that_ended_before_is_what_its_lost_pings_are_told_of() -> None:
+    """A node that took too long: what others ping is not there any more."""
+
+    @dataclass
+    class Late(Node):
+        """Others' pings to the third node are lost, and the third node has nothing to ping from."""
+
+        async def ask(self, run: Run) -> Reply:
+            reply = await super().ask(run)
+            what = run.argv[3]
+            if self.host == N3 and what in ("pod-ping.sh", "pod-mtu.sh"):
+                return Reply(1, "the container is gone\n")
+            if self.host == N3 and what == "pod-down.sh":
+                return Reply(0, "gone\nend\n")
+            if what == "pod-ping.sh":
+                said = b64(IPUTILS.format(n=0, loss=100, rtt=""))
+                kept = [line for line in reply.out.splitlines() if "10.16.90.2" not in line]
+                return Reply(0, "\n".join([f"ping 10.16.90.2 {said}", *kept, ""]))
+            return reply
+
+    verdicts = await run_on(Late(N1), Late(N2), Late(N3))
+    pings = {(it.host, it.peer): it for it in verdicts if it.kind == "ping"}
+    failed = {pair for pair, it in pings.items() if it.level == "fail"}
+    assert failed == {(N1, N3), (N3, N1), (N2, N3), (N3, N2)}
+    assert all("the container on fed-node3 is gone" in pings[pair].why for pair in failed)
+
+
+async def test_a_ping_that_is_too_simple_for_large_packets_is_skipped_and_well() -> None:
+    @dataclass
+    class Busybox(Node):
+        async def ask(self, run: Run) -> Reply:
+            large = run.argv[3] == "pod-mtu.sh"
+            return Reply(0, "nodf\n") if large else await super().ask(run)
+
+    verdicts = await run_on(Busybox(N1), Node(N2), Node(N3))
+    skipped = {(it.kind, it.host, it.peer) for it in verdicts if it.level == "skipped"}
+    assert skipped == {("mtu", N1, N2), ("mtu", N1, N3)}
+    why = next(it.why for it in verdicts if it.level == "skipped")
+    assert why == "the ping of fed-node1 can't forbid fragments: `dnf install iputils` there"
+    assert ok(verdicts)
+
+
 async def test_no_answer_at_all_is_a_failure_with_what_was_said() -> None:
     @dataclass
     class Odd(Node):

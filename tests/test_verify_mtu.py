@@ -100,9 +100,9 @@ WRONG: Mapping[str, tuple[Sizes, str, str]] = {
         NARROW.format(1400, "", 1400),
     ),
     "outer packets in fragments": (
-        but(sizes(), public=1400),
-        "1450 of 1450 bytes; underlay 1400 of 1500",
-        NARROW.format(1400, "", 1400),
+        but(sizes(), public=1480),
+        "1450 of 1450 bytes; underlay 1480 of 1500",
+        NARROW.format(1480, "", 1480),
     ),
     "an interface": (
         but(sizes(SMALL_ETH0), pod=1354, public=1404),
