@@ -120,6 +120,10 @@ CHANGED: dict[str, tuple[tuple[Event, ...], tuple[Change, ...]]] = {
     "a lease whose value is no JSON": (
         but(Verified("lease", "a", "", "pass", "/subnets/10.16.24.0-24 [")), (),
     ),
+    "a lease whose key is no subnet": (
+        but(Verified("lease", "a", "", "pass", '/subnets/zzz {"PublicIP": "10.9.9.9"}')),
+        (),
+    ),
     "an MTU that is none": (but(env("b", "1400; rm -rf /")), ()),
     "a lease of nobody's": ((*WHOLE, Verified("lease", "", "", "skipped", "/subnets/x {}")), ()),
 }  # fmt: skip

@@ -17,6 +17,7 @@ import pytest
 from fedwiz import verbs
 from fedwiz.actions import Session, Store, Unreachable
 from fedwiz.answers import Answers
+from fedwiz.cli.watch import past
 from fedwiz.events import (
     Connected,
     Event,
@@ -27,7 +28,7 @@ from fedwiz.events import (
     RoundStarted,
     RunEnded,
 )
-from fedwiz.history import History
+from fedwiz.history import History, Levels
 from fedwiz.journal import read
 from fedwiz.practice import Practice, practice_answers
 from fedwiz.report import FORMS
@@ -159,6 +160,25 @@ def test_a_terminal_of_lines_gets_lines(shell: Shell) -> None:
         assert terminal.end() == 0
     assert "\x1b" not in terminal.seen
     assert "round 2: all 6 pairs" in terminal.seen
+
+
+def test_of_many_pairs_the_worst_are_drawn_and_the_others_counted() -> None:
+    good: Levels = ("pass", "pass", "pass")
+    names = [f"n{number}" for number in range(1, 10)]
+    pairs = {(one, other): good for one in names for other in names if one != other}
+    assert list(past(pairs, 3))[1:] == ["         +++  72 pairs"]
+    pairs["n1", "n2"], pairs["n2", "n1"] = ("pass", None, "skipped"), ("fail", "fail", "pass")
+    pairs["n3", "n1"] = ("pass", "fail", "pass")
+    assert list(past(pairs, 3)) == [
+        "The last 3 rounds, the newest at the right",
+        "         +?-  n1 -> n2",
+        "         XX+  n2 -> n1",
+        "         +X+  n3 -> n1",
+        "         +++  69 pairs",
+    ]
+    bad: Levels = ("fail",)
+    drawn = list(past(dict.fromkeys(pairs, bad), 1))
+    assert (len(drawn), drawn[-1]) == (22, "  and 52 pairs more that did not ping in each")
 
 
 # As a file.
