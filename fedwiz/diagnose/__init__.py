@@ -10,9 +10,17 @@ from fedwiz.diagnose.measure import measure
 from fedwiz.diagnose.packets import ip_forward
 from fedwiz.diagnose.unexplained import unknown
 from fedwiz.diagnose.values import Case, Diagnosis, Mend
+from fedwiz.diagnose.vtep import other_port, other_vni, stale_vtep_mac
+from fedwiz.diagnose.ways import missing_fdb, missing_neighbour, missing_route
 
 CAUSES: tuple[Cause, ...] = (
+    other_vni,
+    other_port,
+    stale_vtep_mac,
     ip_forward,
+    missing_route,
+    missing_neighbour,
+    missing_fdb,
 )  # fmt: skip
 """What is the reason of others stands before them."""
 

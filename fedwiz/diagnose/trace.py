@@ -146,6 +146,7 @@ def read(before: str, after: str, name: str) -> Look:
         log=tuple(clean(line) for line in first.get("log", "").splitlines()),
         rp_filter=_rp_filter(first.get("sysctls", "")),
         policy=tuple(clean(line) for line in first.get("policy", "").splitlines()),
+        routes=tuple(clean(line) for line in first.get("routes", "").splitlines()),
         nft=tuple(_nft(first.get("nft", ""))),
         counts=_counts(last.get("counts", ""), name),
         dropped=tuple(_dropped(_drops(first.get("rules", "")), _drops(last.get("rules", "")))),

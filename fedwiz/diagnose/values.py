@@ -71,6 +71,9 @@ class Look:
     policy: tuple[str, ...] = ()
     """`ip rule show`."""
 
+    routes: tuple[str, ...] = ()
+    """`ip -4 route show`: all that was said of each, so that it can be put back."""
+
     nft: tuple[NftDrop, ...] = ()
     counts: Mapping[str, int] = field(default_factory=dict)
     """Packets by `WAY-HOP`; those that could not be counted are not in it."""
@@ -114,7 +117,8 @@ class Diagnosis:
     """The same as actions, in order; empty: fedwiz does not do it."""
 
     explains: bool = True
-    """It is why this pair does not ping.  False: it is wrong, too, and stops no ping now."""
+    """It is why this pair does not ping, or large packets do not cross.  False: it is wrong, too,
+    and stops nothing now."""
 
 
 def lease_of(known: Known, host: Host) -> Lease | None:

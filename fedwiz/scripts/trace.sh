@@ -3,7 +3,7 @@
 #        trace.sh off NAME
 # The rules have no target: they count, and let everything be.  They go by themselves after SECONDS.
 # Says lines `KEY BASE64`: counts, rules, stats, and when it begins flanneld, log, sysctls, policy,
-# nft; `end` is the last.
+# routes, nft; `end` is the last.
 set -u
 do=$1 name=$2
 say() { printf '%s %s\n' "$1" "$(base64 | tr -d '\n')"; }
@@ -41,6 +41,7 @@ if [ "$do" = on ]; then
   journalctl -u flanneld.service -n 40 --no-pager -o cat 2>/dev/null | tail -c 8000 | say log
   sysctl -a -r '^net\.ipv4\.conf\..*\.rp_filter$' 2>/dev/null | head -c 20000 | say sysctls
   ip -4 rule show | head -c 4000 | say policy
+  ip -4 route show | head -c 60000 | say routes
   nft -a list ruleset 2>/dev/null | grep -E '^table|^	chain|hook|drop|reject' |
     head -c 60000 | say nft
   # Last, so that what was told before is not counted.

@@ -15,7 +15,7 @@ from fedwiz.backends import BACKENDS
 from fedwiz.clean import clean
 from fedwiz.etcd.leases import Lease
 from fedwiz.events import Judged
-from fedwiz.facts import Facts, Known, Route
+from fedwiz.facts import Facts, Known, Neighbour, Route
 from fedwiz.verify.nodes import subnet_of
 from fedwiz.verify.values import Overlay, Verdict
 
@@ -45,8 +45,8 @@ class Ways:
         facts, lease = self.known.hosts[host], self.leases[peer]
         routes = leading(facts, IPv4Network(lease.subnet))
         wrong = self._route(host, peer, routes)
-        shown, doubt = [_text(route) for route in routes], ""
-        if not wrong and self.net.backend == "vxlan" and self._is_written(routes[0]):
+        shown, doubt = [text_of(route) for route in routes], ""
+        if not wrong and has_entries(self.net, routes[0]):
             more, wrong, doubt = self._entries(host, peer, routes[0])
             shown += more
         seen = "\n".join(shown)
@@ -87,49 +87,34 @@ class Ways:
 
     def _route(self, host: str, peer: str, routes: Sequence[Route]) -> str:
         lease = self.leases[peer]
-        wrong = [route for route in routes if not self._is_right(lease, route)]
+        wrong = [route for route in routes if not is_right(self.net, lease, route)]
         exact = [route for route in routes if route.to == lease.subnet]
         if not exact and (wrong or not routes):
-            other = f", and `{_text(wrong[0])}` has it" if wrong else ""
+            other = f", and `{text_of(wrong[0])}` has it" if wrong else ""
             return f"{host} has no route to {lease.subnet} on {peer}{other}: {AGAIN}"
         if len(routes) > 1:
-            said = " and ".join(f"`{_text(route)}`" for route in routes)
+            said = " and ".join(f"`{text_of(route)}`" for route in routes)
             return (
                 f"{host} has {len(routes)} routes to {lease.subnet} on {peer}, {said}, and takes "
-                f"one of them: `ip route delete {_text((wrong or routes)[-1])}` there"
+                f"one of them: `ip route delete {text_of((wrong or routes)[-1])}` there"
             )
         if wrong:
             return (
-                f"{host} sends what is for {lease.subnet} on {peer} by `{_text(wrong[0])}`, and "
+                f"{host} sends what is for {lease.subnet} on {peer} by `{text_of(wrong[0])}`, and "
                 f"{self.net.backend} by {self._right(lease)}: `ip route delete "
-                f"{_text(wrong[0])}` there, then `systemctl restart flanneld`"
+                f"{text_of(wrong[0])}` there, then `systemctl restart flanneld`"
             )
         return ""
-
-    def _is_right(self, lease: Lease, route: Route) -> bool:
-        kind, exact = self.net.backend, route.to == lease.subnet
-        if self.net.device and route.dev == self.net.device:
-            if not route.via:
-                return kind in ("vxlan", *COVERED)
-            gateway = {"vxlan": _first(lease), "ipip": lease.public_ip}.get(kind)
-            return exact and route.via == gateway
-        plain = kind == "host-gw" or self.net.options.get("direct_routing", False)
-        elsewhere = not route.dev.startswith(("flannel", "docker"))
-        return bool(plain) and elsewhere and exact and route.via == lease.public_ip
 
     def _right(self, lease: Lease) -> str:
         """The way as it should be, for people."""
         kind, device = self.net.backend, self.net.device
-        gateway = {"vxlan": _first(lease), "ipip": lease.public_ip, "host-gw": lease.public_ip}
+        gateway = {"vxlan": first(lease), "ipip": lease.public_ip, "host-gw": lease.public_ip}
         via = f"via {gateway[kind]}" if kind in gateway else ""
         said = " ".join(part for part in (via, f"dev {device}" if device else "") if part)
         if self.net.options.get("direct_routing", False):
             return f"`{said}`, or on one link `via {lease.public_ip}`"
         return f"`{said}`"
-
-    def _is_written(self, route: Route) -> bool:
-        """There must be entries for the peer, since flannel writes them with such a route."""
-        return route.dev == self.net.device and bool(route.via)
 
     def _entries(self, host: str, peer: str, route: Route) -> tuple[list[str], str, str]:
         """The neighbour and the FDB entry: as they are, what is wrong, and what is in doubt."""
@@ -139,8 +124,7 @@ class Ways:
                 ("FDB", "bridge fdb show") if facts.neighbours else ("neighbours", "ip neigh")
             )
             return [], "", f"the {what} of {device} could not be read: see `{ask}` on {host}"
-        met = [each for each in facts.neighbours if (each.dev, each.address) == (device, route.via)]
-        sent = [each.dst for each in facts.fdb if (each.dev, each.mac) == (device, lease.mac)]
+        met, sent = entries(facts, device, route.via, lease.mac)
         shown = [f"{it.address} lladdr {it.mac or '?'} {it.state}".rstrip() for it in met]
         shown += [f"{lease.mac} dst {dst}" for dst in sent]
         macs = [each.mac for each in met if each.mac]
@@ -161,6 +145,33 @@ class Ways:
         return shown, "", doubt if len(sent) > 1 else ""
 
 
+def is_right(net: Overlay, lease: Lease, route: Route) -> bool:
+    """Whether a route that is taken for a peer's subnet is one of this network's own."""
+    exact = route.to == lease.subnet
+    if net.device and route.dev == net.device:
+        if not route.via:
+            return net.backend in ("vxlan", *COVERED)
+        gateway = {"vxlan": first(lease), "ipip": lease.public_ip}.get(net.backend)
+        return exact and route.via == gateway
+    plain = net.backend == "host-gw" or net.options.get("direct_routing", False)
+    elsewhere = not route.dev.startswith(("flannel", "docker"))
+    return bool(plain) and elsewhere and exact and route.via == lease.public_ip
+
+
+def has_entries(net: Overlay, route: Route) -> bool:
+    """There must be entries for the peer, since flannel writes them with such a route."""
+    return net.backend == "vxlan" and route.dev == net.device and bool(route.via)
+
+
+def entries(
+    facts: Facts, device: str, address: str, mac: str
+) -> tuple[tuple[Neighbour, ...], tuple[str, ...]]:
+    """What a device has for an address, and where it sends what is for a MAC."""
+    met = (each for each in facts.neighbours or () if (each.dev, each.address) == (device, address))
+    sent = (each.dst for each in facts.fdb or () if (each.dev, each.mac) == (device, mac))
+    return tuple(met), tuple(sent)
+
+
 def leading(facts: Facts, subnet: IPv4Network) -> tuple[Route, ...]:
     """The routes that the kernel has for all of a subnet: the narrowest, and not the default."""
     found: dict[int, list[Route]] = {}
@@ -177,12 +188,12 @@ def _network(to: str) -> IPv4Network:
     return IPv4Network("0.0.0.0/0" if to == "default" else to)
 
 
-def _first(lease: Lease) -> str:
+def first(lease: Lease) -> str:
     """A peer's own address in the network."""
     return lease.subnet.partition("/")[0]
 
 
-def _text(route: Route) -> str:
+def text_of(route: Route) -> str:
     """As `ip route` shows it, and a shell may be given it."""
     via = f" via {quote(clean(route.via))}" if route.via else ""
     return f"{route.to}{via} dev {quote(clean(route.dev))}"

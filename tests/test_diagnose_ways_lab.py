@@ -1,0 +1,159 @@
+"""What flannel lays between nodes, taken away or made wrong on real hosts: named, mended, back."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+import pytest
+
+from fedwiz.answers import Answers
+from tests.faulty import Fault, cycle
+from tests.lab.fixture import Lab, require_lab
+from tests.operator import Operator
+from tests.test_verify_lab import PREFIX, answers_for
+
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(300)]
+
+# Of the other node of the pair, by the end of its address.
+OTHER = """
+mac=$(bridge fdb show dev flannel.1 | awk '/dst [0-9.]*[.]%d /{ print $1 }')
+at=$(ip -4 neighbour show dev flannel.1 | awk -v mac="$mac" '$3 == mac { print $1 }')
+"""
+TWO, ONE = OTHER % 36, OTHER % 77
+LAID = "systemctl -q disable flanneld && systemctl restart flanneld && systemctl -q enable flanneld"
+"""flanneld writes all of its entries again, and docker runs on."""
+
+SHOWS = """
+ip -o -d link show type vxlan |
+  grep -oE '^[0-9]+: [^:]*|mtu [0-9]+|link/ether [^ ]+|id [0-9]+|dstport [0-9]+' | sed 's/^[0-9]*: //'
+ip -4 route show | grep -e flannel -e ' via 192' | sort
+ip -4 neighbour show nud permanent | sort; bridge fdb show | grep ' dst ' | sort
+"""
+
+ROUTE = Fault(
+    "missing-route", "fed-node1", TWO + 'ip route delete "$at/24"', LAID, SHOWS,
+    said=("has no route to", "`ip route replace", "none to `wrapping` of fed-node1"),
+)  # fmt: skip
+OTHER_ROUTE = Fault(
+    "missing-route", "fed-node2",
+    ONE + 'ip route delete "$at/24"; ip route add blackhole "$at/24" metric 7',
+    ONE + f'ip route delete blackhole "$at/24" 2>/dev/null; {LAID}', SHOWS + "ip route show type 6",
+    said=("where flannel does not", "`blackhole 10.16.", "metric 7`"),
+)  # fmt: skip
+NEIGHBOUR = Fault(
+    "missing-neighbour", "fed-node1", TWO + 'ip neighbour delete "$at" dev flannel.1', LAID, SHOWS,
+    said=("has no neighbour entry", "nud permanent"),
+)  # fmt: skip
+OTHER_MAC = Fault(
+    "missing-neighbour", "fed-node1",
+    TWO + 'ip neighbour replace "$at" lladdr 02:00:00:00:00:01 dev flannel.1 nud permanent',
+    LAID, SHOWS, said=("wrong MAC", "02:00:00:00:00:01"),
+)  # fmt: skip
+FDB = Fault(
+    "missing-fdb", "fed-node1", TWO + 'bridge fdb delete "$mac" dev flannel.1', LAID, SHOWS,
+    said=("has no FDB entry", "self permanent"),
+)  # fmt: skip
+OTHER_DST = Fault(
+    "missing-fdb", "fed-node1",
+    TWO + 'bridge fdb replace "$mac" dev flannel.1 dst 192.0.2.7 self permanent', LAID, SHOWS,
+    said=("to another address", "192.0.2.7"),
+)  # fmt: skip
+FDB_BACK = Fault(
+    "missing-fdb", "fed-node2", ONE + 'bridge fdb delete "$mac" dev flannel.1', LAID, SHOWS,
+    said=("none to `wrapping` of fed-node2", "answers came"),
+)  # fmt: skip
+ALL_THREE = Fault(
+    "missing-route", "fed-node2",
+    ONE + 'ip route delete "$at/24"; bridge fdb delete "$mac" dev flannel.1; '
+    'ip neighbour delete "$at" dev flannel.1',
+    LAID, SHOWS, said=("has no route", "has no neighbour entry", "has no FDB entry"),
+)  # fmt: skip
+STALE = Fault(
+    "stale-vtep-mac", "fed-node2",
+    "ip -br link show flannel.1 | awk '{ print $3 }' >/root/mac; "
+    "ip link set flannel.1 address 02:00:00:00:00:07",
+    f'ip link set flannel.1 address "$(cat /root/mac)"; {LAID}', SHOWS,
+    healthy=("fed-node1", "fed-node3"),
+    said=("02:00:00:00:00:07", "VtepMAC", "50-flannel.link"),
+)  # fmt: skip
+
+
+def started_before(change: str, tidy: str = ":") -> Callable[[Lab], None]:
+    """fed-node2's flanneld started while etcd said something else."""
+
+    def inject(lab: Lab) -> None:
+        api = f"ETCDCTL_API={lab.flannel.removeprefix('v')}"
+        put, only = ("set", "") if lab.flannel == "v2" else ("put", "--print-value-only")
+        said = lab.ssh(lab.master, f"{api} etcdctl get {only} {PREFIX}/config").strip()
+        other = said.replace('"VNI":1', change)
+        assert other != said
+        lab.ssh(lab.master, f"{api} etcdctl {put} {PREFIX}/config '{other}'")
+        lab.ssh("fed-node2", f"{tidy}; {LAID}")
+        lab.ssh(lab.master, f"{api} etcdctl {put} {PREFIX}/config '{said}'")
+        known_by_others(lab)
+
+    return inject
+
+
+def known_by_others(lab: Lab) -> None:
+    """The others have heard of fed-node2's new MAC, and it of them."""
+    show = "ip -br link show type vxlan | awk '{ print $3 }'"
+    mac = lab.ssh("fed-node2", show).strip()
+    wait = "timeout 20 sh -c 'until bridge fdb show | grep -q \"^%s \"; do sleep 0.1; done'"
+    for node in ("fed-node1", "fed-node3"):
+        lab.ssh(node, wait % mac)
+        lab.ssh("fed-node2", wait % lab.ssh(node, show).strip())
+
+
+def laid_again(lab: Lab) -> None:
+    """fed-node2 as etcd says it."""
+    lab.ssh("fed-node2", f"ip link delete flannel.7 2>/dev/null; {LAID}")
+    known_by_others(lab)
+
+
+VNI = Fault(
+    "other-vni", "fed-node2", started_before('"VNI":7', "ip link delete flannel.1"), laid_again,
+    SHOWS, fails="address", said=("flannel.7", "VNI 7", "and the network 1", "vtep.sh"),
+)  # fmt: skip
+PORT = Fault(
+    "other-port", "fed-node2", started_before('"VNI":1,"Port":4789'), laid_again,
+    SHOWS, said=("UDP port 4789", "and the network 8472"),
+)  # fmt: skip
+SENDERS_PORT = replace(PORT, pair=("fed-node2", "fed-node1"))
+
+FAULTS = {
+    "a route that is gone": ("classic", ROUTE),
+    "another route": ("modern", OTHER_ROUTE),
+    "a neighbour that is gone": ("modern", NEIGHBOUR),
+    "a neighbour's MAC": ("classic", OTHER_MAC),
+    "an FDB entry that is gone": ("classic", FDB),
+    "an FDB entry's address": ("modern", OTHER_DST),
+    "an FDB entry on the way back": ("modern", FDB_BACK),
+    "all that flannel writes of a peer": ("classic", ALL_THREE),
+    "another MAC than the lease's": ("classic", STALE),
+    "another VNI": ("modern", VNI),
+    "another port": ("classic", PORT),
+    "another port of the sender's": ("modern", SENDERS_PORT),
+}
+
+
+@pytest.fixture(scope="module", params=["classic", "modern"])
+def lab(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """A cluster that fedwiz has installed."""
+    require_lab()
+    with Lab.up(request.param, 4) as cluster:
+        said = Operator(cluster, tmp_path_factory.mktemp("operator")).install()
+        assert said.code == 0, said.err
+        yield cluster
+
+
+@pytest.fixture
+def answers(lab: Lab) -> Answers:
+    return answers_for(lab)
+
+
+@pytest.mark.parametrize("name", FAULTS)
+async def test_a_fault_is_named_mended_and_back(lab: Lab, answers: Answers, name: str) -> None:
+    generation, fault = FAULTS[name]
+    if lab.generation != generation:
+        pytest.skip(f"on {generation} hosts")
+    await cycle(lab, answers, fault)
