@@ -1,5 +1,6 @@
 """What flannel lays between nodes, taken away or made wrong on real hosts: named, mended, back."""
 
+import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
@@ -24,7 +25,8 @@ LAID = "systemctl -q disable flanneld && systemctl restart flanneld && systemctl
 
 SHOWS = """
 ip -o -d link show type vxlan |
-  grep -oE '^[0-9]+: [^:]*|mtu [0-9]+|link/ether [^ ]+|id [0-9]+|dstport [0-9]+' | sed 's/^[0-9]*: //'
+  grep -oE '^[0-9]+: [^:]*|mtu [0-9]+|link/ether [^ ]+|id [0-9]+|dstport [0-9]+' |
+  sed 's/^[0-9]*: //'
 ip -4 route show | grep -e flannel -e ' via 192' | sort
 ip -4 neighbour show nud permanent | sort; bridge fdb show | grep ' dst ' | sort
 """
@@ -120,6 +122,31 @@ PORT = Fault(
 )  # fmt: skip
 SENDERS_PORT = replace(PORT, pair=("fed-node2", "fed-node1"))
 
+
+def between(mtu: int) -> Callable[[Lab], None]:
+    """The switch's port that fed-node2 is plugged in."""
+
+    def plug(lab: Lab) -> None:
+        port = f"h{lab.state.host('fed-node2').number}"
+        subprocess.run(
+            ["ip", "-n", lab.state.switch, "link", "set", port, "mtu", str(mtu)], check=True
+        )
+
+    return plug
+
+
+LARGE = "ping -c 1 -W 1 -M do -s 1472 fed-node1 >/dev/null 2>&1 && echo whole"
+NIC = Fault(
+    "mtu", "fed-node2", "ip link set eth0 mtu 1400", "ip link set eth0 mtu 1500",
+    f"ip -o link show eth0 | grep -o 'mtu [0-9]*'; {LARGE}; true", fails="mtu",
+    said=("eth0 on fed-node2 passes packets of 1400 bytes", "set up for 1500"),
+)  # fmt: skip
+BETWEEN = Fault(
+    "mtu", "fed-node2", between(1400), between(1500),
+    f"ip -o link show eth0 | grep -o 'mtu [0-9]*'; cat /run/flannel/subnet.env; {LARGE}; true",
+    fails="mtu", said=("connected by passes packets of 1400 bytes", "set up for 1500", "mtu.sh"),
+)  # fmt: skip
+
 FAULTS = {
     "a route that is gone": ("classic", ROUTE),
     "another route": ("modern", OTHER_ROUTE),
@@ -133,6 +160,8 @@ FAULTS = {
     "another VNI": ("modern", VNI),
     "another port": ("classic", PORT),
     "another port of the sender's": ("modern", SENDERS_PORT),
+    "an interface's MTU": ("classic", NIC),
+    "an MTU in between": ("modern", BETWEEN),
 }
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from fedwiz.diagnose.cause import Cause
 from fedwiz.diagnose.measure import measure
 from fedwiz.diagnose.packets import ip_forward
+from fedwiz.diagnose.size import mtu
 from fedwiz.diagnose.unexplained import unknown
 from fedwiz.diagnose.values import Case, Diagnosis, Mend
 from fedwiz.diagnose.vtep import other_port, other_vni, stale_vtep_mac
@@ -21,6 +22,7 @@ CAUSES: tuple[Cause, ...] = (
     missing_route,
     missing_neighbour,
     missing_fdb,
+    mtu,
 )  # fmt: skip
 """What is the reason of others stands before them."""
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from fedwiz.actions import Reply, Run, Session, Unreachable
 from fedwiz.answers import Answers
-from fedwiz.diagnose import trace
+from fedwiz.diagnose import size, trace
 from fedwiz.diagnose.trace import End
 from fedwiz.diagnose.values import Case, Look, lease_of
 from fedwiz.facts import Known
@@ -49,9 +49,11 @@ async def measure(
     before = await _ask(sessions, runs)
     ping = await _ping(sessions, matrix, pair) if len(ends) == 2 else None
     after = await _ask(sessions, {host: trace.off(name) for host in before})
+    case = Case(answers, known, net, *pair, started, verdicts=verdicts)
+    beyond = await _beyond(sessions, case)
     down = await _ask(sessions, {host: pods.down(name, up.pod) for host, up in started.items()})
     looks = {host: _look(before.get(host), after.get(host), name) for host in pair}
-    case = Case(answers, known, net, *pair, started, looks, verdicts=verdicts)
+    case = replace(case, looks=looks, underlay=beyond)
     if ping is None:
         return case
     counts = _counts(down.get(pair[1]))
@@ -111,6 +113,23 @@ async def _ping(
         return pods.read_pings(replies[pair[0]].out)[target]
     except (KeyError, ValueError):
         return None
+
+
+async def _beyond(sessions: Mapping[str, Session], case: Case) -> dict[str, dict[str, int]]:
+    """What crosses from the two to other nodes, where it matters."""
+    paths, asked = {host: size.paths(case, host) for host in case.ends}, {}
+    for host, ways in paths.items():
+        pod = case.ups[host].pod if host in case.ups else None
+        if pod and ways and size.source(case, host):
+            asked[host] = pods.sizes(pod, size.source(case, host), ways)
+    found = {}
+    for host, reply in (await _ask(sessions, asked)).items():
+        try:
+            said = pods.read_sizes(reply.out, paths[host])
+        except ValueError:
+            continue
+        found[host] = {way.public: said[way.public] for way in paths[host]}
+    return found
 
 
 def _look(before: Reply | None, after: Reply | None, name: str) -> Look:

@@ -1,13 +1,14 @@
 """Causes that large packets do not cross: an interface, or what is in between, passes less."""
 
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 from fedwiz.actions import Run
 from fedwiz.backends import BACKENDS
 from fedwiz.diagnose.cause import mend
 from fedwiz.diagnose.values import Case, Diagnosis, Mend, lease_of
 from fedwiz.diagnose.vtep import device_of
-from fedwiz.facts import Facts, Link
+from fedwiz.facts import Link
 from fedwiz.steps.make import script
 from fedwiz.verify.mtu import Crossed, read
 from fedwiz.verify.nodes import addresses, mtu_of
@@ -80,8 +81,8 @@ def _interfaces(
         said = f"FLANNEL_MTU={mtu} and {backend.overhead} bytes that {backend.name} adds"
         wanted.append((nic, mtu + backend.overhead, said))
     device = device_of(case, host) or facts.link(case.net.device)
-    for link in filter(None, (device, facts.link("docker0"))):
-        wanted.append((link, min(mtu, pod), f"a container's MTU is {min(mtu, pod)}"))
+    inner = filter(None, (device, facts.link("docker0")))
+    wanted += ((link, min(mtu, pod), f"a container's MTU is {min(mtu, pod)}") for link in inner)
     for link, need, said in wanted:
         if 0 < link.mtu < need:
             yield Diagnosis(
@@ -153,9 +154,19 @@ def _lower(case: Case, host: str, size: int) -> tuple[Mend, ...]:
     device = device_of(case, host) or facts.link(case.net.device)
     if nic is None or not facts.unit("flanneld.service").running:
         return ()
+    network = (facts.subnet_env or {}).get("FLANNEL_NETWORK", "")
+    stops = facts.unit("docker.service").running
+    if not network:
+        return ()  # then flanneld would take another subnet
     links = [(nic, size)] + ([(device, size - backend.overhead)] if device else [])
-    do = _mtu_run(case, facts, [(link.name, to) for link, to in links])
-    back = _mtu_run(case, facts, [(link.name, link.mtu) for link, _ in links])
-    return (Mend(host, Run(**{**do, "back": Run(**back), "undo": Run(**back).brief})),)
+    back = _anew(network, [(link.name, link.mtu) for link, _ in links], interrupts=stops)
+    do = _anew(network, [(link.name, to) for link, to in links], interrupts=stops,
+               back=back, undo=back.brief)  # fmt: skip
+    return (Mend(host, do),)
 
 
+def _anew(network: str, sizes: list[tuple[str, int]], **more: Any) -> Run:  # noqa: ANN401 - Run's
+    """Set MTUs, and start flanneld and docker anew, as a step of the install does it."""
+    words = [word for name, size in sizes for word in (name, str(size))]
+    argv = ("sh", "-c", script("mtu") + script("switch"), "mtu.sh", *words, "--", network)
+    return Run(argv, unit="fedwiz-switch", timeout=400, **more)

@@ -152,6 +152,10 @@ class Case:
     seen_as: str = ""
     """The address that the receiver's container saw; empty: it saw nothing, or could not tell."""
 
+    underlay: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    """By node, then by the address of a node outside of the pair: the largest packet in bytes that
+    crossed.  Measured where large packets do not cross between the two."""
+
     verdicts: Sequence[Verdict] = ()
     """On the two nodes, and on the two pairs that they are."""
 

@@ -4,6 +4,7 @@ Containers send packets as large as their MTU; the backend makes them larger, an
 the nodes must carry those.  Where it does not, small pings work and TLS hangs.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network
@@ -18,6 +19,37 @@ from fedwiz.verify.values import Path, Verdict
 
 OVER_IPV4 = {"wireguard": 60}
 """Bytes that a backend adds, where its `overhead` is that of IPv6."""
+
+
+@dataclass(frozen=True, slots=True)
+class Crossed:
+    """What a verdict has measured of one pair; all are bytes."""
+
+    over: int
+    """The largest packet that crossed between containers."""
+
+    size: int
+    """And how large it should have been."""
+
+    under: int
+    """The same between the nodes themselves; both are 0 where it is not known."""
+
+    need: int
+
+    def __str__(self) -> str:
+        """As a verdict shows it."""
+        under = f"{self.under} of {self.need}" if self.under else "not known"
+        return f"{self.over} of {self.size} bytes; underlay {under}"
+
+
+def read(seen: str) -> Crossed | None:
+    """What a verdict has measured, from what it shows; None: it has not."""
+    said = re.fullmatch(r"(\d{1,5}) of (\d{1,5}) bytes(?:; underlay (.*))?", seen)
+    if not said:
+        return None
+    under = re.fullmatch(r"(\d{1,5}) of (\d{1,5})", said[3] or "")
+    nodes = (int(under[1]), int(under[2])) if under else (0, 0)
+    return Crossed(int(said[1]), int(said[2]), *nodes)
 
 
 @dataclass(frozen=True)
@@ -86,9 +118,9 @@ class Sizes:
             return Verdict("mtu", sender, receiver, level, "", why)
         path, crossed = self._path(sender, receiver), self.crossed[sender]
         over, under = crossed[path.pod], crossed.get(path.public, 0)
-        seen = f"{over} of {path.size} bytes"
-        if path.public:
-            seen += f"; underlay {under} of {path.need}" if under else "; underlay not known"
+        seen = str(Crossed(over, path.size, under, path.need))
+        if not path.public:
+            seen = seen.partition(";")[0]
         if under and under < path.need:
             why = self._narrow(sender, receiver, path, under)
         elif over < path.size:

@@ -1,0 +1,8 @@
+# Give interfaces other MTUs; then flanneld and docker start anew, as switch.sh has it, which follows.
+# Usage: mtu.sh [DEVICE MTU]... -- NETWORK
+set -u
+while [ "$1" != -- ]; do
+  ip link set dev "$1" mtu "$2" || exit 1
+  shift 2
+done
+shift
