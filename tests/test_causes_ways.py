@@ -14,18 +14,16 @@ from fedwiz.diagnose.values import Case, Hop, Look
 from fedwiz.facts import Fdb, Link, Neighbour, Route
 from fedwiz.verify import Verdict
 from fedwiz.verify.nodes import overlay
-from tests.cluster import ANSWERS, NAMES, THIRD, Cluster, lease, mac
+from tests.cluster import ANSWERS, N1, N2, N3, NAMES, THIRD, WELL, Cluster, lease, mac
 
-N1, N2, N3 = NAMES
 AT = {name: f"10.16.{THIRD[name]}.0" for name in NAMES}
 NET = {name: f"{AT[name]}/24" for name in NAMES}
 IS = {name: ANSWERS.named(name).address for name in NAMES}
-VXLAN = Cluster()
 
 
 def _unread() -> Cluster:
     """The same, where neighbours and FDB could not be read."""
-    cluster = VXLAN
+    cluster = WELL
     for name in NAMES:
         cluster = cluster.node(name, neighbours=None, fdb=None)
     return cluster
@@ -35,7 +33,7 @@ def _plain() -> Cluster:
     """The same with plain routes."""
     config = {"Network": "10.16.0.0/16", "Backend": {"Type": "host-gw"}}
     cluster = replace(
-        VXLAN, config=Value("/coreos.com/network/config", json.dumps(config), 7),
+        WELL, config=Value("/coreos.com/network/config", json.dumps(config), 7),
         leases=tuple(lease(name, BackendType="host-gw", BackendData=None) for name in NAMES),
     )  # fmt: skip
     for name in NAMES:
@@ -49,7 +47,7 @@ PLAIN = _plain()
 
 
 def case(
-    cluster: Cluster = VXLAN,
+    cluster: Cluster = WELL,
     lost: str = "",
     *,
     pair: tuple[str, str] = (N1, N2),
@@ -91,7 +89,7 @@ def shown(one: Diagnosis) -> tuple[list[str], list[str]]:
     return do, back
 
 
-def without(host: str, cluster: Cluster = VXLAN, peer: str = N2, **but: bool) -> Cluster:
+def without(host: str, cluster: Cluster = WELL, peer: str = N2, **but: bool) -> Cluster:
     """A node that lacks something of a peer."""
     facts = cluster.facts[host]
     kept: dict[str, Any] = {}
@@ -104,20 +102,20 @@ def without(host: str, cluster: Cluster = VXLAN, peer: str = N2, **but: bool) ->
     return cluster.node(host, **kept)
 
 
-def plus(host: str, cluster: Cluster = VXLAN, **more: Any) -> Cluster:  # noqa: ANN401 - Facts' own
+def plus(host: str, cluster: Cluster = WELL, **more: Any) -> Cluster:  # noqa: ANN401 - Facts' own
     """A node with one more route, neighbour or entry."""
     facts = cluster.facts[host]
     return cluster.node(host, **{key: (*getattr(facts, key), it) for key, it in more.items()})
 
 
-@pytest.mark.parametrize("cluster", [_unread(), VXLAN, PLAIN], ids=["unread", "vxlan", "host-gw"])
+@pytest.mark.parametrize("cluster", [_unread(), WELL, PLAIN], ids=["unread", "vxlan", "host-gw"])
 def test_nothing_is_named_where_all_is_laid(cluster: Cluster) -> None:
     assert names(case(cluster)) == []
     assert names(case(cluster, pair=(N3, N1))) == []
 
 
 def test_one_route_for_all_is_no_fault_of_an_old_flannel() -> None:
-    cluster = VXLAN
+    cluster = WELL
     for name in NAMES:
         routes = [it for it in cluster.facts[name].routes if it.dev != "flannel.1"]
         routes.append(Route("10.16.0.0/16", "flannel.1"))
@@ -245,7 +243,7 @@ def test_a_flannel_that_loses_events_is_named() -> None:
 
 
 def test_no_way_is_judged_where_flannel_is_not_at_work() -> None:
-    gone = VXLAN.without_link(N1, "flannel.1").node(N1, routes=(), neighbours=(), fdb=())
+    gone = WELL.without_link(N1, "flannel.1").node(N1, routes=(), neighbours=(), fdb=())
     assert names(case(gone, "there wrapping")) == []
     no_lease = replace(without(N1, route=True), leases=())
     assert names(case(no_lease, "there wrapping")) == []
@@ -274,7 +272,7 @@ def batch(own: str, *peers: str) -> str:
 
 def test_another_mac_than_the_lease_has() -> None:
     """The kernel has forgotten the neighbours with the MAC; they come back with it."""
-    cluster = VXLAN.node(N2, neighbours=()).link(N2, "flannel.1", mac=OTHER)
+    cluster = WELL.node(N2, neighbours=()).link(N2, "flannel.1", mac=OTHER)
     for lost in ("there unwrapping", "back wrapping"):
         it = case(cluster, lost)
         assert names(it) == [("stale-vtep-mac", N2, True)]
@@ -284,7 +282,7 @@ def test_another_mac_than_the_lease_has() -> None:
 
 
 def test_another_mac_with_the_neighbours_written_after_it() -> None:
-    it = case(VXLAN.link(N2, "flannel.1", mac=OTHER), "there unwrapping")
+    it = case(WELL.link(N2, "flannel.1", mac=OTHER), "there unwrapping")
     assert names(it) == [("stale-vtep-mac", N2, True)]
     assert shown(found(it)[0])[1] == [batch(OTHER, N1, N3)]
 
@@ -292,13 +290,13 @@ def test_another_mac_with_the_neighbours_written_after_it() -> None:
 def test_a_lease_that_nobody_goes_by() -> None:
     """All have the device's MAC, so the lease alone is wrong: it is written anew."""
     old = tuple(lease(it, BackendData={"VtepMAC": OTHER if it == N2 else mac(it)}) for it in NAMES)
-    it = case(replace(VXLAN, leases=old))
+    it = case(replace(WELL, leases=old))
     assert names(it) == [("stale-vtep-mac", N2, False)]
     assert (found(it)[0].mends, "disable flanneld" in found(it)[0].remedy) == ((), True)
 
 
 def test_another_vni() -> None:
-    cluster = VXLAN.link(N2, "flannel.1", vni=7, name="flannel.7")
+    cluster = WELL.link(N2, "flannel.1", vni=7, name="flannel.7")
     for field in ("routes", "neighbours", "fdb"):
         moved = tuple(
             replace(it, dev="flannel.7") if it.dev == "flannel.1" else it
@@ -322,7 +320,7 @@ def test_another_vni() -> None:
 
 
 def test_another_port() -> None:
-    cluster = VXLAN.link(N1, "flannel.1", port=4789)
+    cluster = WELL.link(N1, "flannel.1", port=4789)
     it = case(cluster, "there wrapping")
     assert names(it) == [("other-port", N1, True)]
     assert shown(found(it)[0]) == (
@@ -332,7 +330,7 @@ def test_another_port() -> None:
 
 
 def test_two_that_were_made_before_a_change_still_talk() -> None:
-    it = case(VXLAN.link(N1, "flannel.1", port=4789).link(N2, "flannel.1", port=4789))
+    it = case(WELL.link(N1, "flannel.1", port=4789).link(N2, "flannel.1", port=4789))
     assert names(it) == [("other-port", N1, False), ("other-port", N2, False)]
     assert [each.mends for each in found(it)] == [(), ()]
 
@@ -342,18 +340,18 @@ def narrow(seen: str = "1350 of 1450 bytes; underlay 1400 of 1500") -> tuple[Ver
 
 
 def test_an_interface_that_passes_less_than_flannel_was_set_up_for() -> None:
-    it = case(VXLAN.link(N2, "eth0", mtu=1400), verdicts=narrow())
+    it = case(WELL.link(N2, "eth0", mtu=1400), verdicts=narrow())
     assert names(it) == [("mtu", N2, True)]
     (one,) = found(it)
     assert shown(one) == (["ip link set dev eth0 mtu 1500"], ["ip link set dev eth0 mtu 1400"])
     assert "1350 of 1450 bytes between containers, 1400 of 1500 between the nodes" in one.seen
-    assert names(case(VXLAN.link(N2, "eth0", mtu=1400), "there wrapping")) == [("mtu", N2, False)]
-    assert names(case(VXLAN.link(N2, "eth0", mtu=9000))) == []
+    assert names(case(WELL.link(N2, "eth0", mtu=1400), "there wrapping")) == [("mtu", N2, False)]
+    assert names(case(WELL.link(N2, "eth0", mtu=9000))) == []
 
 
 def test_flannels_own_device_that_passes_less() -> None:
     it = case(
-        VXLAN.link(N1, "flannel.1", mtu=1400),
+        WELL.link(N1, "flannel.1", mtu=1400),
         verdicts=narrow("1400 of 1450 bytes; underlay not known"),
     )
     assert names(it) == [("mtu", N1, True)]

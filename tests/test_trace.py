@@ -100,7 +100,8 @@ BEFORE = said(
     flanneld="ActiveState=active\nSubState=running\nNRestarts=\n", log="I am\x1b[31m well\n\n",
     sysctls="net.ipv4.conf.all.rp_filter = 2\nnet.ipv4.conf.flannel.1.rp_filter = 1\n"
     "net.ipv4.conf.x.rp_filter = 7\n",
-    policy="0:\tfrom all lookup local\n", nft=NFT, error="no\nsecurity table",
+    policy="0:\tfrom all lookup local\n",
+    routes="blackhole 10.16.3.0/24 \x1b[31mmetric 7\n", nft=NFT, error="no\nsecurity table",
 )  # fmt: skip
 COUNTS = f"""\
 [3:252] -A PREROUTING -s 10.16.1.2/32 -p icmp -m icmp --icmp-type 8 -m comment --comment "{NAME}:there-container"
@@ -118,6 +119,7 @@ def test_what_moved_meanwhile_is_told_and_nothing_else() -> None:
     assert found.flanneld == {"ActiveState": "active", "SubState": "running"}
     assert found.log == ("I am well", "")
     assert found.rp_filter == {"all": 2, "flannel.1": 1}
+    assert found.routes == ("blackhole 10.16.3.0/24 metric 7",)
     assert found.error == "no security table"
     assert found.nft == (
         NftDrop("inet", "guard", "in", "input", "policy drop", 0),

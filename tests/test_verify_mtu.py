@@ -12,7 +12,7 @@ import pytest
 
 from fedwiz.facts import Route
 from fedwiz.verify import Verdict, leases, ok, pods
-from fedwiz.verify.mtu import Sizes
+from fedwiz.verify.mtu import Crossed, Sizes, read
 from fedwiz.verify.values import Path as Way
 from fedwiz.verify.values import Ping, Pod
 from tests.cluster import ANSWERS, CONFIG, N1, N2, N3, NAMES, WELL, Cluster, matrix, pod
@@ -158,6 +158,18 @@ def test_two_sizes_are_a_warning() -> None:
     assert found[N1, N2].seen == "1350 of 1350 bytes; underlay 1400 of 1400"
     assert "have an MTU of 1450, and those on fed-node2 of 1350" in found[N1, N2].why
     assert not found[N1, N3].why
+
+
+@pytest.mark.parametrize(("seen", "said"), [
+    ("1350 of 1450 bytes; underlay 1400 of 1500", Crossed(1350, 1450, 1400, 1500)),
+    ("1450 of 1450 bytes; underlay not known", Crossed(1450, 1450, 0, 0)),
+    ("1450 of 1450 bytes", Crossed(1450, 1450, 0, 0)),
+    ("", None),
+    ("123456 of 1450 bytes", None),
+])  # fmt: skip
+def test_what_a_verdict_shows_is_read_again(seen: str, said: Crossed | None) -> None:
+    assert read(seen) == said
+    assert said is None or str(said).startswith(seen)
 
 
 LOST: dict[str, Mapping[str, Ping | None]] = {
