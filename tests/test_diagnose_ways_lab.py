@@ -3,6 +3,7 @@
 import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -53,11 +54,6 @@ OTHER_MAC = Fault(
 FDB = Fault(
     "missing-fdb", "fed-node1", TWO + 'bridge fdb delete "$mac" dev flannel.1', LAID, SHOWS,
     said=("has no FDB entry", "self permanent"),
-)  # fmt: skip
-OTHER_DST = Fault(
-    "missing-fdb", "fed-node1",
-    TWO + 'bridge fdb replace "$mac" dev flannel.1 dst 192.0.2.7 self permanent', LAID, SHOWS,
-    said=("to another address", "192.0.2.7"),
 )  # fmt: skip
 FDB_BACK = Fault(
     "missing-fdb", "fed-node2", ONE + 'bridge fdb delete "$mac" dev flannel.1', LAID, SHOWS,
@@ -153,7 +149,6 @@ FAULTS = {
     "a neighbour that is gone": ("modern", NEIGHBOUR),
     "a neighbour's MAC": ("classic", OTHER_MAC),
     "an FDB entry that is gone": ("classic", FDB),
-    "an FDB entry's address": ("modern", OTHER_DST),
     "an FDB entry on the way back": ("modern", FDB_BACK),
     "all that flannel writes of a peer": ("classic", ALL_THREE),
     "another MAC than the lease's": ("classic", STALE),
@@ -186,3 +181,22 @@ async def test_a_fault_is_named_mended_and_back(lab: Lab, answers: Answers, name
     if lab.generation != generation:
         pytest.skip(f"on {generation} hosts")
     await cycle(lab, answers, fault)
+
+
+PLAIN = Fault(
+    "missing-route", "fed-node2",
+    "route=$(ip route show via %s); echo $route >/root/route; ip route delete $route",
+    "ip route replace $(cat /root/route)", "ip route show", healthy=None,
+    said=("has no route to", " dev eth0` on fed-node2", "none to `unwrapping` of fed-node1"),
+)  # fmt: skip
+
+
+async def test_a_plain_route_that_is_gone(tmp_path: Path) -> None:
+    require_lab()
+    with Lab.up("classic", 3) as cluster:
+        operator = Operator(cluster, tmp_path, {"backend": {"type": "host-gw"}})
+        said = operator.install()
+        assert said.code == 0, said.err
+        assert isinstance(PLAIN.inject, str)
+        fault = replace(PLAIN, inject=PLAIN.inject % cluster.address("fed-node1"))
+        await cycle(cluster, answers_for(cluster, backend={"type": "host-gw"}), fault)

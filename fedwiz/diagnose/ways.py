@@ -38,10 +38,11 @@ class Gap:
     cause: str
     why: str
     seen: str
-    remedy: str
-    """A command."""
-
     mends: tuple[Mend, ...]
+    """Empty: flannel could not do it either."""
+
+    had: bool
+    """There is a wrong one in its place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +86,8 @@ class Way:
         for route in self.facts.routes:
             if up and up.pod and route.to not in ("default", self.lease.subnet):
                 to = IPv4Network(route.to)
-                if to.subnet_of(subnet) and up.pod.address in to:
+                alike = is_right(self.net, self.lease, replace(route, to=self.lease.subnet))
+                if to.subnet_of(subnet) and up.pod.address in to and not alike:
                     wrong.append(route)
         for route in leading(self.facts, subnet):
             if is_right(self.net, self.lease, route):
@@ -110,29 +112,24 @@ class Way:
 
     def _route(self, words: tuple[str, ...], right: list[Route], wrong: list[Route]) -> Gap:
         """The wrong ones go, and the right one comes."""
-        mends: list[Mend] = []
-        lines = [_line(self.case, self.host, route) for route in wrong]
-        for line in lines:
-            delete = ("ip", "route", "delete", *line)
-            mends.append(mend(self.host, delete, ("ip", "route", "add", *line)))
-        there = f"{self.lease.subnet}, the containers of {self.peer}"
-        do = ("ip", "route", "replace", *words)
-        if not right and words:
-            mends.append(mend(self.host, do, ("ip", "route", "delete", *words)))
+        host, there = self.host, f"{self.lease.subnet}, the containers of {self.peer}"
+        lines = [_line(self.case, host, route) for route in wrong]
+        mends = [
+            mend(host, ("ip", "route", "delete", *line), ("ip", "route", "add", *line))
+            for line in lines
+        ]
+        if not right:
+            do = ("ip", "route", "replace", *words)
+            mends.append(mend(host, do, ("ip", "route", "delete", *words)))
+        why = f"{host} has no route to {there}"
+        seen = f"`ip route show {self.lease.subnet}` on {host} shows nothing"
         if wrong:
-            said = "\n".join(f"`{text}`" for text in map(shlex.join, lines))
-            why = f"{self.host} sends what is for {there}, where flannel does not"
-            remedy = shlex.join(mends[0].do.argv)  # type: ignore[union-attr]
-            if not right:
-                remedy = shlex.join(do)
-        else:
-            said = f"no route to {self.lease.subnet} but the default one, on {self.host}"
-            why, remedy = f"{self.host} has no route to {there}", shlex.join(do)
-        if not words:
+            why = f"{host} sends what is for {there}, where flannel does not"
+            seen = "\n".join(f"`{shlex.join(line)}` on {host}" for line in lines)
+        if not words and not right:
             why += f", and {self.lease.public_ip} is on no link of its own"
-            remedy = f"put {self.host} and {self.peer} on one link, or take another backend"
             mends = []
-        return Gap("missing-route", why, said, remedy, tuple(mends))
+        return Gap("missing-route", why, seen, tuple(mends), had=bool(wrong))
 
     def _entries(self) -> Iterator[Gap]:
         """The neighbour and the FDB entry of a peer that has such."""
@@ -152,7 +149,8 @@ class Way:
                 back = _neighbour(at, had.mac, device, had.state.lower())
                 why = f"{self.host} has a wrong MAC for {there}"
                 seen = f"{device} has {had.mac} for {at}; the lease's VtepMAC is {lease.mac}"
-            yield Gap("missing-neighbour", why, seen, shlex.join(do), (mend(self.host, do, back),))
+            mends = (mend(self.host, do, back),)
+            yield Gap("missing-neighbour", why, seen, mends, had=had is not None)
         if lease.public_ip not in sent:
             do = _fdb("replace", lease.mac, device, lease.public_ip)
             back = _fdb("delete", lease.mac, device, lease.public_ip)
@@ -163,7 +161,8 @@ class Way:
                 why = f"{self.host} sends what is for {lease.mac} of {self.peer} to another address"
                 seen = f"the FDB of {device} sends it to {' and '.join(sent)}; the lease's is "
             seen += lease.public_ip
-            yield Gap("missing-fdb", why, seen, shlex.join(do), (mend(self.host, do, back),))
+            mends = (mend(self.host, do, back),)
+            yield Gap("missing-fdb", why, seen, mends, had=bool(sent))
 
 
 def _neighbour(address: str, mac: str, device: str, state: str) -> tuple[str, ...]:
@@ -237,20 +236,29 @@ def _named(case: Case, cause: str) -> Iterator[Diagnosis]:
 
 
 def _diagnosis(here: Way, gaps: Sequence[Gap]) -> Diagnosis:
-    case, host, one = here.case, here.host, gaps[0]
+    one, mends = gaps[0], tuple(it for gap in gaps for it in gap.mends)
+    why = "; ".join([one.why, *(gap.why.removeprefix(f"{here.host} ") for gap in gaps[1:])])
+    seen = "\n".join(filter(None, [*(gap.seen for gap in gaps), counted(here.case)]))
+    remedy = f"put {here.host} and {here.peer} on one link, or take another backend than host-gw"
+    if one.mends:
+        commands = ", ".join(f"`{it.do.shown}`" for it in mends)
+        remedy = f"{commands} on {here.host}; {_kept(here, gaps)}"
+    return Diagnosis(one.cause, here.host, why, seen, remedy, mends, _explains(here, gaps))
+
+
+def _kept(here: Way, gaps: Sequence[Gap]) -> str:
+    """How it stays as it should be.
+
+    Source: flannel's `route_network.go`, which looks after routes alone, every 10 seconds.
+    """
     made = version(here.facts.flanneld_version)
-    kept = "flanneld writes it when it starts and not again, so see what took it away"
+    if gaps[0].had:
+        return "and see what wrote the other, which would write it again"
     if len(gaps) > 1 and LOST_EVENTS[0] <= made[:3] <= LOST_EVENTS[1]:
-        kept = f"flannel {'.'.join(map(str, made))} loses events; from 0.21.3 on it does not"
-    why = "; ".join([one.why, *(gap.why.removeprefix(f"{host} ") for gap in gaps[1:])])
-    seen = "\n".join(filter(None, [*(gap.seen for gap in gaps), counted(case)]))
-    commands = ", ".join(f"`{gap.remedy}`" for gap in gaps)
-    if not one.mends:
-        return Diagnosis(one.cause, host, why, seen, one.remedy, explains=_explains(here, gaps))
-    return Diagnosis(
-        one.cause, host, why, seen, f"{commands} on {host}; {kept}",
-        tuple(it for gap in gaps for it in gap.mends), explains=_explains(here, gaps),
-    )  # fmt: skip
+        return f"flannel {'.'.join(map(str, made))} loses events, and from 0.21.3 on it does not"
+    if here.net.backend == "host-gw":
+        return "flanneld looks after its routes by itself, so see whether it runs"
+    return "flanneld writes it when it starts and not again, so see what took it away"
 
 
 def _explains(here: Way, gaps: Sequence[Gap]) -> bool:
