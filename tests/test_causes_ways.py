@@ -149,6 +149,12 @@ GAPS: Mapping[str, tuple[Cluster, str, str, list[str], list[str]]] = {
         without(N1, PLAIN, route=True), "there unwrapping", "missing-route",
         [f"ip route replace {VIA}"], [f"ip route delete {VIA}"],
     ),
+    "an old flannel's route": (
+        without(N1, route=True).node(N1, flanneld_version="0.7.1"),
+        "there wrapping", "missing-route",
+        ["ip route replace 10.16.0.0/16 dev flannel.1"],
+        ["ip route delete 10.16.0.0/16 dev flannel.1"],
+    ),
     "a route by another device": (
         plus(N1, without(N1, route=True), routes=Route(NET[N2], "eth0", "192.168.122.9")),
         "there wrapping", "missing-route",

@@ -24,13 +24,11 @@ def loses(case: Case, host: str, own: tuple[str, ...] = (), peers: tuple[str, ..
     Args:
         case: the two nodes.
         host: the one that sends; the ping, or the answer to it.
-        own: hops on this node where it would be lost.
-        peers: hops on the other one.
+        own: hops of `SENDS` where it would be lost, on this node.
+        peers: hops of `RECEIVES`, on the other one.
     """
     if case.lost is None:
         return not case.pings
-    if case.lost.way != ("there" if host == case.sender else "back"):
-        return False
     return case.lost_at(*own, host=host) or case.lost_at(*peers, host=case.peer(host))
 
 
