@@ -159,6 +159,15 @@ def test_the_readme_names_every_kind_of_verdict_and_every_form_of_the_report() -
         assert f"`{name}`" in README, name
 
 
+def test_the_readme_names_every_cause() -> None:
+    table = README[README.index("<!-- causes") : README.index("<!-- /causes -->")]
+    named = set(re.findall(r"`([a-z-]+)`", table))
+    code = "".join(path.read_text() for path in (ROOT / "fedwiz/diagnose").glob("*.py"))
+    assert {name for name in named if f'"{name}"' in code} == named
+    for row in re.findall(r'Diagnosis\(\s*"([a-z-]+)"', code):
+        assert row in named, row
+
+
 def test_every_command_of_the_readme_s_is_one() -> None:
     """Each `fedwiz ...` there is a command line that would be taken, and each option is one."""
     found = re.findall(r"`fedwiz ([^`]+)`", README)
