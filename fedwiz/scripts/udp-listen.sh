@@ -7,13 +7,15 @@ name=$1 port=$2 life=$3 most=$4
 hex=$(printf %04X "$port")
 bound() { grep -q "^ *[0-9]*: [0-9A-F]*:$hex " /proc/net/udp /proc/net/udp6 2>/dev/null; }
 tried() { # whether it is one of these units that has the port
-  [ -n "$(systemctl list-units --plain --no-legend --state=active 'udp-fedwiz-*.service' 2>/dev/null)" ]
+  [ -n "$(systemctl list-units --plain --no-legend --state=active,activating,deactivating \
+    'udp-fedwiz-*.service' 2>/dev/null)" ]
 }
 tell() { printf '%s %s\n' "$1" "$(tail -c 600 | base64 | tr -d '\n')"; exit 0; }
 
 tries=0
 while bound; do
-  tried || { ss -Hlunp "sport = :$port" 2>/dev/null | tell held; exit 0; }
+  # That unit may have ended since the port was looked at.
+  tried || ! bound || { ss -Hlunp "sport = :$port" 2>/dev/null | tell held; exit 0; }
   [ $tries -lt 15 ] || { echo another; exit 0; }
   tries=$((tries + 1))
   sleep 0.2
