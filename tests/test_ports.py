@@ -579,6 +579,12 @@ def test_it_waits_for_another_check_that_tries_the_port(tmp_path: Path) -> None:
     assert scripted(tmp_path, HERE, sleep=away, **TOOLS).stdout == "ready\n"
 
 
+def test_another_check_s_listener_that_ends_meanwhile_is_no_stranger(tmp_path: Path) -> None:
+    (tmp_path / "bound").touch()
+    ends = SYSTEMCTL.replace('cat "$HOME/others" 2>/dev/null', 'rm "$HOME/bound"')
+    assert scripted(tmp_path, HERE, **(TOOLS | {"systemctl": ends})).stdout == "ready\n"
+
+
 def test_it_says_why_it_can_not_listen(tmp_path: Path) -> None:
     without = {name: text for name, text in TOOLS.items() if "activate" not in name}
     assert scripted(tmp_path, HERE, **without).stdout == "notool\n"
