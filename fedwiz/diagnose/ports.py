@@ -1,0 +1,68 @@
+"""Causes that drop the packets between two nodes: firewalls on them, and what is in between."""
+
+from collections.abc import Iterator
+
+from fedwiz.diagnose.filters import came, dropper, let_pass, named, packet_of, published
+from fedwiz.diagnose.values import Case, Diagnosis
+from fedwiz.verify.nodes import addresses
+
+
+def port_closed(case: Case) -> Iterator[Diagnosis]:
+    """A node's own firewall drops the backend's packets, on their way in or out."""
+    it = dropper(case)
+    if it is None or it.packet.whose != "outer":
+        return
+    mends, out = let_pass(case, it), it.hook in ("output", "postrouting")
+    does = f"lets no {named(it.packet)} {'out' if out else 'in'}"
+    shown = " and ".join(f"`{mend.do.brief}`" for mend in mends)
+    if it.kind == "firewalld":
+        why, remedy = f"firewalld on {it.host} {does}", f"{shown} on {it.host}"
+    elif it.kind == "nft":
+        why = f"a rule of nftables' own on {it.host} {does}"
+        remedy = (
+            f"accept {named(it.packet)} before it, in the same chain: what another one accepts it "
+            "still drops; for good, put that where the rule comes from, such as "
+            "/etc/sysconfig/nftables.conf"
+        )
+    else:
+        why = f"a rule of iptables on {it.host} {does}"
+        remedy = (
+            f"{shown} on {it.host}; for good, put the same where its rules come from, such as "
+            "/etc/sysconfig/iptables"
+        )
+    yield Diagnosis("port-closed", it.host, why, it.seen, remedy, mends)
+
+
+def lost_between(case: Case) -> Iterator[Diagnosis]:
+    """One node sends, the other gets nothing, and both have each other's address right."""
+    lost = case.lost
+    if lost is None or lost.name != "arriving" or dropper(case) is not None:
+        return
+    sender, target = case.peer(lost.host), published(case, lost.host)
+    packet = packet_of(case, lost)
+    right = target in addresses(case.facts(lost.host)) and _aimed(case, sender, lost.host, target)
+    if packet is None or not right:
+        return
+    what = named(packet)
+    other = "another `backend.port` may pass, or " if packet.port else ""
+    yield Diagnosis(
+        "lost-between",
+        lost.host,
+        f"{what} from {sender} to {lost.host} gets lost on the network between them",
+        f"{came(case, lost)} sent by {sender} to {target}, none arrived on {lost.host}; "
+        f"no rule of either node's is known to drop them, and {target} is {lost.host}'s own",
+        f"ask who runs the network between the nodes (security groups, the hypervisor, routers) "
+        f"to let {what} pass between all nodes, both ways; {other}backend host-gw where all are "
+        "on one link",
+    )
+
+
+def _aimed(case: Case, sender: str, receiver: str, target: str) -> bool:
+    """Whether the sender sends to the receiver's address; for a VXLAN its FDB says so."""
+    if case.net.backend != "vxlan":
+        return True
+    facts, link = case.facts(sender), case.facts(receiver).link(case.net.device)
+    if facts.fdb is None:
+        return target in facts.vteps
+    to = {it.dst for it in facts.fdb if link and (it.dev, it.mac) == (case.net.device, link.mac)}
+    return to == {target}
