@@ -8,15 +8,12 @@ import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
-from importlib import resources
 from ipaddress import IPv4Address, IPv4Network
 from itertools import pairwise
 
-from fedwiz.actions import Run
-from fedwiz.diagnose.cause import mend
 from fedwiz.diagnose.trace import HOPS, outer
-from fedwiz.diagnose.values import Case, Dropped, Hop, Mend, NftDrop
+from fedwiz.diagnose.values import Case, Dropped, Hop, NftDrop
+from fedwiz.verify.values import Overlay
 
 STAGES: Mapping[str, tuple[str, ...]] = {
     "raw": ("prerouting",),
@@ -32,9 +29,6 @@ STAGES: Mapping[str, tuple[str, ...]] = {
     "received": ("postrouting",),
 }
 """By hop, netfilter's hooks that a packet passes after the hop before it, and up to this one."""
-
-COMMENT = "fedwiz"
-"""Marks the rules that a remedy adds, so that they and no others are taken back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +76,10 @@ class Dropper:
             return f"{self.packets} dropped on {self.host} by `{self.rule}` (table {self.table})"
         if self.kind == "nft":
             place = f"table {self.table}, chain {self.chain}"
-            return f"`{self.rule}` in nftables' own {place}, on {self.host}"
+            return (
+                f"`{self.rule}` in nftables' own {place}, on {self.host}; no rule of iptables' "
+                "dropped them"
+            )
         return self.rule
 
 
@@ -202,10 +199,13 @@ def _firewalld(case: Case, host: str, hook: str, packet: Packet) -> Iterator[Dro
     walls = case.facts(host).firewall
     if walls is None:
         return
-    if packet.whose == "outer" and hook == "input" and opening(packet)[1] not in walls.ports:
+    way = opening(case.net)
+    if packet.whose == "outer" and hook == "input" and way and way[1] not in walls.ports:
         open_now = ", ".join(sorted(walls.ports)) or "nothing"
         said = f"zone {walls.zone} of firewalld's on {host} lets in {open_now}"
-    elif packet.whose == "inner" and hook == "forward" and not _trusted(case, walls.trusted):
+    elif (
+        packet.whose == "inner" and hook == "forward" and str(case.net.network) not in walls.trusted
+    ):
         sources = ", ".join(sorted(walls.trusted)) or "none"
         said = f"zone trusted of firewalld's on {host} has as sources: {sources}"
     else:
@@ -213,21 +213,15 @@ def _firewalld(case: Case, host: str, hook: str, packet: Packet) -> Iterator[Dro
     yield Dropper(host, "firewalld", packet, hook, rule=said)
 
 
-def _trusted(case: Case, sources: frozenset[str]) -> bool:
-    return str(case.net.network) in sources
+def opening(net: Overlay) -> tuple[str, str] | None:
+    """What lets the network's packets in, as `firewall-cmd` has it; None: they are not wrapped.
 
-
-def named(packet: Packet) -> str:
-    """What people let through a firewall: `8472/udp`, or `IP protocol 4`."""
-    option, value = opening(packet)
-    return value if option == "port" else f"IP protocol {value}"
-
-
-def opening(packet: Packet) -> tuple[str, str]:
-    """The option of `firewall-cmd` that lets packets in, and its value."""
-    if packet.port:
-        return "port", f"{packet.port}/{packet.protocol}"
-    return "protocol", packet.protocol
+    Such as `port` and `8472/udp`, or `protocol` and a number.
+    """
+    words = outer(net)
+    if "--dport" in words:
+        return "port", f"{words[-1]}/{words[1]}"
+    return ("protocol", words[1]) if words else None
 
 
 def _suspected(case: Case, host: str, hook: str, packet: Packet) -> Iterator[Dropper]:
@@ -253,87 +247,3 @@ def _nft_fits(it: NftDrop, packet: Packet) -> bool:
         return False
     ports = re.search(r"\bdport (!= )?(\{[^}]*\}|[\d-]+)", it.rule)
     return not ports or _ports(ports[2], packet.port) is not bool(ports[1])
-
-
-_TOKEN = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,127}")
-
-
-@cache
-def _script() -> str:
-    return (resources.files("fedwiz") / "scripts" / "nft-accept.sh").read_text("utf-8")
-
-
-def let_pass(case: Case, it: Dropper) -> tuple[Mend, ...]:
-    """Accept such packets before they are dropped; what was there stays as it is."""
-    if it.kind == "firewalld":
-        return tuple(_opened(case, it))
-    inner = ("-s", str(case.net.network), "-d", str(case.net.network))
-    port = ("--dport", str(it.packet.port)) if it.packet.port else ()
-    match = inner if it.packet.whose == "inner" else ("-p", it.packet.protocol, *port)
-    if it.kind == "iptables":
-        return (accept(it.host, it.table, entry(case, it), match),)
-    return tuple(_accepted(case, it))
-
-
-def accept(host: str, table: str, chain: str, match: tuple[str, ...]) -> Mend:
-    """A rule of iptables' before all others of a chain."""
-    tail = (chain, *match, "-m", "comment", "--comment", COMMENT, "-j", "ACCEPT")
-    words = ("iptables", "-w", *(() if table == "filter" else ("-t", table)))
-    return mend(host, (*words, "-I", *tail), (*words, "-D", *tail))
-
-
-def entry(case: Case, it: Dropper) -> str:
-    """The chain in whose first place a rule is asked before the one that drops.
-
-    DOCKER-USER, which docker leaves to others, where that is asked early enough.
-    """
-    base, rules = it.hook.upper(), case.facts(it.host).rules.get(it.table, ())
-    ways = [rule.split() for rule in rules if rule.startswith(f"-A {base} ")]
-    user = next((at for at, way in enumerate(ways) if way[2:] == ["-j", "DOCKER-USER"]), None)
-    if user is None or it.table != "filter":
-        return base
-    first = next((at for at, way in enumerate(ways) if _leads(rules, way, it)), len(ways))
-    return "DOCKER-USER" if user <= first else base
-
-
-def _leads(rules: Sequence[str], way: list[str], it: Dropper) -> bool:
-    """Whether a rule of the first chain is, or leads to, the one that drops."""
-    if " ".join(way) == it.rule:
-        return True
-    goes = way[way.index("-j") + 1] if "-j" in way[:-1] else ""
-    return it.chain != it.hook.upper() and it.chain in chains(rules, goes)
-
-
-def _opened(case: Case, it: Dropper) -> Iterator[Mend]:
-    """Both now and for good: what is permanent alone comes with the next reload."""
-    walls = case.facts(it.host).firewall
-    if walls is None:
-        return
-    zone, (option, value) = walls.zone, opening(it.packet)
-    now, later = walls.ports, walls.permanent
-    if it.packet.whose == "inner":
-        zone, option, value = "trusted", "source", str(case.net.network)
-        now, later = walls.trusted, walls.trusted_permanent
-    where = (f"--zone={zone}",) if zone else ()
-    for flags, there in (((), now), (("--permanent",), later)):
-        if value not in there:
-            words = ("firewall-cmd", *flags, *where)
-            yield mend(it.host, (*words, f"--add-{option}={value}"),
-                       (*words, f"--remove-{option}={value}"))  # fmt: skip
-
-
-def _accepted(case: Case, it: Dropper) -> Iterator[Mend]:
-    """In the very chain: what one table of nftables' accepts another one may still drop."""
-    family, table = it.table.split(" ", 1)
-    if not (_TOKEN.fullmatch(table) and _TOKEN.fullmatch(it.chain)):
-        return
-    network = str(case.net.network)
-    match: tuple[str, ...] = ("ip", "saddr", network, "ip", "daddr", network)
-    if it.packet.port:
-        match = (it.packet.protocol, "dport", str(it.packet.port))
-    elif it.packet.whose == "outer":
-        match = ("ip", "protocol", it.packet.protocol)
-    where = (family, table, it.chain)
-    back = Run(("sh", "-c", _script(), "nft-accept.sh", "off", *where))
-    do = ("sh", "-c", _script(), "nft-accept.sh", "on", *where, *match)
-    yield Mend(it.host, Run(do, undo=back.brief, back=back))

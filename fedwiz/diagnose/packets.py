@@ -4,7 +4,8 @@ import re
 from collections.abc import Iterator
 
 from fedwiz.diagnose.cause import mend
-from fedwiz.diagnose.filters import Dropper, accept, dropper, let_pass
+from fedwiz.diagnose.filters import Dropper, dropper
+from fedwiz.diagnose.openings import accept, let_pass, told
 from fedwiz.diagnose.values import Case, Diagnosis, Mend
 from fedwiz.verify.nodes import addresses, subnet_of
 
@@ -106,20 +107,20 @@ def forward_rule(case: Case) -> Iterator[Diagnosis]:
     if found is None:
         return
     mends, host, network = let_pass(case, found), found.host, case.net.network
+    shown = told(case, found, mends) or f"accept {network} before it"
     if found.kind == "firewalld":
         why = f"firewalld on {host} does not pass on packets of {network}"
-        remedy = f"{_shown(mends)} on {host}, the second of which keeps it for good"
+        remedy = f"on {host}: {shown}, which keeps it for good"
     elif found.kind == "nft":
-        why = f"a rule of nftables' own on {host} drops packets of {network}"
+        why = f"nftables' own rules on {host} drop packets of {network}"
         remedy = (
-            f"accept {network} before it, in the same chain: what another one accepts it still "
-            "drops; for good, put that where the rule comes from, such as "
-            "/etc/sysconfig/nftables.conf"
+            f"{shown} on {host}, for what other chains accept this one still drops; for good, put "
+            "it where the rule comes from, such as /etc/sysconfig/nftables.conf"
         )
     else:
         why = f"a rule on {host} drops packets of {network} before flannel's are asked"
         remedy = (
-            f"{_shown(mends)} on {host}; for good, take the rule out where it comes from, such as "
+            f"{shown} on {host}; for good, take the rule out where it comes from, such as "
             "/etc/sysconfig/iptables, or let the network through before it there"
         )
     yield Diagnosis("forward-rule", host, why, found.seen, remedy, mends)

@@ -2,9 +2,17 @@
 
 from collections.abc import Iterator
 
-from fedwiz.diagnose.filters import came, dropper, let_pass, named, packet_of, published
+from fedwiz.diagnose.filters import came, dropper, opening, published
+from fedwiz.diagnose.openings import let_pass, told
 from fedwiz.diagnose.values import Case, Diagnosis
 from fedwiz.verify.nodes import addresses
+from fedwiz.verify.values import Overlay
+
+
+def _named(net: Overlay) -> str:
+    """What is to pass between nodes: `8472/udp`, or `IP protocol 4`."""
+    option, value = opening(net) or ("", "")
+    return value if option == "port" else f"IP protocol {value}"
 
 
 def port_closed(case: Case) -> Iterator[Diagnosis]:
@@ -13,19 +21,19 @@ def port_closed(case: Case) -> Iterator[Diagnosis]:
     if it is None or it.packet.whose != "outer":
         return
     mends, out = let_pass(case, it), it.hook in ("output", "postrouting")
-    does = f"lets no {named(it.packet)} {'out' if out else 'in'}"
-    shown = " and ".join(f"`{mend.do.brief}`" for mend in mends)
+    does = f"no {_named(case.net)} {'out' if out else 'in'}"
+    shown = told(case, it, mends) or f"accept {_named(case.net)} before it"
     if it.kind == "firewalld":
-        why, remedy = f"firewalld on {it.host} {does}", f"{shown} on {it.host}"
+        why = f"firewalld on {it.host} lets {does}"
+        remedy = f"on {it.host}: {shown}, which keeps it for good"
     elif it.kind == "nft":
-        why = f"a rule of nftables' own on {it.host} {does}"
+        why = f"nftables' own rules on {it.host} let {does}"
         remedy = (
-            f"accept {named(it.packet)} before it, in the same chain: what another one accepts it "
-            "still drops; for good, put that where the rule comes from, such as "
-            "/etc/sysconfig/nftables.conf"
+            f"{shown} on {it.host}, for what other chains accept this one still drops; for good, "
+            "put it where the rule comes from, such as /etc/sysconfig/nftables.conf"
         )
     else:
-        why = f"a rule of iptables on {it.host} {does}"
+        why = f"a rule of iptables' on {it.host} lets {does}"
         remedy = (
             f"{shown} on {it.host}; for good, put the same where its rules come from, such as "
             "/etc/sysconfig/iptables"
@@ -39,12 +47,11 @@ def lost_between(case: Case) -> Iterator[Diagnosis]:
     if lost is None or lost.name != "arriving" or dropper(case) is not None:
         return
     sender, target = case.peer(lost.host), published(case, lost.host)
-    packet = packet_of(case, lost)
     right = target in addresses(case.facts(lost.host)) and _aimed(case, sender, lost.host, target)
-    if packet is None or not right:
+    if not right:
         return
-    what = named(packet)
-    other = "another `backend.port` may pass, or " if packet.port else ""
+    what = _named(case.net)
+    other = "another `backend.port` may pass, or " if what[0].isdigit() else ""
     yield Diagnosis(
         "lost-between",
         lost.host,
