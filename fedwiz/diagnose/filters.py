@@ -12,7 +12,7 @@ from ipaddress import IPv4Address, IPv4Network
 from itertools import pairwise
 
 from fedwiz.diagnose.trace import HOPS, outer
-from fedwiz.diagnose.values import Case, Dropped, Hop, NftDrop
+from fedwiz.diagnose.values import Case, Hop, NftDrop
 from fedwiz.verify.values import Overlay
 
 STAGES: Mapping[str, tuple[str, ...]] = {
@@ -144,7 +144,7 @@ def _counted(case: Case, host: str, hook: str, packet: Packet) -> Iterator[Dropp
         chain = it.rule.split()[1]
         rules = case.facts(host).rules.get(it.table)
         asked = rules is None or chain in chains(rules, base)
-        if asked and it.packets >= least and may_match(it, packet):
+        if asked and it.packets >= least and may_match(it.rule, packet):
             yield Dropper(host, "iptables", packet, hook, it.table, chain, it.rule, it.packets)
 
 
@@ -160,10 +160,10 @@ def chains(rules: Sequence[str], base: str) -> frozenset[str]:
     return frozenset(found)
 
 
-def may_match(dropped: Dropped, packet: Packet) -> bool:
+def may_match(rule: str, packet: Packet) -> bool:
     """Whether a rule may have matched: by addresses, protocol and port alone."""
     try:
-        words = shlex.split(dropped.rule)
+        words = shlex.split(rule)
     except ValueError:
         return True
     for at, (flag, value) in enumerate(pairwise(words)):

@@ -4,9 +4,9 @@ import re
 from collections.abc import Iterator
 
 from fedwiz.diagnose.cause import mend
-from fedwiz.diagnose.filters import Dropper, dropper
+from fedwiz.diagnose.filters import Dropper, dropper, may_match, packet_of
 from fedwiz.diagnose.openings import accept, let_pass, told
-from fedwiz.diagnose.values import Case, Diagnosis, Mend
+from fedwiz.diagnose.values import Case, Diagnosis, Hop, Mend
 from fedwiz.verify.nodes import addresses, subnet_of
 
 INSTALL = "`fedwiz install` puts a unit there that keeps such a rule"
@@ -180,22 +180,35 @@ def nat(case: Case) -> Iterator[Diagnosis]:
     host = case.receiver if case.seen_as in _own(case, case.receiver) else case.sender
     network = str(case.net.network)
     fix = accept(host, "nat", "POSTROUTING", ("-s", network, "-d", network))
-    rules = (
-        rule for rule in case.facts(host).rules.get("nat", ())
-        if re.match(r"-A (POSTROUTING|FLANNEL-POSTRTG) .*-j (MASQUERADE|SNAT)\b", rule)
-    )  # fmt: skip
+    rule = _masquerade(case, host)
+    seen = f"{case.receiver} saw {case.seen_as}, not {up.pod.address}"
+    if (case.facts(host).subnet_env or {}).get("FLANNEL_IPMASQ") == "true":
+        good = "for good, take the rule that does this out where it comes from"
+    else:
+        good = (
+            "for good, add -ip-masq to `flannel.options` and `fedwiz install`, which has docker "
+            "leave this to flannel"
+        )
     yield Diagnosis(
         "nat",
         host,
         f"{host} puts {case.seen_as} in place of a container's own address, and Kubernetes wants "
         "no NAT between pods",
-        f"{case.receiver} saw {case.seen_as}, not {up.pod.address}\n"
-        + "\n".join(f"{host} has `{rule}`" for rule in rules),
-        f"{_shown((fix,))} on {host}; for good: add -ip-masq to `flannel.options` and "
-        "`fedwiz install`, which has docker leave this to flannel",
+        f"{seen}\n{host} has `{rule}`" if rule else seen,
+        f"{_shown((fix,))} on {host}; {good}",
         (fix,),
         explains=False,
     )
+
+
+def _masquerade(case: Case, host: str) -> str:
+    """The first rule that may have changed the source; empty: none is known."""
+    packet = packet_of(case, Hop("there", case.receiver, "received", None))
+    for rule in case.facts(host).rules.get("nat", ()):
+        changes = re.match(r"-A (POSTROUTING|FLANNEL-POSTRTG) .*-j (MASQUERADE|SNAT)\b", rule)
+        if changes and packet and may_match(rule, packet):
+            return rule
+    return ""
 
 
 def _own(case: Case, host: str) -> frozenset[str]:
