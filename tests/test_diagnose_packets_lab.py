@@ -153,12 +153,6 @@ async def test_it_is_named_and_mended_on_classic(lab: Lab, answers: Answers, fau
     await cycle(lab, answers, fault)
 
 
-@pytest.mark.parametrize("lab", ["modern"], indirect=True)
-@pytest.mark.parametrize("fault", MODERN.values(), ids=MODERN)
-async def test_it_is_named_and_mended_on_modern(lab: Lab, answers: Answers, fault: Fault) -> None:
-    await cycle(lab, answers, fault)
-
-
 @pytest.mark.parametrize("lab", ["classic"], indirect=True)
 @pytest.mark.parametrize("fault", [FORWARDING, POLICY], ids=["ip_forward", "policy"])
 async def test_containers_are_red_though_docker0_pings_docker0(
@@ -175,6 +169,12 @@ async def test_containers_are_red_though_docker0_pings_docker0(
 
 def _docker0(lab: Lab, node: str) -> str:
     return lab.ssh(node, "ip -4 -br address show docker0").split()[2].partition("/")[0]
+
+
+@pytest.mark.parametrize("lab", ["modern"], indirect=True)
+@pytest.mark.parametrize("fault", MODERN.values(), ids=MODERN)
+async def test_it_is_named_and_mended_on_modern(lab: Lab, answers: Answers, fault: Fault) -> None:
+    await cycle(lab, answers, fault)
 
 
 def _switch(lab: Lab, lines: str) -> None:

@@ -48,7 +48,7 @@ def entry(case: Case, it: Dropper) -> str:
     base, rules = it.hook.upper(), case.facts(it.host).rules.get(it.table, ())
     ways = [rule.split() for rule in rules if rule.startswith(f"-A {base} ")]
     user = next((at for at, way in enumerate(ways) if way[2:] == ["-j", "DOCKER-USER"]), None)
-    if user is None or it.table != "filter":
+    if user is None:
         return base
     first = next((at for at, way in enumerate(ways) if _leads(rules, way, it)), len(ways))
     return "DOCKER-USER" if user <= first else base
