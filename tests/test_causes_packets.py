@@ -213,7 +213,9 @@ FILTERS: dict[str, tuple[Case, str, list[str]]] = {
     "port shut by one of two rules of nftables'": (
         case("there-firewall", looks={TWO: Look(nft=(
             replace(MINE, chain="all", rule="policy drop", handle=0),
-            replace(MINE, chain="some", rule="ip saddr 192.0.2.1 drop"), MINE))}),
+            replace(MINE, chain="some", rule="ip saddr @bad drop"),
+            replace(MINE, chain="far", rule="ip saddr 192.0.2.0/24 udp dport 8472 drop"),
+            replace(MINE, chain="not", rule=f"ip daddr != {ADDRESSES[TWO]} drop"), MINE))}),
         "port-closed", ["sh nft-accept.sh on inet mine in udp dport 8472"],
     ),
     "dropped before it arrives": (
@@ -244,6 +246,7 @@ def names(found: Iterable[Diagnosis]) -> list[str]:
     return [it.cause for it in found]
 
 
+LESS = ("filter", SHUT)
 TCP = "-A INPUT -p tcp -m tcp --dport 8472 -j DROP"
 OTHERS = (
     replace(MINE, hook="output"), replace(MINE, table="firewalld"), replace(MINE, family="ip6"),
@@ -264,9 +267,7 @@ NOT: dict[str, Case] = {
         "there-forwarding-in",
         looks=dropping(TWO, ("filter", "-A FORWARD -s 192.168.0.0/24 -j DROP")),
     ),
-    "a rule that dropped less": case(
-        "there-firewall", looks=dropping(TWO, ("filter", SHUT), packets=2)
-    ),
+    "a rule that dropped less": case("there-firewall", looks=dropping(TWO, LESS, packets=2)),
     "a rule elsewhere": case("there-firewall", looks=dropping(TWO, ("filter", REJECT))),
     "a chain that nothing jumps to": case(
         "there-forwarding-in",
@@ -288,12 +289,14 @@ NOT: dict[str, Case] = {
         "there-firewall",
         on(TWO, DONE, firewall=Firewall("public", frozenset({"8472/udp"}))),
     ),
-    "not dropped, but not unwrapped": case(
-        "there-unwrapping", looks=dropping(TWO, ("filter", SHUT), POLICY)
-    ),
+    "dropped, but elsewhere": case("there-unwrapping", looks=dropping(TWO, LESS, POLICY)),
     "nothing was counted": replace(case("there-firewall"), hops=()),
     "strict, and nothing refused": case(
         "there-routing-in", looks={TWO: Look(rp_filter={"flannel/1": 1})}
+    ),
+    "strict, and less was refused than is lost": case(
+        "there-routing-in",
+        looks={TWO: Look(rp_filter={"all": 1}, moved={"TcpExtIPReversePathFilter": 2})},
     ),
     "refused, and not strict": case(
         "there-routing-in",
@@ -321,10 +324,14 @@ def test_strict_reverse_path_filter_is_loosened_for_the_device_alone() -> None:
     moved = {"TcpExtIPReversePathFilter": 3}
     strict = {TWO: Look(rp_filter={"all": 1, "flannel/1": 0}, moved=moved)}
     name = "net.ipv4.conf.flannel/1.rp_filter"
-    found = first(case("there-routing-in", looks=strict))
-    assert found == ("rp-filter", TWO, [f"sysctl -w {name}=2"])
-    [mend] = causes(case("there-routing-in", looks=strict))[0].mends
+    ill = case("there-routing-in", looks=strict)
+    assert first(ill) == ("rp-filter", TWO, [f"sysctl -w {name}=2"])
+    [mend] = causes(ill)[0].mends
     assert getattr(mend.do, "undo", "") == f"sysctl -w {name}=0"
+    beside = {TWO: replace(strict[TWO], nft=(replace(MINE, hook="prerouting", rule="drop"),))}
+    assert first(case("there-routing-in", looks=beside))[0] == "rp-filter"
+    counted = {TWO: replace(strict[TWO], dropped=(Dropped("mangle", "-A PREROUTING -j DROP", 3),))}
+    assert names(causes(case("there-routing-in", looks=counted))) == ["forward-rule"]
     wrapped = {TWO: Look(rp_filter={"all": 0, "eth0": 1}, moved=moved)}
     assert first(case("there-firewall", looks=wrapped))[2] == [
         "sysctl -w net.ipv4.conf.eth0.rp_filter=2"

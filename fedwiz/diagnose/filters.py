@@ -225,9 +225,9 @@ def opening(net: Overlay) -> tuple[str, str] | None:
 
 
 def _suspected(case: Case, host: str, hook: str, packet: Packet) -> Iterator[Dropper]:
-    """Rules of nftables' own, those first that name the port, and last the policies."""
+    """Rules of nftables' own, those first that name the port, and last policies and named sets."""
     fit = [it for it in case.look(host).nft if it.hook in (hook, "") and _nft_fits(it, packet)]
-    fit.sort(key=lambda it: (not it.hook, it.handle == 0, not _names(it, packet)))
+    fit.sort(key=lambda it: (not it.hook, it.handle == 0 or "@" in it.rule, not _names(it, packet)))
     for it in fit:
         yield Dropper(host, "nft", packet, hook, f"{it.family} {it.table}", it.chain, it.rule)
 
@@ -237,7 +237,7 @@ def _names(it: NftDrop, packet: Packet) -> bool:
 
 
 def _nft_fits(it: NftDrop, packet: Packet) -> bool:
-    """Not where it is of other families, protocols, ports, or of broken connections alone."""
+    """Not where it is of other families, protocols, addresses, ports, or of broken connections."""
     if it.family not in ("ip", "inet", "netdev") or it.table == "firewalld":
         return False
     if re.search(r"\b(?:ip6|icmpv6|invalid)\b", it.rule):
@@ -245,5 +245,8 @@ def _nft_fits(it: NftDrop, packet: Packet) -> bool:
     named = re.search(r"\b(tcp|udp|icmp) (?:[sd]port|type|flags)\b", it.rule)
     if named and named[1] != packet.protocol:
         return False
+    for side, no, network in re.findall(r"\bip ([sd])addr (!= )?([\d./]+)", it.rule):
+        if _fits(f"-{side}", network, packet) is bool(no):
+            return False
     ports = re.search(r"\bdport (!= )?(\{[^}]*\}|[\d-]+)", it.rule)
     return not ports or _ports(ports[2], packet.port) is not bool(ports[1])

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 
 from fedwiz.diagnose.cause import mend
-from fedwiz.diagnose.filters import Dropper, dropper, may_match, packet_of
+from fedwiz.diagnose.filters import Dropper, came, dropper, may_match, packet_of
 from fedwiz.diagnose.openings import accept, let_pass, told
 from fedwiz.diagnose.values import Case, Diagnosis, Hop, Mend
 from fedwiz.verify.nodes import addresses, subnet_of
@@ -145,7 +145,8 @@ def forward_policy(case: Case) -> Iterator[Diagnosis]:
 def rp_filter(case: Case) -> Iterator[Diagnosis]:
     """The kernel refuses a source that it would answer by way of another device."""
     lost, counter = case.lost, "TcpExtIPReversePathFilter"
-    if lost is None:
+    by = dropper(case)
+    if lost is None or (by is not None and by.kind == "iptables"):
         return
     facts = case.facts(lost.host)
     uplink = facts.uplink(case.host(lost.host).interface)
@@ -156,7 +157,11 @@ def rp_filter(case: Case) -> Iterator[Diagnosis]:
     }.get(lost.name, "")
     look, path = case.look(lost.host), device.replace(".", "/")
     strict = {name: look.rp_filter.get(name, 0) for name in ("all", path)}
-    if not device or not look.moved.get(counter) or max(strict.values()) != 1:
+    if (
+        not device
+        or look.moved.get(counter, 0) < max(1, came(case, lost))
+        or max(strict.values()) != 1
+    ):
         return
     name = f"net.ipv4.conf.{path}.rp_filter"
     yield Diagnosis(
