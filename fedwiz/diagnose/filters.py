@@ -225,9 +225,9 @@ def opening(net: Overlay) -> tuple[str, str] | None:
 
 
 def _suspected(case: Case, host: str, hook: str, packet: Packet) -> Iterator[Dropper]:
-    """Rules of nftables' own, those first that name the port, and last policies and named sets."""
+    """Rules of nftables' own, those first that name the port, and last the policies."""
     fit = [it for it in case.look(host).nft if it.hook in (hook, "") and _nft_fits(it, packet)]
-    fit.sort(key=lambda it: (not it.hook, it.handle == 0 or "@" in it.rule, not _names(it, packet)))
+    fit.sort(key=lambda it: (not it.hook, it.handle == 0, not _names(it, packet)))
     for it in fit:
         yield Dropper(host, "nft", packet, hook, f"{it.family} {it.table}", it.chain, it.rule)
 
