@@ -7,7 +7,16 @@ from collections.abc import Iterator
 
 from fedwiz.diagnose.cause import Cause
 from fedwiz.diagnose.measure import measure
-from fedwiz.diagnose.packets import ip_forward
+from fedwiz.diagnose.packets import (
+    docker_direct_routing,
+    docker_user,
+    forward_policy,
+    forward_rule,
+    ip_forward,
+    nat,
+    rp_filter,
+)
+from fedwiz.diagnose.ports import lost_between, port_closed
 from fedwiz.diagnose.size import mtu
 from fedwiz.diagnose.unexplained import unknown
 from fedwiz.diagnose.values import Case, Diagnosis, Mend
@@ -22,7 +31,15 @@ CAUSES: tuple[Cause, ...] = (
     missing_route,
     missing_neighbour,
     missing_fdb,
+    rp_filter,
+    docker_direct_routing,
+    docker_user,
+    forward_rule,
+    forward_policy,
+    port_closed,
+    lost_between,
     mtu,
+    nat,
 )  # fmt: skip
 """What is the reason of others stands before them."""
 

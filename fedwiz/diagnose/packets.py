@@ -1,9 +1,15 @@
-"""Causes that drop packets on a node: forwarding, rules, firewalls."""
+"""Causes that drop the pods' packets on a node, or change them: forwarding, rules, filters."""
 
+import re
 from collections.abc import Iterator
 
 from fedwiz.diagnose.cause import mend
-from fedwiz.diagnose.values import Case, Diagnosis, Mend
+from fedwiz.diagnose.filters import Dropper, came, dropper, may_match, packet_of
+from fedwiz.diagnose.openings import accept, let_pass, told
+from fedwiz.diagnose.values import Case, Diagnosis, Hop, Mend
+from fedwiz.verify.nodes import addresses, subnet_of
+
+INSTALL = "`fedwiz install` puts a unit there that keeps such a rule"
 
 
 def sysctl(host: str, name: str, value: str, was: str) -> Mend:
@@ -26,3 +32,192 @@ def ip_forward(case: Case) -> Iterator[Diagnosis]:
             (sysctl(host, name, "1", "0"),),
             explains=case.lost_at("routing", "routing-in", host=host),
         )
+
+
+def _on_the_way(case: Case, *causes: str) -> Dropper | None:
+    """What drops the pods' own packets, where it is one of these causes."""
+    found = dropper(case)
+    return found if found and found.packet.whose == "inner" and _cause(found) in causes else None
+
+
+DOCKER_RAW = re.compile(r"-A PREROUTING -d \S+ ! -i \S+ -j DROP")
+DOCKER_ROUTED = re.compile(r"-A DOCKER ! -i \S+ -o \S+ -j DROP")
+"""What docker 28 and later writes for each container, and for each bridge (moby/moby#49792)."""
+
+
+def _cause(it: Dropper) -> str:
+    if it.kind != "iptables":
+        return "forward-rule"
+    if it.rule.startswith("-P "):
+        return "forward-policy"
+    if it.chain == "DOCKER-USER":
+        return "docker-user"
+    docker = DOCKER_RAW.fullmatch(it.rule) or DOCKER_ROUTED.fullmatch(it.rule)
+    return "docker-direct-routing" if docker else "forward-rule"
+
+
+def _shown(mends: tuple[Mend, ...]) -> str:
+    return " and ".join(f"`{it.do.brief}`" for it in mends)
+
+
+def docker_direct_routing(case: Case) -> Iterator[Diagnosis]:
+    """Docker 28 and later drops what is routed to a container, in two places."""
+    found = _on_the_way(case, "docker-direct-routing")
+    if found is None:
+        return
+    mends = let_pass(case, found)
+    network, rules = str(case.net.network), case.facts(found.host).rules.get("filter", ())
+    accepted = re.compile(rf"-A (DOCKER-USER|FORWARD) -s {network} -d {network} .*-j ACCEPT")
+    if found.table == "raw" and any(DOCKER_ROUTED.fullmatch(rule) for rule in rules) and not any(
+        accepted.match(rule) for rule in rules
+    ):  # fmt: skip
+        match = ("-s", network, "-d", network)
+        mends += (accept(found.host, "filter", "DOCKER-USER", match),)
+    yield Diagnosis(
+        "docker-direct-routing",
+        found.host,
+        f"docker on {found.host} drops what other nodes send straight to its containers",
+        found.seen,
+        f"{_shown(mends)} on {found.host}; for good: `fedwiz install` has a unit keep the rule in "
+        "DOCKER-USER, and puts `allow-direct-routing` into /etc/docker/daemon.json",
+        mends,
+    )
+
+
+def docker_user(case: Case) -> Iterator[Diagnosis]:
+    """A rule of the operator's own, in the chain that docker leaves for such."""
+    found = _on_the_way(case, "docker-user")
+    if found is None:
+        return
+    mends = let_pass(case, found)
+    yield Diagnosis(
+        "docker-user",
+        found.host,
+        f"a rule in DOCKER-USER on {found.host} drops packets of {case.net.network}",
+        found.seen,
+        f"{_shown(mends)} on {found.host}, so that the network is accepted before it; for good, "
+        "have what writes that rule leave this network out of it",
+        mends,
+    )
+
+
+def forward_rule(case: Case) -> Iterator[Diagnosis]:
+    """A rule that is asked before flannel's and fedwiz's."""
+    found = _on_the_way(case, "forward-rule")
+    if found is None:
+        return
+    mends, host, network = let_pass(case, found), found.host, case.net.network
+    shown = told(case, found, mends) or f"accept {network} before it"
+    if found.kind == "firewalld":
+        why = f"firewalld on {host} does not pass on packets of {network}"
+        remedy = f"on {host}: {shown}, which keeps it for good"
+    elif found.kind == "nft":
+        why = f"nftables' own rules on {host} drop packets of {network}"
+        remedy = (
+            f"{shown} on {host}, for what other chains accept this one still drops; for good, put "
+            "it where the rule comes from, such as /etc/sysconfig/nftables.conf"
+        )
+    else:
+        why = f"a rule on {host} drops packets of {network} before flannel's are asked"
+        remedy = (
+            f"{shown} on {host}; for good, take the rule out where it comes from, such as "
+            "/etc/sysconfig/iptables, or let the network through before it there"
+        )
+    yield Diagnosis("forward-rule", host, why, found.seen, remedy, mends)
+
+
+def forward_policy(case: Case) -> Iterator[Diagnosis]:
+    """What no rule accepts is dropped, and none accepts this network."""
+    found = _on_the_way(case, "forward-policy")
+    if found is None:
+        return
+    mends = let_pass(case, found)
+    yield Diagnosis(
+        "forward-policy",
+        found.host,
+        f"the policy of FORWARD on {found.host} is DROP, and no rule accepts {case.net.network}",
+        found.seen,
+        f"{_shown(mends)} on {found.host}; {INSTALL}",
+        mends,
+    )
+
+
+def rp_filter(case: Case) -> Iterator[Diagnosis]:
+    """The kernel refuses a source that it would answer by way of another device."""
+    lost, counter = case.lost, "TcpExtIPReversePathFilter"
+    by = dropper(case)
+    if lost is None or (by is not None and by.kind == "iptables"):
+        return
+    facts = case.facts(lost.host)
+    uplink = facts.uplink(case.host(lost.host).interface)
+    device = {
+        "routing": "docker0",
+        "routing-in": case.net.device or (uplink.name if uplink else ""),
+        "firewall": uplink.name if uplink else "",
+    }.get(lost.name, "")
+    look, path = case.look(lost.host), device.replace(".", "/")
+    strict = {name: look.rp_filter.get(name, 0) for name in ("all", path)}
+    if (
+        not device
+        or look.moved.get(counter, 0) < max(1, came(case, lost))
+        or max(strict.values()) != 1
+    ):
+        return
+    name = f"net.ipv4.conf.{path}.rp_filter"
+    yield Diagnosis(
+        "rp-filter",
+        lost.host,
+        f"{lost.host} refuses packets that come in by {device}, since it would answer them "
+        "by another way (strict reverse path filter)",
+        f"IPReversePathFilter of {lost.host}: {look.moved[counter]} more; rp_filter: "
+        + ", ".join(f"{key} = {value}" for key, value in strict.items()),
+        f"`sysctl -w {name}=2` on {lost.host}; for good, write the same into a file in "
+        "/etc/sysctl.d, or mend its routes (`ip rule`, `ip route show table all`)",
+        (sysctl(lost.host, name, "2", str(strict[path])),),
+    )
+
+
+def nat(case: Case) -> Iterator[Diagnosis]:
+    """A container's packets get another address on their way: no ping is lost by it."""
+    up = case.ups.get(case.sender)
+    if up is None or up.pod is None or case.seen_as in ("", str(up.pod.address)):
+        return
+    host = case.receiver if case.seen_as in _own(case, case.receiver) else case.sender
+    network = str(case.net.network)
+    fix = accept(host, "nat", "POSTROUTING", ("-s", network, "-d", network))
+    rule = _masquerade(case, host)
+    seen = f"{case.receiver} saw {case.seen_as}, not {up.pod.address}"
+    if (case.facts(host).subnet_env or {}).get("FLANNEL_IPMASQ") == "true":
+        good = "for good, take the rule that does this out where it comes from"
+    else:
+        good = (
+            "for good, add -ip-masq to `flannel.options` and `fedwiz install`, which has docker "
+            "leave this to flannel"
+        )
+    yield Diagnosis(
+        "nat",
+        host,
+        f"{host} puts {case.seen_as} in place of a container's own address, and Kubernetes wants "
+        "no NAT between pods",
+        f"{seen}\n{host} has `{rule}`" if rule else seen,
+        f"{_shown((fix,))} on {host}; {good}",
+        (fix,),
+        explains=False,
+    )
+
+
+def _masquerade(case: Case, host: str) -> str:
+    """The first rule that may have changed the source; empty: none is known."""
+    packet = packet_of(case, Hop("there", case.receiver, "received", None))
+    for rule in case.facts(host).rules.get("nat", ()):
+        changes = re.match(r"-A (POSTROUTING|FLANNEL-POSTRTG) .*-j (MASQUERADE|SNAT)\b", rule)
+        if changes and packet and may_match(rule, packet):
+            return rule
+    return ""
+
+
+def _own(case: Case, host: str) -> frozenset[str]:
+    """The addresses that a node may put in place of a container's."""
+    facts, subnet = case.facts(host), subnet_of(case.facts(host))
+    bridge = {str(subnet.network.network_address), str(subnet.ip)} if subnet else set[str]()
+    return addresses(facts) | bridge

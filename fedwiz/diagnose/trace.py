@@ -216,7 +216,7 @@ def _nft(said: str) -> Iterator[NftDrop]:
             continue
         elif begins := re.match(r"\s+chain (\S+) \{", line):
             chain, hook = begins[1], ""
-        elif base := re.search(r"\bhook (\w+) priority", line):
+        elif base := re.match(r"\s+type \w+ hook (\w+) ", line):
             hook = base[1]
             if "policy drop" in line:
                 yield NftDrop(family, table, chain, hook, "policy drop", 0)
