@@ -832,3 +832,10 @@ def test_the_facts_of_a_host_that_was_lost_since_are_not_judged() -> None:
 def test_the_nat_is_named_on_each_host_and_not_once_more_for_all() -> None:
     said = _of("interface", replace(BARE, hosts={**BARE.hosts, **TWINS}))
     assert [it.host for it in said] == list(NODES)
+
+
+@pytest.mark.parametrize("name", NODES)
+def test_etcd_is_judged_from_every_node_and_the_clock_of_each(name: str) -> None:
+    known = on(name, etcd={URL: Endpoint(error=REFUSED)}, skew=-4000.0)
+    for check in ("etcd-reachable", "clock"):
+        assert [(it.level, it.host) for it in _of(check, known)] == [("block", name)]

@@ -84,7 +84,7 @@ async def test_the_whole_plan_is_there_host_by_host() -> None:
         assert "fed-master   1 operation" in said
         assert "! fed-node1   22 operations, containers stop" in said
         assert "2 running containers will stop" in flat(pilot)
-        assert "+ ok  38 findings" in said
+        assert "+ ok  39 findings" in said
         assert "67 operations on 4 hosts, plan " in said
         await pilot.press("down")
         said = shown(pilot.app)
