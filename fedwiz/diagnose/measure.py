@@ -1,16 +1,16 @@
 """Follow a ping and its answer between two nodes, and read what only a diagnosis wants."""
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from fedwiz.actions import Reply, Run, Session, Unreachable
+from fedwiz.actions import Reply, Session
 from fedwiz.answers import Answers
 from fedwiz.diagnose import size, trace
 from fedwiz.diagnose.trace import End
 from fedwiz.diagnose.values import Case, Look, lease_of
 from fedwiz.facts import Known
 from fedwiz.verify import Verdict, nodes, pods
+from fedwiz.verify.asker import Asker
 from fedwiz.verify.matrix import Matrix
 from fedwiz.verify.values import Ping, Up
 
@@ -33,9 +33,9 @@ async def measure(
         verdicts: of a verification just before.
         pair: sender and receiver.
     """
-    name, net = pods.new_name(), nodes.overlay(answers, known)
+    name, net, asker = pods.new_name(), nodes.overlay(answers, known), Asker(sessions, {})
     asked = [host for host in pair if host in sessions and host in known.hosts]
-    ups = await _ask(sessions, {
+    ups = await asker.ask({
         host: pods.up(name, answers.verify.image, nodes.stand_in(known.hosts[host]))
         for host in asked
     })  # fmt: skip
@@ -46,12 +46,12 @@ async def measure(
     if len(ends) == 2:
         runs[pair[0]] = trace.on(name, net, ends[pair[0]], ends[pair[1]], "there")
         runs[pair[1]] = trace.on(name, net, ends[pair[1]], ends[pair[0]], "back")
-    before = await _ask(sessions, runs)
-    ping = await _ping(sessions, matrix, pair) if len(ends) == 2 else None
-    after = await _ask(sessions, {host: trace.off(name) for host in before})
+    before = await asker.ask(runs)
+    ping = await _ping(asker, matrix, pair) if len(ends) == 2 else None
+    after = await asker.ask({host: trace.off(name) for host in before})
     case = Case(answers, known, net, *pair, started, verdicts=verdicts)
-    beyond = await _beyond(sessions, case)
-    down = await _ask(sessions, {host: pods.down(name, up.pod) for host, up in started.items()})
+    beyond = await _beyond(asker, case)
+    down = await asker.ask({host: pods.down(name, up.pod) for host, up in started.items()})
     looks = {host: _look(before.get(host), after.get(host), name) for host in pair}
     case = replace(case, looks=looks, underlay=beyond)
     if ping is None:
@@ -62,22 +62,6 @@ async def measure(
         case, hops=trace.hops(net, *pair, looks, received), sent=ping.sent,
         answered=ping.received, seen_as=replace(matrix, counts={pair[1]: counts}).seen_as(*pair),
     )  # fmt: skip
-
-
-async def _ask(sessions: Mapping[str, Session], runs: Mapping[str, Run]) -> dict[str, Reply]:
-    """All at once; who can't be asked any more is left out."""
-    replies: dict[str, Reply] = {}
-
-    async def one(host: str, run: Run) -> None:
-        try:
-            replies[host] = await sessions[host].ask(run)
-        except Unreachable:
-            return
-
-    async with asyncio.TaskGroup() as group:
-        for host, run in runs.items():
-            group.create_task(one(host, run), name=f"diagnose {host}")
-    return replies
 
 
 def _up(reply: Reply) -> Up:
@@ -99,23 +83,21 @@ def _ends(answers: Answers, known: Known, ups: Mapping[str, Up]) -> dict[str, En
     return found
 
 
-async def _ping(
-    sessions: Mapping[str, Session], matrix: Matrix, pair: tuple[str, str]
-) -> Ping | None:
+async def _ping(asker: Asker, matrix: Matrix, pair: tuple[str, str]) -> Ping | None:
     """From the first to the second; None where ping itself did not do its work."""
     sender, receiver = (matrix.ups[host].pod for host in pair)
     if sender is None or receiver is None:
         return None
-    await _ask(sessions, {pair[1]: pods.count(receiver, matrix.sources())})
+    await asker.ask({pair[1]: pods.count(receiver, matrix.sources())})
     target = str(receiver.address)
-    replies = await _ask(sessions, {pair[0]: pods.ping(sender, [target])})
+    replies = await asker.ask({pair[0]: pods.ping(sender, [target])})
     try:
         return pods.read_pings(replies[pair[0]].out)[target]
     except (KeyError, ValueError):
         return None
 
 
-async def _beyond(sessions: Mapping[str, Session], case: Case) -> dict[str, dict[str, int]]:
+async def _beyond(asker: Asker, case: Case) -> dict[str, dict[str, int]]:
     """What crosses from the two to other nodes, where it matters."""
     paths, asked = {host: size.paths(case, host) for host in case.ends}, {}
     for host, ways in paths.items():
@@ -123,7 +105,7 @@ async def _beyond(sessions: Mapping[str, Session], case: Case) -> dict[str, dict
         if pod and ways and size.source(case, host):
             asked[host] = pods.sizes(pod, size.source(case, host), ways)
     found = {}
-    for host, reply in (await _ask(sessions, asked)).items():
+    for host, reply in (await asker.ask(asked)).items():
         try:
             said = pods.read_sizes(reply.out, paths[host])
         except ValueError:

@@ -12,12 +12,13 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from itertools import permutations
 
-from fedwiz.actions import Reply, Run, Session, Unreachable
+from fedwiz.actions import Reply, Run, Session
 from fedwiz.answers import Answers, Host
 from fedwiz.clean import clean
 from fedwiz.events import Emit, Judged
 from fedwiz.facts import Known
 from fedwiz.verify import leases, nodes, pods
+from fedwiz.verify.asker import Asker
 from fedwiz.verify.matrix import Matrix
 from fedwiz.verify.mtu import Sizes
 from fedwiz.verify.peers import Ways
@@ -75,7 +76,7 @@ async def verify(
         if name not in gone and (name not in sessions or name not in known.hosts):
             gone[name] = "there is no connection to it"
     run = pods.new_name()
-    asker = _Asker(sessions, gone)
+    asker = Asker(sessions, gone)
     ups = await _up(asker, {
         name: pods.up(run, answers.verify.image, nodes.stand_in(known.hosts[name]))
         for name in names
@@ -128,30 +129,7 @@ def _chosen(
     return hosts
 
 
-class _Asker:
-    """Asks nodes, all at once; who can't be asked any more is noted as lost."""
-
-    def __init__(self, sessions: Mapping[str, Session], lost: dict[str, str]) -> None:
-        self.sessions = sessions
-        self.lost = lost
-
-    async def ask(self, runs: Mapping[str, Run]) -> dict[str, Reply]:
-        replies: dict[str, Reply] = {}
-
-        async def one(host: str, run: Run) -> None:
-            try:
-                replies[host] = await self.sessions[host].ask(run)
-            except Unreachable as why:
-                self.lost.setdefault(host, str(why))
-
-        async with asyncio.TaskGroup() as group:
-            for host, run in runs.items():
-                if host not in self.lost:
-                    group.create_task(one(host, run), name=f"verify {host}")
-        return replies
-
-
-async def _up(asker: _Asker, runs: Mapping[str, Run]) -> dict[str, Up]:
+async def _up(asker: Asker, runs: Mapping[str, Run]) -> dict[str, Up]:
     replies = await asker.ask(runs)
     found = {}
     for name, reply in replies.items():
@@ -162,7 +140,7 @@ async def _up(asker: _Asker, runs: Mapping[str, Run]) -> dict[str, Up]:
     return found
 
 
-async def _measure(asker: _Asker, sizes: Sizes, run: str, *, large: bool) -> Sizes:
+async def _measure(asker: Asker, sizes: Sizes, run: str, *, large: bool) -> Sizes:
     """Ping, with large packets too where wanted, and take the containers away."""
     matrix = sizes.matrix
     able = {name: up.pod for name, up in matrix.ups.items() if up.pod}
@@ -199,7 +177,7 @@ async def _measure(asker: _Asker, sizes: Sizes, run: str, *, large: bool) -> Siz
 
 
 async def _sizes(
-    asker: _Asker, sizes: Sizes, able: Mapping[str, Pod], paths: Mapping[str, tuple[Path, ...]]
+    asker: Asker, sizes: Sizes, able: Mapping[str, Pod], paths: Mapping[str, tuple[Path, ...]]
 ) -> Sizes:
     """The largest packets that cross."""
     replies = await asker.ask({
