@@ -49,7 +49,7 @@ async def diagnose(
         case = await measure(
             cluster.answers, dict(ways.sessions), result.known, result.verdicts, pair
         )
-        result.diagnoses = causes(case)
+        result.case, result.diagnoses = case, causes(case)
         for it in result.diagnoses:
             cluster.emit(Diagnosed(*pair, it.cause, it.host, it.why, it.seen, it.remedy,
                                    it.explains, len(it.mends)))  # fmt: skip

@@ -12,7 +12,7 @@ from fedwiz import plan as planning
 from fedwiz.actions import OpenStore, Secret, Transport
 from fedwiz.answers import Answers
 from fedwiz.checks import Finding, judge
-from fedwiz.diagnose import Diagnosis
+from fedwiz.diagnose import Case, Diagnosis
 from fedwiz.engine import Applied, apply
 from fedwiz.events import Emit, Outcome, PlanMade, RoundEnded, RoundStarted, RunEnded, RunStarted
 from fedwiz.facts import Known
@@ -59,6 +59,8 @@ class Result:
     applied: Applied | None = None
     verdicts: tuple[Verdict, ...] = ()
     diagnoses: tuple[Diagnosis, ...] = ()
+    case: Case | None = None
+    """What a diagnosis has measured."""
 
 
 async def check(cluster: Cluster) -> Result:

@@ -5,7 +5,7 @@ import asyncio
 
 from fedwiz import verbs
 from fedwiz.answers import Answers
-from fedwiz.cli import watch, wizard
+from fedwiz.cli import mending, watch, wizard
 from fedwiz.cli.output import Usage, give
 from fedwiz.cli.run import Make, Work, answers_of, approval, named, real, run
 from fedwiz.cli.told import planned, reported
@@ -117,6 +117,11 @@ def demo(options: argparse.Namespace) -> int:
             raise Usage(f"--{name} is of a verification: `fedwiz demo verify --{name} ...`")
     if options.report is not None and options.work in ("discover", "plan"):
         raise Usage("--report is of check, install and verify")
+    about_a_pair = options.sender or options.apply or options.cause
+    if about_a_pair and options.work != "diagnose":
+        raise Usage("two nodes, --apply and --cause go with demo's verb diagnose")
+    if options.work == "diagnose" and not options.receiver:
+        raise Usage("diagnose is about two nodes: name the one that pings, then the other")
     if options.work == "discover":
         return scan.sighted(options, practice.sightings(options.hosts))
     pace = practice.PACE if options.pace is None else options.pace
@@ -126,7 +131,7 @@ def demo(options: argparse.Namespace) -> int:
         return wizard.opened(options, lambda: draft)
     answers = practice.practice_answers(options.hosts, options.sets, options.fault)
     # There is something to verify only where an install has been.
-    ready = options.work == "verify"
+    ready = options.work in ("verify", "diagnose")
     machines = practice.Practice(answers, options.fault, pace, installed=ready)
 
     async def make(accepted: tuple[str, ...]) -> Cluster:
@@ -137,7 +142,8 @@ def demo(options: argparse.Namespace) -> int:
 
     if not options.work:
         options.yes = True
-    verb = {"check": _checked, "plan": _planned, "verify": _verified}.get(options.work, _installed)
+    verb = {"check": _checked, "plan": _planned, "verify": _verified,
+            "diagnose": mending.diagnosed}.get(options.work, _installed)  # fmt: skip
     return verb(options, answers, make)
 
 

@@ -135,11 +135,15 @@ def _plan(plan: argparse.ArgumentParser) -> None:
 def _diagnose(diagnose: argparse.ArgumentParser) -> None:
     diagnose.add_argument("sender", metavar="A", help="the node that pings")
     diagnose.add_argument("receiver", metavar="B", help="the node that is to answer")
+    _remedy(diagnose)
+    _approval(diagnose)
+
+
+def _remedy(diagnose: argparse.ArgumentParser) -> None:
     diagnose.add_argument("--apply", action="store_true",
                           help="show the remedy, and do it once it is approved")  # fmt: skip
     diagnose.add_argument("--cause", default="", metavar="NAME",
                           help="with --apply: the remedy of this cause instead")  # fmt: skip
-    _approval(diagnose)
 
 
 def _approval(verb: argparse.ArgumentParser) -> None:
@@ -172,13 +176,17 @@ def _install(install: argparse.ArgumentParser) -> None:
     install.add_argument("--no-verify", action="store_true", help="leave the verification out")
 
 
-VERBS = ("discover", "check", "plan", "install", "verify")
+VERBS = ("discover", "check", "plan", "install", "verify", "diagnose")
 
 
 def _demo(demo: argparse.ArgumentParser) -> None:
     demo.add_argument("work", nargs="?", choices=VERBS, metavar="VERB",
                       help=f"{', '.join(VERBS)}; without one: the wizard, or install --yes "
                            "where nobody can be asked")  # fmt: skip
+    demo.add_argument("sender", nargs="?", default="", metavar="A",
+                      help="with diagnose: the node that pings")  # fmt: skip
+    demo.add_argument("receiver", nargs="?", default="", metavar="B",
+                      help="with diagnose: the node that is to answer")  # fmt: skip
     demo.add_argument("--hosts", type=int, default=4, metavar="N",
                       help="the master and N-1 nodes, 4 by default")  # fmt: skip
     demo.add_argument("--fault", default="", metavar="NAME",
@@ -189,6 +197,7 @@ def _demo(demo: argparse.ArgumentParser) -> None:
     _plan(demo)
     _install(demo)
     _verify(demo)
+    _remedy(demo)
 
 
 def _speed(text: str) -> float:

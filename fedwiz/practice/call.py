@@ -54,3 +54,8 @@ class Call:
 
 Command: TypeAlias = Callable[[Call], Awaitable[int]]
 """Does what the command does, and returns its exit status."""
+
+
+def strange(run: Run) -> NotImplementedError:
+    """The mistake of sending what has no model here."""
+    return NotImplementedError(f"no practice host knows `{run.shown[:200]}`")

@@ -1,6 +1,7 @@
 """iptables of a simulated host: rules as text, and what they do to a packet."""
 
 import shlex
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -10,6 +11,8 @@ BUILT_IN: Mapping[str, tuple[str, ...]] = {
     "filter": ("INPUT", "FORWARD", "OUTPUT"),
     "nat": ("PREROUTING", "INPUT", "OUTPUT", "POSTROUTING"),
     "raw": ("PREROUTING", "OUTPUT"),
+    "mangle": ("PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING"),
+    "security": ("INPUT", "FORWARD", "OUTPUT"),
 }
 
 
@@ -42,7 +45,18 @@ class Packet:
     """It belongs to a connection that conntrack knows."""
 
     port: int = 0
-    """Of UDP, where it goes to; 0: it is ICMP."""
+    """Of UDP, where it goes to; 0: it is ICMP, or of another protocol."""
+
+    number: str = ""
+    """Of another protocol; empty: it is UDP or ICMP."""
+
+    times: int = 1
+    """How many of its kind go one after the other."""
+
+    @property
+    def protocol(self) -> str:
+        """As a rule names it."""
+        return self.number or ("udp" if self.port else "icmp")
 
 
 def _empty() -> dict[str, dict[str, list[str]]]:
@@ -59,10 +73,14 @@ class Chains:
     policies: dict[str, str] = field(default_factory=dict)
     """Of filter's chains, where it is not ACCEPT."""
 
+    counts: Counter[tuple[str, str, str]] = field(default_factory=Counter)
+    """Packets by table, chain and rule; by a chain's policy where the rule is empty."""
+
     def flush(self) -> None:
         """As after a boot."""
         self.rules = _empty()
         self.policies = {}
+        self.counts.clear()
 
     def chain(self, table: str, name: str) -> list[str]:
         """A chain's rules; made where it is not there."""
@@ -83,24 +101,45 @@ class Chains:
         held = self.rules[table].get(name, [])
         if rule in held:
             held.remove(rule)
+        if rule not in held:
+            del self.counts[table, name, rule]
+
+    def saved(self, table: str) -> Iterator[str]:
+        """What `iptables-save -c` prints of it."""
+        held = self.rules[table]
+        for name in held:
+            policy = self.policy(table, name) if name in BUILT_IN[table] else "-"
+            packets = self.counts[table, name, ""]
+            yield f":{name} {policy} [{packets}:{packets * 84}]"
+        for name, rules in held.items():
+            for rule in rules:
+                packets = self.counts[table, name, rule]
+                yield f"[{packets}:{packets * 84}] -A {name} {rule}"
+
+    def policy(self, table: str, name: str) -> str:
+        """What becomes of what no rule of a built-in chain decides."""
+        return self.policies.get(name, "ACCEPT") if table == "filter" else "ACCEPT"
 
     def shown(self, table: str) -> Iterator[str]:
         """What `iptables -S` prints."""
         held = self.rules[table]
         for name in BUILT_IN[table]:
-            policy = self.policies.get(name, "ACCEPT") if table == "filter" else "ACCEPT"
-            yield f"-P {name} {policy}"
+            yield f"-P {name} {self.policy(table, name)}"
         yield from (f"-N {name}" for name in held if name not in BUILT_IN[table])
         yield from (f"-A {name} {rule}" for name, rules in held.items() for rule in rules)
 
     def fate(self, table: str, name: str, packet: Packet) -> str:
         """The target that ends a packet's way through a chain."""
-        policy = self.policies.get(name, "ACCEPT") if table == "filter" else "ACCEPT"
-        return self._walk(table, name, packet) or policy
+        end = self._walk(table, name, packet)
+        if not end:
+            self.counts[table, name, ""] += packet.times
+        return end or self.policy(table, name)
 
     def _walk(self, table: str, name: str, packet: Packet) -> str:
         for rule in self.rules[table].get(name, ()):
             matches, target = _judge(rule, packet)
+            if matches:
+                self.counts[table, name, rule] += packet.times
             if not matches or not target:
                 continue
             if target == "RETURN":
@@ -129,9 +168,11 @@ def _judge(rule: str, packet: Packet) -> tuple[bool, str]:
         elif word in ("-i", "-o"):
             met = (packet.into if word == "-i" else packet.out) == next(words)
         elif word == "-p":
-            met = next(words) in ("udp" if packet.port else "icmp", "all")
+            met = next(words) in (packet.protocol, "all")
         elif word == "--dport":
             met = next(words) == str(packet.port)
+        elif word == "--icmp-type":
+            met = next(words) == ("0" if packet.answer else "8")
         elif word == "--ctstate":
             met = "ESTABLISHED" in next(words).split(",") and packet.answer
         elif word == "-j":

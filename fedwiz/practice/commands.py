@@ -6,9 +6,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from fedwiz.actions import Run
-from fedwiz.practice import systemd
-from fedwiz.practice.call import Call, Command
+from fedwiz.practice import byroot, systemd
+from fedwiz.practice.call import Call, Command, strange
 from fedwiz.practice.machine import Held
 from fedwiz.practice.texts import flannel_package
 
@@ -215,12 +214,8 @@ async def tell_version(call: Call) -> int:
     return 0
 
 
-def strange(run: Run) -> NotImplementedError:
-    """The mistake of sending what has no model here."""
-    return NotImplementedError(f"no practice host knows `{run.shown[:200]}`")
-
-
 COMMANDS: Mapping[str, Command] = {
+    **byroot.COMMANDS,
     "dnf": dnf,
     "firewall-cmd": firewall_cmd,
     "install": install,

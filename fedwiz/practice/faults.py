@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from fedwiz.facts.values import Firewall, Link, Route
-from fedwiz.practice import systemd
+from fedwiz.practice import flanneld, systemd
 from fedwiz.practice.keys import Keys
-from fedwiz.practice.machine import MIB, Cluster, Machine
+from fedwiz.practice.machine import MIB, Cluster, Machine, Peer
 from fedwiz.practice.texts import MODERN
 
 
@@ -113,16 +113,90 @@ def _no_firewalls(cluster: Cluster) -> None:
         machine.firewall = None
 
 
-def _hardened(cluster: Cluster) -> None:
-    machine = _second(cluster)
-    machine.hardened = True
-    machine.chains.insert("filter", "FORWARD", systemd.REFUSAL)
+def _spoiled(spoil: Callable[[Machine], None]) -> Callable[[Cluster], None]:
+    """Have it done on the second node now, and whenever its network is set up."""
+
+    def bend(cluster: Cluster) -> None:
+        _second(cluster).spoil = spoil
+        spoil(_second(cluster))
+
+    return bend
 
 
-def _softened(cluster: Cluster) -> None:
-    machine = _second(cluster)
-    machine.hardened = False
+def _mended(mend: Callable[[Machine], None]) -> Callable[[Cluster], None]:
+    """Have it done no more, and what was done taken back."""
+
+    def straight(cluster: Cluster) -> None:
+        _second(cluster).spoil = None
+        mend(_second(cluster))
+
+    return straight
+
+
+def _hardened(machine: Machine) -> None:
+    forward = machine.chains.chain("filter", "FORWARD")
+    forward[:] = [systemd.REFUSAL, *(rule for rule in forward if rule != systemd.REFUSAL)]
+
+
+def _softened(machine: Machine) -> None:
     machine.chains.delete("filter", "FORWARD", systemd.REFUSAL)
+
+
+def _not_forwarding(machine: Machine) -> None:
+    machine.sysctls["net.ipv4.ip_forward"] = "0"
+
+
+def _forwarding(machine: Machine) -> None:
+    machine.sysctls["net.ipv4.ip_forward"] = "1"
+
+
+CLOSED = "-p udp -m udp --dport {port} -j DROP"
+
+
+def _closed(machine: Machine) -> None:
+    for port in _ports(machine):
+        machine.chains.insert("filter", "INPUT", CLOSED.format(port=port))
+
+
+def _opened(machine: Machine) -> None:
+    for port in _ports(machine):
+        machine.chains.delete("filter", "INPUT", CLOSED.format(port=port))
+
+
+def _ports(machine: Machine) -> list[int]:
+    return [link.port for link in machine.links.values() if link.port]
+
+
+def _first(machine: Machine) -> tuple[str, str, Peer] | None:
+    """Its device of flannel's, and the subnet of the first peer that it leads to."""
+    for dev, peers in machine.peers.items():
+        for subnet in sorted(peers, key=lambda net: peers[net].address):
+            return dev, subnet, peers[subnet]
+    return None
+
+
+OLD_MAC = "5e:00:00:c0:ff:ee"
+
+
+def _stale(machine: Machine) -> None:
+    if found := _first(machine):
+        dev, subnet, peer = found
+        machine.peers[dev][subnet] = Peer(peer.address, OLD_MAC)
+
+
+def _routeless(machine: Machine) -> None:
+    if found := _first(machine):
+        dev, subnet, _ = found
+        machine.routes = [each for each in machine.routes if (each.to, each.dev) != (subnet, dev)]
+
+
+def _relearned(cluster: Cluster) -> None:
+    """Start flanneld again: it writes down once more what the leases say."""
+    machine = _second(cluster)
+    machine.spoil = None
+    if machine.daemon is not None:
+        flanneld.stop(machine)
+        flanneld.start(cluster, machine)
 
 
 def _no_package(cluster: Cluster) -> None:
@@ -167,7 +241,16 @@ FAULTS: Mapping[str, Fault] = MappingProxyType({
                        "succeeds.", 0, _firewalls, _no_firewalls),
     "forward-drop": Fault("A hardening script on the second node refuses all that is forwarded, "
                           "each time docker has started; the verification fails.", 7,
-                          _hardened, _softened),
+                          _spoiled(_hardened), _mended(_softened)),
+    "no-forwarding": Fault("Something on the second node turns ip_forward off each time docker "
+                           "has started; the verification fails.", 7,
+                           _spoiled(_not_forwarding), _mended(_forwarding)),
+    "port-closed": Fault("A rule on the second node drops what comes to flannel's UDP port; the "
+                         "verification fails.", 7, _spoiled(_closed), _mended(_opened)),
+    "stale-mac": Fault("The second node still has the MAC of a peer's old device; the "
+                       "verification fails.", 7, _spoiled(_stale), _relearned),
+    "missing-route": Fault("Something on the second node takes away the route to a peer's subnet; "
+                           "the verification fails.", 7, _spoiled(_routeless), _relearned),
     "dnf-locked": Fault("Another dnf works on the second node; the install waits for it and "
                         "succeeds.", 0, _on_second(dnf_busy=20.0), _on_second(dnf_busy=0.0)),
     "flaky-ssh": Fault("The connection to the second node is lost while dnf works; the next run "

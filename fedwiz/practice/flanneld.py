@@ -334,6 +334,8 @@ def _meet(cluster: Cluster, machine: Machine, daemon: Daemon) -> None:
             mine = json.loads(value.text)
         else:
             _learn(machine, daemon, subnet, json.loads(value.text))
+    if machine.spoil is not None:
+        machine.spoil(machine)
     if LOST_EVENTS[0] <= daemon.version <= LOST_EVENTS[1]:
         return
     for other in cluster.nodes():
@@ -341,6 +343,8 @@ def _meet(cluster: Cluster, machine: Machine, daemon: Daemon) -> None:
         same = theirs and (theirs.api, theirs.prefix) == (daemon.api, daemon.prefix)
         if theirs and same and other is not machine:
             _learn(other, theirs, daemon.subnet, mine)
+            if other.spoil is not None:
+                other.spoil(other)
 
 
 def _learn(machine: Machine, daemon: Daemon, subnet: str, lease: Mapping[str, Any]) -> None:

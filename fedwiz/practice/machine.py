@@ -147,8 +147,8 @@ class Machine:
     cut_off: bool = False
     """What flanneld sends to etcd is lost on the way."""
 
-    hardened: bool = False
-    """Something refuses all that is forwarded, each time docker has started."""
+    spoil: "Callable[[Machine], None] | None" = None
+    """What is done wrong here each time that docker has started or flanneld has met a peer."""
 
     cuts: str = ""
     """The connection is lost, once, in the middle of a command that begins with this word."""

@@ -4,11 +4,12 @@ Computed hop by hop from the hosts' routes, peers, rules, sysctls and containers
 the hosts' own cards reach each other, by pings or at a UDP port, which needs nothing of flannel's.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 from fedwiz.backends import BACKENDS
 from fedwiz.facts.values import Link, Route
-from fedwiz.practice.chains import Packet, address_of, network_of
+from fedwiz.practice.chains import BUILT_IN, Packet, address_of, network_of
 from fedwiz.practice.machine import Cluster, Container, Machine
 
 
@@ -46,12 +47,12 @@ def ping(
     Raises:
         Lost: no answer comes back.
     """
-    there = _travel(cluster, machine, Packet(source, target), size=size)
+    there = _travel(cluster, machine, Packet(source, target, times=times), size=size)
     if there.container is not None and there.container.pings is not None:
         counted = there.container.pings
         if there.source in counted:
             counted[there.source] += times
-    back = Packet(target, there.source, answer=True)
+    back = Packet(target, there.source, answer=True, times=times)
     _travel(cluster, there.machine, back, source if there.hidden else "", size)
     return there.source
 
@@ -71,67 +72,102 @@ def _travel(
     first = next((c.link for c in machine.containers if c.address == packet.source), "")
     if first not in machine.links:
         raise Lost
-    _raw(machine, packet, first)
+    _arriving(machine, replace(packet, into=first))
     route = machine.route_to(packet.target)
     if route is None:
         raise Lost(f"From {_own(machine)} icmp_seq=1 Destination Net Unreachable")
-    _forward(machine, packet, first, route.dev)
+    _forward(machine, replace(packet, into=first, out=route.dev))
     source = packet.source
-    leaving = Packet(packet.source, packet.target, "", route.dev, packet.answer)
+    leaving = replace(packet, out=route.dev)
     if not packet.answer and machine.chains.fate("nat", "POSTROUTING", leaving) == "MASQUERADE":
         source = str(address_of(machine.links[route.dev].addresses[0]))
-    peer = _carry(cluster, machine, route, packet.target)
+    peer = _carry(cluster, machine, route, packet)
     _fits(machine, peer, route.dev, size)
     if size > machine.links[first].mtu:
         raise Lost
-    return _arrive(peer, Packet(source, packet.target, answer=packet.answer), route.dev,
-                   for_whom, hidden=source != packet.source)  # fmt: skip
+    return _arrive(peer, replace(packet, source=source), route.dev, for_whom,
+                   hidden=source != packet.source)  # fmt: skip
 
 
 def _own(machine: Machine) -> str:
     return str(address_of(machine.uplink.addresses[0]))
 
 
-def _raw(machine: Machine, packet: Packet, into: str) -> None:
-    seen = Packet(packet.source, packet.target, into, "", packet.answer)
-    if machine.chains.fate("raw", "PREROUTING", seen) == "DROP":
+HOOKS: Mapping[str, tuple[str, ...]] = {
+    chain: tuple(table for table in ("raw", "mangle", "filter", "security")
+                 if chain in BUILT_IN[table])
+    for chain in ("PREROUTING", "INPUT", "FORWARD", "OUTPUT")
+}  # fmt: skip
+"""By chain, the tables that are asked, in the kernel's order; nat's only once a packet passes."""
+
+
+def _through(machine: Machine, chain: str, packet: Packet) -> str:
+    """What becomes of a packet in all tables' chain of that name."""
+    fates = (machine.chains.fate(table, chain, packet) for table in HOOKS[chain])
+    return next((fate for fate in fates if fate != "ACCEPT"), "ACCEPT")
+
+
+def _arriving(machine: Machine, packet: Packet) -> None:
+    if _through(machine, "PREROUTING", packet) != "ACCEPT":
         raise Lost
 
 
-def _forward(machine: Machine, packet: Packet, into: str, out: str) -> None:
+def _forward(machine: Machine, packet: Packet) -> None:
     if machine.sysctls["net.ipv4.ip_forward"] != "1":
         raise Lost
-    seen = Packet(packet.source, packet.target, into, out, packet.answer)
-    fate = machine.chains.fate("filter", "FORWARD", seen)
+    fate = _through(machine, "FORWARD", packet)
     if fate == "REJECT":
         raise Lost(f"From {_own(machine)} icmp_seq=1 Destination Host Prohibited")
     if fate != "ACCEPT":
         raise Lost
 
 
-def _carry(cluster: Cluster, machine: Machine, route: Route, target: str) -> Machine:
+def _carry(cluster: Cluster, machine: Machine, route: Route, packet: Packet) -> Machine:
     """The host that a packet gets to over the wire, or through a tunnel."""
     link = machine.links[route.dev]
     if not link.kind:  # a network card
-        peer = cluster.owner(route.via or target)
+        peer = cluster.owner(route.via or packet.target)
         if peer is None or peer is machine:
             raise Lost
         return peer
     ways = machine.peers.get(link.name, {})
-    at = address_of(target)
+    at = address_of(packet.target)
     way = next((peer for net, peer in ways.items() if at in network_of(net)), None)
-    peer = cluster.owner(way.address) if way else None
-    if way is None or peer is None:
+    if way is None or (link.kind == "tun" and machine.daemon is None):
         raise Lost
+    if link.kind == "vxlan" and not way.mac == way.fdb_mac != "":
+        raise Lost  # no neighbour, or the FDB does not say where it is
+    peer = _send(cluster, machine, _wrapped(machine, link, way.address, packet.times))
     theirs = peer.links.get(link.name)
     if theirs is None or (theirs.vni, theirs.port) != (link.vni, link.port):
         raise Lost
-    if link.kind == "vxlan" and not (way.mac == way.fdb_mac == theirs.mac):
+    if link.kind == "vxlan" and way.mac != theirs.mac:
         raise Lost
-    if link.kind == "tun" and not (machine.daemon and peer.daemon):
+    if link.kind == "tun" and peer.daemon is None:
         raise Lost  # flanneld itself carries the packets
-    wanted = f"{theirs.port}/udp" if theirs.port else "4"
+    return peer
+
+
+def _wrapped(machine: Machine, link: Link, target: str, times: int) -> Packet:
+    """What a tunnel makes of a packet."""
+    route = machine.route_to(target)
+    dev = machine.daemon.dev if machine.daemon else route.dev if route else machine.uplink.name
+    source = str(address_of(machine.links[dev].addresses[0]))
+    number = "" if link.port else "4"
+    return Packet(source, target, "", dev, port=link.port or 0, number=number, times=times)
+
+
+def _send(cluster: Cluster, machine: Machine, packet: Packet) -> Machine:
+    """From a host itself to another one itself; the host that takes it."""
+    peer = cluster.owner(packet.target)
+    if _through(machine, "OUTPUT", packet) != "ACCEPT" or peer is None:
+        raise Lost
+    come = replace(packet, into=peer.uplink.name, out="")
+    _arriving(peer, come)
+    wanted = f"{packet.port}/udp" if packet.port else packet.number
     if peer.firewall is not None and wanted not in peer.firewall.ports:
+        raise Lost
+    if _through(peer, "INPUT", come) != "ACCEPT":
         raise Lost
     return peer
 
@@ -155,15 +191,15 @@ def _card(machine: Machine, name: str) -> Link:
 def _arrive(machine: Machine, packet: Packet, into: str, for_whom: str, *, hidden: bool) -> Arrived:
     """From the wire to a container, or to the host itself."""
     arriving = into if into in machine.links else machine.uplink.name
-    _raw(machine, packet, arriving)
+    _arriving(machine, replace(packet, into=arriving))
     if for_whom and packet.target in machine.addresses():
-        packet = Packet(packet.source, for_whom, answer=True)
+        packet = replace(packet, target=for_whom)
     elif packet.target in machine.addresses():
         return Arrived(machine, None, packet.source, hidden)
     route = machine.route_to(packet.target)
     if route is None or (machine.links[route.dev].kind not in ("bridge", "veth")):
         raise Lost
-    _forward(machine, packet, arriving, route.dev)
+    _forward(machine, replace(packet, into=arriving, out=route.dev))
     for container in machine.containers:
         if (container.address, container.link) == (packet.target, route.dev):
             return Arrived(machine, container, packet.source, hidden)
@@ -251,6 +287,6 @@ def _over_wire(
 
 
 def _let_in(machine: Machine, packet: Packet) -> None:
-    _raw(machine, packet, packet.into)
-    if machine.chains.fate("filter", "INPUT", packet) != "ACCEPT":
+    _arriving(machine, packet)
+    if _through(machine, "INPUT", packet) != "ACCEPT":
         raise Lost

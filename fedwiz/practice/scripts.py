@@ -12,6 +12,7 @@ from fedwiz.practice import dockerd, flanneld, pods, systemd, udp
 from fedwiz.practice.call import Call, Command
 from fedwiz.practice.machine import Held
 from fedwiz.practice.probes import fdb
+from fedwiz.practice.trace import trace
 from fedwiz.steps.docker import DUE
 from fedwiz.sysconfig import values, with_values
 
@@ -190,5 +191,6 @@ SCRIPTS: Mapping[str, Command] = {
     "udp-listen": udp.listen,
     "udp-send": udp.send,
     "udp-tell": udp.tell,
+    "trace": trace,
 }
 """By the script's name; the files are in fedwiz/scripts."""

@@ -8,8 +8,8 @@ from fedwiz.actions import OnLine, Reply, Run, Session, Store, Transport, Unreac
 from fedwiz.answers import Answers
 from fedwiz.practice import probes, scripts, systemd
 from fedwiz.practice.byhand import by_hand
-from fedwiz.practice.call import Call, Command, OutOfTime
-from fedwiz.practice.commands import COMMANDS, strange, tell_version
+from fedwiz.practice.call import Call, Command, OutOfTime, strange
+from fedwiz.practice.commands import COMMANDS, tell_version
 from fedwiz.practice.faults import FAULTS
 from fedwiz.practice.flanneld import why_no_etcd
 from fedwiz.practice.keys import PracticeStore

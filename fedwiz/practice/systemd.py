@@ -48,9 +48,8 @@ def _after_docker(cluster: Cluster, machine: Machine) -> None:
     if machine.unit(FORWARD).enabled == "enabled":
         _set(machine, FORWARD, active="inactive")
         start(cluster, machine, FORWARD)
-    if machine.hardened:
-        forward = machine.chains.chain("filter", "FORWARD")
-        forward[:] = [REFUSAL, *(rule for rule in forward if rule != REFUSAL)]
+    if machine.spoil is not None:
+        machine.spoil(machine)
 
 
 def stop(machine: Machine, name: str) -> None:
