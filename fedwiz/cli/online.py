@@ -107,21 +107,7 @@ def demo(options: argparse.Namespace) -> int:
     if options.fault == "list":
         give("\n".join(f"{name:<16} {fault.help}" for name, fault in practice.FAULTS.items()))
         return verbs.OK
-    if options.fault and options.fault not in practice.FAULTS:
-        raise Usage(f"--fault {options.fault}: there are {', '.join(practice.FAULTS)}, and list")
-    if not 3 <= options.hosts <= practice.MOST:
-        raise Usage(f"--hosts {options.hosts}: a master and two nodes or more, up to "
-                    f"{practice.MOST} hosts")  # fmt: skip
-    for name in VERIFYING:
-        if options.work != "verify" and getattr(options, name) not in (None, []):
-            raise Usage(f"--{name} is of a verification: `fedwiz demo verify --{name} ...`")
-    if options.report is not None and options.work in ("discover", "plan"):
-        raise Usage("--report is of check, install and verify")
-    about_a_pair = options.sender or options.apply or options.cause
-    if about_a_pair and options.work != "diagnose":
-        raise Usage("two nodes, --apply and --cause go with demo's verb diagnose")
-    if options.work == "diagnose" and not options.receiver:
-        raise Usage("diagnose is about two nodes: name the one that pings, then the other")
+    _understood(options)
     if options.work == "discover":
         return scan.sighted(options, practice.sightings(options.hosts))
     pace = practice.PACE if options.pace is None else options.pace
@@ -145,6 +131,27 @@ def demo(options: argparse.Namespace) -> int:
     verb = {"check": _checked, "plan": _planned, "verify": _verified,
             "diagnose": mending.diagnosed}.get(options.work, _installed)  # fmt: skip
     return verb(options, answers, make)
+
+
+def _understood(options: argparse.Namespace) -> None:
+    """Raises Usage where options of a demo do not go together."""
+    from fedwiz import practice
+
+    if options.fault and options.fault not in practice.FAULTS:
+        raise Usage(f"--fault {options.fault}: there are {', '.join(practice.FAULTS)}, and list")
+    if not 3 <= options.hosts <= practice.MOST:
+        raise Usage(f"--hosts {options.hosts}: a master and two nodes or more, up to "
+                    f"{practice.MOST} hosts")  # fmt: skip
+    for name in VERIFYING:
+        if options.work != "verify" and getattr(options, name) not in (None, []):
+            raise Usage(f"--{name} is of a verification: `fedwiz demo verify --{name} ...`")
+    if options.report is not None and options.work in ("discover", "plan"):
+        raise Usage("--report is of check, install and verify")
+    about_a_pair = options.sender or options.apply or options.cause
+    if about_a_pair and options.work != "diagnose":
+        raise Usage("two nodes, --apply and --cause go with demo's verb diagnose")
+    if options.work == "diagnose" and not options.receiver:
+        raise Usage("diagnose is about two nodes: name the one that pings, then the other")
 
 
 ALONE = ("yes", "approve", "headless", "json", "no_verify", "shell", "host", "accept", "report")
