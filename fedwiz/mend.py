@@ -11,6 +11,7 @@ from fedwiz.events import ActionEnded, ActionStarted, Diagnosed, PlanMade, Recor
 from fedwiz.plan import Lane, Part, Plan, Task
 from fedwiz.reach import Reach
 from fedwiz.verbs import (
+    INTERRUPTED,
     NOT_PROVEN,
     OK,
     USAGE,
@@ -30,6 +31,7 @@ async def diagnose(
     *,
     approve: Approve | None = None,
     cause: str = "",
+    host: str = "",
 ) -> Result:
     """Verify two nodes, follow a ping between them, and name what is wrong.
 
@@ -40,11 +42,15 @@ async def diagnose(
         approve: asked for the remedy, which is then carried out, and the two verified again;
             None: nothing is changed.
         cause: the one whose remedy is wanted; empty: the first.
+        host: where, should several have that cause; empty: the first.
     """
 
     async def whole(cluster: Cluster, ways: Reach, result: Result) -> None:
         await prove_network(cluster, ways, result, pair=pair)
         if result.known is None:
+            return
+        if stop.is_set():
+            result.code, result.why = INTERRUPTED, "stopped before any packet was followed"
             return
         case = await measure(
             cluster.answers, dict(ways.sessions), result.known, result.verdicts, pair
@@ -55,7 +61,7 @@ async def diagnose(
                                    it.explains, len(it.mends)))  # fmt: skip
         _named(result)
         if approve is not None and not stop.is_set():
-            await _mended(cluster, ways, result, approve, stop, cause)
+            await _mended(cluster, ways, result, approve, stop, (cause, host))
             if result.code == OK:
                 await prove_network(cluster, ways, result, pair=pair)
 
@@ -75,10 +81,13 @@ async def _mended(
     result: Result,
     approve: Approve,
     stop: asyncio.Event,
-    cause: str,
+    wanted: tuple[str, str],
 ) -> None:
     """Offer a cause's remedy, and carry it out; the code is OK where it was."""
-    chosen = next((it for it in result.diagnoses if cause in ("", it.cause)), None)
+    cause, host = wanted
+    chosen = next(
+        (it for it in result.diagnoses if cause in ("", it.cause) and host in ("", it.host)), None
+    )
     if chosen is None:
         result.code = USAGE if cause else result.code
         result.why = f"{cause} is no cause that was found" if cause else result.why
@@ -131,16 +140,20 @@ async def undo(
         approve: asked with the plan of it.
         stop: once set, nothing new is begun.
     """
-    mends = way_back(records)
+    plan = plan_back(cluster.answers, records)
 
     async def whole(cluster: Cluster, ways: Reach, result: Result) -> None:
-        if not mends:
+        if not any(plan.actions.values()):
             result.code, result.why = USAGE, "nothing in that run can be taken back"
             return
-        plan = _plan(cluster.answers, mends, "undo", "Take it back")
         await _done(cluster, ways, result, approve, stop, plan)
 
     return await run_verb("undo", cluster, whole)
+
+
+def plan_back(answers: Answers, records: Iterable[Record]) -> Plan:
+    """What takes a run's actions back, as a plan."""
+    return _plan(answers, way_back(records), "undo", "Take it back")
 
 
 def way_back(records: Iterable[Record]) -> tuple[Mend, ...]:

@@ -240,7 +240,8 @@ class Fedwiz(App[int]):
         if isinstance(page, Help):
             return
         title = STEPS.get(getattr(page, "STEP", ""), "fedwiz")
-        keys = [(self.get_key_display(it), it.description) for it in self._bindings_of(page)]
+        keys = [(self.get_key_display(it), it.tooltip or it.description)
+                for it in self._bindings_of(page)]  # fmt: skip
         self.push_screen(Help(title, page.HELP or "", keys))
 
     def get_key_display(self, binding: Binding) -> str:

@@ -1,4 +1,4 @@
-"""Matrix: who pings whom, a row for each sender and a column for each receiver.
+"""Matrix: what is known of pairs of nodes, a row for each sender, a column for each receiver.
 
 It draws its lines itself, since a table of fifty by fifty widgets or cells is too slow, and
 since its first row and its first column stay where they are while the rest moves under them.
@@ -24,10 +24,9 @@ from screens.signs import SIGNS
 LONGEST = 24
 """Characters of a name that a row begins with; the whole one is told elsewhere."""
 
-LEGEND = (
-    ("pass", "pings"), ("warn", "warning"), ("fail", "does not ping"), ("skipped", "not tried"),
-    ("unknown", "not known"),
-)  # fmt: skip
+PINGS = ("pings", "does not ping")
+"""What the signs of a pass and of a failure mean."""
+
 ITSELF = "."
 
 
@@ -60,7 +59,10 @@ class Shape:
     """Rows of cells."""
 
     named: bool
-    """The columns have names, the cells a text."""
+    """The columns have names."""
+
+    told: bool
+    """The cells have a text."""
 
     partial: bool
     """More than is seen."""
@@ -72,10 +74,17 @@ class Shape:
 
 
 class Matrix(Widget, can_focus=True):
-    """The matrix; the arrows move from pair to pair."""
+    """The matrix; the arrows move from pair to pair, and Enter opens one."""
 
     class Moved(Message):
         """The cursor stands on another pair."""
+
+    class Opened(Message):
+        """More is to be said of a pair."""
+
+        def __init__(self, pair: tuple[str, str]) -> None:
+            super().__init__()
+            self.pair = pair
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {
         "matrix--head", "matrix--here", "matrix--pass", "matrix--warn", "matrix--fail",
@@ -94,6 +103,7 @@ class Matrix(Widget, can_focus=True):
     Matrix > .matrix--blurred { background: $surface; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter", "open", "Diagnose"),
         Binding("up", "move(-1, 0)", "The sender above", show=False),
         Binding("down", "move(1, 0)", "The sender below", show=False),
         Binding("left", "move(0, -1)", "The receiver before", show=False),
@@ -104,8 +114,19 @@ class Matrix(Widget, can_focus=True):
         Binding("end", "edge(1)", "The last receiver", show=False),
     ]
 
-    def __init__(self, id: str | None = None) -> None:  # noqa: A002 - as every widget has it
-        super().__init__(id=id)
+    def __init__(
+        self, means: tuple[str, str] = PINGS, *, figures: bool = False, opens: bool = False
+    ) -> None:
+        """Nothing is known yet.
+
+        Args:
+            means: the meaning of a pass and of a failure.
+            figures: its texts are what it is about, and are shown wherever there is room.
+            opens: Enter opens a pair.
+        """
+        super().__init__()
+        self._means, self._figures, self._opens = means, figures, opens
+        self._widest = 0
         self.nodes: tuple[str, ...] = ()
         self.touched = False
         """The operator has moved the cursor."""
@@ -132,6 +153,9 @@ class Matrix(Widget, can_focus=True):
         """
         more = tuple(nodes) != self.nodes
         self.nodes, self._cells = tuple(nodes), cells
+        widest = max((len(it.text) for it in cells.values()), default=0) if self._figures else 0
+        if widest != self._widest:
+            self._widest, self._measure = widest, None
         if more:
             self._names = tuple(map(clean, nodes))
             last = max(len(nodes) - 1, 0)
@@ -158,6 +182,16 @@ class Matrix(Widget, can_focus=True):
                 self.to(row, column)
                 return True
         return False
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Not all matrices open."""
+        return action != "open" or self._opens
+
+    def action_open(self) -> None:
+        """Have more said of the pair under the cursor."""
+        if self.pair is not None:
+            self.touched = True
+            self.post_message(self.Opened(self.pair))
 
     def action_move(self, down: int, right: int) -> None:
         """By one."""
@@ -220,12 +254,14 @@ class Matrix(Widget, can_focus=True):
         room = max(width - digits - name - 3, 1)
         cell = max(digits + name + 3, 9)
         named = cell * count <= room and all(len(it) <= name for it in self._names)
+        figures = not named and self._widest > 0 and (self._widest + 3) * count <= room
         if not named:
-            cell = max(digits + 1, 3)
+            cell = max(digits + 1, 3, self._widest + 3 if figures else 0)
         across = min(max(room // cell, 1), max(count, 1))
         partial = across < count or height - 2 < count
         down = max(height - 2 - partial, 1)
-        return Shape(digits, name, cell, across, min(down, max(count, 1)), named, partial)
+        told = named or figures
+        return Shape(digits, name, cell, across, min(down, max(count, 1)), named, told, partial)
 
     def render_line(self, y: int) -> Strip:
         """The heads, a sender's row, or what the signs mean."""
@@ -281,6 +317,8 @@ class Matrix(Widget, can_focus=True):
             word, text = "head", ITSELF
         elif found and shape.named:
             text += f" {clean(found.text)}"[: shape.cell - 4]
+        elif found and shape.told:
+            text += clean(found.text)
         here = (row, column) == (self._row, self._column)
         # Without colours the brackets tell where the cursor is.
         open_, close = "[]" if here else "  "
@@ -295,7 +333,10 @@ class Matrix(Widget, can_focus=True):
         return Segment(text, style + Style(bold=True))
 
     def _legend(self) -> Iterator[Segment]:
-        for word, about in LEGEND:
+        good, bad = self._means
+        legend = {"pass": good, "warn": "warning", "fail": bad, "skipped": "not tried",
+                  "unknown": "not known"}  # fmt: skip
+        for word, about in legend.items():
             yield self._said(f" {SIGNS[word][0]}", word)
             yield self._said(f" {about} ")
         yield self._said(f" {ITSELF} itself")

@@ -1,8 +1,9 @@
-"""A verification by itself, from its journal's first line to its last, and where it is written."""
+"""A verb's work from its journal's first line to its last, and where it is written."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import TypeAlias
 
 from fedwiz import keep, verbs
 from fedwiz.answers import Answers
@@ -11,6 +12,9 @@ from fedwiz.events import Sink
 from fedwiz.journal import Journal, runs_path
 from fedwiz.site import Site
 from fedwiz.state import State
+
+Work: TypeAlias = Callable[[verbs.Cluster], Awaitable[verbs.Result]]
+"""Does a verb's work on a cluster."""
 
 
 def journal_of(run: str) -> Path:
@@ -34,14 +38,15 @@ def fits(draft: Draft, state: State) -> bool:
     return alike and names == set(state.hosts)
 
 
-async def prove(
+async def proved(
     site: Site,
     answers: Answers,
     accepted: tuple[str, ...],
     told: Sink,
     begun: Callable[[str], None],
+    work: Work = verbs.prove,
 ) -> verbs.Result:
-    """Verify.
+    """A verb's work, by itself; a verification unless another is given.
 
     Args:
         site: the machines.
@@ -49,6 +54,7 @@ async def prove(
         accepted: checks whose block the operator takes for a warning.
         told: gets every record.
         begun: told the run's id as soon as there is one.
+        work: what is done.
 
     Raises:
         Refused: a file that the answers name can't be used.
@@ -59,7 +65,15 @@ async def prove(
         begun(journal.id)
         await asyncio.to_thread(keep.write, answers_of(journal.id), repeat(answers))
         cluster = await site.cluster(answers, journal.emit, journal.id, accepted)
-        result = await verbs.prove(cluster)
+        result = await work(cluster)
     if result.known is not None:
         site.take(answers, result.known)
     return result
+
+
+def unkept(wrong: OSError) -> str:
+    """Why nothing can be begun, and what to do."""
+    return (
+        f"no journal can be kept in {runs_path()} ({wrong.strerror or wrong}): make room "
+        "there, or make that directory yours; then press r"
+    )

@@ -44,6 +44,11 @@ def go_on(run: RunSummary) -> Draft:
     Raises:
         Refused: there is nothing to go on with, or no answers are kept of it.
     """
+    if run.verb in ("diagnose", "undo"):
+        raise Refused({run.id: (
+            f"this {run.verb} is not gone on with: verify the network, and there go to a pair and "
+            "press Enter"
+        )})  # fmt: skip
     if run.verb not in ("install", "verify"):
         raise Refused({run.id: f"a {run.verb} changes nothing, so nothing is left of it"})
     if run.outcome == "ok":

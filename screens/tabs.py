@@ -37,17 +37,20 @@ class Tabs(Static, can_focus=True):
     def draw(self, at: int, worst: Sequence[str]) -> None:
         """Show which tab is open, and in one word what is the worst in each; empty: nothing."""
         self.at = at
+        # ` 1 Matrix X   `, or ` 1X Matrix` where not all would be seen.
+        roomy = sum(len(title) + 8 for title in self._titles) - 3 <= (self.size.width or 80)
         parts = list[Content | str]()
         for number, title in enumerate(self._titles):
-            here = number == at
-            parts.append(Content.styled(
-                f"{'>' if here else ' '}{number + 1} {title}",
-                "bold $accent" if here else "$text-muted",
-            ))  # fmt: skip
+            style = "bold $accent" if number == at else "$text-muted"
+            head, sign = f"{'>' if number == at else ' '}{number + 1}", Content("")
             if worst[number]:
-                parts += [" ", mark(worst[number], " ").rstrip()]
-            parts.append("   ")
-        self.update(Content.assemble(*parts[:-1]))
+                sign = mark(worst[number], " ").rstrip()
+            parts.append(Content.styled(head, style))
+            if roomy:
+                parts += [Content.styled(f" {title} ", style), sign, "   "]
+            else:
+                parts += [sign, Content.styled(f" {title}", style)]
+        self.update(Content.assemble(*parts).rstrip())
 
     def action_turn(self, by: int) -> None:
         """To the one beside, from the last to the first."""

@@ -7,10 +7,11 @@ from textual.content import Content
 
 from fedwiz import report
 from fedwiz.clean import clean
-from fedwiz.events import Verified
+from fedwiz.events import Judged, Verified
+from fedwiz.history import Levels
 from fedwiz.state import State
-from screens.matrix import Cell
-from screens.signs import finding, mark
+from screens.live import Live
+from screens.signs import SIGNS, finding, mark
 from screens.verdicts import NOBODY, TABLES, word
 
 MOST = 100
@@ -18,7 +19,11 @@ MOST = 100
 
 KINDS: Mapping[str, str] = {
     "address": "addresses", "lease": "lease", "subnet_env": "subnet.env", "ping": "ping",
+    "peer": "the way", "mtu": "size",
 }  # fmt: skip
+PAIRED = ("ping", "peer", "mtu")
+"""The kinds that are about pairs of nodes."""
+
 _WORST = ("fail", "skipped", "warn", "pass")
 
 
@@ -56,41 +61,119 @@ def phase(state: State, nodes: int) -> str:
     return f"pinging: every one of {nodes} nodes pings all others"
 
 
-def between(pings: Mapping[tuple[str, str], Verified], sender: str, receiver: str) -> Content:
-    """Both directions of a pair, with what was seen and one thing to do."""
+def diagnosing(state: State) -> str:
+    """What a diagnosis, or a remedy, is doing now."""
+    running = [host for host in state.hosts.values() if host.word == "running"]
+    if running:
+        return f"{clean(running[0].name)}: {running[0].title}"
+    if any(host.done for host in state.hosts.values()):
+        return "verifying the two nodes again"
+    if any(it.kind == "ping" for it in state.verdicts):
+        return "following a ping from node to node, hop by hop"
+    return phase(state, 2)
+
+
+def headline(live: Live, nodes: int, *, going: bool) -> Content:
+    """How it stands, in one line.
+
+    Args:
+        live: the run.
+        nodes: that it is about.
+        going: it has not ended.
+    """
+    state = live.state
+    warned = sum(word(it) == "warn" for it in live.verdicts)
+    more = f"; {warned} of the verdicts with a warning" if warned else ""
+    if going and not live.said:
+        return mark("running", phase(state, nodes))
+    if going and not live.between:
+        return mark("running", f"round {state.rounds} goes on; the one before: {live.said}")
+    if not state.verb:
+        return mark("waiting", "nothing was verified yet: press r")
+    good = live.code == 0 if going else report.ok(state)
+    said = f"round {state.rounds}: {live.said}" if going else report.gist(state)
+    return mark(("warn" if warned else "ok") if good else "block", said + more)
+
+
+def between(
+    found: Mapping[tuple[str, str], Verified],
+    history: Mapping[tuple[str, str], Levels],
+    sender: str,
+    receiver: str,
+) -> Content:
+    """Both directions of a pair, with what was seen and one thing to do.
+
+    Args:
+        found: verdicts of a kind.
+        history: their levels in the last rounds, the newest last; empty: there are no rounds.
+        sender: of the first direction.
+        receiver: of it.
+    """
     parts = list[Content | str]()
     for pair in ((sender, receiver), (receiver, sender)):
-        it = pings.get(pair)
+        it = found.get(pair)
         if it is None:
             parts.append(finding("unknown", arrow(*pair), "not known"))
         else:
             parts.append(finding(word(it), arrow(*pair), it.seen, it.why))
+        if pair in history:
+            parts += ["\n", _rounds(history[pair])]
         parts.append("\n")
     return Content.assemble(*parts[:-1])
 
 
+def _rounds(levels: Levels) -> Content:
+    """A sign for each of the last rounds, the newest last."""
+    signs = (Content.styled(*_sign(level)) for level in levels)
+    return Content.assemble("    last rounds: ", Content(" ").join(signs))
+
+
+def _sign(level: Judged | None) -> tuple[str, str]:
+    sign, colour = SIGNS[level or "unknown"]
+    return sign, f"${colour}"
+
+
 def about(verdicts: Sequence[Verified], host: str) -> Content:
-    """A host's own verdicts, without its pings."""
-    own = [it for it in verdicts if it.host == host and it.kind != "ping"]
+    """A host's own verdicts, without those on pairs."""
+    own = [it for it in verdicts if it.host == host and it.kind not in PAIRED]
     parts: list[Content | str] = [f"{clean(host)} does not ping itself; of its own:\n"]
     for it in own:
         parts += [finding(word(it), KINDS.get(it.kind, it.kind), "", it.why), "\n"]
     return Content.assemble(*parts, "" if own else "nothing is known yet")
 
 
-def _pings(verdicts: Sequence[Verified]) -> Iterator[Content]:
+def _pairs(verdicts: Sequence[Verified], kind: str) -> Iterator[Content]:
     """Each reason once, the worst first, with all pairs that it holds for."""
     why: dict[tuple[str, str], list[str]] = {}
-    for pair, it in report.pairs(verdicts).items():
+    for pair, it in report.pairs(verdicts, kind).items():
         if word(it) != "pass":
             why.setdefault((word(it), it.why or it.seen), []).append(arrow(*pair))
     for (level, reason), pairs in sorted(why.items(), key=lambda item: _WORST.index(item[0][0])):
-        yield finding(level, some(pairs), "", reason)
+        yield finding(level, f"{'' if kind == 'ping' else KINDS[kind] + ' '}{some(pairs)}", "",
+                      reason)  # fmt: skip
+
+
+def _causes(state: State) -> Iterator[Content]:
+    """What a diagnosis has named."""
+    for it in state.diagnoses:
+        where = f"{arrow(it.sender, it.receiver)}: {it.cause} on {it.host}"
+        said = f"{it.why}\n{it.seen}" if it.seen else it.why
+        yield finding("block" if it.explains else "warn", where, said, it.remedy)
+
+
+def _done(state: State) -> Iterator[Content]:
+    """What a remedy has done, or what was taken back."""
+    if state.verb not in ("diagnose", "undo"):
+        return
+    for host in state.hosts.values():
+        if host.steps:
+            yield finding("done" if host.done else "failed", host.name, host.title)
+            yield Content("\n".join(f"    {line}" for line in host.lines))
 
 
 def _others(verdicts: Sequence[Verified]) -> Iterator[Content]:
     """All others that are no mere pass, and whatever a newer fedwiz verified."""
-    others = [it for it in verdicts if it.kind != "ping"]
+    others = [it for it in verdicts if it.kind not in PAIRED]
     for it in sorted(others, key=lambda it: _WORST.index(word(it))):
         strange = it.kind not in TABLES
         if word(it) != "pass" or strange:
@@ -107,15 +190,19 @@ def _findings(state: State) -> Iterator[Content]:
                 yield finding(level, f"{it.check} {it.host}".strip(), it.seen, it.remedy)
 
 
-def sentences(state: State, files: Mapping[str, Path]) -> Content:
+def sentences(state: State, verdicts: Sequence[Verified], files: Mapping[str, Path]) -> Content:
     """All that is to be said, and where it is written.
 
     Args:
         state: of the run.
+        verdicts: those of it that count.
         files: what is where, by what it is.
     """
-    said = [*_pings(state.verdicts), *_others(state.verdicts), *_findings(state)]
-    if not said and state.verdicts:
+    said = [*_causes(state), *_done(state)]
+    for kind in PAIRED:
+        said += _pairs(verdicts, kind)
+    said += [*_others(verdicts), *_findings(state)]
+    if not said and verdicts:
         said.append(mark("ok", "every verdict is a pass, and there is no warning"))
     elif not said:
         said.append(Content.styled(state.why or "Nothing is known yet.", "$text-muted"))
@@ -124,13 +211,3 @@ def sentences(state: State, files: Mapping[str, Path]) -> Content:
         said[MOST:] = [Content(f"and {more} more: they are in the report that `w` saves")]
     said += [Content.styled(f"{what}: {path}", "$text-muted") for what, path in files.items()]
     return Content("\n\n").join(said)
-
-
-def cell(it: Verified) -> Cell:
-    """As the matrix has it; beside the sign how many came back of how many were sent."""
-    return Cell(word(it), it.seen.partition(",")[0])
-
-
-def doubtful(found: Cell | None) -> bool:
-    """Whether a cell of the matrix needs a look."""
-    return found is not None and found.word != "pass"

@@ -2,48 +2,42 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar
 
 from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Vertical, VerticalScroll
-from textual.content import Content
 from textual.theme import Theme
-from textual.widget import Widget
-from textual.widgets import ContentSwitcher, Static
+from textual.widgets import Static
 
 from fedwiz import report, verbs
 from fedwiz.answers import Refused
 from fedwiz.clean import clean
 from fedwiz.draft import Draft, forget
-from fedwiz.events import Record, Verified
-from fedwiz.journal import read, runs_path
+from fedwiz.events import Record
+from fedwiz.journal import read
 from fedwiz.site import Site
 from fedwiz.state import State
 from screens import told
+from screens.diagnosis import Diagnosis
 from screens.dialogs import Confirm
+from screens.live import Live
 from screens.matrix import Matrix
 from screens.page import Page
-from screens.proving import answers_of, fits, journal_of, prove
+from screens.proof import LAST, TABS, Proof
+from screens.proving import Work, answers_of, fits, journal_of, proved, unkept
 from screens.save import save_report, short
 from screens.signs import mark
-from screens.tabs import Tabs
-from screens.verdicts import Verdicts, word
-
-TABS = {
-    "ping": "Matrix", "address": "Addresses", "lease": "Subnets", "subnet_env": "subnet.env",
-    "": "Findings",
-}  # fmt: skip
-"""By the kind of their verdicts."""
 
 ROOMY = 30
 """Rows of a terminal from which on there are blank lines between the parts."""
 
 REFRESH = 1 / 8
 """Seconds between two looks at what has come in."""
+
+EVERY = 5.0
+"""Seconds between two rounds; on a practice cluster simulated ones."""
 
 
 class VerifyPage(Page):
@@ -58,17 +52,24 @@ class VerifyPage(Page):
         "sends, a column receives.  Go to a pair with the arrows to see what came back and, "
         "where it does not ping, why and one thing to do.  A warning beside a ping means that it "
         "arrives, but not as Kubernetes wants it, such as under another address (NAT).\n\n"
+        "Enter asks why: the two nodes ping once more while both count the packets on their way, "
+        "the cause is named, and what can be mended from here is, once you approve.\n\n"
         "Addresses: `ip -4 a | grep inet` of each node; flannel.1 and docker0 belong to one "
         "network.  Subnets: one lease in etcd for each node.  subnet.env: what flannel tells "
-        "docker.  Findings: all that is wrong or doubtful, in sentences.\n\n"
+        "docker.  Peers: whether a node knows the way to each other one, by route, neighbour and "
+        "forwarding database.  Size: the largest packets that cross, in bytes.  Findings: all "
+        "that is wrong or doubtful, in sentences.\n\n"
+        "l verifies again every 5 seconds, until l is pressed once more; below a pair stand its "
+        "last rounds.\n\n"
         "Verifying again changes nothing on the hosts: its containers are taken away, and end by "
         "themselves within little more than a minute should fedwiz be killed."
     )
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+n", "next", "Finish"),
-        Binding("r,f5", "again", "Verify again", key_display="r"),
-        Binding("f", "fault", "Next fault"),
-        Binding("w", "write", "Save report"),
+        Binding("r,f5", "again", "Again", key_display="r", tooltip="Verify again"),
+        Binding("f", "fault", "Fault", tooltip="Next fault"),
+        Binding("l", "live", "Live", tooltip="Verify again and again"),
+        Binding("w", "write", "Save", tooltip="Save report"),
         *(
             Binding(str(number), f"tab({number - 1})", f"Tab {title}", show=False)
             for number, title in enumerate(TABS.values(), 1)
@@ -76,40 +77,39 @@ class VerifyPage(Page):
     ]
     DEFAULT_CSS = """
     VerifyPage.-low > #body { padding-top: 0; }
-    VerifyPage.-low Tabs { margin-bottom: 0; }
     VerifyPage #headline { height: auto; max-height: 3; }
     VerifyPage.-low #headline { max-height: 2; }
     VerifyPage #headline.-trouble { max-height: 60%; }
-    VerifyPage ContentSwitcher { height: 1fr; }
-    VerifyPage ContentSwitcher > * { height: 1fr; }
-    VerifyPage #pair { height: 1fr; min-height: 3; margin-top: 1; }
     """
 
     def __init__(self, draft: Draft, site: Site) -> None:
         super().__init__(draft, site)
         self._inbox = deque[Record]()
-        self._seen = State()
+        self._live = Live()
         self._told_run = ""
-        self._at = 0
         self._trouble = ""
-        self._proving = False
+        self._proving: object = None
+        """The verification that goes on."""
+
+        self._stop: asyncio.Event | None = None
+        """Set, it ends the rounds; None: there are no rounds."""
+
         self._installed: State | None = None
-        self._pings: Mapping[tuple[str, str], Verified] = {}
+        self._mended: list[tuple[str, tuple[Record, ...]]] = []
+        """Runs that have carried a remedy out, and that were not taken back."""
 
     def content(self) -> ComposeResult:
         """The headline, the tabs, and what is in them."""
         yield Static("", id="headline")
-        yield Tabs(tuple(TABS.values()))
-        with ContentSwitcher(initial="tab-0"):
-            with Vertical(id="tab-0"):
-                yield Matrix()
-                with VerticalScroll(id="pair"):
-                    yield Static("")
-            for number, kind in enumerate(TABS):
-                if kind not in ("ping", ""):
-                    yield Verdicts(kind, id=f"tab-{number}")
-            with VerticalScroll(id=f"tab-{len(TABS) - 1}"):
-                yield Static("", id="sentences")
+        yield Proof(opens=self.draft.goal != "look")
+
+    @property
+    def _seen(self) -> State:
+        return self._live.state
+
+    @property
+    def _proof(self) -> Proof:
+        return self.query_one(Proof)
 
     def on_mount(self) -> None:
         """Show what there is, or find it out."""
@@ -124,7 +124,8 @@ class VerifyPage(Page):
 
     def on_resize(self, event: events.Resize) -> None:
         """Leave blank lines out where there is no room for them."""
-        self.set_class(event.size.height < ROOMY, "-low")
+        for it in (self, self._proof):
+            it.set_class(event.size.height < ROOMY, "-low")
 
     def _themed(self, _theme: Theme) -> None:
         self._draw()
@@ -154,31 +155,41 @@ class VerifyPage(Page):
         else:
             await self._prove()
 
-    async def _prove(self) -> None:
+    async def _prove(self, work: Work = verbs.prove) -> None:
         """Verify.  It changes nothing, so a page that goes takes it along."""
-        self._trouble, self._seen, self._told_run = "", State(), ""
-        self._inbox.clear()
-        self._proving = True
+        self._trouble, self._live, self._told_run = "", Live(), ""
+        # Its own, so that one which is cut off tells nobody any more that it was.
+        self._inbox, this = deque[Record](), object()
+        self._proving = this
         self._draw()
         # What is cut off here has proven nothing.
         self.wizard.code, self.wizard.proved = verbs.INTERRUPTED, self.draft.run
         try:
             answers, accepted = self.draft.answers(), self.draft.accepted
-            result = await prove(self.site, answers, accepted, self._inbox.append, self._begun)
+            told = self._inbox.append
+            result = await proved(self.site, answers, accepted, told, self._begun, work)
         except Refused as refused:
             self._trouble = f"the answers can't be used: {refused}"
         except OSError as wrong:
-            self._trouble = (
-                f"no journal can be kept in {runs_path()} ({wrong.strerror or wrong}): make room "
-                "there, or make that directory yours; then press r"
-            )
+            self._trouble = unkept(wrong)
         else:
             self._take(result)
         finally:
-            self._proving = False
+            if self._proving is this:
+                self._proving = None
         self.drain()
         self._draw()
         self._tell()
+
+    async def _watch(self) -> None:
+        """Verify again and again, until that is enough."""
+        self._stop = stop = asyncio.Event()
+        every = EVERY * (self.draft.pace if self.draft.practice else 1)
+        self.say(f"It is verified again {every:g} s after each round; l ends that.")
+        try:
+            await self._prove(lambda cluster: verbs.watch(cluster, every, stop))
+        finally:
+            self._stop = None
 
     def _begun(self, run: str) -> None:
         self._told_run = run
@@ -194,15 +205,15 @@ class VerifyPage(Page):
 
     def _show(self, state: State, run: str) -> None:
         """Show a run that has ended."""
-        self._seen, self._told_run = state, run
+        self._live, self._told_run = Live(state), run
         if self.draft.goal == "install":
             self._installed = state
             self.wizard.state = state
             self.wizard.code = verbs.INTERRUPTED if state.code is None else state.code
         self._draw()
         if not state.verdicts:
-            self.action_tab(len(TABS) - 1)
-        self._to_first_fault()
+            self.action_tab(LAST)
+        self._proof.to_first()
         self._tell()
 
     def drain(self) -> None:
@@ -210,17 +221,17 @@ class VerifyPage(Page):
         if not self._inbox:
             return
         while self._inbox:
-            self._seen.apply(self._inbox.popleft())
+            self._live.apply(self._inbox.popleft())
         self._draw()
-        if self._seen.outcome:
-            self._to_first_fault()
+        if self._seen.outcome or self._live.between:
+            self._proof.to_first()
 
     # What is shown.
 
     def _proven_nodes(self) -> list[str]:
         """All that there is a verdict on, or that there will be one on."""
         found = dict.fromkeys(
-            name for it in self._seen.verdicts for name in (it.host, it.peer) if name
+            name for it in self._live.verdicts for name in (it.host, it.peer) if name
         )
         if not found and self._proving:
             return [it.name for it in self.draft.chosen if it.role != "master"]
@@ -228,65 +239,16 @@ class VerifyPage(Page):
         return order + [name for name in found if name not in self._seen.hosts]
 
     def _draw(self) -> None:
-        state, nodes = self._seen, self._proven_nodes()
-        self._head(len(nodes))
-        worst = told.worst(state.verdicts)
-        self.query_one(Tabs).draw(self._at, [worst.get(kind, "") for kind in TABS])
-        if self._at == 0:
-            self._pings = report.pairs(state.verdicts)
-            cells = {pair: told.cell(it) for pair, it in self._pings.items()}
-            self.query_one(Matrix).show(nodes, cells)
-            self._tell_pair()
-        elif self._at < len(TABS) - 1:
-            self.query_one(f"#tab-{self._at}", Verdicts).show(state.verdicts)
-        else:
-            said = told.sentences(state, self._files())
-            if self._trouble:
-                said = Content.assemble(mark("block", self._clean_trouble()), "\n\n", said)
-            self.query_one("#sentences", Static).update(said)
+        live, nodes = self._live, self._proven_nodes()
+        trouble = mark("block", self._clean_trouble()) if self._trouble else None
+        headline = self.query_one("#headline", Static)
+        headline.set_class(bool(trouble), "-trouble")
+        headline.update(trouble or told.headline(live, len(nodes), going=self._proving is not None))
+        self._proof.show(live.state, live.verdicts, nodes, live.history, self._files(), trouble,
+                         going=self._proving is not None)  # fmt: skip
 
     def _clean_trouble(self) -> str:
         return "\n".join(map(clean, self._trouble.splitlines()))
-
-    def _head(self, nodes: int) -> None:
-        state = self._seen
-        if self._trouble:
-            said = mark("block", self._clean_trouble())
-        elif self._proving:
-            said = mark("running", told.phase(state, nodes))
-        elif not state.verb:
-            said = mark("waiting", "nothing was verified yet: press r")
-        else:
-            good = report.ok(state)
-            warned = sum(word(it) == "warn" for it in state.verdicts)
-            more = f"; {warned} of the verdicts with a warning" if warned else ""
-            level = ("warn" if warned else "ok") if good else "block"
-            said = mark(level, report.gist(state) + more)
-        headline = self.query_one("#headline", Static)
-        headline.set_class(bool(self._trouble), "-trouble")
-        headline.update(said)
-
-    @on(Matrix.Moved)
-    def _tell_pair(self) -> None:
-        """What is known of the pair under the cursor."""
-        pair, box = self.query_one(Matrix).pair, self.query_one("#pair", VerticalScroll)
-        if pair is None:
-            empty = "" if self._proving else self._seen.why or "No node was verified."
-            said = Content.styled(empty, "$text-muted")
-        elif pair[0] == pair[1]:
-            said = told.about(self._seen.verdicts, pair[0])
-        else:
-            said = told.between(self._pings, *pair)
-        box.query_one(Static).update(said)
-        box.scroll_home(animate=False)
-
-    def _to_first_fault(self) -> None:
-        """To what needs a look, unless the operator is looking at something already."""
-        matrix = self.query_one(Matrix)
-        if self._at == 0 and matrix.nodes and not matrix.touched:
-            matrix.to(0, 0)
-            if not matrix.to_next(told.doubtful):
-                matrix.to(0, 1)
 
     def _tell(self) -> None:
         """Where the answers are that repeat this, and what would help most."""
@@ -315,42 +277,55 @@ class VerifyPage(Page):
 
     # What the keys do.
 
-    @on(Tabs.Turned)
-    def _turned(self, event: Tabs.Turned) -> None:
-        self._turn(event.at)
-
-    def action_tab(self, at: int) -> None:
-        """To that tab, and into it."""
-        self._turn(at)
-        view = self.query_one(f"#tab-{at}", Widget)
-        inside = (it for it in view.walk_children(Widget) if it.focusable)
-        next(inside, view).focus()
-
-    def _turn(self, at: int) -> None:
-        self._at = at
-        self.query_one(ContentSwitcher).current = f"tab-{at}"
+    @on(Proof.Turned)
+    def _turned(self) -> None:
         self._draw()
         self.refresh_bindings()
 
+    def action_tab(self, at: int) -> None:
+        """To that tab, and into it."""
+        self._proof.enter(at)
+
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """A run of before can't be verified again from here; findings are one text."""
-        if action == "again":
+        if action in ("again", "live"):
             return self.draft.goal != "look"
-        return action != "fault" or self._at < len(TABS) - 1
+        return action != "fault" or self._proof.at < LAST
 
     def action_again(self) -> None:
         """Verify again."""
         if not self._proving:
             self.run_worker(self._prove(), group="prove", exclusive=True)
 
+    def action_live(self) -> None:
+        """Verify again and again, or no more."""
+        if self._stop is None:
+            self.run_worker(self._watch(), group="prove", exclusive=True)
+        else:
+            self._stop.set()
+            self.say("The round that goes on is the last one.")
+
+    @on(Matrix.Opened)
+    def _opened(self, event: Matrix.Opened) -> None:
+        self.run_worker(self._diagnose(event.pair), group="ask", exclusive=True)
+
+    async def _diagnose(self, pair: tuple[str, str]) -> None:
+        """Ask why a pair does not ping; what was changed meanwhile is verified."""
+        if pair[0] == pair[1]:
+            self.say("A node and itself are no pair: go to two nodes with the arrows.", "warn")
+            return
+        try:
+            answers = self.draft.answers()
+        except Refused as refused:
+            self.say(f"The answers can't be used: {refused}", "block")
+            return
+        dialog = Diagnosis(self.site, answers, self.draft.accepted, pair, self._mended)
+        if await self.wizard.push_screen_wait(dialog) and self._stop is None:
+            self.run_worker(self._prove(), group="prove", exclusive=True)
+
     def action_fault(self) -> None:
         """To the next thing that needs a look."""
-        found = False
-        if self._at == 0:
-            found = self.query_one(Matrix).to_next(told.doubtful)
-        elif self._at < len(TABS) - 1:
-            found = self.query_one(f"#tab-{self._at}", Verdicts).to_next()
-        if not found:
+        if not self._proof.to_next():
             self.say("There is nothing here but what passed.")
 
     def action_write(self) -> None:

@@ -317,7 +317,8 @@ async def test_where_all_is_well_the_findings_say_so() -> None:
 def test_a_great_many_reasons_are_counted_beyond_the_first() -> None:
     nodes = tuple(f"n{number}" for number in range(12))
     other = {(one, two): bad(one, two, f"{one} and {two}") for one in nodes for two in nodes}
-    said = told.sentences(ended(*pings(nodes, other), code=7), {}).plain
+    state = ended(*pings(nodes, other), code=7)
+    said = told.sentences(state, state.verdicts, {}).plain
     assert "and 32 more: they are in the report" in said
     assert said.count("X fail") == told.MOST
 

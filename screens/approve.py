@@ -1,0 +1,65 @@
+"""A small plan above a page: what would be done, and the approval."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from textual.app import ComposeResult
+from textual.containers import VerticalScroll
+from textual.content import Content
+from textual.widgets import Static
+
+from fedwiz.facts import Known
+from fedwiz.plan import Plan
+from fedwiz.verbs import Result
+from screens.dialogs import Confirm, TypeName
+from screens.planned import host_text, stops
+
+if TYPE_CHECKING:
+    from screens.app import Fedwiz
+
+
+class Approve(Confirm):
+    """Shows a plan; the focus is on no."""
+
+    DEFAULT_CSS = """
+    Approve > #dialog { width: 96; }
+    """
+
+    def __init__(self, shown: Content) -> None:
+        super().__init__("Do this?", "", "Yes, do it", "No, change nothing")
+        self._shown = shown
+
+    def content(self) -> ComposeResult:
+        """The plan, then the two answers."""
+        with VerticalScroll(id="text", can_focus=False):
+            yield Static(self._shown)
+        yield from self.asked()
+
+
+async def agreed(app: "Fedwiz", name: str, plan: Plan, known: Known | None, about: str) -> bool:
+    """Whether the operator approves a plan.
+
+    Args:
+        app: the wizard.
+        name: of the cluster, which is to be typed where containers stop.
+        plan: of what would be done.
+        known: what was read of the hosts; None: nothing.
+        about: what it is for.
+    """
+    result = Result(plan=plan, known=known or Known({}))
+    shown = Content("\n").join(_lines(result, about))
+    if any(it.harms for it in stops(result)):
+        typed = await app.push_screen_wait(TypeName("Containers will stop", shown.plain, name))
+        return typed is not None
+    answer = await app.push_screen_wait(Approve(shown))
+    return bool(answer)
+
+
+def _lines(result: Result, about: str) -> Iterator[Content]:
+    yield Content(about)
+    if result.plan is None:
+        return
+    for host, actions in result.plan.actions.items():
+        if actions:
+            yield Content.styled(f"\n{host}", "bold")
+            yield host_text(result, host)
