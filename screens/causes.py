@@ -12,7 +12,7 @@ from fedwiz.diagnose.values import Hop
 from fedwiz.state import State
 from fedwiz.verbs import OK, Result
 from screens import told
-from screens.signs import finding, mark
+from screens.signs import advice, finding, mark
 from screens.verdicts import word
 
 PLACES: Mapping[str, str] = {
@@ -65,11 +65,11 @@ def cause(it: Diagnosis) -> Content:
     else:
         offer = "fedwiz does not do this: it is yours to do."
     parts: list[Content | str] = [
-        Content.styled(f"{it.cause} on {clean(it.host)}\n", "bold"), clean(it.why), "\n",
+        Content.styled(f"{it.cause} on {clean(it.host)}\n", "bold"), clean(it.why),
     ]  # fmt: skip
     if not it.explains:
-        parts.append("It does not stop this ping.\n")
-    parts += ["    -> ", _lines(it.remedy, 7), "\n    ", offer, "\n\n",
+        parts.append("\nIt does not stop this ping.")
+    parts += [advice(it.remedy), "\n    ", offer, "\n\n",
               Content.styled("What says so:\n", "$text-muted"), _lines(it.seen, 0)]  # fmt: skip
     return Content.assemble(*parts)
 

@@ -44,9 +44,14 @@ def finding(level: str, where: str, seen: str, remedy: str = "") -> Content:
     """A finding or a verdict: what was seen, and below it one thing to do."""
     said = _lines(seen, 4)
     head = Content.assemble(mark(level), (f"  {clean(where)}" if where else ""), f"  {said}")
+    return Content.assemble(head, advice(remedy))
+
+
+def advice(remedy: str) -> Content:
+    """One thing to do, on a line of its own below what it is about; empty: nothing."""
     if not remedy:
-        return head
-    return Content.assemble(head, "\n    -> ", Content.styled(_lines(remedy, 7), "$text-muted"))
+        return Content("")
+    return Content.assemble("\n    -> ", Content.styled(_lines(remedy, 7), "$text-muted"))
 
 
 def _lines(text: str, indent: int) -> str:

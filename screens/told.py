@@ -11,7 +11,7 @@ from fedwiz.events import Judged, Verified
 from fedwiz.history import Levels
 from fedwiz.state import State
 from screens.live import Live
-from screens.signs import SIGNS, finding, mark
+from screens.signs import SIGNS, advice, finding, mark
 from screens.verdicts import NOBODY, TABLES, word
 
 MOST = 100
@@ -90,6 +90,9 @@ def headline(live: Live, nodes: int, *, going: bool) -> Content:
         return mark("running", f"round {state.rounds} goes on; the one before: {live.said}")
     if not state.verb:
         return mark("waiting", "nothing was verified yet: press r")
+    if state.diagnoses and state.code:
+        first = state.diagnoses[0]
+        return mark("block", f"{first.cause} on {clean(first.host)}: {clean(first.why)}")
     good = live.code == 0 if going else report.ok(state)
     said = f"round {state.rounds}: {live.said}" if going else report.gist(state)
     return mark(("warn" if warned else "ok") if good else "block", said + more)
@@ -115,17 +118,17 @@ def between(
         if it is None:
             parts.append(finding("unknown", arrow(*pair), "not known"))
         else:
-            parts.append(finding(word(it), arrow(*pair), it.seen, it.why))
-        if pair in history:
-            parts += ["\n", _rounds(history[pair])]
+            rounds = _rounds(history[pair]) if pair in history else ""
+            parts += [finding(word(it), arrow(*pair), it.seen), rounds, advice(it.why)]
         parts.append("\n")
     return Content.assemble(*parts[:-1])
 
 
 def _rounds(levels: Levels) -> Content:
-    """A sign for each of the last rounds, the newest last."""
-    signs = (Content.styled(*_sign(level)) for level in levels)
-    return Content.assemble("    last rounds: ", Content(" ").join(signs))
+    """A sign for each of the last rounds, the newest last; one that goes on is none yet."""
+    whole = levels[:-1] if levels and levels[-1] is None else levels
+    signs = (Content.styled(*_sign(level)) for level in whole)
+    return Content.assemble("\n    last rounds: ", Content(" ").join(signs))
 
 
 def _sign(level: Judged | None) -> tuple[str, str]:
@@ -158,7 +161,12 @@ def _causes(state: State) -> Iterator[Content]:
     for it in state.diagnoses:
         where = f"{arrow(it.sender, it.receiver)}: {it.cause} on {it.host}"
         said = f"{it.why}\n{it.seen}" if it.seen else it.why
-        yield finding("block" if it.explains else "warn", where, said, it.remedy)
+        level = "fail" if it.explains else "warn"
+        yield finding("done" if _mended(state) else level, where, said, it.remedy)
+
+
+def _mended(state: State) -> bool:
+    return state.code == 0 and any(host.done for host in state.hosts.values())
 
 
 def _done(state: State) -> Iterator[Content]:
@@ -167,8 +175,8 @@ def _done(state: State) -> Iterator[Content]:
         return
     for host in state.hosts.values():
         if host.steps:
-            yield finding("done" if host.done else "failed", host.name, host.title)
-            yield Content("\n".join(f"    {line}" for line in host.lines))
+            head = finding("done" if host.done else "failed", host.name, host.title)
+            yield Content.assemble(head, *(f"\n    {line}" for line in host.lines))
 
 
 def _others(verdicts: Sequence[Verified]) -> Iterator[Content]:

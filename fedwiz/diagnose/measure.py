@@ -40,7 +40,9 @@ async def measure(
         for host in asked
     })  # fmt: skip
     started = {host: _up(reply) for host, reply in ups.items()}
-    matrix = Matrix(pair, known, net, {}, started)
+    gone = {host: known.lost.get(host, "there is no connection to it")
+            for host in pair if host not in started}  # fmt: skip
+    matrix = Matrix(pair, known, net, gone, started)
     ends = _ends(answers, known, started) if matrix.obstacle(*pair)[0] == "pass" else {}
     runs = {host: trace.look(name) for host in asked}
     if len(ends) == 2:
