@@ -85,8 +85,12 @@ def way_line(case: Case) -> Content:
         return mark("skipped", "The way of the packets  none could be followed")
     if lost is None or case.pings:
         return mark("ok", f"The way of the packets  {_pinged(case)}")
-    what = "answer" if lost.way == "back" else "ping"
-    return mark("fail", f"The way of the packets  the {what} is lost on {clean(lost.host)}")
+    said = f"the {_what(lost)} is lost on {clean(lost.host)}"
+    return mark("fail", f"The way of the packets  {said}")
+
+
+def _what(lost: Hop) -> str:
+    return "answer" if lost.way == "back" else "ping"
 
 
 def way(case: Case) -> Content:
@@ -96,6 +100,9 @@ def way(case: Case) -> Content:
     wide = max(len(clean(host)) for host in case.ends)
     parts = list[Content | str]()
     lost, past = None if case.pings else case.lost, False
+    if lost is not None:
+        said = f"The {_what(lost)} is lost on {clean(lost.host)}: {SAYS.get(lost.name, '')}"
+        parts += [mark("fail", said), "\n\n"]
     for direction, title in (("there", "The ping"), ("back", "Its answer")):
         parts.append(Content.styled(f"{title}, packets that were counted\n", "$text-muted"))
         for hop in case.hops:
@@ -111,8 +118,7 @@ def _hop(hop: Hop, wide: int, *, lost: bool, past: bool) -> Content:
     number = "?" if hop.count is None else str(hop.count)
     said = f"{clean(hop.host):<{wide}}  {PLACES.get(hop.name, hop.name):<33}  {number:>5}"
     if lost:
-        why = Content.styled(f"\n      <- lost here: {SAYS.get(hop.name, '')}", "$error")
-        return Content.assemble(mark("fail", said), why)
+        return mark("fail", f"{said}  <- lost here")
     if hop.count is None:
         return mark("unknown", said)
     return mark("skipped" if past or not hop.count else "pass", said)

@@ -33,10 +33,15 @@ class Tabs(Static, can_focus=True):
     def __init__(self, titles: Sequence[str]) -> None:
         super().__init__("")
         self._titles, self.at = titles, 0
+        self._worst: Sequence[str] = [""] * len(titles)
+
+    def on_resize(self) -> None:
+        """Take more room, or less."""
+        self.draw(self.at, self._worst)
 
     def draw(self, at: int, worst: Sequence[str]) -> None:
         """Show which tab is open, and in one word what is the worst in each; empty: nothing."""
-        self.at = at
+        self.at, self._worst = at, worst
         # ` 1 Matrix X   `, or ` 1X Matrix` where not all would be seen.
         roomy = sum(len(title) + 8 for title in self._titles) - 3 <= (self.size.width or 80)
         parts = list[Content | str]()

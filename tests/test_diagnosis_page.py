@@ -94,10 +94,10 @@ async def test_the_way_of_the_packets_ends_where_they_are_lost() -> None:
     async with asked("no-forwarding", (120, 40)) as pilot:
         await pilot.press("down")
         lines = shown(pilot.app).splitlines()
+        assert "X The ping is lost on fed-node2: not routed on" in words(pilot)
         [at] = [at for at, line in enumerate(lines) if "lost here" in line]
-        assert "+ fed-node2  passed on to routing                   3" in lines[at - 2]
-        assert "X fed-node2  has a route, and may be forwarded      0" in lines[at - 1]
-        assert "<- lost here: not routed on" in lines[at]
+        assert "+ fed-node2  passed on to routing                   3" in lines[at - 1]
+        assert "X fed-node2  has a route, and may be forwarded      0  <- lost here" in lines[at]
         assert "- fed-node2  forwarded                              0" in lines[at + 1]
 
 
@@ -322,7 +322,7 @@ def test_a_hop_that_nobody_could_count_is_a_question() -> None:
             Hop("there", "fed-node2", "arriving", 0))  # fmt: skip
     said = causes.way(case(hops=hops, sent=3)).plain
     assert "? fed-node1  passed on to routing                   ?" in said
-    assert "X fed-node2  arrived                                0\n      <- lost here" in said
+    assert "X fed-node2  arrived                                0  <- lost here" in said
 
 
 def test_what_dropped_packets_and_what_could_not_be_traced_is_said() -> None:
