@@ -52,12 +52,12 @@ async def _yes(_plan: Plan, _result: Result) -> str:
 
 
 FOUND: Mapping[str, tuple[str, str, str]] = {
-    "forward-drop": ("unknown", "fed-node2", "there forwarding-in"),
+    "forward-drop": ("forward-rule", "fed-node2", "there forwarding-in"),
     "no-forwarding": ("ip-forward", "fed-node2", "there routing-in"),
-    "port-closed": ("unknown", "fed-node2", "there firewall"),
-    "stale-mac": ("unknown", "fed-node1", "back unwrapping"),
-    "missing-route": ("unknown", "fed-node2", "back wrapping"),
-    "firewalld": ("unknown", "fed-node2", "there firewall"),
+    "port-closed": ("port-closed", "fed-node2", "there firewall"),
+    "stale-mac": ("missing-neighbour", "fed-node2", "back unwrapping"),
+    "missing-route": ("missing-route", "fed-node2", "back wrapping"),
+    "firewalld": ("port-closed", "fed-node2", "there firewall"),
 }
 """By fault: the cause, the host that is to be mended, and where packets are lost."""
 
@@ -113,14 +113,33 @@ async def test_a_rule_that_drops_is_counted_and_named() -> None:
     assert "--dport 8472 -j DROP" in dropped.rule
 
 
-async def test_a_remedy_mends_and_is_taken_back() -> None:
-    asked = Asked("no-forwarding")
+@pytest.mark.parametrize("generation", GENERATIONS)
+@pytest.mark.parametrize("fault", [name for name, fault in FAULTS.items() if fault.ends == 7])
+async def test_a_remedy_mends_and_is_taken_back(fault: str, generation: str) -> None:
+    asked = Asked(fault, GENERATIONS[generation])
     result = await asked.diagnose(apply=True)
     assert (result.code, result.why) == (0, "")
-    assert asked.node(2).sysctls["net.ipv4.ip_forward"] == "1"
     assert (await asked.undo()).code == 0
-    assert asked.node(2).sysctls["net.ipv4.ip_forward"] == "0"
-    assert (await asked.diagnose()).code == verbs.NOT_PROVEN
+    again = await asked.diagnose()
+    assert again.code == verbs.NOT_PROVEN
+    assert again.diagnoses[0].cause == FOUND[fault][0]
+
+
+async def test_what_firewalld_was_told_is_taken_back() -> None:
+    asked = Asked("firewalld")
+    before = asked.node(2).firewall
+    await asked.diagnose(apply=True)
+    now = asked.node(2).firewall
+    assert now is not None
+    assert now.ports == now.permanent >= {"8472/udp"}
+    assert (await asked.undo()).code == 0
+    assert asked.node(2).firewall == before
+
+
+async def test_a_node_that_is_not_there_is_said() -> None:
+    result = await Asked("unreachable").diagnose()
+    assert result.code == verbs.NOT_PROVEN
+    assert "does not answer on port 22" in result.diagnoses[0].seen
 
 
 # What a remedy may send, and what takes it back.

@@ -24,8 +24,9 @@ def _options(words: Sequence[str], known: Mapping[str, bool]) -> tuple[dict[str,
 
 
 async def iptables(call: Call) -> int:
-    """`iptables [-w N] [-t TABLE] -I|-A|-D|-R|-C|-P CHAIN [NUMBER] RULE`."""
-    given, words = _options(call.run.argv[1:], {"-w": True, "-t": True})
+    """`iptables [-w [N]] [-t TABLE] -I|-A|-D|-R|-C|-P CHAIN [NUMBER] RULE`."""
+    given, words = _options(call.run.argv[1:], {"-w": False, "-t": True})
+    words = words[words[0].isdigit() :]  # -w may have seconds to wait
     table = given.get("-t", "filter")
     await call.spend(0.1)
     flag, chain, *rest = words

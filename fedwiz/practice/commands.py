@@ -5,6 +5,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from fedwiz.practice import byroot, systemd
 from fedwiz.practice.call import Call, Command, strange
@@ -180,7 +181,10 @@ def _transaction(release: str, *, five: bool) -> list[str]:
 
 
 async def firewall_cmd(call: Call) -> int:
-    """`firewall-cmd [--permanent] [--zone=ZONE] --add-port=|--add-protocol=|--add-source=`."""
+    """`firewall-cmd [--permanent] [--zone=ZONE] --add-port=|--add-protocol=|--add-source=`.
+
+    And the same with `--remove-`.
+    """
     await call.spend(0.4)
     walls = call.machine.firewall
     if walls is None:
@@ -190,16 +194,14 @@ async def firewall_cmd(call: Call) -> int:
     later = "--permanent" in words
     for word in words:
         flag, _, value = word.partition("=")
-        if flag in ("--add-port", "--add-protocol"):
-            walls = (
-                replace(walls, permanent=walls.permanent | {value}) if later
-                else replace(walls, ports=walls.ports | {value})
-            )  # fmt: skip
-        elif flag == "--add-source" and "--zone=trusted" in words:
-            walls = (
-                replace(walls, trusted_permanent=walls.trusted_permanent | {value}) if later
-                else replace(walls, trusted=walls.trusted | {value})
-            )  # fmt: skip
+        verb, _, what = flag.removeprefix("--").partition("-")
+        trusted = what == "source" and "--zone=trusted" in words
+        if verb in ("add", "remove") and (what in ("port", "protocol") or trusted):
+            name = ("trusted_permanent" if later else "trusted") if trusted else (
+                "permanent" if later else "ports")  # fmt: skip
+            held: frozenset[str] = getattr(walls, name)
+            changed: Any = {name: held | {value} if verb == "add" else held - {value}}
+            walls = replace(walls, **changed)
         elif word not in ("--permanent", "--zone=trusted", f"--zone={walls.zone}"):
             raise strange(call.run)
     call.machine.firewall = walls

@@ -66,6 +66,9 @@ def _looks(machine: Machine) -> dict[str, str]:
         "log": "\n".join(machine.journal.get(UNIT, ())[-40:]),
         "sysctls": "\n".join(_filters(machine)),
         "policy": POLICY,
+        "routes": "".join(
+            f"{it.to}{f' via {it.via}' if it.via else ''} dev {it.dev}\n" for it in machine.routes
+        ),
         "nft": "",
     }
 
