@@ -285,6 +285,7 @@ class VerifyPage(Page):
     def action_tab(self, at: int) -> None:
         """To that tab, and into it."""
         self._proof.enter(at)
+        self._turned()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """A run of before can't be verified again from here; findings are one text."""
