@@ -175,11 +175,12 @@ def answers(lab: Lab) -> Answers:
     return answers_for(lab)
 
 
-@pytest.mark.parametrize("name", FAULTS)
-async def test_a_fault_is_named_mended_and_back(lab: Lab, answers: Answers, name: str) -> None:
-    generation, fault = FAULTS[name]
-    if lab.generation != generation:
-        pytest.skip(f"on {generation} hosts")
+@pytest.mark.parametrize(
+    ("lab", "fault"),
+    [pytest.param(*row, id=name) for name, row in sorted(FAULTS.items(), key=lambda it: it[1][0])],
+    indirect=["lab"],
+)
+async def test_a_fault_is_named_mended_and_back(lab: Lab, answers: Answers, fault: Fault) -> None:
     await cycle(lab, answers, fault)
 
 
