@@ -39,7 +39,7 @@ UNITS = (
     "flanneld.service", "docker.service", "docker.socket", "etcd.service", "kubelet.service",
     "kube-proxy.service", "kube-apiserver.service", "kube-controller-manager.service",
     "kube-scheduler.service", "firewalld.service", "NetworkManager.service",
-    "fedwiz-forward.service",
+    "fedwiz-forward.service", "chronyd.service",
 )  # fmt: skip
 SYSCTLS = (
     "net.ipv4.ip_forward",

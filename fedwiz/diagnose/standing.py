@@ -1,0 +1,144 @@
+"""Causes in what runs on a node: flanneld, docker."""
+
+from collections.abc import Iterator, Sequence
+from ipaddress import IPv4Interface
+
+from fedwiz.causes import Cause, cause_of
+from fedwiz.clean import clean
+from fedwiz.diagnose import state
+from fedwiz.diagnose.anew import DOCKER, FLANNELD, cut, restart, settings
+from fedwiz.diagnose.cause import mend
+from fedwiz.diagnose.values import Case, Diagnosis, Mend
+from fedwiz.facts.values import Unit
+from fedwiz.steps.docker import OPTIONS_FILE
+from fedwiz.steps.flannel import DROP_IN
+from fedwiz.verify.nodes import subnet_of
+
+
+def _last(log: Sequence[str]) -> tuple[str, ...]:
+    """What flanneld said since systemd last started it: older lines tell of what is over."""
+    begun = [at for at, line in enumerate(log) if line.startswith("Starting ")]
+    return tuple(log[begun[-1] :]) if begun else tuple(log)
+
+
+def _cause(case: Case, host: str) -> Cause | None:
+    log = case.look(host).log
+    return cause_of(_last(log)) or cause_of(log)
+
+
+def _state(case: Case, host: str) -> str:
+    """What is shown: systemd's and flanneld's own words."""
+    look = case.look(host)
+    shown = " ".join(f"{key}={value}" for key, value in sorted(look.flanneld.items()))
+    lines = [shown, *(f"  {line[:200]}" for line in _last(look.log)[-4:])]
+    return "\n".join(line for line in lines if line.strip())
+
+
+def flanneld_down(case: Case) -> Iterator[Diagnosis]:
+    """A flanneld was stopped, ended or failed, and nothing starts it again."""
+    for host in case.ends:
+        facts = case.facts(host)
+        unit, docker = facts.unit(FLANNELD), facts.unit(DOCKER)
+        if not unit.there or unit.running:
+            continue
+        along = docker.enabled == "enabled" and not docker.running
+        mends = [restart(host, "keep", "leave", ("stop", "leave"))]
+        remedy = f"`systemctl reset-failed flanneld; systemctl start flanneld` on {host}"
+        if along:
+            mends.append(_start_docker(host))
+            remedy += ", and docker, which went with it"
+        if DROP_IN not in facts.files:
+            remedy += "; Restart=always in a drop-in of its unit would have brought it back"
+        yield Diagnosis(
+            "flanneld-down",
+            host,
+            f"flanneld does not run on {host}: {_ended(case, host, unit)}",
+            _state(case, host),
+            remedy,
+            tuple(mends),
+            explains=cut(case, host),
+        )
+
+
+def _start_docker(host: str) -> Mend:
+    return mend(host, ("systemctl", "start", DOCKER),
+                ("systemctl", "stop", "docker.socket", DOCKER))  # fmt: skip
+
+
+def _ended(case: Case, host: str, unit: Unit) -> str:
+    lines = _last(case.look(host).log)
+    if any("lease has been revoked" in line.lower() for line in lines):
+        return "its lease was deleted or ran out, and it ended"
+    known = _cause(case, host) if unit.active == "failed" else None
+    if known is not None:
+        return f"it failed, and {known.sentence}"
+    return "it failed" if unit.active == "failed" else "it was stopped, or ended by itself"
+
+
+def flanneld_restarting(case: Case) -> Iterator[Diagnosis]:
+    """A flanneld is started, and does not get ready: over and over, or it waits for ever."""
+    for host in case.ends:
+        look, unit = case.look(host), case.facts(host).unit(FLANNELD)
+        if "activating" not in (unit.active, look.flanneld.get("ActiveState")):
+            continue
+        if any(host in (it.host, "") for reason in state.REASONS for it in reason(case)):
+            continue
+        again = look.flanneld.get("SubState") == "auto-restart"
+        what = "ends and is started again, over and over" if again else "is not ready, and waits"
+        known, change = _cause(case, host), settings(case, host)
+        why = f"flanneld {what} on {host}" + (f": {known.sentence}" if known else "")
+        remedy = known.remedy if known else f"see `journalctl -u flanneld` on {host}"
+        mends: tuple[Mend, ...] = ()
+        wrong: tuple[str, ...] = ()
+        if change and change.wrong:
+            wrong = change.wrong
+            remedy = (
+                f"write into /etc/sysconfig/flanneld of {host} what the answers say, restart it"
+            )
+            mends = (restart(host, "keep", "leave", ("try", "leave"), change=change),)
+        yield Diagnosis(
+            "flanneld-restarting", host, why,
+            "\n".join((*map(clean, wrong), _state(case, host))), remedy, mends,
+            explains=cut(case, host),
+        )  # fmt: skip
+
+
+def docker_astray(case: Case) -> Iterator[Diagnosis]:
+    """The containers of a node are not on its subnet: docker was not started anew for it."""
+    for host in case.ends:
+        facts, subnet = case.facts(host), subnet_of(case.facts(host))
+        docker0 = facts.link("docker0")
+        if subnet is None or docker0 is None or not facts.unit(DOCKER).running:
+            continue
+        up = case.ups.get(host)
+        pod = up.pod if up and up.docker else None
+        held = docker0.addresses[0] if docker0.addresses else ""
+        there = bool(held) and IPv4Interface(held).network.subnet_of(subnet.network)
+        if there and (pod is None or pod.address in subnet.network):
+            continue
+        shown = f"docker0 on {host} has {held or 'no address'}"
+        if pod is not None:
+            shown += f"; a container got {pod.address}"
+        heeds = OPTIONS_FILE in facts.docker_unit and "DOCKER_NETWORK_OPTIONS" in facts.docker_unit
+        mends: tuple[Mend, ...] = ()
+        remedy = f"`fedwiz install`: docker's unit on {host} does not read {OPTIONS_FILE}"
+        if heeds and held and not there:
+            back = ("skip", f"--bip={held} --mtu={docker0.mtu}")
+            mends = (restart(host, "skip", "move", back, interrupts=True),)
+            remedy = (
+                f"on {host}: stop docker, `ip link delete docker0`, start docker; at each boot "
+                "it has to start after flanneld"
+            )
+        elif heeds:
+            remedy = (
+                f"see `systemctl cat docker` on {host} for --bridge, and /etc/docker/daemon.json"
+            )
+        yield Diagnosis(
+            "docker-astray",
+            host,
+            f"docker on {host} is not on flannel's subnet: it has not taken {subnet}",
+            f"/run/flannel/subnet.env says {subnet}; {shown}",
+            remedy,
+            mends,
+            explains=not case.pings,
+        )
