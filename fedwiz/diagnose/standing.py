@@ -45,7 +45,7 @@ def flanneld_down(case: Case) -> Iterator[Diagnosis]:
         mends = [restart(host, "keep", "leave", ("stop", "leave"))]
         remedy = f"`systemctl reset-failed flanneld; systemctl start flanneld` on {host}"
         if along:
-            mends.append(_start_docker(host))
+            mends.append(_start_docker(case, host))
             remedy += ", and docker, which went with it"
         if DROP_IN not in facts.files:
             remedy += "; Restart=always in a drop-in of its unit would have brought it back"
@@ -56,13 +56,16 @@ def flanneld_down(case: Case) -> Iterator[Diagnosis]:
             _state(case, host),
             remedy,
             tuple(mends),
-            explains=cut(case, host),
+            # What docker lets through, and what is let through beside it, has gone with docker.
+            explains=cut(case, host)
+            or (along and case.lost_at("forwarding", "forwarding-in", host=host)),
         )
 
 
-def _start_docker(host: str) -> Mend:
-    return mend(host, ("systemctl", "start", DOCKER),
-                ("systemctl", "stop", "docker.socket", DOCKER))  # fmt: skip
+def _start_docker(case: Case, host: str) -> Mend:
+    socket = case.facts(host).unit("docker.socket")
+    more = ("docker.socket",) if socket.there and not socket.running else ()
+    return mend(host, ("systemctl", "start", DOCKER), ("systemctl", "stop", *more, DOCKER))
 
 
 def _ended(case: Case, host: str, unit: Unit) -> str:
@@ -72,7 +75,9 @@ def _ended(case: Case, host: str, unit: Unit) -> str:
     known = _cause(case, host) if unit.active == "failed" else None
     if known is not None:
         return f"it failed, and {known.sentence}"
-    return "it failed" if unit.active == "failed" else "it was stopped, or ended by itself"
+    if any(line.startswith("Stopping ") for line in lines):
+        return "it was stopped"
+    return "it failed" if unit.active == "failed" else "it ended"
 
 
 def flanneld_restarting(case: Case) -> Iterator[Diagnosis]:

@@ -12,7 +12,7 @@ subnet=$1 docker=$2 mode=$3 api=${4-} url=${5-} key=${6-} value=${7-}
 ca=${8-} cert=${9-} cert_key=${10-}
 conf=/etc/sysconfig/flanneld env=/run/flannel/subnet.env options=/run/flannel/docker
 aside=/run/fedwiz/aside
-mkdir -p -m 0700 /run/fedwiz "$aside" && kept=$(mktemp -d /run/fedwiz/kept.XXXXXX) || exit 1
+mkdir -p -m 0700 /run/fedwiz && kept=$(mktemp -d /run/fedwiz/kept.XXXXXX) || exit 1
 stopped=no; users=""; ended=no; why="it was stopped"; see=""
 
 say() { printf '%s\n' "$*"; }
@@ -154,7 +154,7 @@ elif [ "$subnet" != skip ]; then
     cat >"$conf.new" && chmod "$mode" "$conf.new" && mv "$conf.new" "$conf" || fail "$conf was not written"
   fi
   case $subnet in
-    forget) rm -f "$aside"/*; for file in "$env" "$options"; do [ ! -f "$file" ] || mv "$file" "$aside/"; done ;;
+    forget) rm -rf "$aside"; mkdir "$aside" || fail "$aside can't be made"; for file in "$env" "$options"; do [ ! -f "$file" ] || mv "$file" "$aside/"; done ;;
     recall)
       if [ -n "$api" ] && now=$(lease_key); then delete "$now"; fi
       for file in subnet.env docker; do [ ! -f "$aside/$file" ] || cp -p "$aside/$file" /run/flannel/; done ;;
