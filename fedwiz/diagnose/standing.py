@@ -38,10 +38,10 @@ def flanneld_down(case: Case) -> Iterator[Diagnosis]:
     """A flanneld was stopped, ended or failed, and nothing starts it again."""
     for host in case.ends:
         facts = case.facts(host)
-        unit, docker = facts.unit(FLANNELD), facts.unit(DOCKER)
+        unit = facts.unit(FLANNELD)
         if not unit.there or unit.running:
             continue
-        along = docker.enabled == "enabled" and not docker.running
+        along = _along(case, host)
         mends = [restart(host, "keep", "leave", ("stop", "leave"))]
         remedy = f"`systemctl reset-failed flanneld; systemctl start flanneld` on {host}"
         if along:
@@ -56,10 +56,19 @@ def flanneld_down(case: Case) -> Iterator[Diagnosis]:
             _state(case, host),
             remedy,
             tuple(mends),
-            # What docker lets through, and what is let through beside it, has gone with docker.
-            explains=cut(case, host)
-            or (along and case.lost_at("forwarding", "forwarding-in", host=host)),
+            explains=cut(case, host) or _docker_gone(case, host),
         )
+
+
+def _along(case: Case, host: str) -> bool:
+    """Whether docker went with flanneld, which it requires: systemd restarts both together."""
+    docker = case.facts(host).unit(DOCKER)
+    return docker.enabled == "enabled" and not docker.running
+
+
+def _docker_gone(case: Case, host: str) -> bool:
+    """Whether packets are dropped that a rule of docker's, or one beside it, would let through."""
+    return _along(case, host) and case.lost_at("forwarding", "forwarding-in", host=host)
 
 
 def _start_docker(case: Case, host: str) -> Mend:
@@ -101,10 +110,13 @@ def flanneld_restarting(case: Case) -> Iterator[Diagnosis]:
                 f"write into /etc/sysconfig/flanneld of {host} what the answers say, restart it"
             )
             mends = (restart(host, "keep", "leave", ("try", "leave"), change=change),)
+            if _along(case, host):
+                mends += (_start_docker(case, host),)
+                remedy += ", and start docker, which went with it"
         yield Diagnosis(
             "flanneld-restarting", host, why,
             "\n".join((*map(clean, wrong), _state(case, host))), remedy, mends,
-            explains=cut(case, host),
+            explains=cut(case, host) or _docker_gone(case, host),
         )  # fmt: skip
 
 

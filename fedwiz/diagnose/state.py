@@ -7,7 +7,6 @@ from statistics import median
 from urllib.parse import urlsplit
 
 from fedwiz.actions import PutKey
-from fedwiz.checks.hosts import APART_WARN
 from fedwiz.clean import clean
 from fedwiz.diagnose.anew import (
     FLANNELD,
@@ -24,6 +23,7 @@ from fedwiz.diagnose.cause import Cause, mend
 from fedwiz.diagnose.refused import refusing
 from fedwiz.diagnose.values import Case, Diagnosis, Mend
 from fedwiz.facts.values import Endpoint, Facts
+from fedwiz.flannel import CLOCKS_APART
 from fedwiz.steps.flannel import SYSCONFIG
 from fedwiz.steps.flannel import config as config_step
 from fedwiz.steps.make import run_script
@@ -38,7 +38,7 @@ def clock_skew(case: Case) -> Iterator[Diagnosis]:
     middle = median(skews.values()) if skews else 0.0
     for host in (*case.ends, case.answers.master.name):
         apart = skews.get(host, middle) - middle
-        if abs(apart) <= APART_WARN or len(skews) < 3:  # of two nobody knows which is right
+        if abs(apart) <= CLOCKS_APART or len(skews) < 3:  # of two nobody knows which is right
             continue
         where = "ahead of" if apart > 0 else "behind"
         unit = case.facts(host).unit(CHRONYD)

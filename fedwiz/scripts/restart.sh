@@ -52,11 +52,16 @@ lease_key() { # that of the subnet in subnet.env: its first address is the secon
 
 ran=no
 case $(systemctl is-active flanneld.service) in active | activating | reloading) ran=yes ;; esac
-# flanneld: an enabled one is required by docker, and its stop would take docker along.
+# flanneld: an enabled one is required by docker, and its stop would take docker along, as does
+# each start that systemd tries again.  It is enabled again in the end.
 enabled=$(systemctl is-enabled flanneld.service 2>/dev/null)
 loose() { [ "$enabled" != enabled ] || systemctl --quiet disable flanneld.service; }
 tie() { [ "$enabled" != enabled ] || systemctl --quiet enable flanneld.service; }
-stop() { loose; timeout 60 systemctl stop flanneld.service; systemctl reset-failed flanneld.service 2>/dev/null; tie; }
+stop() {
+  loose
+  timeout 60 systemctl stop flanneld.service
+  systemctl reset-failed flanneld.service 2>/dev/null
+}
 start() {
   systemctl start --no-block flanneld.service
   end=$(($(now) + 45))
