@@ -30,7 +30,7 @@ def _walk(rules: Sequence[str], chain: str, packet: tuple[str, str, str], depth:
     """The rule that decides; empty: the chain ends, or returns."""
     for rule in rules:
         words = rule.split()
-        if words[:2] != ["-A", chain] or "-j" not in words or not _matches(words[2:], packet):
+        if words[:2] != ["-A", chain] or "-j" not in words[:-1] or not _matches(words[2:], packet):
             continue
         goal = words[words.index("-j") + 1]
         if goal == "RETURN":
