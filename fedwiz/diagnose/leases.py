@@ -171,7 +171,7 @@ def lease_missing(case: Case) -> Iterator[Diagnosis]:
     for host in case.ends:
         if not runs(case, host) or case.lease(host) is not None or leased(case, host):
             continue
-        if any(host == it.host for reason in state.REASONS for it in reason(case)):
+        if state.known_why(case, host):
             continue
         subnet = subnet_of(case.facts(host))
         stays = subnet is not None and subnet.network.subnet_of(case.net.network)

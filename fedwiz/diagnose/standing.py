@@ -81,11 +81,11 @@ def _ended(case: Case, host: str, unit: Unit) -> str:
     lines = _last(case.look(host).log)
     if any("lease has been revoked" in line.lower() for line in lines):
         return "its lease was deleted or ran out, and it ended"
+    if any(line.startswith("Stopping ") for line in lines):  # flannel 0.18 to 0.22 panics then
+        return "it was stopped"
     known = _cause(case, host) if unit.active == "failed" else None
     if known is not None:
         return f"it failed, and {known.sentence}"
-    if any(line.startswith("Stopping ") for line in lines):
-        return "it was stopped"
     return "it failed" if unit.active == "failed" else "it ended"
 
 
@@ -95,9 +95,11 @@ def flanneld_restarting(case: Case) -> Iterator[Diagnosis]:
         look, unit = case.look(host), case.facts(host).unit(FLANNELD)
         if "activating" not in (unit.active, look.flanneld.get("ActiveState")):
             continue
-        if any(host in (it.host, "") for reason in state.REASONS for it in reason(case)):
+        if state.known_why(case, host):
             continue
-        again = look.flanneld.get("SubState") == "auto-restart"
+        again = look.flanneld.get("SubState") == "auto-restart" or (
+            look.flanneld.get("NRestarts", "0") != "0"
+        )
         what = "ends and is started again, over and over" if again else "is not ready, and waits"
         known, change = _cause(case, host), settings(case, host)
         why = f"flanneld {what} on {host}" + (f": {known.sentence}" if known else "")

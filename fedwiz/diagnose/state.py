@@ -218,5 +218,8 @@ def _ready(case: Case, host: str) -> bool:
     return case.facts(host).unit(FLANNELD).active == "active"
 
 
-REASONS: tuple[Cause, ...] = (etcd_unreachable, other_api, other_prefix)
-"""Why a flanneld does not get ready, where it is known apart from what flanneld says."""
+def known_why(case: Case, host: str) -> bool:
+    """Whether it is known, apart from what flanneld says, why it does not get ready on a node."""
+    alone = replace(case, sender=host, receiver=host)
+    reasons: tuple[Cause, ...] = (etcd_unreachable, other_api, other_prefix)
+    return any(True for reason in reasons for _ in reason(alone))
