@@ -100,7 +100,7 @@ NO_FLAG = Fault(
     "flanneld-restarting", "fed-node2",
     f"{options('-no-such-flag')}; {TRY}; "
     "timeout 60 sh -c 'until systemctl show -p SubState flanneld | grep auto-restart; do :; done'",
-    f"{BACK}; systemctl reset-failed flanneld; {RESTART}",
+    f"{BACK}; systemctl reset-failed flanneld; {RESTART}; systemctl start docker",
     f"grep OPTIONS {SYSCONFIG}", fails="lease",
     said=("ends and is started again", "does not know one of its flags"),
 )  # fmt: skip

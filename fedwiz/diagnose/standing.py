@@ -27,11 +27,12 @@ def _cause(case: Case, host: str) -> Cause | None:
 
 
 def _state(case: Case, host: str) -> str:
-    """What is shown: systemd's and flanneld's own words."""
-    look = case.look(host)
+    """What is shown: systemd's words, flanneld's that tell the cause, and its last ones."""
+    look, last = case.look(host), _last(case.look(host).log)
     shown = " ".join(f"{key}={value}" for key, value in sorted(look.flanneld.items()))
-    lines = [shown, *(f"  {line[:200]}" for line in _last(look.log)[-4:])]
-    return "\n".join(line for line in lines if line.strip())
+    telling = [line for line in last if cause_of([line])][:2]
+    said = dict.fromkeys([*telling, *last[-3:]])
+    return "\n".join(line[:200] for line in (shown, *said) if line.strip())
 
 
 def flanneld_down(case: Case) -> Iterator[Diagnosis]:

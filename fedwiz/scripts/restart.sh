@@ -60,7 +60,7 @@ tie() { [ "$enabled" != enabled ] || systemctl --quiet enable flanneld.service; 
 stop() {
   loose
   timeout 60 systemctl stop flanneld.service
-  systemctl reset-failed flanneld.service 2>/dev/null
+  [ "$subnet" = stop ] || systemctl reset-failed flanneld.service 2>/dev/null
 }
 start() {
   systemctl start --no-block flanneld.service
