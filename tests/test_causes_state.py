@@ -110,6 +110,10 @@ OUTPUT = f"-A OUTPUT -d {ADDRESSES[MASTER]}/32 -p tcp -m tcp --dport 2379 -j REJ
 INPUT = f"-A INPUT -s {ADDRESSES[N2]}/32 -p tcp -j DROP"
 
 
+LEARNT = (f"{N1} sh peers.sh fdb {ADDRESSES[N2]}", f"{N2} sh peers.sh fdb {ADDRESSES[N1]}")
+"""What waits until both nodes know of each other again."""
+
+
 def filtered(host: str, *rules: str) -> dict[str, Any]:
     held = WELL.hosts[host].rules
     return {"rules": {**held, "filter": (*held["filter"], *rules)}}
@@ -173,12 +177,12 @@ ROWS = {
     "no lease": Row(
         stored(WELL, leases=(LEASES[N1], LEASES[N3])), "lease-missing",
         said=("etcd has no lease of that node's", "10.16.83.1/24"),
-        mends=(f"{N2} sh restart.sh keep leave -",),
+        mends=(f"{N2} sh restart.sh keep leave -", *LEARNT),
     ),
     "a cloned subnet.env": Row(
         stored(on(N2, WELL, **env(N2, "10.16.29.1/24")), leases=(LEASES[N1], LEASES[N3])),
         "lease-taken", said=("fed-node2 and fed-node1 both have", "its lease is fed-node1's"),
-        mends=(f"{N2} sh restart.sh forget move -",),
+        mends=(f"{N2} sh restart.sh forget move -", *LEARNT),
     ),
     "one address": Row(
         NAT, "same-public-ip", host=N1, said=("fed-node1 and fed-node2 publish one address",),
@@ -187,11 +191,11 @@ ROWS = {
     "an interface that peers do not reach": Row(
         stored(
             on(N2, WELL, **WITH_ETH9, **config(TEXT.replace("-ip-masq", "-ip-masq -iface=eth9"))),
-            leases=(LEASES[N1], lease("10.16.83.0/24", "10.99.9.2"), LEASES[N3]),
+            leases=(LEASES[N1], lease("10.16.83.0/24", "10.99.9.2", MACS[N2]), LEASES[N3]),
         ),
         "wrong-interface", lost="arriving",
         said=("publishes 10.99.9.2, which fed-node1 does not reach", "take the other -iface out"),
-        mends=(f"{N2} sh restart.sh keep move 0644",),
+        mends=(f"{N2} sh restart.sh keep move 0644", *LEARNT),
     ),
     "another prefix": Row(
         on(N2, WELL, **config(TEXT.replace("coreos.com", "atomic.io"))), "other-prefix",
@@ -209,8 +213,7 @@ ROWS = {
         "other-api", host=MASTER, explains=False, pings=True,
         said=("not in etcd's v2, which flannel reads: it is in v3",),
         mends=(
-            f"{MASTER} ETCDCTL_API=2 etcdctl set /coreos.com/network/config "
-            f"'{ANSWERS.config_json()}'",
+            f"{MASTER} ETCDCTL_API=2 etcdctl set {ANSWERS.key} '{ANSWERS.config_json()}'",
             f"{N2} sh restart.sh wait leave -",
         ),
     ),

@@ -173,7 +173,7 @@ WRONG_IFACE = Fault(
     "wrong-interface", "fed-node2",
     f"{NAT.format('10.99.9.2/24')}; {options('-iface=eth9')}; {RESTART}",
     f"{BACK}; {RESTART}; ip link delete eth9",
-    f"grep OPTIONS {SYSCONFIG}; {OWNER}",
+    f"grep OPTIONS {SYSCONFIG}; {OWNER} | paste - - | sort",
     said=("publishes 10.99.9.2, which fed-node", "take the other -iface out"),
 )  # fmt: skip
 

@@ -102,6 +102,27 @@ def restart(
     ))  # fmt: skip
 
 
+def both_ways(case: Case, host: str, address: str) -> tuple[Mend, ...]:
+    """Wait until a node that was started anew and its peer of the two have learnt of each other.
+
+    Args:
+        case: the cluster.
+        host: the node.
+        address: what it publishes from now on.
+    """
+    kind = {"vxlan": "fdb", "host-gw": "route"}.get(case.net.backend)
+    if kind is None or case.net.options.get("direct_routing"):
+        return ()
+    peer = case.peer(host)
+    lease, said = case.lease(peer), "nothing: it waits, and has flanneld look again"
+    ways = [(peer, address)]
+    if lease is not None:
+        ways.append((host, lease.public_ip))
+    return tuple(
+        Mend(one, run_script("peers", kind, to, timeout=150, undo=said)) for one, to in ways
+    )
+
+
 def key_words(case: Case, key: str, value: str) -> tuple[str, ...]:
     """What a script needs to write a key of etcd's; empty: it may not, since etcd has users."""
     etcd = case.answers.etcd

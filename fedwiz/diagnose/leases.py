@@ -6,6 +6,7 @@ from fedwiz.clean import clean
 from fedwiz.diagnose import state
 from fedwiz.diagnose.anew import (
     Settings,
+    both_ways,
     key_words,
     leased,
     readable,
@@ -123,7 +124,10 @@ def wrong_interface(case: Case) -> Iterator[Diagnosis]:
             f"address is {wanted}",
             "\n".join((_raw(case, lease), *(map(clean, change.wrong) if change else ()))),
             _iface(case, host),
-            (restart(host, "keep", "move", back, change=change, interrupts=True),)
+            (
+                restart(host, "keep", "move", back, change=change, interrupts=True),
+                *both_ways(case, host, wanted),
+            )
             if change
             else (),
         )
@@ -159,7 +163,7 @@ def lease_taken(case: Case) -> Iterator[Diagnosis]:
             f"on {host}: `rm {SUBNET_ENV}`, restart flanneld, and move docker to its new subnet; "
             "an image for hosts must not hold that file",
             (restart(host, "forget", "move", ("recall", "move", *words) if words else None,
-                     interrupts=True, undo=undo),),
+                     interrupts=True, undo=undo), *both_ways(case, host, _wanted(case, host))),
             explains=not case.pings,
         )  # fmt: skip
 
@@ -180,6 +184,7 @@ def lease_missing(case: Case) -> Iterator[Diagnosis]:
                 host, "keep", "leave" if stays else "move", None, interrupts=not stays,
                 undo="nothing: a flanneld that runs takes a lease",
             ),
+            *both_ways(case, host, _wanted(case, host)),
         )  # fmt: skip
         yield Diagnosis(
             "lease-missing",
