@@ -6,6 +6,7 @@ CAUSES are asked in order; the first that explains why the pair does not ping is
 from collections.abc import Iterator
 
 from fedwiz.diagnose.cause import Cause
+from fedwiz.diagnose.leases import lease_missing, lease_taken, same_public_ip, wrong_interface
 from fedwiz.diagnose.measure import measure
 from fedwiz.diagnose.packets import (
     docker_direct_routing,
@@ -18,12 +19,25 @@ from fedwiz.diagnose.packets import (
 )
 from fedwiz.diagnose.ports import lost_between, port_closed
 from fedwiz.diagnose.size import mtu
+from fedwiz.diagnose.standing import docker_astray, flanneld_down, flanneld_restarting
+from fedwiz.diagnose.state import clock_skew, etcd_unreachable, other_api, other_prefix
 from fedwiz.diagnose.unexplained import unknown
 from fedwiz.diagnose.values import Case, Diagnosis, Mend
 from fedwiz.diagnose.vtep import other_port, other_vni, stale_vtep_mac
 from fedwiz.diagnose.ways import missing_fdb, missing_neighbour, missing_route
 
 CAUSES: tuple[Cause, ...] = (
+    etcd_unreachable,
+    other_api,
+    other_prefix,
+    flanneld_down,
+    flanneld_restarting,
+    same_public_ip,
+    lease_taken,
+    lease_missing,
+    wrong_interface,
+    docker_astray,
+    clock_skew,
     other_vni,
     other_port,
     stale_vtep_mac,

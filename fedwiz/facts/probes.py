@@ -39,7 +39,7 @@ UNITS = (
     "flanneld.service", "docker.service", "docker.socket", "etcd.service", "kubelet.service",
     "kube-proxy.service", "kube-apiserver.service", "kube-controller-manager.service",
     "kube-scheduler.service", "firewalld.service", "NetworkManager.service",
-    "fedwiz-forward.service",
+    "fedwiz-forward.service", "chronyd.service",
 )  # fmt: skip
 SYSCTLS = (
     "net.ipv4.ip_forward",
@@ -143,8 +143,9 @@ def _configs(answers: Answers) -> str:
     key = shlex.quote(answers.key)
     encoded = base64.b64encode(answers.key.encode()).decode()
     return (
-        f"echo \"v2 $({curl} {url}/v2/keys{key} | head -c 9999 | tr '\\n' ' ')\"; "
-        f'echo "v3 $({curl} -d \'{{"key":"{encoded}"}}\' {url}/v3/kv/range '
+        # Not echo: that of some shells makes lines of the \n in JSON.
+        f"printf 'v2 %s\\n' \"$({curl} {url}/v2/keys{key} | head -c 9999 | tr '\\n' ' ')\"; "
+        f'printf "v3 %s\\\\n" "$({curl} -d \'{{"key":"{encoded}"}}\' {url}/v3/kv/range '
         "| head -c 9999 | tr '\\n' ' ')\""
     )
 

@@ -38,7 +38,7 @@ if [ "$do" = on ]; then
   moving
   systemctl show flanneld.service \
     --property=ActiveState,SubState,Result,ExecMainStatus,NRestarts | say flanneld
-  journalctl -u flanneld.service -n 40 --no-pager -o cat 2>/dev/null | tail -c 8000 | say log
+  journalctl -u flanneld.service -n 200 --no-pager -o cat 2>/dev/null | tail -c 20000 | say log
   sysctl -a -r '^net\.ipv4\.conf\..*\.rp_filter$' 2>/dev/null | head -c 20000 | say sysctls
   ip -4 rule show | head -c 4000 | say policy
   ip -4 route show | head -c 60000 | say routes

@@ -1,0 +1,73 @@
+"""Which rule of iptables' refuses a new TCP connection: only what is certain counts."""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from ipaddress import IPv4Address, IPv4Network
+
+DEEP = 8
+
+
+def refusing(rules: Sequence[str], chain: str, source: str, target: str, port: int) -> str:
+    """The rule that drops or rejects it; empty: none that is certain to.
+
+    A rule with a match that is not known here is passed over, as one that does not match.
+
+    Args:
+        rules: as `iptables -S` prints them.
+        chain: INPUT or OUTPUT.
+        source: its address; empty: not asked for.
+        target: its address; empty: not asked for.
+        port: where it goes.
+    """
+    found = _walk(rules, chain, (source, target, str(port)), 0)
+    if found:
+        return "" if found.endswith("-j ACCEPT") else found
+    policy = f"-P {chain} DROP"
+    return policy if policy in rules else ""
+
+
+def _walk(rules: Sequence[str], chain: str, packet: tuple[str, str, str], depth: int) -> str:
+    """The rule that decides; empty: the chain ends, or returns."""
+    for rule in rules:
+        words = rule.split()
+        if words[:2] != ["-A", chain] or "-j" not in words[:-1] or not _matches(words[2:], packet):
+            continue
+        goal = words[words.index("-j") + 1]
+        if goal == "RETURN":
+            return ""
+        if goal in ("ACCEPT", "DROP", "REJECT"):
+            return rule if goal != "ACCEPT" else f"{rule.partition(' -j ')[0]} -j ACCEPT"
+        if depth < DEEP and (found := _walk(rules, goal, packet, depth + 1)):
+            return found
+    return ""
+
+
+def _matches(words: list[str], packet: tuple[str, str, str]) -> bool:
+    """Whether all matches of a rule are known here, and hold."""
+    source, target, port = packet
+    text = re.sub(r'--comment ("[^"]*"|\S+) ?', "", " ".join(words[: words.index("-j")]))
+    said = text.split()
+    holds: Mapping[str, Callable[[str], bool]] = {
+        "-s": lambda value: _within(source, value),
+        "-d": lambda value: _within(target, value),
+        "-p": lambda value: value == "tcp",
+        "-m": lambda value: value in ("tcp", "comment", "multiport"),
+        "--dport": lambda value: _in_range(port, value),
+        "--dports": lambda value: any(_in_range(port, each) for each in value.split(",")),
+    }
+    pairs = zip(said[::2], said[1::2], strict=False)
+    return len(said) % 2 == 0 and all(word in holds and holds[word](value) for word, value in pairs)
+
+
+def _in_range(port: str, text: str) -> bool:
+    first, _, last = text.partition(":")
+    if not re.fullmatch(r"\d{1,5}", first) or not re.fullmatch(r"\d{1,5}", last or first):
+        return False
+    return int(first) <= int(port) <= int(last or first)
+
+
+def _within(address: str, network: str) -> bool:
+    try:
+        return IPv4Address(address) in IPv4Network(network, strict=False)
+    except ValueError:
+        return False
