@@ -119,7 +119,21 @@ def filtered(host: str, *rules: str) -> dict[str, Any]:
     return {"rules": {**held, "filter": (*held["filter"], *rules)}}
 
 
+ABSENT = replace(
+    WELL, hosts={name: it for name, it in WELL.hosts.items() if name != N2}, lost={N2: "no route"}
+)
 ROWS = {
+    "not there": Row(
+        ABSENT, "unreachable", said=("no route", f"`ssh {ADDRESSES[N2]}`", "could not be asked"),
+    ),
+    "no container": Row(
+        WELL, "no-container", said=("no space left", "`systemctl restart docker` on fed-node2"),
+        ups={N2: Up(error="no space left")},
+    ),
+    "no container, and no docker": Row(
+        WELL, "no-container", said=("docker does not run there",),
+        ups={N2: Up(docker=False, error="no subnet")},
+    ),
     "docker0 elsewhere": Row(
         on(N2, WELL, **links(N2, docker0="172.17.0.1/16")), "docker-astray",
         said=("has not taken 10.16.83.1/24", "172.17.0.1/16"),

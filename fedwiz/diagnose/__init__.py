@@ -3,8 +3,7 @@
 CAUSES are asked in order; the first that explains why the pair does not ping is the answer.
 """
 
-from collections.abc import Iterator
-
+from fedwiz.diagnose.absent import no_container, unreachable
 from fedwiz.diagnose.cause import Cause
 from fedwiz.diagnose.leases import lease_missing, lease_taken, same_public_ip, wrong_interface
 from fedwiz.diagnose.measure import measure
@@ -27,6 +26,7 @@ from fedwiz.diagnose.vtep import other_port, other_vni, stale_vtep_mac
 from fedwiz.diagnose.ways import missing_fdb, missing_neighbour, missing_route
 
 CAUSES: tuple[Cause, ...] = (
+    unreachable,
     etcd_unreachable,
     other_api,
     other_prefix,
@@ -37,6 +37,7 @@ CAUSES: tuple[Cause, ...] = (
     lease_missing,
     wrong_interface,
     docker_astray,
+    no_container,
     clock_skew,
     other_vni,
     other_port,
@@ -63,12 +64,8 @@ def causes(case: Case) -> tuple[Diagnosis, ...]:
     found = [diagnosis for cause in CAUSES for diagnosis in cause(case)]
     found.sort(key=lambda it: not it.explains)
     if not case.pings and not any(it.explains for it in found):
-        found = [*_unexplained(case), *found]
+        found.insert(0, unknown(case))
     return tuple(found)
-
-
-def _unexplained(case: Case) -> Iterator[Diagnosis]:
-    yield unknown(case)
 
 
 __all__ = ["CAUSES", "Case", "Diagnosis", "Mend", "causes", "measure"]
