@@ -1,14 +1,21 @@
 """Causes on real hosts: each injected, named first, mended, and back again when that is undone."""
 
+import asyncio
+import time
 from collections.abc import Iterator
+from ipaddress import IPv4Address, IPv4Network
 
 import pytest
 
 from fedwiz.answers import Answers
+from fedwiz.diagnose import trace
+from fedwiz.diagnose.trace import End
+from fedwiz.verify import pods
+from fedwiz.verify.values import Overlay
 from tests.faulty import Fault, cycle, diagnosed
 from tests.lab.fixture import Lab, require_lab
 from tests.operator import Operator
-from tests.test_verify_lab import answers_for
+from tests.test_verify_lab import answers_for, reached
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(300)]
 
@@ -38,6 +45,28 @@ def answers(lab: Lab) -> Answers:
 async def test_no_cause_is_made_up_where_nothing_is_wrong(lab: Lab, answers: Answers) -> None:
     asked = await diagnosed(lab, answers, ("fed-node1", "fed-node2"), apply=False)
     assert (asked.result.code, asked.diagnoses()) == (0, [])
+
+
+COUNTING = "iptables-save | grep -c -- '--comment \"fedwiz-probe' || true"
+
+
+async def test_a_connection_that_is_cut_leaves_no_rule_behind(
+    lab: Lab, answers: Answers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trace, "LIFE", 4)
+    net = Overlay(IPv4Network("10.16.0.0/16"), "vxlan", "flannel.1")
+    one, two = (
+        End(node, IPv4Address(f"10.16.{at}.2"), lab.address(node))
+        for at, node in enumerate(lab.nodes[:2], 1)
+    )
+    async with reached(answers) as (ways, _):
+        reply = await ways.sessions[one.host].ask(trace.on(pods.new_name(), net, one, two, "there"))
+    assert reply.out.splitlines()[-1].startswith("end")
+    assert lab.ssh(one.host, COUNTING).strip() == "12"
+    deadline = time.monotonic() + 60
+    while lab.ssh(one.host, COUNTING).strip() != "0":
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.5)  # the host's own clock is what is waited for
 
 
 async def test_no_forwarding(lab: Lab, answers: Answers) -> None:
