@@ -1,6 +1,7 @@
 """From a pair that does not ping to the cause, to the remedy, and back; and round after round."""
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -52,6 +53,18 @@ def cluster(pilot: Pilot[Any]) -> Cluster:
     site: Any = pilot.app.site  # type: ignore[attr-defined]  # a wizard's
     found: Cluster = site._practice.cluster  # noqa: SLF001
     return found
+
+
+def held(pilot: Pilot[Any], when: Callable[[], bool] = lambda: True) -> asyncio.Event:
+    """Have simulated time stand still, once something is so, until this is set."""
+    gate = asyncio.Event()
+
+    async def sleep(_seconds: float) -> None:
+        if when():
+            await gate.wait()
+
+    cluster(pilot).sleep = sleep
+    return gate
 
 
 @asynccontextmanager
@@ -160,14 +173,18 @@ async def test_it_says_how_far_it_is_and_esc_leaves_at_once_and_nothing_stays() 
     async with opened(replace(proof("no-forwarding"), pace=0.0)) as pilot:
         await proven(pilot)
         before = {node.name: len(node.containers) for node in cluster(pilot).nodes()}
-        cluster(pilot).pace = 0.5
+
+        def begun() -> bool:
+            return {it.name: len(it.containers) for it in cluster(pilot).nodes()} != before
+
+        gate = held(pilot, begun)
         await pilot.press("enter")
         await on(pilot, Dialog)
-        await until(pilot, lambda: "> connecting" in shown(pilot.app))
         await until(pilot, lambda: "> reading etcd, starting a container" in shown(pilot.app))
+        await until(pilot, begun)
         await pilot.press("escape")
         await on(pilot, VerifyPage)
-        cluster(pilot).pace = 0.0
+        gate.set()
         await until(pilot, lambda: runs()[0].outcome != "unknown" and runs()[0].verb == "diagnose"
                     and runs()[0].outcome == "stopped")  # fmt: skip
         assert {it.name: len(it.containers) for it in cluster(pilot).nodes()} == before
@@ -272,11 +289,11 @@ async def test_what_has_changed_since_it_was_shown_is_not_done() -> None:
 
 async def test_esc_lets_a_remedy_come_to_its_end() -> None:
     async with asked("no-forwarding") as pilot:
-        cluster(pilot).pace = 0.5
+        gate = held(pilot)
         await approved(pilot, "a")
         await until(pilot, lambda: "> connecting" in shown(pilot.app))
         await pilot.press("escape")
-        cluster(pilot).pace = 0.0
+        gate.set()
         assert "What runs is let end" in words(pilot)
         assert isinstance(pilot.app.screen, Dialog)
         await until(pilot, lambda: "! Nothing was changed" in words(pilot))
@@ -453,11 +470,11 @@ async def test_it_is_verified_round_after_round_until_that_is_enough() -> None:
 async def test_live_takes_the_place_of_a_verification_that_goes_on() -> None:
     async with opened(replace(proof(), pace=0.01)) as pilot:
         await proven(pilot)
-        cluster(pilot).pace = 0.5
+        gate = held(pilot)
         await pilot.press("r")
         await until(pilot, lambda: "> connecting" in shown(pilot.app))
         await pilot.press("l")
-        cluster(pilot).pace = 0.0
+        gate.set()
         await until(pilot, lambda: "last rounds: + +" in shown(pilot.app))
         assert "stopped" in {run.outcome for run in runs()}
 

@@ -9,14 +9,19 @@ import pytest
 from hypothesis import given
 
 from fedwiz.events import (
+    ActionEnded,
+    ActionStarted,
     Connected,
+    Diagnosed,
     Event,
     Found,
     HostLost,
     Judged,
+    PlanMade,
     Record,
     RunEnded,
     RunStarted,
+    StepEnded,
     Verified,
 )
 from fedwiz.report import WIDTH, as_json, headline, markdown, matrix, ok, text
@@ -47,6 +52,8 @@ def verify(*verdicts: Event, end: RunEnded | None = None) -> State:
 
 
 WELL = RunEnded("ok", 0)
+ASKED = RunStarted("diagnose", "c", ("a", "b"))
+CAUSE = Diagnosed("a", "b", "ip-forward", "b", "b passes nothing on", "0", "set it", True, 1)
 HEADLINES: dict[str, tuple[State, str]] = {
     "all well": (
         State.of(all_well()),
@@ -58,6 +65,31 @@ HEADLINES: dict[str, tuple[State, str]] = {
     "nothing to do": (
         State.of(records([RunStarted("install", "c", ("a",)), ping("a", "b"), WELL])),
         "c: it was right already, and nothing was changed; all 1 pair of nodes ping",
+    ),
+    "a cause is named": (
+        State.of(records([ASKED, CAUSE, RunEnded("failed", 7)])),
+        "c: a -> b: ip-forward, b passes nothing on",
+    ),
+    "a cause is mended": (
+        State.of(
+            records(
+                [
+                    ASKED,
+                    CAUSE,
+                    PlanMade("d", {"b": 1}),
+                    ActionStarted("b", "x", "y"),
+                    ActionEnded("b", "x", "ok", 0, 0.1),
+                    StepEnded("b", "x", "ok"),
+                    ping("a", "b"),
+                    WELL,
+                ]
+            )
+        ),
+        "c: mended by 1 action; all 1 pair of nodes ping",
+    ),
+    "no cause is found": (
+        State.of(records([ASKED, ping("a", "b"), WELL])),
+        "c: nothing wrong was found between the two; all 1 pair of nodes ping",
     ),
     "one fails": (
         State.of(one_fails()),

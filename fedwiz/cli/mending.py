@@ -4,9 +4,9 @@ import argparse
 import asyncio
 
 from fedwiz import journal as journals
-from fedwiz import mend, verbs
+from fedwiz import mend
 from fedwiz.answers import Answers
-from fedwiz.cli.output import Usage
+from fedwiz.cli.output import Usage, say
 from fedwiz.cli.run import Make, answers_of, approval, real, run
 from fedwiz.cli.told import reported
 from fedwiz.verbs import Cluster, Result
@@ -38,7 +38,11 @@ def diagnosed(options: argparse.Namespace, answers: Answers, make: Make) -> int:
     async def work(cluster: Cluster, stop: asyncio.Event) -> Result:
         return await mend.diagnose(cluster, pair, stop, approve=approve, cause=options.cause)
 
-    return reported(options, *run(work, make, options, reads=not options.apply))
+    result, state, run_id = run(work, make, options, reads=not options.apply)
+    code = reported(options, result, state, run_id)
+    if result.applied is not None and mend.way_back(journals.read(journals.find(run_id))):
+        say(f"fedwiz: `fedwiz undo -a FILE {run_id}` takes back what was done")
+    return code
 
 
 def undo(options: argparse.Namespace) -> int:
@@ -53,7 +57,4 @@ def undo(options: argparse.Namespace) -> int:
     async def work(cluster: Cluster, stop: asyncio.Event) -> Result:
         return await mend.undo(cluster, records, approve, stop)
 
-    result, state, run_id = run(work, make, options)
-    if result.code == verbs.OK:
-        result.why = ""
-    return reported(options, result, state, run_id)
+    return reported(options, *run(work, make, options))

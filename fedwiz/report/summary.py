@@ -146,6 +146,9 @@ def _red(host: HostState) -> str:
 
 def _wrong(state: State) -> Iterator[str]:
     """All that keeps the run from being a good one, the most telling first."""
+    if state.diagnoses and state.code != 0:
+        first = state.diagnoses[0]
+        yield f"{arrow((first.sender, first.receiver))}: {clean(first.cause)}, {clean(first.why)}"
     yield from _pings(state)
     if red := state.red:
         yield _red(red[0]) + (f" ({some([clean(it.name) for it in red[1:]])} too)" * (len(red) > 1))
@@ -166,6 +169,10 @@ def _right(state: State) -> str:
     if state.verb == "install":
         did = f"{count(state.done, 'action')} done on {count(len(state.hosts), 'host')}"
         said.append(did if state.done else "it was right already, and nothing was changed")
+    if state.verb == "diagnose":
+        # What was found counts as wrong until it is mended.
+        mended = f"mended by {count(state.done, 'action')}"
+        said.append(mended if state.done else "nothing wrong was found between the two")
     if pinged:
         # The master is no node; in a verification of two nodes alone most pairs are not tried.
         every = (len(state.hosts) - 1) * (len(state.hosts) - 2)

@@ -169,6 +169,8 @@ def _parts(state: State, drift: Drift | None, *, whole: bool) -> Iterator[tuple[
     """The parts of the report that this run has something for; each begins with its title."""
     if drift is not None:
         yield tuple(since(drift, utc=whole))
+    if state.diagnoses:
+        yield tuple(diagnoses(state.diagnoses))
     if state.findings:
         yield tuple(findings(state.findings))
     if state.verb == "install" and state.hosts:
@@ -183,8 +185,6 @@ def _parts(state: State, drift: Drift | None, *, whole: bool) -> Iterator[tuple[
         if whole and kind in PER_PAIR:
             first, *rest = about_hosts(kind, state.verdicts)
             yield (f"{first}: what was seen", *rest)
-    if state.diagnoses:
-        yield tuple(diagnoses(state.diagnoses))
 
 
 def text(state: State, drift: Drift | None = None) -> str:
