@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from fedwiz import etcd, mend, verbs
@@ -13,7 +14,8 @@ from fedwiz.events import Diagnosed, Event, PlanMade, Record, Verified
 from fedwiz.plan import Plan
 from fedwiz.transport import Ssh
 from fedwiz.verbs import Cluster, Result
-from tests.lab.fixture import Lab
+from tests.lab.fixture import Lab, require_lab
+from tests.operator import Operator
 
 Do = str | Callable[[Lab], object]
 """A command on the fault's node, or what to do with the lab."""
@@ -46,6 +48,16 @@ class Fault:
 
     said: tuple[str, ...] = ()
     """What sentence, evidence or remedy must have in them."""
+
+
+@contextmanager
+def installed(generation: str, home: Path) -> Iterator[Lab]:
+    """A cluster of that generation on which fedwiz has installed flannel, from that home folder."""
+    require_lab()
+    with Lab.up(generation, 4) as lab:
+        said = Operator(lab, home).install()
+        assert said.code == 0, said.err
+        yield lab
 
 
 @dataclass

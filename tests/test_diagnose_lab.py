@@ -12,9 +12,8 @@ from fedwiz.diagnose import trace
 from fedwiz.diagnose.trace import End
 from fedwiz.verify import pods
 from fedwiz.verify.values import Overlay
-from tests.faulty import Fault, cycle, diagnosed
-from tests.lab.fixture import Lab, require_lab
-from tests.operator import Operator
+from tests.faulty import Fault, cycle, diagnosed, installed
+from tests.lab.fixture import Lab
 from tests.test_verify_lab import answers_for, reached
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(300)]
@@ -30,10 +29,7 @@ FORWARDING = Fault(
 @pytest.fixture(scope="module", params=["classic", "modern"])
 def lab(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     """A cluster that fedwiz has installed."""
-    require_lab()
-    with Lab.up(request.param, 4) as cluster:
-        said = Operator(cluster, tmp_path_factory.mktemp("operator")).install()
-        assert said.code == 0, said.err
+    with installed(request.param, tmp_path_factory.mktemp("operator")) as cluster:
         yield cluster
 
 

@@ -6,9 +6,8 @@ from collections.abc import Iterator
 import pytest
 
 from fedwiz.answers import Answers
-from tests.faulty import Fault, cycle, diagnosed, injected
-from tests.lab.fixture import Lab, require_lab
-from tests.operator import Operator
+from tests.faulty import Fault, cycle, diagnosed, injected, installed
+from tests.lab.fixture import Lab
 from tests.test_diagnose_lab import FORWARDING
 from tests.test_verify_lab import NETWORK, answers_for
 
@@ -135,10 +134,7 @@ MODERN = {
 @pytest.fixture(scope="module", params=["classic", "modern"])
 def lab(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     """A cluster that fedwiz has installed."""
-    require_lab()
-    with Lab.up(request.param, 4) as cluster:
-        said = Operator(cluster, tmp_path_factory.mktemp("operator")).install()
-        assert said.code == 0, said.err
+    with installed(request.param, tmp_path_factory.mktemp("operator")) as cluster:
         yield cluster
 
 

@@ -6,9 +6,8 @@ from collections.abc import Iterator
 import pytest
 
 from fedwiz import verbs
-from tests.faulty import Fault, cycle, diagnosed, injected
-from tests.lab.fixture import Lab, require_lab
-from tests.operator import Operator
+from tests.faulty import Fault, cycle, diagnosed, injected, installed
+from tests.lab.fixture import Lab
 from tests.test_verify_lab import answers_for
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(300)]
@@ -275,22 +274,16 @@ MODERN = {"stopped": STOPPED, "no flag": NO_FLAG, "one address": SAME_IP, "other
           "refused": REFUSED, "clock": CLOCK}  # fmt: skip
 
 
-def installed(generation: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    require_lab()
-    with Lab.up(generation, 4) as cluster:
-        said = Operator(cluster, tmp_path_factory.mktemp("operator")).install()
-        assert said.code == 0, said.err
+@pytest.fixture(scope="module")
+def classic(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    with installed("classic", tmp_path_factory.mktemp("operator")) as cluster:
         yield cluster
 
 
 @pytest.fixture(scope="module")
-def classic(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    yield from installed("classic", tmp_path_factory)
-
-
-@pytest.fixture(scope="module")
 def modern(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    yield from installed("modern", tmp_path_factory)
+    with installed("modern", tmp_path_factory.mktemp("operator")) as cluster:
+        yield cluster
 
 
 @pytest.mark.parametrize("name", CLASSIC)

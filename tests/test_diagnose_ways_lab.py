@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from fedwiz.answers import Answers
-from tests.faulty import Fault, cycle
+from tests.faulty import Fault, cycle, installed
 from tests.lab.fixture import Lab, require_lab
 from tests.operator import Operator
 from tests.test_verify_lab import PREFIX, answers_for
@@ -163,10 +163,7 @@ FAULTS = {
 @pytest.fixture(scope="module", params=["classic", "modern"])
 def lab(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     """A cluster that fedwiz has installed."""
-    require_lab()
-    with Lab.up(request.param, 4) as cluster:
-        said = Operator(cluster, tmp_path_factory.mktemp("operator")).install()
-        assert said.code == 0, said.err
+    with installed(request.param, tmp_path_factory.mktemp("operator")) as cluster:
         yield cluster
 
 
