@@ -6,9 +6,9 @@
         lab = lab_factory("classic", 3)
         assert "docker0" in lab.ssh("fed-node1", "ip -br link")
 
-`lab_factory` gives each generation and size one lab for the session, reset before every test that
-asks for it. Without root or Debian such tests are skipped with the reason; with FEDWIZ_LAB=require
-they fail instead, with FEDWIZ_LAB=0 they are skipped on any machine.
+`lab_factory` gives each generation and size one lab for the test file, reset before every test that
+asks for it; at most two of them run at once. Without root or Debian such tests are skipped with the
+reason; with FEDWIZ_LAB=require they fail instead, with FEDWIZ_LAB=0 they are skipped on any machine.
 """
 
 import contextlib
@@ -190,9 +190,13 @@ def require_lab() -> None:
 LabFactory = Callable[..., Lab]
 
 
-@pytest.fixture(scope="session")
+AT_ONCE = 2
+"""Labs that a test file keeps: also one that nobody uses costs several percent of a processor."""
+
+
+@pytest.fixture(scope="module")
 def running_labs() -> Iterator[dict[tuple[str, int, str | None], Lab]]:
-    """The labs of this session, taken down at its end."""
+    """The labs of a test file, those used last at the end; taken down with it."""
     made: dict[tuple[str, int, str | None], Lab] = {}
     try:
         yield made
@@ -212,6 +216,8 @@ def lab_factory(running_labs: dict[tuple[str, int, str | None], Lab]) -> LabFact
             lab = running_labs.pop(want)
             lab.reset()
         else:
+            while len(running_labs) >= AT_ONCE:
+                running_labs.pop(next(iter(running_labs))).down()
             lab = Lab.up(generation, count, flannel=flannel)
         running_labs[want] = lab
         return lab
