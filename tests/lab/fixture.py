@@ -8,7 +8,7 @@
 
 `lab_factory` gives each generation and size one lab for the test file, reset before every test that
 asks for it; at most two of them run at once. Without root or Debian such tests are skipped with the
-reason; with FEDWIZ_LAB=require they fail instead, with FEDWIZ_LAB=0 they are skipped on any machine.
+reason; with FEDWIZ_LAB=require they fail instead, with FEDWIZ_LAB=0 they are skipped anywhere.
 """
 
 import contextlib
