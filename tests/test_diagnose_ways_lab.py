@@ -176,6 +176,7 @@ def answers(lab: Lab) -> Answers:
     ("lab", "fault"),
     [pytest.param(*row, id=name) for name, row in sorted(FAULTS.items(), key=lambda it: it[1][0])],
     indirect=["lab"],
+    scope="module",  # or each row would have a cluster of its own
 )
 async def test_a_fault_is_named_mended_and_back(lab: Lab, answers: Answers, fault: Fault) -> None:
     await cycle(lab, answers, fault)

@@ -102,7 +102,7 @@ async def test_the_whole_plan_is_there_host_by_host() -> None:
         assert "stopping docker" in text
         assert page(pilot).query_one("#text").scroll_y > 0
         await pilot.press("enter", "end")
-        assert 'cidr = "10.16.0.0/16"' in shown(pilot.app)
+        await until(pilot, lambda: 'cidr = "10.16.0.0/16"' in shown(pilot.app))
         assert page(pilot).query_one("#text").scroll_y == 0
         await pilot.press("f1")
         await on(pilot, Help)
