@@ -40,8 +40,8 @@ def likely(known: Known, net: Overlay, sender: str, receiver: str, ping: Ping) -
                 f"{lost}; docker 28 and later drops what is routed to containers: on {host}, {why}"
             )
     return (
-        f"{lost}, and the facts do not tell why: on both, let {net.backend}'s packets and those "
-        "to docker0 through the firewall (`iptables -vnL FORWARD`, `ip route`)"
+        f"{lost}, and the facts do not tell why: diagnose the two, which follows their packets "
+        f"hop by hop (`fedwiz diagnose -a FILE {sender} {receiver}`)"
     )
 
 
