@@ -512,7 +512,7 @@ SAID = {
     "duplicate-name": "all called fed-node1",
     "nat-twins": "has 10.0.2.15",
     "firewalld": "",
-    "forward-drop": "pings lost",
+    "forward-drop": "fedwiz diagnose -a FILE fed-node1 fed-node2",
     "no-forwarding": "pings lost",
     "port-closed": "pings lost",
     "stale-mac": "for the MAC of",
