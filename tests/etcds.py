@@ -148,10 +148,16 @@ def v2(port: int, method: str, path: str, body: str = "", login: str = "") -> in
     return reply.status
 
 
-async def refused(etcd: Etcd, api: str, password: str | None = None) -> EtcdError:
+async def refused(
+    etcd: Etcd,
+    api: str,
+    password: str | None = None,
+    timeout: float = 1.5,  # noqa: ASYNC109 - each request's limit, not this call's
+) -> EtcdError:
+    """Why etcd is not opened; a password takes etcd its time, on a busy machine more than 1.5 s."""
     secret = None if password is None else Secret("etcd-password", password)
     with pytest.raises(EtcdError) as caught:
-        async with store(Local(), etcd, api, secret, timeout=1.5):
+        async with store(Local(), etcd, api, secret, timeout=timeout):
             pass
     return caught.value
 

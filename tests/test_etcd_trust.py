@@ -175,7 +175,7 @@ NO_ENTRY = {
 async def test_who_is_not_let_in_hears_why(
     guarded: str, api: str, user: str, password: str | None, kind: str, said: str
 ) -> None:
-    error = await refused(Etcd(endpoints=(guarded,), user=user), api, password)
+    error = await refused(Etcd(endpoints=(guarded,), user=user), api, password, timeout=30.0)
     # v2 has one answer for a wrong password and for a key that isn't allowed.
     assert error.kind == (kind if api == "v3" else "auth")
     assert said in str(error)
@@ -183,7 +183,7 @@ async def test_who_is_not_let_in_hears_why(
 
 
 async def test_a_password_where_there_are_no_users(plain: str) -> None:
-    error = await refused(Etcd(endpoints=(plain,), user="flannel"), "v3", "x")
+    error = await refused(Etcd(endpoints=(plain,), user="flannel"), "v3", "x", timeout=30.0)
     assert error.kind == "auth"
     assert "leave etcd.user empty" in str(error)
 

@@ -37,10 +37,11 @@ systemctl stop docker; ip link delete docker0; systemctl start flanneld && syste
 """
 SUBNET = "sed -n 's/FLANNEL_SUBNET=//p' /run/flannel/subnet.env"
 ACCEPT = f"-s {NETWORK} -d {NETWORK} -j ACCEPT"
+# containerd writes its stacks to a file there when a busy machine keeps it from answering docker.
 LEFT = """
 docker ps -a --format '{{.Names}}'; docker image ls -q; ip netns list
 ls /run/systemd/transient 2>/dev/null | grep fedwiz
-ls -d /run/fedwiz* /tmp/* 2>/dev/null | grep -v systemd-private
+ls -d /run/fedwiz* /tmp/* 2>/dev/null | grep -v -e systemd-private -e 'containerd.*stacks'
 pgrep -af 'fedwiz-probe|sleep [0-9]' | grep -v pgrep
 ip -br link | grep -e fwp -e veth
 iptables-save | grep -e 'icmp-type 8'; true

@@ -18,7 +18,7 @@ from screens.app import Fedwiz
 SIZES = ((80, 24), (120, 40))
 """The terminals that every page is looked at in."""
 
-PATIENCE = 20.0
+PATIENCE = 50.0
 """Seconds until a test gives up waiting."""
 
 
