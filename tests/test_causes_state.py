@@ -282,6 +282,15 @@ def test_a_pair_that_is_not_concerned_is_told_nothing(name: str) -> None:
     assert causes(case_of(replace(ROWS[name], pings=True, lost=""), (N3, N1))) == ()
 
 
+def test_what_explains_the_loss_stands_before_what_is_wrong_besides() -> None:
+    sysctls = {**WELL.hosts[N2].sysctls, "net.ipv4.ip_forward": "0"}
+    both = on(N2, WELL, skew=7200.0, sysctls=sysctls)
+    found = causes(case_of(Row(both, "", lost="routing-in")))
+    assert [(it.cause, it.explains) for it in found] == [
+        ("ip-forward", True), ("clock-skew", False),
+    ]  # fmt: skip
+
+
 def test_nothing_is_wrong_with_a_cluster_that_is_right() -> None:
     assert causes(case_of(Row(WELL, "", pings=True))) == ()
 
