@@ -12,7 +12,7 @@ from fedwiz import journal
 from fedwiz.actions import Value
 from fedwiz.clean import clean
 from fedwiz.etcd.leases import parse_leases
-from fedwiz.events import Judged
+from fedwiz.events import WORST, Judged
 from fedwiz.state import State
 
 VERBS = ("verify", "install")
@@ -23,8 +23,6 @@ WHOLE = frozenset({"address", "lease", "subnet_env", "ping"})
 
 READ = 50
 """Journals of a cluster that are looked at for its last complete verification."""
-
-_WORST: tuple[Judged, ...] = ("fail", "skipped", "pass")
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +133,7 @@ def _levels(state: State) -> dict[Key, str]:
     for it in state.verdicts:
         if it.host:
             key = it.kind, it.host, it.peer
-            found[key] = min(found.get(key, it.level), it.level, key=_WORST.index)
+            found[key] = min(found.get(key, it.level), it.level, key=WORST.index)
     return {key: str(level) for key, level in found.items()}
 
 

@@ -15,6 +15,8 @@ Outcome: TypeAlias = Literal["ok", "failed", "unknown", "stopped"]
 """`unknown`: it was sent, and its end was not seen.  `stopped`: the operator ended the run."""
 
 Judged: TypeAlias = Literal["pass", "fail", "skipped"]
+WORST: tuple[Judged, ...] = ("fail", "skipped", "pass")
+"""The worst of several verdicts counts: the first of these."""
 
 
 @dataclass(frozen=True, slots=True)

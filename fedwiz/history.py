@@ -5,15 +5,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple, TypeAlias
 
-from fedwiz.events import Judged, Record, RoundStarted, Verified
+from fedwiz.events import WORST, Judged, Record, RoundStarted, Verified
 
 KEPT = 10
 """Rounds that are remembered."""
 
 Levels: TypeAlias = tuple[Judged | None, ...]
 """A level for each round that is remembered, the newest last; None: there was no verdict."""
-
-_WORST: tuple[Judged, ...] = ("fail", "skipped", "pass")
 
 
 class About(NamedTuple):
@@ -56,7 +54,7 @@ class History:
             self._levels[key] = deque([*before, level], maxlen=KEPT)
         else:
             old = levels[-1] or level
-            levels[-1] = min(old, level, key=_WORST.index)
+            levels[-1] = min(old, level, key=WORST.index)
 
     def pairs(self, kind: str = "ping") -> dict[tuple[str, str], Levels]:
         """The levels of a kind that is about pairs of nodes, by sender and receiver."""

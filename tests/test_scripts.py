@@ -10,7 +10,7 @@ import pytest
 
 from fedwiz.facts import parse
 from fedwiz.facts.probes import probes
-from fedwiz.steps.make import script
+from fedwiz.scripts import script
 from tests.known import answered
 
 SYSTEMCTL = """\

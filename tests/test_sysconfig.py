@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fedwiz.steps.make import script
+from fedwiz.scripts import script
 from fedwiz.sysconfig import values, with_values
 
 PACKAGED = '# etcd url\nFLANNEL_ETCD="http://127.0.0.1:2379"\n\n# prefix\nFLANNEL_ETCD_KEY="/atomic.io/network"\n#FLANNEL_OPTIONS=""\n'  # noqa: E501

@@ -4,13 +4,16 @@ from dataclasses import dataclass
 from ipaddress import IPv4Network
 
 from fedwiz.diagnose.values import Case, Mend
-from fedwiz.etcd.leases import Lease, parse_leases
+from fedwiz.etcd.leases import Lease
 from fedwiz.facts.values import File
 from fedwiz.flannel import endpoint_variables
 from fedwiz.steps.flannel import OWN, SYSCONFIG, wanted_values
 from fedwiz.steps.make import diff, run_script
+from fedwiz.steps.peers import told_by
 from fedwiz.sysconfig import values, with_values
+from fedwiz.verify.leases import usable
 from fedwiz.verify.nodes import subnet_of
+from fedwiz.verify.peers import leading
 
 FLANNELD, DOCKER = "flanneld.service", "docker.service"
 LONG = 300
@@ -110,8 +113,8 @@ def both_ways(case: Case, host: str, address: str) -> tuple[Mend, ...]:
         host: the node.
         address: what it publishes from now on.
     """
-    kind = {"vxlan": "fdb", "host-gw": "route"}.get(case.net.backend)
-    if kind is None or case.net.options.get("direct_routing"):
+    kind = told_by(case.net.backend, case.net.options)
+    if kind is None:
         return ()
     peer = case.peer(host)
     lease, said = case.lease(peer), "nothing: it waits, and has flanneld look again"
@@ -138,15 +141,10 @@ def subnet_key(case: Case, subnet: IPv4Network) -> str:
     return f"{case.answers.etcd.prefix}/subnets/{text}"
 
 
-def leases(case: Case) -> tuple[Lease, ...]:
-    """Those that flannel can use."""
-    return tuple(it for it in parse_leases(case.known.store.leases) if not it.error)
-
-
 def leased(case: Case, host: str) -> Lease | None:
     """The lease of the subnet that a node has, whoever has it."""
     subnet = subnet_of(case.facts(host))
-    found = leases(case) if subnet else ()
+    found = usable(case.known) if subnet else ()
     return next((it for it in found if subnet and it.subnet == str(subnet.network)), None)
 
 
@@ -171,13 +169,6 @@ def cut(case: Case, host: str) -> bool:
         or (readable(case) and case.lease(host) is None)
         or net.backend == "udp"
         or (bool(net.device) and facts.link(net.device) is None)
-        or (theirs is not None and not _routed(case, host, theirs.network))
-        or not _routed(case, case.peer(host), mine.network)
-    )
-
-
-def _routed(case: Case, host: str, subnet: IPv4Network) -> bool:
-    return any(
-        route.to != "default" and subnet.subnet_of(IPv4Network(route.to))
-        for route in case.facts(host).routes
+        or (theirs is not None and not leading(facts, theirs.network))
+        or not leading(case.facts(case.peer(host)), mine.network)
     )

@@ -107,12 +107,6 @@ def came(case: Case, lost: Hop) -> int:
     return next((hop.count for hop in reversed(before) if hop.count is not None), 0)
 
 
-def published(case: Case, host: str) -> str:
-    """The address that others send a node's packets to; empty: there is none."""
-    lease = case.lease(host)
-    return lease.public_ip if lease else case.facts(host).public_ip(case.host(host).interface)
-
-
 def packet_of(case: Case, lost: Hop) -> Packet | None:
     """The one that is lost, as it looks where that happens; None: addresses are not known."""
     one, other = case.ends if lost.way == "there" else case.ends[::-1]
@@ -122,12 +116,12 @@ def packet_of(case: Case, lost: Hop) -> Packet | None:
         if whose == "outer":
             words = outer(case.net)
             port = int(words[-1]) if "--dport" in words else 0
-            source = IPv4Address(published(case, one))
-            return Packet(whose, (source,), IPv4Address(published(case, other)), words[1], port)
+            source = IPv4Address(case.published(one))
+            return Packet(whose, (source,), IPv4Address(case.published(other)), words[1], port)
         pod, target = case.ups[one].pod, case.ups[other].pod
         if pod is None or target is None:
             return None
-        guises = [pod.address, IPv4Address(published(case, one))]
+        guises = [pod.address, IPv4Address(case.published(one))]
         for link in case.facts(one).links:
             if link.name in ("docker0", case.net.device):
                 guises += (IPv4Address(text.partition("/")[0]) for text in link.addresses)

@@ -7,7 +7,7 @@ from fedwiz.actions import Reply, Session
 from fedwiz.answers import Answers
 from fedwiz.diagnose import size, trace
 from fedwiz.diagnose.trace import End
-from fedwiz.diagnose.values import Case, Look, lease_of
+from fedwiz.diagnose.values import Case, Look, published
 from fedwiz.facts import Known
 from fedwiz.verify import Verdict, nodes, pods
 from fedwiz.verify.asker import Asker
@@ -78,10 +78,8 @@ def _ends(answers: Answers, known: Known, ups: Mapping[str, Up]) -> dict[str, En
     found = {}
     for host in answers.nodes:
         pod = ups[host.name].pod if host.name in ups else None
-        lease = lease_of(known, host)
-        published = lease.public_ip if lease else known.hosts[host.name].public_ip(host.interface)
-        if pod is not None and published:
-            found[host.name] = End(host.name, pod.address, published)
+        if pod is not None and (address := published(known, host)):
+            found[host.name] = End(host.name, pod.address, address)
     return found
 
 

@@ -2,23 +2,16 @@
 
 import re
 from collections.abc import Iterator, Sequence
-from functools import cache
-from importlib import resources
 
-from fedwiz.actions import Run
 from fedwiz.diagnose.cause import mend
 from fedwiz.diagnose.filters import Dropper, chains, opening
 from fedwiz.diagnose.values import Case, Mend
+from fedwiz.steps.make import run_script
 
 COMMENT = "fedwiz"
 """Marks the rules that a remedy adds, so that they and no others are taken back."""
 
 _TOKEN = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,127}")
-
-
-@cache
-def _script() -> str:
-    return (resources.files("fedwiz") / "scripts" / "nft-accept.sh").read_text("utf-8")
 
 
 def let_pass(case: Case, it: Dropper) -> tuple[Mend, ...]:
@@ -85,9 +78,9 @@ def _opened(case: Case, it: Dropper) -> Iterator[Mend]:
 def _accepted(case: Case, it: Dropper) -> Iterator[Mend]:
     """In the very chain: what one table of nftables' accepts another one may still drop."""
     if all(_TOKEN.fullmatch(word) for word in _where(it)):
-        back = Run(("sh", "-c", _script(), "nft-accept.sh", "off", *_where(it)))
-        do = ("sh", "-c", _script(), "nft-accept.sh", "on", *_where(it), *_nft_match(case, it))
-        yield Mend(it.host, Run(do, undo=back.brief, back=back))
+        back = run_script("nft-accept", "off", *_where(it))
+        words = ("on", *_where(it), *_nft_match(case, it))
+        yield Mend(it.host, run_script("nft-accept", *words, undo=back.brief, back=back))
 
 
 def _where(it: Dropper) -> tuple[str, ...]:
@@ -101,6 +94,27 @@ def _nft_match(case: Case, it: Dropper) -> tuple[str, ...]:
     if it.packet.port:
         return (it.packet.protocol, "dport", str(it.packet.port))
     return ("ip", "protocol", it.packet.protocol)
+
+
+def remedy(case: Case, it: Dropper, mends: tuple[Mend, ...], what: str, keep: str) -> str:
+    """One thing to do, and how it is kept for good.
+
+    Args:
+        case: the two nodes.
+        it: what drops.
+        mends: what `let_pass` offers against it.
+        what: is to be accepted, for where that is nothing.
+        keep: what keeps a rule of iptables' for good.
+    """
+    shown = told(case, it, mends) or f"accept {what} before it"
+    if it.kind == "firewalld":
+        return f"on {it.host}: {shown}, which keeps it for good"
+    if it.kind == "nft":
+        return (
+            f"{shown} on {it.host}, for what other chains accept this one still drops; for good, "
+            "put it where the rule comes from, such as /etc/sysconfig/nftables.conf"
+        )
+    return f"{shown} on {it.host}; for good, {keep}"
 
 
 def told(case: Case, it: Dropper, mends: tuple[Mend, ...]) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from fedwiz.diagnose.cause import mend
 from fedwiz.diagnose.filters import Dropper, came, dropper, may_match, packet_of
-from fedwiz.diagnose.openings import accept, let_pass, told
+from fedwiz.diagnose.openings import accept, let_pass, remedy
 from fedwiz.diagnose.values import Case, Diagnosis, Hop, Mend
 from fedwiz.verify.nodes import addresses, subnet_of
 
@@ -107,23 +107,18 @@ def forward_rule(case: Case) -> Iterator[Diagnosis]:
     if found is None:
         return
     mends, host, network = let_pass(case, found), found.host, case.net.network
-    shown = told(case, found, mends) or f"accept {network} before it"
     if found.kind == "firewalld":
         why = f"firewalld on {host} does not pass on packets of {network}"
-        remedy = f"on {host}: {shown}, which keeps it for good"
     elif found.kind == "nft":
         why = f"nftables' own rules on {host} drop packets of {network}"
-        remedy = (
-            f"{shown} on {host}, for what other chains accept this one still drops; for good, put "
-            "it where the rule comes from, such as /etc/sysconfig/nftables.conf"
-        )
     else:
         why = f"a rule on {host} drops packets of {network} before flannel's are asked"
-        remedy = (
-            f"{shown} on {host}; for good, take the rule out where it comes from, such as "
-            "/etc/sysconfig/iptables, or let the network through before it there"
-        )
-    yield Diagnosis("forward-rule", host, why, found.seen, remedy, mends)
+    keep = (
+        "take the rule out where it comes from, such as /etc/sysconfig/iptables, or let the "
+        "network through before it there"
+    )
+    shown = remedy(case, found, mends, str(network), keep)
+    yield Diagnosis("forward-rule", host, why, found.seen, shown, mends)
 
 
 def forward_policy(case: Case) -> Iterator[Diagnosis]:

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
-from fedwiz.diagnose.filters import came, dropper, opening, published
-from fedwiz.diagnose.openings import let_pass, told
+from fedwiz.diagnose.filters import came, dropper, opening
+from fedwiz.diagnose.openings import let_pass, remedy
 from fedwiz.diagnose.values import Case, Diagnosis
 from fedwiz.verify.nodes import addresses
 from fedwiz.verify.values import Overlay
@@ -22,23 +22,13 @@ def port_closed(case: Case) -> Iterator[Diagnosis]:
         return
     mends, out = let_pass(case, it), it.hook in ("output", "postrouting")
     does = f"no {_named(case.net)} {'out' if out else 'in'}"
-    shown = told(case, it, mends) or f"accept {_named(case.net)} before it"
-    if it.kind == "firewalld":
-        why = f"firewalld on {it.host} lets {does}"
-        remedy = f"on {it.host}: {shown}, which keeps it for good"
-    elif it.kind == "nft":
-        why = f"nftables' own rules on {it.host} let {does}"
-        remedy = (
-            f"{shown} on {it.host}, for what other chains accept this one still drops; for good, "
-            "put it where the rule comes from, such as /etc/sysconfig/nftables.conf"
-        )
-    else:
-        why = f"a rule of iptables' on {it.host} lets {does}"
-        remedy = (
-            f"{shown} on {it.host}; for good, put the same where its rules come from, such as "
-            "/etc/sysconfig/iptables"
-        )
-    yield Diagnosis("port-closed", it.host, why, it.seen, remedy, mends)
+    whose, let = {
+        "firewalld": ("firewalld", "lets"), "nft": ("nftables' own rules", "let"),
+    }.get(it.kind, ("a rule of iptables'", "lets"))  # fmt: skip
+    keep = "put the same where its rules come from, such as /etc/sysconfig/iptables"
+    shown = remedy(case, it, mends, _named(case.net), keep)
+    why = f"{whose} on {it.host} {let} {does}"
+    yield Diagnosis("port-closed", it.host, why, it.seen, shown, mends)
 
 
 def lost_between(case: Case) -> Iterator[Diagnosis]:
@@ -46,7 +36,7 @@ def lost_between(case: Case) -> Iterator[Diagnosis]:
     lost = case.lost
     if lost is None or lost.name != "arriving" or dropper(case) is not None:
         return
-    sender, target = case.peer(lost.host), published(case, lost.host)
+    sender, target = case.peer(lost.host), case.published(lost.host)
     right = target in addresses(case.facts(lost.host)) and _aimed(case, sender, lost.host, target)
     if not right:
         return

@@ -6,10 +6,10 @@ from typing import Any
 from fedwiz.actions import Run
 from fedwiz.backends import BACKENDS
 from fedwiz.diagnose.cause import mend
-from fedwiz.diagnose.values import Case, Diagnosis, Mend, lease_of
+from fedwiz.diagnose.values import Case, Diagnosis, Mend
 from fedwiz.diagnose.vtep import device_of
 from fedwiz.facts import Link
-from fedwiz.steps.make import script
+from fedwiz.scripts import script
 from fedwiz.verify.mtu import Crossed, read
 from fedwiz.verify.nodes import addresses, mtu_of
 from fedwiz.verify.values import Path
@@ -34,7 +34,7 @@ def paths(case: Case, host: str) -> tuple[Path, ...]:
     others = [
         lease.public_ip
         for node in case.answers.nodes
-        if node.name not in case.ends and (lease := lease_of(case.known, node))
+        if node.name not in case.ends and (lease := case.lease(node.name))
     ]
     if pod is None or not need:
         return ()

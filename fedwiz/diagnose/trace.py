@@ -5,20 +5,17 @@ first of all, `mangle` before `filter`, and `security` after it.  So a packet th
 and the next does not was dropped in between, whoever dropped it.
 """
 
-import base64
-import binascii
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
-from importlib import resources
 from ipaddress import IPv4Address
 
 from fedwiz.actions import Run
 from fedwiz.backends import BACKENDS
 from fedwiz.clean import clean
 from fedwiz.diagnose.values import Dropped, Hop, Look, NftDrop, Way
-from fedwiz.verify.pods import LIFE
+from fedwiz.scripts import question
+from fedwiz.verify.pods import LIFE, parts_of
 from fedwiz.verify.values import Overlay
 
 HOPS: Mapping[str, tuple[str, str, str]] = {
@@ -89,44 +86,23 @@ def rules(net: Overlay, here: End, peer: End, way: Way) -> Iterator[tuple[str, s
             yield table, chain, f"{match} -m comment --comment {{}}:{direction}-{name}"
 
 
-@cache
-def _script() -> str:
-    return (resources.files("fedwiz") / "scripts" / "trace.sh").read_text("utf-8")
-
-
 def on(name: str, net: Overlay, here: End, peer: End, way: Way) -> Run:
     """Begin to count, and tell how the node looks."""
     lines: dict[str, list[str]] = {"raw": [], "mangle": [], "security": []}
     for table, chain, match in rules(net, here, peer, way):
         lines[table].append(f"-I {chain} {match.format(name)}")
     tables = ("\n".join(said) for said in lines.values())
-    words = ("sh", "-c", _script(), "trace.sh", "on", name, str(LIFE), *tables)
-    return Run(words, changes=False, timeout=40)
+    return question("trace", "on", name, str(LIFE), *tables, timeout=40)
 
 
 def look(name: str) -> Run:
     """Tell how a node looks, where there is nothing to count."""
-    words = ("sh", "-c", _script(), "trace.sh", "on", name, str(LIFE), "", "", "")
-    return Run(words, changes=False, timeout=40)
+    return question("trace", "on", name, str(LIFE), "", "", "", timeout=40)
 
 
 def off(name: str) -> Run:
     """Tell what was counted, and take the rules away."""
-    return Run(("sh", "-c", _script(), "trace.sh", "off", name), changes=False, timeout=40)
-
-
-def _parts(said: str) -> dict[str, str]:
-    """Raises ValueError where the answer is cut off, or none."""
-    parts = {}
-    for line in said.splitlines():
-        key, _, encoded = line.partition(" ")
-        try:
-            parts[key] = base64.b64decode(encoded, validate=True).decode("utf-8", "replace")
-        except binascii.Error:
-            raise ValueError("not base64") from None
-    if "end" not in parts:
-        raise ValueError("the answer is not whole")
-    return parts
+    return question("trace", "off", name, timeout=40)
 
 
 def read(before: str, after: str, name: str) -> Look:
@@ -138,7 +114,7 @@ def read(before: str, after: str, name: str) -> Look:
     Raises:
         ValueError: one of them is cut off, or none.
     """
-    first, last = _parts(before), _parts(after)
+    first, last = parts_of(before), parts_of(after)
     stats = _stats(first.get("stats", "")), _stats(last.get("stats", ""))
     shown = [line.partition("=") for line in first.get("flanneld", "").splitlines()]
     return Look(

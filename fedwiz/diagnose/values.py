@@ -7,10 +7,10 @@ from typing import Literal, TypeAlias
 
 from fedwiz.actions import Action
 from fedwiz.answers import Answers, Host
-from fedwiz.etcd.leases import Lease, parse_leases
+from fedwiz.etcd.leases import Lease
 from fedwiz.facts import Facts, Known
 from fedwiz.verify import Verdict
-from fedwiz.verify.nodes import addresses, subnet_of
+from fedwiz.verify.leases import lease_of, usable
 from fedwiz.verify.values import Overlay, Up
 
 Way: TypeAlias = Literal["there", "back"]
@@ -24,7 +24,7 @@ class Hop:
     way: Way
     host: str
     name: str
-    """One of `HOPS`, or of `INNER` where a network does not wrap packets."""
+    """One of `HOPS`, or `received`: the container's own count."""
 
     count: int | None
     """Packets that came by; None: the host could not count there."""
@@ -121,14 +121,11 @@ class Diagnosis:
     and stops nothing now."""
 
 
-def lease_of(known: Known, host: Host) -> Lease | None:
-    """A node's lease: that of the subnet it has, or else one with an address of its own."""
+def published(known: Known, host: Host) -> str:
+    """The address that others send a node's packets to; empty: there is none."""
+    lease = lease_of(usable(known), known, host)
     facts = known.hosts.get(host.name, Facts())
-    subnet, own = subnet_of(facts), addresses(facts) | {host.address}
-    leases = [lease for lease in parse_leases(known.store.leases) if not lease.error]
-    mine = [lease for lease in leases if lease.public_ip in own]
-    named = [lease for lease in mine if subnet and lease.subnet == str(subnet.network)]
-    return next(iter([*named, *mine]), None)
+    return lease.public_ip if lease else facts.public_ip(host.interface)
 
 
 @dataclass(frozen=True)
@@ -174,7 +171,11 @@ class Case:
 
     def lease(self, host: str) -> Lease | None:
         """The lease that a node lives by."""
-        return lease_of(self.known, self.host(host))
+        return lease_of(usable(self.known), self.known, self.host(host))
+
+    def published(self, host: str) -> str:
+        """The address that others send a node's packets to; empty: there is none."""
+        return published(self.known, self.host(host))
 
     def look(self, host: str) -> Look:
         """What a diagnosis asked a node besides."""

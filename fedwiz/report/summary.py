@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 from fedwiz.clean import clean
 from fedwiz.drift import Drift
-from fedwiz.events import Judged, Verified
+from fedwiz.events import WORST, Judged, Verified
 from fedwiz.state import HostState, State
 
 NAMED = 6
@@ -15,7 +15,6 @@ NAMED = 6
 
 LEVELS = ("block", "warn", "ok")
 SIGNS: Mapping[Judged | None, str] = {"pass": "+", "fail": "X", "skipped": "-", None: "?"}
-WORST: tuple[Judged, ...] = ("fail", "skipped", "pass")
 PER_PAIR = ("peer", "ping", "mtu")
 """The kinds of verdicts that are about an ordered pair of nodes."""
 

@@ -8,7 +8,8 @@ from fedwiz.actions import Action, PutKey, Run, Secret
 from fedwiz.answers import Answers, Host
 from fedwiz.facts.values import File, Known
 from fedwiz.flannel import VARIABLES, endpoint_variables
-from fedwiz.steps.make import change, diff, put_file, run_script, same_json, script
+from fedwiz.scripts import script
+from fedwiz.steps.make import change, diff, put_file, run_script, same_json
 from fedwiz.steps.table import step
 from fedwiz.sysconfig import values, with_values
 

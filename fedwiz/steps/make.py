@@ -3,13 +3,12 @@
 import difflib
 import json
 from collections.abc import Iterator
-from functools import cache
-from importlib import resources
 from typing import Any
 
 from fedwiz.actions import Run
 from fedwiz.answers import Answers, Host
 from fedwiz.facts.values import Facts, Known
+from fedwiz.scripts import script
 
 BACKUP = "the file's old text is what the diff takes away"
 
@@ -38,12 +37,6 @@ def put_file(facts: Facts, path: str, text: str, mode: int = 0o644) -> Iterator[
         diff=diff(path, there.text if there else "", text),
         undo=BACKUP if there else f"rm {path}",
     )  # fmt: skip
-
-
-@cache
-def script(name: str) -> str:
-    """The text of one of fedwiz's shell scripts, without its comments at the top."""
-    return (resources.files("fedwiz") / "scripts" / f"{name}.sh").read_text("utf-8")
 
 
 def run_script(name: str, *argv: str, **more: Any) -> Run:  # noqa: ANN401 - Run's own fields

@@ -5,10 +5,21 @@ from ipaddress import IPv4Address
 
 from fedwiz.actions import Run
 from fedwiz.answers import Answers
+from fedwiz.backends import Options
 from fedwiz.facts.values import Known
 from fedwiz.steps.docker import switch
 from fedwiz.steps.make import run_script
 from fedwiz.steps.table import step_of_all
+
+
+def told_by(backend: str, options: Options) -> str | None:
+    """What tells that a node has a way to a peer, in the words of `peers.sh`; None: nothing does.
+
+    With direct routing a peer has a route or an entry, by the link it is on.
+    """
+    if options.get("direct_routing"):
+        return None
+    return {"vxlan": "fdb", "host-gw": "route"}.get(backend)
 
 
 @step_of_all("peers", "See that every node has a way to every other", stage="peers")
@@ -19,11 +30,9 @@ def peers(answers: Answers, known: Known) -> Iterator[tuple[str, Run]]:
     to a peer, in about half of all runs.  Left out where it can't be told from outside:
     udp keeps its peers to itself.
     """
-    kind = {"vxlan": "fdb", "host-gw": "route"}.get(answers.backend.type)
+    kind = told_by(answers.backend.type, answers.backend.options)
     if kind is None:
         return
-    if kind == "fdb" and answers.backend.options.get("direct_routing"):
-        return  # a peer has a route or an entry, by the link it is on
     nodes = [node for node in answers.nodes if node.name in known.hosts]
     moved = any(True for node in nodes for _ in switch.left(answers, node, known))
     published = [(known.hosts[node.name].public_ip(node.interface), node.name) for node in nodes]

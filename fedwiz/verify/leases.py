@@ -28,15 +28,22 @@ def judge(answers: Answers, known: Known, host: Host) -> Verdict:
 
 def leases_of(answers: Answers, known: Known) -> Mapping[str, Lease]:
     """Each node's lease, by its name: that of the subnet it has, or else one with its address."""
-    leases = [lease for lease in parse_leases(known.store.leases) if not lease.error]
-    found = {}
-    for host in answers.nodes:
-        facts = known.hosts.get(host.name, Facts())
-        subnet, mine = subnet_of(facts), _own(leases, host, facts)
-        here = [lease for lease in mine if subnet and lease.subnet == str(subnet.network)]
-        if mine:
-            found[host.name] = next(iter(here), mine[0])
-    return found
+    leases = usable(known)
+    found = {host.name: lease_of(leases, known, host) for host in answers.nodes}
+    return {name: lease for name, lease in found.items() if lease is not None}
+
+
+def usable(known: Known) -> tuple[Lease, ...]:
+    """The leases that flannel can use."""
+    return tuple(lease for lease in parse_leases(known.store.leases) if not lease.error)
+
+
+def lease_of(leases: Iterable[Lease], known: Known, host: Host) -> Lease | None:
+    """A node's lease of these; see `leases_of`."""
+    facts = known.hosts.get(host.name, Facts())
+    subnet, mine = subnet_of(facts), _own(leases, host, facts)
+    here = [lease for lease in mine if subnet and lease.subnet == str(subnet.network)]
+    return next(iter([*here, *mine]), None)
 
 
 def _own(leases: Iterable[Lease], host: Host, facts: Facts) -> list[Lease]:
@@ -136,7 +143,7 @@ def _lease(answers: Answers, known: Known, host: Host, net: Overlay) -> tuple[st
     if store.error:
         return "", f"etcd could not be read: {store.error}"
     raw = _raw(known)
-    leases = [lease for lease in parse_leases(store.leases) if not lease.error]
+    leases = usable(known)
     mine = _own(leases, host, facts)
     seen = "\n".join(raw[lease.key] for lease in mine)
     subnet = subnet_of(facts)

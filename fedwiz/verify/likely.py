@@ -6,6 +6,7 @@ from ipaddress import IPv4Network
 from fedwiz import flannel
 from fedwiz.facts import Facts, Known
 from fedwiz.verify.nodes import subnet_of
+from fedwiz.verify.peers import leading
 from fedwiz.verify.values import Overlay, Ping
 
 
@@ -21,7 +22,7 @@ def likely(known: Known, net: Overlay, sender: str, receiver: str, ping: Ping) -
         facts, other = known.hosts[host], subnet_of(known.hosts[peer])
         if facts.sysctls.get("net.ipv4.ip_forward") == "0":
             return f"{lost}; {host} forwards nothing: `sysctl -w net.ipv4.ip_forward=1` there"
-        if other and not _routed(facts, other.network):
+        if other and not leading(facts, other.network):
             return (
                 f"{lost}; {host} has no route to {other.network} on {peer}: "
                 "`systemctl restart flanneld` there"
@@ -42,12 +43,6 @@ def likely(known: Known, net: Overlay, sender: str, receiver: str, ping: Ping) -
     return (
         f"{lost}, and the facts do not tell why: diagnose the two, which follows their packets "
         f"hop by hop (`fedwiz diagnose -a FILE {sender} {receiver}`)"
-    )
-
-
-def _routed(facts: Facts, subnet: IPv4Network) -> bool:
-    return any(
-        route.to != "default" and subnet.subnet_of(IPv4Network(route.to)) for route in facts.routes
     )
 
 

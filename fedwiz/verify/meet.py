@@ -10,8 +10,7 @@ import re
 from asyncio import TaskGroup
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from functools import cache, cached_property
-from importlib import resources
+from functools import cached_property
 from ipaddress import IPv4Interface
 from itertools import permutations
 from shlex import quote
@@ -23,6 +22,7 @@ from fedwiz.clean import clean
 from fedwiz.events import Emit, Judged
 from fedwiz.facts import Facts, Known
 from fedwiz.facts.suspects import ICMP, suspect
+from fedwiz.scripts import question
 from fedwiz.verify.pods import read_ping, tidy
 from fedwiz.verify.values import Ping, Verdict
 
@@ -60,15 +60,9 @@ class Heard:
     """By ping, in one line."""
 
 
-@cache
-def _script() -> str:
-    return (resources.files("fedwiz") / "scripts" / "meet.sh").read_text("utf-8")
-
-
 def ask(end: End, peers: Collection[str]) -> Run:
     """Ping all peers' addresses at once; 4 s where pings get lost, 14 s at most."""
-    words = ("sh", "-c", _script(), "meet.sh", end.address, end.dev, *peers)
-    return Run(words, changes=False, timeout=20)
+    return question("meet", end.address, end.dev, *peers, timeout=20)
 
 
 def read(said: str, peers: Collection[str]) -> dict[str, Heard]:

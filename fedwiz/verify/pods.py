@@ -11,14 +11,13 @@ import binascii
 import re
 import secrets
 from collections.abc import Iterable, Mapping
-from functools import cache
-from importlib import resources
 from ipaddress import IPv4Address, IPv4Interface
 from itertools import chain
 
 from fedwiz.actions import Run
 from fedwiz.clean import clean
 from fedwiz.facts import parse
+from fedwiz.scripts import question
 from fedwiz.verify.values import Path, Ping, Pod, Up
 
 LIFE = 60
@@ -27,15 +26,6 @@ LIFE = 60
 The first one to be there must outlive the slowest node's start, some 2 s, the counting (10 s at
 most) and the pings (20 s at most): so a node may take half a minute longer than the others.
 Where it takes more, the containers that are gone are told of."""
-
-
-@cache
-def _script(name: str) -> str:
-    return (resources.files("fedwiz") / "scripts" / f"{name}.sh").read_text("utf-8")
-
-
-def _ask(name: str, timeout: int, *words: str) -> Run:
-    return Run(("sh", "-c", _script(name), f"{name}.sh", *words), changes=False, timeout=timeout)
 
 
 def new_name() -> str:
@@ -52,17 +42,17 @@ def up(name: str, image: str, stand_in: tuple[str, int] | None = None) -> Run:
         stand_in: address and MTU of a bare namespace, for a node where docker does not run.
     """
     more = map(str, stand_in) if stand_in else ()
-    return _ask("pod-up", 55, name, image, str(LIFE), *more)
+    return question("pod-up", name, image, str(LIFE), *more, timeout=55)
 
 
 def count(pod: Pod, sources: Iterable[str]) -> Run:
     """Count the pings that come in, by where they come from."""
-    return _ask("pod-count", 10, str(pod.pid), pod.netns, *sources)
+    return question("pod-count", str(pod.pid), pod.netns, *sources, timeout=10)
 
 
 def ping(pod: Pod, targets: Iterable[str]) -> Run:
     """Ping all targets at once."""
-    return _ask("pod-ping", 20, str(pod.pid), pod.netns, *targets)
+    return question("pod-ping", str(pod.pid), pod.netns, *targets, timeout=20)
 
 
 def sizes(pod: Pod, source: str, paths: Iterable[Path]) -> Run:
@@ -77,13 +67,15 @@ def sizes(pod: Pod, source: str, paths: Iterable[Path]) -> Run:
         (each.pod, str(each.size), each.public or "-", str(each.need if each.public else 0))
         for each in paths
     )
-    return _ask("pod-mtu", 20, str(pod.pid), pod.netns, source or "-", *chain.from_iterable(words))
+    return question(
+        "pod-mtu", str(pod.pid), pod.netns, source or "-", *chain.from_iterable(words), timeout=20
+    )
 
 
 def down(name: str, pod: Pod | None) -> Run:
     """Tell the counts, and take away the container, its image and its timer."""
     pid, netns = (str(pod.pid), pod.netns) if pod else ("0", "none")
-    return _ask("pod-down", 50, name, pid, netns)
+    return question("pod-down", name, pid, netns, timeout=50)
 
 
 def _decode(encoded: str) -> str:
@@ -98,17 +90,27 @@ def tidy(text: str) -> str:
     return "\n".join(line.rstrip() for line in map(clean, text.splitlines()) if line.strip())
 
 
+def parts_of(said: str) -> dict[str, str]:
+    """An answer of lines `KEY BASE64`, of which `end` is the last, by key.
+
+    Raises:
+        ValueError: it is cut off, or none.
+    """
+    lines = (line.partition(" ") for line in said.splitlines())
+    parts = {key: _decode(encoded) for key, _, encoded in lines}
+    if "end" not in parts:
+        raise ValueError("the answer is not whole")
+    return parts
+
+
 def read_up(said: str) -> Up:
     """What `up` was answered.
 
     Raises:
         ValueError: it is cut off, or no answer.
     """
-    parts: dict[str, str] = {}
-    for line in said.splitlines():
-        key, _, encoded = line.partition(" ")
-        parts[key] = _decode(encoded)
-    if "end" not in parts or "docker" not in parts:
+    parts = parts_of(said)
+    if "docker" not in parts:
         raise ValueError("the answer is not whole")
     inet = "\n".join(line.strip() for line in tidy(parts.get("inet", "")).splitlines())
     docker = parts["docker"].strip() == "yes"

@@ -12,14 +12,13 @@ import secrets
 from asyncio import TaskGroup
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cache
-from importlib import resources
 from typing import TypeVar
 
 from fedwiz.actions import Reply, Run, Session, Unreachable
 from fedwiz.answers import Answers
 from fedwiz.clean import clean
 from fedwiz.facts import Known, Tried
+from fedwiz.scripts import question
 from fedwiz.verify.meet import Meeting
 from fedwiz.verify.pods import tidy
 
@@ -37,15 +36,6 @@ WORDS = {
 """What a node says that could not do its part, and what it means."""
 
 
-@cache
-def _script(name: str) -> str:
-    return (resources.files("fedwiz") / "scripts" / f"{name}.sh").read_text("utf-8")
-
-
-def _ask(name: str, *words: str) -> Run:
-    return Run(("sh", "-c", _script(name), f"{name}.sh", *words), changes=False, timeout=20)
-
-
 def listen(name: str, port: int, senders: int) -> Run:
     """Listen at a UDP port, until `tell` or for `LIFE`.
 
@@ -54,17 +44,17 @@ def listen(name: str, port: int, senders: int) -> Run:
         port: where.
         senders: how many there are, for what is kept to have an end.
     """
-    return _ask("udp-listen", name, str(port), str(LIFE), str(senders * 8 + 64))
+    return question("udp-listen", name, str(port), str(LIFE), str(senders * 8 + 64), timeout=20)
 
 
 def send(name: str, number: int, port: int, peers: Collection[str]) -> Run:
     """Send a few datagrams to each of these addresses, all at once; 0.2 s."""
-    return _ask("udp-send", str(port), f"{name} {number}", *peers)
+    return question("udp-send", str(port), f"{name} {number}", *peers, timeout=20)
 
 
 def tell(name: str, senders: int) -> Run:
     """Tell who was heard, and end; 0.5 s where fewer were than sent."""
-    return _ask("udp-tell", name, str(senders))
+    return question("udp-tell", name, str(senders), timeout=20)
 
 
 def read_listen(said: str) -> str | None:
