@@ -53,9 +53,14 @@ class Local:
             open_ones: set[asyncio.Task[None]] = set()
 
             def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+                if not server.is_serving():  # it was on its way in when this ended
+                    writer.close()
+                    return
                 pipe = pipes.create_task(join(reader, writer, port))
                 open_ones.add(pipe)
                 pipe.add_done_callback(open_ones.discard)
+                # Also one that was ended before it began.
+                pipe.add_done_callback(lambda _: writer.transport.abort())
 
             server = await asyncio.start_server(accept, "127.0.0.1", 0)
             try:

@@ -42,8 +42,9 @@ def shell(tmp_path: Path) -> Shell:
 
 
 def journal(shell: Shell) -> Path:
-    """The last run's."""
-    return max((shell.home / ".local/state/fedwiz/runs").glob("*.jsonl"))
+    """The last run's; ids of one second are in no order."""
+    found = (shell.home / ".local/state/fedwiz/runs").glob("*.jsonl")
+    return max(found, key=lambda path: path.stat().st_mtime_ns)
 
 
 # Some of it.
