@@ -19,6 +19,7 @@ class Reach:
     """A session per host that could be reached, and etcd by way of one of them."""
 
     answers: Answers
+    transport: Transport
     open_store: OpenStore
     stack: AsyncExitStack
     emit: Emit
@@ -92,19 +93,19 @@ async def reach(
 ) -> AsyncIterator[Reach]:
     """Connect to all hosts at once, as many as `ssh.width` says; who can't be reached is lost."""
     async with AsyncExitStack() as stack:
-        ways = Reach(answers, open_store, stack, emit, etcd_password)
-        await connect(ways, transport)
+        ways = Reach(answers, transport, open_store, stack, emit, etcd_password)
+        await connect(ways)
         yield ways
 
 
-async def connect(ways: Reach, transport: Transport) -> None:
+async def connect(ways: Reach) -> None:
     """Connect to all hosts that there is no session with; done again, also to those lost since."""
     width = asyncio.Semaphore(ways.answers.ssh.width)
 
     async def one(host: Host) -> None:
         async with width:
             try:
-                session = await ways.stack.enter_async_context(transport.connect(host.name))
+                session = await ways.stack.enter_async_context(ways.transport.connect(host.name))
             except Unreachable as why:
                 ways.lose(host.name, str(why))
                 return

@@ -110,7 +110,7 @@ async def watch(
         for number in itertools.count(1):
             cluster.emit(RoundStarted(number))
             if number > 1:
-                await connect(ways, cluster.transport)
+                await connect(ways)
             async with AsyncExitStack() as stack:  # each round's way to etcd ends with the round
                 await prove_network(cluster, replace(ways, stack=stack), result, only, pair)
             cluster.emit(RoundEnded(number, result.code))

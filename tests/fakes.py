@@ -86,13 +86,19 @@ class Fake:
         self.sent: list[tuple[str, Run]] = []
         self.events: list[object] = []
         self.store = store or FakeStore()
+        self._ends, self._before, self._lines = ends or {}, before, lines or {}
         sessions: dict[str, Session] = {
             host.name: FakeSession(host.name, ends or {}, self.sent, before, lines or {})
             for host in answers.host
         }
         self.ways = Reach(
-            answers, self._open, AsyncExitStack(), self.events.append, sessions=sessions
+            answers, self, self._open, AsyncExitStack(), self.events.append, sessions=sessions
         )
+
+    @asynccontextmanager
+    async def connect(self, name: str) -> AsyncIterator[Session]:
+        """Another connection to a host of the cluster."""
+        yield FakeSession(name, self._ends, self.sent, self._before, self._lines)
 
     @asynccontextmanager
     async def _open(self, session: Session, api: str) -> AsyncIterator[Store]:
