@@ -144,7 +144,8 @@ class _Apply:
                     task.host, task.step, back.argv, back.input(), back.timeout, back.interrupts
                 )
             )
-        self.emit(ActionStarted(task.host, task.step, action.brief))
+        unit = "" if isinstance(action, PutKey) or not action.unit else f"{action.unit}-{self.run_id}"
+        self.emit(ActionStarted(task.host, task.step, action.brief, unit))
         began, code, why = time.monotonic(), None, ""
         lines: deque[str] = deque(maxlen=KEPT_LINES)
 
@@ -157,7 +158,6 @@ class _Apply:
             if isinstance(action, PutKey):
                 code, why = await self._put(action, say)
             else:
-                unit = f"{action.unit}-{self.run_id}" if action.unit else ""
                 code = await self.ways.session(task.host).run(replace(action, unit=unit), say)
                 why = _why(code, action, lines) if code else ""
             outcome = "failed" if code else "ok"

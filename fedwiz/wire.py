@@ -39,19 +39,23 @@ while IFS= read -r line; do [ "$line" != "$0" ] || exec "$@"; done
 exit 1
 """
 
+ABSENT = 97
+"""Exit status of following a unit that the host knows nothing of."""
+
 _UNIT = """\
-unit=$1 body=$2 dir=/run/fedwiz
+unit=$1 seen=$2 body=$3 dir=/run/fedwiz
 log=$dir/$unit.log rc=$dir/$unit.rc
 umask 077
 mkdir -p "$dir" && chmod 700 "$dir" || exit 1
-if (set -C; : >"$log") 2>/dev/null; then
+if [ -z "$body" ]; then [ -e "$log" ] || exit 97
+elif (set -C; : >"$log") 2>/dev/null; then
   rm -f "$rc"
   printf '%s\\n' "$body" >"$dir/$unit.sh"
   systemctl reset-failed "$unit.service" >/dev/null 2>&1
   systemd-run --quiet --unit="$unit" /bin/sh "$dir/$unit.sh" </dev/null ||
     { code=$?; rm -f "$log" "$dir/$unit.sh"; exit "$code"; }
 fi
-seen=0 silent=0 turn=0
+silent=0 turn=0
 while :; do
   ended=
   if [ -e "$rc" ] || [ "$silent" -ge 2 ]; then ended=yes; fi
@@ -75,7 +79,8 @@ exit 137
 """Starts the unit unless its log is there already, then follows the log to the unit's end.
 
 What the unit was to say comes from files, so it does not matter who started it, or how often
-the connection was cut: the log is the lock too.
+the connection was cut: the log is the lock too.  Without a body it only follows, and with
+`seen` it leaves out as many bytes as were told already.
 """
 
 _BODY = """\
@@ -109,7 +114,9 @@ def command(*words: str) -> str:
     return " ".join(quoted(word) for word in words)
 
 
-def wire(run: Run, *, root: Root = "", marker: str = "", locale: str = "C") -> str:
+def wire(
+    run: Run, *, root: Root = "", marker: str = "", locale: str = "C", seen: int | None = None
+) -> str:
     """The command as the host gets it.
 
     Args:
@@ -119,8 +126,9 @@ def wire(run: Run, *, root: Root = "", marker: str = "", locale: str = "C") -> s
             password, or does not where the host has NOPASSWD; all up to the marker is eaten
             before the command starts, so it sees neither.
         locale: the value of LC_ALL.
+        seen: of a unit: only follow it, from so many bytes of its output on.
     """
-    words = _unit(run, locale) if run.unit else run.argv
+    words = _unit(run, locale, seen) if run.unit else run.argv
     limit = run.timeout + (ATTACHED if run.unit else 0)
     inner = (
         "/bin/sh",
@@ -145,8 +153,10 @@ def ask_sudo(*words: str) -> str:
     return command("env", "LC_ALL=C", "sudo", "-S", "-k", "-p", "", "--", *words)
 
 
-def _unit(run: Run, locale: str) -> tuple[str, ...]:
+def _unit(run: Run, locale: str, seen: int | None) -> tuple[str, ...]:
     name = unit_name(run)
+    if seen is not None or not run.argv:
+        return ("/bin/sh", "-c", _UNIT, "fedwiz", name, str(seen or 0), "")
     place = f"/run/fedwiz/{name}"
     body = _BODY.format(
         log=f"{place}.log",
@@ -157,7 +167,7 @@ def _unit(run: Run, locale: str) -> tuple[str, ...]:
         timeout=run.timeout,
         command=shlex.join(run.argv),
     )
-    return ("/bin/sh", "-c", _UNIT, "fedwiz", name, body)
+    return ("/bin/sh", "-c", _UNIT, "fedwiz", name, "0", body)
 
 
 def unit_name(run: Run) -> str:

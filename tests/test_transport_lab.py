@@ -7,6 +7,8 @@ import pytest
 
 from fedwiz.actions import Run, Secret, Unreachable
 from fedwiz.transport import Ssh
+from fedwiz.transport.session import SshSession
+from fedwiz.wire import ABSENT
 from tests import sshd
 from tests.lab.fixture import Lab, LabFactory
 from tests.sshd import Host
@@ -53,15 +55,51 @@ CUTS = "echo began >>/root/starts; echo one; pkill -f '[@]notty'; sleep 1; echo 
 
 
 async def test_a_unit_outlives_the_connection_and_is_found_again(lab: Lab, ways: Ways) -> None:
-    before: list[str] = []
+    lines: list[str] = []
     async with ways().connect(lab.nodes[0]) as session:
-        with pytest.raises(Unreachable, match="was lost before the end"):
-            await session.run(unit(CUTS), before.append)
-    after: list[str] = []
-    async with ways().connect(lab.nodes[0]) as session:
-        assert await session.run(unit(CUTS), after.append) == 3
+        assert await session.run(unit(CUTS), lines.append) == 3
         assert (await session.ask(Run(("cat", "/root/starts")))).out == "began\n"
-    assert after == ["one", "two"]
+        assert (await session.ask(Run(("rm", "/root/starts")))).code == 0
+    cut = [line for line in lines if line.startswith("fedwiz: the connection is lost; connecting")]
+    assert len(cut) == 1
+    assert [line for line in lines if line not in cut] == ["one", "two"], "each line once"
+
+
+FORGETS = "echo one; sleep 1; rm /run/fedwiz/fedwiz-test.log; pkill -f '[@]notty'"
+
+
+async def test_a_unit_that_a_restart_has_ended_is_not_begun_again(lab: Lab, ways: Ways) -> None:
+    async with ways().connect(lab.nodes[0]) as session:
+        with pytest.raises(Unreachable, match="has restarted in the middle of"):
+            await session.run(unit(FORGETS), print)
+
+
+async def test_a_unit_of_which_a_host_knows_nothing(lab: Lab, ways: Ways) -> None:
+    async with ways().connect(lab.nodes[0]) as session:
+        assert await session.run(Run((), unit="fedwiz-never"), print) == ABSENT
+
+
+async def test_an_end_that_nobody_saw_is_told_to_who_asks_by_name(lab: Lab, ways: Ways) -> None:
+    lines: list[str] = []
+    log = "mkdir -p /run/fedwiz && cd /run/fedwiz && echo one >fedwiz-late.log && echo 5 >fedwiz-late.rc && touch fedwiz-late.sh"
+    async with ways().connect(lab.nodes[0]) as session:
+        assert not (await session.ask(Run(("sh", "-c", log)))).code
+        assert await session.run(Run((), unit="fedwiz-late"), lines.append) == 5
+        assert await session.run(Run((), unit="fedwiz-late"), print) == ABSENT, "once"
+    assert lines == ["one"]
+
+
+async def test_a_connection_that_went_between_two_commands_is_made_anew(
+    lab: Lab, ways: Ways
+) -> None:
+    async with ways().connect(lab.nodes[0]) as session:
+        assert isinstance(session, SshSession)
+        session._conn.abort()
+        await session._conn.wait_closed()
+        assert (await session.ask(Run(("echo", "here")))).out == "here\n"
+        session._conn.abort()
+        await session._conn.wait_closed()
+        assert await session.run(Run(("true",)), print) == 0
 
 
 async def test_a_unit_whose_end_was_told_starts_anew(lab: Lab, ways: Ways) -> None:

@@ -44,7 +44,7 @@ def test_the_password_is_on_no_line() -> None:
 def test_a_unit_holds_the_words_that_are_shown() -> None:
     run = Run(AWKWARD, unit="fedwiz-switch-node1", timeout=300)
     sent = shlex.split(wire(run, locale="C.UTF-8"))
-    name, body = sent[-2:]
+    name, _, body = sent[-3:]
     assert name == run.unit
     line = next(i for i, text in enumerate(body.splitlines()) if text.startswith("env -i "))
     assert f" timeout -k 120 300 {run.shown}\n" in body, "time for the way back"

@@ -4,18 +4,18 @@ import asyncio
 import signal
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from secrets import token_hex
-from typing import TypeAlias
+from typing import Self, TypeAlias
 
 import asyncssh
 
 from fedwiz.actions import OnLine, Reply, Run, Secret, Session, Unreachable
 from fedwiz.clean import Lines, clean
 from fedwiz.hostkeys import KeyRefused
-from fedwiz.wire import ATTACHED, BOOT_ID, GRACE, Root, retire, wire
+from fedwiz.wire import ABSENT, ATTACHED, BOOT_ID, GRACE, Root, retire, wire
 
 MOST = 8 * 1024 * 1024
 """Bytes that the answer to a question may have; more would be kept in memory."""
@@ -23,6 +23,9 @@ MOST = 8 * 1024 * 1024
 CHUNK = 64 * 1024
 SLACK = 30
 """Seconds more than the host's own time limit before a command counts as lost."""
+
+PATIENCE = 180
+"""Seconds for which a lost connection is sought again, in the middle of a change."""
 
 TIMED_OUT = 124
 KILLED = 128 + signal.SIGKILL
@@ -50,6 +53,7 @@ class SshSession(Session):
         self._conn = conn
         self._standing = standing
         self._reopen = reopen
+        self._opening = asyncio.Lock()
 
     @property
     def name(self) -> str:
@@ -60,8 +64,11 @@ class SshSession(Session):
         """See `Session.run`."""
         if run.reboots:
             return await self._reboot(run, on_line)
-        code = await self._tell(run, on_line)
-        if run.unit:
+        await self._alive(PATIENCE if run.changes else 0, on_line)
+        if not run.unit:
+            return await self._tell(run, on_line)
+        code = await self._follow(run, on_line)
+        with suppress(Unreachable):  # then a later run is told of that end, too
             await self._carry(retire(run), _unheard, _unheard)
         return code
 
@@ -119,48 +126,90 @@ class SshSession(Session):
         await close(self._conn)
 
     async def _tell(self, run: Run, on_line: OnLine) -> int:
-        """Run a command and tell its lines; each output has its own, or they would mix in one."""
-        out, err = Lines(), Lines()
+        """Run a command and tell its lines."""
+        with _Telling(on_line) as out, _Telling(on_line) as err:
+            return await self._carry(run, out, err)
 
-        def telling(lines: Lines) -> Sink:
-            def sink(data: bytes) -> None:
-                for line in lines.feed(data):
-                    on_line(line)
+    async def _follow(self, run: Run, on_line: OnLine) -> int:
+        """The same of a unit, which is found again by its name where the connection is lost."""
+        with _Telling(on_line) as out, _Telling(on_line) as err:
+            seen: int | None = None
+            begun = 0
+            while True:
+                begun += seen is None
+                try:
+                    code = await self._carry(run, out, err, seen)
+                except _Lost as lost:
+                    await self._alive(PATIENCE, on_line, lost)
+                    seen = out.count
+                    continue
+                if code != ABSENT or seen is None:
+                    return code
+                if seen or begun > 1:
+                    raise Unreachable(
+                        f"{self._name} has restarted in the middle of `{_brief(run)}`: run again, "
+                        f"to see what is left to do"
+                    )
+                seen = None  # it never began, or had said nothing yet
 
-            return sink
+    async def _alive(
+        self, patience: float, on_line: OnLine, lost: Unreachable | None = None
+    ) -> None:
+        """Connect anew where the connection has gone, for as many seconds as `patience` says.
 
-        try:
-            return await self._carry(run, telling(out), telling(err))
-        finally:
-            for line in (*out.end(), *err.end()):
-                on_line(line)
+        Raises:
+            Unreachable: it can't be had again; `lost`, where that says more.
+        """
+        async with self._opening:
+            if not self._conn.is_closed() and lost is None:
+                return
+            if patience:
+                on_line(f"fedwiz: the connection is lost; connecting again for up to {patience} s")
+            old, end, pause = self._conn, time.monotonic() + patience, 1
+            while True:
+                try:
+                    self._conn = await self._reopen()
+                except KeyRefused:
+                    raise
+                except Unreachable as why:
+                    if time.monotonic() + pause > end:
+                        raise lost or why from None
+                    await asyncio.sleep(pause)  # slower from try to try, as after a reboot
+                    pause = min(pause + 1, 5)
+                else:
+                    old.abort()
+                    return
 
-    async def _carry(self, run: Run, out: Sink, err: Sink) -> int:
-        """Run a command and return its exit status."""
+    async def _carry(self, run: Run, out: Sink, err: Sink, seen: int | None = None) -> int:
+        """Run a command and return its exit status; of a unit, `seen` bytes were told already."""
+        await self._alive(0, _unheard)
         standing = self._standing
         root: Root = standing.root if run.sudo else ""
         marker = token_hex(16) if root == "ask" else ""
         first = f"{_reveal(standing.password)}\n{marker}\n".encode() if root == "ask" else b""
-        sent = wire(run, root=root, marker=marker, locale=standing.locale)
+        sent = wire(run, root=root, marker=marker, locale=standing.locale, seen=seen)
         await _readable(run)
         began = time.monotonic()
         try:
             async with asyncio.timeout(run.timeout + GRACE + SLACK + (ATTACHED if run.unit else 0)):
                 code = await carry(self._conn, sent, Input(first, run), out, err)
         except TimeoutError:
-            code = None
+            raise Unreachable(self._unseen(run)) from None
         except (OSError, asyncssh.Error) as error:
-            raise Unreachable(
+            raise _Lost(
                 f"{self._name} did not start `{_brief(run)}` ({_reason(error)}): run again"
             ) from None
         if code is None:
-            raise Unreachable(
-                f"the connection to {self._name} was lost before the end of `{_brief(run)}` was "
-                f"seen; it may still be running there: run again, to see what is left to do"
-            )
+            raise _Lost(self._unseen(run))
         # `timeout` ends with 137 where the command outlived TERM and had to be killed.
         late = code == KILLED and time.monotonic() - began >= run.timeout
         return TIMED_OUT if late else code
+
+    def _unseen(self, run: Run) -> str:
+        return (
+            f"the connection to {self._name} was lost before the end of `{_brief(run)}` was "
+            f"seen; it may still be running there: `fedwiz resume` takes up its end"
+        )
 
     async def _reboot(self, run: Run, on_line: OnLine) -> int:
         before = await self._boot_id()
@@ -208,6 +257,31 @@ class SshSession(Session):
         if reply.code or not reply.out.strip():
             raise Unreachable(f"{self._name} does not tell its boot id: look at its /proc")
         return clean(reply.out.strip())
+
+
+class _Lost(Unreachable):
+    """The connection went in the middle of a command."""
+
+
+class _Telling:
+    """Tells the lines of one output; each has its own, or they would mix in one line."""
+
+    def __init__(self, on_line: OnLine) -> None:
+        self._lines, self._on_line = Lines(), on_line
+        self.count = 0
+        """Bytes that have come."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __call__(self, data: bytes) -> None:
+        self.count += len(data)
+        for line in self._lines.feed(data):
+            self._on_line(line)
+
+    def __exit__(self, *_: object) -> None:
+        for line in self._lines.end():
+            self._on_line(line)
 
 
 class _Flooded(Exception):  # noqa: N818 - never leaves this module
@@ -294,7 +368,7 @@ async def _readable(run: Run) -> None:
         ) from None
 
 
-def _unheard(_data: bytes) -> None:
+def _unheard(_said: object) -> None:
     """What nobody wants to hear."""
 
 
