@@ -144,7 +144,8 @@ class _Apply:
                     task.host, task.step, back.argv, back.input(), back.timeout, back.interrupts
                 )
             )
-        unit = "" if isinstance(action, PutKey) or not action.unit else f"{action.unit}-{self.run_id}"
+        own = action.unit if isinstance(action, Run) else ""
+        unit = f"{own}-{self.run_id}" if own else ""
         self.emit(ActionStarted(task.host, task.step, action.brief, unit))
         began, code, why = time.monotonic(), None, ""
         lines: deque[str] = deque(maxlen=KEPT_LINES)
@@ -176,14 +177,22 @@ class _Apply:
 
     async def _put(self, put: PutKey, say: OnLine) -> tuple[int, str]:
         """Write a key if it is as the plan saw it, then read it back."""
+        try:
+            return await self._written(put, say)
+        except Unreachable:  # the way there may have gone with a connection that is back by now
+            self.ways.forget_store()
+            return await self._written(put, say)
+
+    async def _written(self, put: PutKey, say: OnLine) -> tuple[int, str]:
         store = await self.ways.store(put.api, {})
-        if not await store.put(put):
-            now = await store.get(put.key)
-            seen = f"it now says {now.text[:200]}" if now else "it is gone"
+        written = await store.put(put)
+        there = await store.get(put.key)
+        right = there is not None and same_json(there.text, put.value)
+        if not written and not right:
+            seen = f"it now says {there.text[:200]}" if there else "it is gone"
             self.applied.stale = f"etcd's {put.key} was changed since the plan was made: {seen}"
             return 1, f"{self.applied.stale}; look at it, then make a new plan"
-        there = await store.get(put.key)
-        if there is None or not same_json(there.text, put.value):
+        if there is None or not right:
             return 1, f"etcd took {put.key} and reads back something else; look at etcd's log"
         say(f"{put.key} reads back as {there.text}")
         return 0, ""

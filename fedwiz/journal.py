@@ -72,6 +72,11 @@ def plans_path() -> Path:
     return user_state_path("fedwiz") / "plans"
 
 
+def answers_of(run: str) -> Path:
+    """Where the answers are that do a run again."""
+    return runs_path() / f"{run}.toml"
+
+
 class Journal:
     """The events of one run: numbered, stamped, written, and then told to the sinks.
 

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
@@ -87,24 +87,6 @@ def make(answers: Answers, known: Known) -> Plan:
     return Plan(hosts, tuple(parts))
 
 
-def beyond(plan: Plan, approved: Plan) -> str:
-    """The first thing that a plan would do and the other would not; empty: there is none.
-
-    So a plan of what is left of an approved one is within it, and one with another file, another
-    command, or on a host that has changed is not.
-    """
-    allowed = {(task.host, action) for task in approved.tasks() for action in task.actions}
-    return next(
-        (
-            f"{task.host}: {task.title}"
-            for task in plan.tasks()
-            for action in task.actions
-            if (task.host, action) not in allowed
-        ),
-        "",
-    )
-
-
 def _sent(action: Action) -> list[Any]:
     """What decides what happens; secrets by their names."""
     if isinstance(action, PutKey):
@@ -114,6 +96,49 @@ def _sent(action: Action) -> list[Any]:
         "run", action.argv, action.input(), action.upload, action.sudo, action.timeout,
         action.unit, action.reboots, action.diff,
     ]  # fmt: skip
+
+
+def approved(plan: Plan) -> list[list[str]]:
+    """What was approved, as it is kept: of each action the host, a hash, and its words."""
+    return [[task.host, *_named(action)] for task in plan.tasks() for action in task.actions]
+
+
+def more(plan: Plan, allowed: Iterable[Sequence[str]]) -> str:
+    """The first thing that a plan would do beyond what was approved; empty: there is none.
+
+    An action is within an approved one that has all its words and in all else is the same: where
+    a package is there by now, fewer of its settings may have to be set.
+    """
+    known: dict[tuple[str, ...], list[Sequence[str]]] = {}
+    for host, rest, *words in allowed:
+        known.setdefault((host, rest), []).append(words)
+    for task in plan.tasks():
+        for action in task.actions:
+            rest, *words = _named(action)
+            if not any(_part(words, of) for of in known.get((task.host, rest), ())):
+                return f"{task.host}: {task.title}"
+    return ""
+
+
+def _part(words: Sequence[str], of: Sequence[str]) -> bool:
+    """Whether all words are among the others, in their order."""
+    left = iter(of)
+    return all(word in left for word in words)
+
+
+def _named(action: Action) -> list[str]:
+    """A hash of all that is sent but the words, and the words; a script's text by its hash."""
+    if isinstance(action, PutKey):
+        return [_hash(_sent(action))]
+    # Not the diff: what the file was is for the words to say, where that decides something.
+    rest = [
+        action.input(), action.upload, action.sudo, action.timeout, action.unit, action.reboots
+    ]  # fmt: skip
+    return [_hash(rest), *(_hash([word]) if "\n" in word else word for word in action.argv)]
+
+
+def _hash(said: list[Any]) -> str:
+    return hashlib.sha256(json.dumps(said).encode()).hexdigest()[:16]
 
 
 def to_json(plan: Plan) -> dict[str, Any]:

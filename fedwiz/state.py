@@ -134,6 +134,9 @@ class State:
     version: str = ""
     """Of the fedwiz that ran; empty where the journal does not say."""
 
+    accepted: tuple[str, ...] = ()
+    """As in `RunStarted`."""
+
     hosts: dict[str, HostState] = field(default_factory=dict)
     digest: str = ""
     """Of the last plan that was made."""
@@ -204,9 +207,9 @@ class State:
         match record.event:
             case Output(host, _, line):
                 self.host(host).lines.append(clean(line))
-            case RunStarted(verb, cluster, hosts, practice, version):
+            case RunStarted(verb, cluster, hosts, practice, version, accepted):
                 self.verb, self.cluster, self.practice = verb, cluster, practice
-                self.version = version
+                self.version, self.accepted = version, accepted
                 self.hosts = {name: HostState(name) for name in hosts}
                 self.started = record.at
             case Found() as found:

@@ -13,6 +13,7 @@ from fedwiz.actions import OpenStore, Secret, Transport
 from fedwiz.answers import Answers
 from fedwiz.checks import Finding, judge
 from fedwiz.diagnose import Case, Diagnosis
+from fedwiz.earlier import attach
 from fedwiz.engine import Applied, apply
 from fedwiz.events import Emit, Outcome, PlanMade, RoundEnded, RoundStarted, RunEnded, RunStarted
 from fedwiz.facts import Known
@@ -139,6 +140,7 @@ async def install(
     """
 
     async def whole(cluster: Cluster, ways: Reach, result: Result) -> None:
+        await attach(ways)
         await _plan(cluster, ways, result)
         if result.code != OK or result.plan is None:
             return
@@ -164,7 +166,7 @@ def approving(approved: Plan) -> Approve:
     """Approves what lies within the plan that the operator approved."""
 
     async def approve(plan: Plan, result: Result) -> str:
-        more = planning.beyond(plan, approved)
+        more = planning.more(plan, planning.approved(approved))
         if not more:
             return ""
         result.code = STALE
@@ -181,7 +183,11 @@ async def run_verb(
     """Between the run's first event and its last, with all hosts connected."""
     answers, result = cluster.answers, Result()
     names = tuple(host.name for host in answers.host)
-    cluster.emit(RunStarted(verb, answers.name, names, cluster.practice, __version__))
+    cluster.emit(
+        RunStarted(
+            verb, answers.name, names, cluster.practice, __version__, tuple(cluster.accepted)
+        )
+    )
     try:
         async with reach(
             answers, cluster.transport, cluster.open_store, cluster.emit, cluster.etcd_password

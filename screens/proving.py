@@ -9,7 +9,7 @@ from fedwiz import keep, verbs
 from fedwiz.answers import Answers
 from fedwiz.draft import Draft, repeat
 from fedwiz.events import Sink
-from fedwiz.journal import Journal, runs_path
+from fedwiz.journal import Journal, answers_of, runs_path
 from fedwiz.site import Site
 from fedwiz.state import State
 
@@ -20,11 +20,6 @@ Work: TypeAlias = Callable[[verbs.Cluster], Awaitable[verbs.Result]]
 def journal_of(run: str) -> Path:
     """Where a run's journal is."""
     return runs_path() / f"{run}.jsonl"
-
-
-def answers_of(run: str) -> Path:
-    """Where the answers are that do a run again."""
-    return runs_path() / f"{run}.toml"
 
 
 def fits(draft: Draft, state: State) -> bool:

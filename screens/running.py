@@ -7,11 +7,11 @@ from fedwiz import keep, verbs
 from fedwiz.answers import Answers
 from fedwiz.draft import repeat
 from fedwiz.events import Sink
-from fedwiz.journal import Journal, Unwritten
+from fedwiz.journal import Journal, Unwritten, answers_of
 from fedwiz.plan import Plan
+from fedwiz.resume import keeping
 from fedwiz.site import Site
 from fedwiz.verbs import Result
-from screens.proving import answers_of
 
 
 class Running:
@@ -54,6 +54,6 @@ class Running:
             await asyncio.to_thread(keep.write, answers_of(journal.id), said)
             cluster = await self._site.cluster(answers, journal.emit, journal.id, self._accepted)
             try:
-                return await verbs.install(cluster, verbs.approving(plan), self.stop)
+                return await verbs.install(cluster, keeping(verbs.approving(plan)), self.stop)
             except Unwritten:
                 return None

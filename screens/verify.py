@@ -16,7 +16,7 @@ from fedwiz.answers import Refused
 from fedwiz.clean import clean
 from fedwiz.draft import Draft, forget
 from fedwiz.events import Record
-from fedwiz.journal import read
+from fedwiz.journal import answers_of, read
 from fedwiz.site import Site
 from fedwiz.state import State
 from screens import told
@@ -26,7 +26,7 @@ from screens.live import Live
 from screens.matrix import Matrix
 from screens.page import Page
 from screens.proof import LAST, TABS, Proof
-from screens.proving import Work, answers_of, fits, journal_of, proved, unkept
+from screens.proving import Work, fits, journal_of, proved, unkept
 from screens.save import save_report, short
 from screens.signs import mark
 

@@ -81,7 +81,8 @@ async def test_a_unit_of_which_a_host_knows_nothing(lab: Lab, ways: Ways) -> Non
 
 async def test_an_end_that_nobody_saw_is_told_to_who_asks_by_name(lab: Lab, ways: Ways) -> None:
     lines: list[str] = []
-    log = "mkdir -p /run/fedwiz && cd /run/fedwiz && echo one >fedwiz-late.log && echo 5 >fedwiz-late.rc && touch fedwiz-late.sh"
+    log = "mkdir -p /run/fedwiz && cd /run/fedwiz && echo one >fedwiz-late.log && "
+    log += "echo 5 >fedwiz-late.rc && touch fedwiz-late.sh"
     async with ways().connect(lab.nodes[0]) as session:
         assert not (await session.ask(Run(("sh", "-c", log)))).code
         assert await session.run(Run((), unit="fedwiz-late"), lines.append) == 5
@@ -94,11 +95,9 @@ async def test_a_connection_that_went_between_two_commands_is_made_anew(
 ) -> None:
     async with ways().connect(lab.nodes[0]) as session:
         assert isinstance(session, SshSession)
-        session._conn.abort()
-        await session._conn.wait_closed()
+        await session.close()
         assert (await session.ask(Run(("echo", "here")))).out == "here\n"
-        session._conn.abort()
-        await session._conn.wait_closed()
+        await session.close()
         assert await session.run(Run(("true",)), print) == 0
 
 

@@ -70,6 +70,10 @@ def _verb(name: str) -> Callable[[argparse.Namespace], int]:
             "runs": offline.runs,
             "replay": offline.replay,
         }[name]
+    if name == "resume":
+        from fedwiz.cli import resume
+
+        return resume.resume
     if name in ("diagnose", "undo"):
         from fedwiz.cli import mending
 

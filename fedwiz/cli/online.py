@@ -9,6 +9,7 @@ from fedwiz.cli import mending, watch, wizard
 from fedwiz.cli.output import Usage, give
 from fedwiz.cli.run import Make, Work, answers_of, approval, named, real, run
 from fedwiz.cli.told import planned, reported
+from fedwiz.resume import keeping
 from fedwiz.verbs import Cluster, Result
 from fedwiz.verify import KINDS
 
@@ -86,7 +87,7 @@ def _pair(options: argparse.Namespace, answers: Answers) -> tuple[str, str] | No
 
 
 def _installed(options: argparse.Namespace, answers: Answers, make: Make) -> int:
-    approve = approval(options, answers)
+    approve = keeping(approval(options, answers))
 
     async def work(cluster: Cluster, stop: asyncio.Event) -> Result:
         return await verbs.install(cluster, approve, stop, verified=not options.no_verify)

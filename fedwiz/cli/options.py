@@ -49,6 +49,11 @@ def parser() -> argparse.ArgumentParser:
     _plan(plan)
     install = _verb(verbs, "install", "Check, plan, apply, verify.", [shared])
     _install(install)
+    resume = _verb(verbs, "resume", "Go on with an install that was cut off.", [shared])
+    resume.add_argument("run", metavar="RUN", nargs="?", default="",
+                        help="its id, or the beginning of it; the latest by default")  # fmt: skip
+    _approval(resume)
+    _report(resume)
     verify = _verb(verbs, "verify", "Prove the network, on any cluster.", [shared])
     _report(verify)
     _verify(verify)

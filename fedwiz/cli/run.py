@@ -7,16 +7,18 @@ import json
 import os
 import signal
 from collections.abc import Callable, Coroutine, Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
-from fedwiz import display, verbs
+from fedwiz import display, keep, verbs
 from fedwiz import journal as journals
 from fedwiz import plan as planning
 from fedwiz.answers import Answers, load, parse
 from fedwiz.cli.ask import ask, waiting
 from fedwiz.cli.output import Usage, give, say, terminal
 from fedwiz.cli.told import place
+from fedwiz.draft import repeat
 from fedwiz.events import Record, Sink
 from fedwiz.plan import Plan
 from fedwiz.state import State
@@ -111,7 +113,7 @@ def run(
         Usage: a check is accepted that there is not, or the report can't be written where it is
             wanted.
     """
-    accepted = _accepted(options)
+    accepted = (*_accepted(options), *getattr(options, "accepted", ()))
     place(options)
     told = Told() if told is None else told
 
@@ -155,7 +157,14 @@ class Told:
             journal.subscribe(self.state.apply)
             journal.subscribe(self._sink)
             cluster.emit, cluster.run_id, self.run = journal.emit, journal.id, journal.id
+            await asyncio.to_thread(_keep_answers, cluster, journal.id)
             return await work(cluster, stop)
+
+
+def _keep_answers(cluster: Cluster, run: str) -> None:
+    """Keep what repeats the run; where that can't be, it is the operator who has them."""
+    with suppress(OSError):
+        keep.write(journals.answers_of(run), repeat(cluster.answers, tuple(cluster.accepted)))
 
 
 def tell(record: Record) -> None:

@@ -24,14 +24,26 @@ class Call:
     spent: float = 0.0
     said: list[str] = field(default_factory=list)
     left: bool = False
-    """Whoever sent it was cancelled; what changes a host goes on there all the same."""
+    """Whoever sent it has gone; what changes a host goes on there all the same."""
+
+    why: BaseException = field(default_factory=asyncio.CancelledError)
+    """What ended whoever sent it."""
 
     def say(self, *lines: str) -> None:
         """Print lines."""
         for text in lines:
             for line in text.splitlines():
                 self.said.append(line)
-                self.on_line(line)
+                if not self.left:
+                    self._tell(line)
+
+    def _tell(self, line: str) -> None:
+        try:
+            self.on_line(line)
+        except BaseException as why:
+            if not self.run.changes:
+                raise
+            self.left, self.why = True, why
 
     async def spend(self, seconds: float) -> None:
         """Let simulated time go by.

@@ -177,11 +177,18 @@ async def peers(call: Call) -> int:
     return 0
 
 
+async def units(call: Call) -> int:
+    """See scripts/units.sh."""
+    call.say(*call.machine.untold)
+    return 0
+
+
 SCRIPTS: Mapping[str, Command] = {
     "sysconfig": sysconfig,
     "switch": switch,
     "settle": settle,
     "peers": peers,
+    "units": units,
     "pod-up": pods.up,
     "pod-count": pods.count,
     "pod-ping": pods.ping,

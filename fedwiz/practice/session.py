@@ -70,7 +70,7 @@ class PracticeSession(Session):
         if run.unit:
             self._machine.untold[run.unit] = (call.said, code)
         if call.left:
-            raise asyncio.CancelledError
+            raise call.why
         self._machine.cuts = ""
         for line in call.said[: len(call.said) // 2]:
             on_line(line)

@@ -104,6 +104,7 @@ class SshSession(Session):
         The way is tried once before the port is given away: a local port takes every
         connection, and only then finds that there is no other end.
         """
+        await self._alive(0, _unheard)
         conn = self._conn
         try:
             _, writer = await conn.open_connection(address, port, encoding=None)
@@ -377,7 +378,7 @@ def _reveal(password: Secret | None) -> str:
 
 
 def _brief(run: Run) -> str:
-    shown = clean(run.shown.partition("\n")[0])
+    shown = clean(run.shown.partition("\n")[0]) or run.unit
     return shown if len(shown) <= 80 else shown[:79] + "…"
 
 
