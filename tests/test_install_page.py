@@ -18,7 +18,7 @@ from fedwiz.answers import load
 from fedwiz.draft import Draft, kept, repeat
 from fedwiz.events import Event, Output, Record, RunStarted, to_line
 from fedwiz.journal import read, runs_path
-from fedwiz.plan import Lane, Part, Plan, Task, beyond
+from fedwiz.plan import Lane, Part, Plan, Task
 from fedwiz.site import Site
 from fedwiz.state import State
 from screens.app import Fedwiz, Play
@@ -403,7 +403,7 @@ APPROVED = plan(("a", "one"), ("a", "two"), ("b", "one"))
     ],
 )
 def test_what_is_left_of_an_approved_plan_is_within_it(left: Plan, more: str) -> None:
-    assert beyond(left, APPROVED) == more
+    assert planning.more(left, planning.approved(APPROVED)) == more
 
 
 # Looking at the hosts.
