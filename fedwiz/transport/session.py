@@ -4,17 +4,18 @@ import asyncio
 import signal
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from secrets import token_hex
 from typing import TypeAlias
 
 import asyncssh
 
-from fedwiz.actions import OnLine, Reply, Run, Secret, Session, Unreachable
+from fedwiz.actions import Held, OnLine, Reply, Run, Secret, Session, Unreachable
 from fedwiz.clean import Lines, clean
 from fedwiz.hostkeys import KeyRefused
+from fedwiz.transport.held import held
 from fedwiz.wire import ATTACHED, BOOT_ID, GRACE, Root, retire, wire
 
 MOST = 8 * 1024 * 1024
@@ -114,6 +115,13 @@ class SshSession(Session):
             listener.close()
             await listener.wait_closed()
 
+    def hold(self, run: Run) -> AbstractAsyncContextManager[Held]:
+        """See `Session.hold`."""
+        root, marker, first = self._rooted(run)
+        # For `timeout` 0 is no limit.
+        sent = wire(replace(run, timeout=0), root=root, marker=marker, locale=self._standing.locale)
+        return held(self._name, self._conn, sent, first)
+
     async def close(self) -> None:
         """End the connection; a host that does not answer is not waited for."""
         await close(self._conn)
@@ -137,11 +145,8 @@ class SshSession(Session):
 
     async def _carry(self, run: Run, out: Sink, err: Sink) -> int:
         """Run a command and return its exit status."""
-        standing = self._standing
-        root: Root = standing.root if run.sudo else ""
-        marker = token_hex(16) if root == "ask" else ""
-        first = f"{_reveal(standing.password)}\n{marker}\n".encode() if root == "ask" else b""
-        sent = wire(run, root=root, marker=marker, locale=standing.locale)
+        root, marker, first = self._rooted(run)
+        sent = wire(run, root=root, marker=marker, locale=self._standing.locale)
         await _readable(run)
         began = time.monotonic()
         try:
@@ -161,6 +166,14 @@ class SshSession(Session):
         # `timeout` ends with 137 where the command outlived TERM and had to be killed.
         late = code == KILLED and time.monotonic() - began >= run.timeout
         return TIMED_OUT if late else code
+
+    def _rooted(self, run: Run) -> tuple[Root, str, bytes]:
+        """How a command becomes root, the marker for it, and what its input begins with."""
+        standing = self._standing
+        root: Root = standing.root if run.sudo else ""
+        marker = token_hex(16) if root == "ask" else ""
+        first = f"{_reveal(standing.password)}\n{marker}\n".encode() if root == "ask" else b""
+        return root, marker, first
 
     async def _reboot(self, run: Run, on_line: OnLine) -> int:
         before = await self._boot_id()
