@@ -30,7 +30,7 @@ ROWS = (
     {"overlay"},
     {"answers"},
     {"etcd", "facts", "localfile", "lock"},
-    {"drift", "flannel"},
+    {"drift", "flannel", "follow"},
     {"checks", "discover", "display", "report", "steps", "transport", "verify"},
     {"diagnose"},
     {"draft", "plan", "practice", "reach"},

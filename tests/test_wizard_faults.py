@@ -48,6 +48,7 @@ ENDS: Mapping[str, tuple[str, str, int]] = {
     "no-package": ("review", "dnf offers no flannel", LEFT),
     "disk-full": ("review", "/ has 3 MiB free", LEFT),
     "never-ready": ("install", "flanneld did not get ready", 5),
+    "locked": ("install", "bob@laptop (192.168.122.1) has been changing this cluster", 8),
     "changed-key": ("hosts", "is not the one in known_hosts", LEFT),
     "unreachable": ("hosts", "does not answer on port 22", LEFT),
 }
