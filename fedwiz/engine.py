@@ -135,8 +135,9 @@ class _Apply:
             if self.stop.is_set():
                 return "stopped", "the run was stopped"
             if why := await self.ways.may_begin(self.stop):
-                self.applied.barred = "" if self.stop.is_set() else why
-                self.stop.set()
+                if not self.stop.is_set():
+                    self.applied.barred = why
+                    self.stop.set()
                 return "stopped", why
             outcome, why = await self._action(task, action)
             if outcome != "ok":

@@ -64,13 +64,18 @@ async def look(session: Session, token: str = "", offset: int = 0) -> Seen:
 
 def _seen(text: str) -> Seen:
     """Raises ValueError where it is no answer."""
-    word, who, *told = text.removesuffix("\n").split("\n")
-    if word not in ("held", "free") or len(told) > 1:
-        raise ValueError(word)
+    said = dict[str, str]()
+    for line in text.splitlines():
+        name, _, value = line.partition(" ")
+        if name not in ("lock", "who", "told") or name in said:
+            raise ValueError(name)
+        said[name] = value
+    if said.get("lock") not in ("held", "free"):
+        raise ValueError("lock")
     holder = None
     with suppress(ValueError):
-        holder = parse(_bytes(who).decode("ascii"))
-    return Seen(word == "held", holder, _bytes(told[0]) if told else b"")
+        holder = parse(_bytes(said.get("who", "")).decode("ascii"))
+    return Seen(said["lock"] == "held", holder, _bytes(said.get("told", "")))
 
 
 def _bytes(text: str) -> bytes:
@@ -84,23 +89,22 @@ class Records:
     """Cuts what a run told into records; of what is none it is told how much there was."""
 
     def __init__(self) -> None:
-        self._rest = b""
+        self._line = bytearray()
         self.skipped = 0
         """Lines that are no records."""
 
     def feed(self, data: bytes) -> list[Record]:
         """The records that end in these bytes."""
-        *lines, rest = (self._rest + data).split(b"\n")
-        self._rest = rest if len(rest) <= LONGEST else rest[: LONGEST + 1]
         found = list[Record]()
-        for line in lines:
-            if not line:  # a sign of life
-                continue
-            try:
-                # What is cut is no JSON any more.
-                found.append(from_line(line[:LONGEST].decode("ascii")))
-            except ValueError:
-                self.skipped += 1
+        for at, piece in enumerate(data.split(b"\n")):
+            if at and self._line:  # an empty one is a sign of life
+                try:
+                    found.append(from_line(self._line.decode("ascii")))
+                except ValueError:
+                    self.skipped += 1
+            if at:
+                self._line.clear()
+            self._line += piece[: LONGEST - len(self._line)]  # what is cut is no JSON any more
         return found
 
 

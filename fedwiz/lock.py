@@ -251,7 +251,6 @@ class Lock:
                 ):
                     why = await self._answered(held)
                     if self._held:
-                        lost = 0.0
                         await self._converse(held)
                         why = f"the connection to {self._host} that holds it is gone"
             except Unreachable as gone:
@@ -264,8 +263,7 @@ class Lock:
             if self._held:
                 self._held, lost = False, time.monotonic()
                 self.emit(LockMoved(held=False, why=why))
-            lost = lost or time.monotonic()
-            if time.monotonic() - lost > self._limits.patience:
+            elif time.monotonic() - lost > self._limits.patience:
                 self.bar(f"the cluster's lock was lost and could not be had again within "
                          f"{self._limits.patience:g} s: {why}")  # fmt: skip
                 return

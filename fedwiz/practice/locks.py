@@ -67,6 +67,11 @@ class Locks:
         self._told = {token: self._told.get(token, bytearray())}
         self.locked = True
 
+    @property
+    def told(self) -> bytes:
+        """What the run that has it, or had it last, told."""
+        return b"".join(self._told.values())
+
     def free(self) -> None:
         """Whoever has it has gone."""
         self.locked, self.held = False, None
@@ -90,11 +95,9 @@ class Locks:
 
     def look(self, token: str, offset: int, most: int) -> list[str]:
         """See scripts/lock-look.sh."""
-        lines = ["held" if self.locked else "free", base64.b64encode(self._who.encode()).decode()]
-        if token:
-            piece = self._told.get(token, b"")[offset : offset + most]
-            lines.append(base64.b64encode(piece).decode())
-        return lines
+        who = base64.b64encode(self._who.encode()).decode()
+        piece = base64.b64encode(self._told.get(token, b"")[offset : offset + most]).decode()
+        return [f"lock {'held' if self.locked else 'free'}", f"who {who}", f"told {piece}"]
 
 
 async def hold(_call: "Call") -> int:
