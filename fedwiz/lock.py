@@ -252,7 +252,8 @@ class Lock:
                     why = await self._answered(held)
                     if self._held:
                         await self._converse(held)
-                        why = f"the connection to {self._host} that holds it is gone"
+                        lost = time.monotonic()
+                        self._lose()
             except Unreachable as gone:
                 why = str(gone)
             if self._closing.is_set() or self.gone:
@@ -260,14 +261,18 @@ class Lock:
             if not self._had:
                 self.bar(f"the cluster's lock can't be had on {self._host}: {why}")
                 return
-            if self._held:
-                self._held, lost = False, time.monotonic()
-                self.emit(LockMoved(held=False, why=why))
-            elif time.monotonic() - lost > self._limits.patience:
+            if why and time.monotonic() - lost > self._limits.patience:
                 self.bar(f"the cluster's lock was lost and could not be had again within "
                          f"{self._limits.patience:g} s: {why}")  # fmt: skip
                 return
             await _within(self._closing, self._limits.pause)
+
+    def _lose(self) -> None:
+        """Its connection is gone, unless the run is over; closing it may still take a while."""
+        if not self._closing.is_set():
+            self._held = False
+            gone = f"the connection to {self._host} that holds it is gone"
+            self.emit(LockMoved(held=False, why=gone))
 
     def _command(self) -> Run:
         silence = f"{self._limits.silence:g}"

@@ -18,6 +18,7 @@ from fedwiz.events import (
     Output,
     Record,
     RunEnded,
+    StepEnded,
     from_line,
     to_line,
 )
@@ -248,6 +249,24 @@ async def test_an_action_waits_for_the_lock_and_is_not_begun_without() -> None:
     assert len(fake.sent) <= 3
 
 
+async def test_nothing_is_begun_while_it_is_lost(tmp_path: Path) -> None:
+    it = Going(tmp_path)
+    events, stop = asyncio.Queue[Event](), asyncio.Event()
+    lock = Lock("install", "r", "lab", it.practice, "fed-master", events.put_nowait, QUICK)
+    async with lock.sought():
+        assert await lock.may_begin(stop) == ""
+        it.practice.cluster.machines["fed-master"].no_way = "fed-master does not answer"
+        it.cut()
+        lost = await events.get()
+        assert isinstance(lost, LockMoved)
+        assert not lost.held
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(lock.may_begin(stop), 0.05)
+        it.practice.cluster.machines["fed-master"].no_way = ""
+        assert await lock.may_begin(stop) == ""
+    assert events.get_nowait() == LockMoved(held=True)
+
+
 async def test_who_stops_a_run_does_not_wait_for_its_lock(tmp_path: Path) -> None:
     it = Going(tmp_path)
     with Journal(tmp_path) as journal:
@@ -307,6 +326,7 @@ async def test_a_run_that_was_cut_off_has_no_end(tmp_path: Path) -> None:
     assert notes[-1] == "the connection of bob@desk is gone; waiting for it to come back"
 
 
+HUGE = to_line(Record(0, 1.0, Output("fed-node1", "s", "x" * (3 << 20)))).encode()
 STARTED = to_line(Record(0, 1.0, RunEnded("ok", 0))).encode()
 LINES: dict[str, tuple[bytes, int, int]] = {
     "a record": (STARTED + b"\n", 1, 0),
@@ -315,6 +335,7 @@ LINES: dict[str, tuple[bytes, int, int]] = {
     "garbage": (b"\xff\xfe\x1b[2J\n" + STARTED + b"\n", 1, 1),
     "not a record": (b"{}\n[]\nnull\n" + b"[" * 100_000 + b"\n", 0, 4),
     "of a newer fedwiz": (STARTED.replace(b"RunEnded", b"RunMelted") + b"\n", 0, 1),
+    "a record of megabytes": (HUGE + b"\n" + STARTED + b"\n", 1, 1),
     "a megabyte and more": (b"x" * (3 << 20) + b"\n" + STARTED + b"\n", 1, 1),
 }
 
@@ -340,9 +361,12 @@ async def test_what_is_kept_for_watchers_is_bounded_and_has_the_end(tmp_path: Pa
     async with lock.sought():
         for _ in range(2 * MOST // 1000):
             lock.emit(Output("fed-node1", "s", "x" * 1000))
-        lock.emit(LockMoved(held=True))
+        for _ in range(2 * MOST // 1000):
+            lock.emit(StepEnded("fed-node1", "s", "ok", "x" * 1000))
         lock.emit(RunEnded("ok", 0))
     seen = it.locks.told
-    assert MOST // 2 < len(seen) < MOST // 2 + 10_000
-    last = [from_line(line.decode()).event for line in seen.split(b"\n")[-3:-1]]
-    assert last == [LockMoved(held=True), RunEnded("ok", 0)]
+    assert MOST < len(seen) < MOST + 2_000
+    told = [from_line(line.decode()).event for line in seen.splitlines()]
+    outputs = sum(isinstance(event, Output) for event in told)
+    assert outputs / len(told) == pytest.approx(0.5, abs=0.05)
+    assert told[-1] == RunEnded("ok", 0)

@@ -129,7 +129,7 @@ def test_two_at_once(
 def test_lost_and_had_again(lab_factory: LabFactory, tmp_path: Path) -> None:
     lab = lab_factory("modern", 3)
     going = install(Operator(lab, tmp_path))
-    going.until(r"flannel .*\$ ")
+    going.until(r"package .*\$ ")
     lab.ssh(lab.master, CUT)
     assert going.end() == 0, going.said
     assert re.search(
