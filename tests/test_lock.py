@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from argparse import Namespace
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 
 from fedwiz import mend, verbs
 from fedwiz.clean import clean
+from fedwiz.cli.follow import watched
 from fedwiz.engine import apply
 from fedwiz.events import (
     ActionStarted,
@@ -18,6 +20,7 @@ from fedwiz.events import (
     Output,
     Record,
     RunEnded,
+    RunStarted,
     StepEnded,
     from_line,
     to_line,
@@ -370,3 +373,27 @@ async def test_what_is_kept_for_watchers_is_bounded_and_has_the_end(tmp_path: Pa
     outputs = sum(isinstance(event, Output) for event in told)
     assert outputs / len(told) == pytest.approx(0.5, abs=0.05)
     assert told[-1] == RunEnded("ok", 0)
+
+
+ENDS = {0: 0, 7: 7, 130: 130, 77: verbs.FAILED, -1: verbs.FAILED, 256: verbs.FAILED}
+
+
+@pytest.mark.parametrize(("said", "code"), ENDS.items(), ids=str)
+def test_watching_ends_as_the_run_does(
+    said: int, code: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    it = Going(tmp_path)
+    it.locks.take(*BOB)
+    started = RunStarted("install", "lab\x1b[2J", ("fed-master",))
+    events: tuple[Event, ...] = started, RunEnded("failed", said, "no \x1b]0;room")
+    for at, event in enumerate(events):
+        it.locks.tell(to_line(Record(at, 1.0, event)).encode() + b"\n")
+
+    async def make(_accepted: tuple[str, ...]) -> Cluster:
+        return Cluster(it.answers, it.practice, it.practice.open_store, print, "")
+
+    assert watched(Namespace(json=False, accept=[]), make) == code
+    shown = capsys.readouterr()
+    assert "bob@desk (192.168.122.1) has been changing this cluster since" in shown.err
+    assert "install of lab began: fed-master" in shown.err
+    assert "\x1b" not in shown.err + shown.out

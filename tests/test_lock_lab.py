@@ -32,9 +32,9 @@ kill -9 "$p"
 """Ends the connection that holds the lock, as the master sees it."""
 
 BOB = r"""
-cd /run/fedwiz && exec 9>>lock && setsid sh -c 'flock 9; rm -f lock.?*; printf "%s\n" \
+(cd /run/fedwiz && exec setsid sh -c 'exec 9>>lock; flock 9; rm -f lock.?*; printf "%s\n" \
   "token 0123456789abcdef" "who bob@desk" "from 192.0.2.9" "since $(date +%s)" "verb install" \
-  "run r" "cluster lab" >lock.holder; sleep 60' </dev/null >/dev/null 2>&1 &
+  "run r" "cluster lab" >lock.holder; sleep 60') </dev/null >/dev/null 2>&1 &
 """
 """Another operator, who gets the lock as soon as it is free."""
 

@@ -72,6 +72,11 @@ class Locks:
         """What the run that has it, or had it last, told."""
         return b"".join(self._told.values())
 
+    def tell(self, data: bytes) -> None:
+        """Tell this in the name of the run that has it."""
+        for told in self._told.values():
+            told.extend(data)
+
     def free(self) -> None:
         """Whoever has it has gone."""
         self.locked, self.held = False, None
