@@ -176,6 +176,23 @@ class Reply:
     err: str = ""
 
 
+class Held(Protocol):
+    """A command that stays on: it is told things, and answers, until it is let go or ends."""
+
+    async def line(self) -> str | None:
+        """The next line of its output, not cleaned; None: it has ended, or its connection has.
+
+        A line that is too long to be one of fedwiz's own is cut.
+        """
+
+    async def send(self, data: bytes) -> None:
+        """Write on its standard input.
+
+        Raises:
+            Unreachable: it has ended, or its connection has.
+        """
+
+
 class Session(Protocol):
     """An open connection to one host."""
 
@@ -198,6 +215,15 @@ class Session(Protocol):
 
         Raises:
             Unreachable: the connection went before the end was seen.
+        """
+
+    def hold(self, run: Run) -> AbstractAsyncContextManager[Held]:
+        """A command that stays on while the context does, however long; then its input ends.
+
+        Its time limit does not count: it ends with its input, or by itself.
+
+        Raises:
+            Unreachable: it did not start, or the connection has gone.
         """
 
     def forward(self, address: str, port: int) -> AbstractAsyncContextManager[int]:

@@ -13,6 +13,7 @@ from fedwiz.events import (
     FactsRead,
     Found,
     HostLost,
+    LockMoved,
     Output,
     PlanMade,
     Record,
@@ -68,6 +69,9 @@ def _said(event: Event) -> tuple[str, str, str]:
         case PlanMade(digest, actions):
             left = ", ".join(f"{host} {count}" for host, count in actions.items() if count)
             return "", "plan", f"plan {digest}: {left or 'nothing is left to do'}"
+        case LockMoved(held, why):
+            lost = f"lost, so nothing new is begun until it is had again{_because(why)}"
+            return "", "lock", "had again" if held else lost
         case Found(check, host, level, seen, remedy):
             return host, "check", f"{level}: {check}: {seen}" + (remedy and f" -> {remedy}")
         case RoundStarted(number):

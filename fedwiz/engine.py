@@ -39,6 +39,9 @@ class Applied:
     stale: str = ""
     """What somebody changed between plan and apply; empty: nothing."""
 
+    barred: str = ""
+    """Why nothing more might be begun: the cluster's lock is gone; empty: it is not."""
+
     @property
     def lost(self) -> set[str]:
         """Hosts that did not get through."""
@@ -131,6 +134,11 @@ class _Apply:
         for action in task.actions:
             if self.stop.is_set():
                 return "stopped", "the run was stopped"
+            if why := await self.ways.may_begin(self.stop):
+                if not self.stop.is_set():
+                    self.applied.barred = why
+                    self.stop.set()
+                return "stopped", why
             outcome, why = await self._action(task, action)
             if outcome != "ok":
                 return outcome, why

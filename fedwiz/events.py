@@ -69,6 +69,14 @@ class HostLost:
 
 
 @dataclass(frozen=True, slots=True)
+class LockMoved:
+    """The cluster's lock was lost, so nothing new is begun; or it was had again."""
+
+    held: bool
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Found:
     """A finding: a check's result on one host, or on the cluster."""
 
@@ -241,6 +249,7 @@ Event: TypeAlias = (
     | FactsRead
     | Versions
     | HostLost
+    | LockMoved
     | Found
     | PlanMade
     | StepStarted

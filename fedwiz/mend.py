@@ -65,7 +65,7 @@ async def diagnose(
             if result.code == OK:
                 await prove_network(cluster, ways, result, pair=pair)
 
-    return await run_verb("diagnose", cluster, whole)
+    return await run_verb("diagnose", cluster, whole, changes=approve is not None)
 
 
 def _named(result: Result) -> None:
@@ -148,7 +148,7 @@ async def undo(
             return
         await _done(cluster, ways, result, approve, stop, plan)
 
-    return await run_verb("undo", cluster, whole)
+    return await run_verb("undo", cluster, whole, changes=True)
 
 
 def plan_back(answers: Answers, records: Iterable[Record]) -> Plan:

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -12,6 +12,13 @@ from fedwiz.answers import Answers, Host
 from fedwiz.clean import clean
 from fedwiz.events import Connected, Emit, FactsRead, HostLost, Versions
 from fedwiz.facts import Facts, Known, Stored
+
+MayBegin = Callable[[asyncio.Event], Awaitable[str]]
+"""Given the event that asks to begin nothing new."""
+
+
+async def _always(_stop: asyncio.Event) -> str:
+    return ""
 
 
 @dataclass
@@ -27,6 +34,9 @@ class Reach:
     sessions: dict[str, Session] = field(default_factory=dict)
     lost: dict[str, str] = field(default_factory=dict)
     """Hosts that could not be reached, or not any more, and why."""
+
+    may_begin: MayBegin = _always
+    """Waited for before each change; says why it may not be begun, or nothing."""
 
     _store: Store | None = None
 

@@ -5,7 +5,7 @@ import hashlib
 import itertools
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from contextlib import AsyncExitStack, suppress
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 
 from fedwiz import __version__
 from fedwiz import plan as planning
@@ -17,6 +17,7 @@ from fedwiz.earlier import attach
 from fedwiz.engine import Applied, apply
 from fedwiz.events import Emit, Outcome, PlanMade, RoundEnded, RoundStarted, RunEnded, RunStarted
 from fedwiz.facts import Known
+from fedwiz.lock import Limits, Lock
 from fedwiz.plan import Plan
 from fedwiz.reach import Reach, connect, gather, reach
 from fedwiz.verify import KINDS, Verdict, verify
@@ -24,7 +25,7 @@ from fedwiz.verify import ok as all_well
 from fedwiz.verify.ports import attempt
 
 OK, INTERNAL, USAGE, BLOCKED, UNREACHABLE, FAILED = 0, 1, 2, 3, 4, 5
-NOT_PROVEN, STALE, INTERRUPTED = 7, 9, 130
+NOT_PROVEN, LOCKED, STALE, INTERRUPTED = 7, 8, 9, 130
 """Exit codes."""
 
 Approve = Callable[[Plan, "Result"], Awaitable[str]]
@@ -46,6 +47,8 @@ class Cluster:
     etcd_password: Secret | None = None
     supplied: str = ""
     practice: str = ""
+    limits: Limits = field(default_factory=Limits)
+    """How long the cluster's lock is waited for."""
 
 
 @dataclass
@@ -159,7 +162,7 @@ async def install(
         if result.code == OK and verified:
             await prove_network(cluster, ways, result)
 
-    return await run_verb("install", cluster, whole)
+    return await run_verb("install", cluster, whole, changes=True)
 
 
 def approving(approved: Plan) -> Approve:
@@ -179,32 +182,59 @@ async def run_verb(
     verb: str,
     cluster: Cluster,
     work: Callable[[Cluster, Reach, Result], Awaitable[None]],
+    *,
+    changes: bool = False,
 ) -> Result:
-    """Between the run's first event and its last, with all hosts connected."""
+    """Between the run's first event and its last, with all hosts connected.
+
+    Args:
+        verb: its name.
+        cluster: what it works on.
+        work: what it does; whatever it finds out goes into the result.
+        changes: it is for one at a time: it has the cluster's lock, or does not begin.
+    """
     answers, result = cluster.answers, Result()
     names = tuple(host.name for host in answers.host)
-    cluster.emit(
-        RunStarted(
-            verb, answers.name, names, cluster.practice, __version__, tuple(cluster.accepted)
-        )
-    )
-    try:
-        async with reach(
-            answers, cluster.transport, cluster.open_store, cluster.emit, cluster.etcd_password
-        ) as ways:
-            await work(cluster, ways, result)
-    except asyncio.CancelledError:
-        result.code, result.why = INTERRUPTED, "closed by the operator"
-        raise
-    except Exception as wrong:
-        result.code, result.why = INTERNAL, str(wrong)
-        raise
-    finally:
-        outcome: Outcome = "ok" if result.code == OK else "failed"
-        if result.code == INTERRUPTED:
-            outcome = "stopped"
-        cluster.emit(RunEnded(outcome, result.code, result.why))
+    async with AsyncExitStack() as stack:
+        lock = None
+        if changes:
+            lock = Lock(verb, cluster.run_id, answers.name, cluster.transport,
+                        answers.master.name, cluster.emit, cluster.limits)  # fmt: skip
+            cluster = replace(cluster, emit=lock.emit)
+        cluster.emit(RunStarted(verb, answers.name, names, cluster.practice, __version__,
+                                tuple(cluster.accepted)))  # fmt: skip
+        try:
+            ways = await stack.enter_async_context(reach(
+                answers, cluster.transport, cluster.open_store, cluster.emit, cluster.etcd_password
+            ))  # fmt: skip
+            if lock is not None:
+                await _locked(lock, ways, stack)
+            if lock is not None and lock.taken:
+                result.code, result.why = LOCKED, lock.gone
+            else:
+                await work(cluster, ways, result)
+        except asyncio.CancelledError:
+            result.code, result.why = INTERRUPTED, "closed by the operator"
+            raise
+        except Exception as wrong:
+            result.code, result.why = INTERNAL, str(wrong)
+            raise
+        finally:
+            outcome: Outcome = "ok" if result.code == OK else "failed"
+            if result.code == INTERRUPTED:
+                outcome = "stopped"
+            cluster.emit(RunEnded(outcome, result.code, result.why))
     return result
+
+
+async def _locked(lock: Lock, ways: Reach, stack: AsyncExitStack) -> None:
+    """Take the lock.  Where the master can't be reached there is none, and a check says why."""
+    ways.may_begin = lock.may_begin
+    master = ways.answers.master.name
+    if master in ways.sessions:
+        await stack.enter_async_context(lock.sought())
+    else:
+        lock.bar(f"the cluster's lock is on {master}, which can't be reached")
 
 
 async def look(cluster: Cluster, ways: Reach, result: Result) -> Known:
@@ -271,6 +301,8 @@ async def carry_out(cluster: Cluster, ways: Reach, result: Result, stop: asyncio
     said = [f"{', '.join(hosts)}: {why}" for why, hosts in alike.items()]
     if applied.stale:
         result.code = STALE
+    elif applied.barred:
+        result.code, said = LOCKED, [applied.barred, *said]
     elif not worst:
         result.code, said = INTERRUPTED, ["stopped by the operator"]
     result.why = "; ".join(said) + "; the same command goes on from here"

@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from fedwiz.actions import OnLine, Reply, Run, Secret, Store
+from fedwiz.actions import Held, OnLine, Reply, Run, Secret, Store
 from fedwiz.answers import Etcd
 from fedwiz.etcd import EtcdError, store
 
@@ -46,6 +46,9 @@ class Local:
         )
         out, err = await done.communicate()
         return Reply(done.returncode or 0, out.decode(), err.decode())
+
+    def hold(self, run: Run) -> AbstractAsyncContextManager[Held]:
+        raise AssertionError(run)
 
     @asynccontextmanager
     async def forward(self, address: str, port: int) -> AsyncIterator[int]:

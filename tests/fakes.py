@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 
-from fedwiz.actions import OnLine, PutKey, Reply, Run, Session, Store, Unreachable, Value
+from fedwiz.actions import Held, OnLine, PutKey, Reply, Run, Session, Store, Unreachable, Value
 from fedwiz.answers import Answers
 from fedwiz.reach import Reach
 from tests.known import ANSWERS
@@ -67,6 +67,9 @@ class FakeSession:
 
     async def ask(self, run: Run) -> Reply:
         raise AssertionError(f"nobody should ask {run.shown[:60]}")
+
+    def hold(self, run: Run) -> AbstractAsyncContextManager[Held]:
+        raise AssertionError(run)
 
     def forward(self, address: str, port: int) -> AbstractAsyncContextManager[int]:
         raise AssertionError("nothing should be forwarded")

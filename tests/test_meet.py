@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fedwiz.actions import OnLine, Reply, Run, Session, Unreachable
+from fedwiz.actions import Held, OnLine, Reply, Run, Session, Unreachable
 from fedwiz.answers import Answers
 from fedwiz.events import Event
 from fedwiz.facts import Known, Link
@@ -289,6 +289,9 @@ class Node(Session):
         return self.host
 
     async def run(self, run: Run, on_line: OnLine) -> int:
+        raise AssertionError(run)
+
+    def hold(self, run: Run) -> AbstractAsyncContextManager[Held]:
         raise AssertionError(run)
 
     def forward(self, address: str, port: int) -> AbstractAsyncContextManager[int]:

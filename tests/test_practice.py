@@ -523,6 +523,7 @@ SAID = {
     "no-package": "dnf offers no flannel",
     "disk-full": "/ has 3 MiB free",
     "never-ready": "etcd does not answer in time",
+    "locked": "bob@laptop (192.168.122.1) has been changing this cluster since",
     "changed-key": "host key of fed-node2 (192.168.122.78) is not the one",
     "unreachable": "does not answer on port 22",
 }

@@ -168,3 +168,44 @@ async def test_a_service_that_does_not_listen_is_found_at_once(home: Home) -> No
         with pytest.raises(Unreachable, match=r"nothing answers at 127\.0\.0\.1:"):
             async with session.forward("127.0.0.1", sshd.free_port()):
                 pass
+
+
+# What stays on.
+
+ECHOES = 'while IFS= read -r line; do echo "got $line"; done; echo over >"$0"'
+
+
+async def test_what_is_held_answers_until_its_input_ends(home: Home) -> None:
+    file = home.path / "over"
+    async with home.session() as session, asyncio.timeout(20):
+        async with session.hold(Run(("sh", "-c", ECHOES, str(file)), timeout=1)) as held:
+            for word in ("a", "b"):
+                await held.send(f"{word}\n".encode())
+                assert await held.line() == f"got {word}"
+        assert file.read_text() == "over\n"
+
+
+HELD = {
+    "ends by itself": ("echo one; printf 'two'", ["one", None, None]),
+    "no UTF-8": ("printf '\\377\\n'", ["\ufffd", None]),
+    "a long line": ("head -c 300000 /dev/zero | tr '\\0' x; echo; echo two",
+                    ["x" * 65536, "two", None]),
+    "on stderr": ("echo no >&2; echo yes", ["yes", None]),
+    "no such command": ("exec nothing-of-that-name", [None]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("script", "lines"), HELD.values(), ids=HELD)
+async def test_what_is_held_says(home: Home, script: str, lines: list[str | None]) -> None:
+    async with home.session() as session, session.hold(sh(script)) as held, asyncio.timeout(20):
+        assert [await held.line() for _ in lines] == lines
+
+
+async def test_what_is_held_has_ended_when_its_connection_has(home: Home) -> None:
+    async with home.session() as session, session.hold(sh(CUT)) as held, asyncio.timeout(20):
+        assert [await held.line(), await held.line()] == ["begun", None]
+        with pytest.raises(Unreachable, match="is gone"):
+            await held.send(b"x")
+    with pytest.raises(Unreachable, match="did not start"):
+        async with session.hold(sh("true")):
+            pass

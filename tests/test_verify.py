@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from fedwiz.actions import OnLine, Reply, Run, Session, Unreachable
+from fedwiz.actions import Held, OnLine, Reply, Run, Session, Unreachable
 from fedwiz.events import Event, Verified
 from fedwiz.facts import File, Route
 from fedwiz.verify import KINDS, Verdict, ok, pods, verify
@@ -206,6 +206,9 @@ class Node(Session):
         return self.host
 
     async def run(self, run: Run, on_line: OnLine) -> int:
+        raise AssertionError(run)
+
+    def hold(self, run: Run) -> AbstractAsyncContextManager[Held]:
         raise AssertionError(run)
 
     def forward(self, address: str, port: int) -> AbstractAsyncContextManager[int]:

@@ -78,6 +78,10 @@ def _verb(name: str) -> Callable[[argparse.Namespace], int]:
         from fedwiz.cli import mending
 
         return {"diagnose": mending.diagnose, "undo": mending.undo}[name]
+    if name == "watch":
+        from fedwiz.cli import follow
+
+        return follow.watch
     from fedwiz.cli import online
 
     return {

@@ -9,9 +9,9 @@ CODES = """\
 exit status:
   0  ok                         5    install failed; the same command goes on
   1  internal error             7    verification failed
-  2  usage, or invalid answers  9    the plan is stale
-  3  a check blocks             130  interrupted
-  4  host unreachable, or
+  2  usage, or invalid answers  8    another run has the lock
+  3  a check blocks             9    the plan is stale
+  4  host unreachable, or       130  interrupted
      authentication failed
 """
 
@@ -62,6 +62,7 @@ def parser() -> argparse.ArgumentParser:
     undo = _verb(verbs, "undo", "Take back what a remedy has done.", [shared])
     undo.add_argument("run", metavar="RUN", help="its id, or the beginning of it")
     _approval(undo)
+    _verb(verbs, "watch", "Watch the run that has the cluster's lock.", [shared])
     demo = _verb(verbs, "demo", "The same on a practice cluster: no root, no network.", [shared])
     _demo(demo)
     runs = _verb(verbs, "runs", "List the recorded runs.", [])

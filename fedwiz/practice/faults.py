@@ -209,6 +209,14 @@ def _package(cluster: Cluster) -> None:
         node.offered = node.generation.flannel
 
 
+def _taken(cluster: Cluster) -> None:
+    cluster.locks.take("0123456789abcdef", "bob@laptop", "install", "", cluster.answers.name)
+
+
+def _free(cluster: Cluster) -> None:
+    cluster.locks.free()
+
+
 def _way(why: str) -> Callable[[Cluster], None]:
     def bend(cluster: Cluster) -> None:
         machine = _second(cluster)
@@ -266,6 +274,7 @@ FAULTS: Mapping[str, Fault] = MappingProxyType({
     "never-ready": Fault("What flanneld on the second node sends to etcd is lost, so it never gets "
                          "ready; docker is taken back to what it was.", 5,
                          _on_second(cut_off=True), _on_second(cut_off=False)),
+    "locked": Fault("Another operator's install runs; nothing is done.", 8, _taken, _free),
     "changed-key": Fault("The second node shows another host key than before; nothing is done.",
                          4, _way(CHANGED), _on_second(no_way="")),
     "unreachable": Fault("The second node does not answer; nothing is done.", 4,

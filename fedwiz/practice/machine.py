@@ -12,6 +12,7 @@ from fedwiz.answers import Answers, Host
 from fedwiz.facts.values import Firewall, Link, Route, Unit, version
 from fedwiz.practice.chains import Chains, address_of, network_of
 from fedwiz.practice.keys import Keys
+from fedwiz.practice.locks import Locks
 from fedwiz.practice.texts import (
     LOCAL_UNITS,
     MODERN,
@@ -256,6 +257,7 @@ class Cluster:
     """Real seconds for each simulated one."""
 
     sleep: Callable[[float], Awaitable[object]] = asyncio.sleep
+    locks: Locks = field(default_factory=Locks)
     dice: random.Random = field(default_factory=lambda: random.Random(18))  # noqa: S311 - no secret
 
     def nodes(self) -> list[Machine]:

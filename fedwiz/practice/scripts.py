@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from functools import cache
 from importlib import resources
 
-from fedwiz.practice import dockerd, flanneld, pods, systemd, udp
+from fedwiz.practice import dockerd, flanneld, locks, pods, systemd, udp
 from fedwiz.practice.call import Call, Command
 from fedwiz.practice.machine import Held
 from fedwiz.practice.probes import fdb
@@ -199,5 +199,7 @@ SCRIPTS: Mapping[str, Command] = {
     "udp-send": udp.send,
     "udp-tell": udp.tell,
     "trace": trace,
+    "lock": locks.hold,
+    "lock-look": locks.look,
 }
 """By the script's name; the files are in fedwiz/scripts."""

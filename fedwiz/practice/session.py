@@ -4,9 +4,9 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
-from fedwiz.actions import OnLine, Reply, Run, Session, Store, Transport, Unreachable
+from fedwiz.actions import Held, OnLine, Reply, Run, Session, Store, Transport, Unreachable
 from fedwiz.answers import Answers
-from fedwiz.practice import probes, scripts, systemd
+from fedwiz.practice import locks, probes, scripts, systemd
 from fedwiz.practice.byhand import by_hand
 from fedwiz.practice.call import Call, Command, OutOfTime, strange
 from fedwiz.practice.commands import COMMANDS, tell_version
@@ -104,6 +104,14 @@ class PracticeSession(Session):
         finally:
             systemd.up(self._cluster, machine)
         return 0
+
+    @asynccontextmanager
+    async def hold(self, run: Run) -> AsyncIterator[Held]:
+        """See `Session.hold`: the lock alone stays on."""
+        if scripts.model(run.argv) is not locks.hold:
+            raise strange(run)
+        with self._cluster.locks.asked(run.argv[4:]) as held:
+            yield held
 
     def forward(self, address: str, port: int) -> AbstractAsyncContextManager[int]:
         """There is nothing to forward to: `Practice.open_store` needs no port."""

@@ -4,17 +4,18 @@ import asyncio
 import signal
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from secrets import token_hex
 from typing import Self, TypeAlias
 
 import asyncssh
 
-from fedwiz.actions import OnLine, Reply, Run, Secret, Session, Unreachable
+from fedwiz.actions import Held, OnLine, Reply, Run, Secret, Session, Unreachable
 from fedwiz.clean import Lines, clean
 from fedwiz.hostkeys import KeyRefused
+from fedwiz.transport.held import held
 from fedwiz.wire import ABSENT, ATTACHED, BOOT_ID, GRACE, Root, retire, wire
 
 MOST = 8 * 1024 * 1024
@@ -122,6 +123,13 @@ class SshSession(Session):
             listener.close()
             await listener.wait_closed()
 
+    def hold(self, run: Run) -> AbstractAsyncContextManager[Held]:
+        """See `Session.hold`."""
+        root, marker, first = self._rooted(run)
+        # For `timeout` 0 is no limit.
+        sent = wire(replace(run, timeout=0), root=root, marker=marker, locale=self._standing.locale)
+        return held(self._name, self._conn, sent, first)
+
     async def close(self) -> None:
         """End the connection; a host that does not answer is not waited for."""
         await close(self._conn)
@@ -184,11 +192,8 @@ class SshSession(Session):
     async def _carry(self, run: Run, out: Sink, err: Sink, seen: int | None = None) -> int:
         """Run a command and return its exit status; of a unit, `seen` bytes were told already."""
         await self._alive(0, _unheard)
-        standing = self._standing
-        root: Root = standing.root if run.sudo else ""
-        marker = token_hex(16) if root == "ask" else ""
-        first = f"{_reveal(standing.password)}\n{marker}\n".encode() if root == "ask" else b""
-        sent = wire(run, root=root, marker=marker, locale=standing.locale, seen=seen)
+        root, marker, first = self._rooted(run)
+        sent = wire(run, root=root, marker=marker, locale=self._standing.locale, seen=seen)
         await _readable(run)
         began = time.monotonic()
         try:
@@ -211,6 +216,14 @@ class SshSession(Session):
             f"the connection to {self._name} was lost before the end of `{_brief(run)}` was "
             f"seen; it may still be running there: `fedwiz resume` takes up its end"
         )
+
+    def _rooted(self, run: Run) -> tuple[Root, str, bytes]:
+        """How a command becomes root, the marker for it, and what its input begins with."""
+        standing = self._standing
+        root: Root = standing.root if run.sudo else ""
+        marker = token_hex(16) if root == "ask" else ""
+        first = f"{_reveal(standing.password)}\n{marker}\n".encode() if root == "ask" else b""
+        return root, marker, first
 
     async def _reboot(self, run: Run, on_line: OnLine) -> int:
         before = await self._boot_id()
