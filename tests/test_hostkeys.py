@@ -21,7 +21,8 @@ from fedwiz.hostkeys import (
     remember,
 )
 
-MINE, OTHER, RSA = (base64.b64encode(f"a key: {n}".encode()).decode() for n in range(3))
+ED_KIND, RSA_KIND = ("ssh-ed25519", "ssh-rsa")
+
 ED = "ssh-ed25519"
 
 LINES: Mapping[str, tuple[str, str, int, bool]] = {
