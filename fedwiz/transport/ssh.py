@@ -161,14 +161,25 @@ class Ssh(Transport):
         Raises:
             Unreachable: why not, and what to do about it.
         """
+        if tunnel is not None or not way.hops:
+            return await self._by(way, limits, tunnel)
+        tunnel = await self._bastions.to(way.hops, (way.asked.address,))
+        try:
+            return await self._by(way, limits, tunnel)
+        except Unreachable:
+            if not tunnel.is_closed():
+                raise
+        # It was the bastion's connection that went; it is opened anew, once for all behind it.
+        return await self._by(way, limits, await self._bastions.to(way.hops, (way.asked.address,)))
+
+    async def _by(
+        self, way: Way, limits: Limits, tunnel: asyncssh.SSHClientConnection | None
+    ) -> asyncssh.SSHClientConnection:
         trust = self._trust(way)
-        if tunnel is None and way.hops:
-            tunnel = await self._bastions.to(way.hops, (way.asked.address,))
         try:
             return await self._log_in(way, limits, tunnel, trust)
         except _BadCertificate as why:
-            plain = replace(trust, plain=str(why))
-            return await self._log_in(way, limits, tunnel, plain)
+            return await self._log_in(way, limits, tunnel, replace(trust, plain=str(why)))
 
     async def _log_in(
         self,
