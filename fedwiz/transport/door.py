@@ -162,6 +162,12 @@ def _network(way: Way, error: Exception, said: str) -> Unreachable:
     if isinstance(error, OSError) and error.errno in (errno.EHOSTUNREACH, errno.ENETUNREACH):
         return Unreachable(f"{name}: there is no route to {way.host}: correct its `address`")
     if isinstance(error, ConnectionResetError | asyncssh.DisconnectError):
+        lists = [it for key, it in way.algorithms.items() if key != "casignaturealgorithms"]
+        if lists:
+            return Unreachable(
+                f"{name}: {place} ended the connection before the login ({said}); perhaps it has "
+                f"no algorithm that {lists[0].where} names: see what `ssh {way.asked.address}` says"
+            )
         return Unreachable(
             f"{name}: {place} ended the connection before the login ({said}): sshd may bar this "
             f"machine for a while after failed logins; wait a minute and run again"

@@ -217,7 +217,7 @@ class Ssh(Transport):
                         username=way.user,
                         client_keys=None,
                         host_key_alias=way.alias or None,
-                        known_hosts=([], [], _keys(trust.revoked)),
+                        known_hosts=([], [], _keys(trust.revoked) if trust.authorities else []),
                         password_auth=False,
                         kbdint_auth=False,
                         host_based_auth=False,
@@ -237,7 +237,7 @@ class Ssh(Transport):
             except (OSError, ValueError, asyncssh.Error) as error:
                 said = clean(str(error))
                 judged = isinstance(error, asyncssh.HostKeyNotVerifiable) and not door.why
-                if judged and trust.authorities and "revoked" not in said:
+                if judged and trust.authorities and "CA key is revoked" not in said:
                     raise _BadCertificate(said) from None
                 raise refused(way, error, door, limits) from None
         if door.shown[1] and not trust.pin and not trust.knows(door.shown[1]):

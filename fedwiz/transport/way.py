@@ -265,13 +265,17 @@ def _hops(jump: str, tokens: Mapping[str, str], config: Config) -> tuple[str, ..
 
 
 def _proxy(config: Config, tokens: Mapping[str, str]) -> tuple[str, ...]:
-    """ProxyCommand by the operator's shell, which its last command takes the place of."""
+    """ProxyCommand by the operator's shell, which its last command takes the place of.
+
+    What it says on stderr is not heard: the library would take it for the host's words.
+    """
     said = config.first("proxycommand")
     if said is None or said.words[0].lower() == "none":
         return ()
     few = {name: tokens[name] for name in "hnpr"}
     command = sshconfig.percents(said.words[0], few, said)
-    return (os.environ.get("SHELL") or "/bin/sh", "-c", f"exec {command}")
+    shell = os.environ.get("SHELL") or "/bin/sh"
+    return ("/bin/sh", "-c", 'exec 2>/dev/null; exec "$0" -c "$1"', shell, f"exec {command}")
 
 
 def _number(config: Config, keyword: str, default: int) -> int:
