@@ -29,6 +29,9 @@ class Limits:
     login: float = 20
     """From there until the login is through; typing a passphrase does not count."""
 
+    words: float = 30
+    """For the shell's first answer, and sudo's."""
+
 
 class Door(asyncssh.SSHClient):
     """Judges the host's key, hands out locked keys, and watches the time."""

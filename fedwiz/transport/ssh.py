@@ -23,6 +23,7 @@ from fedwiz.transport.keys import AskPassphrase, Keys, missing, usual
 from fedwiz.transport.session import SshSession
 from fedwiz.transport.way import Asked, Way, configs, hop, paths, resolve
 from fedwiz.transport.welcome import Sudo, welcome
+from fedwiz.wire import Root
 
 FAMILIES = {"any": socket.AF_UNSPEC, "inet": socket.AF_INET, "inet6": socket.AF_INET6}
 AFTER_REBOOT = Limits(connect=5, login=10)
@@ -89,9 +90,10 @@ class Ssh(Transport):
         self._ssh = ssh
         self._hosts = {host.name: host for host in hosts}
         self._accept_new = accept_new
-        self._sudo = Sudo("" if ssh.sudo == "no" else ssh.sudo, sudo_password)
-        self._keys = Keys(passphrase)
         self._limits = limits or Limits()
+        root: Root = "" if ssh.sudo == "no" else ssh.sudo
+        self._sudo = Sudo(root, sudo_password, self._limits.words)
+        self._keys = Keys(passphrase)
         self._config = configs(config)
         self._width = asyncio.Semaphore(ssh.width)
         self._bastions = Bastions(

@@ -267,7 +267,8 @@ def _hops(jump: str, tokens: Mapping[str, str], config: Config) -> tuple[str, ..
 def _proxy(config: Config, tokens: Mapping[str, str]) -> tuple[str, ...]:
     """ProxyCommand by the operator's shell, which its last command takes the place of.
 
-    What it says on stderr is not heard: the library would take it for the host's words.
+    What it says on stderr is not heard: the library would take it for the host's words.  It is
+    kept open all the same, for the library takes its end for the end of the connection.
     """
     said = config.first("proxycommand")
     if said is None or said.words[0].lower() == "none":
@@ -275,7 +276,7 @@ def _proxy(config: Config, tokens: Mapping[str, str]) -> tuple[str, ...]:
     few = {name: tokens[name] for name in "hnpr"}
     command = sshconfig.percents(said.words[0], few, said)
     shell = os.environ.get("SHELL") or "/bin/sh"
-    return ("/bin/sh", "-c", 'exec 2>/dev/null; exec "$0" -c "$1"', shell, f"exec {command}")
+    return ("/bin/sh", "-c", 'exec 9>&2 2>/dev/null; exec "$0" -c "$1"', shell, f"exec {command}")
 
 
 def _number(config: Config, keyword: str, default: int) -> int:
