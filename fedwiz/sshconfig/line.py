@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 from fedwiz.sshconfig.patterns import in_list
 
@@ -95,8 +96,11 @@ class Said:
         return f"line {self.line} of {self.file}" if self.file else "the answers"
 
 
+@lru_cache(maxsize=1 << 16)
 def parse(line: str, file: str, number: int, ignored: str) -> Said | None:
     """A line's keyword and words; None where it says nothing.
+
+    Kept, for a file is read anew for each host.
 
     Args:
         line: the line.
