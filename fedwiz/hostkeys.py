@@ -6,11 +6,11 @@ FILE FORMAT".
 """
 
 import base64
-import binascii
 import fcntl
 import hashlib
 import hmac
 import os
+import re
 import secrets
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -67,12 +67,12 @@ class Entry:
 
     def names_host(self, name: str) -> bool:
         """Whether this line is about `name`, written as in the file."""
-        if self.names.startswith("|1|"):
+        if self.names.startswith("|"):
             try:
                 salt = base64.b64decode(self.names.split("|")[2], validate=True)
-            except (IndexError, binascii.Error):
+            except (IndexError, ValueError):
                 return False
-            return bool(salt) and hmac.compare_digest(hashed(name, salt), self.names)
+            return bool(salt) and hashed(name, salt) == self.names
         found = False
         for pattern in self.names.lower().split(","):
             if _matches(name, pattern.removeprefix("!")):
@@ -117,22 +117,25 @@ class Known:
 
 def parse(text: str, file: str) -> Iterator[Entry]:
     """The lines that hold a key; comments, and lines that hold none, are passed over."""
-    for number, line in enumerate(text.splitlines(), 1):
-        words = line.split()
+    for number, line in enumerate(text.split("\n"), 1):
+        words = [word for word in re.split("[ \t\r]+", line) if word]
         marker = words.pop(0) if words and words[0].startswith("@") else ""
         if len(words) < 3 or words[0].startswith("#"):
             continue
         names, kind, blob = words[:3]
-        if marker not in ("", "@cert-authority", "@revoked") or not _is_key(blob):
+        if marker not in ("", "@cert-authority", "@revoked") or not _is_key(kind, blob):
             continue
         yield Entry(file, number, marker, names, kind, blob)
 
 
-def _is_key(blob: str) -> bool:
+def _is_key(kind: str, blob: str) -> bool:
+    """Whether it is base64 of a key of that type, whose name is the first thing in it."""
     try:
-        return bool(base64.b64decode(blob, validate=True))
-    except binascii.Error:
+        data = base64.b64decode(blob, validate=True)
+    except ValueError:
         return False
+    size = int.from_bytes(data[:4])
+    return data[4 : 4 + size] == kind.encode() and len(data) > 4 + size
 
 
 def read(files: Iterable[Path]) -> tuple[Entry, ...]:
@@ -163,8 +166,10 @@ def remember(
 ) -> None:
     """Append a host's key, unless the file has it by now.
 
-    The file is made for its owner alone.  A lock keeps two runs apart, and the line goes out in
-    one write at the end of the file, so no reader sees half of it.
+    The file is made for its owner alone, and a link is followed.  A lock keeps two runs apart, and
+    the line goes out in one write at the end of the file, so no reader sees half of it; where the
+    disk is full, what came of it is taken back.  The file is never replaced by another: `ssh`
+    appends to it without a lock, and its line would be lost.
 
     Raises:
         OSError: the file can't be written.
@@ -178,8 +183,23 @@ def remember(
         if there.standing(blob)[0] != "unknown":
             return
         name = written(host, port)
-        line = f"{hashed(name) if hide else name} {kind} {blob}\n"
-        opened.write((b"\n" if text and not text.endswith(b"\n") else b"") + line.encode())
+        line = f"{hashed(name) if hide else name} {kind} {blob}\n".encode()
+        _append(handle, (b"\n" if text and not text.endswith(b"\n") else b"") + line)
+
+
+def _append(handle: int, data: bytes) -> None:
+    """Write all of it, or nothing."""
+    size = os.fstat(handle).st_size
+    done = 0
+    try:
+        while done < len(data):
+            done += os.write(handle, data[done:])
+        os.fsync(handle)
+    except OSError:
+        # Unless somebody else has written behind it, whose line must stay.
+        if os.fstat(handle).st_size == size + done:
+            os.ftruncate(handle, size)
+        raise
 
 
 class KeyRefused(Unreachable):
@@ -212,6 +232,21 @@ class Trust:
     """A fingerprint from the answers; it outweighs the files."""
 
     accept_new: bool = False
+    plain: str = ""
+    """Why only plain keys are good, and no certificate; empty: certificates are, too."""
+
+    rsa_bits: int = 0
+    """What an RSA key must have."""
+
+    @property
+    def authorities(self) -> tuple[Entry, ...]:
+        """Whose certificates are good."""
+        return () if self.plain else (*self.known.authorities, *self.bare.authorities)
+
+    @property
+    def revoked(self) -> tuple[Entry, ...]:
+        """Whose are not, and neither are keys."""
+        return (*self.known.revoked, *self.bare.revoked)
 
     def knows(self, blob: str) -> bool:
         """Whether the files have this key."""
@@ -220,20 +255,26 @@ class Trust:
     def refusal(self, kind: str, blob: str) -> KeyRefused | None:
         """Why a host that shows this key is not the one that was meant; None: it is."""
         name, shown = self.name, fingerprint(blob)
+        for bad in self.revoked:
+            if bad.blob == blob:
+                return KeyRefused(
+                    f"{name} shows a host key that line {bad.line} of {bad.file} revokes "
+                    f"({kind} {shown}): give the host a new key"
+                )
+        if kind == "ssh-rsa" and rsa_bits(blob) < self.rsa_bits:
+            return KeyRefused(
+                f"{name} shows an RSA key of {rsa_bits(blob)} bits, and {self.rsa_bits} is the "
+                f"least (RequiredRSASize): give the host a new key"
+            )
         if self.pin:
             return None if shown == self.pin else self._unpinned(kind, shown)
         standing, entry = self.known.standing(blob)
-        if standing == "unknown" and self.bare.standing(blob)[0] in ("known", "revoked"):
-            standing, entry = self.bare.standing(blob)
+        if standing == "unknown" and self.bare.standing(blob)[0] == "known":
+            return None
         if entry is None:
             return None if self.accept_new else self._unknown(kind, blob)
         if standing == "known":
             return None
-        if standing == "revoked":
-            return KeyRefused(
-                f"{name} shows a host key that line {entry.line} of {entry.file} revokes "
-                f"({kind} {shown}): give the host a new key"
-            )
         return KeyRefused(
             f"{name}'s host key has changed: it shows {kind} {shown}, line {entry.line} of "
             f"{entry.file} has {entry.kind} {fingerprint(entry.blob)}; someone may be in between. "
@@ -248,12 +289,48 @@ class Trust:
         )
 
     def _unknown(self, kind: str, blob: str) -> UnknownKey:
+        certificate = f", and its certificate is no good, {self.plain}" if self.plain else ""
         why = (
-            f"{self.name}'s host key is not known yet ({kind} {fingerprint(blob)}): compare it "
+            f"{self.name}'s host key is not known yet ({kind} {fingerprint(blob)}{certificate}): "
+            f"compare it "
             f"with `ssh-keygen -lf /etc/ssh/ssh_host_{_short(kind)}_key.pub` on its console, then "
             f"accept it or write it into the answers as `host_key`"
         )
         return UnknownKey(why, host=self.name, kind=kind, blob=blob)
+
+
+def revoked(file: Path) -> tuple[Entry, ...]:
+    """The keys of RevokedHostKeys: lines with a type and a key in base64.
+
+    Raises:
+        Unreachable: it can't be read, or is a KRL; ssh would then trust no host either.
+    """
+    try:
+        data = file.read_bytes()
+    except OSError as error:
+        raise Unreachable(
+            f"RevokedHostKeys {file} can't be read ({error.strerror}): correct ssh_config"
+        ) from None
+    if data.startswith(b"SSHKRL"):
+        raise Unreachable(
+            f"RevokedHostKeys {file} is a KRL, which is not supported: write the revoked keys "
+            f"into it as lines, or into known_hosts after `@revoked *`"
+        )
+    lines = (f"@revoked * {line}" for line in data.decode(errors="replace").split("\n"))
+    return tuple(parse("\n".join(lines), str(file)))
+
+
+def rsa_bits(blob: str) -> int:
+    """The length of an RSA key's modulus.
+
+    Source: RFC 4253, 6.6: string "ssh-rsa", mpint e, mpint n.
+    """
+    data, parts = base64.b64decode(blob), list[bytes]()
+    while data:
+        size = int.from_bytes(data[:4])
+        parts.append(data[4 : 4 + size])
+        data = data[4 + size :]
+    return int.from_bytes(parts[-1]).bit_length()
 
 
 def _short(kind: str) -> str:

@@ -50,10 +50,17 @@ def keygen(path: Path, kind: str = "ed25519", passphrase: str = "") -> str:
     return " ".join(path.with_name(path.name + ".pub").read_text().split()[:2])
 
 
-def certify(authority: Path, public: Path, name: str) -> None:
-    """Sign a host's key, for one name."""
-    command = ["ssh-keygen", "-qs", str(authority), "-I", "test", "-hn", name, str(public)]
+def certify(authority: Path, public: Path, name: str, *options: str, host: bool = True) -> None:
+    """Sign a host's key, or a user's, for one name."""
+    kind = ["-h"] if host else []
+    command = ["ssh-keygen", "-qs", str(authority), "-I", "test", *kind, "-n", name, *options]
+    command.append(str(public))
     subprocess.run(command, check=True)
+
+
+def keygen_krl(file: Path, public: Path) -> None:
+    """Revoke a key, in the form that only OpenSSH reads."""
+    subprocess.run(["ssh-keygen", "-qkf", str(file), str(public)], check=True)
 
 
 def free_port() -> int:

@@ -99,24 +99,35 @@ def test_ssh_config_by_its_own_rules(tmp_path: Path) -> None:
             HostName 192.0.2.9
         Match host fed-node1
             HostName 203.0.113.1
-        Host odd
-            HostName "unbalanced
         Host worse
             HostName $(reboot)
         Host *
             Port 2300
-        Include more
-        """.replace("Port 2200\n", "")
+            Include PLACE/more/*
+        Match exec "touch PLACE/ran"
+            User somebody
+        """.replace("Port 2200\n", "").replace("PLACE", str(tmp_path))
     )
+    (tmp_path / "more").mkdir()
+    (tmp_path / "more/a").write_text("Host fed-node9\n HostName 192.0.2.19\n")
     source = ssh_config(path)
     assert source.targets == (
         Target("192.168.122.76", 2222, "fed-master", "ssh config"),
         Target("192.168.122.76", 2222, "m", "ssh config"),
         Target("fed-node1.lab", 2300, "fed-node1", "ssh config"),
         Target("fed-node2", 2300, "fed-node2", "ssh config"),
-        Target("odd", 2300, "odd", "ssh config"),
+        Target("192.0.2.19", 2300, "fed-node9", "ssh config"),
     )
-    assert source.notes == (f"{path}: files that it includes are not read",)
+    (note,) = source.notes
+    assert note.endswith(f"of {path}: Match exec is not followed here, for it would run a command")
+    assert not (tmp_path / "ran").exists()
+
+
+def test_an_ssh_config_that_ssh_can_not_use_is_said(tmp_path: Path) -> None:
+    path = tmp_path / "config"
+    path.write_text('Host odd\n  HostName "unbalanced\n')
+    assert ssh_config(path).targets == ()
+    assert f"line 2 of {path}: a quote has no twin" in ssh_config(path).notes[0]
 
 
 def test_known_hosts_tells_what_it_hides(tmp_path: Path) -> None:
@@ -126,7 +137,7 @@ def test_known_hosts_tells_what_it_hides(tmp_path: Path) -> None:
         f"fed-master,192.168.122.76 ssh-rsa {KEY}\n"
         f"[fed-node1]:2222 ssh-ed25519 {KEY}\n"
         f"|1|c2FsdA==|aGFzaA== ssh-ed25519 {KEY}\n"
-        f"|1|c2FsdA==|aGFzaA== ssh-rsa {KEY}\n"
+        f"|1|c2FsdB==|aGFzaB== ssh-ed25519 {KEY}\n"
         f"@cert-authority *.lab ssh-ed25519 {KEY}\n"
         f"@revoked fed-gone ssh-ed25519 {KEY}\n"
         f"*.lab,fe80::1 ssh-ed25519 {KEY}\n"

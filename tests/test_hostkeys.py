@@ -1,13 +1,21 @@
 """known_hosts: read as ssh reads it, written as ssh writes it."""
 
 import base64
+import resource
+import shutil
 import stat
 import subprocess
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from fedwiz.actions import Unreachable
 from fedwiz.hostkeys import (
     KeyRefused,
     Known,
@@ -19,10 +27,21 @@ from fedwiz.hostkeys import (
     parse,
     read,
     remember,
+    revoked,
+    rsa_bits,
 )
 
-MINE, OTHER, RSA = (base64.b64encode(f"a key: {n}".encode()).decode() for n in range(3))
 ED = "ssh-ed25519"
+
+
+def blob(kind: str, *parts: bytes) -> str:
+    """A key as it is on the wire, in base64."""
+    words = (kind.encode(), *parts)
+    return base64.b64encode(b"".join(len(it).to_bytes(4) + it for it in words)).decode()
+
+
+MINE, OTHER = blob(ED, b"m" * 32), blob(ED, b"o" * 32)
+RSA, WEAK = (blob("ssh-rsa", b"\x01\x00\x01", b"\0" + b"\xff" * n) for n in (256, 96))
 
 LINES: Mapping[str, tuple[str, str, int, bool]] = {
     "name": (f"node1 {ED} {MINE}", "node1", 22, True),
@@ -39,6 +58,12 @@ LINES: Mapping[str, tuple[str, str, int, bool]] = {
     "hashed with port": (f"{hashed('[node1]:2222')} {ED} {MINE}", "node1", 2222, True),
     "hashed another": (f"{hashed('node2')} {ED} {MINE}", "node1", 22, False),
     "hashed badly": (f"|1|???|x {ED} {MINE}", "node1", 22, False),
+    "hashed, no ASCII": (f"|1|é|ü {ED} {MINE}", "node1", 22, False),
+    "hashed in no way there is": (f"|2|x,node1 {ED} {MINE}", "node1", 22, False),
+    "a key that is no ASCII": (f"node1 {ED} é", "node1", 22, False),
+    "a key of another type": (f"node1 ssh-rsa {MINE}", "node1", 22, False),
+    "a line that a form feed does not end": (f"a\x0cnode1 {ED} {MINE}", "node1", 22, False),
+    "indented, with tabs": (f" \tnode1\t{ED}  {MINE}\r", "node1", 22, True),
     "comment": (f"# node1 {ED} {MINE}", "node1", 22, False),
     "half a line": (f"node1 {ED}", "node1", 22, False),
     "no base64": (f"node1 {ED} ***", "node1", 22, False),
@@ -76,6 +101,7 @@ JUDGED = {
     "pinned other": (trust(pin=fingerprint(OTHER)), f"pin {fingerprint(OTHER)}"),
     "pinned other, file knows": (trust(KNOWN, pin=fingerprint(OTHER)), "the answers pin"),
     "pinned other, accepting": (trust(pin=fingerprint(OTHER), accept_new=True), "answers pin"),
+    "pinned, but revoked": (trust(f"@revoked * {ED} {MINE}", pin=fingerprint(MINE)), "revokes"),
     "authority is no key": (trust(f"@cert-authority * {ED} {MINE}"), "not known yet"),
 }
 
@@ -141,3 +167,124 @@ def test_ssh_keygen_reads_what_we_write_and_names_keys_as_we_do(tmp_path: Path) 
 
 def test_a_file_that_is_not_there_says_nothing(tmp_path: Path) -> None:
     assert read([tmp_path / "none"]) == ()
+
+
+def test_a_link_to_the_file_stays_one(tmp_path: Path) -> None:
+    real, link = tmp_path / "real", tmp_path / "known_hosts"
+    link.symlink_to(real)
+    remember(link, "node1", ED, MINE)
+    assert link.is_symlink()
+    assert real.read_text() == f"node1 {ED} {MINE}\n"
+
+
+@contextmanager
+def room_for(size: int) -> Iterator[None]:
+    """No file of ours may grow longer, as on a disk that is full there."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@pytest.mark.parametrize("more", [0, 1, 30])
+def test_of_a_line_that_has_no_room_nothing_stays(tmp_path: Path, more: int) -> None:
+    file = tmp_path / "known_hosts"
+    before = f"other {ED} {OTHER}"
+    file.write_text(before)
+    with room_for(len(before) + more), pytest.raises(OSError, match="too large"):
+        remember(file, "node1", ED, MINE)
+    assert file.read_text() == before
+
+
+def test_many_that_write_at_once_lose_no_line(tmp_path: Path) -> None:
+    file = tmp_path / "known_hosts"
+
+    def write(number: int) -> None:
+        remember(file, f"node{number % 20}", ED, MINE, hide=number % 2 == 0)
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(write, range(60)))
+    entries = read([file])
+    assert len(file.read_text().splitlines()) == len(entries) == 20
+    assert all(known(entries, f"node{n}").standing(MINE)[0] == "known" for n in range(20))
+
+
+def test_revoked_keys_are_read_or_nobody_is_trusted(tmp_path: Path) -> None:
+    file = tmp_path / "revoked"
+    file.write_text(f"# stolen\n{ED} {MINE} somebody\n")
+    assert [(it.line, it.marker, it.blob) for it in revoked(file)] == [(2, "@revoked", MINE)]
+    file.write_bytes(b"SSHKRL\n\0\0\0\0\1")
+    with pytest.raises(Unreachable, match="is a KRL, which is not supported"):
+        revoked(file)
+    with pytest.raises(Unreachable, match="can't be read"):
+        revoked(tmp_path / "none")
+
+
+def test_an_rsa_key_may_be_too_short() -> None:
+    assert (rsa_bits(RSA), rsa_bits(WEAK)) == (2048, 768)
+    weak = Trust("node1", Known(), accept_new=True, rsa_bits=1024)
+    assert "768 bits" in str(weak.refusal("ssh-rsa", WEAK))
+    assert weak.refusal("ssh-rsa", RSA) is None
+
+
+# ssh-keygen is asked the same
+
+NAMES = ("node1", "Node1", "10.0.0.1", "[node1]:2222", "[10.0.0.1]:2222", "node12", "other")
+PATTERNS = st.one_of(
+    st.sampled_from(NAMES),
+    st.sampled_from(
+        ("*", "node?", "node*", "!node1", "10.*", "[*]:2222", "!*", "", "[node1", "n**1")
+    ),
+    st.text("node1*?!.[]:2|", min_size=1, max_size=8),
+)
+HIDDEN = st.builds(
+    lambda name, salt: hashed(name.lower(), salt),
+    st.sampled_from(NAMES),
+    st.binary(min_size=20, max_size=20),
+)
+WRITTEN = st.one_of(
+    st.lists(PATTERNS, min_size=1, max_size=3).map(",".join), HIDDEN, HIDDEN.map(lambda it: it[:-3])
+)
+MARKERS = st.sampled_from(("", "", "", "@cert-authority ", "@revoked ", "@other "))
+GAPS = st.sampled_from((" ", "\t", "  "))
+KEY_LINES = st.builds(
+    lambda marker, names, gap, key: f"{marker}{names}{gap}{ED} {key}",
+    MARKERS, WRITTEN.filter(lambda it: it and it[0] not in "#@"), GAPS,
+    st.sampled_from((MINE, OTHER)),
+)  # fmt: skip
+OTHER_LINES = st.sampled_from(("", "#", f"# node1 {ED} {MINE}", "node1", f"node1 {ED}", "  "))
+FILE = st.lists(st.one_of(KEY_LINES, KEY_LINES, OTHER_LINES), max_size=5).map("\n".join)
+
+
+@pytest.mark.skipif(shutil.which("ssh-keygen") is None, reason="there is no ssh-keygen to ask")
+@settings(max_examples=150, deadline=None)
+@given(text=FILE, end=st.sampled_from(("", "\n")), host=st.sampled_from(("node1", "10.0.0.1")),
+       port=st.sampled_from((22, 2222)))  # fmt: skip
+def test_what_ssh_keygen_finds_is_found(text: str, end: str, host: str, port: int) -> None:
+    name = host if port == 22 else f"[{host}]:{port}"
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "known_hosts"
+        file.write_text(text + end)
+        done = subprocess.run(
+            ["ssh-keygen", "-F", name, "-f", file], capture_output=True, text=True, check=False
+        )
+    lines = [
+        int(it.split("line ")[1].split()[0])
+        for it in done.stdout.splitlines()
+        if "found: line" in it
+    ]
+    found = known(parse(text + end, "file"), host, port)
+    ours = sorted(it.line for it in (*found.keys, *found.authorities, *found.revoked))
+    assert ours == lines
+
+
+@given(
+    st.one_of(st.text(), st.binary().map(lambda it: it.decode(errors="replace")), FILE), st.text()
+)
+def test_no_file_is_too_odd_to_be_read(text: str, host: str) -> None:
+    found = known(parse(text, "file"), host)
+    for kind in (found.keys, found.authorities, found.revoked):
+        for entry in kind:
+            assert fingerprint(entry.blob).startswith("SHA256:")

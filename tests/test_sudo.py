@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from fedwiz.actions import Run, Secret, Unreachable
+from fedwiz.transport import Limits
 from tests import sshd
 from tests.sshd import Home, Host, Sshd
 
@@ -27,6 +28,8 @@ while [ $# -gt 0 ]; do
   esac
   shift
 done
+if [ -e "$here/lecture" ]; then cat "$here/lecture" >&2; fi
+if [ "$says" = silence ]; then exec sleep 60; fi
 if [ -n "$says" ]; then echo "$says" >&2; exit 1; fi
 if [ -e "$here/wants" ]; then
   [ -n "$ask" ] || { echo "sudo: a password is required" >&2; exit 1; }
@@ -142,6 +145,77 @@ async def test_root_needs_no_sudo(home: Home) -> None:
     home.know(server)
     async with home.ssh(server, answers=ASK).connect("node1") as session:
         assert (await session.ask(Run(("id", "-u")))).out == "0\n"
+
+
+LECTURE = """
+We trust you have received the usual lecture from the local System
+Administrator. It usually boils down to these three things:
+
+    #1) Respect the privacy of others.
+
+For security reasons, the password you type will not be visible.
+
+"""
+
+
+async def test_a_lecture_is_no_refusal(home: Home, sudoers: list[Sudoer]) -> None:
+    host = sudoers[0]
+    host.wants(PASSWORD.reveal())
+    (host.place / "lecture").write_text(LECTURE)
+    async with home.ssh(host.server, answers=ASK, sudo_password=PASSWORD).connect("node1") as it:
+        assert (await it.ask(SHOW)).out.startswith("0\nfor the command\n")
+
+
+async def test_a_sudo_that_says_nothing_is_not_waited_for(
+    home: Home, sudoers: list[Sudoer]
+) -> None:
+    sudoers[0].says("silence")
+    ssh = home.ssh(sudoers[0].server, answers=ASK, sudo_password=PASSWORD, limits=Limits(words=2))
+    with pytest.raises(Unreachable, match="sudo for root on node1 gave no answer within 2 s"):
+        async with ssh.connect("node1"):
+            pass
+
+
+NO_MORE = {
+    "English": "sudo: 1 incorrect password attempt",
+    "German": "sudo: 1 falsche Passworteingabe",
+    "sudo-rs": "sudo: Authentication failed, try again.",
+    "faillock": "The account is locked due to 3 failed logins.",
+    "nothing": " ",
+}
+GO_ON = {
+    "not a sudoer": "ops is not in the sudoers file.",
+    "a broken file": "sudo: /etc/sudoers:3:1: syntax error",
+    "a terminal": "sudo: sorry, you must have a tty to run sudo",
+}
+
+
+@pytest.mark.parametrize(("text", "more"), [*((it, False) for it in NO_MORE.values()),
+                                            *((it, True) for it in GO_ON.values())],
+                         ids=[*NO_MORE, *GO_ON])  # fmt: skip
+async def test_after_what_may_be_a_refused_password_no_other_host_gets_it(
+    home: Home, sudoers: list[Sudoer], text: str, more: bool
+) -> None:
+    first, second = sudoers[:2]
+    first.says(text)
+    second.wants(PASSWORD.reveal())
+    home.configure(
+        "".join(
+            f"Host n{n}\n HostName 127.0.0.1\n Port {it.server.port}\n"
+            for n, it in enumerate((first, second))
+        )
+    )
+    ssh = home.ssh(22, Host("a", "n0"), Host("b", "n1"), answers=ASK, sudo_password=PASSWORD)
+    with pytest.raises(Unreachable):
+        async with ssh.connect("a"):
+            pass
+    if more:
+        async with ssh.connect("b"):
+            return
+    with pytest.raises(Unreachable, match="was not tried on b, for a refused it"):
+        async with ssh.connect("b"):
+            pass
+    assert second.tries == []
 
 
 REFUSED = {

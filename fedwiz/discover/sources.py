@@ -6,14 +6,13 @@ client: what is no name or address is left out.
 
 import json
 import re
-import shlex
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from ipaddress import IPv4Address
 from pathlib import Path
 
-from fedwiz import hostkeys, rules
+from fedwiz import hostkeys, rules, sshconfig
+from fedwiz.clean import clean
 from fedwiz.discover.targets import SSH_PORT, Target
 
 LIBVIRT = Path("/var/lib/libvirt/dnsmasq")
@@ -33,54 +32,32 @@ class Source:
 def ssh_config(path: Path) -> Source:
     """The hosts that ssh's configuration names, with their HostName and Port.
 
-    Source: ssh_config(5): for each keyword the first value that applies is taken.  `Match` and
-    `Include` are not followed.
+    What it includes is read, too, and `Match` is followed but for `exec`: nobody has said yet
+    that these hosts are wanted, so no command is run for them.
     """
-    text, notes = _read(path)
-    blocks = _blocks(text)
-    if any(line.split()[:1] and line.split()[0].lower() == "include" for line in text.splitlines()):
-        notes += (f"{path}: files that it includes are not read",)
+    path = path.expanduser()
+    try:
+        path.open("rb").close()
+        named = sshconfig.look([path], "", run=False)
+    except OSError as error:
+        return Source((), (f"{path}: {error.strerror}",))
+    except sshconfig.BadConfig as why:
+        return Source((), (f"ssh can't use {path}: {clean(str(why))}",))
     found: list[Target] = []
-    for name in dict.fromkeys(name for patterns, _ in blocks for name in patterns):
-        if set(name) & set("*?!"):
-            continue
-        said: dict[str, str] = {}
-        for patterns, settings in blocks:
-            if _applies(patterns, name):
-                said = settings | said
-        address, port = said.get("hostname", name).replace("%h", name), said.get("port", "22")
-        if (target := _target(address, name, "ssh config", port)) is not None:
-            found.append(target)
-    return Source(tuple(found), notes)
-
-
-def _blocks(text: str) -> list[tuple[list[str], dict[str, str]]]:
-    """The file's `Host` blocks; what precedes the first is for everybody."""
-    blocks: list[tuple[list[str], dict[str, str]]] = [(["*"], {})]
-    for line in text.splitlines():
-        keyword, _, rest = re.sub(r"^\s*(\w+)(\s*=\s*|\s+)", r"\1\n", line).partition("\n")
+    notes = [
+        f"{said.where}: Match exec is not followed here, for it would run a command"
+        for said in named.unfollowed
+    ]
+    for name in named.names:
         try:
-            words = shlex.split(rest, comments=True)
-        except ValueError:  # a quote without its twin: ssh would not take the line either
+            config = sshconfig.look([path], name, run=False)
+        except (OSError, sshconfig.BadConfig) as why:
+            notes.append(f"{clean(name)} was left out: {clean(str(why))}")
             continue
-        match keyword.lower():
-            case "host":
-                blocks.append((words, {}))
-            case "match":
-                blocks.append(([], {}))
-            case "hostname" | "port" as setting if words:
-                blocks[-1][1].setdefault(setting, words[0])
-    return blocks
-
-
-def _applies(patterns: Iterable[str], name: str) -> bool:
-    yes = False
-    for pattern in patterns:
-        if fnmatchcase(name, pattern.removeprefix("!").replace("[", "[[]")):
-            if pattern.startswith("!"):
-                return False
-            yes = True
-    return yes
+        target = _target(config.host, name, "ssh config", config.get("port", "22"))
+        if target is not None:
+            found.append(target)
+    return Source(tuple(found), tuple(notes))
 
 
 def known_hosts(path: Path) -> Source:

@@ -3,17 +3,20 @@
 import asyncio
 import errno
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
+from typing import TypeAlias
 
 import asyncssh
 
 from fedwiz.actions import Unreachable
 from fedwiz.clean import clean
-from fedwiz.hostkeys import KeyRefused, Trust
-from fedwiz.transport.keys import Keys, Offer
+from fedwiz.hostkeys import KeyRefused
+from fedwiz.transport.keys import Keys, Ring
 from fedwiz.transport.way import Way
+
+Judge: TypeAlias = Callable[[str, str, str], KeyRefused | None]
+"""Says of a key's type and base64, and the host's address, why it is not to be trusted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,21 +29,26 @@ class Limits:
     login: float = 20
     """From there until the login is through; typing a passphrase does not count."""
 
+    words: float = 30
+    """For the shell's first answer, and sudo's."""
+
 
 class Door(asyncssh.SSHClient):
     """Judges the host's key, hands out locked keys, and watches the time."""
 
     def __init__(
         self,
-        trust: Trust,
+        judge: Judge,
+        authority: Callable[[str, str], bool],
         keys: Keys,
-        locked: Sequence[Path],
+        ring: Ring,
         limit: asyncio.Timeout,
         limits: Limits,
     ) -> None:
-        self._trust = trust
+        self._judge = judge
+        self._authority = authority
         self._keys = keys
-        self._locked = list(locked)
+        self._ring = ring
         self._limit = limit
         self._limits = limits
         self.answered = False
@@ -60,24 +68,37 @@ class Door(asyncssh.SSHClient):
         """Judge every key by known_hosts and the pins, rather than by the library's idea of it."""
         kind, blob = key.export_public_key().decode().split()[:2]
         self.shown = (kind, blob)
-        self.why = self._trust.refusal(kind, blob)
+        self.why = self._judge(kind, blob, addr)
         return self.why is None
 
-    async def public_key_auth_requested(self) -> list[Offer] | None:
-        """A key behind a passphrase, when the agent's and the open ones were all refused."""
-        while self._locked:
-            path = self._locked.pop(0)
+    def validate_host_ca_key(self, host: str, addr: str, port: int, key: asyncssh.SSHKey) -> bool:
+        """Say whether an authority may sign this host's certificate."""
+        kind, blob = key.export_public_key().decode().split()[:2]
+        return self._authority(kind, blob)
+
+    async def public_key_auth_requested(self) -> list[asyncssh.SSHKeyPair] | None:
+        """All keys that are open; when they were all refused, one behind a passphrase."""
+        if self._ring.open:
+            found, self._ring.open = self._ring.open, []
+            return found
+        while self._ring.locked:
+            path = self._ring.locked.pop(0)
             self._limit.reschedule(None)
             try:
-                offer = await self._keys.unlock(path)
+                found = await self._keys.unlock(path, self._ring)
             except Unreachable as why:
                 self.why = why
                 return None
             finally:
                 self._allow(self._limits.login)
-            if offer is not None:
-                return [offer]
+            if found:
+                return found
         return None
+
+    @property
+    def agent(self) -> str:
+        """What is wrong with the agent; empty: nothing."""
+        return self._ring.agent
 
     def _allow(self, seconds: float) -> None:
         if not self._limit.expired():
@@ -91,10 +112,14 @@ def refused(way: Way, error: Exception, door: Door, limits: Limits) -> Unreachab
     if door.why is not None:
         return door.why
     if isinstance(error, asyncssh.HostKeyNotVerifiable):
-        return KeyRefused(f"{name}'s host key is not to be trusted ({said}): see your known_hosts")
+        return KeyRefused(
+            f"{name}'s host key is not to be trusted ({said}): see the lines about it in "
+            f"{', '.join(map(str, way.files)) or 'known_hosts'}"
+        )
     if isinstance(error, asyncssh.PermissionDenied):
+        wrong = f" ({door.agent})" if door.agent else ""
         return Unreachable(
-            f"{name} refuses the keys of {way.user}: "
+            f"{name} refuses the keys of {way.user}{wrong}: "
             f"`ssh-copy-id -p {way.port} {way.user}@{way.host}`, or name another key in "
             f"`ssh.identity`"
         )
@@ -108,9 +133,10 @@ def refused(way: Way, error: Exception, door: Door, limits: Limits) -> Unreachab
             f"`IdentitiesOnly yes` in ~/.ssh/config"
         )
     if isinstance(error, asyncssh.ChannelOpenError):
+        bastion = clean(way.hops[-1]) if way.hops else ""
         return Unreachable(
-            f"{name}: the bastion {way.hops[-1] if way.hops else ''} does not get through to "
-            f"{place} ({said}): see that it may forward, and that the host is up"
+            f"{name}: the bastion {bastion} does not get through to {place} ({said}): "
+            f"see that it may forward, and that the host is up"
         )
     if isinstance(error, TimeoutError):
         if not door.answered:
@@ -139,6 +165,12 @@ def _network(way: Way, error: Exception, said: str) -> Unreachable:
     if isinstance(error, OSError) and error.errno in (errno.EHOSTUNREACH, errno.ENETUNREACH):
         return Unreachable(f"{name}: there is no route to {way.host}: correct its `address`")
     if isinstance(error, ConnectionResetError | asyncssh.DisconnectError):
+        lists = [it for key, it in way.algorithms.items() if key != "casignaturealgorithms"]
+        if lists:
+            return Unreachable(
+                f"{name}: {place} ended the connection before the login ({said}); perhaps it has "
+                f"no algorithm that {lists[0].where} names: see what `ssh {way.asked.address}` says"
+            )
         return Unreachable(
             f"{name}: {place} ended the connection before the login ({said}): sshd may bar this "
             f"machine for a while after failed logins; wait a minute and run again"

@@ -2,9 +2,10 @@
 
 import asyncio
 import logging
+import socket
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Literal, Protocol
@@ -13,36 +14,18 @@ import asyncssh
 
 from fedwiz import hostkeys
 from fedwiz.actions import Secret, Session, Transport, Unreachable
-from fedwiz.hostkeys import Entry, Trust, UnknownKey
+from fedwiz.clean import clean
+from fedwiz.hostkeys import Entry, KeyRefused, Trust, UnknownKey
+from fedwiz.transport import algorithms
+from fedwiz.transport.bastions import Bastions
 from fedwiz.transport.door import Door, Limits, refused
-from fedwiz.transport.keys import AskPassphrase, Keys, missing, public, usual
-from fedwiz.transport.session import SshSession, close
+from fedwiz.transport.keys import AskPassphrase, Keys, missing, usual
+from fedwiz.transport.session import SshSession
 from fedwiz.transport.way import Asked, Way, configs, hop, paths, resolve
 from fedwiz.transport.welcome import Sudo, welcome
+from fedwiz.wire import Root
 
-KEX = (
-    "mlkem768x25519-sha256",
-    "curve25519-sha256",
-    "curve25519-sha256@libssh.org",
-    "ecdh-sha2-nistp256",
-    "ecdh-sha2-nistp384",
-    "ecdh-sha2-nistp521",
-)
-"""The quick ones: a group exchange costs half a second, during which nothing else happens."""
-
-HOST_KEYS = {
-    "ssh-ed25519": ("ssh-ed25519",),
-    "ecdsa-sha2-nistp256": ("ecdsa-sha2-nistp256",),
-    "ecdsa-sha2-nistp384": ("ecdsa-sha2-nistp384",),
-    "ecdsa-sha2-nistp521": ("ecdsa-sha2-nistp521",),
-    "ssh-rsa": ("rsa-sha2-512", "rsa-sha2-256"),
-}
-"""Types of host keys as known_hosts names them, and what to ask a host for; in ssh's order."""
-
-CERTIFICATES = tuple(
-    f"{kind}-cert-v01@openssh.com"
-    for kind in ("ssh-ed25519", *list(HOST_KEYS)[1:4], "rsa-sha2-512")
-)
+FAMILIES = {"any": socket.AF_UNSPEC, "inet": socket.AF_INET, "inet6": socket.AF_INET6}
 AFTER_REBOOT = Limits(connect=5, login=10)
 DEFAULT_USER, DEFAULT_PORT, DEFAULT_KNOWN_HOSTS = "root", 22, "~/.ssh/known_hosts"
 
@@ -79,14 +62,6 @@ class HostAnswers(Protocol):
     def host_key(self) -> str: ...  # noqa: D102
 
 
-@dataclass(slots=True)
-class _Bastion:
-    """A hop's connection, one for all the hosts behind it."""
-
-    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
-    conn: asyncssh.SSHClientConnection | None = None
-
-
 class Ssh(Transport):
     """The hosts of the answers, over SSH."""
 
@@ -115,12 +90,15 @@ class Ssh(Transport):
         self._ssh = ssh
         self._hosts = {host.name: host for host in hosts}
         self._accept_new = accept_new
-        self._sudo = Sudo("" if ssh.sudo == "no" else ssh.sudo, sudo_password)
-        self._keys = Keys(passphrase)
         self._limits = limits or Limits()
+        root: Root = "" if ssh.sudo == "no" else ssh.sudo
+        self._sudo = Sudo(root, sudo_password, self._limits.words)
+        self._keys = Keys(passphrase)
         self._config = configs(config)
         self._width = asyncio.Semaphore(ssh.width)
-        self._bastions: dict[tuple[str, ...], _Bastion] = {}
+        self._bastions = Bastions(
+            self._config, lambda way, tunnel: self._open(way, self._limits, tunnel)
+        )
         self._entries: dict[tuple[Path, ...], tuple[Entry, ...]] = {}
         self._users = 0
 
@@ -137,7 +115,7 @@ class Ssh(Transport):
         finally:
             self._users -= 1
             if not self._users:
-                await self._close_bastions()
+                await self._bastions.close()
 
     async def accept(self, key: UnknownKey) -> None:
         """Write down a key that the operator has compared and found right.
@@ -147,6 +125,7 @@ class Ssh(Transport):
         """
         asked = self._asked(key.host) if key.host in self._hosts else hop(key.host)
         self._remember(await resolve(asked, self._config), key.kind, key.blob)
+        self._bastions.forget()
 
     async def _session(self, name: str) -> SshSession:
         way = await resolve(self._asked(name), self._config)
@@ -178,55 +157,119 @@ class Ssh(Transport):
     ) -> asyncssh.SSHClientConnection:
         """Log in, by way of the bastions if there are any.
 
+        A certificate that is no good is no key that is wrong: the host is asked for its plain key
+        then, as ssh does.
+
         Raises:
             Unreachable: why not, and what to do about it.
         """
-        if tunnel is None and way.hops:
-            tunnel = await self._through(way.hops, (way.asked.address,))
-        trust = self._trust(way)
-        own = way.identities or usual()
-        plain = await self._keys.plain(own)
+        if tunnel is not None or not way.hops:
+            return await self._by(way, limits, tunnel)
+        tunnel = await self._bastions.to(way.hops, (way.asked.address,))
         try:
-            async with asyncio.timeout(limits.connect) as limit:
-                door = Door(trust, self._keys, self._keys.locked(own), limit, limits)
-                conn = await asyncssh.connect(
-                    way.asked.address,
-                    way.port,
-                    tunnel=tunnel,
-                    config=self._config,
-                    client_factory=lambda: door,
-                    username=way.user,
-                    client_keys=plain,
-                    agent_identities=public(own) if way.identities_only else (),
-                    known_hosts=([], _keys(trust.known.authorities), _keys(trust.known.revoked)),
-                    server_host_key_algs=() if way.host_key_algorithms else _wanted(trust),
-                    kex_algs=KEX,
-                    password_auth=False,
-                    kbdint_auth=False,
-                    connect_timeout=None,
-                    login_timeout=0,
-                    keepalive_interval=15,
-                    keepalive_count_max=3,
-                    agent_forwarding=False,
-                    x11_forwarding=False,
-                    command=None,
-                    request_pty=False,
-                    env=None,
-                    send_env=None,
-                )
-        except (OSError, ValueError, asyncssh.Error) as error:
-            raise refused(way, error, door, limits) from None
+            return await self._by(way, limits, tunnel)
+        except Unreachable:
+            if not tunnel.is_closed():
+                raise
+        # It was the bastion's connection that went; it is opened anew, once for all behind it.
+        return await self._by(way, limits, await self._bastions.to(way.hops, (way.asked.address,)))
+
+    async def _by(
+        self, way: Way, limits: Limits, tunnel: asyncssh.SSHClientConnection | None
+    ) -> asyncssh.SSHClientConnection:
+        trust = self._trust(way)
+        try:
+            return await self._log_in(way, limits, tunnel, trust)
+        except _BadCertificate as why:
+            return await self._log_in(way, limits, tunnel, replace(trust, plain=str(why)))
+
+    async def _log_in(
+        self,
+        way: Way,
+        limits: Limits,
+        tunnel: asyncssh.SSHClientConnection | None,
+        trust: Trust,
+    ) -> asyncssh.SSHClientConnection:
+        direct = tunnel is None and not way.proxy
+        signs = algorithms.authorities(way.algorithms)
+
+        def judge(kind: str, blob: str, address: str) -> KeyRefused | None:
+            return trust.refusal(kind, blob) or (
+                self._moved(way, kind, blob, address) if way.check_ip and direct else None
+            )
+
+        def authority(kind: str, blob: str) -> bool:
+            return kind in signs and any(it.blob == blob for it in trust.authorities)
+
+        own = usual() if way.identities is None else way.identities
+        ring = self._keys.ring(own, way.certificates, way.agent, only=way.identities_only)
+        async with ring as shown:
+            try:
+                async with asyncio.timeout(limits.connect) as limit:
+                    door = Door(judge, authority, self._keys, shown, limit, limits)
+                    conn = await asyncssh.connect(
+                        way.host,
+                        way.port,
+                        tunnel=tunnel,
+                        proxy_command=() if tunnel else way.proxy,
+                        family=FAMILIES[way.family],
+                        local_addr=(way.bind, 0) if way.bind else None,
+                        config=None,
+                        client_factory=lambda: door,
+                        username=way.user,
+                        client_keys=None,
+                        host_key_alias=way.alias or None,
+                        known_hosts=([], [], _keys(trust.revoked) if trust.authorities else []),
+                        password_auth=False,
+                        kbdint_auth=False,
+                        host_based_auth=False,
+                        gss_host=None,
+                        connect_timeout=None,
+                        login_timeout=0,
+                        keepalive_interval=15,
+                        keepalive_count_max=3,
+                        agent_forwarding=False,
+                        x11_forwarding=False,
+                        command=None,
+                        request_pty=False,
+                        env=None,
+                        send_env=None,
+                        **algorithms.offers(way.algorithms, trust),
+                    )
+            except (OSError, ValueError, asyncssh.Error) as error:
+                said = clean(str(error))
+                judged = isinstance(error, asyncssh.HostKeyNotVerifiable) and not door.why
+                if judged and trust.authorities and "CA key is revoked" not in said:
+                    raise _BadCertificate(said) from None
+                raise refused(way, error, door, limits) from None
         if door.shown[1] and not trust.pin and not trust.knows(door.shown[1]):
-            self._remember(way, *door.shown)
+            try:
+                self._remember(way, *door.shown)
+            except Unreachable:
+                conn.abort()
+                raise
         return conn
 
     def _trust(self, way: Way) -> Trust:
-        if way.files not in self._entries:
-            self._entries[way.files] = hostkeys.read(way.files)
-        entries = self._entries[way.files]
+        entries = self._lines(way)
         known = hostkeys.known(entries, way.known_as, way.known_port)
         bare = hostkeys.known(entries, way.known_as)
-        return Trust(way.asked.name, known, bare, way.asked.pin, self._accept_new)
+        accept_new = self._accept_new or way.accept_new
+        revoked = hostkeys.revoked(way.revoked) if way.revoked else ()
+        known = replace(known, revoked=(*known.revoked, *revoked))
+        return Trust(way.asked.name, known, bare, way.asked.pin, accept_new, rsa_bits=way.rsa_bits)
+
+    def _lines(self, way: Way) -> tuple[Entry, ...]:
+        if way.files not in self._entries:
+            self._entries[way.files] = hostkeys.read(way.files)
+        return self._entries[way.files]
+
+    def _moved(self, way: Way, kind: str, blob: str, address: str) -> KeyRefused | None:
+        """CheckHostIP: why the address is not the one that had the key; None: it may be."""
+        by_address = hostkeys.known(self._lines(way), address, way.known_port)
+        if by_address.standing(blob)[0] in ("known", "unknown"):
+            return None
+        return Trust(f"{way.asked.name} ({address})", by_address).refusal(kind, blob)
 
     def _remember(self, way: Way, kind: str, blob: str) -> None:
         file = way.files[0] if way.files else Path("/dev/null")
@@ -234,46 +277,16 @@ class Ssh(Transport):
         if str(file) == "/dev/null":
             return
         try:
-            hostkeys.remember(
-                file, way.known_as, kind, blob, port=way.known_port, hide=_hides(self._config)
-            )
+            hostkeys.remember(file, way.known_as, kind, blob, port=way.known_port, hide=way.hide)
         except OSError as error:
             raise Unreachable(
                 f"{way.asked.name}'s host key can't be written into {file} ({error.strerror}): "
                 f"make that file yours"
             ) from None
 
-    async def _through(
-        self, hops: tuple[str, ...], trail: tuple[str, ...]
-    ) -> asyncssh.SSHClientConnection:
-        """The connection to the last of the hops, opened once for all the hosts behind it."""
-        if hops[-1] in trail:
-            raise Unreachable(
-                f"ProxyJump leads back to {hops[-1]}: set `ProxyJump none` for it in ~/.ssh/config"
-            )
-        bastion = self._bastions.setdefault(hops, _Bastion())
-        async with bastion.lock:
-            if bastion.conn is None or bastion.conn.is_closed():
-                asked = hop(hops[-1])
-                way = await resolve(asked, self._config)
-                before = hops[:-1] or way.hops
-                tunnel = await self._through(before, (*trail, hops[-1])) if before else None
-                bastion.conn = await self._open(replace(way, hops=()), self._limits, tunnel)
-            return bastion.conn
 
-    async def _close_bastions(self) -> None:
-        # The last hop first: it lives inside the ones before it.
-        for hops in sorted(self._bastions, key=len, reverse=True):
-            if (conn := self._bastions.pop(hops).conn) is not None:
-                await close(conn)
-
-
-def _wanted(trust: Trust) -> list[str]:
-    """Types of host keys to ask for: those that are known first, or the host shows another."""
-    pinned = [e.kind for e in trust.known.keys if hostkeys.fingerprint(e.blob) == trust.pin]
-    kinds = dict.fromkeys((*pinned, *trust.known.kinds, *trust.bare.kinds, *HOST_KEYS))
-    plain = [algorithm for kind in kinds for algorithm in HOST_KEYS.get(kind, ())]
-    return [*CERTIFICATES, *plain] if trust.known.authorities else plain
+class _BadCertificate(Exception):  # noqa: N818 - never leaves this module
+    """The host's certificate is not good for it; says why."""
 
 
 def _keys(entries: Sequence[Entry]) -> list[asyncssh.SSHKey]:
@@ -285,12 +298,3 @@ def _keys(entries: Sequence[Entry]) -> list[asyncssh.SSHKey]:
         except asyncssh.KeyImportError:
             continue
     return found
-
-
-def _hides(files: Sequence[str]) -> bool:
-    """Whether ssh_config says HashKnownHosts somewhere; one name hashed too many is no harm."""
-    for file in files:
-        for line in Path(file).read_text(errors="replace").splitlines():
-            if line.lower().replace("=", " ").split()[:2] == ["hashknownhosts", "yes"]:
-                return True
-    return False

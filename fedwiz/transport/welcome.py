@@ -9,8 +9,25 @@ from fedwiz.clean import clean
 from fedwiz.transport.session import Input, Standing, carry
 from fedwiz.wire import GREET, GREETING, NEEDLESS, TRY_SUDO, Root, ask_sudo, command
 
-PATIENCE = 30
-"""Seconds for each first word; sudo takes two to refuse a password."""
+OF_NO_PASSWORD = (
+    "must have a tty",
+    "sudoers",
+    "not allowed to",
+    "may not run sudo",
+    "password is required",
+    "not found",
+    "parse error",
+    "syntax error",
+    "no new privileges",
+    "setuid",
+    "must be owned",
+    "unable to",
+)
+"""In what sudo says when it is not the password that it refuses.
+
+All else may mean that: its words differ from one sudo to the next, and one word too many tried on
+the next hosts locks the account on all of them.
+"""
 
 
 class Sudo:
@@ -20,8 +37,16 @@ class Sudo:
     account that the hosts share.
     """
 
-    def __init__(self, mode: Root, password: Secret | None) -> None:
+    def __init__(self, mode: Root, password: Secret | None, patience: float = 30) -> None:
+        """Nothing is tried yet.
+
+        Args:
+            mode: how to become root.
+            password: for `ask`.
+            patience: seconds for each first word; sudo takes two to refuse a password.
+        """
         self.mode = mode
+        self.patience = patience
         self.password = password
         self._first = asyncio.Lock()
         self._good = False
@@ -53,16 +78,17 @@ class Sudo:
             line, given = ask_sudo(*script), f"{self.password.reveal()}\n".encode()
         else:
             line, given = command("env", "LC_ALL=C", "sudo", "-n", "--", *script), b""
-        code, out, err = await _say(name, conn, line, given)
+        code, out, err = await _say(name, conn, line, given, self.patience, f"sudo for {user}")
         words = out.split()
         if code == 0 and words and words[-1] == "0":
             # Where sudo wants no password, nothing was learnt about it.
             self._good = self._good or (self.mode == "ask" and NEEDLESS not in words)
             return
-        if "incorrect password" in err or "no password was provided" in err:
+        if given and code not in (0, 127) and not any(it in err for it in OF_NO_PASSWORD):
             self._wrong = name
+            last = _last(err, code)
             raise SecretRefused(
-                f"sudo refused the password on {name}: give the right one", which="sudo"
+                f"sudo refused the password on {name} ({last}): give the right one", which="sudo"
             )
         raise Unreachable(_refusal(name, user, code, err))
 
@@ -82,8 +108,11 @@ def _refusal(name: str, user: str, code: int, err: str) -> str:
         return f'sudo on {name} wants {user}\'s password: set `ssh.sudo` to "ask"'
     if code == 127 or "not found" in err:
         return f"{name} has no sudo: install it there, or connect as root (`ssh.user`)"
-    last = clean((err.strip() or f"exit {code}").splitlines()[-1])
-    return f"sudo on {name} says: {last}; see that `sudo true` works there for {user}"
+    return f"sudo on {name} says: {_last(err, code)}; see that `sudo true` works there for {user}"
+
+
+def _last(err: str, code: int) -> str:
+    return clean((err.strip() or f"exit {code}").splitlines()[-1])
 
 
 async def welcome(name: str, user: str, conn: asyncssh.SSHClientConnection, sudo: Sudo) -> Standing:
@@ -93,7 +122,7 @@ async def welcome(name: str, user: str, conn: asyncssh.SSHClientConnection, sudo
         Unreachable: no shell answers, or sudo does not let us.
     """
     line = "exec " + command("/bin/sh", "-c", GREET)
-    code, out, err = await _say(name, conn, line, b"")
+    code, out, err = await _say(name, conn, line, b"", sudo.patience, f"the shell of {user}")
     words = out.split()
     if code or words[:1] != [GREETING]:
         said = clean((out.strip() or err.strip() or f"exit {code}").splitlines()[0])
@@ -109,14 +138,23 @@ async def welcome(name: str, user: str, conn: asyncssh.SSHClientConnection, sudo
 
 
 async def _say(
-    name: str, conn: asyncssh.SSHClientConnection, line: str, given: bytes
+    name: str,
+    conn: asyncssh.SSHClientConnection,
+    line: str,
+    given: bytes,
+    patience: float,
+    who: str,
 ) -> tuple[int, str, str]:
     out, err = bytearray(), bytearray()
     try:
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(patience):
             code = await carry(conn, line, Input(given), out.extend, err.extend)
-    except (OSError, asyncssh.Error, TimeoutError) as error:
-        said = clean(str(error)) or f"no answer within {PATIENCE} s"
+    except TimeoutError:
+        raise Unreachable(
+            f"{who} on {name} gave no answer within {patience:g} s: log in there and try it"
+        ) from None
+    except (OSError, asyncssh.Error) as error:
+        said = clean(str(error)) or type(error).__name__
         raise Unreachable(f"{name} let us in and runs nothing ({said}): see its log") from None
     if code is None:
         raise Unreachable(f"{name} let us in and closed the connection: see its log")
