@@ -24,6 +24,9 @@ from fedwiz.plan import Lane, Part, Plan, Task
 from fedwiz.reach import Reach
 from fedwiz.steps.make import same_json
 
+CHANGED = 75
+"""Exit status of a script of fedwiz's that finds a file another one than the plan saw."""
+
 KEPT_LINES = 60
 """Last lines of an action in which its cause is looked for."""
 
@@ -160,6 +163,8 @@ class _Apply:
                 unit = f"{action.unit}-{self.run_id}" if action.unit else ""
                 code = await self.ways.session(task.host).run(replace(action, unit=unit), say)
                 why = _why(code, action, lines) if code else ""
+                if code == CHANGED and action.script:
+                    self.applied.stale = why
             outcome = "failed" if code else "ok"
         except Unreachable as gone:
             why = str(gone)

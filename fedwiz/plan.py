@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -230,23 +231,36 @@ def _shell(plan: Plan, digest: str, answers: Answers, host: str) -> str:
         f"# {host}: plan {digest} of cluster {answers.name}, to be run as root.",
         "set -eu",
     ]
+    named = set[str]()
     for task in plan.tasks(host):
         lines += ["", f"# {task.title}"]
         for action in task.actions:
+            for name, script in _script(action).items():
+                if name not in named:
+                    named.add(name)
+                    lines.append(f"{_variable(name)}={shlex.quote(script)}")
             lines += _typed(action, answers)
     if len(lines) == 3:
         lines.append("# Nothing is left to do.")
     return "\n".join(lines) + "\n"
 
 
+def _variable(script: str) -> str:
+    """What a script that is sent is called in the shell."""
+    return re.sub(r"\W", "_", script)
+
+
 def _typed(action: Action, answers: Answers) -> list[str]:
     if isinstance(action, PutKey):
         return _etcdctl(action, answers)
+    words = action.shown
+    for name, script in _script(action).items():  # it stands above, once
+        words = words.replace(shlex.quote(script), f'"${_variable(name)}"', 1)
     if action.upload:
         return [f"# standard input: {action.upload}, copied to this host first",
-                f"{action.shown} <{shlex.quote(action.upload.rpartition('/')[2])}"]  # fmt: skip
-    if not action.stdin:
-        return [f"{action.shown} </dev/null"]
+                f"{words} <{shlex.quote(action.upload.rpartition('/')[2])}"]  # fmt: skip
+    if not action.input():
+        return [f"{words} </dev/null"]
     secrets = [part for part in action.stdin if not isinstance(part, str)]
     if secrets:
         # The text around a secret is fedwiz's own and holds nothing that the shell expands; what
@@ -255,10 +269,10 @@ def _typed(action: Action, answers: Answers) -> list[str]:
         return [
             f"printf '{secrets[0].name}: ' >&2; IFS= read -r secret",
             """secret=$(printf '%s' "$secret" | sed 's/["\\\\`$]/\\\\&/g')""",
-            f"{action.shown} <<END_OF_INPUT\n{body.removesuffix(chr(10))}\nEND_OF_INPUT",
+            f"{words} <<END_OF_INPUT\n{body.removesuffix(chr(10))}\nEND_OF_INPUT",
         ]
     body = action.input().removesuffix("\n")
-    return [f"{action.shown} <<'END_OF_INPUT'\n{body}\nEND_OF_INPUT"]
+    return [f"{words} <<'END_OF_INPUT'\n{body}\nEND_OF_INPUT"]
 
 
 ETCDCTL = {"v2": ("--ca-file", "--cert-file", "--key-file", "--username"),
