@@ -12,6 +12,7 @@ from fedwiz.actions import Action, PutKey, Run
 from fedwiz.answers import Answers
 from fedwiz.facts import Known
 from fedwiz.steps import GATES, STAGES, STEPS, Stage
+from fedwiz.steps.guard import arms, guarded, is_guard
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +82,8 @@ def make(answers: Answers, known: Known) -> Plan:
             if step.stage == stage:
                 for host, actions in step.everywhere(answers, known).items():
                     if actions:
-                        lanes[host].append(Task(host, step.name, step.title, actions))
+                        whole = guarded(step, actions, answers.ssh.confirm_within)
+                        lanes[host].append(Task(host, step.name, step.title, whole))
         full = tuple(Lane(host, tuple(tasks)) for host, tasks in lanes.items() if tasks)
         if full:
             parts.append(Part(stage, stage in GATES, full))
@@ -113,7 +115,7 @@ def _sent(action: Action) -> list[Any]:
     # The diff too: it was approved as it was shown, against the file as it was read.
     return [
         "run", action.argv, action.input(), action.upload, action.sudo, action.timeout,
-        action.unit, action.reboots, action.diff,
+        action.unit, action.reboots, action.diff, action.fresh,
     ]  # fmt: skip
 
 
@@ -200,6 +202,10 @@ def _script(action: Action) -> dict[str, str]:
     return {action.argv[action.argv.index(action.script) + 1]: action.script}
 
 
+_SCRIPT = re.compile(r"""\bsh -c '(?:[^']|'"'"')*\n(?:[^']|'"'"')*' """)
+"""A script as `shlex` quotes it."""
+
+
 def _lines(action: Action) -> Iterator[tuple[Kind, str]]:
     yield "run", f"$ {action.brief}"
     if isinstance(action, PutKey):
@@ -209,7 +215,12 @@ def _lines(action: Action) -> Iterator[tuple[Kind, str]]:
     elif action.diff:
         yield from (("diff", line) for line in action.diff.splitlines())
     elif action.stdin:
-        yield from (("input", f"< {line}") for line in action.input().splitlines())
+        said = _SCRIPT.sub("sh ", action.input())  # a script's text stands at the end
+        yield from (("input", f"< {line}") for line in said.splitlines())
+    if arms(action):
+        yield "", "the host does this by itself, unless the step is confirmed in time"
+    elif is_guard(action):
+        yield "", "sent over a new connection, which shows that the host can still be reached"
     if isinstance(action, Run) and action.interrupts:
         yield "stops", "! running containers stop"
     if action.undo:
@@ -234,7 +245,11 @@ def _shell(plan: Plan, digest: str, answers: Answers, host: str) -> str:
     named = set[str]()
     for task in plan.tasks(host):
         lines += ["", f"# {task.title}"]
+        if any(is_guard(action) for action in task.actions):
+            lines.append("# It could cut you off, and fedwiz would have it taken back by the host.")
         for action in task.actions:
+            if is_guard(action):
+                continue
             for name, script in _script(action).items():
                 if name not in named:
                     named.add(name)

@@ -34,6 +34,7 @@ ROWS = (
     {"checks", "discover", "display", "report", "steps", "transport", "verify"},
     {"diagnose"},
     {"draft", "plan", "practice", "reach"},
+    {"deadman"},
     {"census", "engine"},
     {"verbs"},
     {"mend"},

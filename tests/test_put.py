@@ -80,7 +80,7 @@ def test_a_file_is_whole_or_as_it_was(case: Case, tmp_path: Path) -> None:
 def test_one_that_is_killed_leaves_the_file_and_the_next_clears_up(tmp_path: Path) -> None:
     path = tmp_path / "daemon.json"
     path.write_text(OLD)
-    argv = ["sh", "-c", script("put"), "put.sh", "0644", path, hashed(OLD), hashed(TEXT)]
+    argv = ["sh", "-c", script("put"), "put.sh", "0644", str(path), hashed(OLD), hashed(TEXT)]
     with subprocess.Popen(argv, stdin=subprocess.PIPE, start_new_session=True) as process:
         assert process.stdin
         process.stdin.write(TEXT[:5].encode())
@@ -134,7 +134,7 @@ def test_variables_are_set_in_the_file_that_was_read(
         path.parent.mkdir()
         path.write_text(there)
         path.chmod(0o604)
-    argv = ["sh", "-c", script("sysconfig"), "sysconfig.sh", path, seen, "A", "2"]
+    argv = ["sh", "-c", script("sysconfig"), "sysconfig.sh", str(path), seen, "A", "2"]
     done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=20)
     assert done.returncode == code, done.stderr
     assert (path.read_text() if path.exists() else None) == after

@@ -70,7 +70,7 @@ def on_a_host(path: Path, text: str, wanted: dict[str, str]) -> str:
         path.write_text(text)
     words = [word for pair in wanted.items() for word in pair]
     seen = hashed(text) if text else "absent"
-    argv = ["sh", "-c", script("sysconfig"), "sysconfig.sh", path, seen, *words]
+    argv = ["sh", "-c", script("sysconfig"), "sysconfig.sh", str(path), seen, *words]
     subprocess.run(argv, check=True)
     assert [each.name for each in path.parent.iterdir()] == [path.name]
     return path.read_text()

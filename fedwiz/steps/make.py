@@ -39,7 +39,16 @@ def put_file(facts: Facts, path: str, text: str, mode: int = 0o644) -> Iterator[
         stdin=(text,),
         diff=diff(path, there.text if there else "", text),
         undo=BACKUP if there else f"rm {path}",
+        back=_put_back(path, text, there),
     )  # fmt: skip
+
+
+def _put_back(path: str, text: str, there: File | None) -> Run:
+    """Have the file as it was."""
+    if there is None:
+        return change("rm", "-f", path)
+    return run_script("put", f"{there.mode:04o}", path, hashed(text), hashed(there.text),
+                      stdin=(there.text,))  # fmt: skip
 
 
 def seen(there: File | None) -> str:
