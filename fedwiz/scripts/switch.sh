@@ -75,9 +75,16 @@ take_back() { # what carried docker until now goes; then as if it never had
     ip link delete "$device"
   done
   ip -4 route show root "$network" | while read -r route; do ip -4 route delete $route; done
-  [ ! -f "$guard/docker" ] || cp -p "$guard/docker" "$kept/docker"
+  # docker remembers flannel's subnet, also without its options: it has to be told the old one once.
+  once=no
+  if [ -f "$guard/docker" ]; then cp -p "$guard/docker" "$kept/docker"
+  elif [ -s "$guard/bip" ]; then
+    once=yes
+    printf 'DOCKER_NETWORK_OPTIONS=" --bip=%s"\n' "$(cat "$guard/bip")" >"$kept/docker"
+  fi
   why="flannel does not carry docker any more"
   back
+  [ $once = no ] || rm -f /run/flannel/docker
 }
 leave() {
   trap - EXIT
@@ -97,6 +104,7 @@ trap leave EXIT HUP INT TERM
 systemctl daemon-reload # an earlier run may have ended before its own
 if [ $docker = yes ]; then
   note_users docker.service
+  ip -4 -o address show dev docker0 2>/dev/null | sed -n 's/.* inet \([0-9./]*\) .*/\1/p' | head -n 1 >"$kept/bip"
   { echo docker.service; [ $socket = no ] || echo docker.socket; printf '%s\n' $users; } >"$due"
   say "stopping docker"
   [ $socket = no ] || systemctl stop docker.socket
@@ -143,6 +151,7 @@ if [ $docker = yes ]; then
 fi
 if [ -d "$guard" ]; then # it may still be taken back
   [ ! -f "$kept/docker" ] || cp -p "$kept/docker" "$guard/docker"
+  [ ! -f "$kept/bip" ] || cp "$kept/bip" "$guard/bip"
   [ ! -e "$due" ] || cp "$due" "$guard/ran"
   : >"$guard/switched"
 fi
