@@ -17,7 +17,9 @@ PAUSE = 2.0
 """Seconds between two tries to connect."""
 
 
-async def anew(ways: Reach, host: str, run: Run, say: OnLine) -> tuple[int, str]:
+async def anew(
+    ways: Reach, host: str, run: Run, say: OnLine, *, longest: float = LONGEST, pause: float = PAUSE
+) -> tuple[int, str]:
     """Run a command over a connection that is opened for it.
 
     A host that can't be reached takes the step back; it is tried until that must have been done.
@@ -25,7 +27,7 @@ async def anew(ways: Reach, host: str, run: Run, say: OnLine) -> tuple[int, str]
     Returns:
         The exit status, and why the host could not be reached at first; empty: it could.
     """
-    gone, end = "", time.monotonic() + run.fresh + LONGEST
+    gone, end = "", time.monotonic() + run.fresh + longest
     while True:
         try:
             async with ways.transport.connect(host) as session:
@@ -38,7 +40,7 @@ async def anew(ways: Reach, host: str, run: Run, say: OnLine) -> tuple[int, str]
         if time.monotonic() >= end:
             say(f"{host} can't be reached, and was not seen to take the step back")
             return 1, gone
-        await asyncio.sleep(PAUSE)
+        await asyncio.sleep(pause)
 
 
 async def disarm(ways: Reach) -> None:
