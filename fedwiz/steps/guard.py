@@ -19,15 +19,15 @@ CONFIRM = 600
 def guarded(step: Step, actions: tuple[Action, ...], seconds: int) -> tuple[Action, ...]:
     """A step's actions; of one that could cut the operator off, between arming and confirming.
 
-    Where nothing takes them back there is nothing to arm.  Nor is a reboot: what waits would not
-    outlive it, and whoever sees its end has connected anew.
+    Where nothing takes them back there is nothing to arm.  A reboot is such a one: what waits
+    would not outlive it, and whoever sees its end has connected anew.
 
     Their ways back are for that moment only: what an install has done is not taken back by one
     step without the others.
     """
     runs = [action for action in actions if isinstance(action, Run)]
     plain = tuple(replace(it, back=None) if isinstance(it, Run) else it for it in actions)
-    if not step.cuts or not any(run.back for run in runs) or any(run.reboots for run in runs):
+    if not step.cuts or not any(run.back for run in runs):
         return plain
     arm = run_script("arm", step.name, str(seconds), stdin=(way_back(runs),))
     confirm = run_script("confirm", step.name, fresh=seconds, timeout=CONFIRM)
