@@ -96,6 +96,10 @@ class Run:
     reboots: bool = False
     """The host goes down; the action has ended when it is back with a new boot id."""
 
+    fresh: int = 0
+    """Seconds within which it is sent over a connection that is opened for it: it shows that the
+    host can still be reached.  0: the session's own connection will do."""
+
     diff: str = ""
     """For a file: what changes in it, as a unified diff."""
 

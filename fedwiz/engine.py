@@ -9,6 +9,7 @@ from typing import TypeGuard
 
 from fedwiz.actions import Action, OnLine, PutKey, Run, Unreachable
 from fedwiz.causes import Cause, cause_of
+from fedwiz.deadman import anew
 from fedwiz.events import (
     ActionEnded,
     ActionStarted,
@@ -23,6 +24,9 @@ from fedwiz.journal import Unwritten
 from fedwiz.plan import Lane, Part, Plan, Task
 from fedwiz.reach import Reach
 from fedwiz.steps.make import same_json
+
+CHANGED = 75
+"""Exit status of a script of fedwiz's that finds a file another one than the plan saw."""
 
 KEPT_LINES = 60
 """Last lines of an action in which its cause is looked for."""
@@ -131,8 +135,9 @@ class _Apply:
 
     async def _task(self, task: Task) -> tuple[Outcome, str]:
         self.emit(StepStarted(task.host, task.step, task.title, len(task.actions)))
-        for action in task.actions:
+        for at, action in enumerate(task.actions):
             if self.stop.is_set():
+                await self._confirm(task, at)
                 return "stopped", "the run was stopped"
             if why := await self.ways.may_begin(self.stop):
                 if not self.stop.is_set():
@@ -140,9 +145,17 @@ class _Apply:
                     self.stop.set()
                 return "stopped", why
             outcome, why = await self._action(task, action)
+            if outcome == "failed":
+                await self._confirm(task, at + 1)
             if outcome != "ok":
                 return outcome, why
         return "ok", ""
+
+    async def _confirm(self, task: Task, done: int) -> None:
+        """Confirm what was begun of a task and is not gone on with: it is to stay as it is."""
+        for action in task.actions[done:] if done else ():
+            if isinstance(action, Run) and action.fresh:
+                await self._action(task, action)
 
     async def _action(self, task: Task, action: Action) -> tuple[Outcome, str]:
         """Send one action and see it end; what was sent and not seen to end is `unknown`."""
@@ -167,8 +180,10 @@ class _Apply:
             if isinstance(action, PutKey):
                 code, why = await self._put(action, say)
             else:
-                code = await self.ways.session(task.host).run(replace(action, unit=unit), say)
-                why = _why(code, action, lines) if code else ""
+                code, gone = await self._run(task.host, replace(action, unit=unit), say)
+                why = _why(code, action, lines) + (gone and f" ({gone})") if code else ""
+                if code == CHANGED and action.script:
+                    self.applied.stale = why
             outcome = "failed" if code else "ok"
         except Unreachable as gone:
             why = str(gone)
@@ -182,6 +197,12 @@ class _Apply:
             if outcome == "unknown" and not why:  # cancelled: the step's end is told here
                 self.emit(StepEnded(task.host, task.step, "unknown", "its end was not seen"))
         return outcome, why
+
+    async def _run(self, host: str, run: Run, say: OnLine) -> tuple[int, str]:
+        """The exit status, and why the host could not be reached before; empty: it could."""
+        if run.fresh:
+            return await anew(self.ways, host, run, say)
+        return await self.ways.session(host).run(run, say), ""
 
     async def _put(self, put: PutKey, say: OnLine) -> tuple[int, str]:
         """Write a key if it is as the plan saw it, then read it back."""

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from fedwiz.actions import Action, PutKey, Run
 from fedwiz.answers import Answers
 from fedwiz.facts import Known
 from fedwiz.steps import GATES, STAGES, STEPS, Stage
+from fedwiz.steps.guard import arms, guarded, is_guard
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +82,8 @@ def make(answers: Answers, known: Known) -> Plan:
             if step.stage == stage:
                 for host, actions in step.everywhere(answers, known).items():
                     if actions:
-                        lanes[host].append(Task(host, step.name, step.title, actions))
+                        whole = guarded(step, actions, answers.ssh.confirm_within)
+                        lanes[host].append(Task(host, step.name, step.title, whole))
         full = tuple(Lane(host, tuple(tasks)) for host, tasks in lanes.items() if tasks)
         if full:
             parts.append(Part(stage, stage in GATES, full))
@@ -94,7 +97,7 @@ def _sent(action: Action) -> list[Any]:
     # The diff too: it was approved as it was shown, against the file as it was read.
     return [
         "run", action.argv, action.input(), action.upload, action.sudo, action.timeout,
-        action.unit, action.reboots, action.diff,
+        action.unit, action.reboots, action.diff, action.fresh,
     ]  # fmt: skip
 
 
@@ -224,6 +227,10 @@ def _script(action: Action) -> dict[str, str]:
     return {action.argv[action.argv.index(action.script) + 1]: action.script}
 
 
+_SCRIPT = re.compile(r"""\bsh -c '(?:[^']|'"'"')*\n(?:[^']|'"'"')*' """)
+"""A script as `shlex` quotes it."""
+
+
 def _lines(action: Action) -> Iterator[tuple[Kind, str]]:
     yield "run", f"$ {action.brief}"
     if isinstance(action, PutKey):
@@ -233,7 +240,12 @@ def _lines(action: Action) -> Iterator[tuple[Kind, str]]:
     elif action.diff:
         yield from (("diff", line) for line in action.diff.splitlines())
     elif action.stdin:
-        yield from (("input", f"< {line}") for line in action.input().splitlines())
+        said = _SCRIPT.sub("sh ", action.input())  # a script's text stands at the end
+        yield from (("input", f"< {line}") for line in said.splitlines())
+    if arms(action):
+        yield "", "the host does this by itself, unless the step is confirmed in time"
+    elif is_guard(action):
+        yield "", "sent over a new connection, which shows that the host can still be reached"
     if isinstance(action, Run) and action.interrupts:
         yield "stops", "! running containers stop"
     if action.undo:
@@ -255,23 +267,40 @@ def _shell(plan: Plan, digest: str, answers: Answers, host: str) -> str:
         f"# {host}: plan {digest} of cluster {answers.name}, to be run as root.",
         "set -eu",
     ]
+    named = set[str]()
     for task in plan.tasks(host):
         lines += ["", f"# {task.title}"]
+        if any(is_guard(action) for action in task.actions):
+            lines.append("# It could cut you off, and fedwiz would have it taken back by the host.")
         for action in task.actions:
+            if is_guard(action):
+                continue
+            for name, script in _script(action).items():
+                if name not in named:
+                    named.add(name)
+                    lines.append(f"{_variable(name)}={shlex.quote(script)}")
             lines += _typed(action, answers)
     if len(lines) == 3:
         lines.append("# Nothing is left to do.")
     return "\n".join(lines) + "\n"
 
 
+def _variable(script: str) -> str:
+    """What a script that is sent is called in the shell."""
+    return re.sub(r"\W", "_", script)
+
+
 def _typed(action: Action, answers: Answers) -> list[str]:
     if isinstance(action, PutKey):
         return _etcdctl(action, answers)
+    words = action.shown
+    for name, script in _script(action).items():  # it stands above, once
+        words = words.replace(shlex.quote(script), f'"${_variable(name)}"', 1)
     if action.upload:
         return [f"# standard input: {action.upload}, copied to this host first",
-                f"{action.shown} <{shlex.quote(action.upload.rpartition('/')[2])}"]  # fmt: skip
-    if not action.stdin:
-        return [f"{action.shown} </dev/null"]
+                f"{words} <{shlex.quote(action.upload.rpartition('/')[2])}"]  # fmt: skip
+    if not action.input():
+        return [f"{words} </dev/null"]
     secrets = [part for part in action.stdin if not isinstance(part, str)]
     if secrets:
         # The text around a secret is fedwiz's own and holds nothing that the shell expands; what
@@ -280,10 +309,10 @@ def _typed(action: Action, answers: Answers) -> list[str]:
         return [
             f"printf '{secrets[0].name}: ' >&2; IFS= read -r secret",
             """secret=$(printf '%s' "$secret" | sed 's/["\\\\`$]/\\\\&/g')""",
-            f"{action.shown} <<END_OF_INPUT\n{body.removesuffix(chr(10))}\nEND_OF_INPUT",
+            f"{words} <<END_OF_INPUT\n{body.removesuffix(chr(10))}\nEND_OF_INPUT",
         ]
     body = action.input().removesuffix("\n")
-    return [f"{action.shown} <<'END_OF_INPUT'\n{body}\nEND_OF_INPUT"]
+    return [f"{words} <<'END_OF_INPUT'\n{body}\nEND_OF_INPUT"]
 
 
 ETCDCTL = {"v2": ("--ca-file", "--cert-file", "--key-file", "--username"),

@@ -61,6 +61,11 @@ class Ssh(Section):
         "no",
     )
     width: Number = ask("How many hosts at once?", "At most.", 50, ge=1, le=1000)
+    confirm_within: Number = ask(
+        "How long may a host stay out of reach?",
+        "Seconds after which it takes back a step that has cut fedwiz off.",
+        180, ge=10, le=3600,
+    )  # fmt: skip
 
 
 class Host(Section):

@@ -12,6 +12,7 @@ from fedwiz import plan as planning
 from fedwiz.actions import OpenStore, Secret, Transport
 from fedwiz.answers import Answers
 from fedwiz.checks import Finding, judge
+from fedwiz.deadman import disarm
 from fedwiz.diagnose import Case, Diagnosis
 from fedwiz.earlier import attach
 from fedwiz.engine import Applied, apply
@@ -143,6 +144,7 @@ async def install(
     """
 
     async def whole(cluster: Cluster, ways: Reach, result: Result) -> None:
+        await disarm(ways)
         await attach(ways)
         await _plan(cluster, ways, result)
         if result.code != OK or result.plan is None:

@@ -103,6 +103,17 @@ async def test_a_changed_key_is_not_overwritten_and_told() -> None:
     assert fake.store.keys["/coreos.com/network/config"].revision == 99
 
 
+async def test_a_file_that_somebody_changed_is_told_and_the_others_go_on() -> None:
+    said = "/etc/x was changed since the plan was made: it is gone; look at it"
+    fake = Fake({"fed-node2 sh sysconfig.sh": 75}, lines={"sysconfig.sh": (said,)})
+    applied = await carry(fake)
+    assert applied.stale == said
+    assert applied.outcomes["fed-node2"] == "failed"
+    assert any("switch.sh" in sent for sent in fake.sent_to("fed-node1"))
+    other = await carry(Fake({"fed-node2 dnf": 75}))
+    assert other.stale == "", "a command of somebody else's means something else by it"
+
+
 async def test_a_connection_that_goes_leaves_the_action_unknown_and_loses_the_host() -> None:
     fake = Fake({"fed-node3 sh switch.sh": Unreachable("it went")})
     applied = await carry(fake)

@@ -249,7 +249,7 @@ async def test_enter_in_the_last_field_gives_the_answers() -> None:
 async def test_nothing_wrong_is_given(key: str) -> None:
     async with opened() as pilot:
         given = await form(pilot, asked("ssh"), filled("network"))
-        await pilot.press("tab", "x", "tab", "tab", "tab", "tab", "0", key)
+        await pilot.press("tab", "x", "tab", "tab", "tab", "tab", "0", "tab", key)
         await pilot.pause()
         assert given == []
         assert "X 2 answers to be put right first" in text(pilot)

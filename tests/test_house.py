@@ -34,6 +34,7 @@ ROWS = (
     {"checks", "discover", "display", "report", "steps", "transport", "verify"},
     {"diagnose"},
     {"draft", "plan", "practice", "reach"},
+    {"deadman"},
     {"census", "earlier", "engine"},
     {"verbs"},
     {"mend", "resume"},

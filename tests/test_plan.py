@@ -1,4 +1,5 @@
 import json
+import shlex
 import subprocess
 from dataclasses import replace
 from pathlib import Path
@@ -121,7 +122,10 @@ def test_a_script_asks_for_a_secret_and_quotes_it_as_systemd_wants_it(tmp_path: 
     script = scripts(plan, answers)["fed-node1"]
     start = script.index("printf 'etcd password: '")
     end = script.index("END_OF_INPUT\n", script.index("END_OF_INPUT", start) + 12)
-    typed = script[start:end].replace(put.shown, "cat") + "END_OF_INPUT\n"
+    typed = (
+        script[start:end].replace('sh -c "$put_sh" ' + shlex.join(put.argv[3:]), "cat")
+        + "END_OF_INPUT\n"
+    )
     done = subprocess.run(["sh", "-c", typed], input='a "b\\c$d`e\n', text=True, check=True,
                           capture_output=True)  # fmt: skip
     assert done.stdout == put.input(reveal=True)

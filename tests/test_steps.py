@@ -1,5 +1,6 @@
 """Facts in, commands out."""
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import replace
@@ -27,7 +28,13 @@ def left(name: str, known: Known = BARE, answers: Answers = ANSWERS) -> list[Act
 
 
 def shown(name: str, known: Known = BARE, answers: Answers = ANSWERS) -> list[str]:
-    return [action.brief for action in left(name, known, answers)]
+    return [brief(action) for action in left(name, known, answers)]
+
+
+def brief(action: Action) -> str:
+    """What is done; of a file its mode and its path."""
+    words = action.brief.split()
+    return " ".join(words[:4]) if words[:2] == ["sh", "put.sh"] else action.brief
 
 
 def has(known: Known, **texts: str) -> Known:
@@ -47,7 +54,7 @@ SYSCTLS = NODE.sysctls
 
 
 def put(path: str) -> str:
-    return f"install -D -m 0644 /dev/stdin {path}"
+    return f"sh put.sh 0644 {path}"
 
 
 STRICT = {**SYSCTLS, "net.ipv4.conf.all.rp_filter": "1"}
@@ -157,8 +164,7 @@ PACKAGE: Mapping[str, tuple[Known, Answers, list[str]]] = {
         FROM_RPM,
         answered(*RPM),
         [
-            f"install -D -m 0600 /dev/stdin {UPLOADED}",
-            "sha256sum --check --status",
+            f"sh put.sh 0600 {UPLOADED}",
             f"dnf -y install {UPLOADED}",
             f"rm -f {UPLOADED}",
         ],
@@ -169,8 +175,7 @@ PACKAGE: Mapping[str, tuple[Known, Answers, list[str]]] = {
         replace(DONE, supplied=dict.fromkeys(BARE.hosts, "0.9.0-8.fc33")),
         answered(*RPM),
         [
-            f"install -D -m 0600 /dev/stdin {UPLOADED}",
-            "sha256sum --check --status",
+            f"sh put.sh 0600 {UPLOADED}",
             f"dnf -y install {UPLOADED}",
             f"rm -f {UPLOADED}",
         ],
@@ -178,12 +183,7 @@ PACKAGE: Mapping[str, tuple[Known, Answers, list[str]]] = {
     "binary": (
         FROM_FILE,
         answered(*BIN),
-        [
-            f"install -D -m 0755 /dev/stdin {BINARY}.new",
-            "sha256sum --check --status",
-            f"mv -f {BINARY}.new {BINARY}",
-            *([f"restorecon {BINARY}"] if NODE.selinux == "Enforcing" else []),
-        ],
+        [f"sh put.sh 0755 {BINARY}"],
     ),
     "binary, there": (on("*", FROM_FILE, hashes={BINARY: SHA}), answered(*BIN), []),
 }  # fmt: skip
@@ -195,11 +195,25 @@ def test_package(known: Known, answers: Answers, wanted: list[str]) -> None:
 
 
 def test_what_is_uploaded_is_checked_before_it_is_used() -> None:
-    upload, check, *_ = left("package", FROM_RPM, answered(*RPM))
+    upload, *_ = left("package", FROM_RPM, answered(*RPM))
     assert isinstance(upload, Run)
-    assert isinstance(check, Run)
     assert upload.upload == "/tmp/flannel-0.9.0-7.rpm"
-    assert check.input() == f"{SHA}  {UPLOADED}\n"
+    assert upload.argv[-2:] == ("any", SHA)
+    older = on("*", FROM_FILE, hashes={BINARY: "b" * 64})
+    for known, there in ((FROM_FILE, "absent"), (older, "b" * 64)):
+        [upload] = left("package", known, answered(*BIN))
+        assert isinstance(upload, Run)
+        assert upload.argv[-2:] == (there, SHA)
+
+
+def test_a_file_is_written_over_the_one_that_was_read_alone() -> None:
+    [new] = left("link")
+    [changed] = left("link", has(BARE, link="# mine\n"))
+    assert isinstance(new, Run)
+    assert isinstance(changed, Run)
+    whole = hashlib.sha256(LINK_TEXT.encode()).hexdigest()[:16]
+    assert new.argv[-2:] == ("absent", whole)
+    assert changed.argv[-2:] == (hashlib.sha256(b"# mine\n").hexdigest()[:16], whole)
 
 
 OLD_UNIT = "[Service]\nExecStart=/usr/bin/flanneld -etcd-endpoints=${FLANNEL_ETCD} -etcd-prefix=${FLANNEL_ETCD_KEY} $FLANNEL_OPTIONS\n"  # noqa: E501
@@ -256,8 +270,12 @@ SYSCONF: Mapping[str, tuple[Known, Answers, dict[str, str]]] = {
 def test_sysconfig(known: Known, answers: Answers, wanted: dict[str, str]) -> None:
     words = [word for pair in wanted.items() for word in pair]
     runs = left("sysconfig", known, answers)
+    there = known.hosts["fed-node1"].files.get(SYSCONFIG)
+    seen = hashlib.sha256(there.text.encode()).hexdigest()[:16] if there else "absent"
+    if "flannel" not in known.hosts["fed-node1"].packages:
+        seen = "any"  # the package brings one
     assert [run.argv[3:] for run in runs if isinstance(run, Run)] == (
-        [("sysconfig.sh", SYSCONFIG, *words)] if wanted else []
+        [("sysconfig.sh", SYSCONFIG, seen, *words)] if wanted else []
     )
 
 
@@ -268,7 +286,7 @@ def test_the_etcd_password_goes_into_a_file_of_root_s_and_is_never_shown() -> No
     secret = next(run for run in runs if "fedwiz-etcd" in run.shown)
     assert "a" + '"b' not in secret.shown + secret.input() + repr(secret)
     assert secret.input(reveal=True) == 'FLANNELD_ETCD_PASSWORD="a\\"b\\$c"\n'
-    assert "0600" in secret.argv
+    assert secret.argv[4:] == ("0600", "/etc/sysconfig/fedwiz-etcd", "absent", "line")
     assert any("EnvironmentFile=/etc/sysconfig/fedwiz-etcd" in run.input() for run in runs)
 
 
@@ -459,7 +477,7 @@ def test_what_a_running_daemon_would_not_see_is_noted_before_it_is_written() -> 
     """Or a run that ends in between would leave nothing to do for the next one."""
     docker28 = on("fed-node1", READY, docker_version=DOCKER28)
     assert left("docker", docker28)
-    assert shown("due", docker28) == ["install -D -m 0600 /dev/stdin /run/fedwiz/switch-due"]
+    assert shown("due", docker28) == ["sh put.sh 0600 /run/fedwiz/switch-due"]
     assert shown("due", READY) == []
     assert shown("due", BARE) == [], "flanneld has to be started there anyway"
     order = list(BY_NAME)

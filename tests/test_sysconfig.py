@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fedwiz.scripts import script
+from fedwiz.steps.make import hashed
 from fedwiz.sysconfig import values, with_values
 
 PACKAGED = '# etcd url\nFLANNEL_ETCD="http://127.0.0.1:2379"\n\n# prefix\nFLANNEL_ETCD_KEY="/atomic.io/network"\n#FLANNEL_OPTIONS=""\n'  # noqa: E501
@@ -68,5 +69,8 @@ def on_a_host(path: Path, text: str, wanted: dict[str, str]) -> str:
     if text:
         path.write_text(text)
     words = [word for pair in wanted.items() for word in pair]
-    subprocess.run(["sh", "-c", script("sysconfig"), "sysconfig.sh", path, *words], check=True)
+    seen = hashed(text) if text else "absent"
+    argv = ["sh", "-c", script("sysconfig"), "sysconfig.sh", str(path), seen, *words]
+    subprocess.run(argv, check=True)
+    assert [each.name for each in path.parent.iterdir()] == [path.name]
     return path.read_text()

@@ -28,54 +28,11 @@ def uploaded(source: str) -> Held:
     return Held("", 0o644, hashlib.sha256(data).hexdigest(), says)
 
 
-async def install(call: Call) -> int:
-    """`install -D -m MODE /dev/stdin PATH`."""
-    dash_d, dash_m, mode, source, path = call.run.argv[1:]
-    if (dash_d, dash_m, source) != ("-D", "-m", "/dev/stdin"):
-        raise strange(call.run)
-    if call.run.upload:
-        await call.spend(2.0)
-        held = uploaded(call.run.upload)
-    else:
-        await call.spend(0.1)
-        held = Held(call.run.input(reveal=True))
-    held.mode = int(mode, 8)
-    call.machine.files[path] = held
-    return 0
-
-
-async def sha256sum(call: Call) -> int:
-    """`sha256sum --check --status`, its list on standard input."""
-    if call.run.argv[1:] != ("--check", "--status"):
-        raise strange(call.run)
-    await call.spend(0.2)
-    for line in call.run.input().splitlines():
-        wanted, _, path = line.partition("  ")
-        held = call.machine.files.get(path)
-        if held is None or held.hash() != wanted:
-            return 1
-    return 0
-
-
-async def mv(call: Call) -> int:
-    """`mv -f OLD NEW`."""
-    old, new = call.run.argv[2:]
-    await call.spend(0.1)
-    call.machine.files[new] = call.machine.files.pop(old)
-    return 0
-
-
 async def rm(call: Call) -> int:
     """`rm -f PATH`."""
     await call.spend(0.1)
     for path in call.run.argv[2:]:
         call.machine.files.pop(path, None)
-    return 0
-
-
-async def nothing(call: Call) -> int:
-    """What changes nothing here, such as SELinux labels."""
-    await call.spend(0.1)
     return 0
 
 
@@ -220,12 +177,8 @@ COMMANDS: Mapping[str, Command] = {
     **byroot.COMMANDS,
     "dnf": dnf,
     "firewall-cmd": firewall_cmd,
-    "install": install,
     "modprobe": modprobe,
-    "mv": mv,
-    "restorecon": nothing,
     "rm": rm,
-    "sha256sum": sha256sum,
     "sysctl": sysctl,
     "systemctl": systemctl,
 }

@@ -154,6 +154,9 @@ class Machine:
     cuts: str = ""
     """The connection is lost, once, in the middle of a command that begins with this word."""
 
+    armed: dict[str, int] = field(default_factory=dict)
+    """Steps that wait to be confirmed, and for how many seconds."""
+
     untold: dict[str, tuple[list[str], int]] = field(default_factory=dict)
     """Transient units whose end nobody saw: what they said, and their exit status."""
 

@@ -10,6 +10,7 @@ from importlib import resources
 
 from fedwiz.practice import dockerd, flanneld, locks, pods, systemd, udp
 from fedwiz.practice.call import Call, Command
+from fedwiz.practice.commands import uploaded
 from fedwiz.practice.machine import Held
 from fedwiz.practice.probes import fdb
 from fedwiz.practice.trace import trace
@@ -37,12 +38,58 @@ def model(argv: tuple[str, ...]) -> Command | None:
     return SCRIPTS.get(name) if name in SCRIPTS and argv[2] == text(name) else None
 
 
+CHANGED = 75
+"""Exit status of a script that finds a file another one than the plan saw."""
+
+
+def _as_seen(call: Call, path: str, seen: str) -> bool:
+    """The file is the one that the plan saw; says so where it is not."""
+    held = call.machine.files.get(path)
+    if seen == "any" or (held.hash().startswith(seen) if held else seen == "absent"):
+        return True
+    now = f"it has {len(held.text)} bytes of root" if held else "it is gone"
+    call.say(f"{path} was changed since the plan was made: {now}; look at it, then make a new plan")
+    return False
+
+
+async def put(call: Call) -> int:
+    """See scripts/put.sh."""
+    mode, path, seen, _ = call.run.argv[4:]
+    await call.spend(2.0 if call.run.upload else 0.1)
+    new = uploaded(call.run.upload) if call.run.upload else Held(call.run.input(reveal=True))
+    new.mode = int(mode, 8)
+    there = call.machine.files.get(path)
+    if (there is None or there.hash() != new.hash()) and not _as_seen(call, path, seen):
+        return CHANGED
+    call.machine.files[path] = new
+    return 0
+
+
 async def sysconfig(call: Call) -> int:
     """See scripts/sysconfig.sh."""
-    path, *words = call.run.argv[4:]
+    path, seen, *words = call.run.argv[4:]
     await call.spend(0.2)
+    if not _as_seen(call, path, seen):
+        return CHANGED
     held = call.machine.files.setdefault(path, Held(""))
     held.text = with_values(held.text, dict(zip(words[::2], words[1::2], strict=True)))
+    return 0
+
+
+async def arm(call: Call) -> int:
+    """See scripts/arm.sh; nobody is cut off here for so long that it comes to the way back."""
+    name, seconds = call.run.argv[4:]
+    await call.spend(0.1)
+    call.machine.armed[name] = int(seconds)
+    return 0
+
+
+async def confirm(call: Call) -> int:
+    """See scripts/confirm.sh."""
+    for name in call.run.argv[4:] or tuple(call.machine.armed):
+        if call.machine.armed.pop(name, None) is not None:
+            call.say(f"{name} is confirmed")
+    await call.spend(0.1)
     return 0
 
 
@@ -184,6 +231,9 @@ async def units(call: Call) -> int:
 
 
 SCRIPTS: Mapping[str, Command] = {
+    "arm": arm,
+    "confirm": confirm,
+    "put": put,
     "sysconfig": sysconfig,
     "switch": switch,
     "settle": settle,

@@ -1,12 +1,21 @@
 # Move docker onto flannel's subnet.  Ends with docker running whatever happens.
 # Usage: switch.sh NETWORK [STALE]...   (a device, or a route as `10.9.3.0/24 via 192.0.2.7`)
+#        switch.sh --back NETWORK       (from one that ended well, while it is not confirmed)
 set -u
+move=yes; [ "$1" != --back ] || { move=no; shift; }
 network=$1; shift
 due=/run/fedwiz/switch-due # what has to run in the end, one unit a line: also after a kill
+guard=/run/fedwiz/deadman-switch # there while a way back may be wanted
+if [ $move = no ]; then
+  [ -e "$guard/switched" ] || exit 0
+  [ ! -e "$guard/ran" ] || cp "$guard/ran" "$due"
+fi
 mkdir -p -m 0700 /run/fedwiz && kept=$(mktemp -d /run/fedwiz/kept.XXXXXX) || exit 1
 docker=no; socket=no; users=""
-systemctl -q is-active docker.service && docker=yes
-systemctl -q is-active docker.socket && socket=yes
+if [ $move = yes ]; then
+  systemctl -q is-active docker.service && docker=yes
+  systemctl -q is-active docker.socket && socket=yes
+fi
 for unit in $(cat "$due" 2>/dev/null); do
   case $unit in
     docker.service) docker=yes ;;
@@ -58,6 +67,25 @@ back() { # flannel did not carry docker: docker as it was, which must not wait f
   fi
   say "$why$after$see"
 }
+take_back() { # what carried docker until now goes; then as if it never had
+  systemctl stop docker.socket docker.service
+  ip link delete docker0 2>/dev/null
+  systemctl stop flanneld.service
+  for device in $(ip -o link show 2>/dev/null | sed -n 's/^[0-9]*: \(flannel[^:@]*\)[:@].*/\1/p'); do
+    ip link delete "$device"
+  done
+  ip -4 route show root "$network" | while read -r route; do ip -4 route delete $route; done
+  # docker remembers flannel's subnet, also without its options: it has to be told the old one once.
+  once=no
+  if [ -f "$guard/docker" ]; then cp -p "$guard/docker" "$kept/docker"
+  elif [ -s "$guard/bip" ]; then
+    once=yes
+    printf 'DOCKER_NETWORK_OPTIONS=" --bip=%s"\n' "$(cat "$guard/bip")" >"$kept/docker"
+  fi
+  why="flannel does not carry docker any more"
+  back
+  [ $once = no ] || rm -f /run/flannel/docker
+}
 leave() {
   trap - EXIT
   trap '' HUP INT TERM # a second signal must not cut the way back short
@@ -65,12 +93,18 @@ leave() {
   rm -rf "$kept"
   exit $code
 }
+if [ $move = no ]; then
+  take_back
+  rm -rf "$kept"
+  case $after in *"does not run") exit 1 ;; *) exit 0 ;; esac
+fi
 trap leave EXIT HUP INT TERM
 
 [ -f /run/flannel/docker ] && cp -p /run/flannel/docker "$kept/docker"
 systemctl daemon-reload # an earlier run may have ended before its own
 if [ $docker = yes ]; then
   note_users docker.service
+  ip -4 -o address show dev docker0 2>/dev/null | sed -n 's/.* inet \([0-9./]*\) .*/\1/p' | head -n 1 >"$kept/bip"
   { echo docker.service; [ $socket = no ] || echo docker.socket; printf '%s\n' $users; } >"$due"
   say "stopping docker"
   [ $socket = no ] || systemctl stop docker.socket
@@ -114,6 +148,12 @@ if [ $docker = yes ]; then
   fi
   say "docker runs on $subnet"
   start_users
+fi
+if [ -d "$guard" ]; then # it may still be taken back
+  [ ! -f "$kept/docker" ] || cp -p "$kept/docker" "$guard/docker"
+  [ ! -f "$kept/bip" ] || cp "$kept/bip" "$guard/bip"
+  [ ! -e "$due" ] || cp "$due" "$guard/ran"
+  : >"$guard/switched"
 fi
 rm -f "$due"
 ended=yes

@@ -1,16 +1,37 @@
 # Set variables in an environment file; every other line and comment stays.
-# Usage: sysconfig.sh FILE NAME VALUE [NAME VALUE]...   (no quotes, $ or newlines in a VALUE)
+# Usage: sysconfig.sh FILE SEEN NAME VALUE [NAME VALUE]...   (no quotes, $ or newlines in a VALUE)
+#   SEEN: how the SHA-256 of the file's text begins that the plan saw; absent; or any
+# A file that somebody has changed since is left as it is: exit status 75.
 set -eu
-file=$1; shift
-[ -e "$file" ] || install -D -m 0644 /dev/null "$file"
+file=$1 seen=$2; shift 2
+mkdir -p "${file%/*}"
+file=$(readlink -f "$file") # a link stays one
+new=${file%/*}/.${file##*/}.fedwiz # beside it, for the rename; never read by anybody
+trap 'rm -f "$new"' EXIT
+trap 'exit 1' HUP INT TERM
+now=absent
+if [ -e "$file" ]; then
+  now=$(head -c 65536 "$file" | sha256sum) # as much as is read of one
+  cp -a "$file" "$new"
+else install -m 0644 /dev/null "$new"; fi
 while [ $# -gt 1 ]; do
-  if grep -q "^[[:space:]]*$1=" "$file"; then
+  if grep -q "^[[:space:]]*$1=" "$new"; then
     value=$(printf '%s' "$2" | sed 's/[\\|&]/\\&/g')
-    sed -i "s|^[[:space:]]*$1=.*|$1=\"$value\"|" "$file"
+    sed -i "s|^[[:space:]]*$1=.*|$1=\"$value\"|" "$new"
   else
     # A last line without its newline would swallow what is appended.
-    [ -z "$(tail -c 1 "$file")" ] || echo >>"$file"
-    printf '%s="%s"\n' "$1" "$2" >>"$file"
+    [ -z "$(tail -c 1 "$new")" ] || echo >>"$new"
+    printf '%s="%s"\n' "$1" "$2" >>"$new"
   fi
   shift 2
 done
+cmp -s "$new" "$file" && exit # who sends it again finds it done
+case $seen in any) ;; *) case $now in "$seen"*) ;; *)
+  now="it is gone"
+  [ ! -e "$file" ] || now=$(stat -c 'it has %s bytes of %U, written at %.19y' "$file")
+  echo "$file was changed since the plan was made: $now; look at it, then make a new plan"
+  exit 75 ;;
+esac ;; esac
+sync "$new"
+mv -fT "$new" "$file"
+if [ -e /sys/fs/selinux/enforce ]; then restorecon "$file"; fi

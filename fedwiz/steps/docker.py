@@ -188,7 +188,7 @@ def due(answers: Answers, host: Host, known: Known) -> Iterator[Run]:
         yield from put_file(facts, DUE, "", 0o600)
 
 
-@step("switch", "Start flanneld and move docker to its subnet")
+@step("switch", "Start flanneld and move docker to its subnet", cuts=True)
 def switch(answers: Answers, host: Host, known: Known) -> Iterator[Run]:
     """Stop docker, delete docker0, start flanneld, start docker; or reboot.
 
@@ -209,8 +209,9 @@ def switch(answers: Answers, host: Host, known: Known) -> Iterator[Run]:
         return
     stale = [link.name for link in facts.flannel_links if not _fits(answers, facts, host, link)]
     stale += [f"{route.to} via {route.via}" for route in _stale_routes(answers, host, known)]
+    back = run_script("switch", "--back", answers.network.cidr, timeout=400, interrupts=stops)
     yield run_script("switch", answers.network.cidr, *stale, unit="fedwiz-switch", timeout=400,
-                     interrupts=stops, undo=undo)  # fmt: skip
+                     interrupts=stops, undo=undo, back=back)  # fmt: skip
 
 
 def _within(text: str, cidr: str) -> bool:

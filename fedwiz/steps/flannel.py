@@ -9,7 +9,7 @@ from fedwiz.answers import Answers, Host
 from fedwiz.facts.values import File, Known
 from fedwiz.flannel import VARIABLES, endpoint_variables
 from fedwiz.scripts import script
-from fedwiz.steps.make import change, diff, put_file, run_script, same_json
+from fedwiz.steps.make import change, diff, put_file, run_script, same_json, seen
 from fedwiz.steps.table import step
 from fedwiz.sysconfig import values, with_values
 
@@ -81,24 +81,18 @@ def package(answers: Answers, host: Host, known: Known) -> Iterator[Run]:
         # The file's name ends in its architecture, which a version does not have.
         supplied = known.supplied.get(host.name, "")
         if facts.packages.get("flannel") != supplied:
-            yield from _upload(answers, UPLOADED, "0600")
+            yield _upload(answers, "0600", UPLOADED, "any")
             yield change("dnf", "-y", "install", UPLOADED, unit="fedwiz-package", timeout=1800,
                          undo="dnf -y remove flannel")  # fmt: skip
             yield change("rm", "-f", UPLOADED)
     elif facts.hashes.get(BINARY) != flannel.sha256:
-        yield from _upload(answers, f"{BINARY}.new", "0755")
-        # A rename, since the old one may be running.
-        yield change("mv", "-f", f"{BINARY}.new", BINARY, undo=f"rm {BINARY}")
-        if facts.selinux not in ("", "Disabled"):
-            yield change("restorecon", BINARY)
+        yield _upload(answers, "0755", BINARY, facts.hashes.get(BINARY, "absent"))
 
 
-def _upload(answers: Answers, path: str, mode: str) -> Iterator[Run]:
-    """Send the operator's file, and go on only if all of it arrived."""
-    source = answers.flannel.path
-    yield change("install", "-D", "-m", mode, "/dev/stdin", path, upload=source, timeout=900,
-                 undo=f"rm -f {path}")  # fmt: skip
-    yield change("sha256sum", "--check", "--status", stdin=(f"{answers.flannel.sha256}  {path}\n",))
+def _upload(answers: Answers, mode: str, path: str, there: str) -> Run:
+    """Send the operator's file, which is put in place only if all of it has arrived."""
+    return run_script("put", mode, path, there, answers.flannel.sha256,
+                      upload=answers.flannel.path, timeout=900, undo=f"rm -f {path}")  # fmt: skip
 
 
 @step("sysconfig", "Tell flanneld where etcd is")
@@ -109,7 +103,8 @@ def sysconfig(answers: Answers, host: Host, known: Known) -> Iterator[Run]:
     harmless then, and right for every package.
     """
     facts = known.hosts[host.name]
-    there = facts.files.get(SYSCONFIG, File("", 0o644))
+    found = facts.files.get(SYSCONFIG)
+    there = found or File("", 0o644)
     wanted = wanted_values(answers, host, facts.flanneld_unit)
     now = values(there.text)
     # What an earlier answer put there and this one does not; flanneld passes over the empty.
@@ -118,8 +113,9 @@ def sysconfig(answers: Answers, host: Host, known: Known) -> Iterator[Run]:
     if not left:
         return
     words = [word for pair in left.items() for word in pair]
+    brought = any(True for _ in package.left(answers, host, known))  # the package brings one
     yield run_script(
-        "sysconfig", SYSCONFIG, *words,
+        "sysconfig", SYSCONFIG, "any" if brought else seen(found), *words,
         diff=diff(SYSCONFIG, there.text, with_values(there.text, left)),
         undo="set the variables back to what the diff takes away",
     )  # fmt: skip
@@ -152,8 +148,6 @@ def unit(answers: Answers, host: Host, known: Known) -> Iterator[Action]:
     facts, written = known.hosts[host.name], list[Action]()
     if answers.flannel.source == "binary":
         written += put_file(facts, OPTS, script("docker-opts"), 0o755)
-        if facts.selinux not in ("", "Disabled") and written:
-            written.append(change("restorecon", OPTS))
         written += put_file(facts, UNIT, UNIT_TEXT)
     text = DROP_IN_TEXT
     if answers.etcd.user:
@@ -172,8 +166,10 @@ def _password(answers: Answers, known: Known, host: Host) -> Iterator[Run]:
     # systemd takes these four for more than themselves inside double quotes.
     quoted = re.sub(r'(["\\\\`$])', r"\\\1", secret.reveal())
     parts = ('FLANNELD_ETCD_PASSWORD="', Secret("etcd password", quoted), '"\n')
-    put = change("install", "-D", "-m", "0600", "/dev/stdin", PASSWORD_FILE, stdin=parts,
-                 undo=f"rm {PASSWORD_FILE}")  # fmt: skip
+    # Its hash would let whoever reads it try passwords: the file is one line, whole with its end.
+    there = known.hosts[host.name].hashes.get(PASSWORD_FILE)
+    put = run_script("put", "0600", PASSWORD_FILE, "any" if there else "absent", "line",
+                     stdin=parts, undo=f"rm {PASSWORD_FILE}")  # fmt: skip
     hashed = hashlib.sha256(put.input(reveal=True).encode()).hexdigest()
-    if known.hosts[host.name].hashes.get(PASSWORD_FILE) != hashed:
+    if there != hashed:
         yield put

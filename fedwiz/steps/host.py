@@ -1,7 +1,7 @@
 """Steps that ready a node before flannel comes: kernel, network services, firewall."""
 
-import shlex
 from collections.abc import Iterator
+from dataclasses import replace
 
 from fedwiz.actions import Run
 from fedwiz.answers import Answers, Host
@@ -78,7 +78,7 @@ def link(answers: Answers, host: Host, known: Known) -> Iterator[Run]:
     yield from put_file(known.hosts[host.name], LINK_FILE, LINK_TEXT)
 
 
-@step("networkmanager", "Keep NetworkManager off flannel's and docker's devices")
+@step("networkmanager", "Keep NetworkManager off flannel's and docker's devices", cuts=True)
 def networkmanager(answers: Answers, host: Host, known: Known) -> Iterator[Run]:
     """Where NetworkManager runs, or would at the next boot."""
     facts = known.hosts[host.name]
@@ -88,10 +88,11 @@ def networkmanager(answers: Answers, host: Host, known: Known) -> Iterator[Run]:
     written = list(put_file(facts, UNMANAGED_FILE, UNMANAGED_TEXT))
     yield from written
     if written and unit.running:
-        yield change("systemctl", "reload", "NetworkManager.service")
+        reload = change("systemctl", "reload", "NetworkManager.service")
+        yield replace(reload, back=reload)
 
 
-@step("firewall", "Let the backend's packets and the pods through firewalld")
+@step("firewall", "Let the backend's packets and the pods through firewalld", cuts=True)
 def firewall(answers: Answers, host: Host, known: Known) -> Iterator[Run]:
     """The backend's ports and protocols, and the network as a trusted source.
 
@@ -107,16 +108,19 @@ def firewall(answers: Answers, host: Host, known: Known) -> Iterator[Run]:
     opened = [(f"--add-port={port}", port) for port in backend.ports(answers.backend.options)]
     opened += [(f"--add-protocol={protocol}", protocol) for protocol in backend.protocols]
     for flag, what in opened:
-        back = shlex.join((*zone, flag.replace("--add", "--remove")))
+        words = (*zone, flag)
         if what not in walls.ports:
-            yield change("firewall-cmd", *zone, flag, undo=f"firewall-cmd {back}")
+            yield _firewall(*words)
         if what not in walls.permanent:
-            yield change("firewall-cmd", "--permanent", *zone, flag,
-                         undo=f"firewall-cmd --permanent {back}")  # fmt: skip
-    source, cidr = f"--add-source={answers.network.cidr}", answers.network.cidr
-    back = f"--zone=trusted --remove-source={cidr}"
-    if cidr not in walls.trusted:
-        yield change("firewall-cmd", "--zone=trusted", source, undo=f"firewall-cmd {back}")
-    if cidr not in walls.trusted_permanent:
-        yield change("firewall-cmd", "--permanent", "--zone=trusted", source,
-                     undo=f"firewall-cmd --permanent {back}")  # fmt: skip
+            yield _firewall("--permanent", *words)
+    words = ("--zone=trusted", f"--add-source={answers.network.cidr}")
+    if answers.network.cidr not in walls.trusted:
+        yield _firewall(*words)
+    if answers.network.cidr not in walls.trusted_permanent:
+        yield _firewall("--permanent", *words)
+
+
+def _firewall(*words: str) -> Run:
+    """Something added, and how it is taken away."""
+    back = change("firewall-cmd", *(word.replace("--add-", "--remove-") for word in words))
+    return change("firewall-cmd", *words, undo=back.shown, back=back)

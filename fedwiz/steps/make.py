@@ -1,16 +1,19 @@
 """What steps are made of: a command that changes something, a file, a script."""
 
 import difflib
+import hashlib
 import json
 from collections.abc import Iterator
 from typing import Any
 
 from fedwiz.actions import Run
 from fedwiz.answers import Answers, Host
-from fedwiz.facts.values import Facts, Known
+from fedwiz.facts.values import Facts, File, Known
 from fedwiz.scripts import script
 
 BACKUP = "the file's old text is what the diff takes away"
+SHOWN = 16
+"""Hex digits of a SHA-256 that tell one text from another for people and hosts alike."""
 
 
 def change(*argv: str, **more: Any) -> Run:  # noqa: ANN401 - Run's own fields
@@ -31,12 +34,31 @@ def put_file(facts: Facts, path: str, text: str, mode: int = 0o644) -> Iterator[
     there = facts.files.get(path)
     if there is not None and there.text == text and there.mode == mode:
         return
-    yield change(
-        "install", "-D", "-m", f"{mode:04o}", "/dev/stdin", path,
+    yield run_script(
+        "put", f"{mode:04o}", path, seen(there), hashed(text),
         stdin=(text,),
         diff=diff(path, there.text if there else "", text),
         undo=BACKUP if there else f"rm {path}",
+        back=_put_back(path, text, there),
     )  # fmt: skip
+
+
+def _put_back(path: str, text: str, there: File | None) -> Run:
+    """Have the file as it was."""
+    if there is None:
+        return change("rm", "-f", path)
+    return run_script("put", f"{there.mode:04o}", path, hashed(text), hashed(there.text),
+                      stdin=(there.text,))  # fmt: skip
+
+
+def seen(there: File | None) -> str:
+    """What a file was when the plan was made, as scripts compare it: `absent`, or its hash."""
+    return hashed(there.text) if there else "absent"
+
+
+def hashed(text: str) -> str:
+    """How a text's SHA-256 begins; a host's odd bytes are surrogates in it."""
+    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:SHOWN]
 
 
 def run_script(name: str, *argv: str, **more: Any) -> Run:  # noqa: ANN401 - Run's own fields

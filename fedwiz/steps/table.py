@@ -36,6 +36,9 @@ class Step:
     together: Together | None = None
     """Only where what is left on one host depends on all the others."""
 
+    cuts: bool = False
+    """It could cut the operator off: the host takes it back unless it can still be reached."""
+
     def everywhere(self, answers: Answers, known: Known) -> dict[str, tuple[Action, ...]]:
         """What is left on each host of its role; hosts that could not be asked are not in it."""
         hosts = [it for it in answers.host if it.role == self.role and it.name in known.hosts]
@@ -48,10 +51,15 @@ class Step:
 
 
 def step(
-    name: str, title: str, role: Literal["master", "node"] = "node", stage: Stage = "nodes"
+    name: str,
+    title: str,
+    role: Literal["master", "node"] = "node",
+    stage: Stage = "nodes",
+    *,
+    cuts: bool = False,
 ) -> Callable[[Left], Step]:
     """Make a step of the function that says what is left to do."""
-    return lambda left: Step(name, title, left, role, stage)
+    return lambda left: Step(name, title, left, role, stage, cuts=cuts)
 
 
 def step_of_all(name: str, title: str, stage: Stage) -> Callable[[Together], Step]:

@@ -1,0 +1,306 @@
+"""What a step that could cut the operator off is wrapped in, and what becomes of it."""
+
+import asyncio
+import os
+import subprocess
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from fedwiz.actions import Run, Session, Unreachable
+from fedwiz.deadman import anew, disarm
+from fedwiz.engine import Applied, apply
+from fedwiz.events import Output
+from fedwiz.facts import parse
+from fedwiz.facts.values import Firewall
+from fedwiz.plan import make, scripts, text
+from fedwiz.scripts import script
+from fedwiz.steps.guard import is_guard
+from tests.fakes import Fake
+from tests.known import ANSWERS, BARE, NODE, NODES, RUNS, answered, on
+
+NM = {**NODE.units, "NetworkManager.service": RUNS}
+WALLED = on("*", firewall=Firewall("public"), units=NM)
+PLAN = make(answered("ssh.confirm_within=77"), WALLED)
+
+
+def test_what_could_cut_the_operator_off_is_armed_first_and_confirmed_last() -> None:
+    armed = [task.step for task in PLAN.tasks("fed-node1") if any(map(is_guard, task.actions))]
+    assert armed == ["networkmanager", "firewall", "switch"]
+    for task in PLAN.tasks("fed-node1"):
+        assert not any(isinstance(it, Run) and it.back for it in task.actions)
+        if task.step in armed:
+            arm, *between, confirm = task.actions
+            assert arm.brief == f"sh arm.sh {task.step} 77"
+            assert confirm.brief == f"sh confirm.sh {task.step}"
+            assert isinstance(confirm, Run)
+            assert confirm.fresh == 77
+            assert between
+            assert not any(map(is_guard, between))
+
+
+def test_a_reboot_shows_by_itself_that_the_host_can_be_reached() -> None:
+    plan = make(answered("docker.switch=reboot"), BARE)
+    assert not any(is_guard(it) for task in plan.tasks() for it in task.actions)
+
+
+def back_of(step: str) -> list[str]:
+    [arm] = [t.actions[0] for t in PLAN.tasks("fed-node1") if t.step == step]
+    assert isinstance(arm, Run)
+    return arm.input().splitlines()
+
+
+def test_the_way_back_is_the_last_action_s_first_and_reads_anew_in_the_end() -> None:
+    assert back_of("networkmanager") == [
+        "code=0",
+        "rm -f /etc/NetworkManager/conf.d/90-fedwiz.conf || code=1",
+        "systemctl reload NetworkManager.service || code=1",
+        "exit $code",
+        "# end",
+    ]
+    assert back_of("firewall")[1:3] == [
+        "firewall-cmd --permanent --zone=trusted --remove-source=10.16.0.0/16 || code=1",
+        "firewall-cmd --zone=trusted --remove-source=10.16.0.0/16 || code=1",
+    ]
+
+
+def test_the_plan_says_so_in_words_and_a_person_s_script_leaves_it_out() -> None:
+    said = text(PLAN)
+    assert "    < sh switch.sh --back 10.16.0.0/16 || code=1\n" in said
+    assert said.count("\n    the host does this by itself, unless the step is confirmed") == 3
+    assert said.count("\n    sent over a new connection, which shows that the host can") == 3
+    assert said.count("arm.sh, as it is sent:") == 1
+    typed = scripts(PLAN, ANSWERS)["fed-node1"]
+    assert "arm.sh" not in typed
+    assert "confirm.sh" not in typed
+    assert typed.count("# It could cut you off") == 3
+
+
+def test_what_waits_to_be_taken_back_is_no_work() -> None:
+    said = "fedwiz-deadman-switch.service loaded active\nfedwiz-switch-1.service loaded active\n"
+    assert parse.in_flight(said) == {"in_flight": ("fedwiz-switch-1.service",)}
+
+
+class Doors(Fake):
+    """The cluster, with new connections counted, or refused."""
+
+    opened: list[str]
+    refusals = 0
+
+    @asynccontextmanager
+    async def connect(self, name: str) -> AsyncIterator[Session]:
+        self.opened = [*getattr(self, "opened", []), name]
+        if self.refusals:
+            self.refusals -= 1
+            raise Unreachable("the port is silent")
+        async with super().connect(name) as session:
+            yield session
+
+
+async def carry(fake: Fake, stop: asyncio.Event | None = None) -> Applied:
+    return await apply(make(ANSWERS, BARE), fake.ways, fake.ways.emit, "run",
+                       stop or asyncio.Event())  # fmt: skip
+
+
+async def test_a_confirmation_goes_over_a_connection_of_its_own() -> None:
+    fake = Doors()
+    assert not (await carry(fake)).lost
+    assert sorted(fake.opened) == sorted(NODES)
+
+
+async def test_a_step_that_failed_is_confirmed_as_it_is() -> None:
+    """It has taken itself back, or the next run goes on from there."""
+    fake = Doors({"fed-node2 sh switch.sh": 1}, lines={"switch.sh": ("docker did not stop",)})
+    applied = await carry(fake)
+    assert fake.sent_to("fed-node2")[-1] == "sh confirm.sh switch"
+    assert "docker did not stop" in applied.why["fed-node2"]
+
+
+async def test_a_run_that_is_stopped_confirms_what_it_has_done() -> None:
+    stop = asyncio.Event()
+
+    def press(host: str, run: Run) -> None:
+        if host == "fed-node2" and "switch.sh" in run.brief:
+            stop.set()
+
+    fake = Doors(before=press)
+    applied = await carry(fake, stop)
+    assert applied.outcomes["fed-node2"] == "stopped"
+    assert fake.sent_to("fed-node2")[-1] == "sh confirm.sh switch"
+
+
+async def test_one_that_was_taken_back_is_a_failure_and_the_others_go_on() -> None:
+    fake = Doors({"fed-node2 sh confirm.sh": 1}, lines={"confirm.sh": ("switch was taken back",)})
+    applied = await carry(fake)
+    assert applied.outcomes == {"fed-master": "ok", "fed-node1": "stopped", "fed-node2": "failed",
+                                "fed-node3": "stopped"}  # fmt: skip
+    assert applied.why["fed-node2"] == "switch: switch was taken back"
+    assert fake.sent_to("fed-node1")[-1] == "sh confirm.sh switch", "its own switch is done"
+
+
+async def test_a_host_that_can_t_be_reached_is_tried_until_it_has_taken_it_back() -> None:
+    fake, said = Doors(), list[str]()
+    fake.refusals = 3
+    run = Run(("true",), fresh=30)
+    assert await anew(fake.ways, "fed-node1", run, said.append, pause=0) == (
+        0,
+        "the port is silent",
+    )
+    assert len(fake.opened) == 4
+    assert said == [
+        "no new connection: the port is silent",
+        "within 30 s the host takes the step back by itself; waiting for it",
+    ]
+    assert fake.sent == [("fed-node1", Run(("true",)))]
+
+
+async def test_it_is_not_tried_for_ever() -> None:
+    fake, said = Doors(), list[str]()
+    fake.refusals = 1
+    code, why = await anew(
+        fake.ways, "fed-node1", Run(("true",), fresh=30), said.append, longest=-30, pause=0
+    )
+    assert (code, why) == (1, "the port is silent")
+    assert said[-1] == "fed-node1 can't be reached, and was not seen to take the step back"
+
+
+async def test_a_later_run_confirms_what_waits_on_every_host() -> None:
+    fake = Fake(
+        {"fed-node2": Unreachable("it went")}, lines={"confirm.sh": ("switch is confirmed",)}
+    )
+    await disarm(fake.ways)
+    assert {host: fake.sent_to(host) for host in NODES} == {
+        host: ["sh confirm.sh"] for host in NODES
+    }
+    assert Output("fed-node1", "guard", "switch is confirmed") in fake.events
+    assert fake.ways.lost == {"fed-node2": "it went"}
+
+
+SYSTEMCTL = """\
+#!/bin/sh
+# A unit is a file with the number of its process.
+while case $1 in -*) true ;; *) false ;; esac; do shift; done
+verb=$1; shift
+while case ${1-} in -*) true ;; *) false ;; esac; do shift; done
+case $verb in
+  is-active) [ -e "$HOME/units/$1" ] && kill -0 "$(cat "$HOME/units/$1")" 2>/dev/null ;;
+  stop) [ ! -e "$HOME/units/$1" ] || kill "$(cat "$HOME/units/$1")" 2>/dev/null; rm -f "$HOME/units/$1" ;;
+  list-units) [ ! -e "$HOME/busy" ] || echo fedwiz-switch-1.service ;;
+esac
+"""  # noqa: E501
+SYSTEMD_RUN = """\
+#!/bin/sh
+shift; unit=${1#--unit=}; shift
+"$@" >"$HOME/journal" 2>&1 &
+echo $! >"$HOME/units/$unit"
+"""
+
+
+@dataclass
+class Node:
+    """A folder that stands in for a host."""
+
+    home: Path
+    waits: list[int] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        for name in ("bin", "units", "run"):
+            (self.home / name).mkdir()
+        tools = {"systemctl": SYSTEMCTL, "systemd-run": SYSTEMD_RUN}
+        for name, body in tools.items():
+            (self.home / "bin" / name).write_text(body)
+            (self.home / "bin" / name).chmod(0o755)
+
+    def sh(self, name: str, *argv: str, given: str = "") -> tuple[int, str]:
+        body = script(name).replace("/run/fedwiz", f"{self.home}/run/fedwiz")
+        body = body.replace("sleep 1", "sleep 0.05")
+        done = subprocess.run(
+            ["sh", "-c", body, f"{name}.sh", *argv], input=given, text=True, check=False,
+            capture_output=True, timeout=20,
+            env={"HOME": str(self.home), "PATH": f"{self.home}/bin:{os.environ['PATH']}"},
+        )  # fmt: skip
+        return done.returncode, done.stdout + done.stderr
+
+    def arm(self, seconds: str, back: str) -> tuple[int, str]:
+        return self.sh("arm", "wall", seconds, given=back)
+
+    def until(self, there: Callable[[], bool]) -> None:
+        end = time.monotonic() + 15
+        while not there():
+            assert time.monotonic() < end
+            os.sched_yield()
+
+    @property
+    def guard(self) -> Path:
+        return self.home / "run/fedwiz/deadman-wall"
+
+
+@pytest.fixture
+def node(tmp_path: Path) -> Node:
+    return Node(tmp_path)
+
+
+BACK = 'echo back >>"$HOME/done"; echo taken\n# end\n'
+
+
+def test_what_is_confirmed_stays(node: Node) -> None:
+    assert node.arm("60", BACK) == (0, "")
+    assert node.sh("confirm", "wall") == (0, "wall is confirmed\n")
+    assert not node.guard.exists()
+    assert list((node.home / "units").iterdir()) == []
+    assert node.sh("confirm", "wall") == (0, ""), "who says it again says nothing new"
+    assert not (node.home / "done").exists()
+
+
+def test_all_that_wait_are_confirmed_by_who_names_none(node: Node) -> None:
+    assert node.sh("confirm") == (0, "")
+    node.arm("60", BACK)
+    node.sh("arm", "other", "60", given=BACK)
+    assert node.sh("confirm") == (0, "other is confirmed\nwall is confirmed\n")
+
+
+def test_what_nobody_confirms_is_taken_back_and_told_to_who_comes_too_late(node: Node) -> None:
+    node.arm("0", BACK)
+    node.until((node.guard / "code").exists)
+    code, said = node.sh("confirm", "wall")
+    assert code == 1
+    assert said.splitlines()[0] == "taken"
+    assert said.splitlines()[-1].startswith("wall was taken back, since no new connection")
+    assert (node.home / "done").read_text() == "back\n"
+    assert not node.guard.exists()
+
+
+def test_a_way_back_that_fails_is_told_as_such(node: Node) -> None:
+    node.arm("0", "exit 3\n# end\n")
+    node.until((node.guard / "code").exists)
+    code, said = node.sh("confirm", "wall")
+    assert code == 1
+    assert "wall was not confirmed in time, and its way back failed" in said
+
+
+def test_time_stands_still_while_something_works_there(node: Node) -> None:
+    (node.home / "busy").touch()
+    node.arm("1", BACK)
+    began = time.monotonic()
+    node.until(lambda: time.monotonic() > began + 2.5)
+    assert not (node.home / "done").exists()
+    (node.home / "busy").unlink()
+    node.until((node.guard / "code").exists)
+
+
+def test_half_a_way_back_arms_nothing(node: Node) -> None:
+    code, said = node.arm("60", BACK[:-3])
+    assert code == 1
+    assert said == "the way back from wall did not arrive whole; run again\n"
+    assert not node.guard.exists()
+    assert list((node.home / "units").iterdir()) == []
+
+
+def test_one_that_is_armed_again_waits_anew(node: Node) -> None:
+    node.arm("60", BACK)
+    assert node.arm("60", BACK) == (0, "")
+    assert node.sh("confirm", "wall") == (0, "wall is confirmed\n")
