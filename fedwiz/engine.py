@@ -175,7 +175,7 @@ class _Apply:
         return outcome, why
 
     async def _put(self, put: PutKey, say: OnLine) -> tuple[int, str]:
-        """Write a key if it is as the plan saw it, then read it back."""
+        """Write or delete a key if it is as the plan saw it, then read it back."""
         store = await self.ways.store(put.api, {})
         if not await store.put(put):
             now = await store.get(put.key)
@@ -183,6 +183,11 @@ class _Apply:
             self.applied.stale = f"etcd's {put.key} was changed since the plan was made: {seen}"
             return 1, f"{self.applied.stale}; look at it, then make a new plan"
         there = await store.get(put.key)
+        if put.value is None:
+            if there is None:
+                say(f"{put.key} is gone")
+                return 0, ""
+            return 1, f"etcd deleted {put.key}, and somebody wrote it again; look at who does"
         if there is None or not same_json(there.text, put.value):
             return 1, f"etcd took {put.key} and reads back something else; look at etcd's log"
         say(f"{put.key} reads back as {there.text}")

@@ -36,7 +36,7 @@ ROWS = (
     {"draft", "plan", "practice", "reach"},
     {"census", "engine"},
     {"verbs"},
-    {"mend"},
+    {"mend", "undo"},
     {"site"},
     {"begin", "proposals"},
     {"cli"},

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from functools import cache
 from importlib import resources
 
-from fedwiz.practice import dockerd, flanneld, pods, systemd, udp
+from fedwiz.practice import dockerd, flanneld, kept, pods, systemd, udp
 from fedwiz.practice.call import Call, Command
 from fedwiz.practice.machine import Held
 from fedwiz.practice.probes import fdb
@@ -192,5 +192,10 @@ SCRIPTS: Mapping[str, Command] = {
     "udp-send": udp.send,
     "udp-tell": udp.tell,
     "trace": trace,
+    "keep": kept.keep,
+    "back": kept.back,
+    "unrule": kept.unrule,
+    "unload": kept.unload,
+    "forget": kept.forget,
 }
 """By the script's name; the files are in fedwiz/scripts."""
