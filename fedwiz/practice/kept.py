@@ -122,6 +122,8 @@ async def unrule(call: Call) -> int:
         table, flag, chain, *rest = line.split(" ")
         if flag == "-D":
             chains.delete(table, chain, " ".join(rest))
+        elif flag == "-I":
+            chains.insert(table, chain, " ".join(rest))
         elif flag == "-P":
             chains.policies[chain] = rest[0]
         else:  # -F, then -X

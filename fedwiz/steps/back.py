@@ -4,10 +4,7 @@ Each step yields what is left to get a host back to what was kept on it before f
 changed it, and nothing where it is like that, or where nothing was kept.
 """
 
-from collections import Counter
 from collections.abc import Iterator
-from ipaddress import ip_interface, ip_network
-from itertools import pairwise
 
 from fedwiz.actions import Action, PutKey, Run
 from fedwiz.answers import Answers, Host
@@ -34,6 +31,7 @@ from fedwiz.steps.host import kernel, link, networkmanager, settings
 from fedwiz.steps.keep import SAVED, TOUCHED
 from fedwiz.steps.make import change, diff, run_script, same_json
 from fedwiz.steps.table import Stage, Step, step
+from fedwiz.steps.unrule import unrule, within
 from fedwiz.sysconfig import values
 
 UNDO_STAGES: tuple[Stage, ...] = ("back", "etcd")
@@ -126,7 +124,9 @@ def _docker(answers: Answers, facts: Facts, kept: Kept, files: list[str]) -> str
         return "move"
     old, bridge = was.link("docker0"), facts.link("docker0")
     if old is None or not old.addresses:
-        moved = bridge is not None and any(_within(at, answers) for at in bridge.addresses)
+        moved = bridge is not None and any(
+            within(at, answers.network.cidr) for at in bridge.addresses
+        )
     else:
         moved = bridge is None or bridge.addresses != old.addresses
     restarted = was.boot_id != facts.boot_id or was.unit("docker.service").pid != now.pid
@@ -134,13 +134,6 @@ def _docker(answers: Answers, facts: Facts, kept: Kept, files: list[str]) -> str
     if now.running:
         return "move" if moved or again else "leave"
     return "alone" if moved and bridge is not None else "leave"
-
-
-def _within(text: str, answers: Answers) -> bool:
-    try:
-        return ip_interface(text).ip in ip_network(answers.network.cidr)
-    except ValueError:
-        return False
 
 
 def _enabled(facts: Facts, name: str) -> bool:
@@ -183,7 +176,7 @@ def _ways(answers: Answers, facts: Facts, kept: Kept) -> Iterator[str]:
     was = kept.was
     for route in facts.routes:
         own = route.dev == "docker0" or route.dev.startswith("flannel") or not route.via
-        if not own and _within(route.to, answers) and route not in was.routes:
+        if not own and within(route.to, answers.network.cidr) and route not in was.routes:
             yield f"{route.to} via {route.via}"
     yield from (each.name for each in facts.flannel_links if was.link(each.name) is None)
 
@@ -212,40 +205,6 @@ def unpackage(answers: Answers, host: Host, known: Known) -> Iterator[Run]:
     if SYSCONFIG in kept.was.files:
         files.append(SYSCONFIG)
     yield run_script("back", "leave", "leave", "leave", *files, unit="fedwiz-back", timeout=400)
-
-
-@step("unrule", "Take flannel's rules out of iptables", stage="back")
-def unrule(answers: Answers, host: Host, known: Known) -> Iterator[Run]:
-    """Rules of this network and flannel's chains that were not there; FORWARD's policy of then."""
-    facts = known.hosts[host.name]
-    if facts.kept is None:
-        return
-    was = facts.kept.was.rules
-    lines, chains = list[str](), list[str]()
-    for table, rules in facts.rules.items():
-        if table not in was:
-            continue
-        for rule in (Counter(rules) - Counter(was[table])).elements():
-            flag, chain, *rest = rule.split(" ")
-            if flag == "-N" and chain.startswith("FLANNEL-"):
-                chains += [f"{table} -F {chain}", f"{table} -X {chain}"]
-            elif flag == "-A" and not chain.startswith("FLANNEL-") and _of_network(rest, answers):
-                lines.append(f"{table} -D {rule[3:]}")
-        policy = next((rule for rule in was[table] if rule.startswith("-P FORWARD ")), "")
-        if table == "filter" and policy and policy not in rules:
-            lines.append(f"{table} {policy}")
-    if lines or chains:
-        text = "".join(f"{line}\n" for line in sorted(lines) + sorted(chains))
-        yield run_script("unrule", stdin=(text,))
-
-
-def _of_network(words: list[str], answers: Answers) -> bool:
-    """A rule leads to flannel's chains, or is about this network's addresses."""
-    return any(
-        (flag == "-j" and value.startswith("FLANNEL-"))
-        or (flag in ("-s", "-d") and _within(value, answers))
-        for flag, value in pairwise(words)
-    )
 
 
 @step("unset", "Put the kernel's settings back", stage="back")
@@ -297,10 +256,11 @@ def forget(answers: Answers, host: Host, known: Known) -> Iterator[Run]:
 
 
 def needing(answers: Answers, known: Known) -> list[str]:
-    """Nodes that still need etcd's key once all this is done, or of which that is not known."""
+    """Nodes that need etcd's key as it is once all this is done, or of which that is not known."""
     return [
         node.name for node in answers.nodes
-        if (facts := known.hosts.get(node.name)) is None or _goes_on(facts)
+        if (facts := known.hosts.get(node.name)) is None
+        or (facts.kept is None and _goes_on(facts))
     ]  # fmt: skip
 
 
