@@ -10,7 +10,7 @@ from tests.lab.fixture import Lab
 
 PLACES = (
     "/etc /usr/local /usr/lib/systemd /usr/lib/tmpfiles.d /usr/libexec /usr/bin /var/lib/fedwiz "
-    "/run/fedwiz /run/flannel /run/systemd/transient"
+    "/run/fedwiz /run/flannel"
 )
 FIND = f"find {PLACES} -xdev"
 
@@ -18,11 +18,11 @@ ASKED: Mapping[str, str] = MappingProxyType({
     "files": f"{FIND} ! -type d -printf '%p %M %u:%g %l\\n' 2>/dev/null | sort",
     "folders": f"{FIND} -type d -printf '%p %M %u:%g\\n' 2>/dev/null | sort",
     "texts": f"{FIND} -type f -print0 2>/dev/null | sort -z | xargs -0 sha256sum",
-    "unit files": "systemctl list-unit-files --no-legend --plain | sort",
-    "units": "systemctl list-units --all --no-legend --plain --type=service,socket | "
+    "unit files": "systemctl list-unit-files --no-legend --plain | grep -v scope | sort",
+    "units": "systemctl list-units --state=active,failed,activating --no-legend --plain --type=service,socket | "
              "awk '{print $1, $2, $3}' | sort",
     "needs": "systemctl show -p Requires,Wants,After,DropInPaths,Environment,ExecStart docker | "
-             "sed 's/start_time=.*//' | tr ' ' '\\n' | sort",
+             "sed 's/start_time=.*//' | tr '= ' '\\n\\n' | sort",
     "links": "ip -o -d link show | sed 's/^[0-9]*: //; s/@if[0-9]*//' | grep -v '^veth' | sort",
     "addresses": "ip -o -4 addr show | sed 's/^[0-9]*: //' | sort",
     "routes": "ip -4 route show table main | sort",

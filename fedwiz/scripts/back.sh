@@ -26,13 +26,31 @@ note_users() { # UNIT: those that run, and that its stop takes along: an old kub
     note_users "$unit"
   done
 }
+# docker gives docker0 the address that it had last, until it is told another one once.
+once=/run/systemd/system/docker.service.d/99-fedwiz-once.conf
+remind() {
+  had=$(head -n 1 $before/docker0)
+  [ "$docker" = move ] && [ "$flanneld" != on ] && [ -n "$had" ] || return
+  ! grep -qs '"bip"' /etc/docker/daemon.json || return # both at once it refuses
+  words=$(systemctl show -p ExecStart docker.service | sed -n 's/.* argv\[\]=\(.*\) ; ignore_errors=.*/\1/p' | tail -n 1)
+  [ -n "$words" ] && mkdir -p "${once%/*}" || return
+  printf '[Service]\nExecStart=\nExecStart=%s --bip=%s\n' "$words" "$had" >$once
+  systemctl daemon-reload
+}
+forget() { # what it was told; the one that runs has taken it
+  [ -e $once ] || return 0
+  rm -f $once; rmdir "${once%/*}" 2>/dev/null
+  systemctl daemon-reload
+}
 start_docker() {
   [ $stopped = yes ] || return 0
   stopped=no
   say "starting docker"
+  remind
   [ $socket = no ] || systemctl start docker.socket
   systemctl reset-failed docker.service 2>/dev/null
-  systemctl start docker.service || { code=1; why="docker did not start; see \`journalctl -u docker\` there"; }
+  systemctl start docker.service || { forget; systemctl start docker.service; } || { code=1; why="docker did not start; see \`journalctl -u docker\` there"; }
+  forget
   for unit in $users; do
     systemctl -q is-active "$unit" || systemctl start "$unit" || say "$unit did not start again"
   done

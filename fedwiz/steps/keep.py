@@ -52,6 +52,9 @@ SUBNET_ENV = "/run/flannel/subnet.env"
 SAVED = (f"{SYSCONFIG}.rpmsave", f"{SYSCONFIG}.rpmnew")
 """What rpm leaves beside a file that was changed."""
 
+PACKAGED = "/usr/lib/systemd/system/docker.service.d/flannel.conf"
+"""The package's own, whose folder rpm does not take away."""
+
 TOUCHED = (
     SYSCONFIG, PASSWORD_FILE, BINARY, f"{BINARY}.new", OPTS, UNIT, DROP_IN,
     DOCKER_DROP_IN, DAEMON_JSON, FORWARD_UNIT,
@@ -74,7 +77,7 @@ def keep(answers: Answers, host: Host, known: Known) -> Iterator[Run]:
     facts = known.hosts[host.name]
     if facts.kept is None and _due(answers, host, known):
         zone = facts.firewall.zone if facts.firewall else ""
-        yield run_script("keep", zone or "-", *TOUCHED, *UNITS, *SYSCTLS, *MODULES, undo=UNDO)
+        yield run_script("keep", zone or "-", *TOUCHED, PACKAGED, *UNITS, *SYSCTLS, *MODULES, undo=UNDO)
 
 
 @step("keep", TITLE, role="master", stage="config")
