@@ -19,7 +19,8 @@ ASKED: Mapping[str, str] = MappingProxyType({
     "folders": f"{FIND} -type d -printf '%p %M %u:%g\\n' 2>/dev/null | sort",
     "texts": f"{FIND} -type f -print0 2>/dev/null | sort -z | xargs -0 sha256sum",
     "unit files": "systemctl list-unit-files --no-legend --plain | grep -v scope | sort",
-    "units": "systemctl list-units --state=active,failed,activating --no-legend --plain --type=service,socket | "
+    "units": "systemctl list-units --state=active,failed,activating --no-legend --plain "
+             "--type=service,socket | "
              "awk '{print $1, $2, $3}' | sort",
     "needs": "systemctl show -p Requires,Wants,After,DropInPaths,Environment,ExecStart docker | "
              "sed 's/start_time=.*//' | tr '= ' '\\n\\n' | sort",

@@ -77,7 +77,8 @@ def keep(answers: Answers, host: Host, known: Known) -> Iterator[Run]:
     facts = known.hosts[host.name]
     if facts.kept is None and _due(answers, host, known):
         zone = facts.firewall.zone if facts.firewall else ""
-        yield run_script("keep", zone or "-", *TOUCHED, PACKAGED, *UNITS, *SYSCTLS, *MODULES, undo=UNDO)
+        words = (*TOUCHED, PACKAGED, *UNITS, *SYSCTLS, *MODULES)
+        yield run_script("keep", zone or "-", *words, undo=UNDO)
 
 
 @step("keep", TITLE, role="master", stage="config")
