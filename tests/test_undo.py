@@ -3,6 +3,7 @@
 import asyncio
 import copy
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -14,12 +15,14 @@ from fedwiz import verbs
 from fedwiz.answers import Answers
 from fedwiz.events import ActionEnded, Event
 from fedwiz.facts import Firewall
+from fedwiz.facts.probes import FILES, HASHED, MODULES, SYSCTLS, UNITS
 from fedwiz.practice import CLASSIC, MODERN, Generation, Practice, practice_answers
 from fedwiz.practice.machine import Machine
+from fedwiz.scripts import script
 from fedwiz.steps import STEPS
-from fedwiz.steps.docker import DAEMON_JSON
+from fedwiz.steps.docker import DAEMON_JSON, DUE
 from fedwiz.steps.host import SYSCTL_FILE
-from fedwiz.steps.keep import CHANGING
+from fedwiz.steps.keep import CHANGING, PACKAGED, TOUCHED
 from fedwiz.undo import NO_WAY, undo_install
 from fedwiz.verbs import Result
 from tests.test_practice import Runs, agree
@@ -290,3 +293,21 @@ async def test_containers_go_on_where_docker_never_moved() -> None:
 def test_every_step_that_changes_a_node_is_kept_for() -> None:
     names = {step.name for step in STEPS if step.role == "node"}
     assert names - {step.name for step in CHANGING} == {"keep", "due", "peers"}
+
+
+def lists(name: str) -> tuple[str, ...]:
+    """The words of one of keep.sh's lists."""
+    found = re.search(rf'^{name}="([^"]*)"', script("keep"), re.MULTILINE)
+    assert found
+    return tuple(found[1].split())
+
+
+def test_what_is_kept_is_what_steps_write_and_probes_read() -> None:
+    assert lists("files") == (*TOUCHED, PACKAGED)
+    assert lists("units") == UNITS
+    assert lists("sysctls") == SYSCTLS
+    assert lists("modules") == MODULES
+    # What probes read besides is only read, or is of the moment.
+    assert {*FILES, *HASHED} - {*TOUCHED, PACKAGED} == {
+        "/etc/sysconfig/docker", "/etc/sysconfig/docker-network", DUE,
+    }  # fmt: skip

@@ -12,7 +12,7 @@ from tests.lab.fixture import Lab, LabFactory
 from tests.operator import NETWORK, Operator, Said
 from tests.snapshot import differs, snapshot
 
-pytestmark = [pytest.mark.lab, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(900)]
 
 STOPPED = {
     "after the package": (r"fed-node1 +sysconfig ", signal.SIGINT),

@@ -8,13 +8,14 @@ from fedwiz.practice.call import Call
 from fedwiz.practice.machine import Held, Machine
 from fedwiz.practice.probes import WHOLE
 from fedwiz.steps.docker import DUE
+from fedwiz.steps.keep import PACKAGED, TOUCHED
 
 FORWARD = systemd.FORWARD
 
 
 async def keep(call: Call) -> int:
     """See scripts/keep.sh."""
-    zone, *words = call.run.argv[4:]
+    (zone,) = call.run.argv[4:]
     machine = call.machine
     await call.spend(0.5)
     if f"{BEFORE}/names" in machine.files:
@@ -28,15 +29,15 @@ async def keep(call: Call) -> int:
     said["packages"] = "".join(
         f"{name} {release}\n" for name, release in machine.packages.items() if name == "flannel"
     )
-    said["asked"] = "".join(f"{word}\n" for word in words if word.startswith("/"))
+    said["asked"] = "".join(f"{path}\n" for path in (*TOUCHED, PACKAGED))
     said["etcd"] = call.run.input()
     if zone == "-":
         said["firewall"] = ""
     for name, text in said.items():
         machine.put(f"{BEFORE}/{name}", text, 0o600)
-    for word in words:
-        if word in machine.files:
-            machine.files[f"{WHOLE}{word}"] = copy.copy(machine.files[word])
+    for path in TOUCHED:
+        if path in machine.files:
+            machine.files[f"{WHOLE}{path}"] = copy.copy(machine.files[path])
     call.say(f"kept in {BEFORE}")
     return 0
 

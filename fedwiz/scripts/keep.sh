@@ -1,35 +1,50 @@
 # Keep what an install is about to touch: once, whole or not at all, for its way back.
-# Usage: keep.sh ZONE WORD...   (standard input: what etcd held)
-#   ZONE: of firewalld, or -.  WORD: a file's path, a unit, a sysctl, or a kernel module's name
+# Usage: keep.sh ZONE   (of firewalld, or -; standard input: what etcd held)
 set -u
+files="
+  /etc/sysconfig/flanneld /etc/sysconfig/fedwiz-etcd /usr/local/bin/flanneld
+  /usr/local/bin/flanneld.new /usr/libexec/flannel/fedwiz-docker-opts
+  /etc/systemd/system/flanneld.service /etc/systemd/system/flanneld.service.d/60-fedwiz.conf
+  /etc/systemd/system/docker.service.d/60-fedwiz.conf /etc/docker/daemon.json
+  /etc/systemd/system/fedwiz-forward.service /etc/modules-load.d/fedwiz.conf
+  /etc/sysctl.d/90-fedwiz.conf /etc/systemd/network/50-flannel.link
+  /etc/NetworkManager/conf.d/90-fedwiz.conf /run/flannel/subnet.env /run/flannel/docker
+  /etc/sysconfig/flanneld.rpmsave /etc/sysconfig/flanneld.rpmnew
+  /usr/lib/systemd/system/docker.service.d/flannel.conf
+"
+units="
+  flanneld.service docker.service docker.socket etcd.service kubelet.service kube-proxy.service
+  kube-apiserver.service kube-controller-manager.service kube-scheduler.service
+  firewalld.service NetworkManager.service fedwiz-forward.service chronyd.service
+"
+sysctls="net.ipv4.ip_forward net.ipv4.conf.all.rp_filter net.bridge.bridge-nf-call-iptables"
+modules="br_netfilter vxlan ipip wireguard tun"
 umask 077
-before=/var/lib/fedwiz/before zone=$1; shift
+before=/var/lib/fedwiz/before zone=$1
 [ ! -e $before ] || { echo "$before is there already, and stays as it is"; exit; }
 mkdir -p -m 0700 /var/lib/fedwiz && new=$(mktemp -d $before.XXXXXX) && mkdir "$new/files" || exit 1
 trap 'rm -rf "$new"' EXIT
 cd "$new" || exit 1
 fail() { echo "$*"; exit 1; }
 
-: >asked && : >absent && : >units && : >sysctls && : >modules || fail "/var/lib has no room"
-for word; do
-  case $word in
-    /*)
-      echo "$word" >>asked
-      if [ -e "$word" ] || [ -L "$word" ]; then
-        cp -a --parents -- "$word" files/ || fail "$word could not be kept"
-      fi
-      while [ "$word" != / ] && [ ! -e "$word" ]; do # with the folders that an install makes for it
-        grep -qxF -e "$word" absent || echo "$word" >>absent
-        word=${word%/*}; word=${word:-/}
-      done ;;
-    *.service | *.socket)
-      systemctl show --property=Id,LoadState,ActiveState,UnitFileState,MainPID -- "$word" >>units
-      echo >>units ;;
-    *.*) sysctl -e "$word" >>sysctls ;;
-    br_netfilter) [ ! -e /proc/sys/net/bridge/bridge-nf-call-iptables ] || echo "$word 1" >>modules ;;
-    *) [ ! -e "/sys/module/$word" ] || echo "$word 1" >>modules ;;
-  esac
+: >asked && : >absent && : >modules || fail "/var/lib has no room"
+for path in $files; do
+  echo "$path" >>asked
+  if [ -e "$path" ] || [ -L "$path" ]; then
+    mkdir -p "files${path%/*}" && cp -a -- "$path" "files$path" || fail "$path could not be kept"
+  fi
+  while [ "$path" != / ] && [ ! -e "$path" ]; do # with the folders that an install makes for it
+    grep -qxF -e "$path" absent || echo "$path" >>absent
+    path=${path%/*}; path=${path:-/}
+  done
 done
+systemctl show --property=Id,LoadState,ActiveState,UnitFileState,MainPID -- $units >units
+sysctl -e $sysctls >sysctls
+for module in $modules; do
+  if [ -e "/sys/module/$module" ]; then echo "$module 1"; fi >>modules
+done
+# One that is built in has no folder of its own.
+[ ! -e /proc/sys/net/bridge/bridge-nf-call-iptables ] || echo "br_netfilter 1" >>modules
 cat /proc/sys/kernel/hostname /etc/machine-id /proc/sys/kernel/random/boot_id >names
 { uname -r; uname -m; date +%s.%N; } >>names
 ip -json -details address show >links

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from fedwiz.actions import Run
 from fedwiz.answers import Answers, Host
 from fedwiz.facts import kept
-from fedwiz.facts.probes import MODULES, SYSCTLS, UNITS
 from fedwiz.facts.values import Known
 from fedwiz.steps.docker import (
     DAEMON_JSON,
@@ -61,7 +60,7 @@ TOUCHED = (
     MODULES_FILE, SYSCTL_FILE, LINK_FILE, UNMANAGED_FILE,
     SUBNET_ENV, OPTIONS_FILE, *SAVED,
 )  # fmt: skip
-"""Files that an install writes, or has others write."""
+"""Files that an install writes, or has others write; `keep.sh` has the same list."""
 
 TITLE = "Keep what will be changed"
 UNDO = f"rm -r {kept.BEFORE}"
@@ -77,8 +76,7 @@ def keep(answers: Answers, host: Host, known: Known) -> Iterator[Run]:
     facts = known.hosts[host.name]
     if facts.kept is None and _due(answers, host, known):
         zone = facts.firewall.zone if facts.firewall else ""
-        words = (*TOUCHED, PACKAGED, *UNITS, *SYSCTLS, *MODULES)
-        yield run_script("keep", zone or "-", *words, undo=UNDO)
+        yield run_script("keep", zone or "-", undo=UNDO)
 
 
 @step("keep", TITLE, role="master", stage="config")
