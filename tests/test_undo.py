@@ -251,11 +251,8 @@ async def test_what_was_kept_is_never_written_over() -> None:
 
 
 def replace_cidr(answers: Answers) -> Answers:
-    return replace_model(answers, network=replace_model(answers.network, cidr="10.44.0.0/16"))
-
-
-def replace_model(model: Any, **more: Any) -> Any:  # noqa: ANN401 - pydantic's own
-    return model.model_copy(update=more)
+    network = answers.network.model_copy(update={"cidr": "10.44.0.0/16"})
+    return answers.model_copy(update={"network": network})
 
 
 async def test_nothing_is_taken_back_that_fedwiz_did_not_begin() -> None:
