@@ -5,10 +5,10 @@ from collections import Counter
 
 import pytest
 
-from fedwiz.actions import Run, Unreachable
+from fedwiz.actions import PutKey, Run, Unreachable, Value
 from fedwiz.engine import Applied, apply
 from fedwiz.events import ActionEnded, ActionStarted, HostLost, Output, StepEnded, StepStarted
-from fedwiz.plan import Plan, make
+from fedwiz.plan import Lane, Part, Plan, Task, make
 from fedwiz.reach import gather
 from tests.fakes import Fake, FakeStore
 from tests.known import ANSWERS, BARE, NODES, answered
@@ -101,6 +101,34 @@ async def test_a_changed_key_is_not_overwritten_and_told() -> None:
     applied = await carry(fake)
     assert "10.99.0.0/16" in applied.stale
     assert fake.store.keys["/coreos.com/network/config"].revision == 99
+
+
+class Stubborn(FakeStore):
+    """Says that it deleted a key, and has it all the same."""
+
+    async def put(self, put: PutKey) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(
+    ("store", "outcome", "said"),
+    [
+        (FakeStore(), "ok", "/k is gone"),
+        (Stubborn(), "failed", "somebody wrote it again"),
+        (FakeStore(conflict=True), "failed", "was changed since the plan was made"),
+    ],
+    ids=["gone", "there again", "stale"],
+)
+async def test_a_key_is_deleted_and_looked_for(store: FakeStore, outcome: str, said: str) -> None:
+    store.keys["/k"] = Value("/k", "{}", 7)
+    fake = Fake(store=store)
+    put = PutKey("/k", None, "v2", 7)
+    lane = Lane("fed-master", (Task("fed-master", "release", "Delete", (put,)),))
+    plan = Plan(("fed-master",), (Part("etcd", False, (lane,)),))
+    applied = await apply(plan, fake.ways, fake.events.append, "run", asyncio.Event())
+    lines = [e.line for e in fake.events if isinstance(e, Output)]
+    assert applied.outcomes["fed-master"] == outcome
+    assert said in " ".join([*lines, *applied.why.values()])
 
 
 async def test_a_connection_that_goes_leaves_the_action_unknown_and_loses_the_host() -> None:

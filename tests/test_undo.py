@@ -16,7 +16,7 @@ from fedwiz.answers import Answers
 from fedwiz.events import ActionEnded, Event
 from fedwiz.facts import Firewall
 from fedwiz.facts.probes import FILES, HASHED, MODULES, SYSCTLS, UNITS
-from fedwiz.practice import CLASSIC, MODERN, Generation, Practice, practice_answers
+from fedwiz.practice import CLASSIC, MODERN, Generation, Practice, practice_answers, probes
 from fedwiz.practice.machine import Machine
 from fedwiz.scripts import script
 from fedwiz.steps import STEPS
@@ -216,6 +216,34 @@ async def test_a_host_that_can_t_be_reached_is_undone_later() -> None:
     runs.node(2).no_way = ""
     assert (await runs.undo()).code == 0
     same(before, images(runs.practice))
+
+
+async def test_where_a_node_fails_etcd_s_key_stays() -> None:
+    runs = undoing()
+    before = images(runs.practice)
+    assert (await runs.install()).code == 0
+    runs.node(2).cuts = "dnf"
+    result = await runs.undo()
+    assert result.code == 5
+    assert "fed-node2" in result.why
+    assert "/coreos.com/network/config" in runs.practice.cluster.keys.kept["v3"]
+    same({"fed-node1": before["fed-node1"]}, images(runs.practice))
+    assert (await runs.undo()).code == 0
+    for held in before.values():
+        held.pop("untold", None)  # a unit whose end nobody saw
+    same(before, images(runs.practice))
+
+
+async def test_what_still_runs_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    runs = undoing()
+    assert (await runs.install()).code == 0
+    said = {"in_flight": lambda *_: "fedwiz-switch-1.service loaded active running x\n"}
+    monkeypatch.setattr(probes, "ANSWERS", {**probes.ANSWERS, **said})
+    installed = images(runs.practice)
+    result = await runs.undo()
+    assert result.code == 3
+    assert "still runs on fed-master (fedwiz-switch-1.service)" in result.why
+    same(installed, images(runs.practice))
 
 
 async def test_what_somebody_changed_since_is_left_and_said() -> None:

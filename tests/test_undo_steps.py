@@ -14,7 +14,7 @@ from fedwiz.steps import UNDO
 from fedwiz.steps.back import left_alone
 from fedwiz.steps.docker import DOCKER_DROP_IN, FORWARD_UNIT, forward_unit
 from fedwiz.steps.host import LINK_FILE, LINK_TEXT
-from fedwiz.steps.keep import TOUCHED
+from fedwiz.steps.keep import TOUCHED, keep
 from tests.known import ANSWERS, BARE, DONE, NODE, NODES, RUNS, STOPPED, on
 
 BY_NAME = {step.name: step for step in UNDO}
@@ -49,7 +49,10 @@ MOVED = tuple(
     replace(link, addresses=("10.16.29.1/24",)) if link.name == "docker0" else link
     for link in NODE.links
 )
-ON_FLANNEL = {"links": (*MOVED, DEVICE), "units": {**NODE.units, "flanneld.service": RUNS}}
+ON_FLANNEL: dict[str, Any] = {
+    "links": (*MOVED, DEVICE),
+    "units": {**NODE.units, "flanneld.service": RUNS},
+}
 HOP = Route("10.16.83.0/24", "eth0", "192.168.122.36")
 
 BACK: Mapping[str, tuple[Known, list[str]]] = {
@@ -105,6 +108,15 @@ def test_docker_starts_anew_only_if_it_has_taken_what_goes(docker: Unit, bridge:
     assert run.brief == f"sh back.sh {bridge} off disabled {DOCKER_DROP_IN}"
     assert run.interrupts == (bridge == "move")
     assert f"--- {DOCKER_DROP_IN}" in run.diff
+
+
+def test_nothing_is_kept_twice_nor_for_nothing() -> None:
+    def keeps(known: Known) -> list[str]:
+        return [it.brief for it in keep.left(ANSWERS, ANSWERS.named(N1), known)]
+
+    assert keeps(BARE) == ["sh keep.sh -"]
+    assert keeps(on(N1, BARE, firewall=Firewall("public"))) == ["sh keep.sh public"]
+    assert keeps(kept(BARE)) == []
 
 
 def test_what_is_left_alone_is_said() -> None:
