@@ -136,10 +136,12 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class PutKey:
-    """One key written into etcd, if it is still as the plan saw it."""
+    """One key written into etcd, or deleted there, if it is still as the plan saw it."""
 
     key: str
-    value: str
+    value: str | None
+    """None: the key is deleted."""
+
     api: str
     """`v2` or `v3`."""
 
@@ -161,6 +163,9 @@ class PutKey:
     @property
     def shown(self) -> str:
         """The same thing as an `etcdctl` command."""
+        if self.value is None:
+            verb = "rm" if self.api == "v2" else "del"
+            return f"ETCDCTL_API={self.api[1:]} etcdctl {verb} {shlex.quote(self.key)}"
         if self.api == "v2":
             return f"ETCDCTL_API=2 etcdctl set {shlex.quote(self.key)} {shlex.quote(self.value)}"
         return f"ETCDCTL_API=3 etcdctl put {shlex.quote(self.key)} {shlex.quote(self.value)}"
@@ -280,7 +285,7 @@ class Store(Protocol):
         """All keys below a prefix, sorted by key."""
 
     async def put(self, put: PutKey) -> bool:
-        """Write the key in one transaction; False when it is not as the plan saw it."""
+        """Write or delete the key in one transaction; False when it is not as the plan saw it."""
 
 
 OpenStore: TypeAlias = Callable[[Session, str], AbstractAsyncContextManager[Store]]

@@ -205,7 +205,7 @@ class _Apply:
         return await self.ways.session(host).run(run, say), ""
 
     async def _put(self, put: PutKey, say: OnLine) -> tuple[int, str]:
-        """Write a key if it is as the plan saw it, then read it back."""
+        """Write or delete a key if it is as the plan saw it, then read it back."""
         try:
             return await self._written(put, say)
         except Unreachable:  # the way there may have gone with a connection that is back by now
@@ -216,11 +216,19 @@ class _Apply:
         store = await self.ways.store(put.api, {})
         written = await store.put(put)
         there = await store.get(put.key)
-        right = there is not None and same_json(there.text, put.value)
+        if put.value is None or there is None:
+            right = put.value is None and there is None
+        else:
+            right = same_json(there.text, put.value)
         if not written and not right:
             seen = f"it now says {there.text[:200]}" if there else "it is gone"
             self.applied.stale = f"etcd's {put.key} was changed since the plan was made: {seen}"
             return 1, f"{self.applied.stale}; look at it, then make a new plan"
+        if put.value is None:
+            if there is None:
+                say(f"{put.key} is gone")
+                return 0, ""
+            return 1, f"etcd deleted {put.key}, and somebody wrote it again; look at who does"
         if there is None or not right:
             return 1, f"etcd took {put.key} and reads back something else; look at etcd's log"
         say(f"{put.key} reads back as {there.text}")

@@ -11,7 +11,7 @@ from typing import Any, Literal, TypeAlias
 from fedwiz.actions import Action, PutKey, Run
 from fedwiz.answers import Answers
 from fedwiz.facts import Known
-from fedwiz.steps import GATES, STAGES, STEPS, Stage
+from fedwiz.steps import GATES, STAGES, STEPS, Stage, Step
 from fedwiz.steps.guard import arms, guarded, is_guard
 
 
@@ -73,12 +73,17 @@ class Plan:
         return {host: sum(len(task.actions) for task in self.tasks(host)) for host in self.hosts}
 
 
-def make(answers: Answers, known: Known) -> Plan:
+def make(
+    answers: Answers,
+    known: Known,
+    steps: Sequence[Step] = STEPS,
+    stages: Sequence[Stage] = STAGES,
+) -> Plan:
     """Ask every step what is left to do.  Hosts that could not be asked have no tasks."""
     hosts, parts = tuple(host.name for host in answers.host), []
-    for stage in STAGES:
+    for stage in stages:
         lanes: dict[str, list[Task]] = {host: [] for host in hosts}
-        for step in STEPS:
+        for step in steps:
             if step.stage == stage:
                 for host, actions in step.everywhere(answers, known).items():
                     if actions:
@@ -170,8 +175,9 @@ def to_json(plan: Plan) -> dict[str, Any]:
 def _diff(action: Action) -> str:
     if isinstance(action, Run):
         return action.diff
-    old = f"-{action.was}\n" if action.was else ""
-    return f"--- etcd ({action.api})\n+++ {action.key}\n{old}+{action.value}"
+    sides = (("-", action.was or None), ("+", action.value))
+    said = [f"{sign}{text}" for sign, text in sides if text is not None]
+    return "\n".join((f"--- etcd ({action.api})", f"+++ {action.key}", *said))
 
 
 def text(plan: Plan) -> str:
@@ -327,7 +333,8 @@ def _etcdctl(put: PutKey, answers: Answers) -> list[str]:
     )
     more = "".join(f" {flag} {shlex.quote(value)}" for flag, value in given if value)
     get = f"ETCDCTL_API={put.api[1]} etcdctl get {shlex.quote(put.key)}"
+    typed = (put.shown, get) if put.value is not None else (put.shown,)
     return [
         f"export ETCDCTL_ENDPOINTS={shlex.quote(','.join(etcd.endpoints))}",
-        *(line.replace(" etcdctl ", f" etcdctl{more} ", 1) for line in (put.shown, get)),
+        *(line.replace(" etcdctl ", f" etcdctl{more} ", 1) for line in typed),
     ]

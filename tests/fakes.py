@@ -36,6 +36,9 @@ class FakeStore:
         if self.conflict:
             self.keys[put.key] = Value(put.key, '{"Network":"10.99.0.0/16"}', 99)
             return False
+        if put.value is None:
+            del self.keys[put.key]
+            return True
         self.keys[put.key] = Value(put.key, put.value, (put.previous or 0) + 1)
         return True
 

@@ -5,10 +5,10 @@ from collections import Counter
 
 import pytest
 
-from fedwiz.actions import Run, Unreachable
+from fedwiz.actions import PutKey, Run, Unreachable, Value
 from fedwiz.engine import Applied, apply
 from fedwiz.events import ActionEnded, ActionStarted, HostLost, Output, StepEnded, StepStarted
-from fedwiz.plan import Plan, make
+from fedwiz.plan import Lane, Part, Plan, Task, make
 from fedwiz.reach import gather
 from tests.fakes import Fake, FakeStore
 from tests.known import ANSWERS, BARE, NODES, answered
@@ -89,7 +89,7 @@ async def test_nodes_do_not_look_for_a_peer_that_is_not_done() -> None:
 async def test_a_gate_that_fails_stops_all(store: FakeStore) -> None:
     fake = Fake(store=store)
     applied = await carry(fake)
-    assert fake.sent == []
+    assert [(host, run.brief) for host, run in fake.sent] == [("fed-master", "sh keep.sh -")]
     assert applied.outcomes["fed-master"] == "failed"
     assert {applied.outcomes[host] for host in NODES} == {"stopped"}
     assert bool(applied.stale) == store.conflict
@@ -114,6 +114,34 @@ async def test_a_file_that_somebody_changed_is_told_and_the_others_go_on() -> No
     assert other.stale == "", "a command of somebody else's means something else by it"
 
 
+class Stubborn(FakeStore):
+    """Says that it deleted a key, and has it all the same."""
+
+    async def put(self, put: PutKey) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(
+    ("store", "outcome", "said"),
+    [
+        (FakeStore(), "ok", "/k is gone"),
+        (Stubborn(), "failed", "somebody wrote it again"),
+        (FakeStore(conflict=True), "failed", "was changed since the plan was made"),
+    ],
+    ids=["gone", "there again", "stale"],
+)
+async def test_a_key_is_deleted_and_looked_for(store: FakeStore, outcome: str, said: str) -> None:
+    store.keys["/k"] = Value("/k", "{}", 7)
+    fake = Fake(store=store)
+    put = PutKey("/k", None, "v2", 7)
+    lane = Lane("fed-master", (Task("fed-master", "release", "Delete", (put,)),))
+    plan = Plan(("fed-master",), (Part("etcd", False, (lane,)),))
+    applied = await apply(plan, fake.ways, fake.events.append, "run", asyncio.Event())
+    lines = [e.line for e in fake.events if isinstance(e, Output)]
+    assert applied.outcomes["fed-master"] == outcome
+    assert said in " ".join([*lines, *applied.why.values()])
+
+
 async def test_a_connection_that_goes_leaves_the_action_unknown_and_loses_the_host() -> None:
     fake = Fake({"fed-node3 sh switch.sh": Unreachable("it went")})
     applied = await carry(fake)
@@ -136,10 +164,10 @@ async def test_stop_lets_the_action_in_flight_end_and_begins_no_other() -> None:
 
     fake = Fake(before=press, answers=answered("ssh.width=1"))
     applied = await carry(fake, stop)
-    assert len(fake.sent) == 1
+    assert len(fake.sent) == 1  # what is kept on the master
     assert {applied.outcomes[host] for host in NODES} == {"stopped"}
-    assert sum(isinstance(e, ActionStarted) for e in fake.events) == 2  # the key, and one command
-    assert sum(isinstance(e, StepStarted) for e in fake.events) == 2
+    assert sum(isinstance(e, ActionStarted) for e in fake.events) == 1
+    assert sum(isinstance(e, StepStarted) for e in fake.events) == 1
     paired(fake.events)
 
 

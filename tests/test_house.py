@@ -37,7 +37,7 @@ ROWS = (
     {"deadman"},
     {"census", "earlier", "engine"},
     {"verbs"},
-    {"mend", "resume"},
+    {"mend", "resume", "undo"},
     {"site"},
     {"begin", "proposals"},
     {"cli"},

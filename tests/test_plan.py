@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from fedwiz.actions import Run, Secret
+from fedwiz.facts import Facts, Kept
 from fedwiz.facts.values import File
 from fedwiz.plan import Plan, make, of_host, scripts, text, to_json
 from fedwiz.steps.flannel import SYSCONFIG
@@ -18,9 +19,9 @@ def test_a_fresh_cluster_gets_the_whole_procedure_in_its_order() -> None:
     plan = make(ANSWERS, BARE)
     assert [part.stage for part in plan.parts] == ["config", "nodes", "peers"]
     assert [part.gate for part in plan.parts] == [True, False, False]
-    assert [task.step for task in plan.tasks("fed-master")] == ["config"]
+    assert [task.step for task in plan.tasks("fed-master")] == ["keep", "config"]
     steps = [task.step for task in plan.tasks("fed-node2")]
-    assert steps == ["kernel", "link", "package", "sysconfig", "unit", "forward", "enable",
+    assert steps == ["keep", "kernel", "link", "package", "sysconfig", "unit", "forward", "enable",
                      "switch", "peers"]  # fmt: skip
 
 
@@ -60,7 +61,10 @@ def test_the_digest_and_the_text_know_no_secret() -> None:
 def test_as_json_every_host_is_there_and_a_right_one_is_empty() -> None:
     said = to_json(make(ANSWERS, READY))
     assert set(said["hosts"]) == {"fed-master", *NODES}
-    assert said["hosts"]["fed-master"] == []
+    # Its key is right; who had a lease before the nodes get theirs is kept all the same.
+    assert [it["step"] for it in said["hosts"]["fed-master"]] == ["keep"]
+    again = on("fed-master", READY, kept=Kept(Facts(), frozenset()))
+    assert to_json(make(ANSWERS, again))["hosts"]["fed-master"] == []
     [change] = [it for it in to_json(make(ANSWERS, BARE))["hosts"]["fed-node1"]
                 if it["interrupts"]]  # fmt: skip
     assert change["step"] == "switch"
@@ -91,9 +95,11 @@ def test_one_host_s_plan_is_whole_each_line_of_its_kind() -> None:
     assert kinds["stops"] == ["  ! running containers stop"]
     assert any("stopping docker" in line for line in kinds["script"])
     assert all("undo: " in line for line in kinds["undo"])
-    [put] = [line for kind, line in of_host(plan, "fed-master") if kind == "run"]
+    keep, put = (line for kind, line in of_host(plan, "fed-master") if kind == "run")
+    assert keep == "  $ sh keep.sh -"
     assert put.startswith("  $ ETCDCTL_API=")
-    assert not list(of_host(make(ANSWERS, DONE), "fed-master"))
+    again = on("fed-master", DONE, kept=Kept(Facts(), frozenset()))
+    assert not list(of_host(make(ANSWERS, again), "fed-master"))
 
 
 def test_nothing_left_is_said_in_words() -> None:
@@ -118,7 +124,8 @@ def test_a_script_asks_for_a_secret_and_quotes_it_as_systemd_wants_it(tmp_path: 
     answers = answered("etcd.user=flannel")
     plan = make(answers, known)
     [put] = [action for task in plan.tasks("fed-node1") for action in task.actions
-             if isinstance(action, Run) and "fedwiz-etcd" in action.shown]  # fmt: skip
+             if isinstance(action, Run)
+             and any(isinstance(part, Secret) for part in action.stdin)]  # fmt: skip
     script = scripts(plan, answers)["fed-node1"]
     start = script.index("printf 'etcd password: '")
     end = script.index("END_OF_INPUT\n", script.index("END_OF_INPUT", start) + 12)

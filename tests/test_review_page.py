@@ -81,11 +81,11 @@ async def test_the_whole_plan_is_there_host_by_host() -> None:
         await planned(pilot)
         said = shown(pilot.app)
         assert "! Findings  3 warn" in said
-        assert "fed-master   1 operation" in said
-        assert "! fed-node1   26 operations, containers stop" in said
+        assert "fed-master   2 operations" in said
+        assert "! fed-node1   27 operations, containers stop" in said
         assert "2 running containers will stop" in flat(pilot)
         assert "+ ok  39 findings" in said
-        assert "79 operations on 4 hosts, plan " in said
+        assert "83 operations on 4 hosts, plan " in said
         await pilot.press("down")
         said = shown(pilot.app)
         assert "etcdctl" in said
@@ -321,7 +321,7 @@ async def test_where_containers_stop_the_cluster_s_name_is_typed() -> None:
         app: Any = pilot.app
         await pilot.press("ctrl+n")
         await on(pilot, TypeName)
-        assert "79 operations on 4 hosts" in flat(pilot)
+        assert "83 operations on 4 hosts" in flat(pilot)
         assert "fed-node2 2 containers run there now" in flat(pilot)
         await type_in(pilot, "fedora")
         await pilot.press("enter")

@@ -5,10 +5,12 @@ import asyncio
 
 from fedwiz import journal as journals
 from fedwiz import mend
+from fedwiz import undo as undoing
 from fedwiz.answers import Answers
 from fedwiz.cli.output import Usage, say
 from fedwiz.cli.run import Make, answers_of, approval, real, run
 from fedwiz.cli.told import reported
+from fedwiz.events import RunStarted
 from fedwiz.verbs import Cluster, Result
 
 
@@ -46,15 +48,43 @@ def diagnosed(options: argparse.Namespace, answers: Answers, make: Make) -> int:
 
 
 def undo(options: argparse.Namespace) -> int:
-    """Take back what a run has done."""
+    """Take back an install, or what a run has done."""
     answers = answers_of(options)
+    if not options.run:
+        return undone(options, answers, real(answers, options))
+    if options.host:
+        raise Usage("--host is of an install's way back: leave RUN out")
     make, approve = real(answers, options), approval(options, answers)
     try:
         records = journals.read(journals.find(options.run))
     except ValueError as wrong:
         raise Usage(str(wrong)) from None
+    began = next((it.event for it in records if isinstance(it.event, RunStarted)), None)
+    if began is not None and began.verb == "install":
+        raise Usage(f"{options.run} is an install: leave RUN out to take it back")
 
     async def work(cluster: Cluster, stop: asyncio.Event) -> Result:
         return await mend.undo(cluster, records, approve, stop)
+
+    return reported(options, *run(work, make, options))
+
+
+def undone(options: argparse.Namespace, answers: Answers, make: Make) -> int:
+    """Take an install back, on any cluster.
+
+    Raises:
+        Usage: this is no node, or nobody can be asked to approve.
+    """
+    host = options.host or ""
+    names = [node.name for node in answers.nodes]
+    if host == answers.master.name:
+        raise Usage(f"{host} holds etcd's key, which goes when all nodes are undone: leave "
+                    "--host out")  # fmt: skip
+    if host and host not in names:
+        raise Usage(f"{host} is no node of the answers: they are {', '.join(names)}")
+    approve = approval(options, answers)
+
+    async def work(cluster: Cluster, stop: asyncio.Event) -> Result:
+        return await undoing.undo_install(cluster, approve, stop, host=host)
 
     return reported(options, *run(work, make, options))

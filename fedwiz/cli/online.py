@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+from typing import TYPE_CHECKING
 
 from fedwiz import verbs
 from fedwiz.answers import Answers
@@ -9,9 +10,13 @@ from fedwiz.cli import mending, watch, wizard
 from fedwiz.cli.output import Usage, give
 from fedwiz.cli.run import Make, Work, answers_of, approval, named, real, run
 from fedwiz.cli.told import planned, reported
+from fedwiz.plan import Plan
 from fedwiz.resume import keeping
 from fedwiz.verbs import Cluster, Result
 from fedwiz.verify import KINDS
+
+if TYPE_CHECKING:
+    from fedwiz.practice import Practice
 
 
 def check(options: argparse.Namespace) -> int:
@@ -122,6 +127,8 @@ def demo(options: argparse.Namespace) -> int:
     machines = practice.Practice(answers, options.fault, pace, installed=ready)
 
     async def make(accepted: tuple[str, ...]) -> Cluster:
+        if options.work == "undo":
+            await _to_take_back(answers, machines)
         return Cluster(
             answers, machines, machines.open_store, unheard, "", accepted,
             practice=fault,
@@ -130,8 +137,22 @@ def demo(options: argparse.Namespace) -> int:
     if not options.work:
         options.yes = True
     verb = {"check": _checked, "plan": _planned, "verify": _verified,
-            "diagnose": mending.diagnosed}.get(options.work, _installed)  # fmt: skip
+            "diagnose": mending.diagnosed, "undo": mending.undone,
+            }.get(options.work, _installed)  # fmt: skip
     return verb(options, answers, make)
+
+
+async def _to_take_back(answers: Answers, machines: "Practice") -> None:
+    """Have an install done, at once and with nothing said."""
+    from fedwiz.site import unheard
+
+    async def agreed(_plan: Plan, _result: Result) -> str:
+        return ""
+
+    pace, machines.cluster.pace = machines.cluster.pace, 0.0
+    before = Cluster(answers, machines, machines.open_store, unheard, "before")
+    await verbs.install(before, agreed, asyncio.Event(), verified=False)
+    machines.cluster.pace = pace
 
 
 def _understood(options: argparse.Namespace) -> None:

@@ -59,8 +59,11 @@ def parser() -> argparse.ArgumentParser:
     _verify(verify)
     diagnose = _verb(verbs, "diagnose", "Say why two nodes do not talk, and mend it.", [shared])
     _diagnose(diagnose)
-    undo = _verb(verbs, "undo", "Take back what a remedy has done.", [shared])
-    undo.add_argument("run", metavar="RUN", help="its id, or the beginning of it")
+    undo = _verb(verbs, "undo", "Take an install back, or what a remedy has done.", [shared])
+    undo.add_argument("run", nargs="?", default="", metavar="RUN",
+                      help="of a diagnosis: its id, or the beginning of it; without one: the "
+                           "install, back to what was kept on the hosts before it")  # fmt: skip
+    undo.add_argument("--host", default="", metavar="NAME", help="take back this node alone")
     _approval(undo)
     _verb(verbs, "watch", "Watch the run that has the cluster's lock.", [shared])
     demo = _verb(verbs, "demo", "The same on a practice cluster: no root, no network.", [shared])
@@ -182,7 +185,7 @@ def _install(install: argparse.ArgumentParser) -> None:
     install.add_argument("--no-verify", action="store_true", help="leave the verification out")
 
 
-VERBS = ("discover", "check", "plan", "install", "verify", "diagnose")
+VERBS = ("discover", "check", "plan", "install", "verify", "diagnose", "undo")
 
 
 def _demo(demo: argparse.ArgumentParser) -> None:

@@ -195,7 +195,7 @@ def other_api(case: Case) -> Iterator[Diagnosis]:
     mends: list[Mend] = []
     for put in config_step.left(answers, answers.master, case.known):
         assert isinstance(put, PutKey)  # noqa: S101 - that step writes a key
-        words = key_words(case, put.key, put.value) if put.previous is None else ()
+        words = key_words(case, put.key, put.value or "") if put.previous is None else ()
         back = run_script("etcd-key", words[0], *words[1:], timeout=30) if words else None
         mends.append(Mend(answers.master.name, replace(put, back=back)))
     for name, facts in case.known.hosts.items():

@@ -48,10 +48,13 @@ class V2:
         )
 
     async def put(self, put: PutKey) -> bool:
-        """Write the key in one transaction; False when it is not as the plan saw it."""
+        """Write or delete the key in one transaction; False when it is not as the plan saw it."""
         as_seen = {"prevExist": "false"}
         if put.previous is not None:
             as_seen = {"prevIndex": str(put.previous)}
+        if put.value is None:
+            status, _ = await self._ask("DELETE", put.key, as_seen)
+            return status == 200
         status, _ = await self._ask("PUT", put.key, as_seen, urlencode({"value": put.value}))
         return status not in (404, 412)
 

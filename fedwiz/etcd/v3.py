@@ -47,7 +47,7 @@ class V3:
         return tuple(sorted(await self._call(below, ask), key=lambda value: value.key))
 
     async def put(self, put: PutKey) -> bool:
-        """Write the key in one transaction; False when it is not as the plan saw it."""
+        """Write or delete the key in one transaction; False when it is not as the plan saw it."""
 
         def ask(client: Any) -> bool:  # noqa: ANN401
             its = client.transactions
@@ -55,7 +55,9 @@ class V3:
                 as_seen = its.create(put.key) == 0
             else:
                 as_seen = its.mod(put.key) == put.previous
-            done, _ = client.transaction([as_seen], [its.put(put.key, put.value)], [])
+            gone = put.value is None
+            then = its.delete(put.key) if gone else its.put(put.key, put.value)
+            done, _ = client.transaction([as_seen], [then], [])
             return bool(done)
 
         return await self._call(put.key, ask)

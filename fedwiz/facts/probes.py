@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fedwiz.answers import Answers, Host
-from fedwiz.facts import parse
+from fedwiz.facts import kept, parse
 from fedwiz.facts.values import Facts
 
 FILES = (
@@ -29,10 +29,16 @@ FILES = (
     "/usr/libexec/flannel/fedwiz-docker-opts",
     "/usr/lib/systemd/system/docker.service.d/flannel.conf",
     "/run/fedwiz/switch-due",
+    "/run/flannel/subnet.env",
+    "/run/flannel/docker",
+    "/etc/sysconfig/flanneld.rpmsave",
+    "/etc/sysconfig/flanneld.rpmnew",
 )
 """What steps write, or must know before they write."""
 
-HASHED = ("/usr/local/bin/flanneld", "/etc/sysconfig/fedwiz-etcd")
+HASHED = (
+    "/usr/local/bin/flanneld", "/usr/local/bin/flanneld.new", "/etc/sysconfig/fedwiz-etcd",
+)  # fmt: skip
 """Files whose text is too long, or not to be read."""
 
 UNITS = (
@@ -217,6 +223,7 @@ def probes(answers: Answers, host: Host) -> tuple[Probe, ...]:
         Probe("listening", "ss -ltnH", parse.listening),
         Probe("in_flight", "systemctl list-units --plain --no-legend --state=active,activating "
               "'fedwiz-*.service'", parse.in_flight),
+        Probe("kept", kept.ask(FILES, HASHED), kept.kept),
         Probe("etcd", _etcd(answers), parse.etcd, slow=True),
         Probe("dnf_lock", _dnf_lock(), lambda said: {"dnf_lock": said.strip()}),
     ]  # fmt: skip

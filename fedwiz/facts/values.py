@@ -248,6 +248,9 @@ class Facts:
     dnf_lock: str = ""
     """Who holds dnf's lock: `PID command`."""
 
+    kept: "Kept | None" = None
+    """Before fedwiz first changed this host; None: nothing was kept."""
+
     @property
     def versions(self) -> dict[str, str]:
         """What runs here, by name; what is not known is missing."""
@@ -301,6 +304,26 @@ class Facts:
         except ValueError:
             link = self.uplink(interface)
         return str(ip_interface(link.addresses[0]).ip) if link and link.addresses else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What a host was like before fedwiz first changed it."""
+
+    was: Facts
+    """Of its facts those that an install changes; the others are empty."""
+
+    asked: frozenset[str]
+    """Paths of the files that were looked at: those that `was` does not have were not there."""
+
+    api: str = ""
+    """On the master: the API by which etcd was read; empty: it was not."""
+
+    config: str | None = None
+    """flannel's config of then; None: there was none."""
+
+    leases: frozenset[str] = frozenset()
+    """Keys of the leases of then."""
 
 
 @dataclass(frozen=True, slots=True)

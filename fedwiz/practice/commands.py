@@ -84,7 +84,7 @@ async def systemctl(call: Call) -> int:
 
 
 async def dnf(call: Call) -> int:
-    """`dnf -y install flannel`, or a package's file in its place."""
+    """`dnf -y install flannel`, or a package's file in its place; `dnf -y remove flannel`."""
     (what,) = call.run.argv[3:]
     machine = call.machine
     if machine.dnf_busy:
@@ -92,6 +92,8 @@ async def dnf(call: Call) -> int:
         busy = machine.dnf_busy
         await call.spend(busy)
         machine.dnf_busy = 0.0
+    if call.run.argv[2] == "remove":
+        return await _remove(call, what)
     release = machine.offered
     if what.startswith("/"):
         release = machine.files[what].says
@@ -111,6 +113,19 @@ async def dnf(call: Call) -> int:
     systemd.reload(machine)
     call.say(f"[3/3] Installing flannel-0:{release}   100% |  21.4 MiB/s |  31.6 MiB |  00m01s"
              if five else f"Installed:\n  flannel-{release}.x86_64", "Complete!")  # fmt: skip
+    return 0
+
+
+async def _remove(call: Call, name: str) -> int:
+    """A package goes; rpm keeps settings of its that were changed."""
+    machine = call.machine
+    await call.spend(4.0)
+    for path, text in flannel_package(machine.packages.pop(name)).items():
+        held = machine.files.pop(path, None)
+        if held and path.startswith("/etc/") and held.text != text:
+            machine.files[f"{path}.rpmsave"] = held
+    systemd.reload(machine)
+    call.say("Complete!")
     return 0
 
 

@@ -63,5 +63,8 @@ class PracticeStore:
         there = self._keys.get(self._api, put.key)
         if (there.revision if there else None) != put.previous:
             return False
-        self._keys.set(self._api, put.key, put.value)
+        if put.value is None:
+            del self._keys.kept[self._api][put.key]
+        else:
+            self._keys.set(self._api, put.key, put.value)
         return True

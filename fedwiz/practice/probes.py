@@ -12,11 +12,15 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from ipaddress import ip_interface
 
+from fedwiz.facts.kept import BEFORE, PLAIN
 from fedwiz.facts.probes import FILES, HASHED, MODULES, SYSCTLS, UNITS
 from fedwiz.facts.values import Link
 from fedwiz.practice.call import Call
 from fedwiz.practice.flanneld import SUBNET_ENV, why_no_etcd
 from fedwiz.practice.machine import Cluster, Machine, Peer
+
+WHOLE = f"{BEFORE}/files"
+"""Where files are that were kept whole."""
 
 ORDER = re.compile(r'for n in ([\w ]+); do echo "([0-9a-f]+) \$n"')
 ENDPOINT = re.compile(r"printf '%s v2 %s\\n' ('[^']*'|\S+) ")
@@ -249,6 +253,25 @@ def _offered(cluster: Cluster, machine: Machine, script: str) -> str:
     return f"{machine.offered}\n" if machine.offered else ""
 
 
+def _kept(cluster: Cluster, machine: Machine, script: str) -> str:
+    """What the probe of it prints; nothing where nothing was kept."""
+    held = machine.files
+    if f"{BEFORE}/names" not in held:
+        return ""
+    parts = {name: held[f"{BEFORE}/{name}"].text for name in PLAIN}
+    parts["files"] = "".join(
+        f"{path} {kept.mode:o} root:root {base64.b64encode(kept.text.encode()).decode()}\n"
+        for path in FILES
+        if (kept := held.get(f"{WHOLE}{path}"))
+    )
+    parts["hashes"] = "".join(
+        f"{kept.hash()}  {path}\n" for path in HASHED if (kept := held.get(f"{WHOLE}{path}"))
+    )
+    return "".join(
+        f"{name} {base64.b64encode(text.encode()).decode()}\n" for name, text in parts.items()
+    )
+
+
 ANSWERS: Mapping[str, Callable[[Cluster, Machine, str], str]] = {
     "names": _names,
     "os": lambda _, machine, __: machine.files["/etc/os-release"].text,
@@ -281,6 +304,7 @@ ANSWERS: Mapping[str, Callable[[Cluster, Machine, str], str]] = {
     "nameservers": lambda *_: "nameserver 127.0.0.53\n",
     "listening": _listening,
     "in_flight": lambda *_: "",
+    "kept": _kept,
     "etcd": _etcd,
     "dnf_lock": _dnf_lock,
     "kube_nodes": _kube_nodes,

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from functools import cache
 from importlib import resources
 
-from fedwiz.practice import dockerd, flanneld, locks, pods, systemd, udp
+from fedwiz.practice import dockerd, flanneld, kept, locks, pods, systemd, udp
 from fedwiz.practice.call import Call, Command
 from fedwiz.practice.commands import uploaded
 from fedwiz.practice.machine import Held
@@ -251,5 +251,10 @@ SCRIPTS: Mapping[str, Command] = {
     "trace": trace,
     "lock": locks.hold,
     "lock-look": locks.look,
+    "keep": kept.keep,
+    "back": kept.back,
+    "unrule": kept.unrule,
+    "unload": kept.unload,
+    "forget": kept.forget,
 }
 """By the script's name; the files are in fedwiz/scripts."""

@@ -4,14 +4,18 @@ A step yields only what is left to do, and nothing where the host is right alrea
 is the dry run, and running again is resuming.
 """
 
+from fedwiz.steps.back import UNDO, UNDO_STAGES
 from fedwiz.steps.docker import docker, due, enable, forward, switch
 from fedwiz.steps.flannel import config, package, sysconfig, unit
 from fedwiz.steps.host import firewall, kernel, link, networkmanager
+from fedwiz.steps.keep import keep, keep_store
 from fedwiz.steps.peers import peers
 from fedwiz.steps.table import GATES, STAGES, Stage, Step
 
 STEPS: tuple[Step, ...] = (
+    keep_store,
     config,
+    keep,
     kernel,
     link,
     networkmanager,
@@ -27,4 +31,4 @@ STEPS: tuple[Step, ...] = (
     peers,
 )
 
-__all__ = ["GATES", "STAGES", "STEPS", "Stage", "Step"]
+__all__ = ["GATES", "STAGES", "STEPS", "UNDO", "UNDO_STAGES", "Stage", "Step"]

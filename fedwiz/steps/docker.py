@@ -9,7 +9,7 @@ from typing import Any
 from fedwiz.actions import Run
 from fedwiz.answers import Answers, Host
 from fedwiz.backends import KERNEL_VXLAN_PORT
-from fedwiz.facts.values import Facts, Known, Link, Route
+from fedwiz.facts.values import Facts, File, Known, Link, Route
 from fedwiz.flannel import (
     docker_drops_routed,
     docker_knows_direct_routing,
@@ -77,15 +77,21 @@ def _direct_routing(facts: Facts) -> Iterator[Run]:
     Source: moby/moby#49792; `allow-direct-routing` takes those rules away.
     """
     there = facts.files.get(DAEMON_JSON)
+    text = direct_routing(there)
+    if text is not None:  # else a check says so: nothing is written over a file that can't be read
+        yield from put_file(facts, DAEMON_JSON, text, there.mode if there else 0o644)
+
+
+def direct_routing(there: File | None) -> str | None:
+    """Docker's daemon.json with the key; None: it has it already, or can't be read."""
     try:
         (there.text if there else "").encode()  # bytes that are no UTF-8 can't be written back
         said = json.loads(there.text) if there and there.text.strip() else {}
     except (ValueError, RecursionError):
-        return  # a check says so: nothing is written over a file that can't be read
+        return None
     if not isinstance(said, dict) or said.get("allow-direct-routing") is True:
-        return
-    text = json.dumps({**said, "allow-direct-routing": True}, indent=4, ensure_ascii=False) + "\n"
-    yield from put_file(facts, DAEMON_JSON, text, there.mode if there else 0o644)
+        return None
+    return json.dumps({**said, "allow-direct-routing": True}, indent=4, ensure_ascii=False) + "\n"
 
 
 @step("forward", "Let pods through to other nodes, also after a reboot")

@@ -47,25 +47,26 @@ def kernel(answers: Answers, host: Host, known: Known) -> Iterator[Run]:
     for name in modules:
         if not facts.modules[name]:
             yield change("modprobe", name, undo=f"modprobe -r {name}")
-    settings = _settings(facts)
-    yield from put_file(facts, SYSCTL_FILE, "".join(f"{k} = {v}\n" for k, v in settings.items()))
-    for key, value in settings.items():
+    wanted = settings(facts)
+    yield from put_file(facts, SYSCTL_FILE, "".join(f"{k} = {v}\n" for k, v in wanted.items()))
+    for key, value in wanted.items():
         was = facts.sysctls.get(key)
         if was != value:
             yield change("sysctl", "-w", f"{key}={value}",
                          undo=f"sysctl -w {key}={was}" if was is not None else "")  # fmt: skip
 
 
-def _settings(facts: Facts) -> dict[str, str]:
-    settings = {"net.ipv4.ip_forward": "1"}
+def settings(facts: Facts) -> dict[str, str]:
+    """The sysctls that a node needs."""
+    found = {"net.ipv4.ip_forward": "1"}
     if "br_netfilter" in facts.modules:
-        settings["net.bridge.bridge-nf-call-iptables"] = "1"
+        found["net.bridge.bridge-nf-call-iptables"] = "1"
     strict = "net.ipv4.conf.all.rp_filter"
     old = facts.files.get(SYSCTL_FILE)
     # Once loosened it reads 2; the line must stay, or the next plan would take it out.
     if facts.sysctls.get(strict) == "1" or (old is not None and strict in old.text):
-        settings[strict] = "2"
-    return settings
+        found[strict] = "2"
+    return found
 
 
 @step("link", "Keep systemd from changing flannel's MAC address")

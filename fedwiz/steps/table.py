@@ -11,12 +11,12 @@ from fedwiz.facts.values import Known
 Left: TypeAlias = Callable[[Answers, Host, Known], Iterator[Action]]
 """What is still left to do on a host: nothing where it is right already."""
 
-Stage: TypeAlias = Literal["config", "nodes", "peers", "mend"]
+Stage: TypeAlias = Literal["config", "nodes", "peers", "mend", "back", "etcd"]
 STAGES: tuple[Stage, ...] = ("config", "nodes", "peers")
 """Of an install, in order; a stage begins when all hosts have ended the one before.  `mend` is
-that of a remedy, or of its way back."""
+that of a remedy, or of its way back; `back` and `etcd` are those of an install's."""
 
-GATES: frozenset[Stage] = frozenset({"config"})
+GATES: frozenset[Stage] = frozenset({"config", "back"})
 """Where one of these fails, nothing after it is done on any host."""
 
 

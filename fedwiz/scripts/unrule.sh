@@ -1,0 +1,13 @@
+# Put the rules of iptables back: those that have gone, or are there, already are passed over.
+# Usage: unrule.sh   (standard input: lines as `nat -D POSTROUTING -s 10.16.0.0/16 -j RETURN`)
+set -u
+rule() { # TABLE RULE: xargs takes the quotes of `iptables -S` apart
+  printf '%s\n' "$2" | xargs iptables -w 5 -t "$1" 2>/dev/null
+}
+while read -r table rule; do
+  case $rule in
+    "-I "*) ! rule "$table" "-C ${rule#-I }" || continue ;;
+  esac
+  rule "$table" "$rule" && echo "iptables -t $table $rule"
+done
+exit 0

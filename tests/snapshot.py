@@ -1,0 +1,65 @@
+"""A real host as it is: files, units, links, routes, rules, sysctls and packages."""
+
+import difflib
+import re
+import sys
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
+
+from tests.lab.fixture import Lab
+
+PLACES = (
+    "/etc /usr/local /usr/lib/systemd /usr/lib/tmpfiles.d /usr/libexec /usr/bin /var/lib/fedwiz "
+    "/run/fedwiz /run/flannel"
+)
+FIND = f"find {PLACES} -xdev"
+
+ASKED: Mapping[str, str] = MappingProxyType({
+    "files": f"{FIND} ! -type d -printf '%p %M %u:%g %l\\n' 2>/dev/null | sort",
+    "folders": f"{FIND} -type d -printf '%p %M %u:%g\\n' 2>/dev/null | sort",
+    "texts": f"{FIND} -type f -print0 2>/dev/null | sort -z | xargs -0 sha256sum",
+    "unit files": "systemctl list-unit-files --no-legend --plain | grep -v scope | sort",
+    "units": "systemctl list-units --state=active,failed,activating --no-legend --plain "
+             "--type=service,socket | "
+             "awk '{print $1, $2, $3}' | sort",
+    "needs": "systemctl show -p Requires,Wants,After,DropInPaths,Environment,ExecStart docker | "
+             "sed 's/start_time=.*//' | tr '= ' '\\n\\n' | sort",
+    "links": "ip -o -d link show | sed 's/^[0-9]*: //; s/@if[0-9]*//' | grep -v '^veth' | sort",
+    "addresses": "ip -o -4 addr show | sed 's/^[0-9]*: //' | sort",
+    "routes": "ip -4 route show table main | sort",
+    "rules": "for t in filter nat raw mangle; do iptables-save -t $t; done | grep -v '^#' | "
+             "sed 's/\\[[0-9:]*\\]//'",
+    "sysctls": "sysctl -a 2>/dev/null | grep '^net\\.' | sort",
+    "packages": "rpm -qa | sort",
+})  # fmt: skip
+
+ALLOWED: Mapping[str, str] = MappingProxyType({
+    r"^[-+]docker0\b.*link/ether": "docker0's MAC, made up each time it is made",
+    r"^[-+]net\.ipv[46]\.(conf|neigh)\.veth": "sysctls of containers' devices",
+    r"^[-+]net\.ipv4\.tcp_(fastopen_key|.*mem)|^[-+]net\.netfilter\.nf_conntrack_(count|expect)":
+        "counters and keys of the kernel's own",
+    r"^[-+]fedwiz-[\w-]+\.service loaded (failed|inactive)":
+        "units of fedwiz's own that have ended",
+    r"^[-+](systemd-tmpfiles|dnf|run-|user|session|systemd-hostnamed)[\w@.-]*\.(service|socket) ":
+        "what comes and goes by itself",
+    r"^[-+]\S+ +/etc/(ld\.so\.cache|dnf)|^[-+]/etc/ld\.so\.cache": "the linker's cache",
+})  # fmt: skip
+"""What may differ after the way back, and why."""
+
+
+def snapshot(lab: Lab, host: str) -> dict[str, list[str]]:
+    """What each question says, as lines."""
+    return {name: lab.ssh(host, ask, check=False).splitlines() for name, ask in ASKED.items()}
+
+
+def differs(was: Mapping[str, list[str]], now: Mapping[str, list[str]]) -> Iterator[str]:
+    """Lines that differ and may not, as `WHAT: -line` or `WHAT: +line`; the others are printed."""
+    for what, lines in was.items():
+        for line in difflib.unified_diff(lines, now[what], lineterm="", n=0):
+            if line.startswith(("---", "+++", "@@")):
+                continue
+            why = next((why for odd, why in ALLOWED.items() if re.search(odd, line)), "")
+            if why:
+                sys.stdout.write(f"may differ ({why}): {line[:120]}\n")
+            else:
+                yield f"{what}: {line[:300]}"

@@ -1,0 +1,338 @@
+"""The way back from an install: what is kept, what is left of it, and that hosts are as before."""
+
+import asyncio
+import copy
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from fedwiz import plan as planning
+from fedwiz import verbs
+from fedwiz.answers import Answers
+from fedwiz.events import ActionEnded, Event
+from fedwiz.facts import Firewall
+from fedwiz.facts.probes import FILES, HASHED, MODULES, SYSCTLS, UNITS
+from fedwiz.practice import CLASSIC, MODERN, Generation, Practice, practice_answers, probes
+from fedwiz.practice.machine import Machine
+from fedwiz.scripts import script
+from fedwiz.steps import STEPS
+from fedwiz.steps.docker import DAEMON_JSON, DUE
+from fedwiz.steps.host import SYSCTL_FILE
+from fedwiz.steps.keep import CHANGING, PACKAGED, TOUCHED
+from fedwiz.undo import NO_WAY, undo_install
+from fedwiz.verbs import Result
+from tests.test_practice import Runs, agree
+
+GENERATIONS = {"classic": CLASSIC, "modern": MODERN}
+
+MAY_DIFFER = {
+    "pids": "process numbers that were used",
+    "journal": "what units said",
+    "loaded": "units as systemd has read them",
+    "chains": "compared by their rules, without what they counted",
+    "links": "compared without the MAC that docker makes up for docker0",
+    "units": "compared by state, without process numbers",
+    "containers": "compared by address",
+    "routes": "compared without their order",
+    "peers": "devices that there are none of",
+    "boot_id": "where the switch is a reboot",
+    "sysctls": "where the switch is a reboot, what docker sets when it starts",
+}
+
+
+def image(machine: Machine) -> dict[str, Any]:
+    """All of a machine but for what a named list says may differ."""
+    names = (it for it in machine.__dataclass_fields__ if it not in MAY_DIFFER)
+    held: dict[str, Any] = {name: copy.deepcopy(getattr(machine, name)) for name in names}
+    held["files"] = {path: (it.text, it.mode, it.hash()) for path, it in machine.files.items()}
+    held["links"] = {
+        name: replace(link, mac="" if name == "docker0" else link.mac)
+        for name, link in machine.links.items()
+    }
+    held["routes"] = sorted(map(str, machine.routes))
+    held["units"] = {
+        name: (machine.unit(name).active, machine.unit(name).enabled)
+        for name in machine.units
+        if machine.unit(name).there
+    }
+    held["chains"] = {
+        table: {name: list(rules) for name, rules in chains.items() if name != "DOCKER-USER"}
+        for table, chains in machine.chains.rules.items()
+    }
+    held["user"] = list(machine.chains.rules["filter"].get("DOCKER-USER", []))
+    held["policy"] = machine.chains.policy("filter", "FORWARD")
+    held["containers"] = [(it.name, it.address) for it in machine.containers]
+    return held
+
+
+def images(practice: Practice) -> dict[str, dict[str, Any]]:
+    found = {name: image(machine) for name, machine in practice.cluster.machines.items()}
+    keys = practice.cluster.keys.kept
+    return found | {
+        "etcd": {api: {k: v.text for k, v in held.items()} for api, held in keys.items()}
+    }
+
+
+def same(before: Mapping[str, Mapping[str, Any]], now: Mapping[str, Mapping[str, Any]]) -> None:
+    for name, was in before.items():
+        for what, value in was.items():
+            assert now[name].get(what) == value, f"{name}: {what}"
+
+
+class Undoing(Runs):
+    """A practice cluster that is installed on, and taken back."""
+
+    async def undo(self, host: str = "") -> Result:
+        return await undo_install(self.cluster(), agree, asyncio.Event(), host=host)
+
+    async def left(self) -> Result:
+        """What a way back would do."""
+
+        async def never(_plan: planning.Plan, _result: Result) -> str:
+            return "not approved"
+
+        return await undo_install(self.cluster(), never, asyncio.Event())
+
+    async def install_until(self, count: int) -> bool:
+        """Stop the install once so many actions have ended; False: it had no more."""
+        stop, ended = asyncio.Event(), 0
+        cluster = self.cluster()
+        if not count:
+            return True
+
+        def emit(event: Event) -> None:
+            nonlocal ended
+            if isinstance(event, ActionEnded):
+                ended += 1
+                if ended == count:
+                    stop.set()
+
+        result = await verbs.install(replace(cluster, emit=emit), agree, stop, verified=False)
+        assert result.code in (0, 130), result.why
+        return ended >= count
+
+
+def undoing(
+    generation: Generation = MODERN, *sets: str, hosts: int = 4, installed: bool = False
+) -> Undoing:
+    answers = practice_answers(hosts, sets)
+    return Undoing(Practice(answers, generation=generation, installed=installed), answers)
+
+
+ANSWERED = {
+    "as proposed": (),
+    "host-gw": ("backend.type=host-gw",),
+    "udp": ("backend.type=udp",),
+    "by a reboot": ("docker.switch=reboot",),
+    "masquerading": ('flannel.options=["-ip-masq"]',),
+}
+
+
+@pytest.mark.parametrize("sets", ANSWERED.values(), ids=ANSWERED)
+@pytest.mark.parametrize("generation", GENERATIONS.values(), ids=GENERATIONS)
+async def test_a_finished_install_is_taken_back_whole(
+    generation: Generation, sets: tuple[str, ...]
+) -> None:
+    runs = undoing(generation, *sets)
+    for node in runs.practice.cluster.nodes():
+        node.firewall = Firewall("public", frozenset({"22/tcp"}), frozenset({"22/tcp"}))
+    before = images(runs.practice)
+    assert (await runs.install()).code == 0
+    assert images(runs.practice)["fed-node1"] != before["fed-node1"]
+    result = await runs.undo()
+    assert (result.code, result.why) == (0, "")
+    now = images(runs.practice)
+    if "docker.switch=reboot" in sets:
+        for each in (*before.values(), *now.values()):
+            for name in ("sysctls", "policy", "modules"):
+                each.pop(name, None)
+    same(before, now)
+
+    again = await runs.undo()
+    assert again.code == 0
+    assert NO_WAY in again.why
+    assert (await runs.install()).code == 0
+
+
+@pytest.mark.parametrize("generation", GENERATIONS.values(), ids=GENERATIONS)
+async def test_every_partial_state_is_taken_back_whole(generation: Generation) -> None:
+    count, more = 1, True
+    while more:
+        runs = undoing(generation, hosts=3)
+        before = images(runs.practice)
+        more = await runs.install_until(count)
+        result = await runs.undo()
+        assert result.code == 0, (count, result.why)
+        same(before, images(runs.practice))
+        left = await runs.left()
+        assert left.plan is not None
+        assert not any(left.plan.actions.values())
+        count += 1
+    assert count > 30
+
+
+async def test_a_network_of_before_is_there_again() -> None:
+    """Somebody followed the procedure by hand; fedwiz changed it, and takes that back."""
+    runs = undoing(MODERN, installed=True)
+    before = images(runs.practice)
+    assert (await runs.install()).code == 0
+    assert (await runs.undo()).code == 0
+    now = images(runs.practice)
+    same(before, now)
+    assert (await runs.prove()).code == 0
+
+
+async def test_one_node_alone() -> None:
+    runs = undoing()
+    before = images(runs.practice)
+    assert (await runs.install()).code == 0
+    installed = images(runs.practice)
+    assert (await runs.undo("fed-node1")).code == 0
+    now = images(runs.practice)
+    same({"fed-node1": before["fed-node1"]}, now)
+    same({"fed-node2": installed["fed-node2"]}, now)
+    held = runs.practice.cluster.keys.kept["v3"]
+    assert "/coreos.com/network/config" in held
+    assert len([key for key in held if "/subnets/" in key]) == 2
+    assert (await runs.undo()).code == 0
+    same(before, images(runs.practice))
+
+
+async def test_a_host_that_can_t_be_reached_is_undone_later() -> None:
+    runs = undoing()
+    before = images(runs.practice)
+    assert (await runs.install()).code == 0
+    runs.node(2).no_way = "no route to host"
+    result = await runs.undo()
+    assert result.code == 4
+    assert result.why.startswith("fed-node2 could not be reached, and is as it was (fed-node2: ")
+    assert "etcd's /coreos.com/network/config stays: fed-node2 may still need it" in result.why
+    same({"fed-node1": before["fed-node1"]}, images(runs.practice))
+    assert "/coreos.com/network/config" in runs.practice.cluster.keys.kept["v3"]
+    runs.node(2).no_way = ""
+    assert (await runs.undo()).code == 0
+    same(before, images(runs.practice))
+
+
+async def test_where_a_node_fails_etcd_s_key_stays() -> None:
+    runs = undoing()
+    before = images(runs.practice)
+    assert (await runs.install()).code == 0
+    runs.node(2).cuts = "dnf"
+    result = await runs.undo()
+    assert result.code == 5
+    assert "fed-node2" in result.why
+    assert "/coreos.com/network/config" in runs.practice.cluster.keys.kept["v3"]
+    same({"fed-node1": before["fed-node1"]}, images(runs.practice))
+    assert (await runs.undo()).code == 0
+    for held in before.values():
+        held.pop("untold", None)  # a unit whose end nobody saw
+    same(before, images(runs.practice))
+
+
+async def test_what_still_runs_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    runs = undoing()
+    assert (await runs.install()).code == 0
+    said = {"in_flight": lambda *_: "fedwiz-switch-1.service loaded active running x\n"}
+    monkeypatch.setattr(probes, "ANSWERS", {**probes.ANSWERS, **said})
+    installed = images(runs.practice)
+    result = await runs.undo()
+    assert result.code == 3
+    assert "still runs on fed-master (fedwiz-switch-1.service)" in result.why
+    same(installed, images(runs.practice))
+
+
+async def test_what_somebody_changed_since_is_left_and_said() -> None:
+    runs = undoing()
+    assert (await runs.install()).code == 0
+    node = runs.node(1)
+    node.files[SYSCTL_FILE].text += "vm.swappiness = 1\n"
+    node.files[DAEMON_JSON].text = json.dumps({"allow-direct-routing": True, "debug": True})
+    keys = runs.practice.cluster.keys
+    keys.set("v3", "/coreos.com/network/config", '{"Network":"10.99.0.0/16"}')
+    mine = {path: node.files[path].text for path in (SYSCTL_FILE, DAEMON_JSON)}
+    assert (await runs.undo()).code == 0
+    assert {path: node.files[path].text for path in mine} == mine
+    for path in mine:
+        assert f"left as it is: {path} was changed since fedwiz wrote it" in runs.lines()
+    assert "etcd's /coreos.com/network/config says something else" in runs.lines()
+    assert "/coreos.com/network/config" in keys.kept["v3"]
+    assert "docker0" in node.links
+    assert node.links["docker0"].addresses == ("172.17.0.1/16",)
+
+
+async def test_what_was_kept_is_never_written_over() -> None:
+    runs = undoing()
+    before = images(runs.practice)
+    assert (await runs.install()).code == 0
+    first = {p: held.text for p, held in runs.node(1).files.items() if "/before/" in p}
+    assert first
+    other = Undoing(runs.practice, replace_cidr(runs.answers))
+    assert (await other.install()).code == 0
+    assert {p: held.text for p, held in runs.node(1).files.items() if "/before/" in p} == first
+    assert (await other.undo()).code == 0
+    same(before, images(runs.practice))
+
+
+def replace_cidr(answers: Answers) -> Answers:
+    network = answers.network.model_copy(update={"cidr": "10.44.0.0/16"})
+    return answers.model_copy(update={"network": network})
+
+
+async def test_nothing_is_taken_back_that_fedwiz_did_not_begin() -> None:
+    runs = undoing()
+    result = await runs.undo()
+    assert result.code == 0
+    assert result.why == f"nothing was kept on fed-node1, fed-node2, fed-node3; {NO_WAY}"
+    # Files of its name, and nothing of before: an install of a fedwiz that kept nothing.
+    assert (await runs.install()).code == 0
+    for node in runs.practice.cluster.nodes():
+        node.files = {path: it for path, it in node.files.items() if "/before/" not in path}
+    result = await runs.undo()
+    assert result.code == 2
+    assert "60-fedwiz.conf" in result.why
+
+
+async def test_containers_go_on_where_docker_never_moved() -> None:
+    """An operator who stops before the switch, for its sake, has no container stopped after."""
+    runs = undoing(hosts=3)
+    before = images(runs.practice)
+    written = "/etc/systemd/system/docker.service.d/60-fedwiz.conf"
+    count = 0
+    while written not in runs.node(1).files:
+        runs, count = undoing(hosts=3), count + 1
+        await runs.install_until(count)
+    pids = [runs.node(1).unit("docker.service").pid, runs.node(2).unit("docker.service").pid]
+    result = await runs.undo()
+    assert result.plan is not None
+    assert not any(action["interrupts"] for host in planning.to_json(result.plan)["hosts"].values()
+                   for action in host)  # fmt: skip
+    assert [runs.node(each).unit("docker.service").pid for each in (1, 2)] == pids
+    same(before, images(runs.practice))
+
+
+def test_every_step_that_changes_a_node_is_kept_for() -> None:
+    names = {step.name for step in STEPS if step.role == "node"}
+    assert names - {step.name for step in CHANGING} == {"keep", "due", "peers"}
+
+
+def lists(name: str) -> tuple[str, ...]:
+    """The words of one of keep.sh's lists."""
+    found = re.search(rf'^{name}="([^"]*)"', script("keep"), re.MULTILINE)
+    assert found
+    return tuple(found[1].split())
+
+
+def test_what_is_kept_is_what_steps_write_and_probes_read() -> None:
+    assert lists("files") == (*TOUCHED, PACKAGED)
+    assert lists("units") == UNITS
+    assert lists("sysctls") == SYSCTLS
+    assert lists("modules") == MODULES
+    # What probes read besides is only read, or is of the moment.
+    assert {*FILES, *HASHED} - {*TOUCHED, PACKAGED} == {
+        "/etc/sysconfig/docker", "/etc/sysconfig/docker-network", DUE,
+    }  # fmt: skip
