@@ -6,7 +6,6 @@ FILE FORMAT".
 """
 
 import base64
-import binascii
 import fcntl
 import hashlib
 import hmac
@@ -70,9 +69,9 @@ class Entry:
         if self.names.startswith("|1|"):
             try:
                 salt = base64.b64decode(self.names.split("|")[2], validate=True)
-            except (IndexError, binascii.Error):
+            except (IndexError, ValueError):
                 return False
-            return bool(salt) and hmac.compare_digest(hashed(name, salt), self.names)
+            return bool(salt) and hmac.compare_digest(hashed(name, salt).encode(), self.names.encode())
         found = False
         for pattern in self.names.lower().split(","):
             if _matches(name, pattern.removeprefix("!")):
@@ -131,7 +130,7 @@ def parse(text: str, file: str) -> Iterator[Entry]:
 def _is_key(blob: str) -> bool:
     try:
         return bool(base64.b64decode(blob, validate=True))
-    except binascii.Error:
+    except ValueError:  # also of a text that is not ASCII
         return False
 
 

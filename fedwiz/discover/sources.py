@@ -41,11 +41,10 @@ def ssh_config(path: Path) -> Source:
     if any(line.split()[:1] and line.split()[0].lower() == "include" for line in text.splitlines()):
         notes += (f"{path}: files that it includes are not read",)
     found: list[Target] = []
-    for name in dict.fromkeys(name for patterns, _ in blocks for name in patterns):
-        if set(name) & set("*?!"):
-            continue
+    places = _places(blocks)
+    for name in (it for it in places if it):
         said: dict[str, str] = {}
-        for patterns, settings in blocks:
+        for patterns, settings in (blocks[at] for at in sorted({*places[name], *places[""]})):
             if _applies(patterns, name):
                 said = settings | said
         address, port = said.get("hostname", name).replace("%h", name), said.get("port", "22")
@@ -71,6 +70,15 @@ def _blocks(text: str) -> list[tuple[list[str], dict[str, str]]]:
             case "hostname" | "port" as setting if words:
                 blocks[-1][1].setdefault(setting, words[0])
     return blocks
+
+
+def _places(blocks: list[tuple[list[str], dict[str, str]]]) -> dict[str, list[int]]:
+    """The numbers of the blocks that a name stands in, in the file's order; of patterns by ``."""
+    found: dict[str, list[int]] = {"": []}
+    for at, (patterns, _) in enumerate(blocks):
+        for pattern in patterns:
+            found.setdefault("" if set(pattern) & set("*?!") else pattern, []).append(at)
+    return found
 
 
 def _applies(patterns: Iterable[str], name: str) -> bool:

@@ -80,11 +80,14 @@ def _direct_routing(facts: Facts) -> Iterator[Run]:
     try:
         (there.text if there else "").encode()  # bytes that are no UTF-8 can't be written back
         said = json.loads(there.text) if there and there.text.strip() else {}
+        if not isinstance(said, dict) or said.get("allow-direct-routing") is True:
+            return
+        wanted = {**said, "allow-direct-routing": True}
+        # What is written by its number there may be no character, such as `\ud800`.
+        numbers = there is not None and "\\u" in there.text
+        text = json.dumps(wanted, indent=4, ensure_ascii=numbers) + "\n"
     except (ValueError, RecursionError):
         return  # a check says so: nothing is written over a file that can't be read
-    if not isinstance(said, dict) or said.get("allow-direct-routing") is True:
-        return
-    text = json.dumps({**said, "allow-direct-routing": True}, indent=4, ensure_ascii=False) + "\n"
     yield from put_file(facts, DAEMON_JSON, text, there.mode if there else 0o644)
 
 
