@@ -573,13 +573,15 @@ def _probed() -> Iterator[tuple[str, Target]]:
 def targets() -> dict[str, Target]:
     """Everything there is, by name."""
     journal = _files("journals/all-well.jsonl") + _files("journals/one-fails.jsonl")
-    short = tuple(b"\n".join(it.split(b"\n")[:40] + it.split(b"\n")[-3:]) for it in journal)
+    short = tuple(b"\n".join([*it.split(b"\n")[:60], b""]) for it in journal)
     one = tuple(line for it in short for line in it.split(b"\n")[:40])
     small = 1 << 13
     made = {
         "answers": Target(_answers, _files("answers/*.toml") + _files("answers/bad/*"), (Refused,)),
-        "--set": Target(_sets, (SETS,), (Refused,)),
-        "--set, alone": Target(_loose_sets, (SETS.replace(b"\0", b"\n"),), (Refused,)),
+        "--set": Target(_sets, (SETS,), (Refused,), small * 8),
+        "--set, alone": Target(
+            _loose_sets, (SETS.replace(b"\0host.fed-node1.interface=eth1\0", b"\n")
+                          .replace(b"\0", b"\n"),), (Refused,), small * 8),
         "draft": Target(_draft, (DRAFT,), (Refused,)),
         "targets typed": Target(_typed, (b"10.0.0.1-9\n10.1.0.0/30:22\nfed-node1 # x\n1.2.3.4 a",)),
         "known_hosts": Target(_known_hosts, (KNOWN,), ()),

@@ -58,6 +58,8 @@ def _blocks(text: str) -> list[tuple[list[str], dict[str, str]]]:
     blocks: list[tuple[list[str], dict[str, str]]] = [(["*"], {})]
     for line in text.splitlines():
         keyword, _, rest = re.sub(r"^\s*(\w+)(\s*=\s*|\s+)", r"\1\n", line).partition("\n")
+        if keyword.lower() not in ("host", "match", "hostname", "port"):
+            continue
         try:
             words = shlex.split(rest, comments=True)
         except ValueError:  # a quote without its twin: ssh would not take the line either
