@@ -46,6 +46,7 @@ S = TypeVar("S", bound=Section)
 LARGEST = 1 << 20
 """Bytes of an answer file: far above any cluster's, far below what hurts to parse."""
 
+
 class Refused(Exception):  # noqa: N818 - it names what is so, and reads well in `except`
     """Answers that can't be used."""
 

@@ -71,7 +71,9 @@ class Entry:
                 salt = base64.b64decode(self.names.split("|")[2], validate=True)
             except (IndexError, ValueError):
                 return False
-            return bool(salt) and hmac.compare_digest(hashed(name, salt).encode(), self.names.encode())
+            return bool(salt) and hmac.compare_digest(
+                hashed(name, salt).encode(), self.names.encode()
+            )
         found = False
         for pattern in self.names.lower().split(","):
             if _matches(name, pattern.removeprefix("!")):

@@ -1,6 +1,6 @@
-"""All that reads what others wrote, each as one call of bytes: for `tests.bench.fuzz` and a test.
+r"""All that reads what others wrote, each as one call of bytes: for `tests.bench.fuzz` and a test.
 
-An input that has parts (a host's whole answer) has them as `NAME\\nTEXT`, parted by 0x1e, so
+An input that has parts (a host's whole answer) has them as `NAME\nTEXT`, parted by 0x1e, so
 that a mutation changes what is in a part; the call packs them as the host would have.
 """
 
@@ -22,7 +22,6 @@ from ipaddress import IPv4Address
 from itertools import permutations
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 
 from fedwiz import (
     causes,
@@ -40,11 +39,12 @@ from fedwiz import (
 )
 from fedwiz import draft as drafts
 from fedwiz import journal as journals
-from fedwiz.actions import Unreachable, Value
+from fedwiz.actions import Run, Unreachable, Value
 from fedwiz.answers import Refused, dump, load, of_config, overlay, parse
 from fedwiz.checks import judge as checked
 from fedwiz.clean import Lines, clean
 from fedwiz.diagnose import filters, trace
+from fedwiz.diagnose.values import NftDrop
 from fedwiz.display import line as as_line
 from fedwiz.etcd import parse_leases
 from fedwiz.etcd.v2 import V2
@@ -271,8 +271,7 @@ def _parted(parts: dict[str, str]) -> bytes:
 
 def _facts(given: bytes) -> Facts:
     said = "".join(
-        f"mark {name}\n{base64.encodebytes(text).decode()}"
-        for name, text in _parts(given).items()
+        f"mark {name}\n{base64.encodebytes(text).decode()}" for name, text in _parts(given).items()
     )
     return read(ANSWERS, NODE, f"{said}mark .\n", "mark", heard=1.0)
 
@@ -294,12 +293,15 @@ def _cluster(given: bytes) -> None:
         text.encode()
     for task in made.tasks():
         for action in task.actions:
-            if isinstance(action, plan.Run):
+            if isinstance(action, Run):
                 action.input(reveal=True).encode()
     _verdicts(known)
     # What differs from every real machine, in the place of what a finished node has.
-    odd = {field.name: getattr(facts, field.name) for field in fields(Facts)
-           if all(getattr(facts, field.name) != getattr(it, field.name) for it in _as_read())}  # fmt: skip
+    odd = {
+        name: getattr(facts, name)
+        for name in (field.name for field in fields(Facts))
+        if all(getattr(facts, name) != getattr(it, name) for it in _as_read())
+    }
     node = replace(DONE.hosts["fed-node1"], **odd)
     known = replace(DONE, hosts={**DONE.hosts, "fed-node1": node})
     checked(ANSWERS, known)
@@ -329,7 +331,7 @@ def _verdicts(known: Known) -> None:
 
 
 def _stored(given: bytes) -> None:
-    """Keys and values in etcd, as `KEY\\nVALUE` parts."""
+    """Keys and values in etcd, as parts."""
     parts = _parts(given)
     values = tuple(Value(key, _text(text), 7, 80_000) for key, text in parts.items())
     parse_leases(values)
@@ -364,7 +366,7 @@ def _v3(given: bytes) -> None:
 
 
 def _daemon_json(given: bytes) -> None:
-    """docker's own file: a check reads it and a step writes into it."""
+    """Docker's own file: a check reads it and a step writes into it."""
     _cluster_with_file("/etc/docker/daemon.json", given)
 
 
@@ -394,8 +396,10 @@ def _edited(given: bytes) -> None:
     shown = sysconfig.with_values(text, WANTED).encode("utf-8", "surrogateescape")
     path = _file("flanneld", given)
     words = [word for pair in WANTED.items() for word in pair]
-    subprocess.run(["sh", "-c", script("sysconfig"), "sysconfig.sh", path, *words], check=True,
-                   stderr=subprocess.DEVNULL, env={"PATH": os.environ["PATH"], "LC_ALL": "C"})  # fmt: skip
+    subprocess.run(
+        ["sh", "-c", script("sysconfig"), "sysconfig.sh", path, *words], check=True,
+        stderr=subprocess.DEVNULL, env={"PATH": os.environ["PATH"], "LC_ALL": "C"},
+    )  # fmt: skip
     assert path.read_bytes() == shown, "the script and the plan differ"
 
 
@@ -416,7 +420,7 @@ def _look(given: bytes) -> None:
 def _rule(given: bytes) -> None:
     packet = filters.Packet("outer", (), IPv4Address("10.16.1.2"), "udp", 8472)
     filters.may_match(_text(given), packet)
-    drop = trace.NftDrop("inet", "t", "c", "input", clean(_text(given)), 1)
+    drop = NftDrop("inet", "t", "c", "input", clean(_text(given)), 1)
     filters._nft_fits(drop, packet)  # noqa: SLF001
     filters.chains(_text(given).splitlines(), "FORWARD")
 
@@ -493,8 +497,10 @@ DRAFT = json.dumps({
     "said": {"name": "lab", "network": {"cidr": "10.16.0.0/16"}, "ssh": {"width": 5},
              "etcd": {"endpoints": ["http://a:1"]}}, "held": {"udp": {"port": 1}},
 }).encode()  # fmt: skip
-SETS = b"network.cidr=10.3.0.0/16\0backend.type=host-gw\0host.fed-node1.interface=eth1\0" \
-    b"ssh.identity=[\"~/.ssh/a\"]\0flannel.options=['-v=5']\0network.subnet_len=24"  # fmt: skip
+SETS = (
+    b"network.cidr=10.3.0.0/16\0backend.type=host-gw\0host.fed-node1.interface=eth1\0"
+    b"ssh.identity=[\"~/.ssh/a\"]\0flannel.options=['-v=5']\0network.subnet_len=24"
+)
 PING = (
     "PING 10.16.2.2 (10.16.2.2) 56(84) bytes of data.\n64 bytes from 10.16.2.2: icmp_seq=1\n"
     "From 10.16.1.1 icmp_seq=2 Destination Host Unreachable\n\n"
@@ -502,8 +508,10 @@ PING = (
     "rtt min/avg/max/mdev = 0.046/0.101/0.210/0.050 ms\n"
 )
 B64 = base64.b64encode(PING.encode()).decode()
-LINKS = '[{"ifname":"lo"},{"ifname":"eth0","mtu":1450,"addr_info":[{"family":"inet",' \
-    '"local":"10.16.1.2","prefixlen":24}]}]'  # fmt: skip
+LINKS = (
+    '[{"ifname":"lo"},{"ifname":"eth0","mtu":1450,"addr_info":[{"family":"inet",'
+    '"local":"10.16.1.2","prefixlen":24}]}]'
+)
 UP = {"docker": "yes", "inet": "inet 10.16.1.0/32 flannel.1", "pid": "7", "netns": "net:[12]",
       "links": LINKS, "end": ""}  # fmt: skip
 RULES = """\
@@ -541,9 +549,11 @@ V2_SAID = b"HTTP/1.0 200 OK\r\nX-Etcd-Index: 9\r\n\r\n" + json.dumps({
 }).encode()  # fmt: skip
 V2_REFUSED = b'HTTP/1.0 401 Unauthorized\r\n\r\n{"errorCode":110,"message":"no","cause":""}'
 DAEMON = b'{"log-level": "warn", "bip": "10.1.1.1/24", "live-restore": true, "a": [1, {"b": "c"}]}'
-SYSCONFIG = b'# etcd\nFLANNEL_ETCD="http://127.0.0.1:2379"\n FLANNEL_OPTIONS=-v\nexport A=\'1\'\n'
-LOG = b"E0101 network.go: failed to retrieve network config: client: etcd cluster unavailable\n" \
-    b"Error: Unable to find a match: flannel\nJob for docker.service failed\n"  # fmt: skip
+SYSCONFIG = b"# etcd\nFLANNEL_ETCD=\"http://127.0.0.1:2379\"\n FLANNEL_OPTIONS=-v\nexport A='1'\n"
+LOG = (
+    b"E0101 network.go: failed to retrieve network config: client: etcd cluster unavailable\n"
+    b"Error: Unable to find a match: flannel\nJob for docker.service failed\n"
+)
 
 
 def _machine_parts(name: str) -> tuple[bytes, ...]:
@@ -632,4 +642,3 @@ def targets() -> dict[str, Target]:
         "clean": Target(_lines, (b"a\x1b]0;x\x07b\r50%\r100%\x1b[K\n\xe2\x80\xae\n" + LOG,), ()),
     }  # fmt: skip
     return {**made, **dict(_probed())}
-

@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from fedwiz import hostkeys, rules
+from fedwiz.actions import Run
 from fedwiz.answers import Refused, parse
 from fedwiz.diagnose.filters import chains
 from fedwiz.facts import parse as facts
@@ -28,12 +29,12 @@ def mutated(draw: st.DrawFn, target: Target) -> bytes:
     """A real input in which a few places hold something else, some of it many times."""
     said = draw(st.sampled_from(target.seeds))
     edits = st.tuples(
-        st.floats(0, 1), st.sampled_from(PIECES) | st.binary(max_size=3), st.sampled_from([0, 1, 9]),
-        st.sampled_from([1, 1, 1, 3, 4000]),
+        st.floats(0, 1), st.sampled_from(PIECES) | st.binary(max_size=3),
+        st.sampled_from([0, 1, 9]), st.sampled_from([1, 1, 1, 3, 4000]),
     )  # fmt: skip
     for place, piece, gone, times in draw(st.lists(edits, min_size=1, max_size=4)):
         at = round(place * len(said))
-        said = (said[:at] + piece * min(times, 1 + 40_000 // (len(piece) or 1)) + said[at + gone :])
+        said = said[:at] + piece * min(times, 1 + 40_000 // (len(piece) or 1)) + said[at + gone :]
     return said[: min(target.longest, 1 << 14)]
 
 
@@ -126,7 +127,9 @@ def test_a_daemon_json_keeps_the_characters_that_it_names_by_number() -> None:
     known = on("fed-node1", DONE, files=files, docker_version=docker)
     step = next(it for it in STEPS if it.name == "docker")
     host = answered().named("fed-node1")
-    put = next(it for it in step.left(answered(), host, known) if it.argv[-1].endswith("daemon.json"))
+    put = next(
+        it for it in step.left(answered(), host, known) if it.argv[-1].endswith("daemon.json")
+    )
     said = json.loads(put.input(reveal=True).encode())
     assert said == {"a": "\ud800", "b": "größe", "allow-direct-routing": True}
 

@@ -29,7 +29,7 @@ ROWS = (
     {"questions"},
     {"overlay"},
     {"answers"},
-    {"etcd", "facts", "localfile"},
+    {"etcd", "facts", "localfile", "passwords"},
     {"drift", "flannel"},
     {"checks", "discover", "display", "report", "steps", "transport", "verify"},
     {"diagnose"},

@@ -197,8 +197,9 @@ def _nft(said: str) -> Iterator[NftDrop]:
             if "policy drop" in line:
                 yield NftDrop(family, table, chain, hook, "policy drop", 0)
         elif rule := re.fullmatch(r"\s+(\S.*) # handle (\d{1,9})", line):
-            if re.search(r"\b(?:drop|reject)\b", rule[1]):
-                yield NftDrop(family, table, chain, hook, clean(rule[1]), int(rule[2]))
+            text, handle = rule.groups()
+            if re.search(r"\b(?:drop|reject)\b", text):
+                yield NftDrop(family, table, chain, hook, clean(text), int(handle))
 
 
 def hops(net: Overlay, sender: str, receiver: str, looks: Mapping[str, Look],

@@ -10,6 +10,7 @@ of the tests (`pip install atheris`).
 """
 
 import argparse
+import importlib
 import os
 import sys
 import tempfile
@@ -17,6 +18,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
+from typing import Any
 
 from tests.fuzzed import Outcome, Target, targets, tried
 from tests.mutate import Mutator
@@ -66,8 +68,7 @@ def fuzzed(name: str, target: Target, seconds: float, seed: int) -> Tally:
 
 def guided(name: str, target: Target, seconds: float) -> int:
     """In a process of its own, since libFuzzer ends the one it runs in."""
-    import atheris
-
+    atheris: Any = importlib.import_module("atheris")
     tally, end = Tally(name), time.monotonic() + seconds
 
     def one(given: bytes) -> None:
@@ -121,7 +122,7 @@ def main() -> int:
 
 def _all_guided(chosen: dict[str, Target], seconds: float) -> int:
     try:
-        import atheris
+        atheris: Any = importlib.import_module("atheris")
     except ImportError:
         print("atheris is not here: `pip install atheris`", file=sys.stderr)
         return 2
