@@ -1,15 +1,18 @@
 """Looks for canaries: in files, in what is printed, and in what processes are called and given."""
 
 import os
+import secrets
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-SUDO, PHRASE, ETCD = "Kanari1sudo", "Kanari2phrase", "Kanari3etcd"
+SUDO, PHRASE, ETCD = (f"Kanari{at}{secrets.token_hex(4)}" for at in range(3))
 CANARIES = (SUDO, PHRASE, ETCD)
-"""Parts of the secrets that need no quoting anywhere; around them stands what does."""
+"""Parts of the secrets that need no quoting anywhere; around them stands what does.
+
+Others than those of tests that run beside, whose processes are seen too."""
 
 
 def odd(canary: str) -> str:

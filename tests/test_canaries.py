@@ -5,7 +5,6 @@ import os
 import pty
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,9 +13,9 @@ from textual.widgets import Input
 
 from fedwiz.journal import runs
 from screens.dialogs import Ask
-from tests import leaks, sshd
+from tests import sshd
 from tests.leaks import ETCD, PHRASE, SUDO, found, in_files, loose, odd, watched
-from tests.shell import ROOT, Shell, at_a_terminal
+from tests.shell import Shell, at_a_terminal
 from tests.sshd import Home, keygen
 from tests.test_sudo import ID
 from tests.test_sudo import SUDO as SUDO_SCRIPT
@@ -122,10 +121,10 @@ class Hosts:
 
 
 @pytest.fixture
-def hosts(home: Home) -> Iterator[Hosts]:
+def hosts(home: Home) -> Hosts:
     (home.path / ".ssh/id_ed25519").unlink()
     home.key = keygen(home.path / ".ssh/locked", passphrase=odd(PHRASE))
-    yield Hosts(home)
+    return Hosts(home)
 
 
 VERBS: dict[str, tuple[str, ...]] = {
@@ -140,9 +139,10 @@ VERBS: dict[str, tuple[str, ...]] = {
 @pytest.mark.parametrize("words", VERBS.values(), ids=VERBS)
 def test_a_run_tells_no_secret(words: tuple[str, ...], hosts: Hosts) -> None:
     shell = Shell(hosts.home.path)
-    with watched() as watch, at_a_terminal(
-        shell, *words, "-a", str(hosts.answers), environ=hosts.environ()
-    ) as terminal:
+    with (
+        watched() as watch,
+        at_a_terminal(shell, *words, "-a", str(hosts.answers), environ=hosts.environ()) as terminal,
+    ):
         terminal.until("Passphrase of")
         terminal.type(odd(PHRASE) + "\r")
         code = terminal.end()
@@ -155,8 +155,8 @@ def test_a_run_tells_no_secret(words: tuple[str, ...], hosts: Hosts) -> None:
     assert watch.turns > 5
     assert runs(hosts.state / "fedwiz/runs")
     for run in runs(hosts.state / "fedwiz/runs"):
-        told = shell.fedwiz("replay", run.id, "--speed", "0", "--headless", **{
-            "XDG_STATE_HOME": str(hosts.state)})  # fmt: skip
+        words = "replay", run.id, "--speed", "0", "--headless"
+        told = shell.fedwiz(*words, XDG_STATE_HOME=str(hosts.state))
         assert found(told.out + told.err) == []
 
 
@@ -297,5 +297,3 @@ def test_a_canary_that_is_there_is_found(tmp_path: Path) -> None:
         process.communicate(b"\n")
     assert any(it.startswith("words") for it in watch.seen)
     assert any(it.startswith("environment") for it in watch.seen)
-    assert leaks.CANARIES
-    assert ROOT

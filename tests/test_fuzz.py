@@ -127,9 +127,8 @@ def test_a_daemon_json_keeps_the_characters_that_it_names_by_number() -> None:
     known = on("fed-node1", DONE, files=files, docker_version=docker)
     step = next(it for it in STEPS if it.name == "docker")
     host = answered().named("fed-node1")
-    put = next(
-        it for it in step.left(answered(), host, known) if it.argv[-1].endswith("daemon.json")
-    )
+    runs = [it for it in step.left(answered(), host, known) if isinstance(it, Run)]
+    put = next(it for it in runs if it.argv[-1].endswith("daemon.json"))
     said = json.loads(put.input(reveal=True).encode())
     assert said == {"a": "\ud800", "b": "größe", "allow-direct-routing": True}
 
