@@ -218,6 +218,30 @@ def test_a_program_that_ssh_config_names_is_not_given_the_passwords(hosts: Hosts
     assert found(place.read_text()) == []
 
 
+STARTED = """\
+import os, sys
+def told(name, args):
+    if name in ("subprocess.Popen", "os.posix_spawn", "os.exec", "os.system", "os.fork"):
+        print("STARTED", name, args, sorted(os.environ.items()), file=sys.stderr)
+sys.addaudithook(told)
+from fedwiz.__main__ import main
+sys.argv[0] = "fedwiz"
+sys.exit(main())
+"""
+
+
+@REAL
+def test_no_program_that_is_started_is_given_the_passwords(hosts: Hosts) -> None:
+    """One is, where a library of asyncssh's looks for another by asking the compiler."""
+    done = subprocess.run(
+        [sys.executable, "-c", STARTED, "check", "-a", str(hosts.answers)],
+        env={**Shell(hosts.home.path).environ(), **hosts.environ()}, cwd=hosts.home.path,
+        stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+    assert "ended: failed" in done.stderr, done.stderr
+    assert found(done.stderr) == []
+
+
 # The wizard.
 
 

@@ -26,6 +26,7 @@ from fedwiz.answers import Answers, Refused, dump, parse
 from fedwiz.drift import Change, Drift
 from fedwiz.events import Event, Record
 from fedwiz.facts.values import File
+from fedwiz.plan import Lane, Part, Plan, Task
 from fedwiz.state import State
 from fedwiz.wire import command, wire
 from screens.app import Play
@@ -318,6 +319,18 @@ def test_a_script_to_be_run_by_hand_does_only_what_it_says(text: str, tmp_path: 
         assert done.returncode == 0, (host, done.stderr)
 
 
+@pytest.mark.parametrize("text", NASTY, ids=ascii)
+def test_a_file_of_a_plan_to_be_run_by_hand_is_whole(text: str, tmp_path: Path) -> None:
+    """What a host's own file says, line by line, is neither the end of it nor a command."""
+    body = f"before\n{text}\nafter\n"
+    task = Task("fed-node1", "x", "X", (Run(("tee", "file"), stdin=(body,)),))
+    made = Plan(("fed-node1",), (Part("nodes", False, (Lane("fed-node1", (task,)),)),))
+    said = planning.scripts(made, answered())["fed-node1"]
+    subprocess.run(["sh"], input=said.encode(), cwd=tmp_path, check=True, capture_output=True)
+    assert (tmp_path / "file").read_bytes() == body.encode()
+    assert not (tmp_path / "CANARY").exists()
+
+
 # Files.
 
 
@@ -494,7 +507,8 @@ def is_text(pilot: Any, text: str) -> None:  # noqa: ANN401 - of any app
 @pytest.mark.parametrize("text", ON_SCREEN, ids=ascii)
 async def test_dialogs_show_hostile_texts(text: str) -> None:
     makes: tuple[Callable[[], Any], ...] = (
-        lambda: Confirm(text, text, text[:20], text[:20]),
+        lambda: Confirm("Go on?", text, "yes", "no"),
+        lambda: Confirm(text, "Go on?", text[:20], text[:20]),
         lambda: Ask(text, text, refuse=lambda _: text),
         lambda: TypeName(text, text, text),
         lambda: Pick(text, [(text, text, text), ("b", text, text)], text=text),
