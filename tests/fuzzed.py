@@ -595,7 +595,7 @@ def targets() -> dict[str, Target]:
         "draft": Target(_draft, (DRAFT,), (Refused,)),
         "targets typed": Target(_typed, (b"10.0.0.1-9\n10.1.0.0/30:22\nfed-node1 # x\n1.2.3.4 a",)),
         "known_hosts": Target(_known_hosts, (KNOWN,), ()),
-        "ssh_config": Target(_ssh_config, (CONFIG,), ()),
+        "ssh_config": Target(_ssh_config, (CONFIG,), (), small * 8),
         "libvirt status": Target(partial(_libvirt, "status"), (
             b'[{"ip-address":"192.168.122.9","mac-address":"x","hostname":"a"}]',), ()),
         "libvirt leases": Target(partial(_libvirt, "leases"), (
