@@ -6,7 +6,6 @@ are with the questions, in `sections.py`, and with the whole, in `models.py`.
 
 import json
 import re
-import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
@@ -20,7 +19,7 @@ from pydantic_core import ErrorDetails
 from fedwiz import network, rules
 from fedwiz.backends import BACKENDS
 from fedwiz.models import Answers, between, places, usual_endpoints
-from fedwiz.overlay import overlaid
+from fedwiz.overlay import overlaid, toml
 from fedwiz.questions import QUESTIONS, Question, questions_table, schema
 from fedwiz.sections import (
     SECTIONS,
@@ -80,8 +79,12 @@ def parse(data: Mapping[str, Any], sets: Sequence[str] = ()) -> Answers:
     try:
         answers = Answers.model_validate(said)
     except ValidationError as wrong:
+        names = said.get("host")
+        names = names if isinstance(names, list) else []
+        wheres = places([it.get("name") if isinstance(it, dict) else None for it in names])
         for error in wrong.errors(include_url=False):
-            why |= {key: text for key, text in _refusals(error, said) if key not in why}
+            for key, text in _refusals(error, wheres):
+                why.setdefault(key, text)
         # Answers that are wrong in themselves hide what is wrong between the others.
         raise Refused(_loose(said) | why) from None
     if why:
@@ -114,7 +117,7 @@ def read(path: Path) -> dict[str, Any]:
         line = raw.count(b"\n", 0, wrong.start) + 1
         raise Refused({place: f"line {line} is not UTF-8; save the file as UTF-8"}) from None
     try:
-        return tomllib.loads(text)
+        return toml(text)
     except RecursionError:
         raise Refused({place: "nested too deeply; an answer file has tables of values"}) from None
     except ValueError as wrong:
@@ -225,8 +228,13 @@ def _alone(model: type[S], item: object) -> S | None:
         return None
 
 
-def _refusals(error: ErrorDetails, said: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """One error of pydantic's in our words, by the key that it is about."""
+def _refusals(error: ErrorDetails, wheres: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """One error of pydantic's in our words, by the key that it is about.
+
+    Args:
+        error: that one.
+        wheres: how each host is called.
+    """
     loc = list(error["loc"])
     model: type[BaseModel] = Answers
     where = ""
@@ -234,8 +242,7 @@ def _refusals(error: ErrorDetails, said: Mapping[str, Any]) -> Iterator[tuple[st
         where = str(loc.pop(0))
         model = SECTIONS[where]
         if where == "host" and loc:
-            names = [item.get("name") if isinstance(item, dict) else None for item in said["host"]]
-            where = places(names)[int(loc.pop(0))]
+            where = wheres[int(loc.pop(0))]
     if error["type"] == "several":
         for key, text in error["ctx"]["why"].items():
             yield (f"{where}.{_bare(key)}" if where else key), text

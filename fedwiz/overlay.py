@@ -17,7 +17,24 @@ from fedwiz import rules
 from fedwiz.questions import QUESTIONS
 from fedwiz.sections import SECTIONS
 
+MOST_DOTTED = 40_000_000
+"""The sum, over a text's lines, of the number of dots squared: what tomllib takes for a key of so
+many parts grows with it.  Such lines take half a second; two thousand addresses in one are fewer.
+"""
+
 _KINDS = {"version": "number"} | {question.path: question.kind for question in QUESTIONS}
+
+
+def toml(text: str) -> dict[str, Any]:
+    """What TOML says.
+
+    Raises:
+        ValueError: it is not TOML, or nobody's: it has keys of thousands of parts.
+        RecursionError: it is nested too deeply.
+    """
+    if sum(line.count(".") ** 2 for line in text.split("\n")) > MOST_DOTTED:
+        raise ValueError("it has keys of thousands of parts")
+    return tomllib.loads(text)
 
 
 def overlaid(data: Mapping[str, Any], sets: Sequence[str]) -> tuple[dict[str, Any], dict[str, str]]:
@@ -115,7 +132,7 @@ def _host(said: dict[str, Any], name: str, new: set[str]) -> Any:  # noqa: ANN40
 def _value(text: str, kind: str) -> Any:  # noqa: ANN401 - any of TOML's types
     """The text as a TOML value, or as it is."""
     try:
-        read = tomllib.loads(f"value = {text}")
+        read = toml(f"value = {text}")
     except (ValueError, RecursionError):
         return text
     if set(read) != {"value"}:  # a line end in the text began another key

@@ -268,9 +268,10 @@ def scripts(plan: Plan, answers: Answers) -> Mapping[str, str]:
 
 
 def _shell(plan: Plan, digest: str, answers: Answers, host: str) -> str:
+    about = " ".join(f"{host}: plan {digest} of cluster {answers.name}".splitlines())
     lines = [
         "#!/bin/sh",
-        f"# {host}: plan {digest} of cluster {answers.name}, to be run as root.",
+        f"# {about}, to be run as root.",
         "set -eu",
     ]
     named = set[str]()
@@ -317,8 +318,10 @@ def _typed(action: Action, answers: Answers) -> list[str]:
             """secret=$(printf '%s' "$secret" | sed 's/["\\\\`$]/\\\\&/g')""",
             f"{words} <<END_OF_INPUT\n{body.removesuffix(chr(10))}\nEND_OF_INPUT",
         ]
-    body = action.input().removesuffix("\n")
-    return [f"{words} <<'END_OF_INPUT'\n{body}\nEND_OF_INPUT"]
+    body, end = action.input().removesuffix("\n"), "END_OF_INPUT"
+    while end in body:  # a host's own text may be in it
+        end += "_"
+    return [f"{words} <<'{end}'\n{body}\n{end}"]
 
 
 ETCDCTL = {"v2": ("--ca-file", "--cert-file", "--key-file", "--username"),

@@ -157,7 +157,9 @@ def clip(value: object) -> str:
     if isinstance(value, int) and value.bit_length() > 64:
         return "a very large number"
     if isinstance(value, str):
-        plain = re.sub(r"//.*@", "//...@", value, flags=re.DOTALL)
+        before, slashes, rest = value.partition("//")
+        _, at, after = rest.rpartition("@")
+        plain = f"{before}//...@{after}" if slashes and at else value
         return repr(plain if len(plain) <= 60 else plain[:57] + "...")
     if isinstance(value, (list, tuple)):
         return "a list"

@@ -6,8 +6,7 @@ wizard that starts again reads the machines again.
 
 import asyncio
 import importlib
-import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -23,6 +22,7 @@ from fedwiz.events import Emit, Event
 from fedwiz.facts import Facts, Known
 from fedwiz.hostkeys import KeyRefused, UnknownKey
 from fedwiz.localfile import check_files
+from fedwiz.passwords import ETCD, SUDO, given, passwords
 from fedwiz.plan import Plan
 from fedwiz.reach import gather, reach
 from fedwiz.verbs import Cluster
@@ -31,17 +31,6 @@ from fedwiz.verify.ports import attempt
 
 AskSecret = Callable[[str], Awaitable[str | None]]
 """Asks the operator for a secret, by a sentence; None: there is none to be had."""
-
-
-SUDO, ETCD = "sudo password", "etcd password"
-
-
-def passwords(answers: Answers) -> Iterator[tuple[str, str, str]]:
-    """The passwords that these answers need: its name, its variable in the environment, whose."""
-    if answers.ssh.sudo == "ask":
-        yield SUDO, "FEDWIZ_SUDO_PASSWORD", answers.ssh.user
-    if answers.etcd.user:
-        yield ETCD, "FEDWIZ_ETCD_PASSWORD", answers.etcd.user
 
 
 def unheard(_event: Event) -> None:
@@ -253,8 +242,8 @@ class Site(Transport):
 
     async def _secret(self, name: str, variable: str, question: str) -> Secret | None:
         if name not in self._secrets:
-            said = "" if name in self._wrong else os.environ.get(variable)
-            said = said or await self.ask(question)
+            known = "" if name in self._wrong else given(variable)
+            said = known or await self.ask(question)
             if said:
                 self._wrong.discard(name)
                 self._secrets[name] = Secret(name, said)

@@ -100,9 +100,16 @@ _UNIT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:-]{0,199}")
 def quoted(word: str) -> str:
     """A word that sh, bash, zsh and fish all read as it is.
 
-    `shlex.quote` is not enough: inside single quotes fish takes a backslash for itself.
+    `shlex.quote` is not enough: inside single quotes fish takes a backslash for itself, to zsh
+    `=name` is where that program is, and to older fish `%self` is its process.
     """
-    return "".join("\\\\" if part == "\\" else shlex.quote(part) for part in _split(word)) or "''"
+    return "".join(map(_quoted, _split(word))) or "''"
+
+
+def _quoted(part: str) -> str:
+    if part == "\\":
+        return "\\\\"
+    return f"'{part}'" if re.fullmatch(r"[=%][\w@%+=:,./-]*", part) else shlex.quote(part)
 
 
 def _split(word: str) -> list[str]:

@@ -22,7 +22,7 @@ from textual.widgets import Static
 from fedwiz import keep as files
 from screens.first import First
 from screens.frame import STEPS
-from screens.loading import Begin, drafted, load
+from screens.loading import Begin, drafted, load, mistake
 from screens.page import Help, too_small
 from screens.themes import DARK, LIGHT
 
@@ -225,6 +225,11 @@ class Fedwiz(App[int]):
         if isinstance(event, events.Key) and hidden and event.key not in AT_ANY_SIZE:
             return
         await super().on_event(event)
+
+    def _fatal_error(self) -> None:
+        """A mistake of ours is told without what variables held: a password may be among it."""
+        self._exit_renderables.append(mistake(self.console))
+        self._close_messages_no_wait()
 
     async def ask_secret(self, question: str) -> str | None:
         """Ask for a password; None: the operator gives none."""

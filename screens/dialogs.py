@@ -109,8 +109,8 @@ class Confirm(Question[bool]):
     def asked(self) -> Iterator[Horizontal]:
         """Two buttons."""
         yield Horizontal(
-            Answer(Content(self._no), id="no", compact=True),
-            Answer(Content(self._yes), id="yes", compact=True),
+            Answer(Content(clean(self._no)), id="no", compact=True),
+            Answer(Content(clean(self._yes)), id="yes", compact=True),
             id="buttons",
         )
 

@@ -7,6 +7,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.segment import Segments
+
     from fedwiz.draft import Draft
 
 Begin = Callable[[], "Draft | None"]
@@ -21,6 +24,14 @@ async def load(module: str) -> Any:  # noqa: ANN401 - a module, whose names mypy
         # loop would stand still for a tenth of a second.
         gc.freeze()
     return loaded
+
+
+def mistake(console: "Console") -> "Segments":
+    """The exception that is being handled, as its traceback and without its variables."""
+    from rich.segment import Segments
+    from rich.traceback import Traceback
+
+    return Segments(console.render(Traceback(show_locals=False, width=None)))
 
 
 def drafted(begin: Begin) -> "Draft | Exception | None":

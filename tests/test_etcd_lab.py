@@ -52,7 +52,7 @@ def with_certificates(lab: Lab, folder: Path) -> None:
             "systemctl restart etcd", stdin=text)  # fmt: skip
 
 
-def with_users(lab: Lab) -> None:
+def with_users(lab: Lab, secret: str = PASSWORD) -> None:
     """Nobody but root and `flannel` gets in, and `flannel` only below its own prefix."""
     login = b64encode(b"root:r00t").decode()
 
@@ -66,7 +66,7 @@ def with_users(lab: Lab) -> None:
         put = ("-X PUT",)
         tell("/v2/auth/roles/flannel", {"role": "flannel", "permissions": {"kv": kv}}, *put)
         tell("/v2/auth/users/root", {"user": "root", "password": "r00t"}, *put)
-        user = {"user": "flannel", "password": PASSWORD, "roles": ["flannel"]}
+        user = {"user": "flannel", "password": secret, "roles": ["flannel"]}
         tell("/v2/auth/users/flannel", user, *put)
         tell("/v2/auth/enable", {}, *put)
         everything = {"kv": {"read": ["/*"], "write": ["/*"]}}
@@ -75,7 +75,7 @@ def with_users(lab: Lab) -> None:
         return
     below = [b64encode(key).decode() for key in (b"/coreos.com/network/", b"/coreos.com/network0")]
     perm = {"permType": "READWRITE", "key": below[0], "range_end": below[1]}
-    for name, password in (("root", "r00t"), ("flannel", PASSWORD)):
+    for name, password in (("root", "r00t"), ("flannel", secret)):
         tell("/v3/auth/user/add", {"name": name, "password": password})
         tell("/v3/auth/role/add", {"name": name})
         tell("/v3/auth/user/grant", {"user": name, "role": name})

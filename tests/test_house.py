@@ -29,7 +29,7 @@ ROWS = (
     {"questions"},
     {"overlay"},
     {"answers"},
-    {"etcd", "facts", "localfile", "lock"},
+    {"etcd", "facts", "localfile", "lock", "passwords"},
     {"drift", "flannel", "follow"},
     {"checks", "discover", "display", "report", "steps", "transport", "verify"},
     {"diagnose"},

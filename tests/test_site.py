@@ -16,6 +16,7 @@ from fedwiz.draft import Candidate, Draft, kept, save
 from fedwiz.events import Connected, Event, FactsRead, HostLost
 from fedwiz.facts import Known
 from fedwiz.hostkeys import fingerprint
+from fedwiz.passwords import forget
 from fedwiz.practice import practice_answers
 from fedwiz.site import PracticeSite, Site
 from tests import sshd
@@ -31,6 +32,7 @@ def state_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     for name in ("FEDWIZ_SUDO_PASSWORD", "FEDWIZ_ETCD_PASSWORD"):
         monkeypatch.delenv(name, raising=False)
+    forget()
     return tmp_path / "state"
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from fedwiz.cli.options import parser, with_verb
+from fedwiz.passwords import take
 
 if TYPE_CHECKING:  # --help, --version and the wizard's first page need not wait for pydantic
     from fedwiz.draft import Draft
@@ -36,6 +37,7 @@ def main(argv: Sequence[str] | None = None, screens: Callable[[], Screens] | Non
         argv: the words; by default those of this process.
         screens: loads them, which takes its time; None: there are none, only lines.
     """
+    take()
     options = parser().parse_args(with_verb(sys.argv[1:] if argv is None else argv))
     options.screens = screens
     try:

@@ -7,7 +7,7 @@ import termios
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 
-waiting: set["asyncio.Future[str | None]"] = set()
+waiting: set["asyncio.Future[None]"] = set()
 """Questions that are open.  While one is, nothing has been changed that could be let end."""
 
 _rest = bytearray()
@@ -27,13 +27,14 @@ async def ask(question: str, *, hidden: bool = False) -> str | None:
     if sys.stdin is None:  # it was closed before fedwiz began
         return None
     loop, place = asyncio.get_running_loop(), sys.stdin.fileno()
-    answer: asyncio.Future[str | None] = loop.create_future()
+    # It holds nothing: asyncio's log of what is slow would show it.
+    answer: asyncio.Future[None] = loop.create_future()
 
     def ready() -> None:
         more = b"" if b"\n" in _rest else os.read(place, 1 << 16)
         _rest.extend(more)
         if not answer.done() and (b"\n" in _rest or not more):
-            answer.set_result(_line())
+            answer.set_result(None)
 
     with _silent(place) if hidden and os.isatty(place) else nullcontext():
         sys.stderr.write(question)
@@ -47,7 +48,8 @@ async def ask(question: str, *, hidden: bool = False) -> str | None:
             except PermissionError:  # a file, or /dev/null: it can always be read
                 while not answer.done():
                     ready()
-            return await answer
+            await answer
+            return _line()
         finally:
             waiting.discard(answer)
             loop.remove_reader(place)

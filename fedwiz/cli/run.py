@@ -4,7 +4,6 @@ import argparse
 import asyncio
 import difflib
 import json
-import os
 import signal
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from contextlib import suppress
@@ -50,10 +49,11 @@ def real(answers: Answers, options: argparse.Namespace) -> Make:
     Raises:
         Usage: a password is needed, and nobody can be asked.
     """
-    from fedwiz.site import Site, passwords
+    from fedwiz.passwords import has, passwords
+    from fedwiz.site import Site
 
     for name, variable, _ in passwords(answers):
-        if variable not in os.environ and not terminal():
+        if not has(variable) and not terminal():
             raise Usage(f"{name} is needed: set {variable} in the environment")
     site = Site(accept_new=options.accept_new_host_keys)
     site.ask = _secret

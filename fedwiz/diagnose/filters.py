@@ -144,13 +144,16 @@ def _counted(case: Case, host: str, hook: str, packet: Packet) -> Iterator[Dropp
 
 def chains(rules: Sequence[str], base: str) -> frozenset[str]:
     """A chain and all that it leads to, by the table's rules as `iptables -S` prints them."""
+    leads: dict[str, list[str]] = {}
+    for rule in rules:
+        if way := re.match(r"-A (\S+) (?:.* )?-[jg] (\S+)", rule):
+            leads.setdefault(way[1], []).append(way[2])
     found, todo = set[str](), [base]
     while todo:
         chain = todo.pop()
         if chain not in found:
             found.add(chain)
-            ways = (re.match(rf"-A {re.escape(chain)} (?:.* )?-[jg] (\S+)", it) for it in rules)
-            todo += (way[1] for way in ways if way)
+            todo += leads.get(chain, ())
     return frozenset(found)
 
 

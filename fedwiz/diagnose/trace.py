@@ -196,8 +196,10 @@ def _nft(said: str) -> Iterator[NftDrop]:
             hook = base[1]
             if "policy drop" in line:
                 yield NftDrop(family, table, chain, hook, "policy drop", 0)
-        elif rule := re.fullmatch(r"\s+(.*\b(?:drop|reject)\b.*) # handle (\d{1,9})", line):
-            yield NftDrop(family, table, chain, hook, clean(rule[1]), int(rule[2]))
+        elif rule := re.fullmatch(r"\s+(\S.*) # handle (\d{1,9})", line):
+            text, handle = rule.groups()
+            if re.search(r"\b(?:drop|reject)\b", text):
+                yield NftDrop(family, table, chain, hook, clean(text), int(handle))
 
 
 def hops(net: Overlay, sender: str, receiver: str, looks: Mapping[str, Look],

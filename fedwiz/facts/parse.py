@@ -28,6 +28,9 @@ Fields = Mapping[str, Any]
 LIMIT = 300
 """Characters kept of a text that is only shown."""
 
+LAST = 1e11
+"""Seconds since 1970 that no clock of a host's has reached."""
+
 MAC = r"[0-9a-fA-F]{2}(?::[0-9a-fA-F]{2}){5}"
 
 
@@ -59,13 +62,16 @@ def names(said: str) -> Fields:
     lines = [line.strip() for line in said.splitlines()]
     if len(lines) < 6:
         raise ValueError("too few lines")
+    clock = float(lines[5])
+    if not 0 <= clock < LAST:  # nor is it `nan`
+        raise ValueError("no time of day")
     return {
         "hostname": lines[0][:LIMIT],
         "machine_id": lines[1][:64],
         "boot_id": lines[2][:64],
         "kernel": lines[3][:LIMIT],
         "arch": lines[4][:LIMIT],
-        "clock": float(lines[5]),
+        "clock": clock,
     }
 
 
@@ -309,7 +315,7 @@ def etcd(said: str) -> Fields:
             found[url] = Endpoint(version=str(version)[:64])
         except (ValueError, KeyError, TypeError, RecursionError):
             # After its own words curl tells where one may read more.
-            said_once = re.split(r"\s+(?:More details here|curl: try)\b", answer)[0].strip()
+            said_once = re.split(r"(?<!\s)\s+(?:More details here|curl: try)\b", answer)[0].strip()
             found[url] = Endpoint(error=said_once[:LIMIT] or "no answer within 3 s")
     return {"etcd": found}
 

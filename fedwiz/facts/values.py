@@ -15,7 +15,7 @@ def version(text: str) -> Version:
 
     Lenient on purpose: distributions print their own strings.  Empty where there is none.
     """
-    found = re.search(r"\d+(?:\.\d+)+", text)
+    found = re.search(r"(?<!\d)\d+(?:\.\d+)+", text)
     return tuple(int(part[:9]) for part in found.group().split(".")) if found else ()
 
 

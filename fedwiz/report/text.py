@@ -65,7 +65,7 @@ def hosts(state: State) -> Iterator[str]:
     for host in state.hosts.values():
         did = f"{host.done} of {count(host.planned, 'action')}"
         yield f"  {clean(host.name):<{wide}}  {host.word:<8}  {did}"
-        yield from _lines(host.why, " " * (wide + 4))
+        yield from _lines(host.why, " " * min(wide + 4, WIDTH // 2))
 
 
 def about_hosts(kind: str, verdicts: Iterable[Verified]) -> Iterator[str]:

@@ -87,11 +87,14 @@ def direct_routing(there: File | None) -> str | None:
     try:
         (there.text if there else "").encode()  # bytes that are no UTF-8 can't be written back
         said = json.loads(there.text) if there and there.text.strip() else {}
+        if not isinstance(said, dict) or said.get("allow-direct-routing") is True:
+            return None
+        wanted = {**said, "allow-direct-routing": True}
+        # What is written by its number there may be no character, such as `\ud800`.
+        numbers = there is not None and "\\u" in there.text
+        return json.dumps(wanted, indent=4, ensure_ascii=numbers) + "\n"
     except (ValueError, RecursionError):
         return None
-    if not isinstance(said, dict) or said.get("allow-direct-routing") is True:
-        return None
-    return json.dumps({**said, "allow-direct-routing": True}, indent=4, ensure_ascii=False) + "\n"
 
 
 @step("forward", "Let pods through to other nodes, also after a reboot")
