@@ -30,7 +30,7 @@ def _row(pattern: str, name: str, sentence: str, remedy: str) -> tuple[re.Patter
 CAUSES: tuple[tuple[re.Pattern[str], Cause], ...] = (
     # Of the machine: these make everything after them fail, so they come first.
     _row(
-        r"no space left on device|\d+\s?[kmg]?b more space (?:needed|on)\b",
+        r"no space left on device",
         "disk-full",
         "a file system on the host is full",
         "make room, e.g. `dnf clean all`, and see `df -h`",
@@ -40,6 +40,12 @@ CAUSES: tuple[tuple[re.Pattern[str], Cause], ...] = (
         "read-only",
         "a file system on the host is read-only",
         "see `mount` and `dmesg`; on an ostree system layer packages with rpm-ostree",
+    ),
+    _row(
+        r"\d+\s?[kmg]?b more space (?:needed|on)\b",
+        "no-room",  # rpm says the same of both
+        "a file system on the host is full, or read-only",
+        "make room, e.g. `dnf clean all`, and see `df -h` and `mount`",
     ),
     _row(
         r"a (?:terminal|password) is required|incorrect password attempt|is not in the sudoers|"
@@ -82,13 +88,6 @@ CAUSES: tuple[tuple[re.Pattern[str], Cause], ...] = (
         'set flannel.source to "rpm" or "binary", and flannel.path to a file that you have',
     ),
     _row(
-        r"waiting for process with pid|failed to obtain (?:the )?(?:rpm )?.*lock|another app is "
-        r"currently holding|can't create (?:transaction|.*\.rpm) lock|\.rpm\.lock",
-        "dnf-lock",
-        "another dnf or rpm is at work on the host",
-        "let it end, see `ps -C dnf,dnf5,packagekitd`, and run the install again",
-    ),
-    _row(
         r"gpg check failed|public key for .* is not installed|no digest|"
         r"(?:pgp|signature) .*(?:failed|not ok|bad)|checksum (?:doesn't|does not) match|"
         r"computed checksum did not match|incorrect checksum|sha256sum: .*did not match",
@@ -103,6 +102,14 @@ CAUSES: tuple[tuple[re.Pattern[str], Cause], ...] = (
         "mirror",
         "the host reaches none of its package repositories",
         "see the host's way out and its proxy (`dnf repolist -v`), or install from a file",
+    ),
+    # Once it has waited for another, what came then is the reason.
+    _row(
+        r"waiting for process (?:with pid )?\d|waiting for a lock on the system repo|failed to obtain (?:the )?(?:rpm )?.*lock|another app is "
+        r"currently holding|can't create (?:transaction|.*\.rpm) lock|\.rpm\.lock",
+        "dnf-lock",
+        "another dnf or rpm is at work on the host",
+        "let it end, see `ps -C dnf,dnf5,packagekitd`, and run the install again",
     ),
     # docker
     _row(

@@ -137,7 +137,7 @@ def _run(scene: Scene, words: tuple[str, ...], during: tuple[tuple[str, Do], ...
 PIDS = "systemctl show -p MainPID docker flanneld; cat /proc/sys/kernel/random/boot_id"
 DONE = (
     "systemctl is-active docker flanneld; . /run/flannel/subnet.env; "
-    "ip -4 -o address show dev docker0 | grep -F \" $FLANNEL_SUBNET \""
+    'ip -4 -o address show dev docker0 | grep -F " $FLANNEL_SUBNET "'
 )
 REMAINS = (
     "ls -d /run/fedwiz/kept.* /run/fedwiz/*.new /etc/*/.fedwiz* /etc/systemd/system/.fedwiz* "
@@ -267,9 +267,7 @@ WIDTHS = (30, 32, 92)
 
 
 def _lines(cells: list[str]) -> Iterator[str]:
-    folded = [
-        textwrap.wrap(cell, width) or [""] for cell, width in zip(cells, WIDTHS, strict=True)
-    ]
+    folded = [textwrap.wrap(cell, width) or [""] for cell, width in zip(cells, WIDTHS, strict=True)]
     for at in range(max(map(len, folded))):
         parts = (
             (cell[at] if at < len(cell) else "").ljust(width)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faulttable import Fault, went
+from tests.faulttable import Fault, Scene, went
 from tests.lab.fixture import LabFactory
 from tests.operator import Operator
 
@@ -14,18 +14,61 @@ pytestmark = [pytest.mark.lab, pytest.mark.timeout(300)]
 PLANNED = r"-  +plan +plan "
 """The line after which things begin to change."""
 
+BOTH = ("fed-node1", "fed-node2")
+
 
 def filled(folder: str) -> str:
     """A file system of its own for the folder, with the same files in it and no room left."""
+    new = f"/run/{folder.replace('/', '-')}.new"
     return (
-        f"mkdir -p /run/{folder}.new && mount -t tmpfs -o size=64m none /run/{folder}.new && "
-        f"cp -a /{folder}/. /run/{folder}.new && mount --bind /run/{folder}.new /{folder} && "
-        f"dd if=/dev/zero of=/{folder}/full bs=4k 2>/dev/null; true"
+        f"mkdir -p {new} && mount -t tmpfs -o size=64m none {new} && cp -a /{folder}/. {new} && "
+        f"mount --bind {new} /{folder} && dd if=/dev/zero of=/{folder}/full bs=4k 2>/dev/null; "
+        f"! echo more >/{folder}/more 2>/dev/null && rm /{folder}/more"
     )
 
 
 def read_only(folder: str) -> str:
     return f"mount --bind /{folder} /{folder} && mount -o remount,ro,bind /{folder}"
+
+
+def in_place_of(path: str, script: str) -> str:
+    """A stand-in for a program, which is PATH.real meanwhile."""
+    return f"mv {path} {path}.real && printf '%s' '#!/bin/sh\n{script}\n' >{path} && chmod +x {path}"
+
+
+def real_again(path: str) -> str:
+    return f"mv -f {path}.real {path}"
+
+
+SLOW_POST = "/usr/bin/systemd-tmpfiles"
+"""What flannel's package runs once its files are there: rpm waits for it in mid-transaction."""
+
+REPO = "rm -rf /root/repo && cp -aL /srv/repo /root/repo && rm /srv/repo && cp -a /root/repo /srv/repo"
+REPO_BACK = "rm -rf /srv/repo && mv /root/repo /srv/repo && dnf clean all >/dev/null"
+
+SERVE = """python3 -c '
+import http.server, os, sys, time
+class Slow(http.server.SimpleHTTPRequestHandler):
+    def do_GET(self):
+        time.sleep(3)
+        super().do_GET()
+    def log_message(self, *_): pass
+os.chdir("/srv/repo")
+http.server.ThreadingHTTPServer(("127.0.0.1", 8080), Slow).serve_forever()'"""
+REPO_FILE = "/etc/yum.repos.d/fedora.repo"
+
+
+def reboots(scene: Scene) -> None:
+    """The host goes down at once, and comes back."""
+    before = scene.lab.boot_id(scene.fault.host)
+    scene.lab.run(scene.fault.host, "systemctl reboot --force --force")
+    scene.lab.wait_rebooted(scene.fault.host, before)
+
+
+def killed_dnf(scene: Scene) -> None:
+    """dnf alone is killed, in mid-transaction: what its unit runs besides goes on."""
+    scene.ssh("while ! pgrep -f '^/bin/sh /usr/bin/systemd-tmpfiles.*flannel' >/dev/null; do "
+              "sleep 0.1; done; pkill -KILL -f 'python3 .*dnf -y install|^dnf -y install'")  # fmt: skip
 
 
 ROWS = {
@@ -40,9 +83,111 @@ ROWS = {
         generation="modern",
         during=((PLANNED, read_only("etc")),),
         heal="umount /etc",
-        says=("fed-node2: ", "is read-only", "see `mount`"),
+        says=("fed-node2: ", "full, or read-only", "see .*`mount`"),
     ),
-}
+    "/usr is read-only": Fault(
+        where="fed-node2, before",
+        inject=read_only("usr"),
+        heal="umount /usr",
+        code=3,
+        says=("fed-node2: ", "/usr .*read-only", "rpm-ostree|mount"),
+    ),
+    "disk full on /": Fault(
+        where="fed-node2, where packages go, once the plan is made",
+        generation="modern",
+        during=((PLANNED, filled("usr/libexec")),),
+        heal="rm /usr/libexec/full",
+        says=("fed-node2: ", "file system on the host is full", "make room", "df -h"),
+    ),
+    "disk full on /run": Fault(
+        where="fed-node2, once the plan is made",
+        during=((PLANNED,
+                 "mount -o remount,size=$(($(df --output=used /run | tail -n 1) + 4))k /run"),),
+        heal="mount -o remount,size=20% /run",
+        says=("fed-node2: ", "file system on the host is full", "make room", "df -h"),
+    ),
+    "dnf's lock is held, then freed": Fault(
+        where="fed-node2, for 8 s",
+        generation="modern",
+        during=((PLANNED, "systemd-run --quiet --unit=holder python3 -c 'import fcntl, time; "
+                 'f = open("/var/lib/dnf/system-repo.lock", "w"); '
+                 "fcntl.lockf(f, fcntl.LOCK_EX); time.sleep(8)'"),),
+        code=0,
+        says=(r"fed-node2 +package +waiting for process \d+, which works with packages: .*python3",
+              r"fed-node2 +package +ok, "),
+    ),
+    "dnf's lock is held, then freed (dnf 4)": Fault(
+        where="fed-node2, for 8 s",
+        during=((PLANNED, "systemd-run --quiet --unit=holder sh -c "
+                 "'echo $$ >/var/lib/dnf/rpmdb_lock.pid; sleep 8 & wait'"),),
+        heal="rm -f /var/lib/dnf/rpmdb_lock.pid",
+        code=0,
+        says=(r"fed-node2 +package +waiting for process \d+, which works with packages: .*sleep 8",
+              r"fed-node2 +package +ok, "),
+    ),
+    "no repository can be reached": Fault(
+        where="fed-node2, once the plan is made",
+        generation="modern",
+        during=((PLANNED, f"sed -i.away 's|^baseurl=.*|baseurl=http://127.0.0.1:9/|' {REPO_FILE}; "
+                 "dnf clean all >/dev/null"),),
+        heal=f"mv {REPO_FILE}.away {REPO_FILE}",
+        says=("fed-node2: ", "reaches none of its package repositories", "install from a file"),
+    ),
+    "a slow repository": Fault(
+        where="fed-node2: 3 s for each answer",
+        inject=f"systemd-run --quiet --unit=slow {SERVE}; "
+               f"sed -i.away 's|^baseurl=.*|baseurl=http://127.0.0.1:8080/|' {REPO_FILE}; "
+               "dnf clean all >/dev/null",
+        heal=f"systemctl stop slow; mv {REPO_FILE}.away {REPO_FILE}",
+        code=0,
+        says=(r"fed-node2 +package +ok, ",),
+    ),
+    "a broken RPM": Fault(
+        where="fed-node2's repository",
+        inject=REPO + " && for f in /srv/repo/flannel*.rpm; do echo junk >$f; done",
+        heal=REPO_BACK,
+        says=("fed-node2: package: ", "signature or checksum differ", "see the repository's keys"),
+    ),
+    "dnf is killed in mid-transaction": Fault(
+        where="fed-node2: SIGKILL while rpm runs flannel's script",
+        inject=in_place_of(SLOW_POST, f'sleep 2; exec {SLOW_POST}.real "$@"'),
+        during=((r"fed-node2 +package +\$", killed_dnf),),
+        heal=real_again(SLOW_POST),
+        says=("fed-node2: package: ", "killed", "again"),
+    ),
+    "reboot during dnf": Fault(
+        where="fed-node2, while rpm runs flannel's script",
+        generation="modern",
+        inject=in_place_of(SLOW_POST, f'[ "$2" != flannel.conf ] || sleep 30; exec {SLOW_POST}.real "$@"'),
+        during=((r"fed-node2 +package +.*(Installing|Running transaction)", reboots),),
+        heal=real_again(SLOW_POST),
+        rebooted=("fed-node2",),
+        says=("the connection to fed-node2 was lost", "run again"),
+    ),
+    "reboot between docker's stop and start": Fault(
+        where="fed-node2",
+        during=((r"fed-node2 +switch +starting flanneld", reboots),),
+        rebooted=("fed-node2",),
+        says=("the connection to fed-node2 was lost", "run again"),
+    ),
+    "docker refuses the new bip": Fault(
+        where="fed-node2",
+        generation="modern",
+        inject=in_place_of("/usr/sbin/dockerd", 'case "$*" in *--bip*) echo "failed to start daemon: '
+               'something in the way" >&2; exit 1;; esac; exec /usr/sbin/dockerd.real "$@"'),
+        heal=real_again("/usr/sbin/dockerd"),
+        says=("fed-node2: ", "docker did not start on flannel's subnet", "docker runs as before",
+              "see `journalctl -u docker`"),
+    ),
+    "docker does not start again at all": Fault(
+        where="fed-node2, once it was stopped",
+        during=((r"fed-node2 +switch +stopping docker", "chmod -x /usr/sbin/dockerd"),),
+        heal="chmod +x /usr/sbin/dockerd",
+        no_docker=("fed-node2",),
+        says=("fed-node2: ", "docker did not start on flannel's subnet", "docker does not run",
+              "see `journalctl -u docker`"),
+    ),
+}  # fmt: skip
 
 
 @pytest.mark.parametrize(("name", "fault"), ROWS.items(), ids=ROWS)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from fedwiz import scripts
 from fedwiz.answers import Answers, Host
 from fedwiz.facts import parse
 from fedwiz.facts.values import Facts
@@ -164,13 +165,8 @@ def _offered(answers: Answers) -> str:
     )
 
 
-def _dnf_lock() -> str:
-    return (
-        "for f in /run/dnf/*.pid /var/cache/dnf/*.pid /var/lib/dnf/*.pid /run/dnf.pid; do "
-        '[ -f "$f" ] || continue; p=$(head -c 20 "$f"); '
-        '[ -d "/proc/$p" ] && echo "$p $(tr "\\0" " " <"/proc/$p/cmdline" | head -c 200)" '
-        "&& break; done"
-    )
+def _works_with_packages() -> str:
+    return shlex.join(("sh", "-c", scripts.script("package"), "package.sh"))
 
 
 def probes(answers: Answers, host: Host) -> tuple[Probe, ...]:
@@ -218,7 +214,7 @@ def probes(answers: Answers, host: Host) -> tuple[Probe, ...]:
         Probe("in_flight", "systemctl list-units --plain --no-legend --state=active,activating "
               "'fedwiz-*.service'", parse.in_flight),
         Probe("etcd", _etcd(answers), parse.etcd, slow=True),
-        Probe("dnf_lock", _dnf_lock(), lambda said: {"dnf_lock": said.strip()}),
+        Probe("dnf_lock", _works_with_packages(), lambda said: {"dnf_lock": said.strip()}),
     ]  # fmt: skip
     if host.role == "master":
         asked.append(

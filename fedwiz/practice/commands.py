@@ -127,11 +127,11 @@ async def systemctl(call: Call) -> int:
 
 
 async def dnf(call: Call) -> int:
-    """`dnf -y install flannel`, or a package's file in its place."""
-    (what,) = call.run.argv[3:]
+    """See scripts/package.sh: `dnf -y install flannel`, or a package's file in its place."""
+    *_, what = call.run.argv
     machine = call.machine
     if machine.dnf_busy:
-        call.say("Waiting for process with pid 4711 to finish.")
+        call.say("waiting for process 4711, which works with packages: /usr/bin/dnf -y upgrade")
         busy = machine.dnf_busy
         await call.spend(busy)
         machine.dnf_busy = 0.0
@@ -218,7 +218,6 @@ async def tell_version(call: Call) -> int:
 
 COMMANDS: Mapping[str, Command] = {
     **byroot.COMMANDS,
-    "dnf": dnf,
     "firewall-cmd": firewall_cmd,
     "install": install,
     "modprobe": modprobe,

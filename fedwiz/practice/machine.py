@@ -151,7 +151,7 @@ class Machine:
     """What is done wrong here each time that docker has started or flanneld has met a peer."""
 
     cuts: str = ""
-    """The connection is lost, once, in the middle of a command that begins with this word."""
+    """The connection is lost, once, in the middle of a command with this word."""
 
     untold: dict[str, tuple[list[str], int]] = field(default_factory=dict)
     """Transient units whose end nobody saw: what they said, and their exit status."""

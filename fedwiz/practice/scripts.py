@@ -10,6 +10,7 @@ from importlib import resources
 
 from fedwiz.practice import dockerd, flanneld, pods, systemd, udp
 from fedwiz.practice.call import Call, Command
+from fedwiz.practice.commands import dnf
 from fedwiz.practice.machine import Held
 from fedwiz.practice.probes import fdb
 from fedwiz.practice.trace import trace
@@ -178,6 +179,7 @@ async def peers(call: Call) -> int:
 
 
 SCRIPTS: Mapping[str, Command] = {
+    "package": dnf,
     "sysconfig": sysconfig,
     "switch": switch,
     "settle": settle,

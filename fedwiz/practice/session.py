@@ -63,7 +63,7 @@ class PracticeSession(Session):
             for line in told[0]:
                 on_line(line)
             return told[1]
-        cut = self._machine.cuts == run.argv[0]
+        cut = self._machine.cuts in run.argv
         call, code = await self._carry(run, _unheard if cut else on_line)
         if not (cut or call.left):
             return code

@@ -75,15 +75,13 @@ def package(answers: Answers, host: Host, known: Known) -> Iterator[Run]:
     facts, flannel = known.hosts[host.name], answers.flannel
     if flannel.source == "dnf":
         if "flannel" not in facts.packages:
-            yield change("dnf", "-y", "install", "flannel", unit="fedwiz-package", timeout=1800,
-                         undo="dnf -y remove flannel")  # fmt: skip
+            yield _dnf("flannel")
     elif flannel.source == "rpm":
         # The file's name ends in its architecture, which a version does not have.
         supplied = known.supplied.get(host.name, "")
         if facts.packages.get("flannel") != supplied:
             yield from _upload(answers, UPLOADED, "0600")
-            yield change("dnf", "-y", "install", UPLOADED, unit="fedwiz-package", timeout=1800,
-                         undo="dnf -y remove flannel")  # fmt: skip
+            yield _dnf(UPLOADED)
             yield change("rm", "-f", UPLOADED)
     elif facts.hashes.get(BINARY) != flannel.sha256:
         yield from _upload(answers, f"{BINARY}.new", "0755")
@@ -91,6 +89,12 @@ def package(answers: Answers, host: Host, known: Known) -> Iterator[Run]:
         yield change("mv", "-f", f"{BINARY}.new", BINARY, undo=f"rm {BINARY}")
         if facts.selinux not in ("", "Disabled"):
             yield change("restorecon", BINARY)
+
+
+def _dnf(what: str) -> Run:
+    """Install it, once nobody else works with packages there."""
+    return run_script("package", "dnf", "-y", "install", what, unit="fedwiz-package", timeout=1800,
+                      undo="dnf -y remove flannel")  # fmt: skip
 
 
 def _upload(answers: Answers, path: str, mode: str) -> Iterator[Run]:
