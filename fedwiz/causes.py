@@ -30,7 +30,7 @@ def _row(pattern: str, name: str, sentence: str, remedy: str) -> tuple[re.Patter
 CAUSES: tuple[tuple[re.Pattern[str], Cause], ...] = (
     # Of the machine: these make everything after them fail, so they come first.
     _row(
-        r"no space left on device",
+        r"no space left on device|not enough space available on /",
         "disk-full",
         "a file system on the host is full",
         "make room, e.g. `dnf clean all`, and see `df -h`",
@@ -105,7 +105,8 @@ CAUSES: tuple[tuple[re.Pattern[str], Cause], ...] = (
     ),
     # Once it has waited for another, what came then is the reason.
     _row(
-        r"waiting for process (?:with pid )?\d|waiting for a lock on the system repo|failed to obtain (?:the )?(?:rpm )?.*lock|another app is "
+        r"waiting for process (?:with pid )?\d|waiting for a lock on the system repo|"
+        r"failed to obtain (?:the )?(?:rpm )?.*lock|another app is "
         r"currently holding|can't create (?:transaction|.*\.rpm) lock|\.rpm\.lock",
         "dnf-lock",
         "another dnf or rpm is at work on the host",

@@ -82,6 +82,7 @@ LINES = {
     "At least 12MB more space needed on the / filesystem.": "no-room",
     "- installing package flannel-0.9.0 needs 4KB more space on the / filesystem": "no-room",
     "Error: Some packages from local repository have incorrect checksum": "checksum",
+    "Refusing to reload, not enough space available on /run/systemd.": "disk-full",
     "install: error writing '/etc/x': No space left on device": "disk-full",
     "install: cannot create regular file '/usr/x': Read-only file system": "read-only",
     # systemd, sudo, ssh
