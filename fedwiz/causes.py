@@ -80,6 +80,15 @@ CAUSES: tuple[tuple[re.Pattern[str], Cause], ...] = (
         "the host can't resolve a name that it needs",
         "see /etc/resolv.conf there, or put the name into /etc/hosts",
     ),
+    # Where a repository can't be read dnf also says that it finds no flannel.
+    _row(
+        r"cannot (?:prepare|download) .*(?:repo|repomd)|failed to download metadata|"
+        r"all mirrors (?:were|have been) (?:already )?tried|no urls in mirrorlist|"
+        r"curl error \(\d+\)",
+        "mirror",
+        "the host can't read its package repositories, or one of them",
+        "see the host's way out and its proxy (`dnf repolist -v`), or install from a file",
+    ),
     _row(
         r"unable to find a match: flannel|no match for argument: flannel|"
         r"no package flannel available",
@@ -96,12 +105,16 @@ CAUSES: tuple[tuple[re.Pattern[str], Cause], ...] = (
         "see the repository's keys (`dnf repolist -v`), or flannel.sha256 against the file",
     ),
     _row(
-        r"cannot (?:prepare|download) .*(?:repo|repomd)|failed to download metadata|"
-        r"all mirrors (?:were|have been) (?:already )?tried|no urls in mirrorlist|"
-        r"curl error \(\d+\)",
-        "mirror",
-        "the host reaches none of its package repositories",
-        "see the host's way out and its proxy (`dnf repolist -v`), or install from a file",
+        r"malformed lock file",
+        "dnf-lock-file",
+        "a lock file of dnf's is damaged: an earlier dnf was cut short",
+        "see that no dnf runs there, then rm -f /var/cache/dnf/*.pid /var/lib/dnf/*.pid",
+    ),
+    _row(
+        r"dnf ended with status 137|dnf\b.* killed\b",
+        "dnf-killed",
+        "dnf was killed, by hand or for want of memory",
+        "see `dmesg` there, and run the install again",
     ),
     # Once it has waited for another, what came then is the reason.
     _row(

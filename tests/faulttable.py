@@ -136,7 +136,7 @@ def _run(scene: Scene, words: tuple[str, ...], during: tuple[tuple[str, Do], ...
 
 PIDS = "systemctl show -p MainPID docker flanneld; cat /proc/sys/kernel/random/boot_id"
 DONE = (
-    "systemctl is-active docker flanneld; . /run/flannel/subnet.env; "
+    "systemctl is-active docker && systemctl is-active flanneld && . /run/flannel/subnet.env && "
     'ip -4 -o address show dev docker0 | grep -F " $FLANNEL_SUBNET "'
 )
 REMAINS = (

@@ -76,6 +76,8 @@ LINES = {
         "no-dns",
     "Cannot download repomd.xml: Cannot download repodata/repomd.xml: All mirrors were tried":
         "mirror",
+    "[Errno 2] malformed lock file found: /var/lib/dnf/rpmdb_lock.pid.": "dnf-lock-file",
+    "dnf ended with status 137; see what it said there": "dnf-killed",
     "Error: GPG check FAILED": "checksum",
     "Public key for flannel-0.9.0-7.rpm is not installed": "checksum",
     "sha256sum: WARNING: 1 computed checksum did NOT match": "checksum",

@@ -31,7 +31,7 @@ ROWS = {
         where="fed-node2",
         during=((r"fed-node2 +switch +starting flanneld", reboots),),
         rebooted=("fed-node2",),
-        says=("the connection to fed-node2 was lost", "run again"),
+        says=("the connection to fed-node2 was lost", "`sh switch.sh 10.16.0.0/16`", "run again"),
     ),
     "docker refuses the new bip": Fault(
         where="fed-node2",

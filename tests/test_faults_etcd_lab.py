@@ -69,6 +69,11 @@ def behind(mode: str) -> Callable[[Scene], None]:
     return put
 
 
+def talks(scene: Scene) -> None:
+    scene.operator.answers["ssh"] |= {"user": "ops", "sudo": "nopasswd"}
+    scene.ssh(TALK)
+
+
 def other_ca(scene: Scene) -> None:
     with_certificates(scene.lab, scene.operator.home)
     scene.operator.answers["etcd"] = {**OURS, "ca_file": f"{PKI}/other.pem"}
@@ -88,6 +93,8 @@ def right_password(scene: Scene) -> None:
     scene.operator.environ["FEDWIZ_ETCD_PASSWORD"] = PASSWORD
 
 
+TALK = """printf '#!/bin/sh\\necho "\\033[31mhello" you\\n' >/usr/local/bin/talk
+chmod +x /usr/local/bin/talk; usermod -s /usr/local/bin/talk ops"""
 DATE = """printf '#!/bin/sh
 exec /usr/bin/date -d "+1 hour" "$@"
 ' >/usr/sbin/date; chmod +x /usr/sbin/date"""
@@ -124,7 +131,7 @@ ROWS = {
         inject=behind("slow"),
         heal=BACK,
         code=3, red=BOTH,
-        says=("etcd", "2379"),
+        says=("etcd takes the connection and gives no answer within 3 s", "see its load"),
     ),
     "the key is changed by another": Fault(
         where="fed-master: a proxy, just before the write", host="fed-master",
@@ -160,8 +167,8 @@ ROWS = {
         generation="modern",
         inject=in_place_of("/usr/bin/base64", "head -c 3000 /dev/urandom"),
         heal=real_again("/usr/bin/base64"),
-        code=3,
-        says=("fed-node2: ",),
+        code=4,
+        says=("fed-node2 did not answer as a Linux host does", "garbled", "try `ssh` to it"),
     ),
     "a host answers with 100 MB": Fault(
         where="fed-node2 (a stand-in for base64)",
@@ -180,11 +187,8 @@ ROWS = {
     ),
     "a login shell that says what it likes": Fault(
         where="fed-node2",
-        inject="printf '#!/bin/sh\\necho \"\\\\033[31mhello\" you\\n' >/usr/local/bin/talk; "
-               "chmod +x /usr/local/bin/talk; usermod -s /usr/local/bin/talk root",
-        heal=lambda scene: (scene.lab.root("fed-node2") / "etc/passwd").write_text(
-            (scene.lab.root("fed-node2") / "etc/passwd").read_text()
-            .replace("/usr/local/bin/talk", "/bin/bash")),
+        inject=talks,
+        heal="usermod -s /bin/bash ops",
         code=4,
         says=("fed-node2", "does not run commands", "hello you"),
     ),

@@ -64,10 +64,13 @@ LONG = f'[ "$2" != flannel.conf ] || sleep 30; exec {SLOW_POST}.real "$@"'
 HELD_5 = """systemd-run --quiet --unit=holder python3 -c 'import fcntl, time
 f = open("/var/lib/dnf/system-repo.lock", "w")
 fcntl.lockf(f, fcntl.LOCK_EX)
-time.sleep(8)'"""
-HELD_4 = (
-    "systemd-run --quiet --unit=holder sh -c 'echo $$ >/var/lib/dnf/rpmdb_lock.pid; sleep 8 & wait'"
-)
+open("/run/held", "w")
+time.sleep(300)'
+until [ -e /run/held ]; do sleep 0.1; done"""
+HELD_4 = """systemd-run --quiet --unit=holder sh -c 'sleep 300 & echo $! >/run/held; wait'
+until [ -s /run/held ]; do sleep 0.1; done; cp /run/held /var/lib/dnf/rpmdb_lock.pid"""
+WARNED = r"fed-node2 +check +warn: dnf-lock: dnf is in use by process \d+ "
+WAITS = r"fed-node2 +package +waiting for process \d+, which works with packages: "
 
 
 def repository_at(url: str) -> str:
@@ -84,8 +87,8 @@ def reboots(scene: Scene) -> None:
 def killed_dnf(scene: Scene) -> None:
     """Kill dnf alone, in mid-transaction; what its unit runs besides goes on."""
     scene.ssh(
-        "while ! pgrep -f '^/bin/sh /usr/bin/systemd-tmpfiles.*flannel' >/dev/null; do "
-        "sleep 0.1; done; pkill -KILL -f 'python3 .*dnf -y install|^dnf -y install'"
+        "until pgrep -f '[s]ystemd-tmpfiles --create flannel' >/dev/null; do sleep 0.1; done; "
+        "pkill -KILL -x 'dnf|dnf5'"
     )
 
 
@@ -125,19 +128,20 @@ ROWS = {
         says=("fed-node2: ", "file system on the host is full", "make room", "df -h"),
     ),
     "dnf's lock is held, then freed": Fault(
-        where="fed-node2, for 8 s",
+        where="fed-node2, freed once it is waited for",
         generation="modern",
-        during=((PLANNED, HELD_5),),
+        inject=HELD_5,
+        during=((WAITS, "systemctl stop holder"),),
         code=0,
-        says=(r"fed-node2 +package +waiting for process \d+, which works with packages: .*python3",
+        says=(WARNED + ".*python3", WAITS + ".*python3",
               r"fed-node2 +package +ok, "),
     ),
     "dnf's lock is held, then freed (dnf 4)": Fault(
-        where="fed-node2, for 8 s",
-        during=((PLANNED, HELD_4),),
-        heal="rm -f /var/lib/dnf/rpmdb_lock.pid",
+        where="fed-node2, freed once it is waited for",
+        inject=HELD_4,
+        during=((WAITS, "systemctl stop holder; rm /var/lib/dnf/rpmdb_lock.pid"),),
         code=0,
-        says=(r"fed-node2 +package +waiting for process \d+, which works with packages: .*sleep 8",
+        says=(WARNED + ".*sleep 300", WAITS + "sleep 300",
               r"fed-node2 +package +ok, "),
     ),
     "no repository can be reached": Fault(
@@ -145,7 +149,7 @@ ROWS = {
         generation="modern",
         during=((PLANNED, repository_at("http://127.0.0.1:9/")),),
         heal=f"mv {REPO_FILE}.away {REPO_FILE}",
-        says=("fed-node2: ", "reaches none of its package repositories", "install from a file"),
+        says=("fed-node2: ", "can't read its package repositories", "install from a file"),
     ),
     "a slow repository": Fault(
         where="fed-node2: 3 s for each answer",
@@ -163,10 +167,10 @@ ROWS = {
     ),
     "dnf is killed in mid-transaction": Fault(
         where="fed-node2: SIGKILL while rpm runs flannel's script",
-        inject=in_place_of(SLOW_POST, f'sleep 2; exec {SLOW_POST}.real "$@"'),
+        inject=in_place_of(SLOW_POST, f'sleep 5; exec {SLOW_POST}.real "$@"'),
         during=((r"fed-node2 +package +\$", killed_dnf),),
         heal=real_again(SLOW_POST),
-        says=("fed-node2: package: ", "killed", "again"),
+        says=("fed-node2: package: ", "dnf was killed", "see `dmesg` there"),
     ),
     "reboot during dnf": Fault(
         where="fed-node2, while rpm runs flannel's script",
@@ -175,7 +179,8 @@ ROWS = {
         during=((r"fed-node2 +package +.*(Installing|Running transaction)", reboots),),
         heal=real_again(SLOW_POST),
         rebooted=("fed-node2",),
-        says=("the connection to fed-node2 was lost", "run again"),
+        says=("the connection to fed-node2 was lost", "`sh package.sh dnf -y install flannel`",
+              "run again"),
     ),
 }  # fmt: skip
 

@@ -274,9 +274,10 @@ def read(answers: Answers, host: Host, said: str, mark: str, heard: float = 0.0)
     for part in said.split(f"{mark} ")[1:]:
         name, _, encoded = part.partition("\n")
         try:
-            parts[name] = base64.b64decode(encoded).decode("utf-8", "replace")
-        except (binascii.Error, ValueError):
-            continue
+            plain = base64.b64decode("".join(encoded.split()), validate=True)
+        except binascii.Error:
+            raise ValueError("the host's answer is garbled") from None
+        parts[name] = plain.decode("utf-8", "replace")
     fields: dict[str, Any] = {}
     for probe in probes(answers, host):
         try:

@@ -303,7 +303,7 @@ def _reveal(password: Secret | None) -> str:
 
 
 def _brief(run: Run) -> str:
-    shown = clean(run.shown.partition("\n")[0])
+    shown = clean(run.brief)
     return shown if len(shown) <= 80 else shown[:79] + "…"
 
 
