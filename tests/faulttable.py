@@ -20,6 +20,7 @@ done. What needs an end of its own (a proxy) goes onto `scene.stack`, which is c
 
 import contextlib
 import re
+import signal
 import subprocess
 import sys
 import textwrap
@@ -72,7 +73,8 @@ class Fault:
     """Before the command begins."""
 
     during: tuple[tuple[str, Do], ...] = ()
-    """While it runs: when a line of its stderr matches the first one's pattern, then the next's."""
+    """While it runs: when a line of its stderr matches the first one's pattern, then the next's.
+    fedwiz itself stands still meanwhile, so that it is not done before the fault is there."""
 
     heal: Do = ""
     code: int = 5
@@ -124,7 +126,11 @@ def _run(scene: Scene, words: tuple[str, ...], during: tuple[tuple[str, Do], ...
             for line in running.stderr:
                 heard.append(line)
                 if waiting and re.search(waiting[0][0], line):
-                    _do(scene, waiting.pop(0)[1])
+                    running.send_signal(signal.SIGSTOP)
+                    try:
+                        _do(scene, waiting.pop(0)[1])
+                    finally:
+                        running.send_signal(signal.SIGCONT)
         finally:
             if running.poll() is None and sys.exc_info()[0]:
                 running.kill()
@@ -255,9 +261,7 @@ def _completed(scene: Scene, first: Said, before: dict[str, str]) -> Iterator[st
             yield f"{node}: left behind: {remains}"
         if node not in fault.rebooted and now[node].split()[-1] != before[node].split()[-1]:
             yield f"{node}: was rebooted"
-    if left := scene.operator.left():
-        yield f"a plan is left: {left}"
-    if not first.code and any(now[node] != finished.get(node) for node in lab.nodes):
+    if not first.code and "nothing is left to do" not in last.err:
         yield "exit code 0, and yet there was something to do"
 
 

@@ -24,12 +24,15 @@ def flanneld(lines: str) -> str:
     return f"mkdir -p {DROP_IN.rpartition('/')[0]} && printf '[Service]\\n{lines}\\n' >{DROP_IN}"
 
 
+SLOW = 'ExecStartPre=/bin/sh -c "! ls /run/slow || sleep 30"'
 AS_BEFORE = f"rm {DROP_IN} && systemctl daemon-reload"
 
 ROWS = {
     "reboot between docker's stop and start": Fault(
         where="fed-node2",
+        inject=f"touch /run/slow; {flanneld(SLOW)}",
         during=((r"fed-node2 +switch +starting flanneld", reboots),),
+        heal=AS_BEFORE,
         rebooted=("fed-node2",),
         says=("the connection to fed-node2 was lost", "`sh switch.sh 10.16.0.0/16`", "run again"),
     ),

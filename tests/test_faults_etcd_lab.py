@@ -1,4 +1,4 @@
-"""What goes wrong with etcd, and with hosts that answer anything; see tests/faulttable.py."""
+"""What goes wrong with etcd; see tests/faulttable.py."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -9,7 +9,7 @@ from tests.faulttable import Fault, Scene, went
 from tests.lab.fixture import LabFactory
 from tests.operator import Operator
 from tests.test_etcd_lab import OURS, PASSWORD, PKI, with_certificates, with_users
-from tests.test_faults_hosts_lab import BOTH, in_place_of, real_again
+from tests.test_faults_hosts_lab import BOTH
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(300)]
 
@@ -69,11 +69,6 @@ def behind(mode: str) -> Callable[[Scene], None]:
     return put
 
 
-def talks(scene: Scene) -> None:
-    scene.operator.answers["ssh"] |= {"user": "ops", "sudo": "nopasswd"}
-    scene.ssh(TALK)
-
-
 def other_ca(scene: Scene) -> None:
     with_certificates(scene.lab, scene.operator.home)
     scene.operator.answers["etcd"] = {**OURS, "ca_file": f"{PKI}/other.pem"}
@@ -93,14 +88,7 @@ def right_password(scene: Scene) -> None:
     scene.operator.environ["FEDWIZ_ETCD_PASSWORD"] = PASSWORD
 
 
-TALK = """printf '#!/bin/sh\\necho "\\033[31mhello" you\\n' >/usr/local/bin/talk
-chmod +x /usr/local/bin/talk; usermod -s /usr/local/bin/talk ops"""
-DATE = """printf '#!/bin/sh
-exec /usr/bin/date -d "+1 hour" "$@"
-' >/usr/sbin/date; chmod +x /usr/sbin/date"""
 NOT_READY = "flanneld did not get ready within 45 s, and docker runs as before"
-FLOOD = 'yes "$(printf "\\033[2J\\033]0;owned\\007\\200\\377 %0900d" 1)" | head -c 100000000; '
-FLOODING = in_place_of("/usr/bin/dnf", FLOOD + 'exec /usr/bin/dnf.real "$@"')
 
 ROWS = {
     "etcd is down before": Fault(
@@ -154,43 +142,6 @@ ROWS = {
         heal=right_password,
         code=3, red=BOTH,
         says=("refuses 'flannel'", "FEDWIZ_ETCD_PASSWORD"),
-    ),
-    "a clock is off by an hour": Fault(
-        where="fed-node2 (a stand-in for date)",
-        inject=DATE,
-        heal="rm /usr/sbin/date",
-        code=3,
-        says=("fed-node2: ", "36.. s ahead of the others", "chronyc makestep"),
-    ),
-    "a host answers the questions with garbage": Fault(
-        where="fed-node2 (a stand-in for base64)",
-        generation="modern",
-        inject=in_place_of("/usr/bin/base64", "head -c 3000 /dev/urandom"),
-        heal=real_again("/usr/bin/base64"),
-        code=4,
-        says=("fed-node2 did not answer as a Linux host does", "garbled", "try `ssh` to it"),
-    ),
-    "a host answers with 100 MB": Fault(
-        where="fed-node2 (a stand-in for base64)",
-        inject=in_place_of("/usr/bin/base64", "head -c 100000000 /dev/zero"),
-        heal=real_again("/usr/bin/base64"),
-        code=4,
-        says=("fed-node2 answers", "more than 8 MiB", "look what it says there"),
-    ),
-    "dnf says 100 MB of escape codes": Fault(
-        where="fed-node2 (a stand-in for dnf)",
-        generation="modern",
-        during=((r"-  +plan +plan ", FLOODING),),
-        heal=real_again("/usr/bin/dnf"),
-        code=0,
-        says=(r"fed-node2 +package +ok, ",),
-    ),
-    "a login shell that says what it likes": Fault(
-        where="fed-node2",
-        inject=talks,
-        heal="usermod -s /bin/bash ops",
-        code=4,
-        says=("fed-node2", "does not run commands", "hello you"),
     ),
 }  # fmt: skip
 

@@ -1,13 +1,13 @@
-"""What goes wrong on the hosts' disks and with their packages; see tests/faulttable.py."""
+"""What goes wrong on the hosts: disks, clocks, answers of any kind; see tests/faulttable.py."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.faulttable import Fault, Scene, went
 from tests.lab.fixture import LabFactory
-from tests.operator import Operator
+from tests.operator import Operator, Said
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(300)]
 
@@ -42,41 +42,6 @@ def real_again(path: str) -> str:
     return f"mv -f {path}.real {path}"
 
 
-SLOW_POST = "/usr/bin/systemd-tmpfiles"
-"""What flannel's package runs once its files are there: rpm waits for it in mid-transaction."""
-
-REPO = (
-    "rm -rf /root/repo && cp -aL /srv/repo /root/repo && rm /srv/repo && cp -a /root/repo /srv/repo"
-)
-REPO_BACK = "rm -rf /srv/repo && mv /root/repo /srv/repo && dnf clean all >/dev/null"
-
-SERVE = """python3 -c '
-import http.server, os, sys, time
-class Slow(http.server.SimpleHTTPRequestHandler):
-    def do_GET(self):
-        time.sleep(3)
-        super().do_GET()
-    def log_message(self, *_): pass
-os.chdir("/srv/repo")
-http.server.ThreadingHTTPServer(("127.0.0.1", 8080), Slow).serve_forever()'"""
-REPO_FILE = "/etc/yum.repos.d/fedora.repo"
-LONG = f'[ "$2" != flannel.conf ] || sleep 30; exec {SLOW_POST}.real "$@"'
-HELD_5 = """systemd-run --quiet --unit=holder python3 -c 'import fcntl, time
-f = open("/var/lib/dnf/system-repo.lock", "w")
-fcntl.lockf(f, fcntl.LOCK_EX)
-open("/run/held", "w")
-time.sleep(300)'
-until [ -e /run/held ]; do sleep 0.1; done"""
-HELD_4 = """systemd-run --quiet --unit=holder sh -c 'sleep 300 & echo $! >/run/held; wait'
-until [ -s /run/held ]; do sleep 0.1; done; cp /run/held /var/lib/dnf/rpmdb_lock.pid"""
-WARNED = r"fed-node2 +check +warn: dnf-lock: dnf is in use by process \d+ "
-WAITS = r"fed-node2 +package +waiting for process \d+, which works with packages: "
-
-
-def repository_at(url: str) -> str:
-    return f"sed -i.away 's|^baseurl=.*|baseurl={url}|' {REPO_FILE}; dnf clean all >/dev/null"
-
-
 def reboots(scene: Scene) -> None:
     """The host goes down at once, and comes back."""
     before = scene.lab.boot_id(scene.fault.host)
@@ -84,13 +49,26 @@ def reboots(scene: Scene) -> None:
     scene.lab.wait_rebooted(scene.fault.host, before)
 
 
-def killed_dnf(scene: Scene) -> None:
-    """Kill dnf alone, in mid-transaction; what its unit runs besides goes on."""
-    scene.ssh(
-        "until pgrep -f '[s]ystemd-tmpfiles --create flannel' >/dev/null; do sleep 0.1; done; "
-        "pkill -KILL -x 'dnf|dnf5'"
-    )
+def talks(scene: Scene) -> None:
+    scene.operator.answers["ssh"] |= {"user": "ops", "sudo": "nopasswd"}
+    scene.ssh(TALK)
 
+
+def no_escapes(scene: Scene, said: Said) -> Iterator[str]:
+    if "\x1b" in said.out + said.err:
+        yield "escape codes of the host's reach the operator's terminal"
+    megabytes = sum(path.stat().st_size for path in scene.operator.home.rglob("*.jsonl")) >> 20
+    if megabytes > 300:
+        yield f"the journal has {megabytes} MiB"
+
+
+TALK = """printf '#!/bin/sh\\necho "\\033[31mhello" you\\n' >/usr/local/bin/talk
+chmod +x /usr/local/bin/talk; usermod -s /usr/local/bin/talk ops"""
+DATE = """printf '#!/bin/sh
+exec /usr/bin/date -d "+1 hour" "$@"
+' >/usr/sbin/date; chmod +x /usr/sbin/date"""
+FLOOD = 'yes "$(printf "\\033[2J\\033]0;owned\\007\\200\\377 %0900d" 1)" | head -c 100000000; '
+FLOODING = in_place_of("/usr/bin/dnf", FLOOD + 'exec /usr/bin/dnf.real "$@"')
 
 ROWS = {
     "disk full on /etc": Fault(
@@ -104,7 +82,7 @@ ROWS = {
         generation="modern",
         during=((PLANNED, read_only("etc")),),
         heal="mount -o remount,rw,bind /etc",
-        says=("fed-node2: ", "full, or read-only", "see .*`mount`"),
+        says=("fed-node2: ", "is read-only", "see .*`mount`"),
     ),
     "/usr is read-only": Fault(
         where="fed-node2, before",
@@ -127,60 +105,43 @@ ROWS = {
         heal="mount -o remount,size=20% /run",
         says=("fed-node2: ", "file system on the host is full", "make room", "df -h"),
     ),
-    "dnf's lock is held, then freed": Fault(
-        where="fed-node2, freed once it is waited for",
+    "a clock is off by an hour": Fault(
+        where="fed-node2 (a stand-in for date)",
+        inject=DATE,
+        heal="rm /usr/sbin/date",
+        code=3,
+        says=("fed-node2: ", "36.. s ahead of the others", "chronyc makestep"),
+    ),
+    "a host answers the questions with garbage": Fault(
+        where="fed-node2 (a stand-in for base64)",
         generation="modern",
-        inject=HELD_5,
-        during=((WAITS, "systemctl stop holder"),),
-        code=0,
-        says=(WARNED + ".*python3", WAITS + ".*python3",
-              r"fed-node2 +package +ok, "),
+        inject=in_place_of("/usr/bin/base64", "head -c 3000 /dev/urandom"),
+        heal=real_again("/usr/bin/base64"),
+        code=4,
+        says=("fed-node2 did not answer as a Linux host does", "garbled", "try `ssh` to it"),
     ),
-    "dnf's lock is held, then freed (dnf 4)": Fault(
-        where="fed-node2, freed once it is waited for",
-        inject=HELD_4,
-        during=((WAITS, "systemctl stop holder; rm /var/lib/dnf/rpmdb_lock.pid"),),
-        code=0,
-        says=(WARNED + ".*sleep 300", WAITS + "sleep 300",
-              r"fed-node2 +package +ok, "),
+    "a host answers with 100 MB": Fault(
+        where="fed-node2 (a stand-in for base64)",
+        inject=in_place_of("/usr/bin/base64", "head -c 100000000 /dev/zero"),
+        heal=real_again("/usr/bin/base64"),
+        code=4,
+        says=("fed-node2 answers", "more than 8 MiB", "look what it says there"),
     ),
-    "no repository can be reached": Fault(
-        where="fed-node2, once the plan is made",
+    "dnf says 100 MB of escape codes": Fault(
+        where="fed-node2 (a stand-in for dnf)",
         generation="modern",
-        during=((PLANNED, repository_at("http://127.0.0.1:9/")),),
-        heal=f"mv {REPO_FILE}.away {REPO_FILE}",
-        says=("fed-node2: ", "can't read its package repositories", "install from a file"),
-    ),
-    "a slow repository": Fault(
-        where="fed-node2: 3 s for each answer",
-        inject=f"systemd-run --quiet --unit=slow {SERVE}; "
-               + repository_at("http://127.0.0.1:8080/"),
-        heal=f"systemctl stop slow; mv {REPO_FILE}.away {REPO_FILE}",
+        during=((r"-  +plan +plan ", FLOODING),),
+        heal=real_again("/usr/bin/dnf"),
         code=0,
-        says=(r"fed-node2 +package +ok, ",),
+        says=(r"fed-node2 +package +.*owned.*0000001", r"fed-node2 +package +ok, "),
+        also=no_escapes,
     ),
-    "a broken RPM": Fault(
-        where="fed-node2's repository",
-        inject=REPO + " && for f in /srv/repo/flannel*.rpm; do echo junk >$f; done",
-        heal=REPO_BACK,
-        says=("fed-node2: package: ", "signature or checksum differ", "see the repository's keys"),
-    ),
-    "dnf is killed in mid-transaction": Fault(
-        where="fed-node2: SIGKILL while rpm runs flannel's script",
-        inject=in_place_of(SLOW_POST, f'sleep 5; exec {SLOW_POST}.real "$@"'),
-        during=((r"fed-node2 +package +\$", killed_dnf),),
-        heal=real_again(SLOW_POST),
-        says=("fed-node2: package: ", "dnf was killed", "see `dmesg` there"),
-    ),
-    "reboot during dnf": Fault(
-        where="fed-node2, while rpm runs flannel's script",
-        generation="modern",
-        inject=in_place_of(SLOW_POST, LONG),
-        during=((r"fed-node2 +package +.*(Installing|Running transaction)", reboots),),
-        heal=real_again(SLOW_POST),
-        rebooted=("fed-node2",),
-        says=("the connection to fed-node2 was lost", "`sh package.sh dnf -y install flannel`",
-              "run again"),
+    "a login shell that says what it likes": Fault(
+        where="fed-node2",
+        inject=talks,
+        heal="usermod -s /bin/bash ops",
+        code=4,
+        says=("fed-node2", "does not run commands", "hello you"),
     ),
 }  # fmt: skip
 

@@ -1,7 +1,6 @@
 """PROBES: each asks one thing in shell and reads the answer in Python."""
 
 import base64
-import binascii
 import re
 import secrets
 import shlex
@@ -275,7 +274,7 @@ def read(answers: Answers, host: Host, said: str, mark: str, heard: float = 0.0)
         name, _, encoded = part.partition("\n")
         try:
             plain = base64.b64decode("".join(encoded.split()), validate=True)
-        except binascii.Error:
+        except ValueError:  # binascii.Error is one
             raise ValueError("the host's answer is garbled") from None
         parts[name] = plain.decode("utf-8", "replace")
     fields: dict[str, Any] = {}
