@@ -30,7 +30,7 @@ def _row(pattern: str, name: str, sentence: str, remedy: str) -> tuple[re.Patter
 CAUSES: tuple[tuple[re.Pattern[str], Cause], ...] = (
     # Of the machine: these make everything after them fail, so they come first.
     _row(
-        r"no space left on device|\d+\s?[kmg]?b more space (?:needed|on)\b",
+        r"no space left on device|not enough space available on /",
         "disk-full",
         "a file system on the host is full",
         "make room, e.g. `dnf clean all`, and see `df -h`",
@@ -40,6 +40,12 @@ CAUSES: tuple[tuple[re.Pattern[str], Cause], ...] = (
         "read-only",
         "a file system on the host is read-only",
         "see `mount` and `dmesg`; on an ostree system layer packages with rpm-ostree",
+    ),
+    _row(
+        r"\d+\s?[kmg]?b more space (?:needed|on)\b",
+        "no-room",  # rpm says the same of both
+        "a file system on the host is full, or read-only",
+        "make room, e.g. `dnf clean all`, and see `df -h` and `mount`",
     ),
     _row(
         r"a (?:terminal|password) is required|incorrect password attempt|is not in the sudoers|"
@@ -74,19 +80,21 @@ CAUSES: tuple[tuple[re.Pattern[str], Cause], ...] = (
         "the host can't resolve a name that it needs",
         "see /etc/resolv.conf there, or put the name into /etc/hosts",
     ),
+    # Where a repository can't be read dnf also says that it finds no flannel.
+    _row(
+        r"cannot (?:prepare|download) .*(?:repo|repomd)|failed to download metadata|"
+        r"all mirrors (?:were|have been) (?:already )?tried|no urls in mirrorlist|"
+        r"curl error \(\d+\)",
+        "mirror",
+        "the host can't read its package repositories, or one of them",
+        "see the host's way out and its proxy (`dnf repolist -v`), or install from a file",
+    ),
     _row(
         r"unable to find a match: flannel|no match for argument: flannel|"
         r"no package flannel available",
         "no-package",
         "no repository of the host has a flannel package",
         'set flannel.source to "rpm" or "binary", and flannel.path to a file that you have',
-    ),
-    _row(
-        r"waiting for process with pid|failed to obtain (?:the )?(?:rpm )?.*lock|another app is "
-        r"currently holding|can't create (?:transaction|.*\.rpm) lock|\.rpm\.lock",
-        "dnf-lock",
-        "another dnf or rpm is at work on the host",
-        "let it end, see `ps -C dnf,dnf5,packagekitd`, and run the install again",
     ),
     _row(
         r"gpg check failed|public key for .* is not installed|no digest|"
@@ -97,12 +105,25 @@ CAUSES: tuple[tuple[re.Pattern[str], Cause], ...] = (
         "see the repository's keys (`dnf repolist -v`), or flannel.sha256 against the file",
     ),
     _row(
-        r"cannot (?:prepare|download) .*(?:repo|repomd)|failed to download metadata|"
-        r"all mirrors (?:were|have been) (?:already )?tried|no urls in mirrorlist|"
-        r"curl error \(\d+\)",
-        "mirror",
-        "the host reaches none of its package repositories",
-        "see the host's way out and its proxy (`dnf repolist -v`), or install from a file",
+        r"malformed lock file",
+        "dnf-lock-file",
+        "a lock file of dnf's is damaged: an earlier dnf was cut short",
+        "see that no dnf runs there, then rm -f /var/cache/dnf/*.pid /var/lib/dnf/*.pid",
+    ),
+    _row(
+        r"dnf ended with status 137|dnf\b.* killed\b",
+        "dnf-killed",
+        "dnf was killed, by hand or for want of memory",
+        "see `dmesg` there, and run the install again",
+    ),
+    # Once it has waited for another, what came then is the reason.
+    _row(
+        r"waiting for process (?:with pid )?\d|waiting for a lock on the system repo|"
+        r"failed to obtain (?:the )?(?:rpm )?.*lock|another app is "
+        r"currently holding|can't create (?:transaction|.*\.rpm) lock|\.rpm\.lock",
+        "dnf-lock",
+        "another dnf or rpm is at work on the host",
+        "let it end, see `ps -C dnf,dnf5,packagekitd`, and run the install again",
     ),
     # docker
     _row(

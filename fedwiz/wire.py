@@ -50,7 +50,9 @@ mkdir -p "$dir" && chmod 700 "$dir" || exit 1
 if [ -z "$body" ]; then [ -e "$log" ] || exit 97
 elif (set -C; : >"$log") 2>/dev/null; then
   rm -f "$rc"
-  printf '%s\\n' "$body" >"$dir/$unit.sh"
+  # Half a script must not run.
+  printf '%s\\n' "$body" >"$dir/$unit.sh" ||
+    { rm -f "$log" "$dir/$unit.sh"; echo "$dir: no space left on device" >&2; exit 1; }
   systemctl reset-failed "$unit.service" >/dev/null 2>&1
   systemd-run --quiet --unit="$unit" /bin/sh "$dir/$unit.sh" </dev/null ||
     { code=$?; rm -f "$log" "$dir/$unit.sh"; exit "$code"; }
@@ -72,7 +74,11 @@ while :; do
   esac
   sleep 0.1 2>/dev/null || sleep 1
 done
-if [ -e "$rc" ]; then exit "$(cat "$rc")"; fi
+if [ -s "$rc" ]; then exit "$(cat "$rc")"; fi
+if [ -e "$rc" ]; then
+  echo "$unit ended, and how can't be told: $dir: no space left on device" >&2
+  exit 1
+fi
 echo "$unit was killed before it could end" >&2
 exit 137
 """

@@ -70,16 +70,21 @@ LINES = {
     "Error: Unable to find a match: flannel": "no-package",
     "No match for argument: flannel": "no-package",
     "Waiting for process with pid 4711 to finish.": "dnf-lock",
+    "waiting for process 4711, which works with packages: /usr/bin/dnf -y upgrade": "dnf-lock",
+    "Waiting for a lock on the system repository. The following processes are ...": "dnf-lock",
     "Curl error (6): Couldn't resolve host name: Could not resolve host: mirrors.example":
         "no-dns",
     "Cannot download repomd.xml: Cannot download repodata/repomd.xml: All mirrors were tried":
         "mirror",
+    "[Errno 2] malformed lock file found: /var/lib/dnf/rpmdb_lock.pid.": "dnf-lock-file",
+    "dnf ended with status 137; see what it said there": "dnf-killed",
     "Error: GPG check FAILED": "checksum",
     "Public key for flannel-0.9.0-7.rpm is not installed": "checksum",
     "sha256sum: WARNING: 1 computed checksum did NOT match": "checksum",
-    "At least 12MB more space needed on the / filesystem.": "disk-full",
-    "- installing package flannel-0.9.0 needs 4KB more space on the / filesystem": "disk-full",
+    "At least 12MB more space needed on the / filesystem.": "no-room",
+    "- installing package flannel-0.9.0 needs 4KB more space on the / filesystem": "no-room",
     "Error: Some packages from local repository have incorrect checksum": "checksum",
+    "Refusing to reload, not enough space available on /run/systemd.": "disk-full",
     "install: error writing '/etc/x': No space left on device": "disk-full",
     "install: cannot create regular file '/usr/x': Read-only file system": "read-only",
     # systemd, sudo, ssh
@@ -162,6 +167,13 @@ def test_a_cause_is_a_sentence_and_something_to_do(cause: object) -> None:
     assert remedy
     assert not sentence.endswith(".")
     assert not remedy.endswith(".")
+
+
+def test_once_the_other_dnf_has_ended_it_is_not_the_reason() -> None:
+    log = ["waiting for process 4711, which works with packages: dnf", "Error: GPG check FAILED"]
+    cause = cause_of(log)
+    assert cause is not None
+    assert cause.name == "checksum"
 
 
 def test_names_differ() -> None:

@@ -417,6 +417,11 @@ STORE = {
         "etcd-reachable", _curl("curl: (28) Connection timed out after 3001 ms"), "block",
         "drops it", N1, "2379/tcp",
     ),
+    "slow": Row(
+        "etcd-reachable",
+        _curl("curl: (28) Operation timed out after 3001 milliseconds with 0 bytes received"),
+        "block", "gives no answer within 3 s", N1, "endpoint status",
+    ),
     "no name": Row(
         "etcd-reachable", _curl("curl: (6) Could not resolve host: fed-master"), "block",
         "name fed-master is not known", N1, "/etc/hosts",

@@ -48,17 +48,23 @@ async def test_the_key_is_read_back_and_shown() -> None:
 
 
 async def test_a_host_that_fails_gets_no_more_and_the_others_go_on() -> None:
-    fake = Fake({"fed-node2 dnf": 1}, lines={"dnf": ("Error: Unable to find a match: flannel",)})
+    fake = Fake(
+        {"fed-node2 sh package.sh dnf": 1},
+        lines={"dnf": ("Error: Unable to find a match: flannel",)},
+    )
     applied = await carry(fake)
     assert applied.outcomes["fed-node2"] == "failed"
-    assert fake.sent_to("fed-node2")[-1] == "dnf -y install flannel"
+    assert fake.sent_to("fed-node2")[-1] == "sh package.sh dnf -y install flannel"
     assert any("switch.sh" in sent for sent in fake.sent_to("fed-node1"))
     assert "fed-node2" in applied.lost
     paired(fake.events)
 
 
 async def test_why_is_the_known_cause_with_its_remedy() -> None:
-    fake = Fake({"fed-node2 dnf": 1}, lines={"dnf": ("Error: Unable to find a match: flannel",)})
+    fake = Fake(
+        {"fed-node2 sh package.sh dnf": 1},
+        lines={"dnf": ("Error: Unable to find a match: flannel",)},
+    )
     why = (await carry(fake)).why["fed-node2"]
     assert "flannel" in why
     assert ";" in why
@@ -76,7 +82,7 @@ async def test_an_unknown_cause_is_told_with_the_last_line() -> None:
 
 
 async def test_nodes_do_not_look_for_a_peer_that_is_not_done() -> None:
-    fake = Fake({"fed-node2 dnf": 1})
+    fake = Fake({"fed-node2 sh package.sh dnf": 1})
     await carry(fake)
     assert not any("peers.sh" in run.brief for _, run in fake.sent)
     ends = {e.host: e.why for e in fake.events if isinstance(e, StepEnded) and e.step == "peers"}

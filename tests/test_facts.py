@@ -112,6 +112,12 @@ def test_an_answer_that_is_cut_off_is_none() -> None:
         read(ANSWERS, NODE, whole[:-4], "mark")
 
 
+def test_an_answer_that_is_garbled_is_none() -> None:
+    garbled = framed({"names": "a", "os": "ID=fedora"}).replace("SUQ9", "\x1b[2J")
+    with pytest.raises(ValueError, match="garbled"):
+        read(ANSWERS, NODE, garbled, "mark")
+
+
 def test_a_mark_in_an_answer_parts_nothing() -> None:
     facts = read(ANSWERS, NODE, framed({"os": "ID=x\nmark .\nmark links\n[]"}), "mark")
     assert facts.os == "x"

@@ -35,6 +35,7 @@ from fedwiz.practice import (
 from fedwiz.practice.machine import Machine
 from fedwiz.practice.probes import ANSWERS
 from fedwiz.practice.session import command_of
+from fedwiz.steps.make import run_script
 from fedwiz.verbs import Result
 
 GENERATIONS = {"classic": CLASSIC, "modern": MODERN}
@@ -586,13 +587,13 @@ async def test_a_private_address_on_another_card_helps_against_the_nat_twins() -
 async def test_a_locked_dnf_is_waited_for() -> None:
     it = runs(fault="dnf-locked")
     await it.install()
-    assert "Waiting for process with pid 4711" in it.lines()
+    assert "waiting for process 4711, which works with packages: /usr/bin/dnf" in it.lines()
 
 
 async def test_a_lost_connection_says_no_more_and_what_ran_goes_on() -> None:
     it = runs(fault="flaky-ssh")
     async with it.practice.connect("fed-node2") as session:
-        run = Run(("dnf", "-y", "install", "flannel"), unit="fedwiz-package-x", timeout=900)
+        run = run_script("package", "dnf", "-y", "install", "flannel", unit="fedwiz-package-x")
         with pytest.raises(Unreachable, match="was lost before the end"):
             await session.run(run, lambda line: None)
         with pytest.raises(Unreachable):

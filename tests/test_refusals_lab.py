@@ -98,7 +98,7 @@ BLOCKS = {
     "a repository that can't be read": Case(
         "fed-node2", "mv /srv/repo/repodata /root; dnf clean all >/dev/null",
         "mv /root/repodata /srv/repo",
-        ("fed-node2: ", "the host reaches none of its package repositories", "repomd.xml"),
+        ("fed-node2: ", "the host can't read its package repositories", "repomd.xml"),
     ),
     "a range that overlaps a route": Case(
         "fed-node2", "ip route add 10.16.5.0/24 dev eth0", "ip route del 10.16.5.0/24",

@@ -95,7 +95,7 @@ async def test_the_whole_plan_is_there_host_by_host() -> None:
         assert "! docker stops and starts; 2 containers run there now" in shown(pilot.app)
         assert "+net.ipv4.ip_forward = 1" in shown(pilot.app)
         text = page(pilot).query_one("#shown").content.plain
-        assert "$ dnf -y install flannel" in text
+        assert "dnf -y install flannel" in text
         assert "! running containers stop" in text
         assert text.index("switch.sh, as it is sent:") > text.index("undo: disable flanneld")
         await pilot.press("enter", "end")

@@ -158,14 +158,14 @@ FROM_RPM = replace(BARE, supplied=dict.fromkeys(BARE.hosts, "0.9.0-7.fc32"))
 FROM_FILE = replace(BARE, supplied=dict.fromkeys(BARE.hosts, "v0.21.5"))
 UPLOADED = "/var/lib/fedwiz/flannel.rpm"
 PACKAGE: Mapping[str, tuple[Known, Answers, list[str]]] = {
-    "dnf": (BARE, ANSWERS, ["dnf -y install flannel"]),
+    "dnf": (BARE, ANSWERS, ["sh package.sh dnf -y install flannel"]),
     "dnf, installed": (DONE, ANSWERS, []),
     "rpm": (
         FROM_RPM,
         answered(*RPM),
         [
             f"sh put.sh 0600 {UPLOADED}",
-            f"dnf -y install {UPLOADED}",
+            f"sh package.sh dnf -y install {UPLOADED}",
             f"rm -f {UPLOADED}",
         ],
     ),
@@ -176,7 +176,7 @@ PACKAGE: Mapping[str, tuple[Known, Answers, list[str]]] = {
         answered(*RPM),
         [
             f"sh put.sh 0600 {UPLOADED}",
-            f"dnf -y install {UPLOADED}",
+            f"sh package.sh dnf -y install {UPLOADED}",
             f"rm -f {UPLOADED}",
         ],
     ),

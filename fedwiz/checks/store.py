@@ -124,6 +124,9 @@ def _unreached(url: str, end: Endpoint, listeners: list[str]) -> tuple[str, str]
     )
     if "no route" in said or "prohibited" in said:
         return "no route to host: a firewall refuses it", opened
+    if "bytes received" in said:  # it is the answer that curl waited for, not the connection
+        slow = "see its load and its disk there: `journalctl -u etcd`, `etcdctl endpoint status`"
+        return "etcd takes the connection and gives no answer within 3 s", slow
     if "timed out" in said or "timeout" in said or "no answer" in said:
         return "no answer: something on the way drops it", opened
     if listeners:

@@ -1,7 +1,6 @@
 """PROBES: each asks one thing in shell and reads the answer in Python."""
 
 import base64
-import binascii
 import re
 import secrets
 import shlex
@@ -9,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from fedwiz import scripts
 from fedwiz.answers import Answers, Host
 from fedwiz.facts import kept, parse
 from fedwiz.facts.values import Facts
@@ -170,13 +170,8 @@ def _offered(answers: Answers) -> str:
     )
 
 
-def _dnf_lock() -> str:
-    return (
-        "for f in /run/dnf/*.pid /var/cache/dnf/*.pid /var/lib/dnf/*.pid /run/dnf.pid; do "
-        '[ -f "$f" ] || continue; p=$(head -c 20 "$f"); '
-        '[ -d "/proc/$p" ] && echo "$p $(tr "\\0" " " <"/proc/$p/cmdline" | head -c 200)" '
-        "&& break; done"
-    )
+def _works_with_packages() -> str:
+    return shlex.join(("sh", "-c", scripts.script("package"), "package.sh"))
 
 
 def probes(answers: Answers, host: Host) -> tuple[Probe, ...]:
@@ -225,7 +220,7 @@ def probes(answers: Answers, host: Host) -> tuple[Probe, ...]:
               "'fedwiz-*.service'", parse.in_flight),
         Probe("kept", kept.ask(FILES, HASHED), kept.kept),
         Probe("etcd", _etcd(answers), parse.etcd, slow=True),
-        Probe("dnf_lock", _dnf_lock(), lambda said: {"dnf_lock": said.strip()}),
+        Probe("dnf_lock", _works_with_packages(), lambda said: {"dnf_lock": said.strip()}),
     ]  # fmt: skip
     if host.role == "master":
         asked.append(
@@ -285,9 +280,10 @@ def read(answers: Answers, host: Host, said: str, mark: str, heard: float = 0.0)
     for part in said.split(f"{mark} ")[1:]:
         name, _, encoded = part.partition("\n")
         try:
-            parts[name] = base64.b64decode(encoded).decode("utf-8", "replace")
-        except (binascii.Error, ValueError):
-            continue
+            plain = base64.b64decode("".join(encoded.split()), validate=True)
+        except ValueError:  # binascii.Error is one
+            raise ValueError("the host's answer is garbled") from None
+        parts[name] = plain.decode("utf-8", "replace")
     fields: dict[str, Any] = {}
     for probe in probes(answers, host):
         try:

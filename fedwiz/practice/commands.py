@@ -84,11 +84,14 @@ async def systemctl(call: Call) -> int:
 
 
 async def dnf(call: Call) -> int:
-    """`dnf -y install flannel`, or a package's file in its place; `dnf -y remove flannel`."""
-    (what,) = call.run.argv[3:]
+    """See scripts/package.sh: `dnf -y install flannel`, or a package's file in its place.
+
+    And by itself `dnf -y remove flannel`.
+    """
+    *_, what = call.run.argv
     machine = call.machine
     if machine.dnf_busy:
-        call.say("Waiting for process with pid 4711 to finish.")
+        call.say("waiting for process 4711, which works with packages: /usr/bin/dnf -y upgrade")
         busy = machine.dnf_busy
         await call.spend(busy)
         machine.dnf_busy = 0.0

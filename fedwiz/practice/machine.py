@@ -152,7 +152,7 @@ class Machine:
     """What is done wrong here each time that docker has started or flanneld has met a peer."""
 
     cuts: str = ""
-    """The connection is lost, once, in the middle of a command that begins with this word."""
+    """The connection is lost, once, in the middle of a command with this word."""
 
     armed: dict[str, int] = field(default_factory=dict)
     """Steps that wait to be confirmed, and for how many seconds."""

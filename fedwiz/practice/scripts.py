@@ -10,7 +10,7 @@ from importlib import resources
 
 from fedwiz.practice import dockerd, flanneld, kept, locks, pods, systemd, udp
 from fedwiz.practice.call import Call, Command
-from fedwiz.practice.commands import uploaded
+from fedwiz.practice.commands import dnf, uploaded
 from fedwiz.practice.machine import Held
 from fedwiz.practice.probes import fdb
 from fedwiz.practice.trace import trace
@@ -234,6 +234,7 @@ SCRIPTS: Mapping[str, Command] = {
     "arm": arm,
     "confirm": confirm,
     "put": put,
+    "package": dnf,
     "sysconfig": sysconfig,
     "switch": switch,
     "settle": settle,

@@ -63,7 +63,7 @@ class PracticeSession(Session):
             for line in told[0]:
                 on_line(line)
             return told[1]
-        cut = self._machine.cuts == run.argv[0]
+        cut = bool(self._machine.cuts) and self._machine.cuts in run.argv
         call, code = await self._carry(run, _unheard if cut else on_line)
         if not (cut or call.left):
             return code
@@ -75,7 +75,7 @@ class PracticeSession(Session):
         for line in call.said[: len(call.said) // 2]:
             on_line(line)
         self._gone = (
-            f"the connection to {self.name} was lost before the end of `{run.shown[:60]}` was "
+            f"the connection to {self.name} was lost before the end of `{run.brief[:60]}` was "
             "seen; it may still be running there: run again, to see what is left to do"
         )
         raise Unreachable(self._gone)

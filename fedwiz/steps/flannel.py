@@ -75,18 +75,22 @@ def package(answers: Answers, host: Host, known: Known) -> Iterator[Run]:
     facts, flannel = known.hosts[host.name], answers.flannel
     if flannel.source == "dnf":
         if "flannel" not in facts.packages:
-            yield change("dnf", "-y", "install", "flannel", unit="fedwiz-package", timeout=1800,
-                         undo="dnf -y remove flannel")  # fmt: skip
+            yield _dnf("flannel")
     elif flannel.source == "rpm":
         # The file's name ends in its architecture, which a version does not have.
         supplied = known.supplied.get(host.name, "")
         if facts.packages.get("flannel") != supplied:
             yield _upload(answers, "0600", UPLOADED, "any")
-            yield change("dnf", "-y", "install", UPLOADED, unit="fedwiz-package", timeout=1800,
-                         undo="dnf -y remove flannel")  # fmt: skip
+            yield _dnf(UPLOADED)
             yield change("rm", "-f", UPLOADED)
     elif facts.hashes.get(BINARY) != flannel.sha256:
         yield _upload(answers, "0755", BINARY, facts.hashes.get(BINARY, "absent"))
+
+
+def _dnf(what: str) -> Run:
+    """Install it, once nobody else works with packages there."""
+    return run_script("package", "dnf", "-y", "install", what, unit="fedwiz-package", timeout=1800,
+                      undo="dnf -y remove flannel")  # fmt: skip
 
 
 def _upload(answers: Answers, mode: str, path: str, there: str) -> Run:

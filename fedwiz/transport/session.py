@@ -391,7 +391,7 @@ def _reveal(password: Secret | None) -> str:
 
 
 def _brief(run: Run) -> str:
-    shown = clean(run.shown.partition("\n")[0]) or run.unit
+    shown = clean(run.brief) or run.unit
     return shown if len(shown) <= 80 else shown[:79] + "…"
 
 

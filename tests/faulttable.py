@@ -1,0 +1,304 @@
+"""The table of faults: what goes wrong, where, and what fedwiz makes of it; each row is a test.
+
+A row is a `Fault`. To add one:
+
+    ROWS = {"disk full": Fault(                      # in a tests/test_faults_*_lab.py
+        "fed-node2: /run", host="fed-node2",
+        inject="fill /run", heal="empty it",        # a shell command on `host`, or f(scene)
+        code=3, says=("fed-node2", "/run has 0 MiB free", "make room"),
+    )}
+
+    @pytest.mark.parametrize(("name", "fault"), ROWS.items(), ids=ROWS)
+    def test_fault(name, fault, lab_factory, tmp_path, record_property):
+        went(name, fault, Operator(lab_factory(fault.generation, 3), tmp_path), record_property)
+
+`went` injects, runs the command, judges, heals, runs the same command again and judges that; it
+puts the row into the table that is printed at the end of the test run, red or not. What happens
+while the command runs is in `during`: at the first line of its stderr that matches, a thing is
+done. What needs an end of its own (a proxy) goes onto `scene.stack`, which is closed before `heal`.
+"""
+
+import contextlib
+import re
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+from tests.lab.fixture import Lab
+from tests.operator import Operator, Said
+
+INSTALL = ("install", "--yes", "--headless")
+NOTHING = (2, 3, 4)
+"""Exit codes of a run that has changed nothing on any node."""
+
+
+@dataclass
+class Scene:
+    """What a fault is injected into."""
+
+    lab: Lab
+    operator: Operator
+    fault: "Fault"
+    stack: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
+    process: "subprocess.Popen[str] | None" = None
+    """The command, while it runs."""
+
+    kept: dict[str, str] = field(default_factory=dict)
+    """What a row's own functions tell each other."""
+
+    def ssh(self, command: str) -> str:
+        """A command on the fault's host."""
+        return self.lab.ssh(self.fault.host, command)
+
+
+Do: TypeAlias = str | Callable[[Scene], object]
+"""A command on the fault's host, or what to do with the scene."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fault:
+    """One thing that goes wrong."""
+
+    where: str
+    """Where it is injected, for people."""
+
+    host: str = "fed-node2"
+    generation: str = "classic"
+    inject: Do = ""
+    """Before the command begins."""
+
+    during: tuple[tuple[str, Do], ...] = ()
+    """While it runs: when a line of its stderr matches the first one's pattern, then the next's.
+    fedwiz itself stands still meanwhile, so that it is not done before the fault is there."""
+
+    heal: Do = ""
+    code: int = 5
+    says: tuple[str, ...]
+    """Patterns of what its last sentence says: what was seen, where, and what to do. With code 0
+    there is no such sentence: then they are looked for in all that was told."""
+
+    command: tuple[str, ...] = INSTALL
+    again: tuple[str, ...] = ()
+    """The command that completes it; empty: the same one."""
+
+    red: tuple[str, ...] = ("fed-node2",)
+    """Nodes that may be unfinished when the command has ended. The others must be finished, and
+    where the exit code is one of NOTHING all nodes must be as they were."""
+
+    no_docker: tuple[str, ...] = ()
+    """Nodes on which docker can't run while the fault is there, since it is docker's own."""
+
+    rebooted: tuple[str, ...] = ()
+    """Nodes that the fault reboots."""
+
+    also: Callable[[Scene, Said], Iterator[str]] | None = None
+    """More to judge when the command has ended; yields what is wrong."""
+
+
+def _do(scene: Scene, what: Do) -> None:
+    if not what:
+        return
+    if isinstance(what, str):
+        scene.ssh(what)
+    else:
+        what(scene)
+
+
+def _run(scene: Scene, words: tuple[str, ...], during: tuple[tuple[str, Do], ...] = ()) -> Said:
+    """Run fedwiz, and do what is to be done at the lines that it says."""
+    verb, *more = words
+    operator, waiting, heard = scene.operator, list(during), list[str]()
+    argv = [sys.executable, "-W", "error", "-m", "fedwiz", verb, "-a", str(operator.file),
+            "--accept-new-host-keys", *more]  # fmt: skip
+    out = operator.home / "stdout"
+    with out.open("w") as stdout, subprocess.Popen(
+        argv, env=operator.environment(), cwd=operator.home, stdin=subprocess.DEVNULL,
+        stdout=stdout, stderr=subprocess.PIPE, text=True,
+    ) as running:  # fmt: skip
+        scene.process = running
+        assert running.stderr is not None
+        try:
+            for line in running.stderr:
+                heard.append(line)
+                if waiting and re.search(waiting[0][0], line):
+                    running.send_signal(signal.SIGSTOP)
+                    try:
+                        _do(scene, waiting.pop(0)[1])
+                    finally:
+                        running.send_signal(signal.SIGCONT)
+        finally:
+            if running.poll() is None and sys.exc_info()[0]:
+                running.kill()
+    scene.process = None
+    if waiting:
+        heard.append(f"(nothing said {waiting[0][0]!r})\nTraceback\n")
+    return Said(running.returncode, out.read_text(), "".join(heard))
+
+
+PIDS = "systemctl show -p MainPID docker flanneld; cat /proc/sys/kernel/random/boot_id"
+DONE = (
+    "systemctl is-active docker && systemctl is-active flanneld && . /run/flannel/subnet.env && "
+    'ip -4 -o address show dev docker0 | grep -F " $FLANNEL_SUBNET "'
+)
+REMAINS = (
+    "ls -d /run/fedwiz/kept.* /run/fedwiz/*.new /etc/*/.fedwiz* /etc/systemd/system/.fedwiz* "
+    "/etc/systemd/system/*/.fedwiz* /etc/sysconfig/sed?????? /usr/local/bin/*.new "
+    "/var/lib/fedwiz/*.rpm 2>/dev/null; true"
+)
+UNITS = (
+    "for i in $(seq 600); do u=$(systemctl list-units --plain --no-legend "
+    "--state=active,activating 'fedwiz-*' | grep -v '^fedwiz-forward.service'); "
+    '[ "$u" ] || exit 0; sleep 0.1; done; echo "$u"'
+)
+
+
+def _finished(lab: Lab, node: str) -> bool:
+    return lab.run(node, DONE).returncode == 0
+
+
+def _standing(lab: Lab) -> dict[str, str]:
+    return {node: lab.ssh(node, PIDS) for node in lab.nodes}
+
+
+def _sound(scene: Scene, said: Said, before: dict[str, str]) -> Iterator[str]:
+    """What is wrong on the nodes, while the fault is still there."""
+    lab, fault = scene.lab, scene.fault
+    for node in lab.nodes:
+        if units := lab.ssh(node, UNITS):
+            yield f"{node}: still at work: {units}"
+        if left := lab.ssh(node, REMAINS):
+            yield f"{node}: left behind: {left}"
+        docker = lab.run(node, "systemctl is-active docker").stdout.strip()
+        if (docker == "active") is (node in fault.no_docker):
+            yield f"{node}: docker is {docker}"
+        boots = [said.splitlines()[-1] for said in (before[node], lab.ssh(node, PIDS))]
+        if (boots[0] == boots[1]) is (node in fault.rebooted):
+            yield f"{node}: boot ids {boots}"
+        done = _finished(lab, node)
+        if said.code == 0 and not done:
+            yield f"exit code 0, and {node} is not finished"
+        elif said.code in NOTHING and lab.ssh(node, PIDS) != before[node]:
+            yield f"{node}: touched, by a run that was to change nothing"
+        elif said.code not in NOTHING and node not in fault.red and not done:
+            yield f"{node}: harmed by what happened elsewhere: {lab.run(node, DONE).stdout}"
+
+
+def _said(fault: Fault, said: Said) -> Iterator[str]:
+    """What is wrong with how it ended and what it told."""
+    if said.code != fault.code:
+        yield f"exit code {said.code}, not {fault.code}"
+    if "Traceback" in said.err:
+        yield "a traceback, or a moment that never came"
+    last = sentence(said)
+    if fault.code and not last.startswith("fedwiz: ") and said.code > 0:
+        yield f"the last line is no sentence: {last}"
+    where = last if fault.code else said.out + said.err
+    missing = [part for part in fault.says if not re.search(part, where)]
+    yield from (f"nothing says {part!r}" for part in missing)
+
+
+def sentence(said: Said) -> str:
+    """The last line of stderr."""
+    return next(reversed(said.err.splitlines()), "")
+
+
+def went(
+    name: str, fault: Fault, operator: Operator, record: Callable[[str, object], None]
+) -> None:
+    """Run a row, and put it into the table; an AssertionError says all that was wrong."""
+    scene = Scene(operator.lab, operator, fault)
+    row = {"fault": name, "where": f"{fault.where} ({fault.generation})", "outcome": "not ended"}
+    record(FAULT, row)  # the same dict to the end: also a row that is red is in the table
+    lab, wrong = operator.lab, list[str]()
+    before, began = _standing(lab), time.monotonic()
+    try:
+        with scene.stack:
+            _do(scene, fault.inject)
+            said = _run(scene, fault.command, fault.during)
+            wrong += [*_said(fault, said), *_sound(scene, said, before)]
+            if fault.also:
+                wrong += fault.also(scene, said)
+    finally:
+        _do(scene, fault.heal)
+    short = re.sub(r"^fedwiz: |; the same command goes on from here$", "", sentence(said))
+    outcome = f"exit {said.code}: {short}" if said.code else "survived: exit 0"
+    wrong += _completed(scene, said, before)
+    took = time.monotonic() - began
+    row["outcome"] = f"{outcome}; {'RED' if wrong else _ending(fault, said)} ({took:.0f} s)"
+    assert not wrong, "\n".join([*wrong, said.err])
+
+
+def _ending(fault: Fault, said: Said) -> str:
+    if not said.code:
+        return "nothing was left to do"
+    return f"then {(fault.again or fault.command)[0]} again: exit 0, verified"
+
+
+def _completed(scene: Scene, first: Said, before: dict[str, str]) -> Iterator[str]:
+    """What is wrong once the fault is gone and the command has run again."""
+    lab, fault = scene.lab, scene.fault
+    finished = {node: state for node, state in _standing(lab).items() if _finished(lab, node)}
+    last = _run(scene, fault.again or fault.command)
+    if last.code:
+        yield f"after it is healed: exit code {last.code}\n{last.err}"
+        return
+    if not re.search(r"Pings between containers: (\d+) of \1 pairs", last.out):
+        yield f"after it is healed: not verified\n{last.out}"
+    now = _standing(lab)
+    for node in lab.nodes:
+        if not _finished(lab, node):
+            yield f"{node}: not finished after all"
+        if node in finished and node not in fault.red and now[node] != finished[node]:
+            yield f"{node}: was done, and was touched again"
+        if units := lab.ssh(node, UNITS):
+            yield f"{node}: still at work: {units}"
+        if remains := lab.ssh(node, REMAINS):
+            yield f"{node}: left behind: {remains}"
+        if node not in fault.rebooted and now[node].split()[-1] != before[node].split()[-1]:
+            yield f"{node}: was rebooted"
+    if not first.code and "nothing is left to do" not in last.err:
+        yield "exit code 0, and yet there was something to do"
+
+
+FAULT = "fedwiz-fault"
+COLUMNS = ("fault", "where", "outcome")
+WIDTHS = (30, 32, 92)
+
+
+def _lines(cells: list[str]) -> Iterator[str]:
+    folded = [textwrap.wrap(cell, width) or [""] for cell, width in zip(cells, WIDTHS, strict=True)]
+    for at in range(max(map(len, folded))):
+        parts = (
+            (cell[at] if at < len(cell) else "").ljust(width)
+            for cell, width in zip(folded, WIDTHS, strict=True)
+        )
+        yield "  ".join(parts).rstrip()
+
+
+def table(rows: list[dict[str, str]]) -> Iterator[str]:
+    """The rows as lines, by name."""
+    yield from _lines(["fault", "where injected", "outcome"])
+    yield "  ".join("-" * width for width in WIDTHS)
+    for row in sorted(rows, key=lambda it: it["fault"]):
+        yield from _lines([row[column] for column in COLUMNS])
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:  # noqa: ANN401 - pytest's own
+    """Print the table, where any of its tests ran; with xdist in the process that was started."""
+    rows = [
+        {**row, "outcome": f"RED: {row['outcome']}" if report.failed else row["outcome"]}
+        for reports in terminalreporter.stats.values()
+        for report in reports
+        if getattr(report, "when", "") == "call"
+        for key, row in report.user_properties
+        if key == FAULT
+    ]
+    if rows:
+        terminalreporter.section(f"faults: {len(rows)}")
+        for line in table(rows):
+            terminalreporter.write_line(line)
