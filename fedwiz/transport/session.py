@@ -8,14 +8,15 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppres
 from dataclasses import dataclass, replace
 from pathlib import Path
 from secrets import token_hex
-from typing import Self, TypeAlias
+from typing import TypeAlias
 
 import asyncssh
 
 from fedwiz.actions import Held, OnLine, Reply, Run, Secret, Session, Unreachable
-from fedwiz.clean import Lines, clean
+from fedwiz.clean import clean
 from fedwiz.hostkeys import KeyRefused
 from fedwiz.transport.held import held
+from fedwiz.transport.telling import Telling
 from fedwiz.wire import ABSENT, ATTACHED, BOOT_ID, GRACE, Root, retire, wire
 
 MOST = 8 * 1024 * 1024
@@ -136,12 +137,12 @@ class SshSession(Session):
 
     async def _tell(self, run: Run, on_line: OnLine) -> int:
         """Run a command and tell its lines."""
-        with _Telling(on_line) as out, _Telling(on_line) as err:
+        with Telling(on_line) as out, Telling(on_line) as err:
             return await self._carry(run, out, err)
 
     async def _follow(self, run: Run, on_line: OnLine) -> int:
         """The same of a unit, which is found again by its name where the connection is lost."""
-        with _Telling(on_line) as out, _Telling(on_line) as err:
+        with Telling(on_line) as out, Telling(on_line) as err:
             seen: int | None = None
             begun = 0
             while True:
@@ -275,27 +276,6 @@ class SshSession(Session):
 
 class _Lost(Unreachable):
     """The connection went in the middle of a command."""
-
-
-class _Telling:
-    """Tells the lines of one output; each has its own, or they would mix in one line."""
-
-    def __init__(self, on_line: OnLine) -> None:
-        self._lines, self._on_line = Lines(), on_line
-        self.count = 0
-        """Bytes that have come."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __call__(self, data: bytes) -> None:
-        self.count += len(data)
-        for line in self._lines.feed(data):
-            self._on_line(line)
-
-    def __exit__(self, *_: object) -> None:
-        for line in self._lines.end():
-            self._on_line(line)
 
 
 class _Flooded(Exception):  # noqa: N818 - never leaves this module
