@@ -118,8 +118,7 @@ class ActionStarted:
     host: str
     step: str
     shown: str
-    unit: str = ""
-    """As which unit it runs on the host; by that name its end can be had later."""
+    unit: str = ""  # as which it runs on the host; by that name its end can be had later
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ class Telling:
         return self
 
     def __call__(self, data: bytes) -> None:
+        """Take in what has come."""
         self.count += len(data)
         for line in self._lines.feed(data):
             self._on_line(line)
