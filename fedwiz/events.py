@@ -32,8 +32,7 @@ class RunStarted:
     version: str = ""
     """Of the fedwiz that ran; empty in journals of an older one, which did not say."""
 
-    accepted: tuple[str, ...] = ()
-    """Checks whose block was taken for a warning."""
+    accepted: tuple[str, ...] = ()  # checks whose block was taken for a warning
 
 
 @dataclass(frozen=True, slots=True)
