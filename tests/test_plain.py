@@ -114,7 +114,7 @@ def test_all_that_is_needed_is_asked_and_no_more(shell: Shell) -> None:
     typist = Typist(shell, "demo", "--plain", *QUICK, says=USUAL)
     assert typist.questions() == list(ALL)
     assert typist.said.code == 0
-    assert typist.said.out.startswith("Practice cluster practice (healthy): 71 actions done")
+    assert typist.said.out.startswith("Practice cluster practice (healthy): 83 actions done")
     assert "fed-node1   switch    ok" in typist.said.err
     assert kept("healthy") is None, "there is nothing left to go on with"
 
