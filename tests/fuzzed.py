@@ -397,7 +397,7 @@ def _edited(given: bytes) -> None:
     path = _file("flanneld", given)
     words = [word for pair in WANTED.items() for word in pair]
     subprocess.run(
-        ["sh", "-c", script("sysconfig"), "sysconfig.sh", path, *words], check=True,
+        ["sh", "-c", script("sysconfig"), "sysconfig.sh", path, "any", *words], check=True,
         stderr=subprocess.DEVNULL, env={"PATH": os.environ["PATH"], "LC_ALL": "C"},
     )  # fmt: skip
     assert path.read_bytes() == shown, "the script and the plan differ"
