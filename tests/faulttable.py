@@ -146,9 +146,9 @@ DONE = (
     'ip -4 -o address show dev docker0 | grep -F " $FLANNEL_SUBNET "'
 )
 REMAINS = (
-    "ls -d /run/fedwiz/kept.* /run/fedwiz/*.new /etc/*/.fedwiz* /etc/systemd/system/.fedwiz* "
-    "/etc/systemd/system/*/.fedwiz* /etc/sysconfig/sed?????? /usr/local/bin/*.new "
-    "/var/lib/fedwiz/*.rpm 2>/dev/null; true"
+    "ls -d /run/fedwiz/kept.* /run/fedwiz/*.new /etc/sysconfig/sed?????? /var/lib/fedwiz/*.rpm "
+    "2>/dev/null; find /etc /usr/local /usr/libexec /var/lib/fedwiz -name '.*.fedwiz' 2>/dev/null; "
+    "true"
 )
 UNITS = (
     "for i in $(seq 600); do u=$(systemctl list-units --plain --no-legend "

@@ -357,7 +357,7 @@ def pressed(operator: Operator, moment: str, presses: int) -> Said:
 def test_ctrl_c_once_lets_what_runs_end(lab_factory: LabFactory, tmp_path: Path) -> None:
     lab = lab_factory("classic", 3)
     operator = Operator(lab, tmp_path)
-    said = pressed(operator, r"fed-node1 +package +\$ dnf", 1)
+    said = pressed(operator, r"fed-node1 +package +\$ sh package.sh dnf", 1)
     sentence(said, 130, "stopped by the operator", "the same command goes on from here")
     assert re.search(r"fed-node1 +package +ok, ", said.err)
     assert "sysconfig  $" not in said.err

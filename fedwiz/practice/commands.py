@@ -84,18 +84,15 @@ async def systemctl(call: Call) -> int:
 
 
 async def dnf(call: Call) -> int:
-    """See scripts/package.sh: `dnf -y install flannel`, or a package's file in its place.
-
-    And by itself `dnf -y remove flannel`.
-    """
-    *_, what = call.run.argv
+    """See scripts/package.sh: dnf installs flannel, or a package's file, or removes flannel."""
+    *_, verb, what = call.run.argv
     machine = call.machine
     if machine.dnf_busy:
         call.say("waiting for process 4711, which works with packages: /usr/bin/dnf -y upgrade")
         busy = machine.dnf_busy
         await call.spend(busy)
         machine.dnf_busy = 0.0
-    if call.run.argv[2] == "remove":
+    if verb == "remove":
         return await _remove(call, what)
     release = machine.offered
     if what.startswith("/"):
@@ -193,7 +190,6 @@ async def tell_version(call: Call) -> int:
 
 COMMANDS: Mapping[str, Command] = {
     **byroot.COMMANDS,
-    "dnf": dnf,
     "firewall-cmd": firewall_cmd,
     "modprobe": modprobe,
     "rm": rm,

@@ -29,7 +29,7 @@ from fedwiz.steps.flannel import (
 )
 from fedwiz.steps.host import kernel, link, networkmanager, settings
 from fedwiz.steps.keep import PACKAGED, SAVED, TOUCHED
-from fedwiz.steps.make import change, diff, run_script, same_json
+from fedwiz.steps.make import change, diff, dnf, run_script, same_json
 from fedwiz.steps.table import Stage, Step, step
 from fedwiz.steps.unrule import unrule, within
 from fedwiz.sysconfig import values
@@ -198,7 +198,7 @@ def unpackage(answers: Answers, host: Host, known: Known) -> Iterator[Run]:
     kept = facts.kept
     if kept is None or not _unpackaged(facts, kept):
         return
-    yield change("dnf", "-y", "remove", "flannel", unit="fedwiz-package", timeout=1800)
+    yield dnf("remove", "flannel")
     files = [path for path in (*SAVED, PACKAGED) if path not in kept.was.files]
     if SYSCONFIG in _changed(answers, host, known, kept):
         files.remove(SAVED[0])

@@ -9,7 +9,7 @@ from fedwiz.answers import Answers, Host
 from fedwiz.facts.values import File, Known
 from fedwiz.flannel import VARIABLES, endpoint_variables
 from fedwiz.scripts import script
-from fedwiz.steps.make import change, diff, put_file, run_script, same_json, seen
+from fedwiz.steps.make import change, diff, dnf, put_file, run_script, same_json, seen
 from fedwiz.steps.table import step
 from fedwiz.sysconfig import values, with_values
 
@@ -21,6 +21,7 @@ UNIT = "/etc/systemd/system/flanneld.service"
 DROP_IN = "/etc/systemd/system/flanneld.service.d/60-fedwiz.conf"
 OWN = tuple(f"FLANNELD_ETCD_{name}" for name in ("CAFILE", "CERTFILE", "KEYFILE", "USERNAME"))
 """flanneld's own environment, which it reads for what its command line does not say."""
+REMOVE = "dnf -y remove flannel"
 UPLOADED = "/var/lib/fedwiz/flannel.rpm"
 
 DROP_IN_TEXT = """\
@@ -75,22 +76,16 @@ def package(answers: Answers, host: Host, known: Known) -> Iterator[Run]:
     facts, flannel = known.hosts[host.name], answers.flannel
     if flannel.source == "dnf":
         if "flannel" not in facts.packages:
-            yield _dnf("flannel")
+            yield dnf("install", "flannel", undo=REMOVE)
     elif flannel.source == "rpm":
         # The file's name ends in its architecture, which a version does not have.
         supplied = known.supplied.get(host.name, "")
         if facts.packages.get("flannel") != supplied:
             yield _upload(answers, "0600", UPLOADED, "any")
-            yield _dnf(UPLOADED)
+            yield dnf("install", UPLOADED, undo=REMOVE)
             yield change("rm", "-f", UPLOADED)
     elif facts.hashes.get(BINARY) != flannel.sha256:
         yield _upload(answers, "0755", BINARY, facts.hashes.get(BINARY, "absent"))
-
-
-def _dnf(what: str) -> Run:
-    """Install it, once nobody else works with packages there."""
-    return run_script("package", "dnf", "-y", "install", what, unit="fedwiz-package", timeout=1800,
-                      undo="dnf -y remove flannel")  # fmt: skip
 
 
 def _upload(answers: Answers, mode: str, path: str, there: str) -> Run:

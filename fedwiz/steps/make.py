@@ -66,6 +66,12 @@ def run_script(name: str, *argv: str, **more: Any) -> Run:  # noqa: ANN401 - Run
     return change("sh", "-c", script(name), f"{name}.sh", *argv, **more)
 
 
+def dnf(verb: str, what: str, undo: str = "") -> Run:
+    """Dnf's work with one package, once nobody else works with packages there; not cut in half."""
+    return run_script("package", "dnf", "-y", verb, what, unit="fedwiz-package", timeout=1800,
+                      undo=undo)  # fmt: skip
+
+
 def peer_addresses(answers: Answers, host: Host, known: Known) -> set[str]:
     """The addresses that flannel publishes for the other nodes, as far as they are known."""
     others = (node for node in answers.nodes if node.name != host.name)
