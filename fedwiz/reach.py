@@ -172,6 +172,8 @@ async def _facts(answers: Answers, host: Host, session: Session) -> Facts:
         return facts.read(answers, host, reply.out, mark, heard=sent)
     except ValueError as wrong:
         said = " ".join((reply.err or reply.out).split())[:200]
+        if "\ufffd" in said:  # bytes that are no text tell nobody anything
+            said = ""
         raise Unreachable(
             f"{host.name} did not answer as a Linux host does ({wrong}; exit status "
             f"{reply.code}{': ' + said if said else ''}); try `ssh` to it by hand"

@@ -113,7 +113,7 @@ ROWS = {
         during=((r"fed-node2 +package +.*(Installing|Running transaction)", reboots),),
         heal=real_again(SLOW_POST),
         rebooted=("fed-node2",),
-        says=("the connection to fed-node2 was lost", "`sh package.sh dnf -y install flannel`",
+        says=("fed-node2 has restarted in the middle of `sh package.sh dnf -y install flannel`",
               "run again"),
     ),
 }  # fmt: skip
