@@ -80,6 +80,15 @@ CAUSES: tuple[tuple[re.Pattern[str], Cause], ...] = (
         "the host can't resolve a name that it needs",
         "see /etc/resolv.conf there, or put the name into /etc/hosts",
     ),
+    # dnf 5 tries all mirrors for a package that is not what it should be.
+    _row(
+        r"gpg check failed|public key for .* is not installed|no digest|"
+        r"(?:pgp|signature) .*(?:failed|not ok|bad)|checksum (?:doesn't|does not) match|"
+        r"computed checksum did not match|incorrect checksum|sha256sum: .*did not match",
+        "checksum",
+        "a package or a file is not what it should be: signature or checksum differ",
+        "see the repository's keys (`dnf repolist -v`), or flannel.sha256 against the file",
+    ),
     # Where a repository can't be read dnf also says that it finds no flannel.
     _row(
         r"cannot (?:prepare|download) .*(?:repo|repomd)|failed to download metadata|"
@@ -95,14 +104,6 @@ CAUSES: tuple[tuple[re.Pattern[str], Cause], ...] = (
         "no-package",
         "no repository of the host has a flannel package",
         'set flannel.source to "rpm" or "binary", and flannel.path to a file that you have',
-    ),
-    _row(
-        r"gpg check failed|public key for .* is not installed|no digest|"
-        r"(?:pgp|signature) .*(?:failed|not ok|bad)|checksum (?:doesn't|does not) match|"
-        r"computed checksum did not match|incorrect checksum|sha256sum: .*did not match",
-        "checksum",
-        "a package or a file is not what it should be: signature or checksum differ",
-        "see the repository's keys (`dnf repolist -v`), or flannel.sha256 against the file",
     ),
     _row(
         r"malformed lock file",

@@ -176,6 +176,25 @@ def test_once_the_other_dnf_has_ended_it_is_not_the_reason() -> None:
     assert cause.name == "checksum"
 
 
+LATER = {
+    "checksum": (
+        "Librepo error: Cannot download flannel.rpm: All mirrors were tried",
+        "Downloading successful, but checksum doesn't match.",
+    ),
+    "mirror": (
+        "Curl error (7): Couldn't connect to server for http://192.0.2.1/repodata/repomd.xml",
+        "No match for argument: flannel",
+    ),
+}
+
+
+@pytest.mark.parametrize(("name", "log"), LATER.items(), ids=LATER)
+def test_what_dnf_says_besides_is_not_the_reason(name: str, log: tuple[str, ...]) -> None:
+    cause = cause_of(log)
+    assert cause is not None
+    assert cause.name == name
+
+
 def test_names_differ() -> None:
     names = [cause.name for _, cause in CAUSES]
     assert len(set(names)) == len(names)

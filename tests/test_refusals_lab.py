@@ -324,7 +324,7 @@ def test_what_fails_on_one_host_leaves_the_others_alone(
     lab.ssh("fed-node4", REPO_BACK)
     lab.ssh("fed-node4", "mount -t tmpfs -o size=16k none /etc/sysconfig; "
             "dd if=/dev/zero of=/etc/sysconfig/full bs=4k 2>/dev/null; true")  # fmt: skip
-    sentence(operator.fedwiz(*ALL), 5, "fed-node4: package: a file system on the host is full")
+    sentence(operator.fedwiz(*ALL), 5, "fed-node4: package: ", "a file system on the host is full")
     docker_everywhere(lab)
     for node in lab.nodes[:3]:
         assert docker0(lab, node).startswith("10.16.")
