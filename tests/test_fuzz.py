@@ -108,6 +108,7 @@ FOUND: dict[str, tuple[str, bytes]] = {
     "a vertical tab before an assignment": ("sysconfig.sh", b"\x0bA=1\n\x0cA=1\n"),
     "a version of zeros": ("versions", b"0" * 200_000),
     "many blanks in what curl says": ("facts:etcd", b"http://a:1 x" + b" " * 200_000 + b"y\n"),
+    "many lines about no endpoint": ("facts:etcd", b"http://a:1 x\n" + b"\x1c" * 250_000),
     "a clock that is no number": ("facts, judged", _host(names=_names("nan"))),
     "a clock without end": ("facts, judged", _host(names=_names("inf"))),
     "a rule of nftables' that is long": (
