@@ -33,7 +33,7 @@ from fedwiz.events import (
     from_line,
     to_line,
 )
-from fedwiz.keep import create, make, sync_directory, write, write_all
+from fedwiz.keep import at_home, create, make, sync_directory, write, write_all
 
 _SYNCED = (RunStarted, PlanMade, ActionStarted, ActionEnded, HostLost, RunEnded)
 """The events that `emit` waits for until they are on the disk itself: what is about to be done
@@ -283,7 +283,7 @@ def find(name: str, directory: Path | None = None) -> Path:
         ValueError: there is none, or there are several; in the user's words.
     """
     if "/" in name or name.endswith(".jsonl"):
-        path = Path(name).expanduser()
+        path = at_home(name)
         if not path.is_file():
             raise ValueError(f"{name}: there is no such file")
         return path

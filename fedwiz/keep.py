@@ -12,6 +12,11 @@ def place(practice: str = "") -> Path:
     return user_state_path("fedwiz") / ("practice.json" if practice else "draft.json")
 
 
+def at_home(text: str | Path) -> Path:
+    """The path with `~` as a shell has it: that of somebody who is not there stays as it is."""
+    return Path(os.path.expanduser(text))  # noqa: PTH111 - pathlib's raises for that one
+
+
 def make(directory: Path) -> None:
     """Make a directory and what lies above it; those that are new are the owner's alone."""
     if not directory.is_dir():

@@ -27,14 +27,18 @@ from fedwiz import (
     causes,
     discover,
     drift,
+    earlier,
     events,
     flannel,
+    follow,
     hostkeys,
     localfile,
+    lock,
     mend,
     plan,
     report,
     rules,
+    sshconfig,
     sysconfig,
 )
 from fedwiz import draft as drafts
@@ -55,6 +59,7 @@ from fedwiz.facts.probes import Probe, probes
 from fedwiz.history import History
 from fedwiz.scripts import script
 from fedwiz.state import State
+from fedwiz.transport import way as ways
 from fedwiz.verify import leases as verify_leases
 from fedwiz.verify import meet, mtu, nodes, pods, ports
 from fedwiz.verify.peers import leading
@@ -206,6 +211,15 @@ def _known_hosts(given: bytes) -> None:
 
 def _ssh_config(given: bytes) -> None:
     discover.ssh_config(_file("config", given))
+
+
+def _way(given: bytes) -> None:
+    """What an ssh_config makes of one host; none of its commands is run."""
+    config = sshconfig.look([_file("config", given)], "lab-a", run=False)
+    ways._see_supported(config)  # noqa: SLF001
+    made = ways._way(ways.Asked("lab-a", "lab-a"), config)  # noqa: SLF001
+    for text in made.hops:
+        ways.hop(text)
 
 
 def _libvirt(name: str, given: bytes) -> None:
@@ -455,6 +469,18 @@ def _versions(given: bytes) -> None:
     flannel.endpoint_variables(_text(given))
 
 
+def _holder(given: bytes) -> None:
+    str(lock.parse(_text(given)))
+
+
+def _followed(given: bytes) -> None:
+    """What a run told, cut anywhere, and who the master says has the lock."""
+    records = follow.Records()
+    records.feed(given[:50])
+    records.feed(given[50:])
+    follow._seen(_text(given))  # noqa: SLF001
+
+
 def _said(call: Callable[[str], object]) -> Call:
     return lambda given: call(_text(given))
 
@@ -489,6 +515,10 @@ Include ~/.ssh/more
 Host * 10.0.?.*
   ProxyJump root@bastion:22
 """
+HOLDER = (
+    b"token 0123456789abcdef\nwho root@here\nfrom 192.0.2.1\nsince 1795388772\nverb install\n"
+    b"run 20261123-000000-0a1b\ncluster lab\n"
+)
 DRAFT = json.dumps({
     "format": 1, "page": "network", "candidates": [
         {"address": f"192.168.122.{at}", "name": f"n{at}", "chosen": True, "role": role,
@@ -595,7 +625,15 @@ def targets() -> dict[str, Target]:
         "draft": Target(_draft, (DRAFT,), (Refused,)),
         "targets typed": Target(_typed, (b"10.0.0.1-9\n10.1.0.0/30:22\nfed-node1 # x\n1.2.3.4 a",)),
         "known_hosts": Target(_known_hosts, (KNOWN,), ()),
-        "ssh_config": Target(_ssh_config, (CONFIG,), (), small * 8),
+        "ssh_config": Target(_ssh_config, (CONFIG,), (), small * 2),
+        "ssh way": Target(_way, (CONFIG.replace(b"~/.ssh/more", b"/nowhere"),),
+                          (sshconfig.BadConfig, Unreachable), small * 2),
+        "ProxyJump": Target(_said(ways.hop), (b"root@bastion:22", b"ssh://a@[::1]:22/"),
+                            (Unreachable,)),
+        "lock": Target(_holder, (HOLDER,)),
+        "lock-look": Target(_followed, (
+            b"lock held\nwho " + base64.b64encode(HOLDER) + b"\ntold e30K\n", *one[:3])),
+        "units": Target(lambda it: list(earlier.units(_text(it))), (b"fedwiz-switch a\n",), ()),
         "libvirt status": Target(partial(_libvirt, "status"), (
             b'[{"ip-address":"192.168.122.9","mac-address":"x","hostname":"a"}]',), ()),
         "libvirt leases": Target(partial(_libvirt, "leases"), (

@@ -16,8 +16,9 @@ from fedwiz.diagnose.filters import chains
 from fedwiz.facts import parse as facts
 from fedwiz.facts import version
 from fedwiz.facts.values import File
+from fedwiz.journal import find
 from fedwiz.steps import STEPS
-from tests.fuzzed import Target, _machine, _parted, _parts, ended_after, targets, tried
+from tests.fuzzed import KEY, Target, _machine, _parted, _parts, ended_after, targets, tried
 from tests.known import DONE, SAID, answered, on
 from tests.mutate import ODD, WORDS
 
@@ -90,16 +91,24 @@ FOUND: dict[str, tuple[str, bytes]] = {
         b"".join(b"[[host]]\nname='h%d'\nrole='nod'\n" % at for at in range(4000)),
     ),
     "a set's key of 20000 parts": ("--set", b"network.cidr={" + b"a." * 20_000 + b"a=1}"),
-    "a host key that is not ASCII": ("known_hosts", "a ssh-ed25519 AAAAä\n".encode()),
-    "a salt that is not ASCII": ("known_hosts", "|1|ä|a ssh-ed25519 AAAA\n".encode()),
+    "a host key that is not ASCII": ("known_hosts", f"a {KEY}ä\n".encode()),
+    "a salt that is not ASCII": ("known_hosts", f"|1|ä|a {KEY}\n".encode()),
     "a hashed name that is not ASCII": (
-        "known_hosts", "|1|c2FsdA==|ä ssh-ed25519 AAAA\n".encode()),
+        "known_hosts", f"|1|c2FsdA==|ä {KEY}\n".encode()),
     "a long ssh_config": (
-        "ssh_config", b"".join(b"Host h%d\nPort 3\n" % at for at in range(4000))),
+        "ssh_config", b"".join(b"Host h%d\nPort 3\n" % at for at in range(300))),
     "half a character in daemon.json": ("daemon.json", rb'{"a": "\ud800"}'),
     "a daemon.json that is deep": ("daemon.json", b'{"a":' + b"[" * 940 + b"]" * 940 + b"}"),
+    "a bastion's port of 5000 digits": ("ProxyJump", b"bastion:" + b"9" * 5000),
+    "a key's size of 5000 digits": ("ssh way", b"RequiredRSASize " + b"9" * 5000),
+    "a home of nobody's, included": ("ssh_config", b"Include ~nobody-here/x\nHost a\n"),
+    "a key in the home of nobody": ("ssh way", b"IdentityFile ~nobody-here/x\n"),
+    "a name of a file that is none": ("ssh_config", b"Include ~/" + b"[2J" * 5000),
+    "a NUL before an assignment": ("sysconfig.sh", b"x\x00A=1\n"),
+    "a vertical tab before an assignment": ("sysconfig.sh", b"\x0bA=1\n\x0cA=1\n"),
     "a version of zeros": ("versions", b"0" * 200_000),
     "many blanks in what curl says": ("facts:etcd", b"http://a:1 x" + b" " * 200_000 + b"y\n"),
+    "many lines about no endpoint": ("facts:etcd", b"http://a:1 x\n" + b"\x1c" * 250_000),
     "a clock that is no number": ("facts, judged", _host(names=_names("nan"))),
     "a clock without end": ("facts, judged", _host(names=_names("inf"))),
     "a rule of nftables' that is long": (
@@ -128,7 +137,7 @@ def test_a_daemon_json_keeps_the_characters_that_it_names_by_number() -> None:
     step = next(it for it in STEPS if it.name == "docker")
     host = answered().named("fed-node1")
     runs = [it for it in step.left(answered(), host, known) if isinstance(it, Run)]
-    put = next(it for it in runs if "daemon.json" in it.brief)
+    put = next(it for it in runs if "/etc/docker/daemon.json" in it.argv)
     said = json.loads(put.input(reveal=True).encode())
     assert said == {"a": "\ud800", "b": "größe", "allow-direct-routing": True}
 
@@ -146,10 +155,11 @@ def test_who_named_the_user_of_a_url_stays_unsaid() -> None:
 
 
 def test_a_host_key_file_with_odd_lines_still_knows_the_others() -> None:
-    odd = "a ssh-ed25519 AAAAä\n|1|ä|a ssh-ed25519 AAAA\n|1|c2FsdA==|ä ssh-ed25519 AAAA\n"
-    found = list(hostkeys.parse(f"{odd}b ssh-ed25519 AAAA\n", "file"))
-    assert hostkeys.known(found, "b").standing("AAAA")[0] == "known"
-    assert hostkeys.known(found, "a").standing("AAAA")[0] == "unknown"
+    kind, blob = KEY.split()
+    odd = f"a {kind} {blob}ä\n|1|ä|a {kind} {blob}\n|1|c2FsdA==|ä {kind} {blob}\n"
+    found = list(hostkeys.parse(f"{odd}b {kind} {blob}\n", "file"))
+    assert hostkeys.known(found, "b").standing(blob)[0] == "known"
+    assert hostkeys.known(found, "a").standing(blob)[0] == "unknown"
 
 
 def test_every_refusal_of_many_hosts_is_there() -> None:
@@ -162,6 +172,11 @@ def test_every_refusal_of_many_hosts_is_there() -> None:
 def test_a_thousand_endpoints_in_one_line_are_no_key() -> None:
     urls = ",".join(f'"http://10.{at // 250}.{at % 250}.1:2379"' for at in range(1000))
     assert len(answered(f"etcd.endpoints=[{urls}]").etcd.endpoints) == 1000
+
+
+def test_a_run_in_the_home_of_nobody_is_not_there() -> None:
+    with pytest.raises(ValueError, match="no such file"):
+        find("~nobody-here/run.jsonl")
 
 
 def test_the_chains_of_many_services_are_followed_in_time() -> None:

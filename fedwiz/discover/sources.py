@@ -14,6 +14,7 @@ from pathlib import Path
 from fedwiz import hostkeys, rules, sshconfig
 from fedwiz.clean import clean
 from fedwiz.discover.targets import SSH_PORT, Target
+from fedwiz.keep import at_home
 
 LIBVIRT = Path("/var/lib/libvirt/dnsmasq")
 LARGEST = 4 << 20
@@ -35,7 +36,7 @@ def ssh_config(path: Path) -> Source:
     What it includes is read, too, and `Match` is followed but for `exec`: nobody has said yet
     that these hosts are wanted, so no command is run for them.
     """
-    path = path.expanduser()
+    path = at_home(path)
     try:
         path.open("rb").close()
         named = sshconfig.look([path], "", run=False)
@@ -159,7 +160,7 @@ def _is_name(text: str) -> bool:
 def _read(path: Path) -> tuple[str, tuple[str, ...]]:
     """A file's text, and a note where it can't be read."""
     try:
-        with path.expanduser().open("rb") as file:
+        with at_home(path).open("rb") as file:
             return file.read(LARGEST).decode(errors="replace"), ()
     except OSError as error:
         return "", (f"{path}: {error.strerror}",)

@@ -305,6 +305,8 @@ def etcd(said: str) -> Fields:
     found: dict[str, Endpoint] = {}
     for line in said.splitlines():
         url, _, answer = line.partition(" ")
+        if "://" not in url:
+            continue
         if answer.startswith("v2 ") and url in found:
             # With v2 off the router knows no such path: 404.
             serves = answer[3:].strip() in ("200", "401")

@@ -15,9 +15,9 @@ if [ -e "$file" ]; then
   cp -a "$file" "$new"
 else install -m 0644 /dev/null "$new"; fi
 while [ $# -gt 1 ]; do
-  if grep -q "^[[:space:]]*$1=" "$new"; then
+  if LC_ALL=C grep -qa "^[[:blank:]]*$1=" "$new"; then # -a: else a NUL would begin a line
     value=$(printf '%s' "$2" | sed 's/[\\|&]/\\&/g')
-    sed -i "s|^[[:space:]]*$1=.*|$1=\"$value\"|" "$new"
+    LC_ALL=C sed -i "s|^[[:blank:]]*$1=.*|$1=\"$value\"|" "$new"
   else
     # A last line without its newline would swallow what is appended.
     [ -z "$(tail -c 1 "$new")" ] || echo >>"$new"

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from fedwiz.keep import at_home
 from fedwiz.sshconfig.line import ALIASES, SEVERAL, BadConfig, Said, checked_value, parse
 from fedwiz.sshconfig.patterns import fits, in_list
 from fedwiz.sshconfig.tokens import local_user, percents, standard
@@ -15,6 +16,9 @@ from fedwiz.sshconfig.tokens import local_user, percents, standard
 SYSTEM_CONFIG = Path("/etc/ssh/ssh_config")
 DEEPEST = 16
 """Files that may include each other."""
+
+LONGEST = 4096
+"""Letters of a path that may be one: Linux has no longer ones."""
 
 PATIENCE = 10
 """Seconds for a command of `Match exec`."""
@@ -271,10 +275,12 @@ class _Pass:
 def included(said: Said, system: bool) -> Iterator[Path]:
     """The files that an `Include` names, in their order."""
     for word in said.words:
+        if len(word) > LONGEST:
+            continue
         base = SYSTEM_CONFIG.parent if system else Path.home() / ".ssh"
         if word.startswith("~") and system:
             raise BadConfig(f"{said.where}: the system's configuration can't include {word}")
-        name = str(Path(word).expanduser() if word.startswith("~") else base / word)
+        name = str(at_home(word) if word.startswith("~") else base / word)
         for found in sorted(glob.glob(name)):  # noqa: PTH207 - a pattern that begins with /
             if Path(found).is_file():
                 yield Path(found)

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
+from fedwiz.keep import at_home
 from fedwiz.sshconfig.line import BadConfig, Said
 
 
@@ -49,7 +50,7 @@ def expanded(text: str, tokens: Mapping[str, str], said: Said) -> str:
     Raises:
         BadConfig: a token or a variable that there is not.
     """
-    parts = re.split(r"(\$\{[^}]*\})", str(Path(text).expanduser()))
+    parts = re.split(r"(\$\{[^}]*\})", str(at_home(text)))
     return "".join(
         _variable(part[2:-1], said) if part.startswith("${") else percents(part, tokens, said)
         for part in parts

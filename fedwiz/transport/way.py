@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 from fedwiz import sshconfig
 from fedwiz.actions import Unreachable
 from fedwiz.clean import clean
+from fedwiz.keep import at_home
 from fedwiz.sshconfig import SYSTEM_CONFIG, BadConfig, Config, Said
 
 SYSTEM_KNOWN_HOSTS = ("/etc/ssh/ssh_known_hosts", "/etc/ssh/ssh_known_hosts2")
@@ -115,7 +117,7 @@ def configs(files: Sequence[Path] | None) -> tuple[Path, ...]:
 
 def paths(names: Iterable[str]) -> tuple[Path, ...]:
     """File names, with `~` as the shell would have it."""
-    return tuple(Path(name).expanduser() for name in names)
+    return tuple(map(at_home, names))
 
 
 async def resolve(asked: Asked, files: Sequence[Path]) -> Way:
@@ -283,7 +285,7 @@ def _number(config: Config, keyword: str, default: int) -> int:
     said = config.first(keyword)
     if said is None:
         return default
-    if not said.words[0].isdecimal():
+    if not re.fullmatch("[0-9]{1,9}", said.words[0]):
         raise BadConfig(f"{said.where}: {said.keyword} wants a number: correct it")
     return max(int(said.words[0]), default)
 
@@ -300,6 +302,6 @@ def hop(text: str) -> Asked:
     host, _, port = (
         place.rpartition(":") if place.count(":") == 1 or "]:" in place else (place, "", "")
     )
-    if port and not (port.isdecimal() and 0 < int(port) < 65536):
+    if port and not (re.fullmatch("[0-9]{1,5}", port) and 0 < int(port) < 65536):
         raise Unreachable(f"ProxyJump {clean(said)}: {clean(port)} is no port; write host:22")
     return Asked(text, host.strip("[]"), user, int(port or 0))
