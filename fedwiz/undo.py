@@ -61,7 +61,7 @@ async def undo_install(
             result.why = _stays(cluster, known, host)
             _lost(ways, result, host)
 
-    return await run_verb("undo", cluster, whole)
+    return await run_verb("undo", cluster, whole, changes=True)
 
 
 def _wanted(cluster: Cluster, known: Known, host: str) -> dict[str, Facts]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from fedwiz import mend, verbs
+from fedwiz import mend, undo, verbs
 from fedwiz.clean import clean
 from fedwiz.cli.follow import watched
 from fedwiz.engine import apply
@@ -180,6 +180,7 @@ async def test_verbs_that_change_nothing_need_no_lock(tmp_path: Path) -> None:
         stop = asyncio.Event()
         assert (await mend.diagnose(cluster, pair, stop, approve=agree)).code == verbs.LOCKED
         assert (await mend.undo(cluster, (), agree, stop)).code == verbs.LOCKED
+        assert (await undo.undo_install(cluster, agree, stop)).code == verbs.LOCKED
 
 
 async def test_a_lost_lock_is_had_again_and_the_run_completes(tmp_path: Path) -> None:
