@@ -16,7 +16,7 @@ STEP = "earlier"
 LONGEST = 1800
 """Seconds for which a unit is followed: none of fedwiz's own may take longer."""
 
-_UNIT = re.compile(r"fedwiz-(?!deadman)[a-z]{1,20}-(\d{8}-\d{6}-[0-9a-f]{4})")
+_UNIT = re.compile(r"fedwiz-[a-z]{1,20}-(\d{8}-\d{6}-[0-9a-f]{4})")
 _MOST = 20
 
 

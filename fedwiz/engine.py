@@ -216,23 +216,21 @@ class _Apply:
         store = await self.ways.store(put.api, {})
         written = await store.put(put)
         there = await store.get(put.key)
-        if put.value is None or there is None:
-            right = put.value is None and there is None
+        if put.value is None:
+            right, now = there is None, f"{put.key} is gone"
         else:
-            right = same_json(there.text, put.value)
-        if not written and not right:
+            right = there is not None and same_json(there.text, put.value)
+            now = f"{put.key} reads back as {there.text}" if there else ""
+        if right:
+            say(now)
+            return 0, ""
+        if not written:
             seen = f"it now says {there.text[:200]}" if there else "it is gone"
             self.applied.stale = f"etcd's {put.key} was changed since the plan was made: {seen}"
             return 1, f"{self.applied.stale}; look at it, then make a new plan"
         if put.value is None:
-            if there is None:
-                say(f"{put.key} is gone")
-                return 0, ""
             return 1, f"etcd deleted {put.key}, and somebody wrote it again; look at who does"
-        if there is None or not right:
-            return 1, f"etcd took {put.key} and reads back something else; look at etcd's log"
-        say(f"{put.key} reads back as {there.text}")
-        return 0, ""
+        return 1, f"etcd took {put.key} and reads back something else; look at etcd's log"
 
 
 def _more(cause: Cause | None, said: str) -> TypeGuard[Cause]:

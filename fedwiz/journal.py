@@ -244,7 +244,7 @@ class RunSummary:
     practice: str = ""
 
 
-def _summary(path: Path) -> RunSummary | None:
+def summary(path: Path) -> RunSummary | None:
     """What a journal's two ends say; None for a file that is none."""
     try:
         with path.open("rb") as file:
@@ -272,7 +272,7 @@ def _journals(directory: Path | None) -> list[Path]:
 
 def runs(directory: Path | None = None) -> tuple[RunSummary, ...]:
     """The recorded runs, newest first; files that are none, and damaged ones, are passed over."""
-    found = [run for path in _journals(directory) if (run := _summary(path)) is not None]
+    found = [run for path in _journals(directory) if (run := summary(path)) is not None]
     return tuple(sorted(found, key=lambda run: (run.started, run.id), reverse=True))
 
 

@@ -220,7 +220,7 @@ class Lock:
 
     async def _wait(self) -> None:
         self._moved.clear()
-        await _within(self._moved, 1)
+        await set_within(self._moved, 1)
 
     def _fresh(self) -> bool:
         """Whether the master has answered lately.
@@ -265,7 +265,7 @@ class Lock:
                 self.bar(f"the cluster's lock was lost and could not be had again within "
                          f"{self._limits.patience:g} s: {why}")  # fmt: skip
                 return
-            await _within(self._closing, self._limits.pause)
+            await set_within(self._closing, self._limits.pause)
 
     def _lose(self) -> None:
         """Its connection is gone, unless the run is over; closing it may still take a while."""
@@ -329,13 +329,13 @@ class Lock:
         while not (self._closing.is_set() and self._sent == len(self._told)):
             if self._sent == len(self._told):
                 self._news.clear()
-                if not await _within(self._news, self._limits.beat):
+                if not await set_within(self._news, self._limits.beat):
                     self._told += b"\n"
             piece = bytes(self._told[self._sent : self._sent + CHUNK])
             self._sent += len(piece)
             self._said.append((self._sent, time.monotonic(), time.time()))
             await held.send(piece)
-            await _within(self._closing, PAUSE)
+            await set_within(self._closing, PAUSE)
         raise _AllSaid
 
 
@@ -367,7 +367,7 @@ async def _holder(held: Held, seconds: float) -> Holder | None:
         return None
 
 
-async def _within(event: asyncio.Event, seconds: float) -> bool:
+async def set_within(event: asyncio.Event, seconds: float) -> bool:
     """Wait for an event, no longer than these seconds; gives whether it is set."""
     with suppress(TimeoutError):
         await asyncio.wait_for(event.wait(), seconds)

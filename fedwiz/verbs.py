@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 import itertools
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, fields, replace
 
 from fedwiz import __version__
@@ -18,7 +18,7 @@ from fedwiz.earlier import attach
 from fedwiz.engine import Applied, apply
 from fedwiz.events import Emit, Outcome, PlanMade, RoundEnded, RoundStarted, RunEnded, RunStarted
 from fedwiz.facts import Known
-from fedwiz.lock import Limits, Lock
+from fedwiz.lock import Limits, Lock, set_within
 from fedwiz.plan import Plan
 from fedwiz.reach import Reach, connect, gather, reach
 from fedwiz.verify import KINDS, Verdict, verify
@@ -119,16 +119,10 @@ async def watch(
             async with AsyncExitStack() as stack:  # each round's way to etcd ends with the round
                 await prove_network(cluster, replace(ways, stack=stack), result, only, pair)
             cluster.emit(RoundEnded(number, result.code))
-            if number == count or await _set_within(stop, every):
+            if number == count or await set_within(stop, every):
                 return
 
     return await run_verb("verify", cluster, rounds)
-
-
-async def _set_within(stop: asyncio.Event, seconds: float) -> bool:
-    with suppress(TimeoutError):
-        await asyncio.wait_for(stop.wait(), seconds)
-    return stop.is_set()
 
 
 async def install(

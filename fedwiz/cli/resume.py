@@ -21,7 +21,7 @@ def resume(options: argparse.Namespace) -> int:
     if answers.name != before.run.cluster:
         raise Usage(f"run {before.run.id} is of {before.run.cluster}, and these answers are of "
                     f"{answers.name}: give those of that run")  # fmt: skip
-    options.accepted = before.accepted
+    options.accept += before.accepted
     try:
         ask: verbs.Approve | None = approval(options, answers)
     except Usage:
@@ -45,7 +45,7 @@ def _before(name: str) -> Unfinished:
         path = journals.find(name)
     except ValueError as wrong:
         raise Usage(str(wrong)) from None
-    summary = next((it for it in journals.runs(path.parent) if it.path == path), None)
+    summary = journals.summary(path)
     if summary is None or summary.practice or summary.verb not in unfinished.VERBS:
         raise Usage(f"{name} is no install of a real cluster: there is nothing to go on with")
     found = unfinished.of(summary)

@@ -113,7 +113,7 @@ def run(
         Usage: a check is accepted that there is not, or the report can't be written where it is
             wanted.
     """
-    accepted = (*_accepted(options), *getattr(options, "accepted", ()))
+    accepted = _accepted(options)
     place(options)
     told = Told() if told is None else told
 

@@ -29,9 +29,9 @@ from fedwiz.steps.flannel import (
 )
 from fedwiz.steps.host import kernel, link, networkmanager, settings
 from fedwiz.steps.keep import PACKAGED, SAVED, TOUCHED
-from fedwiz.steps.make import change, diff, dnf, run_script, same_json
+from fedwiz.steps.make import change, diff, dnf, run_script, same_json, within
 from fedwiz.steps.table import Stage, Step, step
-from fedwiz.steps.unrule import unrule, within
+from fedwiz.steps.unrule import unrule
 from fedwiz.sysconfig import values
 
 UNDO_STAGES: tuple[Stage, ...] = ("back", "etcd")

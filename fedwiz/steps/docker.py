@@ -3,7 +3,6 @@
 import json
 import re
 from collections.abc import Iterator, Mapping
-from ipaddress import ip_interface, ip_network
 from typing import Any
 
 from fedwiz.actions import Run
@@ -17,7 +16,7 @@ from fedwiz.flannel import (
     next_version,
 )
 from fedwiz.steps.flannel import config, package, sysconfig, unit
-from fedwiz.steps.make import change, peer_addresses, put_file, run_script
+from fedwiz.steps.make import change, peer_addresses, put_file, run_script, within
 from fedwiz.steps.table import Step, step
 
 DOCKER_DROP_IN = "/etc/systemd/system/docker.service.d/60-fedwiz.conf"
@@ -223,14 +222,6 @@ def switch(answers: Answers, host: Host, known: Known) -> Iterator[Run]:
                      interrupts=stops, undo=undo, back=back)  # fmt: skip
 
 
-def _within(text: str, cidr: str) -> bool:
-    """An address with its prefix, as a host has written it, is in the network."""
-    try:
-        return ip_interface(text).ip in ip_network(cidr)
-    except ValueError:
-        return False
-
-
 def settled(answers: Answers, host: Host, facts: Facts) -> bool:
     """Whether flanneld runs on the wanted network, and docker, if it runs, on its subnet.
 
@@ -258,7 +249,7 @@ def settled(answers: Answers, host: Host, facts: Facts) -> bool:
 
 def _subnet_fits(answers: Answers, facts: Facts) -> bool:
     subnet, net = (facts.subnet_env or {}).get("FLANNEL_SUBNET", ""), answers.network
-    return _within(subnet, net.cidr) and subnet.endswith(f"/{net.subnet_len}")
+    return within(subnet, net.cidr) and subnet.endswith(f"/{net.subnet_len}")
 
 
 def _fits(answers: Answers, facts: Facts, host: Host, link: Link) -> bool:
@@ -272,7 +263,7 @@ def _fits(answers: Answers, facts: Facts, host: Host, link: Link) -> bool:
         link.name == backend.device(options)
         and _subnet_fits(answers, facts)
         and len(link.addresses) == 1
-        and _within(link.addresses[0], answers.network.cidr)
+        and within(link.addresses[0], answers.network.cidr)
         and (uplink is None or link.mtu == backend.mtu(uplink.mtu, options))
         and (backend.name != "vxlan" or link.port in (None, port))
     )
@@ -293,7 +284,7 @@ def _stale_routes(answers: Answers, host: Host, known: Known) -> Iterator[Route]
     stale = [
         route for route in facts.routes
         if route.via and not route.dev.startswith("flannel")
-        and (not routed if _within(route.to, cidr) else _within(route.to, was))
+        and (not routed if within(route.to, cidr) else within(route.to, was))
     ]  # fmt: skip
     if stale:  # who the peers are takes a look at every node
         peers = peer_addresses(answers, host, known)

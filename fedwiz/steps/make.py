@@ -4,6 +4,7 @@ import difflib
 import hashlib
 import json
 from collections.abc import Iterator
+from ipaddress import ip_interface, ip_network
 from typing import Any
 
 from fedwiz.actions import Run
@@ -88,4 +89,12 @@ def same_json(one: str, other: str) -> bool:
     try:
         return bool(json.loads(one) == json.loads(other))
     except (ValueError, RecursionError):
+        return False
+
+
+def within(text: str, cidr: str) -> bool:
+    """An address, as a host has written it, is in the network."""
+    try:
+        return ip_interface(text).ip in ip_network(cidr)
+    except ValueError:
         return False

@@ -3,23 +3,14 @@
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from ipaddress import ip_interface, ip_network
 from itertools import pairwise
 
 from fedwiz.actions import Run
 from fedwiz.answers import Answers, Host
 from fedwiz.facts.values import Facts, Known
 from fedwiz.steps.docker import CHAINS, FORWARD_UNIT
-from fedwiz.steps.make import run_script
+from fedwiz.steps.make import run_script, within
 from fedwiz.steps.table import step
-
-
-def within(text: str, cidr: str) -> bool:
-    """An address, as a host has written it, is in the network."""
-    try:
-        return ip_interface(text).ip in ip_network(cidr)
-    except ValueError:
-        return False
 
 
 @step("unrule", "Put the rules of iptables back", stage="back")
