@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.faulttable import pytest_terminal_summary
+from tests.faulttable import injected, pytest_terminal_summary
 from tests.lab.fixture import lab_factory, running_labs
 from tests.sshd import Home, keygen
 
-__all__ = ["home", "lab_factory", "pytest_terminal_summary", "running_labs"]
+__all__ = ["home", "injected", "lab_factory", "pytest_terminal_summary", "running_labs"]
 
 
 @pytest.fixture

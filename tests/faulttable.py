@@ -9,10 +9,10 @@ A row is a `Fault`. To add one:
     )}
 
     @pytest.mark.parametrize(("name", "fault"), ROWS.items(), ids=ROWS)
-    def test_fault(name, fault, lab_factory, tmp_path, record_property):
-        went(name, fault, Operator(lab_factory(fault.generation, 3), tmp_path), record_property)
+    def test_fault(name, fault, injected):
+        injected(name, fault)
 
-`went` injects, runs the command, judges, heals, runs the same command again and judges that; it
+That injects, runs the command, judges, heals, runs the same command again and judges that; it
 puts the row into the table that is printed at the end of the test run, red or not. What happens
 while the command runs is in `during`: at the first line of its stderr that matches, a thing is
 done. What needs an end of its own (a proxy) goes onto `scene.stack`, which is closed before `heal`.
@@ -27,9 +27,12 @@ import textwrap
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, TypeAlias
 
-from tests.lab.fixture import Lab
+import pytest
+
+from tests.lab.fixture import Lab, LabFactory
 from tests.operator import Operator, Said
 
 INSTALL = ("install", "--yes", "--headless")
@@ -111,15 +114,9 @@ def _do(scene: Scene, what: Do) -> None:
 
 def _run(scene: Scene, words: tuple[str, ...], during: tuple[tuple[str, Do], ...] = ()) -> Said:
     """Run fedwiz, and do what is to be done at the lines that it says."""
-    verb, *more = words
     operator, waiting, heard = scene.operator, list(during), list[str]()
-    argv = [sys.executable, "-W", "error", "-m", "fedwiz", verb, "-a", str(operator.file),
-            "--accept-new-host-keys", *more]  # fmt: skip
     out = operator.home / "stdout"
-    with out.open("w") as stdout, subprocess.Popen(
-        argv, env=operator.environment(), cwd=operator.home, stdin=subprocess.DEVNULL,
-        stdout=stdout, stderr=subprocess.PIPE, text=True,
-    ) as running:  # fmt: skip
+    with out.open("w") as stdout, operator.begin(*words, stdout=stdout) as running:
         scene.process = running
         assert running.stderr is not None
         try:
@@ -205,6 +202,21 @@ def _said(fault: Fault, said: Said) -> Iterator[str]:
 def sentence(said: Said) -> str:
     """The last line of stderr."""
     return next(reversed(said.err.splitlines()), "")
+
+
+Injected: TypeAlias = Callable[[str, Fault], None]
+
+
+@pytest.fixture
+def injected(
+    lab_factory: LabFactory, tmp_path: Path, record_property: Callable[[str, object], None]
+) -> Injected:
+    """Runs a row on a cluster that is as new."""
+
+    def run(name: str, fault: Fault) -> None:
+        went(name, fault, Operator(lab_factory(fault.generation, 3), tmp_path), record_property)
+
+    return run
 
 
 def went(

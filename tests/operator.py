@@ -9,13 +9,14 @@ import sys
 import zipapp
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, TypeAlias
 
 import tomli_w
 
 from tests.lab.fixture import Lab
 
 NETWORK = "10.16.0.0/16"
+Begun: TypeAlias = "subprocess.Popen[str]"
 
 
 def flanneld_in_one_file(lab: Lab, path: Path) -> str:
@@ -82,10 +83,18 @@ class Operator:
 
     def fedwiz(self, *words: str, timeout: float = 240) -> Said:
         """Run a verb with the answer file, new host keys accepted."""
-        verb, *more = words
-        argv = [sys.executable, "-W", "error", "-m", "fedwiz", verb, "-a", str(self.file),
+        return self.run(self._argv(*words), timeout)
+
+    def begin(self, *words: str, stdout: int | IO[str] = subprocess.DEVNULL) -> Begun:
+        """The same, at work: what it says on stderr is to be read, as it comes."""
+        return subprocess.Popen(
+            self._argv(*words), env=self.environment(), cwd=self.home, text=True,
+            stdin=subprocess.DEVNULL, stdout=stdout, stderr=subprocess.PIPE,
+        )  # fmt: skip
+
+    def _argv(self, verb: str, *more: str) -> list[str]:
+        return [sys.executable, "-W", "error", "-m", "fedwiz", verb, "-a", str(self.file),
                 "--accept-new-host-keys", *more]  # fmt: skip
-        return self.run(argv, timeout)
 
     def environment(self) -> dict[str, str]:
         kept = {name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ}

@@ -1,8 +1,6 @@
 """A step that cuts the operator off is taken back by the host; nobody's file is written over."""
 
 import re
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -79,13 +77,8 @@ def test_what_cuts_the_operator_off_is_taken_back(lab_factory: LabFactory, tmp_p
 
 def at_the_moment(operator: Operator, moment: str, do: Callable[[], None] | None = None) -> Said:
     """An install; when it says something, something else is done, or it is killed."""
-    argv = [sys.executable, "-W", "error", "-m", "fedwiz", "install", "-a", str(operator.file),
-            "--accept-new-host-keys", "--yes", "--headless"]  # fmt: skip
     heard, waits = list[str](), True
-    with subprocess.Popen(
-        argv, env=operator.environment(), cwd=operator.home, stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
-    ) as running:  # fmt: skip
+    with operator.begin("install", "--yes", "--headless") as running:
         assert running.stderr is not None
         for line in running.stderr:
             heard.append(line)

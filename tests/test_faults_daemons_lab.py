@@ -1,13 +1,8 @@
 """What goes wrong while docker moves to flannel's subnet; see tests/faulttable.py."""
 
-from collections.abc import Callable
-from pathlib import Path
-
 import pytest
 
-from tests.faulttable import Fault, went
-from tests.lab.fixture import LabFactory
-from tests.operator import Operator
+from tests.faulttable import Fault, Injected
 from tests.test_faults_hosts_lab import in_place_of, real_again, reboots
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(300)]
@@ -71,8 +66,5 @@ ROWS = {
 
 
 @pytest.mark.parametrize(("name", "fault"), ROWS.items(), ids=ROWS)
-def test_a_fault(
-    name: str, fault: Fault, lab_factory: LabFactory, tmp_path: Path,
-    record_property: Callable[[str, object], None],
-) -> None:  # fmt: skip
-    went(name, fault, Operator(lab_factory(fault.generation, 3), tmp_path), record_property)
+def test_a_fault(name: str, fault: Fault, injected: Injected) -> None:
+    injected(name, fault)

@@ -1,13 +1,10 @@
 """What goes wrong with etcd; see tests/faulttable.py."""
 
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
-from tests.faulttable import Fault, Scene, went
-from tests.lab.fixture import LabFactory
-from tests.operator import Operator
+from tests.faulttable import Fault, Injected, Scene
 from tests.test_etcd_lab import OURS, PASSWORD, PKI, with_certificates, with_users
 from tests.test_faults_hosts_lab import BOTH
 
@@ -147,8 +144,5 @@ ROWS = {
 
 
 @pytest.mark.parametrize(("name", "fault"), ROWS.items(), ids=ROWS)
-def test_a_fault(
-    name: str, fault: Fault, lab_factory: LabFactory, tmp_path: Path,
-    record_property: Callable[[str, object], None],
-) -> None:  # fmt: skip
-    went(name, fault, Operator(lab_factory(fault.generation, 3), tmp_path), record_property)
+def test_a_fault(name: str, fault: Fault, injected: Injected) -> None:
+    injected(name, fault)

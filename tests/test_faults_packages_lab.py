@@ -1,13 +1,11 @@
 """What goes wrong while a package is installed; see tests/faulttable.py."""
 
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Iterator
 
 import pytest
 
-from tests.faulttable import Fault, Scene, went
-from tests.lab.fixture import LabFactory
-from tests.operator import Operator, Said
+from tests.faulttable import Fault, Injected, Scene
+from tests.operator import Said
 from tests.test_faults_hosts_lab import PLANNED, in_place_of, real_again, reboots
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(300)]
@@ -120,8 +118,5 @@ ROWS = {
 
 
 @pytest.mark.parametrize(("name", "fault"), ROWS.items(), ids=ROWS)
-def test_a_fault(
-    name: str, fault: Fault, lab_factory: LabFactory, tmp_path: Path,
-    record_property: Callable[[str, object], None],
-) -> None:  # fmt: skip
-    went(name, fault, Operator(lab_factory(fault.generation, 3), tmp_path), record_property)
+def test_a_fault(name: str, fault: Fault, injected: Injected) -> None:
+    injected(name, fault)

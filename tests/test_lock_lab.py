@@ -3,7 +3,6 @@
 import asyncio
 import re
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -65,12 +64,7 @@ class Going:
 
 
 def begin(operator: Operator, verb: str, *more: str) -> Going:
-    words = [sys.executable, "-W", "error", "-m", "fedwiz", verb, "-a", str(operator.file),
-             "--accept-new-host-keys", *more]  # fmt: skip
-    return Going(subprocess.Popen(
-        words, env=operator.environment(), cwd=operator.home, stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
-    ))  # fmt: skip
+    return Going(operator.begin(verb, *more))
 
 
 def install(operator: Operator) -> Going:

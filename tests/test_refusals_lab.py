@@ -3,8 +3,6 @@
 import re
 import signal
 import socket
-import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -338,13 +336,8 @@ def test_what_fails_on_one_host_leaves_the_others_alone(
 
 def pressed(operator: Operator, moment: str, presses: int) -> Said:
     """Ctrl+C during an install, when it says something; a second time when it has answered."""
-    argv = [sys.executable, "-W", "error", "-m", "fedwiz", "install", "-a", str(operator.file),
-            "--accept-new-host-keys", "--yes", "--headless"]  # fmt: skip
     heard = []
-    with subprocess.Popen(
-        argv, env=operator.environment(), cwd=operator.home, stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
-    ) as running:  # fmt: skip
+    with operator.begin("install", "--yes", "--headless") as running:
         assert running.stderr is not None
         for line in running.stderr:
             heard.append(line)

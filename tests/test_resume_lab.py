@@ -2,10 +2,7 @@
 
 import os
 import signal
-import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -33,21 +30,12 @@ def files(lab: Lab) -> dict[str, str]:
     return {node: lab.ssh(node, find) for node in lab.nodes}
 
 
-@contextmanager
-def started(operator: Operator, *words: str) -> Iterator["subprocess.Popen[str]"]:
-    argv = [sys.executable, "-W", "error", "-m", "fedwiz", *words]
-    with subprocess.Popen(
-        argv, env=operator.environment(), cwd=operator.home, stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
-    ) as running:  # fmt: skip
-        yield running
-        running.kill()
+INSTALL = ("install", "--yes", "--headless")
 
 
 def install_until(operator: Operator, marker: str) -> None:
     """Install, and kill -9 as soon as a line has this in it."""
-    words = ("install", "-a", str(operator.file), "--accept-new-host-keys", "--yes", "--headless")
-    with started(operator, *words) as running:
+    with operator.begin(*INSTALL) as running:
         assert running.stderr is not None
         lines = []
         for line in running.stderr:
@@ -106,8 +94,7 @@ def test_a_minute_without_a_line_loses_nothing(
     lab = lab_factory(generation, 3)
     operator = Operator(lab, tmp_path)
     node = lab.nodes[0]
-    words = ("install", "-a", str(operator.file), "--accept-new-host-keys", "--yes", "--headless")
-    with started(operator, *words) as running:
+    with operator.begin(*INSTALL) as running:
         assert running.stderr is not None
         said = []
         for line in running.stderr:

@@ -2,8 +2,6 @@
 
 import re
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -24,12 +22,7 @@ STOPPED = {
 
 def cut(operator: Operator, seen: str, how: signal.Signals) -> None:
     """An install that is ended once a line of it is seen."""
-    argv = [sys.executable, "-m", "fedwiz", "install", "-a", str(operator.file), "--yes",
-            "--headless", "--accept-new-host-keys"]  # fmt: skip
-    with subprocess.Popen(
-        argv, env=operator.environment(), cwd=operator.home, text=True,
-        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
-    ) as run:  # fmt: skip
+    with operator.begin("install", "--yes", "--headless") as run:
         assert run.stderr is not None
         lines = []
         for line in run.stderr:
