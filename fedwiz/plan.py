@@ -13,6 +13,7 @@ from fedwiz.answers import Answers
 from fedwiz.facts import Known
 from fedwiz.steps import GATES, STAGES, STEPS, Stage, Step
 from fedwiz.steps.guard import arms, guarded, is_guard
+from fedwiz.steps.make import ANY, SEEN
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +116,8 @@ def more(plan: Plan, allowed: Iterable[Sequence[str]]) -> str:
     """The first thing that a plan would do beyond what was approved; empty: there is none.
 
     An action is within an approved one that has all its words and in all else is the same: where
-    a package is there by now, fewer of its settings may have to be set.
+    a package is there by now, fewer of its settings may have to be set, and it is known what its
+    file says.  What arms and confirms changes nothing that stays, and is made of what is left.
     """
     known: dict[tuple[str, ...], list[Sequence[str]]] = {}
     for host, rest, *words in allowed:
@@ -123,7 +125,8 @@ def more(plan: Plan, allowed: Iterable[Sequence[str]]) -> str:
     for task in plan.tasks():
         for action in task.actions:
             rest, *words = _named(action)
-            if not any(_part(words, of) for of in known.get((task.host, rest), ())):
+            alike = known.get((task.host, rest), ())
+            if not (is_guard(action) or any(_part(words, of) for of in alike)):
                 return f"{task.host}: {task.title}"
     return ""
 
@@ -131,7 +134,9 @@ def more(plan: Plan, allowed: Iterable[Sequence[str]]) -> str:
 def _part(words: Sequence[str], of: Sequence[str]) -> bool:
     """Whether all words are among the others, in their order."""
     left = iter(of)
-    return all(word in left for word in words)
+    return all(
+        any(word == it or (it == ANY and SEEN.fullmatch(word)) for it in left) for word in words
+    )
 
 
 def _named(action: Action) -> list[str]:

@@ -6,11 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from fedwiz import plan as planning
 from fedwiz.actions import Run, Secret
 from fedwiz.facts import Facts, Kept
 from fedwiz.facts.values import File
-from fedwiz.plan import Plan, make, of_host, scripts, text, to_json
+from fedwiz.plan import Lane, Part, Plan, Task, make, of_host, scripts, text, to_json
 from fedwiz.steps.flannel import SYSCONFIG
+from fedwiz.steps.make import SHOWN, run_script
 from tests.known import ANSWERS, BARE, DONE, NODES, answered, on, stored
 from tests.test_steps import READY
 
@@ -153,3 +155,34 @@ def test_a_script_reaches_etcd_as_the_answers_say(api: str, flags: str) -> None:
     assert f"etcdctl {flags} /coreos.com/network/config" in script
     assert f"etcdctl {flags.rpartition(' ')[0]} get /coreos.com/network/config" in script
     assert "ETCDCTL_ENDPOINTS=https://fed-master:2379" in script
+
+
+def whole(*runs: Run) -> Plan:
+    return Plan(("a",), (Part("nodes", False, (Lane("a", (Task("a", "it", "It", runs),)),)),))
+
+
+SETS = ("sysconfig", "/etc/x", "any", "A", "1", "B", "2")
+
+
+@pytest.mark.parametrize(
+    ("left", "allowed", "more"),
+    [
+        (run_script("sysconfig", "/etc/x", "0" * SHOWN, "B", "2"), run_script(*SETS), ""),
+        (run_script("sysconfig", "/etc/x", "absent", "B", "2"), run_script(*SETS), ""),
+        (run_script("sysconfig", "/etc/x", "0" * SHOWN, "B", "3"), run_script(*SETS), "a: It"),
+        (run_script("sysconfig", "/etc/x", "--all", "B", "2"), run_script(*SETS), "a: It"),
+        (run_script("put", "0600", "/etc/x", "0" * SHOWN), run_script(*SETS), "a: It"),
+        (
+            run_script("put", "0600", "/etc/x", "1" * SHOWN),
+            run_script("put", "0600", "/etc/x", "0" * SHOWN),
+            "a: It",
+        ),
+        (run_script("arm", "firewall", "180", stdin=("code=0\n",)), run_script(*SETS), ""),
+    ],
+    ids=["fewer", "gone", "another value", "no hash", "another script", "changed since", "guard"],
+)
+def test_what_an_approved_plan_left_open_may_be_known_by_now(
+    left: Run, allowed: Run, more: str
+) -> None:
+    """Also what takes a step back: it changes nothing that stays."""
+    assert planning.more(whole(left), planning.approved(whole(allowed))) == more

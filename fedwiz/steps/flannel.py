@@ -9,7 +9,7 @@ from fedwiz.answers import Answers, Host
 from fedwiz.facts.values import File, Known
 from fedwiz.flannel import VARIABLES, endpoint_variables
 from fedwiz.scripts import script
-from fedwiz.steps.make import change, diff, dnf, put_file, run_script, same_json, seen
+from fedwiz.steps.make import ANY, change, diff, dnf, put_file, run_script, same_json, seen
 from fedwiz.steps.table import step
 from fedwiz.sysconfig import values, with_values
 
@@ -81,7 +81,7 @@ def package(answers: Answers, host: Host, known: Known) -> Iterator[Run]:
         # The file's name ends in its architecture, which a version does not have.
         supplied = known.supplied.get(host.name, "")
         if facts.packages.get("flannel") != supplied:
-            yield _upload(answers, "0600", UPLOADED, "any")
+            yield _upload(answers, "0600", UPLOADED, ANY)
             yield dnf("install", UPLOADED, undo=REMOVE)
             yield change("rm", "-f", UPLOADED)
     elif facts.hashes.get(BINARY) != flannel.sha256:
@@ -114,7 +114,7 @@ def sysconfig(answers: Answers, host: Host, known: Known) -> Iterator[Run]:
     words = [word for pair in left.items() for word in pair]
     brought = any(True for _ in package.left(answers, host, known))  # the package brings one
     yield run_script(
-        "sysconfig", SYSCONFIG, "any" if brought else seen(found), *words,
+        "sysconfig", SYSCONFIG, ANY if brought else seen(found), *words,
         diff=diff(SYSCONFIG, there.text, with_values(there.text, left)),
         undo="set the variables back to what the diff takes away",
     )  # fmt: skip
@@ -167,7 +167,7 @@ def _password(answers: Answers, known: Known, host: Host) -> Iterator[Run]:
     parts = ('FLANNELD_ETCD_PASSWORD="', Secret("etcd password", quoted), '"\n')
     # Its hash would let whoever reads it try passwords: the file is one line, whole with its end.
     there = known.hosts[host.name].hashes.get(PASSWORD_FILE)
-    put = run_script("put", "0600", PASSWORD_FILE, "any" if there else "absent", "line",
+    put = run_script("put", "0600", PASSWORD_FILE, ANY if there else "absent", "line",
                      stdin=parts, undo=f"rm {PASSWORD_FILE}")  # fmt: skip
     hashed = hashlib.sha256(put.input(reveal=True).encode()).hexdigest()
     if there != hashed:

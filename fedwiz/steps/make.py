@@ -3,6 +3,7 @@
 import difflib
 import hashlib
 import json
+import re
 from collections.abc import Iterator
 from ipaddress import ip_interface, ip_network
 from typing import Any
@@ -55,6 +56,13 @@ def _put_back(path: str, text: str, there: File | None) -> Run:
 def seen(there: File | None) -> str:
     """What a file was when the plan was made, as scripts compare it: `absent`, or its hash."""
     return hashed(there.text) if there else "absent"
+
+
+ANY = "any"
+"""The same where the plan can't know it, since an action of it before brings the file."""
+
+SEEN = re.compile(rf"[0-9a-f]{{{SHOWN}}}|absent")
+"""What `seen` says."""
 
 
 def hashed(text: str) -> str:
