@@ -252,7 +252,9 @@ def test_etcd_has_another_network_through_the_other_api(shared: Lab, operator: O
     with changed(shared, "fed-master", put, f"ETCDCTL_API=3 etcdctl del {KEY}"):
         said = operator.fedwiz("plan", "--json")
         assert said.code == 0
-        assert said.json["hosts"]["fed-master"][0]["shown"].startswith("ETCDCTL_API=2 etcdctl set")
+        keep, put = said.json["hosts"]["fed-master"]
+        assert (keep["step"], put["step"]) == ("keep", "config")
+        assert put["shown"].startswith("ETCDCTL_API=2 etcdctl set")
         found = operator.fedwiz("check", "--json").json["findings"]
         [it] = [it for it in found if it["level"] == "warn" and it["check"] == "etcd-config"]
         assert "v3" in it["seen"]

@@ -1,7 +1,7 @@
 """An install that is killed anywhere is gone on with, and ends as an undisturbed one does."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,8 @@ import pytest
 
 from fedwiz import journal as journals
 from fedwiz import practice, resume, verbs
-from fedwiz.events import ActionEnded, ActionStarted, Record
+from fedwiz.events import ActionEnded, ActionStarted, Record, RunEnded
+from fedwiz.facts.kept import BEFORE
 from fedwiz.journal import Journal, read
 from fedwiz.plan import Plan
 from fedwiz.practice import Practice
@@ -67,6 +68,8 @@ def _remembered(machine: Machine, names: dict[str, str]) -> dict[str, Any]:
     del said["chains"]["counts"]
     if machine.modules["br_netfilter"]:  # the kernel's own value, from that moment on
         said["sysctls"] = {"net.bridge.bridge-nf-call-iptables": "1"} | said["sysctls"]
+    if (told := said["files"].get(f"{BEFORE}/names")) is not None:  # its last line is the time
+        told["text"] = told["text"].rpartition("\n1")[0]
     for held in said["files"].values():  # which of the two pairs of names the package reads
         held["text"] = "".join(
             line
@@ -74,14 +77,20 @@ def _remembered(machine: Machine, names: dict[str, str]) -> dict[str, Any]:
             if not line.startswith(("FLANNEL_ETCD=", "FLANNEL_ETCD_KEY="))
         )
     said["units"] = {unit: (it.active, it.enabled) for unit, it in machine.units.items()}
-    found = {}
-    for key, value in said.items():
-        parts = value.items() if isinstance(value, dict) else value
-        text = repr(sorted(map(repr, parts)) if isinstance(value, dict | list) else value)
+
+    def by_name(part: object) -> str:
+        text = repr(part)
         for old, new in names.items():
             text = text.replace(old, new)
-        found[key] = text
-    return found
+        return text
+
+    return {key: sorted(map(by_name, _parts(value))) for key, value in said.items()}
+
+
+def _parts(value: object) -> Iterable[object]:
+    if isinstance(value, dict):
+        return value.items()
+    return value if isinstance(value, list) else (value,)
 
 
 class Cut:
@@ -152,7 +161,8 @@ async def killed_and_gone_on(
     cut_down(path, after if written is None else written)
     before = resume.unfinished()
     begun = any(isinstance(it.event, ActionStarted) for it in read(path))
-    assert (before is not None) == begun, where
+    over = isinstance(records[after - 1].event, RunEnded)
+    assert (before is not None) == (begun and not over), where
     # What was approved is not asked for again, and nothing beyond it is left.
     approve = resume.within(before.digest, None) if before else everything
     result, _ = await install(machines, approve)
