@@ -35,10 +35,10 @@ def cut(operator: Operator, seen: str, how: signal.Signals) -> None:
 
 
 def settled(lab: Lab) -> None:
-    """What still runs of fedwiz's on the hosts has ended."""
+    """What still runs of fedwiz's on the hosts has ended, but for what would take a step back."""
     busy = "systemctl list-units --plain --no-legend --state=active,activating 'fedwiz-*.service'"
     for node in lab.nodes:
-        lab.ssh(node, f"while {busy} | grep -v forward; do sleep 0.2; done")
+        lab.ssh(node, f"while {busy} | grep -vE 'forward|deadman'; do sleep 0.2; done")
 
 
 def undone(operator: Operator) -> Said:

@@ -7,17 +7,20 @@ set -u
 token=$1 silence=$2 who=$3 verb=$4 run=$5 cluster=$6
 exec 2>&1
 umask 077
-mkdir -p /run/fedwiz && chmod 700 /run/fedwiz && cd /run/fedwiz || exit 1
-exec 9>>lock
-flock -w 2 -E 75 9 || {
-  code=$? tries=0
-  [ "$code" -eq 75 ] || exit "$code"
-  # Whoever has it is about to say who that is.
-  until [ -s lock.holder ] || [ $tries -ge 20 ]; do tries=$((tries + 1)); sleep 0.1; done
-  echo taken
-  head -c 2048 lock.holder 2>/dev/null
-  exit 75
-}
+until # it is not the one that an undo has just removed
+  mkdir -p /run/fedwiz && chmod 700 /run/fedwiz && cd /run/fedwiz || exit 1
+  exec 9>>lock
+  flock -w 2 -E 75 9 || {
+    code=$? tries=0
+    [ "$code" -eq 75 ] || exit "$code"
+    # Whoever has it is about to say who that is.
+    until [ -s lock.holder ] || [ $tries -ge 20 ]; do tries=$((tries + 1)); sleep 0.1; done
+    echo taken
+    head -c 2048 lock.holder 2>/dev/null
+    exit 75
+  }
+  [ "/proc/$$/fd/9" -ef lock ]
+do :; done
 kept=new since=
 if [ -e "lock.$token" ]; then
   kept=again since=$(sed -n 's/^since //p' lock.holder 2>/dev/null)
@@ -43,6 +46,13 @@ echo "held $kept $size"
 while timeout "$silence" dd bs=65536 count=1 status=none >>"lock.$token" 9>&-; do
   before=$size
   size=$(wc -c <"lock.$token")
-  [ "$size" -gt "$before" ] || exit 0 # standard input has ended
-  echo "$size" || exit 0
+  [ "$size" -gt "$before" ] || break # standard input has ended
+  echo "$size" || break
 done
+# An undo that has left nothing of fedwiz leaves no lock, once who watches has seen its end.
+if [ "$verb" = undo ] && [ ! -e /var/lib/fedwiz ] &&
+  tail -n 2 "lock.$token" | grep -q '"event":"RunEnded"'; then
+  sleep 2
+  rm -f lock lock.*
+  cd / && rmdir /run/fedwiz
+fi
