@@ -176,7 +176,8 @@ def test_every_command_of_the_readme_s_is_one() -> None:
     stand_ins = {"RUN": "20261123", "DIGEST": "0123456789ab", "FILE": "a.toml"}
     for words in map(shlex.split, found):
         parser().parse_args(with_verb([stand_ins.get(word, word) for word in words]))
-    said = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", README))
+    ours = re.sub(r"systemctl [^|`]+", "", README)  # whose options are its own
+    said = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", ours))
     assert said <= set(_options(parser())), said - set(_options(parser()))
 
 
