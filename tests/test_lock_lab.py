@@ -106,7 +106,7 @@ def test_two_at_once(
     assert watching.end() == 0, watching.said
 
     won, lost = (said for _, said in ends)
-    address = lab.ssh(lab.master, "echo $SSH_CONNECTION").split()[0]
+    address = lab.ssh(lab.master, "echo $SSH_CONNECTION", user="root").split()[0]
     last = lost.splitlines()[-1]
     taken = (
         rf"alice@\S+ \({re.escape(address)}\) has been changing this cluster since \d\d:\d\d UTC"

@@ -93,8 +93,13 @@ class Lab:
     def run(
         self, host: str, command: str, *, user: str = "", stdin: str = "", timeout: float = 120
     ) -> "subprocess.CompletedProcess[str]":
+        """A command on a host: as root without a login, as a user that is named by SSH."""
+        if user:
+            argv = labs.ssh_argv(self.state, host, command, user=user)
+        else:
+            argv = labs.inside_argv(self.state, self.state.host(host), command)
         return subprocess.run(
-            labs.ssh_argv(self.state, host, command, user=user),
+            argv,
             input=stdin,
             text=True,
             check=False,
@@ -149,7 +154,7 @@ class Lab:
         deadline = time.monotonic() + timeout
         while time.monotonic() < deadline:
             if labs.answers(self.state.host(host)):
-                with contextlib.suppress(SshError, subprocess.TimeoutExpired):
+                with contextlib.suppress(SshError, RuntimeError, subprocess.TimeoutExpired):
                     if self.boot_id(host) != before:
                         labs.wait(self.state, self.state.host(host))
                         return

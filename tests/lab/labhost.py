@@ -7,6 +7,7 @@ and sysctls, as a real reboot does) and starts nspawn on the same file system.
 
 import contextlib
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -15,7 +16,7 @@ from pathlib import Path
 from types import FrameType
 
 from .labroot import run, write
-from .labstate import CGROUPS, Host, State, record_pid
+from .labstate import CGROUPS, Host, State, record_pid, recorded_pid
 
 REBOOTED = 133  # how nspawn ends with --keep-unit when its container reboots
 
@@ -187,6 +188,25 @@ def nspawn(state: State, host: Host) -> list[str]:
         *("--system-call-filter=add_key keyctl bpf", "--bind=/dev/net/tun"),
         *("--resolv-conf=off", "--timezone=off", "--link-journal=no", "--console=pipe"),
     ]
+
+
+def leader(state: State, host: Host) -> int | None:
+    """The host's process 1, as this machine numbers it; None where it does not run."""
+    keeper = recorded_pid(state.home(host) / "pid")
+    for outer in _children(keeper) if keeper else ():
+        for pid in _children(outer):
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+                status = Path(f"/proc/{pid}/status").read_text()
+                if re.search(r"^NSpid:.*\t1$", status, re.MULTILINE):
+                    return pid
+    return None
+
+
+def _children(pid: int) -> list[int]:
+    try:
+        return [int(it) for it in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    except (FileNotFoundError, ProcessLookupError):
+        return []
 
 
 def keep(state: State, host: Host) -> None:

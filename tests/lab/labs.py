@@ -186,7 +186,26 @@ def ssh_argv(state: State, host: str, *command: str, user: str = "") -> list[str
         *("ssh", "-F", "/dev/null", "-i", state.key, "-o", "IdentitiesOnly=yes"),
         *("-o", f"UserKnownHostsFile={state.known_hosts}", "-o", "StrictHostKeyChecking=yes"),
         *("-o", "BatchMode=yes", "-o", "ConnectTimeout=5", "-o", "LogLevel=ERROR"),
+        # Those that the hosts would choose take five times as long.
+        *("-o", "KexAlgorithms=curve25519-sha256"),
         *("-l", user or state.user, target.address, *command),
+    ]
+
+
+def inside_argv(state: State, host: Host, command: str) -> list[str]:
+    """A command as root on a host, not by SSH: a login there takes a hundred times as long.
+
+    Raises:
+        RuntimeError: the host does not run.
+    """
+    leader = labhost.leader(state, host)
+    if leader is None:
+        raise RuntimeError(f"{host.name} does not run")
+    return [
+        *("nsenter", "--target", str(leader), "--all", "--root", "--wd"),
+        *("/usr/bin/env", "-i", "-C", "/root", "HOME=/root", "USER=root", "LOGNAME=root"),
+        *("SHELL=/bin/bash", "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"),
+        *("/bin/bash", "-c", command),
     ]
 
 
@@ -209,7 +228,7 @@ def wait(state: State, host: Host) -> None:
         time.sleep(0.05)
     script = "systemctl is-system-running --wait; systemctl --failed --plain --no-legend"
     done = subprocess.run(
-        ssh_argv(state, host.name, f"timeout {BOOT:.0f} sh -c '{script}'"),
+        inside_argv(state, host, f"timeout {BOOT:.0f} sh -c '{script}'"),
         check=False,
         stdin=subprocess.DEVNULL,
         capture_output=True,
