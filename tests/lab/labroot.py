@@ -80,6 +80,16 @@ UNWANTED = [
     "systemd-pstore.service",
 ]
 
+IDLE = [
+    "user@.service",  # a systemd of root's own, that each login after a pause would start
+    "modprobe@.service",
+    "dev-hugepages.mount",
+    "sys-fs-fuse-connections.mount",
+    "sys-kernel-debug.mount",
+    "sys-kernel-tracing.mount",
+]
+"""What the hosts of a lab need for nothing, and every boot would wait for."""
+
 
 @dataclass(frozen=True)
 class Generation:
@@ -253,7 +263,7 @@ def make_layer(gen: Generation, temp: Path) -> None:
         if gen.name == "modern":
             penalties = root / "etc/ssh/sshd_config.d/lab.conf"
             write(penalties, penalties.read_text() + "PerSourcePenalties no\n")
-        chroot(root, SETUP.format(unwanted=" ".join(UNWANTED)))
+        chroot(root, SETUP.format(unwanted=" ".join(UNWANTED), idle=" ".join(IDLE)))
 
 
 SETUP = """\
@@ -261,6 +271,12 @@ rm -f /etc/ssh/ssh_host_*_key* /etc/machine-id /var/lib/dbus/machine-id /etc/hos
 rm -f /etc/systemd/system/sockets.target.wants/* /etc/default/etcd
 for unit in {unwanted}; do systemctl disable -q "$unit" 2>/dev/null || true; done
 systemctl mask -q systemd-networkd.service systemd-timesyncd.service tmp.mount 2>/dev/null
+systemctl mask -q {idle} 2>/dev/null
+# Each of these would run at every boot and daemon-reload, to find no disk, terminal or init script.
+install -d /etc/systemd/system-generators
+for each in /usr/lib/systemd/system-generators/*; do
+  ln -s /dev/null /etc/systemd/system-generators/"${{each##*/}}"
+done
 systemctl set-default -q multi-user.target
 systemctl enable -q ssh.service
 for user in admin ops; do
@@ -278,4 +294,8 @@ touch /etc/default/locale
 [ -e /usr/bin/dnf ] || ln -s dnf5 /usr/bin/dnf
 [ -e /usr/bin/dockerd ] || ln -s /usr/sbin/dockerd /usr/bin/dockerd
 dnf -q makecache </dev/null >/dev/null 2>&1 || true
+# The first boot has nothing of this to do.
+ldconfig
+journalctl --update-catalog 2>/dev/null
+touch -r /usr /etc/.updated /var/.updated
 """
