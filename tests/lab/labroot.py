@@ -263,6 +263,7 @@ def make_layer(gen: Generation, temp: Path) -> None:
         if gen.name == "modern":
             penalties = root / "etc/ssh/sshd_config.d/lab.conf"
             write(penalties, penalties.read_text() + "PerSourcePenalties no\n")
+        shutil.copytree(HERE / "flannel", root / "usr/lib/lab-flannel")
         chroot(root, SETUP.format(unwanted=" ".join(UNWANTED), idle=" ".join(IDLE)))
 
 
@@ -294,6 +295,18 @@ touch /etc/default/locale
 [ -e /usr/bin/dnf ] || ln -s dnf5 /usr/bin/dnf
 [ -e /usr/bin/dockerd ] || ln -s /usr/sbin/dockerd /usr/bin/dockerd
 dnf -q makecache </dev/null >/dev/null 2>&1 || true
+python3 - <<'END'
+import sys
+from importlib.util import cache_from_source
+from pathlib import Path
+from py_compile import PycInvalidationMode, compile
+sys.pycache_prefix = "/usr/lib/lab-compiled"
+for source in Path("/usr/lib/lab-flannel").glob("*.py"):
+    there = f"/usr/libexec/flannel/{{source.name}}"
+    compile(source, cache_from_source(there), there, True,
+            invalidation_mode=PycInvalidationMode.CHECKED_HASH)
+END
+rm -rf /usr/lib/lab-flannel
 # The first boot has nothing of this to do.
 ldconfig
 journalctl --update-catalog 2>/dev/null
