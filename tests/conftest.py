@@ -1,5 +1,6 @@
 """What more than one test file starts from."""
 
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +11,19 @@ from tests.lab.fixture import lab_factory, running_labs
 from tests.sshd import Home, keygen
 
 __all__ = ["home", "injected", "lab_factory", "pytest_terminal_summary", "running_labs"]
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Where files run side by side the long ones come first, so that none is left at the end.
+
+    Long is what has a cluster, then what has many tests. In a file the order stays.
+    """
+    if not hasattr(config, "workerinput"):
+        return
+    tests = Counter(item.path for item in items)
+    labs = {item.path for item in items if item.get_closest_marker("lab")}
+    items.sort(key=lambda item: (item.path not in labs, -tests[item.path], item.path))
 
 
 @pytest.fixture

@@ -131,12 +131,27 @@ def say(text: str) -> None:
 
 def tools() -> None:
     """Install the Debian packages that this machine lacks."""
-    missing = sorted({pkg for tool, pkg in TOOLS.items() if not shutil.which(tool)})
-    if missing:
-        say("installing " + " ".join(missing))
-        run("apt-get", "update")
-        env = ("env", "DEBIAN_FRONTEND=noninteractive")
-        run(*env, "apt-get", "install", "-y", "--no-install-recommends", *missing)
+    if not _missing():
+        return
+    with _locked("tools"):  # two at once would be in each other's way
+        if missing := _missing():
+            say("installing " + " ".join(missing))
+            run("apt-get", "update")
+            env = ("env", "DEBIAN_FRONTEND=noninteractive")
+            run(*env, "apt-get", "install", "-y", "--no-install-recommends", *missing)
+
+
+def _missing() -> list[str]:
+    return sorted({package for tool, package in TOOLS.items() if not shutil.which(tool)})
+
+
+@contextlib.contextmanager
+def _locked(name: str) -> Iterator[None]:
+    """Alone on this machine with what goes by that name."""
+    cache().mkdir(parents=True, exist_ok=True)
+    with (cache() / f".{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def digest(*parts: str | bytes) -> str:
@@ -203,9 +218,7 @@ def build(generation: str) -> list[Path]:
     if all(path.is_dir() for path in lower):
         return lower
     tools()
-    cache().mkdir(parents=True, exist_ok=True)
-    with (cache() / f".{gen.name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with _locked(gen.name):
         for path, make in ((base_dir(gen), make_base), (layer_dir(gen), make_layer)):
             if path.is_dir():
                 continue
