@@ -181,11 +181,17 @@ def test_every_script_gets_its_words_and_runs_none(tmp_path: Path) -> None:
     stubs = (
         "systemctl docker ip iptables iptables-save iptables-restore nft curl dnf rpm bridge "
         "nsenter systemd-run journalctl unshare ping timeout chronyc chronyd install mkdir rm cp "
-        "mv kill sysctl modprobe ss flock sleep"
+        "mv kill sysctl modprobe ss flock"
     )
     for name in stubs.split():
         (place / name).write_text(stub)
         (place / name).chmod(0o755)
+    # What waits for something goes round often enough, but not until its time is up.
+    (place / "sleep").write_text(
+        '#!/bin/sh\necho >>"$0.calls"; n=0; while read -r _; do n=$((n+1)); done <"$0.calls"\n'
+        "[ $n -lt 30 ] || kill -9 $PPID\nexit 1\n"
+    )
+    (place / "sleep").chmod(0o755)
     for name in names.split():
         if found := shutil.which(name):
             (place / name).symlink_to(found)
@@ -194,6 +200,7 @@ def test_every_script_gets_its_words_and_runs_none(tmp_path: Path) -> None:
             "/etc/", f"{tmp_path}/etc/").replace("/proc/uptime", "/dev/null")  # fmt: skip
         for word in NASTY[:16]:
             for count in (1, 4, 8):
+                (place / "sleep.calls").unlink(missing_ok=True)
                 try:
                     subprocess.run(
                         ["/bin/sh", "-c", text, path.name, *[word] * count], cwd=tmp_path,
