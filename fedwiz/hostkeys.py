@@ -52,6 +52,8 @@ class Entry:
     """One line of a known_hosts file."""
 
     file: str
+    """Empty: it is in none, but was accepted a while ago."""
+
     line: int
     marker: str
     """Empty, `@cert-authority` or `@revoked`."""
@@ -275,10 +277,14 @@ class Trust:
             return None if self.accept_new else self._unknown(kind, blob)
         if standing == "known":
             return None
+        if entry.file:
+            where, do = f"line {entry.line} of {entry.file} has", "remove that line and "
+        else:
+            where, do = "a while ago it was", ""
         return KeyRefused(
-            f"{name}'s host key has changed: it shows {kind} {shown}, line {entry.line} of "
-            f"{entry.file} has {entry.kind} {fingerprint(entry.blob)}; someone may be in between. "
-            f"If the host was reinstalled, remove that line and compare the new key on its console"
+            f"{name}'s host key has changed: it shows {kind} {shown}, {where} {entry.kind} "
+            f"{fingerprint(entry.blob)}; someone may be in between. "
+            f"If the host was reinstalled, {do}compare the new key on its console"
         )
 
     def _unpinned(self, kind: str, shown: str) -> KeyRefused:

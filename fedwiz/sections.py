@@ -63,7 +63,8 @@ class Ssh(Section):
     width: Number = ask("How many hosts at once?", "At most.", 50, ge=1, le=1000)
     confirm_within: Number = ask(
         "How long may a host stay out of reach?",
-        "Seconds after which it takes back a step that has cut fedwiz off.",
+        "Seconds for which a lost connection is sought again; after as many it takes back a step "
+        "that has cut fedwiz off.",
         180, ge=10, le=3600,
     )  # fmt: skip
 

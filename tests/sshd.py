@@ -32,6 +32,7 @@ class Ssh:
     known_hosts: str = "~/.ssh/known_hosts"
     sudo: Literal["no", "nopasswd", "ask"] = "no"
     width: int = 50
+    confirm_within: int = 180
 
 
 @dataclass(frozen=True)

@@ -1,14 +1,17 @@
 """known_hosts: read as ssh reads it, written as ssh writes it."""
 
 import base64
+import fcntl
+import os
 import resource
 import shutil
 import stat
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -209,6 +212,43 @@ def test_many_that_write_at_once_lose_no_line(tmp_path: Path) -> None:
     entries = read([file])
     assert len(file.read_text().splitlines()) == len(entries) == 20
     assert all(known(entries, f"node{n}").standing(MINE)[0] == "known" for n in range(20))
+
+
+REMEMBER = """
+import pathlib, sys
+from fedwiz.hostkeys import remember
+remember(pathlib.Path(sys.argv[1]), *sys.argv[2:])
+"""
+
+
+def waits(process: "subprocess.Popen[bytes]") -> bool:
+    """Whether it waits for a lock that another process has.
+
+    Source: proc_locks(5): the line of who waits has `->` in it.
+    """
+    assert process.poll() is None, "it did not wait"
+    lines = Path("/proc/locks").read_text().splitlines()
+    return any("->" in line and str(process.pid) in line.split() for line in lines)
+
+
+def test_two_processes_that_add_at_once_wait_for_each_other(tmp_path: Path) -> None:
+    """What one has written by then the other reads first: no line twice, none lost."""
+    file = tmp_path / "known_hosts"
+    file.write_text(f"other {ED} {OTHER}")
+    with ExitStack() as stack, file.open("ab") as ours:
+        fcntl.flock(ours, fcntl.LOCK_EX)
+        both = [
+            stack.enter_context(
+                subprocess.Popen([sys.executable, "-c", REMEMBER, file, name, ED, MINE])
+            )
+            for name in ("node1", "node2")
+        ]
+        while not all(map(waits, both)):
+            os.sched_yield()
+        ours.write(f"\nnode1 {ED} {MINE}\n".encode())  # as a third one does
+    assert [process.returncode for process in both] == [0, 0]
+    lines = [f"other {ED} {OTHER}", f"node1 {ED} {MINE}", f"node2 {ED} {MINE}"]
+    assert file.read_text().splitlines() == lines
 
 
 def test_revoked_keys_are_read_or_nobody_is_trusted(tmp_path: Path) -> None:

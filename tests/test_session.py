@@ -13,7 +13,7 @@ from fedwiz.actions import Run, Secret, Session, Unreachable
 from fedwiz.transport.session import MOST
 from fedwiz.wire import command
 from tests import sshd
-from tests.sshd import Home
+from tests.sshd import Home, Sshd
 
 pytestmark = pytest.mark.skipif(bool(sshd.WHY_NOT), reason=sshd.WHY_NOT)
 
@@ -209,3 +209,69 @@ async def test_what_is_held_has_ended_when_its_connection_has(home: Home) -> Non
     with pytest.raises(Unreachable, match="did not start"):
         async with session.hold(sh("true")):
             pass
+
+
+# A connection that has to be had again.
+
+
+async def stopped(server: Sshd, session: Session) -> None:
+    """End it, and see that the session has seen that."""
+    server.stop()
+    with pytest.raises(Unreachable):
+        await session.ask(sh("true"))
+
+
+REFUSES_AGAIN = {
+    "no key any more": (180, "refuses the keys of root.*`ssh-copy-id"),
+    "nobody there": (2, "nothing listens"),
+    "another host": (180, "host key has changed"),
+}
+
+
+@pytest.mark.parametrize("why", REFUSES_AGAIN)
+async def test_a_lost_connection_is_not_sought_where_that_is_no_use(home: Home, why: str) -> None:
+    """A minute is the limit here; what is waited for are the pauses between three tries."""
+    patience, says = REFUSES_AGAIN[why]
+    answers = sshd.Ssh(confirm_within=patience)
+    async with home.session(answers=answers) as session, asyncio.timeout(60):
+        server, lines = home.servers[0], list[str]()
+        await stopped(server, session)
+        if why == "no key any more":
+            server.authorized = "# nobody"
+        if why == "another host":
+            (server.folder / "host_key").unlink()
+            server.key = ""
+        if why != "nobody there":
+            server.start()
+        with pytest.raises(Unreachable, match=says):
+            await session.run(sh("true"), lines.append)
+        assert lines[0] == (
+            f"fedwiz: the connection is lost; connecting again for up to {patience} s"
+        )
+        assert len(lines) == (1 if why == "another host" else 2), "each reason once"
+        if why == "no key any more":
+            server.stop()
+            server.authorized = home.key
+            server.start()
+            assert await session.run(sh("true"), lines.append) == 0
+
+
+@pytest.mark.parametrize("file", ["/dev/null", "~/.ssh/known_hosts"])
+async def test_a_key_that_was_accepted_may_not_change_also_where_no_file_has_it(
+    home: Home, file: str
+) -> None:
+    home.configure(f"StrictHostKeyChecking accept-new\nUserKnownHostsFile {file}")
+    server = home.serve()
+    async with home.ssh(server).connect("node1") as session:
+        assert (await session.ask(sh("true"))).code == 0
+        for accepted in (True, False):
+            await stopped(server, session)
+            if not accepted:
+                (server.folder / "host_key").unlink()
+                server.key = ""
+                home.known_hosts.unlink(missing_ok=True)  # in the middle of it all
+            server.start()
+            if accepted:
+                assert (await session.ask(sh("true"))).code == 0
+        with pytest.raises(Unreachable, match="host key has changed"):
+            await session.ask(sh("true"))

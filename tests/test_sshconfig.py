@@ -105,6 +105,7 @@ FILES: Mapping[str, str] = {
     "of no matter": "ControlMaster auto\nControlPath /x\nAddKeysToAgent yes\nUpdateHostKeys ask\n"
                     "VerifyHostKeyDNS yes\nGSSAPIAuthentication yes\nSetEnv A=b C=d\n"
                     "LocalForward 80 a:80\nServerAliveInterval 5\nPKCS11Provider /x",
+    "smartcard": "SmartcardDevice /x\nPKCS11Provider /y",
     "no option": "Frobnicate yes",
     "option ignored": "IgnoreUnknown Frob*\nFrobnicate yes",
     "option ignored too late": "Frobnicate yes\nIgnoreUnknown Frob*",

@@ -102,6 +102,23 @@ async def test_which_agent_is_asked(
     assert ("the agent does not answer" in heard) is (where == "elsewhere")
 
 
+@pytest.mark.parametrize("keyword", ["PKCS11Provider", "SmartcardDevice"])
+async def test_a_smartcard_is_said_where_no_key_will_do(home: Home, keyword: str) -> None:
+    server = home.serve(authorized="# nobody")
+    home.know(server)
+    home.configure(f"{keyword} /usr/lib/card.so")
+    heard = await said(home, server)
+    assert heard.startswith("node1 refuses the keys of root (line 1 of "), heard
+    assert f": {keyword} is not supported, but the agent is: `ssh-add -s /usr/lib/card.so`" in heard
+    home.configure(f"{keyword} none")
+    assert keyword not in await said(home, server)
+    server.stop()
+    server.authorized = home.key
+    server.start()
+    home.configure(f"{keyword} /usr/lib/card.so")
+    assert await said(home, server) == ""
+
+
 async def test_a_locked_agent_is_said(home: Home, hold: Hold) -> None:
     server = known(home, *hold("held"))
     await asyncio.to_thread(lock, home)

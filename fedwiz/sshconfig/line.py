@@ -43,6 +43,7 @@ ALIASES = {
     "hostbasedacceptedkeytypes": "hostbasedacceptedalgorithms",
     "identityfile2": "identityfile",
     "pubkeyacceptedkeytypes": "pubkeyacceptedalgorithms",
+    "smartcarddevice": "pkcs11provider",
 }
 SEVERAL = frozenset({"identityfile", "certificatefile"})
 """What adds up; of all else the first value is right."""

@@ -33,6 +33,10 @@ class Limits:
     """For the shell's first answer, and sudo's."""
 
 
+class LoginRefused(Unreachable):
+    """The host lets none of our keys in."""
+
+
 class Door(asyncssh.SSHClient):
     """Judges the host's key, hands out locked keys, and watches the time."""
 
@@ -117,8 +121,9 @@ def refused(way: Way, error: Exception, door: Door, limits: Limits) -> Unreachab
             f"{', '.join(map(str, way.files)) or 'known_hosts'}"
         )
     if isinstance(error, asyncssh.PermissionDenied):
-        wrong = f" ({door.agent})" if door.agent else ""
-        return Unreachable(
+        causes = "; ".join(filter(None, (door.agent, clean(way.card))))
+        wrong = f" ({causes})" if causes else ""
+        return LoginRefused(
             f"{name} refuses the keys of {way.user}{wrong}: "
             f"`ssh-copy-id -p {way.port} {way.user}@{way.host}`, or name another key in "
             f"`ssh.identity`"

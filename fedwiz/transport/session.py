@@ -3,7 +3,7 @@
 import asyncio
 import signal
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,6 +15,7 @@ import asyncssh
 from fedwiz.actions import Held, OnLine, Reply, Run, Secret, Session, Unreachable
 from fedwiz.clean import clean
 from fedwiz.hostkeys import KeyRefused
+from fedwiz.transport.again import Reopen, again
 from fedwiz.transport.held import held
 from fedwiz.transport.telling import Telling
 from fedwiz.wire import ABSENT, ATTACHED, BOOT_ID, GRACE, Root, retire, wire
@@ -26,14 +27,10 @@ CHUNK = 64 * 1024
 SLACK = 30
 """Seconds more than the host's own time limit before a command counts as lost."""
 
-PATIENCE = 180
-"""Seconds for which a lost connection is sought again, in the middle of a change."""
-
 TIMED_OUT = 124
 KILLED = 128 + signal.SIGKILL
 
 Sink: TypeAlias = Callable[[bytes], None]
-Reopen: TypeAlias = Callable[[], Awaitable[asyncssh.SSHClientConnection]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +46,24 @@ class SshSession(Session):
     """A host's connection; after a reboot, the one that took its place."""
 
     def __init__(
-        self, name: str, conn: asyncssh.SSHClientConnection, standing: Standing, reopen: Reopen
+        self,
+        name: str,
+        conn: asyncssh.SSHClientConnection,
+        standing: Standing,
+        reopen: Reopen,
+        patience: float,
     ) -> None:
+        """It is open.
+
+        Args:
+            name: the host's.
+            conn: the connection to it.
+            standing: what its user may do.
+            reopen: gives another connection.
+            patience: seconds for which a lost one is sought again, in the middle of a change.
+        """
         self._name = name
+        self._patience = patience
         self._conn = conn
         self._standing = standing
         self._reopen = reopen
@@ -66,7 +78,7 @@ class SshSession(Session):
         """See `Session.run`."""
         if run.reboots:
             return await self._reboot(run, on_line)
-        await self._alive(PATIENCE if run.changes else 0, on_line)
+        await self._alive(self._patience if run.changes else 0, on_line)
         if not run.unit:
             return await self._tell(run, on_line)
         code = await self._follow(run, on_line)
@@ -149,8 +161,11 @@ class SshSession(Session):
                 begun += seen is None
                 try:
                     code = await self._carry(run, out, err, seen)
-                except _Lost as lost:
-                    await self._alive(PATIENCE, on_line, lost)
+                except _Lost:
+                    try:
+                        await self._alive(self._patience, on_line, cut=True)
+                    except Unreachable as why:
+                        raise Unreachable(self._unseen(run, str(why))) from None
                     seen = out.count
                     continue
                 if code != ABSENT or seen is None:
@@ -162,33 +177,22 @@ class SshSession(Session):
                     )
                 seen = None  # it never began, or had said nothing yet
 
-    async def _alive(
-        self, patience: float, on_line: OnLine, lost: Unreachable | None = None
-    ) -> None:
+    async def _alive(self, patience: float, on_line: OnLine, *, cut: bool = False) -> None:
         """Connect anew where the connection has gone, for as many seconds as `patience` says.
 
+        With `cut` it has gone, whatever the library thinks.
+
         Raises:
-            Unreachable: it can't be had again; `lost`, where that says more.
+            Unreachable: it can't be had again.
         """
         async with self._opening:
-            if not self._conn.is_closed() and lost is None:
+            if not self._conn.is_closed() and not cut:
                 return
             if patience:
                 on_line(f"fedwiz: the connection is lost; connecting again for up to {patience} s")
-            old, end, pause = self._conn, time.monotonic() + patience, 1
-            while True:
-                try:
-                    self._conn = await self._reopen()
-                except KeyRefused:
-                    raise
-                except Unreachable as why:
-                    if time.monotonic() + pause > end:
-                        raise lost or why from None
-                    await asyncio.sleep(pause)  # slower from try to try, as after a reboot
-                    pause = min(pause + 1, 5)
-                else:
-                    old.abort()
-                    return
+            old = self._conn
+            self._conn = await again(self._reopen, patience, on_line)
+            old.abort()
 
     async def _carry(self, run: Run, out: Sink, err: Sink, seen: int | None = None) -> int:
         """Run a command and return its exit status; of a unit, `seen` bytes were told already."""
@@ -212,10 +216,12 @@ class SshSession(Session):
         late = code == KILLED and time.monotonic() - began >= run.timeout
         return TIMED_OUT if late else code
 
-    def _unseen(self, run: Run) -> str:
+    def _unseen(self, run: Run, why: str = "") -> str:
+        """What became of the command; with `why` there is no other connection."""
+        again = f", and there is no other ({why})" if why else ""
         return (
             f"the connection to {self._name} was lost before the end of `{_brief(run)}` was "
-            f"seen; it may still be running there: `fedwiz resume` takes up its end"
+            f"seen{again}; it may still be running there: `fedwiz resume` takes up its end"
         )
 
     def _rooted(self, run: Run) -> tuple[Root, str, bytes]:
@@ -245,25 +251,15 @@ class SshSession(Session):
         return 0
 
     async def _come_back(self, before: str) -> None:
-        """Connect again until the host has another boot id.
-
-        Slower from try to try: sshd bars a source that knocks often.
-        """
-        pause = 1
+        """Connect again until the host has another boot id."""
         while True:
-            await asyncio.sleep(pause)
-            pause = min(pause + 1, 5)
-            old = self._conn
+            await asyncio.sleep(1)
             try:
-                self._conn = await self._reopen()
-            except KeyRefused:
-                raise
-            except Unreachable:
-                continue
-            old.abort()
-            try:
+                await self._alive(30, _unheard, cut=True)
                 if await self._boot_id() != before:
                     return
+            except KeyRefused:
+                raise
             except Unreachable:
                 continue
 

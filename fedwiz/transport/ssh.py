@@ -49,6 +49,8 @@ class SshAnswers(Protocol):
     def sudo(self) -> Literal["no", "nopasswd", "ask"]: ...  # noqa: D102
     @property
     def width(self) -> int: ...  # noqa: D102
+    @property
+    def confirm_within(self) -> int: ...  # noqa: D102
 
 
 class HostAnswers(Protocol):
@@ -100,6 +102,9 @@ class Ssh(Transport):
             self._config, lambda way, tunnel: self._open(way, self._limits, tunnel)
         )
         self._entries: dict[tuple[Path, ...], tuple[Entry, ...]] = {}
+        self._taken: list[Entry] = []
+        """Keys accepted since this began: also where no file keeps them, they may not change."""
+
         self._users = 0
 
     @asynccontextmanager
@@ -137,7 +142,8 @@ class Ssh(Transport):
             except BaseException:
                 conn.abort()
                 raise
-        return SshSession(name, conn, standing, partial(self._open, way, AFTER_REBOOT))
+        again = partial(self._open, way, AFTER_REBOOT)
+        return SshSession(name, conn, standing, again, self._ssh.confirm_within)
 
     def _asked(self, name: str) -> Asked:
         host, ssh = self._hosts[name], self._ssh
@@ -262,7 +268,7 @@ class Ssh(Transport):
     def _lines(self, way: Way) -> tuple[Entry, ...]:
         if way.files not in self._entries:
             self._entries[way.files] = hostkeys.read(way.files)
-        return self._entries[way.files]
+        return (*self._entries[way.files], *self._taken)
 
     def _moved(self, way: Way, kind: str, blob: str, address: str) -> KeyRefused | None:
         """CheckHostIP: why the address is not the one that had the key; None: it may be."""
@@ -274,15 +280,18 @@ class Ssh(Transport):
     def _remember(self, way: Way, kind: str, blob: str) -> None:
         file = way.files[0] if way.files else Path("/dev/null")
         self._entries.pop(way.files, None)
-        if str(file) == "/dev/null":
-            return
         try:
-            hostkeys.remember(file, way.known_as, kind, blob, port=way.known_port, hide=way.hide)
+            if str(file) != "/dev/null":
+                hostkeys.remember(
+                    file, way.known_as, kind, blob, port=way.known_port, hide=way.hide
+                )
         except OSError as error:
             raise Unreachable(
                 f"{way.asked.name}'s host key can't be written into {file} ({error.strerror}): "
                 f"make that file yours"
             ) from None
+        name = hostkeys.written(way.known_as, way.known_port)
+        self._taken.append(Entry("", 0, "", name, kind, blob))
 
 
 class _BadCertificate(Exception):  # noqa: N818 - never leaves this module

@@ -71,6 +71,9 @@ class Way:
     agent: str
     """The agent's socket; empty: no agent."""
 
+    card: str
+    """That PKCS11Provider is there and its keys are not shown; empty: it is not."""
+
     accept_new: bool
     """Whether ssh_config takes the key of a host that nobody knows."""
 
@@ -174,6 +177,7 @@ def _way(asked: Asked, config: Config) -> Way:
         certificates=_several(config, "certificatefile", tokens) or (),
         identities_only=config.get("identitiesonly") == "yes",
         agent=_agent(config, tokens),
+        card=_card(config),
         accept_new=config.get("stricthostkeychecking") in ("accept-new", "no"),
         hide=config.get("hashknownhosts") == "yes",
         check_ip=config.get("checkhostip") == "yes",
@@ -254,6 +258,16 @@ def _agent(config: Config, tokens: Mapping[str, str]) -> str:
     if word.startswith("$") and not word.startswith("${"):
         return os.environ.get(word[1:], "")
     return sshconfig.expanded(word, tokens, said)
+
+
+def _card(config: Config) -> str:
+    said = config.first("pkcs11provider")
+    if said is None or said.words[0].lower() == "none":
+        return ""
+    return (
+        f"{said.where}: {said.keyword} is not supported, but the agent is: "
+        f"`ssh-add -s {said.words[0]}`"
+    )
 
 
 def _hops(jump: str, tokens: Mapping[str, str], config: Config) -> tuple[str, ...]:
