@@ -51,7 +51,7 @@ class Scene:
     process: "subprocess.Popen[str] | None" = None
     """The command, while it runs."""
 
-    kept: dict[str, str] = field(default_factory=dict)
+    kept: dict[str, Any] = field(default_factory=dict)
     """What a row's own functions tell each other."""
 
     def ssh(self, command: str) -> str:

@@ -93,8 +93,9 @@ class Operator:
         )  # fmt: skip
 
     def _argv(self, verb: str, *more: str) -> list[str]:
-        return [sys.executable, "-W", "error", "-m", "fedwiz", verb, "-a", str(self.file),
-                "--accept-new-host-keys", *more]  # fmt: skip
+        # Who resumes has the answers that the run has left, and hosts that are known.
+        given = ("-a", str(self.file), "--accept-new-host-keys") if verb != "resume" else ()
+        return [sys.executable, "-W", "error", "-m", "fedwiz", verb, *given, *more]
 
     def environment(self) -> dict[str, str]:
         kept = {name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ}
