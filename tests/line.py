@@ -48,6 +48,8 @@ class Line:
 
     async def _reset(self) -> None:
         for end in self._ends:
+            if end.is_closing():
+                continue
             socket_of = end.get_extra_info("socket")
             socket_of.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             end.transport.abort()
@@ -55,10 +57,8 @@ class Line:
 
     async def _end(self) -> None:
         self._server.close()
-        others = asyncio.all_tasks() - {asyncio.current_task()}
-        for task in others:
-            task.cancel()
-        await asyncio.gather(*others, return_exceptions=True)
+        if going := asyncio.all_tasks() - {asyncio.current_task()}:
+            await asyncio.wait(going, timeout=5)  # each ends with its connection
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
