@@ -207,6 +207,8 @@ class SshSession(Session):
         except TimeoutError:
             raise Unreachable(self._unseen(run)) from None
         except (OSError, asyncssh.Error) as error:
+            if self._conn.is_closed():  # before or after it was told to start, nobody knows
+                raise _Lost(self._unseen(run)) from None
             raise _Lost(
                 f"{self._name} did not start `{_brief(run)}` ({_reason(error)}): run again"
             ) from None
