@@ -103,7 +103,8 @@ class Fault:
     """More to judge when the command has ended; yields what is wrong."""
 
 
-def _do(scene: Scene, what: Do) -> None:
+def done(scene: Scene, what: Do) -> None:
+    """Do it."""
     if not what:
         return
     if isinstance(what, str):
@@ -125,7 +126,7 @@ def _run(scene: Scene, words: tuple[str, ...], during: tuple[tuple[str, Do], ...
                 if waiting and re.search(waiting[0][0], line):
                     running.send_signal(signal.SIGSTOP)
                     try:
-                        _do(scene, waiting.pop(0)[1])
+                        done(scene, waiting.pop(0)[1])
                     finally:
                         running.send_signal(signal.SIGCONT)
         finally:
@@ -230,13 +231,13 @@ def went(
     before, began = _standing(lab), time.monotonic()
     try:
         with scene.stack:
-            _do(scene, fault.inject)
+            done(scene, fault.inject)
             said = _run(scene, fault.command, fault.during)
             wrong += [*_said(fault, said), *_sound(scene, said, before)]
             if fault.also:
                 wrong += fault.also(scene, said)
     finally:
-        _do(scene, fault.heal)
+        done(scene, fault.heal)
     short = re.sub(r"^fedwiz: |; the same command goes on from here$", "", sentence(said))
     outcome = f"exit {said.code}: {short}" if said.code else "survived: exit 0"
     wrong += _completed(scene, said, before)

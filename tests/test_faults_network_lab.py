@@ -12,23 +12,48 @@ from typing import TypeAlias
 
 import pytest
 
-from tests.faulttable import Do, Fault, Injected, Scene
+from tests.faulttable import Do, Fault, Injected, Scene, done
 from tests.line import Line
 from tests.operator import Said
 from tests.sshd import Sshd
-from tests.test_faults_hosts_lab import BOTH
+from tests.test_faults_hosts_lab import BOTH, in_place_of
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(400)]
 
 RESUME = ("resume", "--headless")
-DNF = r"fed-node2 +package +.*Running transaction|fed-node2 +package +\[1/"
-"""Lines after which dnf's unit is at work, of dnf 4 and 5."""
+DNF = r"fed-node2 +package +dnf waits"
+WAITS = in_place_of(
+    "/usr/bin/dnf",
+    'case "$*" in *install*) echo dnf waits; while [ -e /run/waits ]; do sleep 0.1; done;; esac; '
+    'exec /usr/bin/dnf.real "$@"',
+)
+"""So that it is at work for certain when the line goes, and goes on with its work then."""
 
 DOCKER = r"fed-node2 +switch +stopping docker"
 PLAIN = r"fed-node2 +forward +\$ systemctl enable"
 SSHD = "$(systemctl list-unit-files --no-legend ssh.service sshd.service | cut -d' ' -f1)"
 SESSIONS = "pkill -f '[@]notty'"
 """Ends all sessions, also the one that says so."""
+
+
+def waiting(do: Do) -> Do:
+    """The same before the run, and dnf is to wait."""
+
+    def inject(scene: Scene) -> None:
+        scene.ssh(f"touch /run/waits; {WAITS}")
+        done(scene, do)
+
+    return inject
+
+
+def while_dnf(do: Do) -> tuple[str, Do]:
+    """That is done while it waits, which it then does no longer."""
+
+    def during(scene: Scene) -> None:
+        done(scene, do)
+        scene.ssh("rm -f /run/waits")
+
+    return DNF, during
 
 
 def ssh_config(scene: Scene, text: str) -> None:
@@ -137,7 +162,7 @@ def stops_for(seconds: int) -> Do:
         scene.lab.run(
             scene.fault.host,
             f"systemd-run -q --on-active={seconds} --timer-property=AccuracySec=100ms systemctl "
-            f"start {SSHD}; systemctl stop {SSHD}; {SESSIONS}",
+            f"start {SSHD}; systemctl stop {SSHD}; rm /run/waits; {SESSIONS}",
         )
 
     return stop
@@ -187,8 +212,8 @@ ROWS = {
     "a slow line that is reset twice": Fault(
         where="fed-node2's: 500 ms to and fro, 20 kB/s; while dnf runs and while docker moves",
         generation="modern",
-        inject=by_proxy(delay=0.25, rate=20_000),
-        during=((DNF, reset), (DOCKER, reset)),
+        inject=waiting(by_proxy(delay=0.25, rate=20_000)),
+        during=(while_dnf(reset), (DOCKER, reset)),
         heal=direct,
         code=0,
         says=("fed-node2 +switch +docker runs on",),
@@ -205,8 +230,8 @@ ROWS = {
     "two minutes of silence while dnf runs": Fault(
         where="fed-node2's line",
         generation="modern",
-        inject=apart(),
-        during=((DNF, silent(120)),),
+        inject=waiting(apart()),
+        during=(while_dnf(silent(120)),),
         heal=direct,
         code=0,
         says=("fed-node2 port 22 does not answer|does not answer within 5 s",),
@@ -215,14 +240,14 @@ ROWS = {
     "silence that does not end": Fault(
         where="fed-node2's line, while dnf runs",
         generation="modern",
-        inject=apart(window=10),
-        during=((DNF, cut_and_silent),),
+        inject=waiting(apart(window=15)),
+        during=(while_dnf(cut_and_silent),),
         heal=HOLE,
         says=(UNSEEN, "port 22 does not answer within 5 s: see that the host is up", STILL),
     ),
     "sshd restarts, then stops for 20 s": Fault(
         where="fed-node2, while dnf runs; and 20 s of silence while docker moves",
-        inject=apart(),
+        inject=waiting(apart()),
         during=(("fed-node2 +package +\\$", f"systemctl restart {SSHD}"), (DNF, stops_for(20)),
                 (DOCKER, silent(20))),
         heal=direct,
@@ -241,8 +266,8 @@ ROWS = {
     "the bastion goes for good": Fault(
         where="before both nodes, while dnf runs",
         generation="modern",
-        inject=by_bastion(*BOTH, window=10),
-        during=((DNF, gone),),
+        inject=waiting(by_bastion(*BOTH, window=15)),
+        during=(while_dnf(gone),),
         heal=direct,
         red=BOTH,
         says=(UNSEEN, r"bastion: nothing listens at 127\.0\.0\.1 port \d+: start sshd there",
@@ -251,8 +276,8 @@ ROWS = {
     ),
     "the keys are taken away": Fault(
         where="fed-node2, while dnf runs",
-        inject=as_ops,
-        during=((DNF, REVOKED),),
+        inject=waiting(as_ops),
+        during=(while_dnf(REVOKED),),
         heal=RESTORED,
         says=(UNSEEN, "fed-node2 refuses the keys of ops: `ssh-copy-id -p 22 ops@",
               STILL),
@@ -261,8 +286,8 @@ ROWS = {
     "another host answers": Fault(
         where="at fed-node2's address, while dnf runs",
         generation="modern",
-        inject=by_proxy(),
-        during=((DNF, elsewhere),),
+        inject=waiting(by_proxy()),
+        during=(while_dnf(elsewhere),),
         heal=direct,
         says=(UNSEEN, "fed-node2's host key has changed: .*; someone may be in between",
               STILL),
