@@ -28,6 +28,10 @@ class SecretRefused(Unreachable):
         """`sudo`, or the path of a key."""
 
 
+class LoginRefused(Unreachable):
+    """The host answers, and lets none of the operator's keys in."""
+
+
 class Secret:
     """A value that is sent and never shown.
 

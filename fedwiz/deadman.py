@@ -4,8 +4,9 @@ import asyncio
 import time
 from dataclasses import replace
 
-from fedwiz.actions import OnLine, Run, Unreachable
+from fedwiz.actions import LoginRefused, OnLine, Run, Unreachable
 from fedwiz.events import Output
+from fedwiz.hostkeys import KeyRefused
 from fedwiz.reach import Reach
 from fedwiz.steps.make import run_script
 
@@ -26,12 +27,18 @@ async def anew(
 
     Returns:
         The exit status, and why the host could not be reached at first; empty: it could.
+
+    Raises:
+        Unreachable: who answers is not to be trusted, or lets none of our keys in; waiting would
+            not change that, and the host takes the step back unseen.
     """
     gone, end = "", time.monotonic() + run.fresh + longest
     while True:
         try:
             async with ways.transport.connect(host) as session:
                 return await session.run(replace(run, fresh=0), say), gone
+        except (KeyRefused, LoginRefused):
+            raise
         except Unreachable as why:
             if not gone:
                 gone = str(why)

@@ -11,12 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from fedwiz.actions import Run, Session, Unreachable
+from fedwiz.actions import LoginRefused, Run, Session, Unreachable
 from fedwiz.deadman import anew, disarm
 from fedwiz.engine import Applied, apply
 from fedwiz.events import Output
 from fedwiz.facts import parse
 from fedwiz.facts.values import Firewall
+from fedwiz.hostkeys import KeyRefused
 from fedwiz.plan import make, scripts, text
 from fedwiz.scripts import script
 from fedwiz.steps.guard import is_guard
@@ -90,13 +91,14 @@ class Doors(Fake):
 
     opened: list[str]
     refusals = 0
+    refusal = Unreachable("the port is silent")
 
     @asynccontextmanager
     async def connect(self, name: str) -> AsyncIterator[Session]:
         self.opened = [*getattr(self, "opened", []), name]
         if self.refusals:
             self.refusals -= 1
-            raise Unreachable("the port is silent")
+            raise self.refusal
         async with super().connect(name) as session:
             yield session
 
@@ -156,6 +158,16 @@ async def test_a_host_that_can_t_be_reached_is_tried_until_it_has_taken_it_back(
         "within 30 s the host takes the step back by itself; waiting for it",
     ]
     assert fake.sent == [("fed-node1", Run(("true",)))]
+
+
+@pytest.mark.parametrize("why", [KeyRefused("another key"), LoginRefused("no key will do")])
+async def test_nothing_is_tried_again_where_it_would_not_change(why: Unreachable) -> None:
+    fake = Doors()
+    fake.refusals, fake.refusal = 3, why
+    with pytest.raises(type(why)):
+        await anew(fake.ways, "fed-node1", Run(("true",), fresh=30), print, pause=0)
+    assert len(fake.opened) == 1
+    assert fake.sent == []
 
 
 async def test_it_is_not_tried_for_ever() -> None:

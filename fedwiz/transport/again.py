@@ -7,9 +7,8 @@ from typing import TypeAlias
 
 import asyncssh
 
-from fedwiz.actions import OnLine, Unreachable
+from fedwiz.actions import LoginRefused, OnLine, Unreachable
 from fedwiz.hostkeys import KeyRefused
-from fedwiz.transport.door import LoginRefused
 
 Reopen: TypeAlias = Callable[[], Awaitable[asyncssh.SSHClientConnection]]
 

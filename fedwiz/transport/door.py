@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 import asyncssh
 
-from fedwiz.actions import Unreachable
+from fedwiz.actions import LoginRefused, Unreachable
 from fedwiz.clean import clean
 from fedwiz.hostkeys import KeyRefused
 from fedwiz.transport.keys import Keys, Ring
@@ -31,10 +31,6 @@ class Limits:
 
     words: float = 30
     """For the shell's first answer, and sudo's."""
-
-
-class LoginRefused(Unreachable):
-    """The host lets none of our keys in."""
 
 
 class Door(asyncssh.SSHClient):
