@@ -304,5 +304,7 @@ class State:
             host.end("stopped", "it was not reached before the run ended", at)
         elif host.left:
             host.end("stopped", f"not begun: {host.left} of {host.planned} actions", at)
+        elif not self.digest and host.facts_seconds is None:
+            host.end("stopped", "nothing was read before the run ended", at)
         else:
             host.end("done", "", at)

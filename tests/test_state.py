@@ -115,7 +115,26 @@ WORDS: dict[str, tuple[list[Event], str, str]] = {
         "stopped",
         "not begun: 2 of 2 actions",
     ),
-    "closed with nothing left": ([START, Connected("a"), CLOSED], "done", ""),
+    "closed with nothing left": (
+        [START, Connected("a"), FactsRead("a", 0.2), CLOSED],
+        "done",
+        "",
+    ),
+    "closed before it was read": (
+        [START, Connected("a"), CLOSED],
+        "stopped",
+        "nothing was read before the run ended",
+    ),
+    "closed with a plan of what nobody read": (
+        [START, Connected("a"), PlanMade("d", {"b": 1}), CLOSED],
+        "done",
+        "",
+    ),
+    "somebody else has the lock": (
+        [START, Connected("a"), RunEnded("failed", 8, "bob@laptop has been changing it")],
+        "stopped",
+        "nothing was read before the run ended",
+    ),
     "planned only": ([START, Connected("a"), PLAN, RunEnded("ok", 0)], "done", ""),
     "checked only": ([START, Connected("a"), RunEnded("ok", 0)], "done", ""),
 }
