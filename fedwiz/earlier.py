@@ -9,9 +9,7 @@ from fedwiz.actions import Run, Session, Unreachable
 from fedwiz.events import ActionEnded, ActionStarted, Output, StepEnded, StepStarted
 from fedwiz.reach import Reach
 from fedwiz.scripts import question
-
-STEP = "earlier"
-"""Under this name the panes and the journal tell of it."""
+from fedwiz.unfinished import FOLLOWED
 
 LONGEST = 1800
 """Seconds for which a unit is followed: none of fedwiz's own may take longer."""
@@ -48,17 +46,17 @@ def units(said: str) -> Iterator[str]:
 
 async def _follow(ways: Reach, session: Session, unit: str) -> None:
     host, emit, began = session.name, ways.emit, time.monotonic()
-    emit(StepStarted(host, STEP, "See what an earlier run began, and how it ends", 1))
-    emit(ActionStarted(host, STEP, f"follow {unit}", unit))
+    emit(StepStarted(host, FOLLOWED, "See what an earlier run began, and how it ends", 1))
+    emit(ActionStarted(host, FOLLOWED, f"follow {unit}", unit))
     code: int | None = None
 
     def say(line: str) -> None:
-        emit(Output(host, STEP, line))
+        emit(Output(host, FOLLOWED, line))
 
     try:
         code = await session.run(Run((), unit=unit, timeout=LONGEST), say)
     finally:
         took = round(time.monotonic() - began, 3)
-        emit(ActionEnded(host, STEP, "unknown" if code is None else "ok", code, took))
+        emit(ActionEnded(host, FOLLOWED, "unknown" if code is None else "ok", code, took))
         ended = "its end was not seen" if code is None else ""
-        emit(StepEnded(host, STEP, "unknown" if code is None else "ok", ended))
+        emit(StepEnded(host, FOLLOWED, "unknown" if code is None else "ok", ended))

@@ -13,7 +13,7 @@ from fedwiz.answers import Answers
 from fedwiz.facts import Known
 from fedwiz.steps import GATES, STAGES, STEPS, Stage, Step
 from fedwiz.steps.guard import arms, guarded, is_guard
-from fedwiz.steps.make import ANY, SEEN
+from fedwiz.steps.make import ANY, LISTED, SEEN
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,10 +144,13 @@ def _named(action: Action) -> list[str]:
     if isinstance(action, PutKey):
         return [_hash(_sent(action))]
     # Not the diff: what the file was is for the words to say, where that decides something.
+    lines = action.input().splitlines() if LISTED.intersection(action.argv[3:4]) else []
     rest = [
-        action.input(), action.upload, action.sudo, action.timeout, action.unit, action.reboots
+        "" if lines else action.input(), action.upload, action.sudo, action.timeout, action.unit,
+        action.reboots,
     ]  # fmt: skip
-    return [_hash(rest), *(_hash([word]) if "\n" in word else word for word in action.argv)]
+    words = (_hash([word]) if "\n" in word else word for word in action.argv)
+    return [_hash(rest), *words, *lines]
 
 
 def _hash(said: list[Any]) -> str:

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from fedwiz import plan as planning
 from fedwiz.deadman import disarm
+from fedwiz.earlier import attach
 from fedwiz.events import PlanMade
 from fedwiz.facts import Facts, Known
 from fedwiz.reach import Reach
@@ -43,6 +44,7 @@ async def undo_install(
 
     async def whole(cluster: Cluster, ways: Reach, result: Result) -> None:
         await disarm(ways)
+        await attach(ways)
         known = await look(cluster, ways, result)
         known = replace(known, hosts=_wanted(cluster, known, host))
         result.plan = planning.make(cluster.answers, known, UNDO, UNDO_STAGES)

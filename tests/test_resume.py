@@ -1,8 +1,10 @@
-"""An install that is killed anywhere is gone on with, and ends as an undisturbed one does."""
+"""A run that is killed anywhere is gone on with, and ends as an undisturbed one does."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict
+import copy
+import json
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,15 +12,26 @@ import pytest
 
 from fedwiz import journal as journals
 from fedwiz import practice, resume, verbs
-from fedwiz.events import ActionEnded, ActionStarted, Record, RunEnded
-from fedwiz.facts.kept import BEFORE
+from fedwiz.events import (
+    ActionEnded,
+    ActionStarted,
+    PlanMade,
+    Record,
+    RunEnded,
+    RunStarted,
+    StepStarted,
+)
 from fedwiz.journal import Journal, read
 from fedwiz.plan import Plan
 from fedwiz.practice import Practice
-from fedwiz.practice.machine import Machine
+from fedwiz.undo import undo_install
+from fedwiz.unfinished import Unfinished, unfinished
 from fedwiz.verbs import Cluster, Result
+from tests.remembered import Image, alike
+from tests.shell import Shell
 
 ANSWERS = practice.practice_answers(3)
+NODE = ANSWERS.nodes[0].name
 
 
 class Killed(BaseException):
@@ -29,68 +42,40 @@ async def everything(_plan: Plan, _result: Result) -> str:
     return ""
 
 
-async def install(
-    machines: Practice,
-    approve: verbs.Approve = everything,
-    sink: Callable[[Record], None] = lambda _record: None,
+Work = Callable[[Cluster], Coroutine[Any, Any, Result]]
+
+
+def install(cluster: Cluster) -> Coroutine[Any, Any, Result]:
+    return verbs.install(cluster, resume.keeping(everything), asyncio.Event())
+
+
+def undo(cluster: Cluster) -> Coroutine[Any, Any, Result]:
+    return undo_install(cluster, resume.keeping(everything), asyncio.Event())
+
+
+def undo_one(cluster: Cluster) -> Coroutine[Any, Any, Result]:
+    approve = resume.keeping(everything, NODE)
+    return undo_install(cluster, approve, asyncio.Event(), host=NODE)
+
+
+def go_on(before: Unfinished) -> Work:
+    """What was approved is not asked for again, and nobody can be asked for anything more."""
+    return lambda cluster: resume.resume(before, cluster, None, asyncio.Event())
+
+
+async def run(
+    work: Work, machines: Practice, sink: Callable[[Record], None] = lambda _record: None
 ) -> tuple[Result | None, Path]:
-    """An install with a journal; None where it was killed in its middle."""
+    """A run with a journal; None where it was killed in its middle."""
     with Journal() as journal:
         journal.subscribe(sink)
         cluster = Cluster(ANSWERS, machines, machines.open_store, journal.emit, journal.id)
         result = None
         try:
-            result = await verbs.install(cluster, resume.keeping(approve), asyncio.Event())
+            result = await work(cluster)
         except* Killed:
             pass
         return result, journal.path
-
-
-def state(machines: Practice) -> dict[str, dict[str, Any]]:
-    """All that the hosts remember, but for what counts up.
-
-    A node's subnet, of which it takes any, and its MAC address go by its name.
-    """
-    cluster = machines.cluster
-    names = {}
-    for node in cluster.nodes():
-        assert node.daemon is not None
-        names[node.daemon.subnet.rpartition(".")[0] + "."] = f"subnet of {node.name}."
-        names[node.links[node.daemon.device].mac] = f"MAC address of {node.name}"
-    return {name: _remembered(machine, names) for name, machine in cluster.machines.items()}
-
-
-COUNTED = ("pids", "journal", "containers", "spoil")
-
-
-def _remembered(machine: Machine, names: dict[str, str]) -> dict[str, Any]:
-    said = {key: value for key, value in asdict(machine).items() if key not in COUNTED}
-    del said["chains"]["counts"]
-    if machine.modules["br_netfilter"]:  # the kernel's own value, from that moment on
-        said["sysctls"] = {"net.bridge.bridge-nf-call-iptables": "1"} | said["sysctls"]
-    if (told := said["files"].get(f"{BEFORE}/names")) is not None:  # its last line is the time
-        told["text"] = told["text"].rpartition("\n1")[0]
-    for held in said["files"].values():  # which of the two pairs of names the package reads
-        held["text"] = "".join(
-            line
-            for line in held["text"].splitlines(keepends=True)
-            if not line.startswith(("FLANNEL_ETCD=", "FLANNEL_ETCD_KEY="))
-        )
-    said["units"] = {unit: (it.active, it.enabled) for unit, it in machine.units.items()}
-
-    def by_name(part: object) -> str:
-        text = repr(part)
-        for old, new in names.items():
-            text = text.replace(old, new)
-        return text
-
-    return {key: sorted(map(by_name, _parts(value))) for key, value in said.items()}
-
-
-def _parts(value: object) -> Iterable[object]:
-    if isinstance(value, dict):
-        return value.items()
-    return value if isinstance(value, list) else (value,)
 
 
 class Cut:
@@ -110,21 +95,46 @@ def cut_down(path: Path, records: int) -> None:
     path.write_bytes(b"".join(lines[:records]))
 
 
+@dataclass(frozen=True)
+class Undisturbed:
+    """A run that nobody killed."""
+
+    work: Work
+    before: Practice
+    """The hosts before it; to be copied."""
+
+    after: Image
+    records: tuple[Record, ...]
+
+    @property
+    def machines(self) -> Practice:
+        """The hosts as they were before it."""
+        return copy.deepcopy(self.before)
+
+
+async def undisturbed(work: Work, before: Practice) -> Undisturbed:
+    machines, records = copy.deepcopy(before), list[Record]()
+    result, _ = await run(work, machines, records.append)
+    assert result is not None
+    assert (result.code, result.why) == (0, "")
+    return Undisturbed(work, before, alike(machines), tuple(records))
+
+
 @pytest.fixture(scope="module")
-def undisturbed(
-    tmp_path_factory: pytest.TempPathFactory,
-) -> tuple[dict[str, Any], tuple[Record, ...]]:
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Undisturbed]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("undisturbed")))
-        return asyncio.run(_undisturbed())
+        return asyncio.run(_runs())
 
 
-async def _undisturbed() -> tuple[dict[str, Any], tuple[Record, ...]]:
-    machines, records = Practice(ANSWERS), list[Record]()
-    result, _ = await install(machines, sink=records.append)
-    assert result is not None
-    assert result.code == 0
-    return state(machines), tuple(records)
+async def _runs() -> Mapping[str, Undisturbed]:
+    bare, installed = Practice(ANSWERS), Practice(ANSWERS)
+    await run(install, installed)
+    return {
+        "install": await undisturbed(install, bare),
+        "undo": await undisturbed(undo, installed),
+        "undo of one node": await undisturbed(undo_one, installed),
+    }
 
 
 @pytest.fixture(autouse=True)
@@ -132,43 +142,138 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
 
 
-PARTS = 8
-"""The records are tried in so many tests, which run side by side."""
+PARTS = {"install": 8, "undo": 2, "undo of one node": 1}
+"""The records of each are tried in so many tests, which run side by side."""
 
 
-@pytest.mark.parametrize("part", range(PARTS))
-async def test_at_every_record(
-    part: int, undisturbed: tuple[dict[str, Any], tuple[Record, ...]]
-) -> None:
+@pytest.mark.parametrize(
+    ("verb", "part"), [(verb, part) for verb, parts in PARTS.items() for part in range(parts)]
+)
+async def test_at_every_record(verb: str, part: int, runs: Mapping[str, Undisturbed]) -> None:
     """The run is killed after each of its records, and again before the record of an end.
 
     Then the host has done what the journal does not know of.
     """
-    wanted, records = undisturbed
-    for after in range(1 + part, len(records) + 1, PARTS):
-        await killed_and_gone_on(wanted, records, after)
-        if isinstance(records[after - 1].event, ActionEnded):
-            await killed_and_gone_on(wanted, records, after, written=after - 1)
+    it = runs[verb]
+    for after in range(1 + part, len(it.records) + 1, PARTS[verb]):
+        await killed_and_gone_on(it, after)
+        if isinstance(it.records[after - 1].event, ActionEnded):
+            await killed_and_gone_on(it, after, written=after - 1)
+        if it.work is not install:
+            await killed_and_gone_on(it, after, again=True)
 
 
 async def killed_and_gone_on(
-    wanted: dict[str, Any], records: Sequence[Record], after: int, *, written: int | None = None
+    it: Undisturbed, after: int, *, written: int | None = None, again: bool = False
 ) -> None:
-    where = f"record {after}: {records[after - 1]}"
-    machines = Practice(ANSWERS)
-    result, path = await install(machines, sink=Cut(after))
+    """Kill a run and go on with it, or begin it again.
+
+    Args:
+        it: the run.
+        after: so many records.
+        written: so many of them are in its journal; None: all.
+        again: the same command once more; else `fedwiz resume`.
+    """
+    where = f"record {after}: {it.records[after - 1]}"
+    machines = it.machines
+    result, path = await run(it.work, machines, Cut(after))
     assert result is None, where
     cut_down(path, after if written is None else written)
-    before = resume.unfinished()
-    begun = any(isinstance(it.event, ActionStarted) for it in read(path))
-    over = isinstance(records[after - 1].event, RunEnded)
+    before = unfinished()
+    begun = any(isinstance(each.event, ActionStarted) for each in read(path))
+    over = isinstance(it.records[after - 1].event, RunEnded)
     assert (before is not None) == (begun and not over), where
     # What was approved is not asked for again, and nothing beyond it is left.
-    approve = resume.within(before.digest, None) if before else everything
-    result, _ = await install(machines, approve)
+    result, _ = await run(go_on(before) if before and not again else it.work, machines)
     assert result is not None, where
-    assert (result.code, result.why) == (0, ""), where
-    assert state(machines) == wanted, where
-    assert resume.unfinished() is None
+    assert result.code == 0, f"{where}: {result.why}"
+    assert alike(machines) == it.after, where
+    assert unfinished() is None
     for kept in journals.runs_path().iterdir():
         kept.unlink()
+
+
+# What is left of several runs.
+
+
+@dataclass(frozen=True)
+class Past:
+    """A run that was: its verb, its exit code, and whether it began to change something."""
+
+    verb: str
+    code: int | None
+    """None: it was cut off."""
+
+    begun: bool = True
+    remedy: bool = False
+    """It is about a remedy, whose plan is not kept."""
+
+    cluster: str = "lab"
+    practice: str = ""
+
+    def write(self, number: int) -> None:
+        digest = f"{number:012}"
+        with Journal(journals.runs_path() / f"20260101-0000{number:02}-0000.jsonl",
+                     lambda: 1000.0 + number) as journal:  # fmt: skip
+            journal.emit(RunStarted(self.verb, self.cluster, ("a",), self.practice))
+            journal.emit(PlanMade(digest, {"a": 1}))
+            if self.begun:
+                journal.emit(StepStarted("a", "x", "Do x", 1))
+                journal.emit(ActionStarted("a", "x", "x"))
+            if self.code is not None:
+                journal.emit(RunEnded("failed" if self.code else "ok", self.code))
+        if self.begun and not self.remedy:
+            journals.keep_plan(digest, json.dumps({"actions": [], "host": ""}))
+
+
+INSTALL, UNDO = Past("install", None), Past("undo", None)
+PASTS: Mapping[str, tuple[list[Past], int | None]] = {
+    "nothing": ([], None),
+    "an install cut off": ([INSTALL], 0),
+    "an install that failed": ([Past("install", 5)], 0),
+    "an install that changed nothing": ([Past("install", 3, begun=False)], None),
+    "on a practice cluster": ([Past("install", None, practice="healthy")], None),
+    "then an install that got through": ([INSTALL, Past("install", 0)], None),
+    "then a whole undo": ([INSTALL, Past("undo", 0)], None),
+    "then an undo that found nothing": ([INSTALL, Past("undo", 0, begun=False)], None),
+    "then an undo cut off": ([INSTALL, UNDO], 1),
+    "then an undo that could not begin": ([INSTALL, Past("undo", 8, begun=False)], 0),
+    "an undo cut off": ([UNDO], 0),
+    "an undo with a host out of reach": ([Past("undo", 4)], 0),
+    "an undo cut off, then one that had nothing left": (
+        [UNDO, Past("undo", 0, begun=False)],
+        None,
+    ),
+    "an undo cut off, then an install": ([UNDO, Past("install", 0)], None),
+    "an undo cut off, then an install cut off": ([UNDO, INSTALL], 1),
+    "then the way back of a remedy": ([INSTALL, Past("undo", 0, remedy=True)], 0),
+    "then the way back of a remedy, cut off": ([INSTALL, Past("undo", None, remedy=True)], 0),
+    "a remedy cut off": ([Past("diagnose", None, remedy=True)], None),
+    "then a verification": ([INSTALL, Past("verify", 0, begun=False)], 0),
+    "of another cluster": ([INSTALL, Past("install", 0, cluster="other")], 0),
+}
+"""Runs, the oldest first, and which of them is gone on with."""
+
+
+@pytest.mark.parametrize(("pasts", "left"), PASTS.values(), ids=PASTS)
+def test_what_is_left_of_several_runs(pasts: list[Past], left: int | None) -> None:
+    for number, past in enumerate(pasts):
+        past.write(number)
+    found = unfinished()
+    ids = [f"20260101-0000{number:02}-0000" for number in range(len(pasts))]
+    assert (found and found.run.id) == (None if left is None else ids[left])
+
+
+REFUSED = {
+    "diagnose": "is not gone on with: `fedwiz diagnose -a FILE A B --apply` measures anew",
+    "undo": "took a remedy back, which is not gone on with: `fedwiz undo -a FILE` takes an install",
+    "verify": "is no install or undo of a real cluster",
+}
+
+
+@pytest.mark.parametrize("verb", REFUSED)
+def test_what_is_not_gone_on_with_says_what_to_do(verb: str, tmp_path: Path) -> None:
+    Past(verb, None, remedy=True).write(1)
+    said = Shell(tmp_path).fedwiz("resume", "20260101", XDG_STATE_HOME=str(tmp_path))
+    assert said.code == 2
+    assert REFUSED[verb] in said.err

@@ -80,7 +80,7 @@ def test_a_killed_install_ends_as_an_undisturbed_one(
         assert operator.left() == {}, marker
         nothing = resumed(operator)
         assert nothing.code == 2
-        assert "no install is left to go on with" in nothing.err
+        assert "no run is left to go on with" in nothing.err
 
 
 DROP = "nft add table inet cut; nft add chain inet cut c '{ type filter hook input priority 0; }'"

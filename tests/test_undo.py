@@ -1,12 +1,9 @@
 """The way back from an install: what is kept, what is left of it, and that hosts are as before."""
 
 import asyncio
-import copy
 import json
 import re
-from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
 import pytest
 
@@ -17,7 +14,6 @@ from fedwiz.events import ActionEnded, Event
 from fedwiz.facts import Firewall
 from fedwiz.facts.probes import FILES, HASHED, MODULES, SYSCTLS, UNITS
 from fedwiz.practice import CLASSIC, MODERN, Generation, Practice, practice_answers, probes
-from fedwiz.practice.machine import Machine
 from fedwiz.scripts import script
 from fedwiz.steps import STEPS
 from fedwiz.steps.docker import DAEMON_JSON, DUE
@@ -25,62 +21,10 @@ from fedwiz.steps.host import SYSCTL_FILE
 from fedwiz.steps.keep import CHANGING, PACKAGED, TOUCHED
 from fedwiz.undo import NO_WAY, undo_install
 from fedwiz.verbs import Result
+from tests.remembered import images, same
 from tests.test_practice import Runs, agree
 
 GENERATIONS = {"classic": CLASSIC, "modern": MODERN}
-
-MAY_DIFFER = {
-    "pids": "process numbers that were used",
-    "journal": "what units said",
-    "loaded": "units as systemd has read them",
-    "chains": "compared by their rules, without what they counted",
-    "links": "compared without the MAC that docker makes up for docker0",
-    "units": "compared by state, without process numbers",
-    "containers": "compared by address",
-    "routes": "compared without their order",
-    "peers": "devices that there are none of",
-    "boot_id": "where the switch is a reboot",
-    "sysctls": "where the switch is a reboot, what docker sets when it starts",
-}
-
-
-def image(machine: Machine) -> dict[str, Any]:
-    """All of a machine but for what a named list says may differ."""
-    names = (it for it in machine.__dataclass_fields__ if it not in MAY_DIFFER)
-    held: dict[str, Any] = {name: copy.deepcopy(getattr(machine, name)) for name in names}
-    held["files"] = {path: (it.text, it.mode, it.hash()) for path, it in machine.files.items()}
-    held["links"] = {
-        name: replace(link, mac="" if name == "docker0" else link.mac)
-        for name, link in machine.links.items()
-    }
-    held["routes"] = sorted(map(str, machine.routes))
-    held["units"] = {
-        name: (machine.unit(name).active, machine.unit(name).enabled)
-        for name in machine.units
-        if machine.unit(name).there
-    }
-    held["chains"] = {
-        table: {name: list(rules) for name, rules in chains.items() if name != "DOCKER-USER"}
-        for table, chains in machine.chains.rules.items()
-    }
-    held["user"] = list(machine.chains.rules["filter"].get("DOCKER-USER", []))
-    held["policy"] = machine.chains.policy("filter", "FORWARD")
-    held["containers"] = [(it.name, it.address) for it in machine.containers]
-    return held
-
-
-def images(practice: Practice) -> dict[str, dict[str, Any]]:
-    found = {name: image(machine) for name, machine in practice.cluster.machines.items()}
-    keys = practice.cluster.keys.kept
-    return found | {
-        "etcd": {api: {k: v.text for k, v in held.items()} for api, held in keys.items()}
-    }
-
-
-def same(before: Mapping[str, Mapping[str, Any]], now: Mapping[str, Mapping[str, Any]]) -> None:
-    for name, was in before.items():
-        for what, value in was.items():
-            assert now[name].get(what) == value, f"{name}: {what}"
 
 
 class Undoing(Runs):

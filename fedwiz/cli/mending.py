@@ -11,6 +11,7 @@ from fedwiz.cli.output import Usage, say
 from fedwiz.cli.run import Make, answers_of, approval, real, run
 from fedwiz.cli.told import reported
 from fedwiz.events import RunStarted
+from fedwiz.resume import keeping
 from fedwiz.verbs import Cluster, Result
 
 
@@ -82,7 +83,7 @@ def undone(options: argparse.Namespace, answers: Answers, make: Make) -> int:
                     "--host out")  # fmt: skip
     if host and host not in names:
         raise Usage(f"{host} is no node of the answers: they are {', '.join(names)}")
-    approve = approval(options, answers)
+    approve = keeping(approval(options, answers), host)
 
     async def work(cluster: Cluster, stop: asyncio.Event) -> Result:
         return await undoing.undo_install(cluster, approve, stop, host=host)

@@ -49,7 +49,7 @@ def parser() -> argparse.ArgumentParser:
     _plan(plan)
     install = _verb(verbs, "install", "Check, plan, apply, verify.", [shared])
     _install(install)
-    resume = _verb(verbs, "resume", "Go on with an install that was cut off.", [shared])
+    resume = _verb(verbs, "resume", "Go on with an install or undo that was cut off.", [shared])
     resume.add_argument("run", metavar="RUN", nargs="?", default="",
                         help="its id, or the beginning of it; the latest by default")  # fmt: skip
     _approval(resume)

@@ -1,16 +1,16 @@
-"""Going on with an install that was cut off."""
+"""Going on with a run that was cut off."""
 
 import argparse
 import asyncio
 
 from fedwiz import journal as journals
-from fedwiz import resume as unfinished
-from fedwiz import verbs
+from fedwiz import resume as resuming
+from fedwiz import unfinished, verbs
 from fedwiz.answers import Answers, load
 from fedwiz.cli.output import Usage, say
 from fedwiz.cli.run import answers_of, approval, real, run
 from fedwiz.cli.told import reported
-from fedwiz.resume import Unfinished
+from fedwiz.unfinished import Unfinished
 from fedwiz.verbs import Cluster, Result
 
 
@@ -26,11 +26,10 @@ def resume(options: argparse.Namespace) -> int:
         ask: verbs.Approve | None = approval(options, answers)
     except Usage:
         ask = None
-    approve = unfinished.keeping(unfinished.within(before.digest, ask))
     say(f"going on with {before.sentence} ({before.run.id})")
 
     async def work(cluster: Cluster, stop: asyncio.Event) -> Result:
-        return await verbs.install(cluster, approve, stop)
+        return await resuming.resume(before, cluster, ask, stop)
 
     return reported(options, *run(work, real(answers, options), options))
 
@@ -39,19 +38,33 @@ def _before(name: str) -> Unfinished:
     if not name:
         found = unfinished.unfinished()
         if found is None:
-            raise Usage("no install is left to go on with; `fedwiz runs` lists what was run")
+            raise Usage("no run is left to go on with; `fedwiz runs` lists what was run")
         return found
     try:
         path = journals.find(name)
     except ValueError as wrong:
         raise Usage(str(wrong)) from None
     summary = journals.summary(path)
-    if summary is None or summary.practice or summary.verb not in unfinished.VERBS:
-        raise Usage(f"{name} is no install of a real cluster: there is nothing to go on with")
+    if summary is None or summary.practice or summary.verb not in (*unfinished.VERBS, "diagnose"):
+        raise Usage(f"{name} is no install or undo of a real cluster: there is nothing to go on "
+                    "with")  # fmt: skip
     found = unfinished.of(summary)
     if found is None:
-        raise Usage(f"run {path.stem} changed nothing: `fedwiz install` begins")
+        raise Usage(f"run {path.stem} {_not(summary.verb)}")
     return found
+
+
+def _not(verb: str) -> str:
+    """Why a run of that verb is not gone on with, and what to do."""
+    if verb == "install":
+        return "changed nothing: `fedwiz install` begins"
+    again = "`fedwiz diagnose -a FILE A B --apply` measures anew, and mends what is wrong now"
+    if verb == "diagnose":
+        return f"is not gone on with: {again}"
+    return (
+        "changed nothing, or took a remedy back, which is not gone on with: `fedwiz undo -a FILE` "
+        f"takes an install back; {again}"
+    )
 
 
 def _answers(options: argparse.Namespace, before: Unfinished) -> Answers:

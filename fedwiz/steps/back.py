@@ -103,10 +103,11 @@ def left_alone(answers: Answers, host: Host, known: Known) -> list[str]:
 def _restored(answers: Answers, host: Host, known: Known, kept: Kept) -> list[str]:
     """Files that are put back, or removed."""
     facts, changed = known.hosts[host.name], _changed(answers, host, known, kept)
-    goes = _unpackaged(facts, kept)
+    goes, ours = _unpackaged(facts, kept), "flannel" not in kept.was.packages
     return [
         path for path in _differing(facts, kept)
-        if path not in changed and not (goes and path == SYSCONFIG and path not in kept.was.files)
+        if path not in changed and not (ours and path in SAVED)
+        and not (goes and path == SYSCONFIG and path not in kept.was.files)
     ]  # fmt: skip
 
 
@@ -196,9 +197,12 @@ def unpackage(answers: Answers, host: Host, known: Known) -> Iterator[Run]:
     """Where it was not there before; with what rpm leaves of settings that fedwiz changed."""
     facts = known.hosts[host.name]
     kept = facts.kept
-    if kept is None or not _unpackaged(facts, kept):
+    if kept is None or "flannel" in kept.was.packages:
         return
-    yield dnf("remove", "flannel")
+    if "flannel" in facts.packages:
+        yield dnf("remove", "flannel")
+    elif not set(SAVED).intersection(_differing(facts, kept)):
+        return
     files = [path for path in (*SAVED, PACKAGED) if path not in kept.was.files]
     if SYSCONFIG in _changed(answers, host, known, kept):
         files.remove(SAVED[0])

@@ -58,6 +58,9 @@ def seen(there: File | None) -> str:
     return hashed(there.text) if there else "absent"
 
 
+LISTED = frozenset({"unrule.sh"})
+"""Scripts to which each line of standard input is a thing by itself: fewer lines do less."""
+
 ANY = "any"
 """The same where the plan can't know it, since an action of it before brings the file."""
 
