@@ -90,7 +90,7 @@ def of(run: RunSummary) -> Unfinished | None:
     """The same of one run; None: it changed nothing, or its journal can't be read."""
     records = _records(run)
     digest = begun(records)
-    if not digest:
+    if not digest or run.verb not in VERBS:
         return None
     known = approved(digest)
     if known is None and run.verb == "undo":  # a remedy's, of which no plan is kept

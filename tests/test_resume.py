@@ -3,9 +3,10 @@
 import asyncio
 import copy
 import json
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -138,8 +139,12 @@ async def _runs() -> Mapping[str, Undisturbed]:
 
 
 @pytest.fixture(autouse=True)
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+def home(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """In memory, where there is such a place: a journal waits for its disk at each action."""
+    memory = Path("/dev/shm")  # noqa: S108
+    with TemporaryDirectory(dir=memory if memory.is_dir() else None) as place:
+        monkeypatch.setenv("XDG_STATE_HOME", place)
+        yield Path(place)
 
 
 PARTS = {"install": 8, "undo": 2, "undo of one node": 1}
@@ -159,7 +164,7 @@ async def test_at_every_record(verb: str, part: int, runs: Mapping[str, Undistur
         await killed_and_gone_on(it, after)
         if isinstance(it.records[after - 1].event, ActionEnded):
             await killed_and_gone_on(it, after, written=after - 1)
-        if it.work is not install:
+        if it.work is undo and after % 4 == 0:
             await killed_and_gone_on(it, after, again=True)
 
 
@@ -272,8 +277,8 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("verb", REFUSED)
-def test_what_is_not_gone_on_with_says_what_to_do(verb: str, tmp_path: Path) -> None:
+def test_what_is_not_gone_on_with_says_what_to_do(verb: str, home: Path) -> None:
     Past(verb, None, remedy=True).write(1)
-    said = Shell(tmp_path).fedwiz("resume", "20260101", XDG_STATE_HOME=str(tmp_path))
+    said = Shell(home).fedwiz("resume", "20260101", XDG_STATE_HOME=str(home))
     assert said.code == 2
     assert REFUSED[verb] in said.err
