@@ -5,8 +5,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from fedwiz import practice
-from fedwiz.answers import overlay, read
+from fedwiz.answers import Refused, overlay, read
 from fedwiz.draft import Draft, kept, with_sets
+from fedwiz.unfinished import Unfinished, unfinished
 
 NAME = "fedora-lab"
 """What a cluster is called until the operator says otherwise."""
@@ -33,6 +34,37 @@ def of_file(path: str, sets: Iterable[str] = ()) -> Draft:
     """
     draft = Draft.of(overlay(read(Path(path)), list(sets)), path)
     return replace(draft, page=draft.stops[0])
+
+
+def cut_off(draft: Draft) -> bool:
+    """Whether a draft's install can be gone on with, so that it is none to begin with.
+
+    The first page, or the first question, offers that.
+    """
+    if (draft.page, draft.practice) != ("install", ""):
+        return False
+    left = unfinished()
+    return left is not None and left.run.id == draft.run
+
+
+def resuming(before: Unfinished) -> Draft:
+    """The draft that goes on with a run, on the page that shows it: what was said then.
+
+    Raises:
+        Refused: its answers are not kept, or can't be used.
+    """
+    run, was = before.run, kept()
+    file = run.path.with_suffix(".toml")
+    if was is None or was.run != run.id or was.goal != "install":
+        if not file.is_file():
+            raise Refused({run.id: "its answers are not kept here: give them to `fedwiz resume`, "
+                                   "as -a FILE"})  # fmt: skip
+        was = Draft.of(read(file))
+    draft = replace(was, page="install", run=run.id, accepted=before.accepted)
+    if run.verb == "undo":
+        draft = replace(draft, goal="undo", stops=("install",))
+    draft.answers()
+    return draft
 
 
 def begin_practice(draft: Draft) -> Draft:

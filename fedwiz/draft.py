@@ -24,7 +24,7 @@ ASKED_ON: Mapping[str, str] = {
 """Where each section of the answers is asked; all the others are asked on the page `review`."""
 
 Role = Literal["", "master", "node"]
-Goal = Literal["install", "verify", "look"]
+Goal = Literal["install", "verify", "look", "undo"]
 
 LARGEST = 1000
 """Hosts of a practice cluster, and its pace, in a draft that is worth reading."""
@@ -72,7 +72,8 @@ class Draft:
     """One of PAGES; empty: the first page, where nothing has been begun."""
 
     goal: Goal = "install"
-    """`look`: at a run of before, which says nothing new, so it is not kept."""
+    """`look`: at a run of before; `undo`: to go on with one.  Neither says anything new, so it is
+    not kept."""
 
     practice: str = ""
     """On a practice cluster the name of its fault, or `healthy`; empty: real hosts."""
@@ -331,7 +332,7 @@ def save(draft: Draft) -> None:
     Raises:
         OSError: it can't be written.
     """
-    if draft.goal == "look":
+    if draft.goal in ("look", "undo"):
         return
     said = _fields(draft) | {"candidates": [_fields(it) for it in draft.candidates]}
     # A date has no place in answers, and yet an answer file may hold one, to be refused.

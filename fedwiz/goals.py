@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Literal, TypeAlias
 
-What: TypeAlias = Literal["new", "file", "verify", "runs", "practice"]
+What: TypeAlias = Literal["resume", "new", "file", "verify", "runs", "practice"]
 
 GOALS: Mapping[What, tuple[str, str]] = MappingProxyType({
     "new": ("New install", "From a scan of the network to containers that ping."),
@@ -13,4 +13,8 @@ GOALS: Mapping[What, tuple[str, str]] = MappingProxyType({
     "runs": ("Earlier runs", "Look at one, or go on with one that did not get through."),
     "practice": ("Practice cluster", "Simulated hosts: nothing real is touched."),
 })  # fmt: skip
-"""Each with its title, and a line that says more."""
+"""Each with its title, and a line that says more.  `resume` is a run's, and there is one only where
+such a run is."""
+
+LATER = "Left alone, it stays among the earlier runs: `fedwiz runs`, `fedwiz resume`."
+"""What becomes of a run that is not gone on with."""

@@ -15,6 +15,9 @@ from fedwiz.state import RED, State
 VERBS = ("install", "undo")
 """Those that leave something behind to go on with."""
 
+MOST = 20
+"""Runs that did not end well and are looked into: the first page waits for it."""
+
 FOLLOWED = "earlier"
 """The step as which a run follows what an earlier one left at work; it begins nothing itself."""
 
@@ -46,13 +49,18 @@ class Unfinished:
     """As in `Approved`."""
 
     @property
-    def sentence(self) -> str:
-        """What it is, for people."""
+    def name(self) -> str:
+        """What it is, for people: `a run of 14:02 on fedora-lab`."""
         began = time.strftime("%H:%M", time.localtime(self.run.started))
         day = time.strftime("%Y-%m-%d", time.localtime(self.run.started))
         when = began if day == time.strftime("%Y-%m-%d") else f"{day} {began}"
         what = "an undo" if self.run.verb == "undo" else "a run"
-        return f"{what} of {when} on {clean(self.run.cluster)} stopped at {self.where}"
+        return f"{what} of {when} on {clean(self.run.cluster)}"
+
+    @property
+    def sentence(self) -> str:
+        """What it is, and where it stopped."""
+        return f"{self.name} stopped at {self.where}"
 
 
 def unfinished(directory: Path | None = None) -> Unfinished | None:
@@ -61,10 +69,13 @@ def unfinished(directory: Path | None = None) -> Unfinished | None:
     A practice cluster ends with its process, so nothing of it is left.  A remedy, and the way back
     from one, are about what was measured then: they are no such runs.
     """
-    over = set[str]()
+    over, looked = set[str](), 0
     for run in journals.runs(directory):
         if run.verb not in VERBS or run.practice or run.cluster in over:
             continue
+        looked += run.outcome != "ok"
+        if looked > MOST:
+            return None
         if run.outcome == "ok":
             over.update([run.cluster] if _whole(run) else [])
         elif (found := of(run)) is not None:

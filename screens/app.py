@@ -20,8 +20,9 @@ from textual.screen import Screen
 from textual.widgets import Static
 
 from fedwiz import keep as files
+from fedwiz.unfinished import Unfinished, unfinished
 from screens.first import First
-from screens.frame import STEPS
+from screens.frame import STEPS, beside
 from screens.loading import Begin, drafted, load, mistake
 from screens.page import Help, too_small
 from screens.themes import DARK, LIGHT
@@ -90,6 +91,9 @@ class Fedwiz(App[int]):
 
         self.begun: object = None
         """What the operator approved and the last install was begun with."""
+
+        self.resuming: Unfinished | None = None
+        """A run that the operator goes on with; the page Install takes it from here."""
 
         self.proved: str | None = None
         """The run after which the network was verified once more: its own verdicts are old."""
@@ -168,8 +172,9 @@ class Fedwiz(App[int]):
 
     async def _first(self) -> None:
         """Ask what is to be done; load all pages in the meantime."""
+        left = await asyncio.to_thread(unfinished)
         self._loaded()
-        page = First()
+        page = First(left)
         self.run_worker(load("screens.flow"), group="load")
         choice = await self.push_screen_wait(page)
         begun = (await load("screens.begin")).begun
@@ -189,7 +194,7 @@ class Fedwiz(App[int]):
         if move == "quit":
             self.exit(self.code)
             return
-        page = "" if move == "first" else _beside(draft, move)
+        page = "" if move == "first" else beside(draft.page, move, draft.goal, draft.stops)
         if page:
             self.keep(replace(draft, page=page))
         else:
@@ -382,15 +387,3 @@ def _ended(app: Fedwiz) -> int:
     if app.refused is not None:
         raise app.refused
     return (app.return_code or 0) if code is None else code
-
-
-def _beside(draft: Draft, move: str) -> str:
-    """The page that a move leads to; empty: the first page, before all others.
-
-    Forward it is the next one at which the draft stops, back any that belongs to its goal.
-    """
-    pages = [p for p in STEPS if draft.goal == "install" or p in draft.stops]
-    here = pages.index(draft.page)
-    if move == "back":
-        return pages[here - 1] if here else ""
-    return next((p for p in pages[here + 1 :] if p in draft.stops), draft.page)

@@ -12,8 +12,9 @@ from textual.widgets import Input, Static
 
 from fedwiz import practice
 from fedwiz.answers import Refused
-from fedwiz.begin import begin_practice, new, of_file, verifying
+from fedwiz.begin import begin_practice, new, of_file, resuming, verifying
 from fedwiz.draft import Draft, kept
+from fedwiz.unfinished import Unfinished
 from screens.dialogs import SCROLL, Line, Pick, Question, lines
 from screens.first import Choice
 from screens.frame import STEPS, Said
@@ -102,21 +103,47 @@ async def begun(app: "Fedwiz", choice: Choice) -> Draft | None:
             draft = await app.push_screen_wait(OpenFile())
         case "practice":
             return await _practice(app)
+        case "resume":
+            return await _resumed(app, choice.before)
         case "runs":
             draft = await app.push_screen_wait(Runs())
     if draft is None or draft.practice or draft.goal == "look":
         return draft
-    return await _replacing(app, draft)
+    return await _replacing(app, draft, "Begin anew")
 
 
-async def _replacing(app: "Fedwiz", draft: Draft) -> Draft | None:
-    """The draft, if it may take the place of the one that is kept; else that one, or none."""
+async def _resumed(app: "Fedwiz", before: Unfinished | None) -> Draft | None:
+    """The draft that goes on with a run, which the page Install then does."""
+    if before is None:
+        return None
+    try:
+        draft = await asyncio.to_thread(resuming, before)
+    except Refused as refused:
+        why = "; ".join(refused.why.values())
+        app.notify(f"{before.run.id}: {why}", severity="warning", markup=False, timeout=10)
+        return None
+    chosen: Draft | None = draft
+    if draft.goal == "install":
+        chosen = await _replacing(app, draft, f"Go on with {before.name}")
+    app.resuming = before if chosen is draft else None
+    return chosen
+
+
+async def _replacing(app: "Fedwiz", draft: Draft, title: str) -> Draft | None:
+    """The draft, if it may take the place of the one that is kept; else that one, or none.
+
+    Args:
+        app: the wizard.
+        draft: the new one.
+        title: of what it is for.
+    """
     before = await asyncio.to_thread(kept)
-    if before is None or not _said(before):
+    same = bool(draft.run) and before is not None and before.run == draft.run
+    if before is None or same or not _said(before):
         return draft
     options = [
         (GO_ON, f"Go on where you were: {STEPS[before.page]}", _about(before)),
-        ("anew", "Begin anew", "What you said then is forgotten."),
+        ("anew", title, "What you said then is forgotten."),
     ]
     text = "What you said before is kept, and only one such can be."
     chosen = await app.push_screen_wait(Pick("Go on, or begin anew?", options, text=text))

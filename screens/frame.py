@@ -1,6 +1,6 @@
 """What every page has around it: the steps, where one is, what is said, and the keys."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any, ClassVar
 
 from textual.app import ComposeResult
@@ -15,6 +15,23 @@ STEPS = {
     "review": "Review", "install": "Install", "verify": "Verify",
 }  # fmt: skip
 """The pages in order, and how they are called."""
+
+
+def beside(page: str, move: str, goal: str, stops: Sequence[str]) -> str:
+    """The page that a move leads to; empty: the first page, before all others.
+
+    Args:
+        page: where one is.
+        move: `next`, which goes to where the draft stops next, or `back`, to any of its goal's.
+        goal: the draft's.
+        stops: its pages.
+    """
+    pages = [it for it in STEPS if goal == "install" or it in stops]
+    here = pages.index(page)
+    if move == "back":
+        return pages[here - 1] if here else ""
+    return next((it for it in pages[here + 1 :] if it in stops), page)
+
 
 LEAST = (80, 24)
 """Columns and rows that a page needs."""

@@ -9,13 +9,15 @@ from textual.binding import Binding, BindingType
 from textual.worker import Worker
 
 from fedwiz import verbs
-from fedwiz.answers import Answers, Refused
+from fedwiz.answers import Refused
 from fedwiz.events import Record, RunEnded
 from fedwiz.journal import read
 from fedwiz.plan import Plan
+from fedwiz.verbs import Result
+from screens.approve import agreed
 from screens.log import Read, of_file
 from screens.proving import journal_of
-from screens.running import Running
+from screens.running import Job, Running, installing, resuming
 from screens.showing import RunPage
 
 if TYPE_CHECKING:
@@ -43,8 +45,8 @@ class InstallPage(RunPage):
         "again what is left.\n\n"
         "Ctrl+C once: what runs is let end, and nothing new is begun. Twice: fedwiz closes now; "
         "what was sent to a host may go on there, and the next run looks what came of it. Nothing "
-        "is lost either way: start fedwiz again, and it shows this run and makes a plan of what is "
-        "left."
+        "is lost either way: start fedwiz again, and it offers to go on with this run, as far as "
+        "you have approved it."
     )
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("r", "retry", "Try again what is left"),
@@ -53,16 +55,34 @@ class InstallPage(RunPage):
     def __init__(self, draft: "Draft", site: "Site") -> None:
         super().__init__(draft, site)
         self._install: Running | None = None
+        self._job: Job | None = None
+        """What r tries again."""
+
         self._worker: Worker[None] | None = None
         self._retried = False
         self._recalling = False
         self._seen_end = ""
 
+    @property
+    def question(self) -> str:
+        """What it does."""
+        return "Taking the install back" if self._undoes else self.QUESTION
+
+    @property
+    def _undoes(self) -> bool:
+        return self.draft.goal == "undo"
+
     def on_mount(self) -> None:
         """Begin what was approved, or show the run that was begun before."""
         approved = self.site.approved
-        if approved is not None and approved is not self.wizard.begun:
-            self._begin(approved)
+        self._job = installing(approved) if approved else None
+        before, self.wizard.resuming = self.wizard.resuming, None
+        if before is not None:
+            self._retried = True
+            self._begin(resuming(before, self.draft.answers(), self._more))
+        elif self._job is not None and approved is not self.wizard.begun:
+            self.wizard.begun = approved
+            self._begin(self._job)
         elif self.draft.run:
             self.speed = 0.0
             self.run_worker(self._recall(self.draft.run), group="recall")
@@ -104,23 +124,31 @@ class InstallPage(RunPage):
         """Whether an install goes on."""
         return self._install is not None
 
-    def _begin(self, approved: tuple[Answers, Plan]) -> None:
-        """Begin to install.  The worker is the app's: a page that goes takes its own along."""
+    def _begin(self, job: Job) -> None:
+        """Begin to work.  The worker is the app's: a page that goes takes its own along."""
         self.clear()
-        self.speed, self._seen_end = 1.0, ""
-        self.wizard.begun = approved
+        self.speed, self._seen_end, self._job = 1.0, "", job
         self._install = Running(self.site, self.draft.accepted, self.sink)
         self.wizard.stop = self._press
         self.say(HINT)
         self.refresh_bindings()
         self._worker = self.wizard.run_worker(
-            self._run(self._install, approved), group="install", exit_on_error=True
+            self._run(self._install, job), group="install", exit_on_error=True
         )
 
-    async def _run(self, running: Running, approved: tuple[Answers, Plan]) -> None:
+    async def _more(self, plan: Plan, result: Result) -> str:
+        """Ask for more than was approved: an install at Review, a way back here."""
+        if self._undoes:
+            text = "More is left to take back than you approved then."
+            yes = await agreed(self.wizard, self.draft.name, plan, result.known, text)
+            return "" if yes else "not approved; nothing was changed"
+        result.code = verbs.STALE
+        return "more is left to do than you approved then"
+
+    async def _run(self, running: Running, job: Job) -> None:
         wrong = ""
         try:
-            result = await running.run(approved, self._begun)
+            result = await running.run(job, self._begun)
             self.wizard.code = result.code if result else verbs.INTERNAL
         except Refused as refused:
             wrong = f"Nothing was begun: {refused}"
@@ -161,7 +189,10 @@ class InstallPage(RunPage):
             self.say(f"{self._seen_end}.  r: look what is left, at Review.", "warn")
             return
         code, why = state.code, state.why.removesuffix(RESUME).rstrip(".")
-        if code == verbs.OK:
+        if code == verbs.OK and self._undoes:
+            self.say(f"{why or 'All is as it was before the install'}.  Ctrl+N: the first page.",
+                     "ok")  # fmt: skip
+        elif code == verbs.OK:
             self.say(f"Done on all {_hosts(len(state.hosts))}, and the network is proven.  "
                      "Ctrl+N shows the verification.", "ok")  # fmt: skip
         elif code == verbs.NOT_PROVEN:
@@ -205,12 +236,11 @@ class InstallPage(RunPage):
         """Make a plan of what is left, and carry it out as far as it was approved."""
         if self.runs:
             return
-        approved = self.site.approved
-        if approved is None or self.state.code == verbs.STALE or self._seen_end:
+        if self._job is None or self.state.code == verbs.STALE or self._seen_end:
             self.dismiss("back")
             return
         self._retried = True
-        self._begin(approved)
+        self._begin(self._job)
 
     def action_back(self) -> None:
         """To Review; not while hosts are being changed."""
@@ -218,7 +248,7 @@ class InstallPage(RunPage):
             self.say("The install goes on.  Ctrl+C lets what runs end, and begins nothing new.",
                      "warn")  # fmt: skip
         else:
-            self.dismiss("back")
+            self.dismiss("first" if self._undoes else "back")
 
     def action_next(self) -> None:
         """To the verification, or to what has to be done before it."""
@@ -226,9 +256,11 @@ class InstallPage(RunPage):
             return  # it is there in a moment, and says then where to go on
         if self.runs:
             self.say("The install goes on: the verification comes when it has ended.", "warn")
+        elif self._undoes:
+            self.dismiss("first")
         elif self.state.code in (verbs.OK, verbs.NOT_PROVEN) or self.draft.goal == "look":
             self.dismiss("next")
-        elif self.state.code in (None, verbs.STALE) or self.site.approved is None:
+        elif self.state.code in (None, verbs.STALE) or self._job is None:
             self.dismiss("back")
         else:
             self.say(f"{self._left()}: r tries again; Esc leads to Review.".capitalize(), "warn")

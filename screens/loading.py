@@ -35,10 +35,15 @@ def mistake(console: "Console") -> "Segments":
 
 
 def drafted(begin: Begin) -> "Draft | Exception | None":
-    """What `begin` makes, or why it was refused; to be called in a thread, as it loads a lot."""
+    """What `begin` makes, or why it was refused; to be called in a thread, as it loads a lot.
+
+    A draft whose install was cut off is none to begin with: the first page offers to go on with it.
+    """
     from fedwiz.answers import Refused
+    from fedwiz.begin import cut_off
 
     try:
-        return begin()
+        draft = begin()
     except Refused as refused:
         return refused
+    return None if draft is not None and cut_off(draft) else draft

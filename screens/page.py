@@ -62,7 +62,7 @@ class Page(Screen[Move]):
     def compose(self) -> ComposeResult:
         """The frame, and the page's own `content` in it."""
         pages = STEPS if self.draft.goal == "install" else self.draft.stops
-        yield Head(self.STEP, self.QUESTION, self.cluster(), tuple(pages))
+        yield Head(self.STEP, self.question, self.cluster(), tuple(pages))
         with Vertical(id="body"):
             yield from self.content()
         yield Said(id="said")
@@ -72,6 +72,11 @@ class Page(Screen[Move]):
     def content(self) -> ComposeResult:
         """What is on the page."""
         yield from ()
+
+    @property
+    def question(self) -> str:
+        """What stands at the top."""
+        return self.QUESTION
 
     def cluster(self) -> str:
         """The cluster's name, and whether it is real."""

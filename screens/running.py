@@ -1,7 +1,8 @@
-"""The one install that runs: begun from a page, and outliving it."""
+"""The one run that changes hosts: begun from a page, and outliving it."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 
 from fedwiz import keep, verbs
 from fedwiz.answers import Answers
@@ -9,19 +10,50 @@ from fedwiz.draft import repeat
 from fedwiz.events import Sink
 from fedwiz.journal import Journal, Unwritten, answers_of
 from fedwiz.plan import Plan
-from fedwiz.resume import keeping
+from fedwiz.resume import keeping, resume
 from fedwiz.site import Site
-from fedwiz.verbs import Result
+from fedwiz.unfinished import Unfinished
+from fedwiz.verbs import Approve, Cluster, Result
+
+Work = Callable[[Cluster, asyncio.Event], Awaitable[Result]]
+"""A verb's, with the event that asks it to begin nothing new."""
+
+
+@dataclass(frozen=True, eq=False)
+class Job:
+    """What is to be done, as far as the operator approved it."""
+
+    answers: Answers
+    work: Work
+
+
+def installing(approved: tuple[Answers, Plan]) -> Job:
+    """The install of an approved plan."""
+    answers, plan = approved
+
+    async def work(cluster: Cluster, stop: asyncio.Event) -> Result:
+        return await verbs.install(cluster, keeping(verbs.approving(plan)), stop)
+
+    return Job(answers, work)
+
+
+def resuming(before: Unfinished, answers: Answers, ask: Approve) -> Job:
+    """What a run has left; asks for more than was approved then."""
+
+    async def work(cluster: Cluster, stop: asyncio.Event) -> Result:
+        return await resume(before, cluster, ask, stop)
+
+    return Job(answers, work)
 
 
 class Running:
-    """An install, from its journal's first line to its last."""
+    """A job at work, from its journal's first line to its last."""
 
     def __init__(self, site: Site, accepted: tuple[str, ...], told: Sink) -> None:
         """Nothing is begun yet.
 
         Args:
-            site: the machines; they hold what was approved.
+            site: the machines.
             accepted: checks whose block the operator takes for a warning.
             told: gets every record.
         """
@@ -29,13 +61,11 @@ class Running:
         self.stop = asyncio.Event()
         """Once set, nothing new is begun."""
 
-    async def run(
-        self, approved: tuple[Answers, Plan], begun: Callable[[str], None]
-    ) -> Result | None:
-        """Install, as far as it was approved.
+    async def run(self, job: Job, begun: Callable[[str], None]) -> Result | None:
+        """Do it.
 
         Args:
-            approved: the plan, and the answers that it is for.
+            job: what.
             begun: told the run's id as soon as there is one.
 
         Returns:
@@ -45,7 +75,7 @@ class Running:
             Refused: a file that the answers name can't be used.
             OSError: no journal can be kept.
         """
-        answers, plan = approved
+        answers = job.answers
         journal = await asyncio.to_thread(Journal)
         with journal:
             journal.subscribe(self._told)
@@ -54,6 +84,6 @@ class Running:
             await asyncio.to_thread(keep.write, answers_of(journal.id), said)
             cluster = await self._site.cluster(answers, journal.emit, journal.id, self._accepted)
             try:
-                return await verbs.install(cluster, keeping(verbs.approving(plan)), self.stop)
+                return await job.work(cluster, self.stop)
             except Unwritten:
                 return None

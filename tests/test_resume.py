@@ -141,7 +141,7 @@ async def _runs() -> Mapping[str, Undisturbed]:
 @pytest.fixture(autouse=True)
 def home(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """In memory, where there is such a place: a journal waits for its disk at each action."""
-    memory = Path("/dev/shm")  # noqa: S108
+    memory = Path("/dev/shm")
     with TemporaryDirectory(dir=memory if memory.is_dir() else None) as place:
         monkeypatch.setenv("XDG_STATE_HOME", place)
         yield Path(place)

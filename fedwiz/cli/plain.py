@@ -12,7 +12,7 @@ from fedwiz import begin, keep, practice, verbs
 from fedwiz import plan as planning
 from fedwiz.actions import Run
 from fedwiz.answers import Answers, Refused
-from fedwiz.begin import begin_practice
+from fedwiz.begin import begin_practice, cut_off
 from fedwiz.checks import Finding, judge
 from fedwiz.clean import clean
 from fedwiz.cli import hosts, overlay
@@ -22,9 +22,11 @@ from fedwiz.cli.run import Told, closed, listening
 from fedwiz.cli.talk import Left, Talk
 from fedwiz.cli.told import reported
 from fedwiz.draft import Draft, forget, repeat
-from fedwiz.goals import GOALS
+from fedwiz.goals import GOALS, LATER
 from fedwiz.journal import runs_path
 from fedwiz.plan import Plan
+from fedwiz.resume import keeping, resume
+from fedwiz.unfinished import unfinished
 from fedwiz.verbs import Cluster, Result
 
 
@@ -40,7 +42,7 @@ def wizard(draft: Draft | None) -> int:
     async def whole(stop: asyncio.Event) -> Result:
         nonlocal changing
         await _ask_all(talk, draft)
-        changing = talk.draft.goal == "install"
+        changing = talk.draft.goal != "verify"
         return await _do(talk, run, stop)
 
     try:
@@ -62,7 +64,7 @@ def wizard(draft: Draft | None) -> int:
 async def _ask_all(talk: Talk, draft: Draft | None) -> None:
     """Ask one question after the other; `<` goes to the one before."""
     at = 0
-    if draft is not None:
+    if draft is not None and not cut_off(draft):
         talk.begin(draft)
         at = _place(draft)
         say(f"{clean(draft.name)}: going on at {draft.page}; `<` goes back, `?` helps")
@@ -89,6 +91,8 @@ def _place(draft: Draft) -> int:
 
 def _stops(talk: Talk, page: str) -> bool:
     """Whether the questions of a page are asked: forward the open ones, back all."""
+    if talk.before is not None:
+        return False
     if talk.back and talk.draft.goal == "install":
         return True
     return not page or page in talk.draft.stops
@@ -99,11 +103,22 @@ async def what(talk: Talk) -> None:
     if talk.draft.page and not talk.back:
         return
     options = [(name, *GOALS[name]) for name in ("new", "file", "verify", "practice")]
+    before = unfinished()
+    if before is not None:
+        about = f"It stopped at {before.where}. {LATER}"
+        options.insert(0, ("resume", f"Go on: {before.name}", about))
     said = await talk.prompt.pick(
-        "what", "What is to be done?", options, "new",
+        "what", "What is to be done?", options, options[0][0],
         "Nothing is changed on any machine before the plan was shown and approved.",
     )  # fmt: skip
-    if said == "file":
+    if said == "resume" and before is not None:
+        try:
+            talk.begin(begin.resuming(before))
+        except Refused as refused:
+            wrong(str(refused))
+            raise Back from None
+        talk.before = before
+    elif said == "file":
         talk.begin(await _file(talk))
     elif said == "practice":
         faults = [("healthy", "healthy", "All is well.")]
@@ -201,17 +216,24 @@ async def _approved(talk: Talk, answers: Answers, plan: Plan) -> bool:
 
 async def _do(talk: Talk, run: Told, stop: asyncio.Event) -> Result:
     """Carry out what was approved, and prove it; or only prove."""
-    installs = talk.draft.goal == "install"
-    if not installs:
+    verifies, before = talk.draft.goal == "verify", talk.before
+    if verifies:
         await talk.known()
     answers = talk.draft.answers()
 
+    async def more(plan: Plan, _result: Result) -> str:
+        say("more is left to do than you approved then:")
+        say(planning.text(plan))
+        return "" if await _approved(talk, answers, plan) else "not approved; nothing was changed"
+
     async def work(cluster: Cluster, stop: asyncio.Event) -> Result:
         _leave_answers(answers, cluster.run_id)
-        talk.keep(replace(talk.draft, page=LAST[not installs], run=cluster.run_id))
+        talk.keep(replace(talk.draft, page=LAST[verifies], run=cluster.run_id))
+        if before is not None:
+            return await resume(before, cluster, more, stop)
         if talk.site.approved is None:
             return await verbs.prove(cluster)
-        return await verbs.install(cluster, verbs.approving(talk.site.approved[1]), stop)
+        return await verbs.install(cluster, keeping(verbs.approving(talk.site.approved[1])), stop)
 
     cluster = await talk.site.cluster(answers, accepted=talk.draft.accepted)
     result = await run.of(work, cluster, stop)

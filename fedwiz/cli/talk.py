@@ -16,6 +16,7 @@ from fedwiz.events import Connected, Event, Record
 from fedwiz.facts import Known
 from fedwiz.hostkeys import UnknownKey
 from fedwiz.site import Site, site
+from fedwiz.unfinished import Unfinished
 
 
 class Left(Exception):  # noqa: N818 - it names what is so
@@ -36,6 +37,9 @@ class Talk:
         self.site = Site()
         self.back = False
         """The operator goes back through the questions."""
+
+        self.before: Unfinished | None = None
+        """The run that the operator goes on with; None: there is none."""
 
         self._unkept = ""
 
