@@ -25,6 +25,9 @@ from fedwiz.scripts import script
 MOST = 4 << 20
 """Bytes of what a run tells that are kept on the master; of its output half as much."""
 
+WATCH = "; wait, or watch it with `fedwiz watch -a FILE`"
+"""What the command line is told of somebody else's run, and a page has a key for."""
+
 CHUNK = 32 * 1024
 PAUSE = 0.3
 """Seconds between two pieces: the master starts a process for each."""

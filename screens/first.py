@@ -85,7 +85,7 @@ class First(Screen[Choice]):
 
     def _options(self) -> Iterator[Option]:
         if self._before is not None:
-            about = f"It stopped at {self._before.where}.  {LATER}"
+            about = f"It stopped at {self._before.where}.\n{LATER}"
             yield _option("g", "resume", f"Go on: {self._before.name}", about)
         for number, (what, (title, more)) in enumerate(GOALS.items(), 1):
             yield _option(str(number), what, title, more)
@@ -118,7 +118,7 @@ class First(Screen[Choice]):
 
 def _option(key: str, what: str, title: str, more: str) -> Option:
     """A choice: its key, what it is, and a few lines that say more."""
-    lines = "\n   ".join(textwrap.wrap(more, WIDTH - 5))
+    lines = "\n   ".join(it for line in more.splitlines() for it in textwrap.wrap(line, WIDTH - 7))
     return Option(Content.assemble(
         Content.styled(f"{key}  ", "$text-muted"), Content.styled(title, "bold"),
         "\n   ", Content.styled(lines, "$text-muted"),

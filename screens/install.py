@@ -8,16 +8,19 @@ from typing import TYPE_CHECKING, ClassVar
 from textual.binding import Binding, BindingType
 from textual.worker import Worker
 
-from fedwiz import verbs
+from fedwiz import lock, verbs
+from fedwiz.actions import Unreachable
 from fedwiz.answers import Refused
+from fedwiz.clean import clean
 from fedwiz.events import Record, RunEnded
 from fedwiz.journal import read
 from fedwiz.plan import Plan
+from fedwiz.report import gist
 from fedwiz.verbs import Result
 from screens.approve import agreed
-from screens.log import Read, of_file
+from screens.log import Read, of_file, of_host
 from screens.proving import journal_of
-from screens.running import Job, Running, installing, resuming
+from screens.running import Job, Running, installing, resuming, watched
 from screens.showing import RunPage
 
 if TYPE_CHECKING:
@@ -27,6 +30,7 @@ if TYPE_CHECKING:
 HINT = "Ctrl+C lets what runs end and begins nothing new.  Enter: a host's full log."
 STOPPING = "Stopping: what runs is let end, nothing new is begun.  Ctrl+C once more closes at once."
 CUT_OFF = "its end is not recorded"
+WATCH = "watch"
 RESUME = "; the same command goes on from here"
 """What the command line is told, and a page has a key for."""
 
@@ -41,6 +45,8 @@ class InstallPage(RunPage):
         "was not in it. Each host has a pane: its state, the step that goes on, how many "
         "operations are done, and the last lines that it said. With more than nine hosts there is "
         "a table; the host under the cursor is open below it.\n\n"
+        "If another operator changes the cluster just now, nothing is begun, and w shows that "
+        "run as it goes; leaving it does not end it.\n\n"
         "A host that fails does not keep the others from going on. When all have ended, r tries "
         "again what is left.\n\n"
         "Ctrl+C once: what runs is let end, and nothing new is begun. Twice: fedwiz closes now; "
@@ -50,6 +56,7 @@ class InstallPage(RunPage):
     )
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("r", "retry", "Try again what is left"),
+        Binding("w", "watch", "Watch that run"),
     ]
 
     def __init__(self, draft: "Draft", site: "Site") -> None:
@@ -62,6 +69,8 @@ class InstallPage(RunPage):
         self._retried = False
         self._recalling = False
         self._seen_end = ""
+        self._heard: list[Record] | None = None
+        """What another operator's run told, which is shown; None: none is."""
 
     @property
     def question(self) -> str:
@@ -126,8 +135,9 @@ class InstallPage(RunPage):
 
     def _begin(self, job: Job) -> None:
         """Begin to work.  The worker is the app's: a page that goes takes its own along."""
+        self.workers.cancel_group(self, WATCH)
         self.clear()
-        self.speed, self._seen_end, self._job = 1.0, "", job
+        self.speed, self._seen_end, self._job, self._heard = 1.0, "", job, None
         self._install = Running(self.site, self.draft.accepted, self.sink)
         self.wizard.stop = self._press
         self.say(HINT)
@@ -185,6 +195,9 @@ class InstallPage(RunPage):
         """Say what came of it, and what can be done now."""
         self._recalling = False
         state = self.state
+        if self._heard is not None:
+            self.say(f"That run has ended: {gist(state)}.  r: try yours again.", "warn")
+            return
         if self._seen_end:
             self.say(f"{self._seen_end}.  r: look what is left, at Review.", "warn")
             return
@@ -199,6 +212,8 @@ class InstallPage(RunPage):
             self.say(f"Installed, and not proven: {why}.  Ctrl+N shows the verification.", "warn")
         elif code == verbs.STALE:
             self._changed(why)
+        elif code == verbs.LOCKED:
+            self.say(f"{why.replace(lock.WATCH, '')}.  w: watch that run.  r: try again.", "block")
         elif code == verbs.INTERRUPTED:
             self.say(f"Stopped: {self._left()}.  r goes on from here.", "warn")
         else:
@@ -207,6 +222,35 @@ class InstallPage(RunPage):
                 state.planned > 0 and bool(state.red)
             )
             self.say(f"{red}r tries again.  {why}{'' if why.endswith('?') else '.'}", "block")
+
+    # Another operator's run.
+
+    def action_watch(self) -> None:
+        """Show the run that has the cluster's lock, as it goes; leaving that does not end it."""
+        self.clear()
+        self.wizard.state = None  # it is nobody's report
+        self.speed, self._heard = 1.0, []
+        self.run_worker(self._watch(self._heard), group=WATCH, exclusive=True)
+        self.refresh_bindings()
+
+    async def _watch(self, heard: list[Record]) -> None:
+        show = self.sink
+
+        def tell(record: Record) -> None:
+            heard.append(record)
+            show(record)
+
+        def note(text: str) -> None:
+            self.say(f"{clean(text)}.  Esc: leave it to itself; it goes on.")
+
+        note("looking who has the cluster's lock")
+        try:
+            followed = await watched(self.site, self.draft.answers(), tell, note)
+        except (Refused, Unreachable) as wrong:
+            self.say(f"It can't be watched: {clean(str(wrong))}.  r: try yours again.", "block")
+        else:
+            if followed.ended is None:
+                self.say(f"{clean(followed.why)}.  r: try yours again.".capitalize(), "warn")
 
     def _left(self) -> str:
         left = sum(host.left for host in self.state.hosts.values())
@@ -227,6 +271,10 @@ class InstallPage(RunPage):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """There is something to try again only where something is left."""
+        if action == "watch":
+            return self._heard is None and self.state.code == verbs.LOCKED and not self.runs
+        if action == "retry" and self._heard is not None:
+            return True
         if action == "retry":
             well = self.state.code in (verbs.OK, verbs.NOT_PROVEN)
             return not (self.runs or well or self.draft.goal == "look")
@@ -236,7 +284,8 @@ class InstallPage(RunPage):
         """Make a plan of what is left, and carry it out as far as it was approved."""
         if self.runs:
             return
-        if self._job is None or self.state.code == verbs.STALE or self._seen_end:
+        stale = self.state.code == verbs.STALE and self._heard is None
+        if self._job is None or stale or self._seen_end:
             self.dismiss("back")
             return
         self._retried = True
@@ -258,6 +307,9 @@ class InstallPage(RunPage):
             self.say("The install goes on: the verification comes when it has ended.", "warn")
         elif self._undoes:
             self.dismiss("first")
+        elif self._heard is not None:
+            self.say("This is another operator's run.  r: try yours again; Esc leads to Review.",
+                     "warn")  # fmt: skip
         elif self.state.code in (verbs.OK, verbs.NOT_PROVEN) or self.draft.goal == "look":
             self.dismiss("next")
         elif self.state.code in (None, verbs.STALE) or self._job is None:
@@ -266,7 +318,9 @@ class InstallPage(RunPage):
             self.say(f"{self._left()}: r tries again; Esc leads to Review.".capitalize(), "warn")
 
     def reader(self, host: str, upto: int) -> Read:
-        """From the journal."""
+        """From the journal, or from what was heard."""
+        if self._heard is not None:
+            return of_host(tuple(self._heard), host, upto)
         return of_file(journal_of(self.draft.run), host, upto)
 
 

@@ -8,6 +8,7 @@ from fedwiz import keep, verbs
 from fedwiz.answers import Answers
 from fedwiz.draft import repeat
 from fedwiz.events import Sink
+from fedwiz.follow import Followed, follow
 from fedwiz.journal import Journal, Unwritten, answers_of
 from fedwiz.plan import Plan
 from fedwiz.resume import keeping, resume
@@ -87,3 +88,23 @@ class Running:
                 return await job.work(cluster, self.stop)
             except Unwritten:
                 return None
+
+
+async def watched(
+    site: Site, answers: Answers, tell: Sink, note: Callable[[str], None]
+) -> Followed:
+    """Tell what the run tells that has the cluster's lock; it does not notice.
+
+    Args:
+        site: the machines.
+        answers: say which is the master.
+        tell: gets each record.
+        note: gets sentences about the watching itself.
+
+    Raises:
+        Refused: a file that the answers name can't be used.
+        Unreachable: the master can't be asked, or not any more.
+    """
+    cluster = await site.cluster(answers)
+    async with cluster.transport.connect(answers.master.name) as session:
+        return await follow(session, tell, note)

@@ -22,7 +22,7 @@ from fedwiz.undo import undo_install
 from fedwiz.unfinished import unfinished
 from fedwiz.verbs import Cluster
 from screens.approve import Approve
-from screens.dialogs import Ask, Confirm, Pick
+from screens.dialogs import Ask, Pick, TypeName
 from screens.first import First
 from screens.flow import FLOW
 from tests.test_resume import Killed, Past, cut_down, everything
@@ -158,8 +158,9 @@ async def test_more_than_was_approved_is_shown_at_review() -> None:
         await until(pilot, lambda: "Nothing is changed before you approve" in said(pilot))
         assert "more is left to do than you approved then" in notified(pilot)
         await pilot.press("ctrl+n")
-        await on(pilot, Confirm)
-        await pilot.press("right", "enter")
+        await on(pilot, TypeName)  # docker runs there, and containers
+        await type_in(pilot, "practice")
+        await pilot.press("enter")
         await on(pilot, InstallPage)
         await until(pilot, lambda: "the network is proven" in said(pilot))
 

@@ -219,12 +219,13 @@ class Past:
     def write(self, number: int) -> None:
         digest = f"{number:012}"
         with Journal(journals.runs_path() / f"20260101-0000{number:02}-0000.jsonl",
-                     lambda: 1000.0 + number) as journal:  # fmt: skip
-            journal.emit(RunStarted(self.verb, self.cluster, ("a",), self.practice))
-            journal.emit(PlanMade(digest, {"a": 1}))
+                     lambda: 1767279720.0 + number) as journal:  # fmt: skip
+            journal.emit(RunStarted(self.verb, self.cluster, (NODE,), self.practice))
+            journal.emit(PlanMade(digest, {NODE: 1}))
             if self.begun:
-                journal.emit(StepStarted("a", "x", "Do x", 1))
-                journal.emit(ActionStarted("a", "x", "x"))
+                title = "Start flanneld and move docker to its subnet"
+                journal.emit(StepStarted(NODE, "switch", title, 1))
+                journal.emit(ActionStarted(NODE, "switch", "sh switch.sh"))
             if self.code is not None:
                 journal.emit(RunEnded("failed" if self.code else "ok", self.code))
         if self.begun and not self.remedy:

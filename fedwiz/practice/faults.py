@@ -1,9 +1,23 @@
 """FAULTS: what can be wrong with a practice cluster, by name."""
 
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from fedwiz.events import (
+    ActionStarted,
+    Connected,
+    Event,
+    FactsRead,
+    Output,
+    PlanMade,
+    Record,
+    RunEnded,
+    RunStarted,
+    StepStarted,
+    to_line,
+)
 from fedwiz.facts.values import Firewall, Link, Route
 from fedwiz.practice import flanneld, systemd
 from fedwiz.practice.keys import Keys
@@ -211,9 +225,29 @@ def _package(cluster: Cluster) -> None:
 
 def _taken(cluster: Cluster) -> None:
     cluster.locks.take("0123456789abcdef", "bob@laptop", "install", "", cluster.answers.name)
+    hosts, first = tuple(cluster.machines), cluster.nodes()[0].name
+    install = "dnf -y install flannel"
+    _told(
+        cluster,
+        RunStarted("install", cluster.answers.name, hosts, "locked"),
+        *(Connected(host) for host in hosts),
+        *(FactsRead(host, 0.2) for host in hosts),
+        PlanMade("0123456789ab", {node.name: 3 for node in cluster.nodes()}),
+        StepStarted(first, "package", "Install flannel", 1),
+        ActionStarted(first, "package", install),
+        Output(first, "package", "Installing: flannel"),
+    )
+
+
+def _told(cluster: Cluster, *events: Event) -> None:
+    """Have them told in the name of whoever has the lock."""
+    before = cluster.locks.told.count(b"\n")
+    for number, event in enumerate(events, before):
+        cluster.locks.tell(to_line(Record(number, time.time(), event)).encode() + b"\n")
 
 
 def _free(cluster: Cluster) -> None:
+    _told(cluster, RunEnded("stopped", 130, "stopped by the operator"))
     cluster.locks.free()
 
 
