@@ -37,14 +37,16 @@ def of_file(path: str, sets: Iterable[str] = ()) -> Draft:
 
 
 def cut_off(draft: Draft) -> bool:
-    """Whether a draft's install can be gone on with, so that it is none to begin with.
+    """Whether a run was cut off since a draft's install was begun, so that it comes first.
 
-    The first page, or the first question, offers that.
+    The first page, or the first question, offers to go on with it.
     """
-    if (draft.page, draft.practice) != ("install", ""):
+    if draft.practice or draft.goal != "install" or draft.page not in ("install", "verify"):
         return False
     left = unfinished()
-    return left is not None and left.run.id == draft.run
+    if left is None or left.run.cluster != draft.name:
+        return False
+    return draft.page == "install" or left.run.id != draft.run  # else it is proven there
 
 
 def resuming(before: Unfinished) -> Draft:

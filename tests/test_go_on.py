@@ -13,7 +13,7 @@ import pytest
 from textual.pilot import Pilot
 
 from fedwiz import journal as journals
-from fedwiz import keep, resume, verbs
+from fedwiz import begin, keep, resume, verbs
 from fedwiz.draft import Draft, kept, repeat, save
 from fedwiz.events import ActionStarted, Record
 from fedwiz.journal import Journal
@@ -228,6 +228,27 @@ async def test_a_wizard_that_was_killed_while_it_installed_starts_at_the_first_p
         await pilot.press("enter")
         await on(pilot, InstallPage)
         await until(pilot, lambda: "the network is proven" in said(pilot))
+
+
+@pytest.mark.parametrize(
+    ("draft", "so"),
+    [
+        ({"page": "install"}, True),
+        ({"page": "install", "run": "an earlier one"}, True),
+        ({"page": "install", "said": {"name": "other"}}, False),
+        ({"page": "install", "practice": "healthy"}, False),
+        ({"page": "review"}, False),
+        ({"page": "verify"}, False),
+        ({"page": "verify", "run": "an earlier one"}, True),
+        ({"page": "verify", "goal": "verify"}, False),
+    ],
+)
+def test_what_was_cut_off_comes_before_where_one_was(draft: dict[str, Any], so: bool) -> None:
+    Past("undo", None).write(1)
+    found = unfinished()
+    assert found is not None
+    was = Draft(**{"run": found.run.id, "said": {"name": "lab"}, **draft})
+    assert begin.cut_off(was) is so
 
 
 def test_two_hundred_runs_are_looked_through_in_no_time() -> None:
