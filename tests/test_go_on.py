@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from textual.pilot import Pilot
 
-from fedwiz import journal as journals
 from fedwiz import begin, keep, resume, verbs
+from fedwiz import journal as journals
 from fedwiz.draft import Draft, kept, repeat, save
 from fedwiz.events import ActionStarted, Record
 from fedwiz.journal import Journal
