@@ -56,7 +56,7 @@ class InstallPage(RunPage):
     )
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("r", "retry", "Try again what is left"),
-        Binding("w", "watch", "Watch that run"),
+        Binding("w", "watch", "Watch", tooltip="Watch the run that has the cluster's lock"),
     ]
 
     def __init__(self, draft: "Draft", site: "Site") -> None:

@@ -152,6 +152,7 @@ class RunPage(Page):
         """Forget the run that was shown; another one begins."""
         self.state, self._inbox, self._told = State(), deque(), {}
         self._number, self._second, self.shown_end = -1, -1, False
+        self._laid = -1  # with hosts again, there is a log to open
         self._seen = time.monotonic()
         self.wizard.state = self.state
 

@@ -13,13 +13,16 @@ from pathlib import Path
 import pytest
 
 from fedwiz import hostkeys, keep, plan
+from fedwiz import journal as journals
 from fedwiz.answers import Answers, load, read
 from fedwiz.cli import hosts
 from fedwiz.cli.prompt import KEYS
 from fedwiz.draft import Draft, kept, repeat
+from fedwiz.practice import practice_answers
 from fedwiz.site import site
 from tests.shell import ANSWERS, Said, Shell, Terminal, at_a_terminal
 from tests.sshd import WHY_NOT, Home
+from tests.test_resume import Past
 from tests.wizard import filled
 
 NAME, WHERE, WHO = "What is the cluster called?", "Where are the hosts?", "Which of them belong"
@@ -342,6 +345,36 @@ def test_a_cluster_is_proven_in_lines(shell: Shell) -> None:
     assert BACKEND not in typist.questions()
     assert typist.said.code == 0, typist.said.err
     assert "all 6 pairs of nodes ping" in typist.said.out
+
+
+def cut_off() -> None:
+    """A run that was cut off on hosts that refuse everybody by now."""
+    run = Past("install", None, cluster="practice")
+    run.write(1)
+    answers = repeat(practice_answers(3)).replace("192.168.122.", "127.0.0.")
+    keep.write(journals.answers_of("20260101-000001-0000"), answers)
+
+
+def test_a_run_that_was_cut_off_is_offered_first(shell: Shell) -> None:
+    cut_off()
+    it = Typist(shell, "--plain", says={FIRST: ""})
+    assert "   1  Go on: a run of 2026-01-01 " in it.said.err
+    assert "It stopped at fed-node1, Start flanneld and move docker" in it.said.err
+    assert len(it.asked) == 1
+    assert it.said.code == 4
+    draft = kept()
+    assert draft is not None
+    assert (draft.page, draft.name) == ("install", "practice")
+    assert journals.find(draft.run).is_file()
+    # The run that could not begin leaves the one before it to go on with.
+    assert "Go on: a run of 2026-01-01 " in Typist(shell, "--plain", says={FIRST: END}).said.err
+
+
+def test_something_else_is_begun_as_easily(shell: Shell) -> None:
+    cut_off()
+    it = Typist(shell, "--plain", says={FIRST: "new", NAME: END})
+    assert it.said.code == 2
+    assert [each.partition("?")[0] + "?" for each in it.asked] == [FIRST, NAME]
 
 
 def test_a_wizard_that_was_killed_goes_on_where_it_was(shell: Shell) -> None:

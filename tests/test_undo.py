@@ -19,6 +19,7 @@ from fedwiz.steps import STEPS
 from fedwiz.steps.docker import DAEMON_JSON, DUE
 from fedwiz.steps.host import SYSCTL_FILE
 from fedwiz.steps.keep import CHANGING, PACKAGED, TOUCHED
+from fedwiz.steps.make import run_script
 from fedwiz.undo import NO_WAY, undo_install
 from fedwiz.verbs import Result
 from tests.remembered import images, same
@@ -220,6 +221,19 @@ async def test_what_was_kept_is_never_written_over() -> None:
     assert {p: held.text for p, held in runs.node(1).files.items() if "/before/" in p} == first
     assert (await other.undo()).code == 0
     same(before, images(runs.practice))
+
+
+async def test_what_a_host_is_told_to_keep_twice_is_kept_once() -> None:
+    """A plan that was made before somebody else's install was, and that is carried out after it."""
+    runs = undoing(hosts=3)
+    node = runs.node(1)
+    assert (await runs.install()).code == 0
+    kept = {path: it.text for path, it in node.files.items() if "/before/" in path}
+    async with runs.practice.connect(node.name) as session:
+        said = list[str]()
+        assert await session.run(run_script("keep", "-"), said.append) == 0
+    assert "is there already, and stays as it is" in said[-1]
+    assert {path: it.text for path, it in node.files.items() if "/before/" in path} == kept
 
 
 def replace_cidr(answers: Answers) -> Answers:
