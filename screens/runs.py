@@ -19,6 +19,7 @@ from fedwiz.begin import VERIFYING
 from fedwiz.clean import clean
 from fedwiz.draft import Draft
 from fedwiz.journal import RunSummary
+from fedwiz.unfinished import of
 from screens.dialogs import lines
 from screens.frame import Said
 from screens.page import Dialog
@@ -44,6 +45,10 @@ def go_on(run: RunSummary) -> Draft:
     Raises:
         Refused: there is nothing to go on with, or no answers are kept of it.
     """
+    if run.verb == "undo" and of(run) is not None:
+        raise Refused({run.id: (
+            f"the first page goes on with the latest one; `fedwiz resume {run.id}` with this one"
+        )})  # fmt: skip
     if run.verb in ("diagnose", "undo"):
         raise Refused({run.id: (
             f"this {run.verb} is not gone on with: verify the network, and there go to a pair and "

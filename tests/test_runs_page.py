@@ -21,6 +21,7 @@ from screens.first import First
 from screens.flow import FLOW
 from screens.runs import Runs, go_on, look
 from tests.runs import HOSTS, RECORDED
+from tests.test_resume import Past
 from tests.wizard import SIZES, on, opened, shown, still, type_in, until, wizard
 
 
@@ -178,6 +179,13 @@ def test_a_run_is_gone_on_with_from_its_answers(
     assert (draft.page, draft.goal, draft.practice, draft.size) == (page, goal, "forward-drop", 4)
     assert draft.answers() == practice_answers(4)
     assert draft.run == ""
+
+
+def test_an_undo_that_was_cut_off_is_gone_on_with_elsewhere() -> None:
+    Past("undo", None).write(1)
+    (it,) = runs()
+    with pytest.raises(Refused, match=f"`fedwiz resume {it.id}` with this one"):
+        go_on(it)
 
 
 def test_a_real_run_stays_real() -> None:
