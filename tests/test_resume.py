@@ -283,3 +283,12 @@ def test_what_is_not_gone_on_with_says_what_to_do(verb: str, home: Path) -> None
     said = Shell(home).fedwiz("resume", "20260101", XDG_STATE_HOME=str(home))
     assert said.code == 2
     assert REFUSED[verb] in said.err
+
+
+def test_the_list_of_runs_says_which_one_is_gone_on_with(home: Path) -> None:
+    for number, past in enumerate([Past("install", 0), INSTALL]):
+        past.write(number)
+    said = Shell(home).fedwiz("runs", XDG_STATE_HOME=str(home))
+    assert len(said.out.splitlines()) == 2
+    assert said.last.startswith("a run of 2026-01-01 ")
+    assert said.last.endswith("`fedwiz resume` goes on with it (20260101-000001-0000)")

@@ -9,11 +9,12 @@ from fedwiz import display, drift, report, verbs
 from fedwiz import journal as journals
 from fedwiz.answers import load, schema
 from fedwiz.clean import clean
-from fedwiz.cli.output import Usage, give, give_json, screen
+from fedwiz.cli.output import Usage, give, give_json, say, screen
 from fedwiz.cli.run import tell
 from fedwiz.events import Record
 from fedwiz.localfile import check_files
 from fedwiz.state import State
+from fedwiz.unfinished import unfinished
 
 
 def validate(options: argparse.Namespace) -> int:
@@ -48,6 +49,8 @@ def runs(options: argparse.Namespace) -> int:
         began = time.strftime("%Y-%m-%d %H:%M", time.localtime(run.started))
         where = f"{run.cluster} (practice)" if run.practice else run.cluster
         give(clean(f"{run.id}  {began}  {run.verb:<8} {run.outcome:<12} {where}"))
+    if (left := unfinished()) is not None:
+        say(f"{left.sentence}: `fedwiz resume` goes on with it ({left.run.id})")
     if not found:
         give(f"no runs are recorded in {journals.runs_path()}")
     return verbs.OK
