@@ -26,7 +26,7 @@ from fedwiz.journal import Journal, read
 from fedwiz.plan import Plan
 from fedwiz.practice import Practice
 from fedwiz.undo import undo_install
-from fedwiz.unfinished import Unfinished, unfinished
+from fedwiz.unfinished import MOST, Unfinished, unfinished
 from fedwiz.verbs import Cluster, Result
 from tests.remembered import Image, alike
 from tests.shell import Shell
@@ -256,6 +256,10 @@ PASTS: Mapping[str, tuple[list[Past], int | None]] = {
     "then the way back of a remedy, cut off": ([INSTALL, Past("undo", None, remedy=True)], 0),
     "a remedy cut off": ([Past("diagnose", None, remedy=True)], None),
     "then a verification": ([INSTALL, Past("verify", 0, begun=False)], 0),
+    "then as many that could not begin as are looked into": (
+        [INSTALL, *[Past("install", 8, begun=False)] * MOST],
+        None,
+    ),
     "of another cluster": ([INSTALL, Past("install", 0, cluster="other")], 0),
 }
 """Runs, the oldest first, and which of them is gone on with."""
