@@ -63,7 +63,7 @@ class InstallPage(RunPage):
         super().__init__(draft, site)
         self._install: Running | None = None
         self._job: Job | None = None
-        """What r tries again."""
+        """What was left of an earlier run; r tries it again.  None: what is approved is done."""
 
         self._worker: Worker[None] | None = None
         self._retried = False
@@ -78,20 +78,25 @@ class InstallPage(RunPage):
         return "Taking the install back" if self._undoes else self.QUESTION
 
     @property
+    def _again(self) -> Job | None:
+        """What r tries again; None: nothing was approved since the wizard began."""
+        approved = self.site.approved
+        return self._job or (installing(approved) if approved else None)
+
+    @property
     def _undoes(self) -> bool:
         return self.draft.goal == "undo"
 
     def on_mount(self) -> None:
         """Begin what was approved, or show the run that was begun before."""
         approved = self.site.approved
-        self._job = installing(approved) if approved else None
         before, self.wizard.resuming = self.wizard.resuming, None
         if before is not None:
             self._retried = True
-            self._begin(resuming(before, self.draft.answers(), self._more))
-        elif self._job is not None and approved is not self.wizard.begun:
-            self.wizard.begun = approved
+            self._job = resuming(before, self.draft.answers(), self._more)
             self._begin(self._job)
+        elif approved is not None and approved is not self.wizard.begun:
+            self._begin(installing(approved))
         elif self.draft.run:
             self.speed = 0.0
             self.run_worker(self._recall(self.draft.run), group="recall")
@@ -137,7 +142,8 @@ class InstallPage(RunPage):
         """Begin to work.  The worker is the app's: a page that goes takes its own along."""
         self.workers.cancel_group(self, WATCH)
         self.clear()
-        self.speed, self._seen_end, self._job, self._heard = 1.0, "", job, None
+        self.speed, self._seen_end, self._heard = 1.0, "", None
+        self.wizard.begun = self.site.approved
         self._install = Running(self.site, self.draft.accepted, self.sink)
         self.wizard.stop = self._press
         self.say(HINT)
@@ -285,11 +291,12 @@ class InstallPage(RunPage):
         if self.runs:
             return
         stale = self.state.code == verbs.STALE and self._heard is None
-        if self._job is None or stale or self._seen_end:
+        job = self._again
+        if job is None or stale or self._seen_end:
             self.dismiss("back")
             return
         self._retried = True
-        self._begin(self._job)
+        self._begin(job)
 
     def action_back(self) -> None:
         """To Review; not while hosts are being changed."""
@@ -312,7 +319,7 @@ class InstallPage(RunPage):
                      "warn")  # fmt: skip
         elif self.state.code in (verbs.OK, verbs.NOT_PROVEN) or self.draft.goal == "look":
             self.dismiss("next")
-        elif self.state.code in (None, verbs.STALE) or self._job is None:
+        elif self.state.code in (None, verbs.STALE) or self._again is None:
             self.dismiss("back")
         else:
             self.say(f"{self._left()}: r tries again; Esc leads to Review.".capitalize(), "warn")
