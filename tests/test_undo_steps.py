@@ -14,7 +14,7 @@ from fedwiz.steps import UNDO
 from fedwiz.steps.back import left_alone
 from fedwiz.steps.docker import DOCKER_DROP_IN, FORWARD_UNIT, forward_unit
 from fedwiz.steps.host import LINK_FILE, LINK_TEXT
-from fedwiz.steps.keep import TOUCHED, keep
+from fedwiz.steps.keep import SAVED, TOUCHED, keep
 from tests.known import ANSWERS, BARE, DONE, NODE, NODES, RUNS, STOPPED, on
 
 BY_NAME = {step.name: step for step in UNDO}
@@ -132,6 +132,29 @@ def test_what_is_left_alone_is_said() -> None:
     assert shown("unpackage", newer) == []
     [said] = left_alone(ANSWERS, ANSWERS.named(N1), newer)
     assert said.startswith("flannel is 0.21.5-1, and was 0.9.0-7")
+
+
+FLANNELD = (
+    'FLANNEL_ETCD="http://fed-master:2379"\nFLANNEL_ETCD_KEY="/coreos.com/network"\n'
+    'FLANNEL_OPTIONS="-ip-masq"\n'
+)
+CUT = {
+    "as fedwiz wrote it": (FLANNELD, True),
+    "as somebody changed it": (FLANNELD.replace("-ip-masq", "-ip-masq -v=4"), False),
+    "in which nothing can be read": ("$(", False),
+}
+
+
+@pytest.mark.parametrize(("text", "goes"), CUT.values(), ids=CUT)
+def test_what_rpm_saved_goes_only_as_fedwiz_wrote_it_also_once_the_package_is_gone(
+    text: str, goes: bool
+) -> None:
+    """An undo that was cut off right after `dnf remove`, which renames what was changed."""
+    gone = kept(BARE, files={SAVED[0]: File(text, 0o644)})
+    assert "flannel" not in gone.hosts[N1].packages
+    assert [SAVED[0] in brief for brief in shown("unpackage", gone)] == [True] * goes
+    said = left_alone(ANSWERS, ANSWERS.named(N1), gone)
+    assert said == ([] if goes else [f"{SAVED[0]} was changed since fedwiz wrote it"])
 
 
 MASQ = "-A POSTROUTING -s 10.16.0.0/16 ! -d 224.0.0.0/4 -j MASQUERADE"

@@ -74,7 +74,21 @@ def _changed(answers: Answers, host: Host, known: Known, kept: Kept) -> set[str]
         found.add(DAEMON_JSON)
     if not _ours(answers, host, facts):
         found.discard(SYSCONFIG)
+    if _edited(answers, host, facts.files.get(SAVED[0])):
+        found.add(SAVED[0])
     return {path for path in found if path in facts.files or path in facts.hashes}
+
+
+def _edited(answers: Answers, host: Host, saved: File | None) -> bool:
+    """Whether flanneld's settings, as rpm saved them, say something else than fedwiz wrote.
+
+    The unit that told which names it reads is gone by then, so either pair of names will do.
+    """
+    if saved is None:
+        return False
+    now = values(saved.text)
+    wanted = wanted_values(answers, host, "")
+    return not now or any(now.get(name, value) != value for name, value in wanted.items())
 
 
 def _ours(answers: Answers, host: Host, facts: Facts) -> bool:
@@ -199,13 +213,13 @@ def unpackage(answers: Answers, host: Host, known: Known) -> Iterator[Run]:
     kept = facts.kept
     if kept is None or "flannel" in kept.was.packages:
         return
+    changed = _changed(answers, host, known, kept)
+    stays = {SAVED[0]} if changed.intersection((SYSCONFIG, SAVED[0])) else set[str]()
+    files = [path for path in (*SAVED, PACKAGED) if path not in {*kept.was.files, *stays}]
     if "flannel" in facts.packages:
         yield dnf("remove", "flannel")
-    elif not set(SAVED).intersection(_differing(facts, kept)):
+    elif not set(files).intersection(_differing(facts, kept)):
         return
-    files = [path for path in (*SAVED, PACKAGED) if path not in kept.was.files]
-    if SYSCONFIG in _changed(answers, host, known, kept):
-        files.remove(SAVED[0])
     if SYSCONFIG in kept.was.files:
         files.append(SYSCONFIG)
     yield run_script("back", "leave", "leave", "leave", *files, unit="fedwiz-back", timeout=400)
