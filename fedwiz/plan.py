@@ -12,7 +12,7 @@ from fedwiz.actions import Action, PutKey, Run
 from fedwiz.answers import Answers
 from fedwiz.facts import Known
 from fedwiz.steps import GATES, STAGES, STEPS, Stage, Step
-from fedwiz.steps.guard import arms, guarded, is_guard
+from fedwiz.steps.guard import BOOT, arms, guarded, is_guard
 from fedwiz.steps.make import ANY, LISTED, SEEN
 
 
@@ -235,10 +235,14 @@ def of_host(plan: Plan, host: str) -> Iterator[tuple[Kind, str]]:
 
 
 def _script(action: Action) -> dict[str, str]:
-    """The script that is sent, by its name; empty: there is none."""
-    if not isinstance(action, Run) or not action.script:
+    """The scripts that are sent, by their names; empty: there is none."""
+    if not isinstance(action, Run):
         return {}
-    return {action.argv[action.argv.index(action.script) + 1]: action.script}
+    words = [*action.argv, *(shlex.split(action.input()) if arms(action) else ())]
+    return {
+        words[at + 2]: word for at, word in enumerate(words[1:-1])
+        if words[at] == "-c" and "\n" in word
+    }  # fmt: skip
 
 
 _SCRIPT = re.compile(r"""\bsh -c '(?:[^']|'"'"')*\n(?:[^']|'"'"')*' """)
@@ -257,7 +261,8 @@ def _lines(action: Action) -> Iterator[tuple[Kind, str]]:
         said = _SCRIPT.sub("sh ", action.input())  # a script's text stands at the end
         yield from (("input", f"< {line}") for line in said.splitlines())
     if arms(action):
-        yield "", "the host does this by itself, unless the step is confirmed in time"
+        when = " after the boot" if isinstance(action, Run) and action.argv[-1] == BOOT else ""
+        yield "", f"the host does this by itself{when}, unless the step is confirmed in time"
     elif is_guard(action):
         yield "", "sent over a new connection, which shows that the host can still be reached"
     if isinstance(action, Run) and action.interrupts:

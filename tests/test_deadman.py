@@ -1,7 +1,9 @@
 """What a step that could cut the operator off is wrapped in, and what becomes of it."""
 
 import asyncio
+import contextlib
 import os
+import shutil
 import subprocess
 import time
 from collections.abc import AsyncIterator, Callable
@@ -44,9 +46,23 @@ def test_what_could_cut_the_operator_off_is_armed_first_and_confirmed_last() -> 
             assert not any(map(is_guard, between))
 
 
-def test_a_reboot_shows_by_itself_that_the_host_can_be_reached() -> None:
-    plan = make(answered("docker.switch=reboot"), BARE)
-    assert not any(is_guard(it) for task in plan.tasks() for it in task.actions)
+def test_a_reboot_is_guarded_by_what_outlives_it() -> None:
+    plan = make(answered("docker.switch=reboot", "ssh.confirm_within=77"), BARE)
+    [switch] = [task for task in plan.tasks("fed-node1") if task.step == "switch"]
+    assert [action.brief for action in switch.actions] == [
+        "sh arm.sh switch 77 boot",
+        "systemctl reboot",
+        "sh settle.sh docker",
+        "sh confirm.sh switch",
+    ]
+    said = text(plan)
+    ran = "docker.service docker.socket kubelet.service"
+    assert f"    < sh switch.sh --back 10.16.0.0/16 172.17.0.1/16 {ran} || code=1\n" in said
+    assert said.count("\nswitch.sh, as it is sent:") == 1
+    assert "\n    the host does this by itself after the boot, unless the step is confirmed" in said
+    typed = scripts(plan, ANSWERS)["fed-node1"]
+    assert "arm.sh" not in typed
+    assert "systemctl reboot </dev/null" in typed
 
 
 def back_of(step: str) -> list[str]:
@@ -202,6 +218,11 @@ case $verb in
   is-active) [ -e "$HOME/units/$1" ] && kill -0 "$(cat "$HOME/units/$1")" 2>/dev/null ;;
   stop) [ ! -e "$HOME/units/$1" ] || kill "$(cat "$HOME/units/$1")" 2>/dev/null; rm -f "$HOME/units/$1" ;;
   list-units) [ ! -e "$HOME/busy" ] || echo fedwiz-switch-1.service ;;
+  enable)
+    file=$HOME/etc/systemd/system/$1
+    ln -s "$file" "$HOME/etc/systemd/system/multi-user.target.wants/"
+    $(sed -n 's/^ExecStart=//p' "$file") >"$HOME/journal" 2>&1 &
+    echo $! >"$HOME/units/$1" ;;
 esac
 """  # noqa: E501
 SYSTEMD_RUN = """\
@@ -212,6 +233,9 @@ echo $! >"$HOME/units/$unit"
 """
 
 
+WANTS = "etc/systemd/system/multi-user.target.wants"
+
+
 @dataclass
 class Node:
     """A folder that stands in for a host."""
@@ -220,19 +244,22 @@ class Node:
     waits: list[int] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        for name in ("bin", "units", "run"):
-            (self.home / name).mkdir()
+        for name in ("bin", "units", "run", "var/lib", WANTS):
+            (self.home / name).mkdir(parents=True)
+        self.boot_id.write_text("first\n")
         tools = {"systemctl": SYSTEMCTL, "systemd-run": SYSTEMD_RUN}
         for name, body in tools.items():
             (self.home / "bin" / name).write_text(body)
             (self.home / "bin" / name).chmod(0o755)
 
     def sh(self, name: str, *argv: str, given: str = "") -> tuple[int, str]:
-        body = script(name).replace("/run/fedwiz", f"{self.home}/run/fedwiz")
-        body = body.replace("sleep 1", "sleep 0.05")
+        body = script(name).replace("sleep 1", "sleep 0.05")
+        body = body.replace("/proc/sys/kernel/random/boot_id", str(self.boot_id))
+        for place in ("/run/fedwiz", "/var/lib/fedwiz", "/etc/systemd"):
+            body = body.replace(place, f"{self.home}{place}")
         done = subprocess.run(
             ["sh", "-c", body, f"{name}.sh", *argv], input=given, text=True, check=False,
-            capture_output=True, timeout=20,
+            capture_output=True, timeout=20, start_new_session=True,
             env={"HOME": str(self.home), "PATH": f"{self.home}/bin:{os.environ['PATH']}"},
         )  # fmt: skip
         return done.returncode, done.stdout + done.stderr
@@ -249,6 +276,33 @@ class Node:
     @property
     def guard(self) -> Path:
         return self.home / "run/fedwiz/deadman-wall"
+
+    @property
+    def boot_id(self) -> Path:
+        return self.home / "boot_id"
+
+    @property
+    def lasting(self) -> list[str]:
+        """What a boot would find."""
+        found = (it for top in ("etc", "var") for it in (self.home / top).rglob("*wall*"))
+        return sorted(path.name for path in found)
+
+    def boot(self, boot_id: str = "second") -> None:
+        """What runs ends, what is in /run goes, and what is enabled starts."""
+        for unit in (self.home / "units").iterdir():
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(os.getpgid(int(unit.read_text())), 15)
+            unit.unlink()
+        shutil.rmtree(self.home / "run/fedwiz", ignore_errors=True)
+        self.boot_id.write_text(f"{boot_id}\n")
+        for link in (self.home / WANTS).iterdir():
+            link.unlink()
+            self.systemctl("enable", link.name)
+
+    def systemctl(self, *words: str) -> None:
+        path = f"{self.home}/bin:{os.environ['PATH']}"
+        subprocess.run([self.home / "bin/systemctl", *words], check=True, start_new_session=True,
+                       env={"HOME": str(self.home), "PATH": path})  # fmt: skip
 
 
 @pytest.fixture
@@ -316,3 +370,53 @@ def test_one_that_is_armed_again_waits_anew(node: Node) -> None:
     node.arm("60", BACK)
     assert node.arm("60", BACK) == (0, "")
     assert node.sh("confirm", "wall") == (0, "wall is confirmed\n")
+
+
+def test_a_reboot_that_nobody_confirms_is_taken_back_after_it_once(node: Node) -> None:
+    assert node.sh("arm", "wall", "60", "boot", given=BACK) == (0, "")
+    assert not node.guard.exists()
+    unit = node.home / "etc/systemd/system/fedwiz-deadman-wall.service"
+    unit.write_text(unit.read_text().replace(" 60\n", " 0\n"))
+    node.boot()
+    done = node.home / "var/lib/fedwiz/deadman-wall/code"
+    node.until(lambda: done.exists() and node.lasting == ["deadman-wall"])
+    node.boot("third")
+    code, said = node.sh("confirm")
+    assert code == 1
+    assert said.splitlines()[-1].startswith("wall was taken back, since no new connection")
+    assert (node.home / "done").read_text() == "back\n"
+    assert node.lasting == []
+
+
+@pytest.mark.parametrize("boots", [False, True])
+def test_a_reboot_that_is_confirmed_leaves_nothing_behind(boots: bool, node: Node) -> None:
+    assert node.sh("arm", "wall", "60", "boot", given=BACK) == (0, "")
+    if boots:
+        node.boot()
+    assert node.sh("confirm", "wall") == (0, "wall is confirmed\n")
+    assert node.lasting == []
+    assert list((node.home / "units").iterdir()) == []
+    assert not (node.home / "done").exists()
+
+
+def test_where_no_reboot_came_there_is_nothing_to_take_back(node: Node) -> None:
+    """A boot next month, of which fedwiz knows nothing, must not be taken for that one."""
+    assert node.sh("arm", "wall", "0", "boot", given=BACK) == (0, "")
+    node.until(lambda: node.lasting == [])
+    assert not (node.home / "done").exists()
+    assert node.sh("confirm") == (0, "")
+
+
+def test_a_host_that_goes_down_while_it_takes_a_reboot_back_goes_on_with_that(node: Node) -> None:
+    assert node.sh("arm", "wall", "60", "boot", given=BACK) == (0, "")
+    guard = node.home / "var/lib/fedwiz/deadman-wall"
+    (guard / "decided").symlink_to("back")
+    node.boot()
+    node.until((guard / "code").exists)
+    assert (node.home / "done").read_text() == "back\n"
+
+
+def test_half_a_way_back_from_a_reboot_arms_nothing(node: Node) -> None:
+    code, said = node.sh("arm", "wall", "60", "boot", given=BACK[:-3])
+    assert (code, node.lasting) == (1, [])
+    assert "did not arrive whole" in said

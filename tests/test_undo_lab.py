@@ -1,23 +1,34 @@
 """Real hosts are after the way back as they were before the install, wherever that ended."""
 
 import re
+import shutil
 import signal
 from pathlib import Path
 
 import pytest
 
 from tests.lab.fixture import Lab, LabFactory
-from tests.operator import NETWORK, Operator, Said
+from tests.operator import NETWORK, Operator, Said, flanneld_in_one_file
 from tests.snapshot import differs, snapshot
+from tests.test_deadman_lab import CUT, CUTS
+from tests.test_refusals_lab import docker0, docker_everywhere, sentence
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(900)]
 
+SWITCH = (r"fed-node1 +switch +stopping docker", signal.SIGKILL)
 STOPPED = {
-    "after the package": (r"fed-node1 +sysconfig ", signal.SIGINT),
-    "after the files": (r"fed-node2 +enable ", signal.SIGINT),
-    "in the switch": (r"fed-node1 +switch +stopping docker", signal.SIGKILL),
+    "classic": {
+        "after what is kept": (r"fed-node1 +kernel ", signal.SIGINT),
+        "after the package": (r"fed-node1 +sysconfig ", signal.SIGINT),
+        "in the switch": SWITCH,
+    },
+    "modern": {
+        "after flanneld's settings": (r"fed-node1 +unit ", signal.SIGKILL),
+        "after the files": (r"fed-node2 +enable ", signal.SIGINT),
+        "in the switch": SWITCH,
+    },
 }
-"""What is seen of an install when it ends, and how."""
+"""What is seen of an install when it ends, and how; the simulated hosts have every moment."""
 
 
 def cut(operator: Operator, seen: str, how: signal.Signals) -> None:
@@ -41,9 +52,9 @@ def settled(lab: Lab) -> None:
         lab.ssh(node, f"while {busy} | grep -vE 'forward|deadman'; do sleep 0.2; done")
 
 
-def undone(operator: Operator) -> Said:
+def undone(operator: Operator, *more: str) -> Said:
     settled(operator.lab)
-    said = operator.fedwiz("undo", "--yes", "--headless", "--json")
+    said = operator.fedwiz("undo", "--yes", "--headless", "--json", *more)
     assert said.code == 0, said.err
     return said
 
@@ -88,7 +99,7 @@ def test_hosts_are_as_before(generation: str, lab_factory: LabFactory, tmp_path:
     assert again.code == 0
     assert "nothing was kept on fed-node1, fed-node2" in again.err
 
-    for what, (seen, how) in STOPPED.items():
+    for what, (seen, how) in STOPPED[generation].items():
         cut(operator, seen, how)
         undone(operator)
         as_before(what)
@@ -98,3 +109,87 @@ def test_hosts_are_as_before(generation: str, lab_factory: LabFactory, tmp_path:
     assert NETWORK[:6] in lab.ssh("fed-node1", "ip route")
     undone(operator)
     as_before("host-gw")
+
+
+ARMED = "ls -d /run/fedwiz/deadman-* /var/lib/fedwiz/deadman-* /etc/systemd/system/fedwiz-deadman*"
+
+
+def test_a_reboot_that_cuts_the_operator_off_is_taken_back_and_undone(
+    lab_factory: LabFactory, tmp_path: Path
+) -> None:
+    """A flanneld without package, moved to by a reboot; on one node nobody gets in after that."""
+    lab = lab_factory("modern", 3)
+    local = tmp_path / "flanneld"
+    sha256 = flanneld_in_one_file(lab, local)
+    operator = Operator(lab, tmp_path, {
+        "flannel": {"source": "binary", "path": str(local), "sha256": sha256},
+        "docker": {"switch": "reboot"},
+    })  # fmt: skip
+    operator.answers["ssh"]["confirm_within"] = 10
+    lab.ssh("fed-node1", "systemctl enable --now firewalld && systemctl restart docker")
+    lab.write("fed-node2", CUT, CUTS)
+    lab.write("fed-node2", "/etc/docker/daemon.json", '{"log-level": "warn"}\n')
+    lab.ssh("fed-node2", "systemctl daemon-reload && systemctl restart docker")
+    before = {host: snapshot(lab, host) for host in lab.hosts}
+    boots = {node: lab.boot_id(node) for node in lab.nodes}
+
+    last = sentence(operator.install(), 5, "the same command goes on from here")
+    assert "fed-node2: switch: switch was taken back, since no new connection" in last
+    docker_everywhere(lab)
+    assert docker0(lab, "fed-node1").startswith("10.16.")
+    assert docker0(lab, "fed-node2") == "172.17.0.1/16"
+    assert all(lab.boot_id(node) != boot for node, boot in boots.items())
+    assert [lab.run(node, ARMED).stdout for node in lab.nodes] == ["", ""]
+
+    undone(operator)
+    for host in lab.hosts:
+        assert list(differs(before[host], snapshot(lab, host))) == [], host
+
+
+FORMER = """\
+FLANNEL_ETCD="http://fed-master:2379"
+FLANNEL_ETCD_KEY="/coreos.com/network"
+FLANNEL_OPTIONS="-ip-masq"
+"""
+KEY = "http://127.0.0.1:2379/v2/keys/coreos.com/network/config"
+THEIRS = '{"Network":"10.44.0.0/16","Backend":{"Type":"vxlan"}}'
+
+
+def test_hosts_that_had_things_of_their_own_have_them_again(
+    lab_factory: LabFactory, tmp_path: Path
+) -> None:
+    """One had flannel by hand; one a firewall, docker on a bridge of its own, and two by a file."""
+    lab = lab_factory("classic", 3)
+    rpm = lab.ssh("fed-node1", "ls /srv/repo/flannel-*.rpm | head -n 1").strip()
+    local = tmp_path / Path(rpm).name
+    shutil.copy(lab.root("fed-node1") / rpm.lstrip("/"), local)
+    sha256 = lab.ssh("fed-node1", f"sha256sum {rpm}").split()[0]
+    operator = Operator(lab, tmp_path, {
+        "flannel": {"source": "rpm", "path": str(local), "sha256": sha256},
+        "backend": {"type": "udp"},
+    })  # fmt: skip
+
+    lab.ssh("fed-master", f"curl -sf -X PUT {KEY} --data-urlencode 'value={THEIRS}'")
+    lab.ssh("fed-node1", "dnf -y install flannel")
+    lab.write("fed-node1", "/etc/sysconfig/flanneld", FORMER, "0640")
+    lab.ssh("fed-node1", "systemctl stop docker.socket docker; ip link del docker0; "
+            "systemctl enable --now flanneld && systemctl start docker && "
+            "iptables -P FORWARD ACCEPT && iptables -I FORWARD -s 10.44.0.0/16 -j ACCEPT")  # fmt: skip
+    assert docker0(lab, "fed-node1").startswith("10.44.")
+    lab.ssh("fed-node2", "systemctl start firewalld && "
+            "sed -i 's/^DOCKER_NETWORK_OPTIONS=.*/DOCKER_NETWORK_OPTIONS=--bip=192.168.99.1\\/24/' "
+            "/etc/sysconfig/docker-network && systemctl restart docker && "
+            "sed -i 's/^DOCKER_NETWORK_OPTIONS=.*/DOCKER_NETWORK_OPTIONS=/' "
+            "/etc/sysconfig/docker-network")  # fmt: skip
+    assert docker0(lab, "fed-node2") == "192.168.99.1/24"
+    before = {host: snapshot(lab, host) for host in lab.hosts}
+
+    said = operator.install()
+    assert said.code == 0, said.err
+    undone(operator, "--host", "fed-node2")
+    assert list(differs(before["fed-node2"], snapshot(lab, "fed-node2"))) == []
+    assert docker0(lab, "fed-node1").startswith("10.16.")
+    undone(operator)
+    for host in lab.hosts:
+        assert list(differs(before[host], snapshot(lab, host))) == [], host
+    assert THEIRS in lab.ssh("fed-master", f"curl -s {KEY}").replace("\\", "")

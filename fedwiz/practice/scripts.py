@@ -78,7 +78,7 @@ async def sysconfig(call: Call) -> int:
 
 async def arm(call: Call) -> int:
     """See scripts/arm.sh; nobody is cut off here for so long that it comes to the way back."""
-    name, seconds = call.run.argv[4:]
+    name, seconds, *_ = call.run.argv[4:]
     await call.spend(0.1)
     call.machine.armed[name] = int(seconds)
     return 0

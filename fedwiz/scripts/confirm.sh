@@ -2,11 +2,12 @@
 # Usage: confirm.sh [NAME]...   (none: every step that waits for it)
 set -u
 code=0
-cd /run/fedwiz 2>/dev/null || exit 0
-[ $# -gt 0 ] || set -- $(ls -d deadman-* 2>/dev/null | sed 's/^deadman-//')
+all() { ls -d /run/fedwiz/deadman-* /var/lib/fedwiz/deadman-* 2>/dev/null; } # the latter of reboots
+[ $# -gt 0 ] || set -- $(all | sed 's/.*deadman-//')
 for name in "$@"; do
-  dir=/run/fedwiz/deadman-$name unit=fedwiz-deadman-$name.service
-  [ -d "$dir" ] || continue
+  unit=fedwiz-deadman-$name.service
+  dir=$(all | grep "/deadman-$name\$" | head -n 1)
+  [ -n "$dir" ] || continue
   ln -sT confirmed "$dir/decided" 2>/dev/null # whoever is first decides
   if [ "$(readlink "$dir/decided")" = confirmed ]; then
     systemctl stop "$unit" 2>/dev/null
@@ -20,6 +21,10 @@ for name in "$@"; do
     else
       echo "$name was not confirmed in time, and its way back failed; see \`journalctl -u $unit\` there"
     fi
+  fi
+  if [ -e "$dir/boot" ]; then
+    rm -f "/etc/systemd/system/$unit" "/etc/systemd/system/multi-user.target.wants/$unit"
+    systemctl daemon-reload
   fi
   rm -rf "$dir"
 done

@@ -1,16 +1,23 @@
 # Move docker onto flannel's subnet.  Ends with docker running whatever happens.
 # Usage: switch.sh NETWORK [STALE]...   (a device, or a route as `10.9.3.0/24 via 192.0.2.7`)
 #        switch.sh --back NETWORK       (from one that ended well, while it is not confirmed)
+#        switch.sh --back NETWORK BRIDGE [UNIT]...   (from a reboot: docker0's address before it or
+#                                                     -, and what ran of docker's)
 set -u
 move=yes; [ "$1" != --back ] || { move=no; shift; }
 network=$1; shift
 due=/run/fedwiz/switch-due # what has to run in the end, one unit a line: also after a kill
 guard=/run/fedwiz/deadman-switch # there while a way back may be wanted
-if [ $move = no ]; then
+mkdir -p -m 0700 /run/fedwiz || exit 1
+if [ $move = no ] && [ $# -gt 0 ]; then
+  bridge=${1#-}; shift
+  printf '%s\n' "$@" >"$due"
+elif [ $move = no ]; then
   [ -e "$guard/switched" ] || exit 0
+  bridge=$(cat "$guard/bip" 2>/dev/null)
   [ ! -e "$guard/ran" ] || cp "$guard/ran" "$due"
 fi
-mkdir -p -m 0700 /run/fedwiz && kept=$(mktemp -d /run/fedwiz/kept.XXXXXX) || exit 1
+kept=$(mktemp -d /run/fedwiz/kept.XXXXXX) || exit 1
 docker=no; socket=no; users=""
 if [ $move = yes ]; then
   systemctl -q is-active docker.service && docker=yes
@@ -68,6 +75,7 @@ back() { # flannel did not carry docker: docker as it was, which must not wait f
   say "$why$after$see"
 }
 take_back() { # what carried docker until now goes; then as if it never had
+  note_users docker.service
   systemctl stop docker.socket docker.service
   ip link delete docker0 2>/dev/null
   systemctl stop flanneld.service
@@ -78,9 +86,9 @@ take_back() { # what carried docker until now goes; then as if it never had
   # docker remembers flannel's subnet, also without its options: it has to be told the old one once.
   once=no
   if [ -f "$guard/docker" ]; then cp -p "$guard/docker" "$kept/docker"
-  elif [ -s "$guard/bip" ]; then
+  elif [ -n "$bridge" ]; then
     once=yes
-    printf 'DOCKER_NETWORK_OPTIONS=" --bip=%s"\n' "$(cat "$guard/bip")" >"$kept/docker"
+    printf 'DOCKER_NETWORK_OPTIONS=" --bip=%s"\n' "$bridge" >"$kept/docker"
   fi
   why="flannel does not carry docker any more"
   back

@@ -210,8 +210,9 @@ def switch(answers: Answers, host: Host, known: Known) -> Iterator[Run]:
     stops = facts.unit("docker.service").running
     undo = "disable flanneld, then the same way back: stop docker, delete docker0, start docker"
     if answers.docker.switch == "reboot":
+        back = run_script("switch", "--back", answers.network.cidr, *_ran(facts), timeout=400)
         yield change("systemctl", "reboot", reboots=True, interrupts=stops, timeout=900,
-                     undo="disable flanneld and reboot")  # fmt: skip
+                     undo="disable flanneld and reboot", back=back)  # fmt: skip
         yield run_script("settle", "docker" if stops else "alone", unit="fedwiz-settle",
                          timeout=400)  # fmt: skip
         return
@@ -220,6 +221,14 @@ def switch(answers: Answers, host: Host, known: Known) -> Iterator[Run]:
     back = run_script("switch", "--back", answers.network.cidr, timeout=400, interrupts=stops)
     yield run_script("switch", answers.network.cidr, *stale, unit="fedwiz-switch", timeout=400,
                      interrupts=stops, undo=undo, back=back)  # fmt: skip
+
+
+def _ran(facts: Facts) -> Iterator[str]:
+    """What a boot forgets of docker, in the words of `switch.sh --back`."""
+    bridge = facts.link("docker0")
+    yield bridge.addresses[0] if bridge is not None and bridge.addresses else "-"
+    names = ("docker.service", "docker.socket", "kubelet.service")
+    yield from (name for name in names if facts.unit(name).running)
 
 
 def settled(answers: Answers, host: Host, facts: Facts) -> bool:

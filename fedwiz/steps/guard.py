@@ -12,6 +12,9 @@ from fedwiz.actions import Action, Run
 from fedwiz.steps.make import run_script
 from fedwiz.steps.table import Step
 
+BOOT = "boot"
+"""What arm.sh is told of a step that is a reboot."""
+
 CONFIRM = 600
 """Seconds that a way back may take, which the confirmation waits for where it comes too late."""
 
@@ -19,8 +22,8 @@ CONFIRM = 600
 def guarded(step: Step, actions: tuple[Action, ...], seconds: int) -> tuple[Action, ...]:
     """A step's actions; of one that could cut the operator off, between arming and confirming.
 
-    Where nothing takes them back there is nothing to arm.  A reboot is such a one: what waits
-    would not outlive it, and whoever sees its end has connected anew.
+    Where nothing takes them back there is nothing to arm.  What waits outlives a reboot where the
+    step is one.
 
     Their ways back are for that moment only: what an install has done is not taken back by one
     step without the others.
@@ -29,7 +32,8 @@ def guarded(step: Step, actions: tuple[Action, ...], seconds: int) -> tuple[Acti
     plain = tuple(replace(it, back=None) if isinstance(it, Run) else it for it in actions)
     if not step.cuts or not any(run.back for run in runs):
         return plain
-    arm = run_script("arm", step.name, str(seconds), stdin=(way_back(runs),))
+    boot = (BOOT,) if any(run.reboots for run in runs) else ()
+    arm = run_script("arm", step.name, str(seconds), *boot, stdin=(way_back(runs),))
     confirm = run_script("confirm", step.name, fresh=seconds, timeout=CONFIRM)
     return (arm, *plain, confirm)
 
