@@ -11,7 +11,7 @@ from fedwiz.events import PlanMade
 from fedwiz.facts import Facts, Known
 from fedwiz.reach import Reach
 from fedwiz.steps import UNDO, UNDO_STAGES
-from fedwiz.steps.back import needing
+from fedwiz.steps.back import going_on, needing
 from fedwiz.steps.keep import TOUCHED
 from fedwiz.verbs import (
     BLOCKED,
@@ -47,11 +47,14 @@ async def undo_install(
         await attach(ways)
         known = await look(cluster, ways, result)
         known = replace(known, hosts=_wanted(cluster, known, host))
+        later = going_on(cluster.answers, known) if needing(cluster.answers, known) else []
+        known = replace(known, hosts={k: v for k, v in known.hosts.items() if k not in later})
         result.plan = planning.make(cluster.answers, known, UNDO, UNDO_STAGES)
         cluster.emit(PlanMade(result.plan.digest, result.plan.actions))
         result.code, result.why = _standing(cluster, known, host)
         if result.code != OK or not any(result.plan.actions.values()):
             _lost(ways, result, host)
+            _wait(cluster, result, later)
             return
         if stop.is_set():
             result.code, result.why = INTERRUPTED, "stopped before anything was changed"
@@ -64,6 +67,7 @@ async def undo_install(
         if result.code == OK:
             result.why = _stays(cluster, known, host)
             _lost(ways, result, host)
+            _wait(cluster, result, later)
 
     return await run_verb("undo", cluster, whole, changes=True)
 
@@ -118,6 +122,19 @@ def _lost(ways: Reach, result: Result, host: str) -> None:
     result.why = (
         f"{_listed(list(lost))} could not be reached, and is as it was ({name}: {why}){also}; "
         "run it again later"
+    )
+
+
+def _wait(cluster: Cluster, result: Result, later: Sequence[str]) -> None:
+    """Of nodes that had a flannel of their own, which needs what etcd said then."""
+    if result.code not in (OK, UNREACHABLE) or not later:
+        return
+    result.code = result.code or USAGE
+    also = f"; {result.why}" if result.why else ""
+    result.why = (
+        f"{_listed(later)} had flannel on the network that etcd's {cluster.answers.key} said "
+        "before, and goes back to that only together with all nodes that run on it now; undo "
+        f"them all{also}"
     )
 
 

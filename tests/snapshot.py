@@ -24,17 +24,20 @@ ASKED: Mapping[str, str] = MappingProxyType({
              "awk '{print $1, $2, $3}' | sort",
     "needs": "systemctl show -p Requires,Wants,After,DropInPaths,Environment,ExecStart docker | "
              "sed 's/start_time=.*//' | tr '= ' '\\n\\n' | sort",
-    "links": "ip -o -d link show | sed 's/^[0-9]*: //; s/@if[0-9]*//' | grep -v '^veth' | sort",
+    # Who makes docker0 and flannel's device makes up their MAC, each time.
+    "links": "ip -o -d link show | sed -E 's/^[0-9]*: //; s/@if[0-9]*//; "
+             "/^(docker0|flannel)/ s/(ether|bridge_id|designated_root) [0-9a-f.:]+/\\1 MAC/g' | "
+             "grep -v '^veth' | sort",
     "addresses": "ip -o -4 addr show | sed 's/^[0-9]*: //' | sort",
     "routes": "ip -4 route show table main | sort",
     "rules": "for t in filter nat raw mangle; do iptables-save -t $t; done | grep -v '^#' | "
              "sed 's/\\[[0-9:]*\\]//'",
+    "firewall": "for when in '' --permanent; do firewall-cmd $when --list-all-zones; done 2>&1",
     "sysctls": "sysctl -a 2>/dev/null | grep '^net\\.' | sort",
     "packages": "rpm -qa | sort",
 })  # fmt: skip
 
 ALLOWED: Mapping[str, str] = MappingProxyType({
-    r"^[-+]docker0\b.*link/ether": "docker0's MAC, made up each time it is made",
     r"^[-+]net\.ipv[46]\.(conf|neigh)\.veth": "sysctls of containers' devices",
     r"^[-+]net\.ipv4\.tcp_(fastopen_key|.*mem)|^[-+]net\.netfilter\.nf_conntrack_(count|expect)":
         "counters and keys of the kernel's own",
@@ -42,6 +45,8 @@ ALLOWED: Mapping[str, str] = MappingProxyType({
         "units of fedwiz's own that have ended",
     r"^[-+](systemd-tmpfiles|dnf|run-|user|session|systemd-hostnamed)[\w@.-]*\.(service|socket) ":
         "what comes and goes by itself",
+    r"^[-+](\S+ +)?/etc/firewalld/zones/(public|trusted)\.xml(\.old)?( |$)":
+        "firewalld's own record of a zone that was changed, which says what it said before",
     r"^[-+]\S+ +/etc/(ld\.so\.cache|dnf)|^[-+]/etc/ld\.so\.cache": "the linker's cache",
 })  # fmt: skip
 """What may differ after the way back, and why."""

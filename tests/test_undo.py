@@ -136,6 +136,40 @@ async def test_a_network_of_before_is_there_again() -> None:
     assert (await runs.prove()).code == 0
 
 
+async def test_a_network_of_before_that_was_another_is_there_again() -> None:
+    """Flanneld reads the key as it starts: it has to say the old network again by then."""
+    first = undoing(MODERN, installed=True)
+    before = images(first.practice)
+    runs = Undoing(first.practice, replace_cidr(first.answers))
+    assert (await runs.install()).code == 0
+    installed = images(runs.practice)
+    for alone in ("fed-node1", "fed-node2"):
+        result = await runs.undo(alone)
+        assert result.code == 2
+        assert result.why.startswith(f"{alone} had flannel on the network that etcd's /coreos.com")
+        same(installed, images(runs.practice))
+    runs.node(2).no_way = "no route to host"
+    result = await runs.undo()
+    assert result.code == 4
+    assert "fed-node1, fed-node3 had flannel on the network that" in result.why
+    assert "fed-node2 could not be reached" in result.why
+    runs.node(2).no_way = ""
+    same(installed, images(runs.practice))
+    assert (await runs.undo()).code == 0
+    same(unnumbered(before), unnumbered(images(runs.practice)))
+    assert (await first.prove()).code == 0
+
+
+def unnumbered(found: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Without the MACs that flannel's devices got as they were made, here and in leases."""
+    for name, held in found.items():
+        if name == "etcd":
+            held["v3"] = {k: re.sub(r'"VtepMAC":"[^"]*"', "", v) for k, v in held["v3"].items()}
+        else:
+            held["links"] = {k: replace(link, mac="") for k, link in held["links"].items()}
+    return found
+
+
 async def test_one_node_alone() -> None:
     runs = undoing()
     before = images(runs.practice)

@@ -85,6 +85,10 @@ BACK: Mapping[str, tuple[Known, list[str]]] = {
         kept(BARE, replace(NODE, routes=(*NODE.routes, HOP)), routes=(*NODE.routes, HOP)), []),
     "a device that was there": (
         kept(BARE, replace(NODE, **ON_FLANNEL), **ON_FLANNEL), []),
+    "a device that was there, now with another address": (
+        kept(BARE, replace(NODE, **ON_FLANNEL), **ON_FLANNEL
+             | {"links": (*MOVED, replace(DEVICE, addresses=("10.44.3.0/32",)))}),
+        ["sh back.sh leave on enabled flannel.1"]),
     "flannel was there, and stands still": (
         kept(BARE, replace(NODE, **ON_FLANNEL), links=(*MOVED, DEVICE)),
         ["sh back.sh leave on enabled"]),
@@ -174,6 +178,10 @@ RULES: Mapping[str, tuple[dict[str, tuple[str, ...]], dict[str, tuple[str, ...]]
                     "-A FLANNEL-FWD -s 10.16.0.0/16 -j ACCEPT")},
         ['filter -D FORWARD -m comment --comment "x y" -j FLANNEL-FWD',
          "filter -F FLANNEL-FWD", "filter -X FLANNEL-FWD"]),
+    "in a chain of flannel's that was there": (
+        {"filter": ("-N FLANNEL-FWD",)},
+        {"filter": ("-N FLANNEL-FWD", "-A FLANNEL-FWD -s 10.16.0.0/16 -j ACCEPT")},
+        ["filter -D FLANNEL-FWD -s 10.16.0.0/16 -j ACCEPT"]),
     "somebody else's": (
         {"filter": ()}, {"filter": ("-A INPUT -s 192.0.2.0/24 -j DROP",)}, []),
     "a policy": (
@@ -244,6 +252,27 @@ UNCONFIG: Mapping[str, tuple[Known, list[str]]] = {
             name: facts for name, facts in etcd("v2", None).hosts.items() if name != NODES[2]
         }), []),
 }  # fmt: skip
+
+
+def going(config: str | None) -> Known:
+    """The same, where flanneld ran on fed-node1 before."""
+    return on(N1, etcd("v2", config), kept=Kept(replace(NODE, **ON_FLANNEL), ASKED))
+
+
+RECONFIG: Mapping[str, tuple[Known, list[str], list[str]]] = {
+    "was another": (going("{}"), [f"ETCDCTL_API=2 etcdctl set {KEY} '{{}}'"], ["sh forget.sh"]),
+    "was as it is": (going(CONFIG), [], ["sh forget.sh"]),
+    "was not there": (going(None), [], UNCONFIG["was not there"][1]),
+    "nobody had flannel": (etcd("v2", "{}"), [], UNCONFIG["was another"][1]),
+    "a node still needs it": (on(NODES[1], going("{}"), kept=None), [], []),
+}
+
+
+@pytest.mark.parametrize(("known", "first", "last"), RECONFIG.values(), ids=RECONFIG)
+def test_the_key_goes_back_first_where_a_flannel_of_before_goes_on(
+    known: Known, first: list[str], last: list[str]
+) -> None:
+    assert (shown("reconfig", known), shown("unconfig", known)) == (first, last)
 
 
 @pytest.mark.parametrize(("known", "lines"), RELEASED.values(), ids=RELEASED)

@@ -5,6 +5,7 @@ changed it, and nothing where it is like that, or where nothing was kept.
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from fedwiz.actions import Action, PutKey, Run
 from fedwiz.answers import Answers, Host
@@ -34,8 +35,9 @@ from fedwiz.steps.table import Stage, Step, step
 from fedwiz.steps.unrule import unrule
 from fedwiz.sysconfig import values
 
-UNDO_STAGES: tuple[Stage, ...] = ("back", "etcd")
-"""The nodes; then etcd, once no node of them needs it."""
+UNDO_STAGES: tuple[Stage, ...] = ("config", "back", "etcd")
+"""etcd, where a node's flanneld goes on; the nodes; else etcd then, once no node of them needs
+it."""
 
 WRITERS: tuple[Step, ...] = (kernel, link, networkmanager, sysconfig, unit, docker, forward)
 HASHED = (BINARY, f"{BINARY}.new", PASSWORD_FILE)
@@ -170,11 +172,13 @@ def back(answers: Answers, host: Host, known: Known) -> Iterator[Run]:
     bridge = _docker(answers, facts, kept, files)
     runs, ran = facts.unit("flanneld.service").running, was.unit("flanneld.service").running
     own = bool({SYSCONFIG, UNIT, DROP_IN, BINARY}.intersection(files))
-    daemon = "off" if not ran else "on" if bridge != "leave" or own or not runs else "leave"
+    ways = list(_ways(answers, facts, kept))
+    again = bridge != "leave" or own or bool(ways) or not runs
+    daemon = "off" if not ran else "on" if again else "leave"
     ties = _enabled(was, "flanneld.service")
     boot = "enabled" if ties else "disabled"
     forwards = facts.unit("fedwiz-forward.service")
-    items = [*files, *_ways(answers, facts, kept)]
+    items = [*files, *ways]
     idle = (
         bridge == "leave" and not items and runs == ran
         and ties == _enabled(facts, "flanneld.service")
@@ -187,13 +191,20 @@ def back(answers: Answers, host: Host, known: Known) -> Iterator[Run]:
 
 
 def _ways(answers: Answers, facts: Facts, kept: Kept) -> Iterator[str]:
-    """Routes and devices of flannel's that were not there."""
+    """Routes and devices of flannel's that were not there, or that a flanneld of before makes anew.
+
+    It does not take an address of another network off its device.
+    """
     was = kept.was
     for route in facts.routes:
         own = route.dev == "docker0" or route.dev.startswith("flannel") or not route.via
         if not own and within(route.to, answers.network.cidr) and route not in was.routes:
             yield f"{route.to} via {route.via}"
-    yield from (each.name for each in facts.flannel_links if was.link(each.name) is None)
+    ran = was.unit("flanneld.service").running
+    for now in facts.flannel_links:
+        old = was.link(now.name)
+        if old is None or (ran and replace(old, mac="", up=True) != replace(now, mac="", up=True)):
+            yield now.name
 
 
 def _diff(facts: Facts, was: Facts, files: list[str]) -> str:
@@ -306,15 +317,40 @@ def release(answers: Answers, host: Host, known: Known) -> Iterator[PutKey]:
             yield PutKey(lease.key, None, stored.api, lease.revision, texts[lease.key])
 
 
+def _rewrites(answers: Answers, known: Known) -> Iterator[PutKey]:
+    """The key as it was before, while it says what these answers write."""
+    master = known.hosts.get(answers.master.name)
+    kept, there = master.kept if master else None, known.store.config
+    if kept is None or there is None or kept.api != known.store.api or kept.config == there.text:
+        return
+    if same_json(there.text, answers.config_json()):
+        yield PutKey(there.key, kept.config, known.store.api, there.revision, there.text)
+
+
+def going_on(answers: Answers, known: Known) -> list[str]:
+    """Nodes that are undone, and whose flanneld of before goes on with what etcd said then."""
+    another = any(put.value is not None for put in _rewrites(answers, known))
+    return [
+        node.name for node in answers.nodes
+        if another and (facts := known.hosts.get(node.name)) and facts.kept and _goes_on(facts)
+    ]  # fmt: skip
+
+
+@step("reconfig", "Put the network of before back into etcd", role="master", stage="config")
+def reconfig(answers: Answers, host: Host, known: Known) -> Iterator[Action]:
+    """Before the nodes, where one had a flannel of its own: it reads the key as it starts."""
+    if going_on(answers, known) and not needing(answers, known):
+        yield from _rewrites(answers, known)
+
+
 @step("unconfig", "Take the network out of etcd", role="master", stage="etcd")
 def unconfig(answers: Answers, host: Host, known: Known) -> Iterator[Action]:
     """The key, while it says what these answers write, once no node needs it."""
-    kept, there = known.hosts[host.name].kept, known.store.config
+    kept = known.hosts[host.name].kept
     if kept is None or needing(answers, known):
         return
-    ours = there is not None and same_json(there.text, answers.config_json())
-    if there and ours and kept.api == known.store.api and kept.config != there.text:
-        yield PutKey(there.key, kept.config, known.store.api, there.revision, there.text)
+    if not going_on(answers, known):
+        yield from _rewrites(answers, known)
     yield run_script("forget", *_key_left(answers, kept, known))
 
 
@@ -328,6 +364,7 @@ def _key_left(answers: Answers, kept: Kept, known: Known) -> Iterator[str]:
 
 
 UNDO: tuple[Step, ...] = (
+    reconfig,
     back,
     unpackage,
     unrule,

@@ -31,11 +31,12 @@ def unrule(answers: Answers, host: Host, known: Known) -> Iterator[Run]:
     nets = {answers.network.cidr, *_networks(fresh)}
     gone, chains = list[str](), list[str]()
     for table, rules in fresh.items():
+        goes = {rule[3:] for rule in rules if rule.startswith("-N FLANNEL-")}
         for rule in rules:
             flag, chain, *rest = rule.split(" ")
-            if flag == "-N" and chain.startswith("FLANNEL-"):
+            if flag == "-N" and chain in goes:
                 chains += [f"{table} -F {chain}", f"{table} -X {chain}"]
-            elif flag == "-A" and not chain.startswith("FLANNEL-") and _of_networks(rest, nets):
+            elif flag == "-A" and chain not in goes and _of_networks(rest, nets):
                 gone.append(f"{table} -D {rule[3:]}")
     lines = [*sorted(gone), *sorted(chains), *_kept_rules(answers, facts, was)]
     if lines:
