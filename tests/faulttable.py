@@ -145,7 +145,8 @@ DONE = (
 )
 REMAINS = (
     "ls -d /run/fedwiz/kept.* /run/fedwiz/*.new /etc/sysconfig/sed?????? /var/lib/fedwiz/*.rpm "
-    "2>/dev/null; find /etc /usr/local /usr/libexec /var/lib/fedwiz -name '.*.fedwiz' 2>/dev/null; "
+    "/var/lib/fedwiz/deadman-* /etc/systemd/system/fedwiz-deadman* 2>/dev/null; "
+    "find /etc /usr/local /usr/libexec /var/lib/fedwiz -name '.*.fedwiz' 2>/dev/null; "
     "true"
 )
 UNITS = (

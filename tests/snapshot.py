@@ -24,9 +24,9 @@ ASKED: Mapping[str, str] = MappingProxyType({
              "awk '{print $1, $2, $3}' | sort",
     "needs": "systemctl show -p Requires,Wants,After,DropInPaths,Environment,ExecStart docker | "
              "sed 's/start_time=.*//' | tr '= ' '\\n\\n' | sort",
-    # Who makes docker0 and flannel's device makes up their MAC, each time.
+    # Who makes docker0 and flannel's device makes up their MAC, each time; a bridge has timers.
     "links": "ip -o -d link show | sed -E 's/^[0-9]*: //; s/@if[0-9]*//; "
-             "/^(docker0|flannel)/ s/(ether|bridge_id|designated_root) [0-9a-f.:]+/\\1 MAC/g' | "
+             "s/ bridge forward_delay .*//; /^(docker0|flannel)/ s/ether [0-9a-f:]+/ether MAC/' | "
              "grep -v '^veth' | sort",
     "addresses": "ip -o -4 addr show | sed 's/^[0-9]*: //' | sort",
     "routes": "ip -4 route show table main | sort",
@@ -45,6 +45,8 @@ ALLOWED: Mapping[str, str] = MappingProxyType({
         "units of fedwiz's own that have ended",
     r"^[-+](systemd-tmpfiles|dnf|run-|user|session|systemd-hostnamed)[\w@.-]*\.(service|socket) ":
         "what comes and goes by itself",
+    r"^-(ldconfig|systemd-(journal-catalog-update|sysusers|update-done))\.service ":
+        "what runs at a host's first boot alone, where it has rebooted",
     r"^[-+](\S+ +)?/etc/firewalld/zones/(public|trusted)\.xml(\.old)?( |$)":
         "firewalld's own record of a zone that was changed, which says what it said before",
     r"^[-+]\S+ +/etc/(ld\.so\.cache|dnf)|^[-+]/etc/ld\.so\.cache": "the linker's cache",

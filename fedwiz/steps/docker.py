@@ -211,7 +211,9 @@ def switch(answers: Answers, host: Host, known: Known) -> Iterator[Run]:
     undo = "disable flanneld, then the same way back: stop docker, delete docker0, start docker"
     if answers.docker.switch == "reboot":
         back = run_script("switch", "--back", answers.network.cidr, *_ran(facts), timeout=400)
-        yield change("systemctl", "reboot", reboots=True, interrupts=stops, timeout=900,
+        # Where nobody gets in after the boot, it is the way back that is waited for.
+        yield change("systemctl", "reboot", reboots=True, interrupts=stops,
+                     timeout=900 + answers.ssh.confirm_within,
                      undo="disable flanneld and reboot", back=back)  # fmt: skip
         yield run_script("settle", "docker" if stops else "alone", unit="fedwiz-settle",
                          timeout=400)  # fmt: skip
