@@ -47,14 +47,15 @@ async def undo_install(
         await attach(ways)
         known = await look(cluster, ways, result)
         known = replace(known, hosts=_wanted(cluster, known, host))
-        later = going_on(cluster.answers, known) if needing(cluster.answers, known) else []
+        others = needing(cluster.answers, known)
+        later = going_on(cluster.answers, known) if others else []
         known = replace(known, hosts={k: v for k, v in known.hosts.items() if k not in later})
         result.plan = planning.make(cluster.answers, known, UNDO, UNDO_STAGES)
         cluster.emit(PlanMade(result.plan.digest, result.plan.actions))
         result.code, result.why = _standing(cluster, known, host)
         if result.code != OK or not any(result.plan.actions.values()):
             _lost(ways, result, host)
-            _wait(cluster, result, later)
+            _wait(cluster, result, later, others)
             return
         if stop.is_set():
             result.code, result.why = INTERRUPTED, "stopped before anything was changed"
@@ -67,7 +68,7 @@ async def undo_install(
         if result.code == OK:
             result.why = _stays(cluster, known, host)
             _lost(ways, result, host)
-            _wait(cluster, result, later)
+            _wait(cluster, result, later, others)
 
     return await run_verb("undo", cluster, whole, changes=True)
 
@@ -125,7 +126,7 @@ def _lost(ways: Reach, result: Result, host: str) -> None:
     )
 
 
-def _wait(cluster: Cluster, result: Result, later: Sequence[str]) -> None:
+def _wait(cluster: Cluster, result: Result, later: Sequence[str], others: Sequence[str]) -> None:
     """Of nodes that had a flannel of their own, which needs what etcd said then."""
     if result.code not in (OK, UNREACHABLE) or not later:
         return
@@ -133,8 +134,7 @@ def _wait(cluster: Cluster, result: Result, later: Sequence[str]) -> None:
     also = f"; {result.why}" if result.why else ""
     result.why = (
         f"{_listed(later)} had flannel on the network that etcd's {cluster.answers.key} said "
-        "before, and goes back to that only together with all nodes that run on it now; undo "
-        f"them all{also}"
+        f"before, and can go back to that only together with {_listed(others)}: undo them all{also}"
     )
 
 

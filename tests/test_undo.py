@@ -147,6 +147,7 @@ async def test_a_network_of_before_that_was_another_is_there_again() -> None:
         result = await runs.undo(alone)
         assert result.code == 2
         assert result.why.startswith(f"{alone} had flannel on the network that etcd's /coreos.com")
+        assert result.why.endswith("fed-node3: undo them all")
         same(installed, images(runs.practice))
     runs.node(2).no_way = "no route to host"
     result = await runs.undo()
