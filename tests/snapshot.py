@@ -43,7 +43,8 @@ ALLOWED: Mapping[str, str] = MappingProxyType({
         "counters and keys of the kernel's own",
     r"^[-+]fedwiz-[\w-]+\.service loaded (failed|inactive)":
         "units of fedwiz's own that have ended",
-    r"^[-+](systemd-tmpfiles|dnf|run-|user|session|systemd-hostnamed|polkit)[\w@.-]*\.(service|socket) ":
+    r"^[-+](systemd-tmpfiles|dnf|run-|user|session|systemd-hostnamed)[\w@.-]*\.(service|socket) |"
+    r"^[-+]polkit\.service ":
         "what comes and goes by itself",
     r"^-(ldconfig|systemd-(journal-catalog-update|sysusers|update-done))\.service ":
         "what runs at a host's first boot alone, where it has rebooted",
