@@ -373,5 +373,6 @@ async def _holder(held: Held, seconds: float) -> Holder | None:
 async def set_within(event: asyncio.Event, seconds: float) -> bool:
     """Wait for an event, no longer than these seconds; gives whether it is set."""
     with suppress(TimeoutError):
-        await asyncio.wait_for(event.wait(), seconds)
+        async with asyncio.timeout(seconds):  # Python 3.11's `wait_for` may lose a cancellation
+            await event.wait()
     return event.is_set()
