@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import re
-import signal
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -14,13 +13,14 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from platformdirs import user_state_path
 from textual import events
-from textual.app import App, ComposeResult, SystemCommand
+from textual.app import ComposeResult, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
 from textual.widgets import Static
 
 from fedwiz import keep as files
 from fedwiz.unfinished import Unfinished, unfinished
+from screens.ending import INTERRUPTED, Ending
 from screens.first import First
 from screens.frame import STEPS, beside
 from screens.loading import Begin, drafted, load, mistake
@@ -28,8 +28,6 @@ from screens.page import Help, too_small
 from screens.themes import DARK, LIGHT
 
 if TYPE_CHECKING:
-    from textual.driver import Driver
-
     from fedwiz.draft import Draft
     from fedwiz.events import Record
     from fedwiz.site import Site
@@ -48,14 +46,11 @@ class Play:
 _TEXTUAL_S = ("app.focus_next", "app.focus_previous", "screen.copy_text")
 """Actions of every Textual screen, which need no mention."""
 
-INTERRUPTED = 130
-"""As `fedwiz.verbs` has it, which is not loaded when this is."""
-
 AT_ANY_SIZE = frozenset({"ctrl+c", "ctrl+q"})
 """Keys that count also where the terminal is too small to show what they do."""
 
 
-class Fedwiz(App[int]):
+class Fedwiz(Ending):
     """The wizard.  Gives the exit code of the last install or verification."""
 
     TITLE = "fedwiz"
@@ -101,32 +96,9 @@ class Fedwiz(App[int]):
         self.refused: Exception | None = None
         """Why there was nothing to begin with; for whoever started the app."""
 
-        self.leaving = False
-        """Somebody wants the app to end as soon as nothing runs any more."""
-
-        self._stop: Callable[[], None] | None = None
-        self._asked: Callable[[], None] | None = None
-
-    def get_driver_class(self) -> type[Driver]:
-        """One that lives on when its terminal has gone."""
-        from screens.terminal import Terminal
-
-        return Terminal
-
     def compose(self) -> ComposeResult:
         """What is there until a page can be."""
         yield Static("fedwiz\nloading", id="loading")
-
-    @property
-    def stop(self) -> Callable[[], None] | None:
-        """While something runs that must not be cut off: asks it to stop, again: ends it."""
-        return self._stop
-
-    @stop.setter
-    def stop(self, stop: Callable[[], None] | None) -> None:
-        self._stop = stop
-        if stop is None and self.leaving:
-            self.exit(INTERRUPTED)
 
     def on_mount(self) -> None:
         """Show something at once, and load the rest while it is there."""
@@ -135,9 +107,6 @@ class Fedwiz(App[int]):
         self.theme = DARK.name
         self.animation_level = "none"
         self.run_worker(self._walk(), group="walk")
-        loop = asyncio.get_running_loop()
-        loop.add_signal_handler(signal.SIGTERM, self._terminated)
-        loop.add_signal_handler(signal.SIGHUP, self._hung_up)
 
     # From page to page.
 
@@ -329,35 +298,9 @@ class Fedwiz(App[int]):
     def action_interrupt(self) -> None:
         """Stop what runs; where nothing does, ask whether to leave."""
         if self.stop is not None:
-            self._ask_to_stop()
+            self.ask_to_stop()
         else:
             self.action_leave()
-
-    def _ask_to_stop(self) -> None:
-        if self._stop is not None:
-            self._asked = self._stop
-            self._stop()
-
-    def _terminated(self) -> None:
-        """Somebody ends the process; who insists gets an end now."""
-        if self.leaving:
-            self._ask_to_stop()
-        self.terminal_gone()
-
-    def _hung_up(self) -> None:
-        """The terminal closes, as far as one can know."""
-        driver = self._driver
-        if driver is not None and hasattr(driver, "hang_up"):
-            driver.hang_up()
-        self.terminal_gone()
-
-    def terminal_gone(self) -> None:
-        """End as soon as nothing runs any more; what runs is asked to stop, once."""
-        self.leaving = True
-        if self._stop is None:
-            self.exit(INTERRUPTED)
-        elif self._asked is not self._stop:
-            self._ask_to_stop()
 
 
 def run(begin: Begin | None = None) -> int:

@@ -65,6 +65,11 @@ class Terminal(LinuxDriver):
         if not os.isatty(self.fileno):
             self._gone()
 
+    def stop_application_mode(self) -> None:
+        """Also have the mouse told in cells again, which Textual leaves as it set it."""
+        self.write("\x1b[?1016l")
+        super().stop_application_mode()
+
     def _run_input_thread(self) -> None:
         try:
             self.run_input_thread()
