@@ -1,6 +1,11 @@
 """`python -m fedwiz`, and the command `fedwiz`."""
 
+import signal
 import sys
+
+if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+    # Until there is an ear for it: Ctrl+C while modules are loaded would end in a traceback.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 from fedwiz import cli
 

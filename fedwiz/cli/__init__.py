@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from fedwiz.cli.options import parser, with_verb
+from fedwiz.cli.output import explained, streams
 from fedwiz.passwords import take
 
 if TYPE_CHECKING:  # --help, --version and the wizard's first page need not wait for pydantic
@@ -37,6 +38,7 @@ def main(argv: Sequence[str] | None = None, screens: Callable[[], Screens] | Non
         argv: the words; by default those of this process.
         screens: loads them, which takes its time; None: there are none, only lines.
     """
+    streams()
     take()
     options = parser().parse_args(with_verb(sys.argv[1:] if argv is None else argv))
     options.screens = screens
@@ -45,8 +47,6 @@ def main(argv: Sequence[str] | None = None, screens: Callable[[], Screens] | Non
     except KeyboardInterrupt:
         return 130
     except Exception as wrong:
-        from fedwiz.cli.output import explained
-
         code = explained(wrong, options)
         if code is None:
             raise

@@ -5,7 +5,9 @@ import os
 import sys
 import termios
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
+
+from fedwiz.cli.output import say, write
 
 waiting: set["asyncio.Future[None]"] = set()
 """Questions that are open.  While one is, nothing has been changed that could be let end."""
@@ -24,21 +26,21 @@ async def ask(question: str, *, hidden: bool = False) -> str | None:
         question: written as it is.
         hidden: what is typed at a terminal is not shown.
     """
-    if sys.stdin is None:  # it was closed before fedwiz began
-        return None
     loop, place = asyncio.get_running_loop(), sys.stdin.fileno()
     # It holds nothing: asyncio's log of what is slow would show it.
     answer: asyncio.Future[None] = loop.create_future()
 
     def ready() -> None:
-        more = b"" if b"\n" in _rest else os.read(place, 1 << 16)
+        more = b""
+        if b"\n" not in _rest:
+            with suppress(OSError):  # the terminal has gone, and nothing more will come
+                more = os.read(place, 1 << 16)
         _rest.extend(more)
         if not answer.done() and (b"\n" in _rest or not more):
             answer.set_result(None)
 
     with _silent(place) if hidden and os.isatty(place) else nullcontext():
-        sys.stderr.write(question)
-        sys.stderr.flush()
+        write(sys.stderr, question)
         waiting.add(answer)
         try:
             if b"\n" in _rest:
@@ -74,5 +76,6 @@ def _silent(place: int) -> Iterator[None]:
         termios.tcsetattr(place, termios.TCSAFLUSH, mute)
         yield
     finally:
-        termios.tcsetattr(place, termios.TCSAFLUSH, before)
-        sys.stderr.write("\n")
+        with suppress(termios.error):  # it has gone
+            termios.tcsetattr(place, termios.TCSAFLUSH, before)
+        say("")

@@ -6,6 +6,7 @@ import os
 import shutil
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 if TYPE_CHECKING:  # the first page of the wizard does not wait for it
@@ -16,17 +17,27 @@ class Usage(Exception):  # noqa: N818 - it names what is so
     """The command can't be carried out as it was given."""
 
 
+def streams() -> None:
+    """Have standard input, output and error, also where whoever began fedwiz has closed them.
+
+    In their order, since a file that is opened takes the lowest number: else it were the journal.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open(mode))  # noqa: SIM115 - to the end
+
+
 def say(line: str) -> None:
     """A line on stderr."""
-    _write(sys.stderr, line + "\n")
+    write(sys.stderr, line + "\n")
 
 
 def give(text: str) -> None:
     """The result, on stdout."""
-    _write(sys.stdout, text if text.endswith("\n") else text + "\n")
+    write(sys.stdout, text if text.endswith("\n") else text + "\n")
 
 
-def _write(stream: TextIO, text: str) -> None:
+def write(stream: TextIO, text: str) -> None:
     """Write, and go on without whoever read it and has gone: the journal has it all.
 
     A pipe that is closed or a terminal that is gone must not stop a run in its middle.
@@ -46,12 +57,12 @@ def draw(lines: Sequence[str]) -> None:
     if len(shown) > room:
         shown = [*shown[: room - 1], f"... and {len(shown) - room + 1} lines more"]
     cut = "".join(f"{line[: size.columns - 1]}\x1b[K\n" for line in shown)
-    _write(sys.stdout, f"\x1b[H{cut}\x1b[J")
+    write(sys.stdout, f"\x1b[H{cut}\x1b[J")
 
 
 def drawable() -> bool:
     """Standard output is a terminal that what it shows can be redrawn on."""
-    return sys.stdout is not None and sys.stdout.isatty() and not _dumb()
+    return sys.stdout.isatty() and not _dumb()
 
 
 def give_json(document: object) -> None:
@@ -101,8 +112,7 @@ def screen() -> bool:
 
 
 def _at_hand() -> bool:
-    ends = (sys.stdin, sys.stderr)
-    return all(end is not None and end.isatty() for end in ends) and "CI" not in os.environ
+    return sys.stdin.isatty() and sys.stderr.isatty() and "CI" not in os.environ
 
 
 def _dumb() -> bool:

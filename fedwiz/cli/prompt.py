@@ -56,7 +56,7 @@ class Prompt:
                 say("")
                 raise Ended(key)
             said = said.strip()
-            if sys.stdin is not None and not sys.stdin.isatty():
+            if not sys.stdin.isatty():
                 say(clean(said))  # as the terminal would have shown it
             if said == BACK:
                 raise Back

@@ -7,6 +7,7 @@ import json
 import signal
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -178,22 +179,30 @@ async def listening(
 ) -> T:
     """Ctrl+C once: begin nothing new.  Twice: close now; what runs on the hosts goes on there.
 
+    SIGTERM is the same.  SIGHUP is never the second one: where a terminal closes both the kernel
+    and the shell send it, and at a logout a SIGTERM comes beside them.  What was ignored when
+    fedwiz began, by `nohup` or in a script's background, stays so.
+
     Args:
         work: gets the event that asks it to begin nothing new.
         reads: whether, at the time, nothing is under way that would have to end.
     """
     stop = asyncio.Event()
     loop, task = asyncio.get_running_loop(), asyncio.current_task()
+    heard = set[bool]()
 
-    def press() -> None:
-        if (reads() or waiting or stop.is_set()) and task is not None:
+    def press(*, hung_up: bool) -> None:
+        insists = not hung_up and False in heard
+        if (reads() or waiting or insists) and task is not None:
             task.cancel()
-            return
-        stop.set()
-        say("stopping: what runs is let end, nothing new is begun; once more closes at once")
+        elif not heard:
+            stop.set()
+            say("stopping: what runs is let end, nothing new is begun; once more closes at once")
+        heard.add(hung_up)
 
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        loop.add_signal_handler(number, press)
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            loop.add_signal_handler(number, partial(press, hung_up=number == signal.SIGHUP))
     return await work(stop)
 
 

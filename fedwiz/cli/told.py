@@ -31,7 +31,10 @@ def place(options: argparse.Namespace) -> Path | None:
 
 
 def reported(options: argparse.Namespace, result: Result, state: State, run: str = "") -> int:
-    """The report of a check, a verification or an install."""
+    """The report of a check, a verification or an install; of a run that never began, why."""
+    if not (state.verb or options.json):
+        say(f"fedwiz: {result.why}")
+        return result.code
     if failed := display.failures(state):
         say(failed)
     since = drift.since(state)

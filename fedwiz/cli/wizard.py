@@ -4,11 +4,14 @@ import argparse
 from typing import TYPE_CHECKING
 
 from fedwiz import keep
-from fedwiz.cli.output import Usage, prompts, screen
+from fedwiz.cli.output import Usage, prompts, say, screen
 
 if TYPE_CHECKING:
     from fedwiz.cli import Begin
     from fedwiz.draft import Draft
+
+INTERRUPTED = 130
+"""As `fedwiz.verbs` has it, which is not loaded when this is."""
 
 
 def wizard(options: argparse.Namespace) -> int:
@@ -34,7 +37,10 @@ def possible(options: argparse.Namespace) -> bool:
 def opened(options: argparse.Namespace, begin: "Begin | None") -> int:
     """The wizard at work; gives the exit code."""
     if not options.plain and screen() and options.screens is not None:
-        return int(options.screens().run(begin))
+        code: int = options.screens().run(begin)
+        if code == INTERRUPTED:
+            say("fedwiz: closed by the operator; the same command goes on from here")
+        return code
     from fedwiz.cli import plain
 
     return plain.wizard(begin() if begin else None)
