@@ -4,12 +4,14 @@ import fcntl
 import json
 import os
 import pty
+import re
 import select
+import signal
 import struct
 import subprocess
 import sys
 import termios
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,6 +62,10 @@ class Shell:
         return self.fedwiz("demo", *words, "--pace", "0", "--hosts", "3", **environ)
 
 
+_ON = ("7", "25")
+"""The modes that a terminal has of itself: lines wrap, and there is a cursor."""
+
+
 class Terminal:
     """What a command shows at a terminal of its own, and whoever types there."""
 
@@ -67,6 +73,7 @@ class Terminal:
         self.running = running
         self.seen = ""
         self._ours = ours
+        self._before = termios.tcgetattr(ours)
 
     def until(self, wanted: str) -> str:
         """What it shows from now up to some words.
@@ -93,6 +100,28 @@ class Terminal:
         """Type it, as it is."""
         os.write(self._ours, text.encode())
 
+    def resize(self, width: int, height: int) -> None:
+        """Make it so many columns and rows."""
+        fcntl.ioctl(self._ours, termios.TIOCSWINSZ, struct.pack("HHHH", height, width, 0, 0))
+
+    def hang_up(self) -> None:
+        """Have it go, as where its window is closed."""
+        null = os.open(os.devnull, os.O_RDONLY)
+        os.dup2(null, self._ours)
+        os.close(null)
+
+    def not_restored(self) -> list[str]:
+        """What is not as it was before the command.
+
+        Modes of a terminal by their numbers, as ECMA-48, xterm and kitty have them.
+        """
+        modes = dict(re.findall(r"\x1b\[\?(\d+)([hl])", self.seen))
+        wrong = [f"mode {it} is {now}" for it, now in modes.items() if (now == "h") != (it in _ON)]
+        if self.seen.count("\x1b[>") != self.seen.count("\x1b[<u"):
+            wrong.append("keys are told in kitty's way")
+        now = termios.tcgetattr(self._ours)
+        return wrong + ["it reads and echoes in another way"] * (now != self._before)
+
     def end(self) -> int:
         """Let it come to its end; the exit code."""
         while self._more():
@@ -113,7 +142,11 @@ class Terminal:
 
 @contextmanager
 def at_a_terminal(
-    shell: Shell, *words: str, environ: Mapping[str, str] | None = None, out: IO[str] | None = None
+    shell: Shell,
+    *words: str,
+    environ: Mapping[str, str] | None = None,
+    out: IO[str] | None = None,
+    ignored: Sequence[signal.Signals] = (),
 ) -> Iterator[Terminal]:
     """The command with a terminal of its own, 80 columns and 24 rows.
 
@@ -122,7 +155,14 @@ def at_a_terminal(
         words: after the command's name.
         environ: more of it.
         out: where its standard output goes, if not to the terminal.
+        ignored: signals that are, from the beginning, as `nohup` has it.
     """
+
+    def begin() -> None:
+        fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+        for number in ignored:
+            signal.signal(number, signal.SIG_IGN)
+
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
     running = subprocess.Popen(
@@ -130,7 +170,7 @@ def at_a_terminal(
         stderr=theirs,
         env=shell.environ(**{"TERM": "xterm", **(environ or {})}), cwd=shell.home,
         start_new_session=True,
-        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+        preexec_fn=begin,
     )  # fmt: skip
     os.close(theirs)
     try:

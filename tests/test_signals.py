@@ -1,0 +1,626 @@
+"""What comes from the operator's side: signals, a terminal that goes, a reader that has gone.
+
+On simulated hosts, so for all stages of an install and all signals; `test_resume.py` has what
+comes of `kill -9` at every record, and `test_faults_operator_lab.py` a sample on real hosts.
+"""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from textual import events
+from textual.geometry import Size
+from textual.pilot import Pilot
+
+from fedwiz import journal as journals
+from fedwiz import plan as planning
+from fedwiz import verbs
+from fedwiz.actions import Session
+from fedwiz.cli.options import parser
+from fedwiz.cli.run import Told, run, tell
+from fedwiz.cli.told import reported
+from fedwiz.draft import save
+from fedwiz.events import (
+    ActionEnded,
+    ActionStarted,
+    Connected,
+    FactsRead,
+    Found,
+    Output,
+    PlanMade,
+    Record,
+    RunEnded,
+    StepEnded,
+    StepStarted,
+    Verified,
+)
+from fedwiz.practice import Practice
+from fedwiz.practice.dockerd import UNIT as DOCKER
+from fedwiz.verbs import Cluster, Result
+from screens.app import Fedwiz
+from tests.shell import ROOT, Shell, at_a_terminal
+from tests.test_resume import ANSWERS, everything, state
+from tests.wizard import filled, shown, until, wizard
+
+INT, TERM, HUP = signal.SIGINT, signal.SIGTERM, signal.SIGHUP
+
+# One stop, on simulated hosts that outlive it.
+
+LOCK = "the lock's own connection"
+
+
+def at(kind: type[Any], **said: str) -> Callable[[object], bool]:
+    """The first event of a kind whose fields have these words in them."""
+    return lambda moment: (
+        isinstance(moment, kind)
+        and all(word in getattr(moment, name) for name, word in said.items())
+    )
+
+
+STAGES: dict[str, Callable[[object], bool]] = {
+    "connecting": at(Connected),
+    "taking the lock": lambda moment: moment == LOCK,
+    "reading facts": at(FactsRead),
+    "judging them": at(Found),
+    "the plan": at(PlanMade),
+    "keeping what is there": at(ActionStarted, host="fed-node1", shown="sh keep.sh"),
+    "etcd's key": at(ActionStarted, shown="etcdctl put"),
+    "a file": at(ActionStarted, host="fed-node1", shown="sh put.sh"),
+    "a package": at(Output, host="fed-node1", line="Running transaction"),
+    "arming": at(ActionStarted, host="fed-node1", shown="sh arm.sh switch"),
+    "the switch": at(Output, host="fed-node1", line="stopping docker"),
+    "confirming": at(ActionStarted, host="fed-node1", shown="sh confirm.sh switch"),
+    "the last step": at(ActionStarted, host="fed-node1", shown="sh peers.sh"),
+    "verifying": at(Verified),
+    "its end": at(RunEnded),
+}
+"""Where an install is stopped."""
+
+IN_FLIGHT = ("keeping what is there", "a file", "a package", "arming", "the switch", "confirming",
+             "the last step")  # fmt: skip
+"""Where something has been sent to a host, and has not ended."""
+
+STOPS = {
+    "Ctrl+C": (INT,),
+    "SIGTERM": (TERM,),
+    "SIGHUP": (HUP,),
+    "SIGHUP of the kernel's and of the shell's": (HUP, HUP),
+    "a logout": (HUP, TERM, HUP),
+    "a logout, in another order": (TERM, HUP),
+}
+"""What runs is let end, and nothing new is begun."""
+
+CLOSES = {
+    "Ctrl+C twice": (INT, INT),
+    "SIGTERM twice": (TERM, TERM),
+    "Ctrl+C, and a SIGTERM from elsewhere": (INT, TERM),
+    "a logout, and somebody who insists": (HUP, TERM, TERM),
+    "Ctrl+C over and over": (INT,) * 5,
+}
+"""It closes at once."""
+
+
+@dataclass
+class Machines(Practice):
+    """Simulated hosts at which a signal comes at one moment, and is heard before it has passed."""
+
+    stage: Callable[[object], bool]
+    signals: tuple[signal.Signals, ...]
+    came: bool = False
+    connected: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        super().__init__(ANSWERS, sleep=self.rest)
+
+    def see(self, moment: object) -> None:
+        if not self.came and self.stage(moment):
+            self.came = True
+            for number in self.signals:
+                signal.raise_signal(number)
+
+    async def rest(self, _seconds: float) -> None:
+        for _ in range(10 if self.came else 1):
+            await asyncio.sleep(0)
+
+    @asynccontextmanager
+    async def connect(self, name: str) -> AsyncIterator[Session]:
+        async with super().connect(name) as session:
+            self.connected.append(name)
+            if len(self.connected) > len(ANSWERS.host):
+                self.see(LOCK)
+            yield session
+
+
+def install(machines: Machines) -> tuple[int, tuple[Record, ...]]:
+    """`fedwiz install --yes --headless`; its exit code, and its journal."""
+    options = parser().parse_args(["install", "--yes", "--headless"])
+
+    async def make(accepted: tuple[str, ...]) -> Cluster:
+        return Cluster(ANSWERS, machines, machines.open_store, lambda _: None, "", accepted)
+
+    async def work(cluster: Cluster, stop: asyncio.Event) -> Result:
+        return await verbs.install(cluster, everything, stop)
+
+    def sink(record: Record) -> None:
+        tell(record)
+        machines.see(record.event)
+
+    code = reported(options, *run(work, make, options, told=Told(sink)))
+    newest = journals.runs()[0]
+    return code, journals.read(newest.path)
+
+
+@pytest.fixture(autouse=True)
+def state_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+
+
+@pytest.fixture(autouse=True)
+def unheard() -> Iterator[list[int]]:
+    """Signals that nobody heard, which would have ended the process."""
+    found = list[int]()
+    before = {number: signal.getsignal(number) for number in (INT, TERM, HUP)}
+    for number in before:
+        signal.signal(number, lambda number, _: found.append(number))
+    yield found
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What the hosts remember after an install that nobody stopped."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("undisturbed")))
+        machines = Machines(lambda _: False, ())
+        assert install(machines)[0] == 0
+        return state(machines)
+
+
+def wrong_with(records: tuple[Record, ...]) -> Iterator[str]:
+    """What keeps a journal from being complete."""
+    open_ones = list[tuple[type[Any], str, str]]()
+    for it in records:
+        match it.event:
+            case ActionStarted(host, step) | StepStarted(host, step):
+                open_ones.append((type(it.event), host, step))
+            case ActionEnded(host, step):
+                open_ones.remove((ActionStarted, host, step))
+            case StepEnded(host, step) if (StepStarted, host, step) in open_ones:
+                open_ones.remove((StepStarted, host, step))
+            case _:
+                pass
+    yield from (f"{kind.__name__} of {host} {step} has no end" for kind, host, step in open_ones)
+    if not isinstance(records[-1].event, RunEnded):
+        yield f"the last record is {records[-1]}"
+
+
+def sound(machines: Machines, records: tuple[Record, ...]) -> None:
+    """The journal is whole, the lock is free, and docker runs."""
+    assert not list(wrong_with(records))
+    assert machines.came
+    assert not machines.cluster.locks.locked
+    for node in machines.cluster.nodes():
+        assert node.running(DOCKER), node.name
+
+
+def goes_on(machines: Machines, wanted: dict[str, Any]) -> None:
+    """The same command once more ends as an install that nobody stopped."""
+    code, _ = install(machines)
+    assert code == 0
+    assert state(machines) == wanted
+
+
+@pytest.mark.parametrize("signals", STOPS.values(), ids=STOPS)
+@pytest.mark.parametrize("stage", STAGES)
+def test_what_runs_is_let_end(
+    stage: str, signals: tuple[signal.Signals, ...], undisturbed: dict[str, Any],
+    unheard: list[int], capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    machines = Machines(STAGES[stage], signals)
+    code, records = install(machines)
+    end = records[-1].event
+    assert isinstance(end, RunEnded)
+    assert code == end.code == (0 if stage in ("verifying", "its end") else 130)
+    if code:
+        assert end.outcome == "stopped"
+        said = capsys.readouterr().err
+        assert said.count("stopping: what runs is let end, nothing new is begun") == 1
+        assert said.splitlines()[-1].startswith("fedwiz: stopped b")
+    assert not any(getattr(it.event, "outcome", "") == "unknown" for it in records)
+    assert not any(node.armed for node in machines.cluster.nodes())
+    sound(machines, records)
+    goes_on(machines, undisturbed)
+    assert not unheard
+
+
+@pytest.mark.parametrize("signals", CLOSES.values(), ids=CLOSES)
+@pytest.mark.parametrize("stage", STAGES)
+def test_it_closes_at_once(
+    stage: str, signals: tuple[signal.Signals, ...], undisturbed: dict[str, Any],
+    unheard: list[int], capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    machines = Machines(STAGES[stage], signals)
+    code, records = install(machines)
+    end = records[-1].event
+    assert isinstance(end, RunEnded)
+    if stage != "its end":
+        assert (code, end.code, end.outcome) == (130, 130, "stopped")
+        said = capsys.readouterr().err.splitlines()
+        assert said[-1].startswith("fedwiz: closed by the operator; the same command goes on")
+    unknown = [it for it in records if getattr(it.event, "outcome", "") == "unknown"]
+    assert unknown or stage not in IN_FLIGHT
+    sound(machines, records)
+    goes_on(machines, undisturbed)
+    assert not unheard
+
+
+# The wizard, on simulated hosts that outlive it.
+
+WIZARD_STAGES = {"keeping what is there": 0.5, "a package": 5.0, "the switch": 2.0}
+"""Where the wizard's install is stopped: by the seconds that only this takes, so far."""
+
+
+@dataclass
+class Watched:
+    """What a wizard's simulated hosts do instead of taking their time: they see how far it is."""
+
+    app: Fedwiz
+    when: float
+    do: Callable[[Fedwiz], object]
+    came: bool = False
+
+    async def rest(self, seconds: float) -> None:
+        if not self.came and seconds == self.when:
+            self.came = True
+            self.do(self.app)
+        for _ in range(10 if self.came else 1):
+            await asyncio.sleep(0)
+
+
+@asynccontextmanager
+async def installing(stage: str, do: Callable[[Fedwiz], object]) -> AsyncIterator[Pilot[int]]:
+    """The page Install, and what is done once it is that far."""
+    draft = filled("install", size=3)
+    app, answers = wizard(draft), draft.answers()
+    assert app.site is not None
+    app.site.approved = answers, planning.make(answers, await app.site.read(answers))
+    cluster = machines(app).cluster
+    cluster.pace, cluster.sleep = 1.0, Watched(app, WIZARD_STAGES[stage], do).rest
+    async with app.run_test(size=(80, 24), notifications=True) as pilot:
+        yield pilot
+
+
+def machines(app: Fedwiz) -> Practice:
+    """The wizard's simulated hosts."""
+    site: Any = app.site
+    there: Practice = site._practice  # noqa: SLF001
+    return there
+
+
+def raising(*signals: signal.Signals) -> Callable[[Fedwiz], None]:
+    def do(_app: Fedwiz) -> None:
+        for number in signals:
+            signal.raise_signal(number)
+
+    return do
+
+
+def pressing_twice(app: Fedwiz) -> None:
+    app.action_interrupt()
+    app.action_interrupt()
+
+
+WIZARD_ENDS: dict[str, tuple[Callable[[Fedwiz], None], str]] = {
+    **{name: (raising(*signals), "stopped by the operator") for name, signals in STOPS.items()
+       if name != "Ctrl+C"},
+    **{name: (raising(*signals), "closed by the operator") for name, signals in CLOSES.items()},
+    "Ctrl+C, the key, twice": (pressing_twice, "closed by the operator"),
+}  # fmt: skip
+"""How the wizard is ended, and why its run has then ended."""
+
+
+@pytest.mark.parametrize(
+    ("stage", "name"),
+    [("the switch", name) for name in WIZARD_ENDS]  # and the same elsewhere, of each end one
+    + [(stage, name) for stage in WIZARD_STAGES if stage != "the switch"
+       for name in ("SIGHUP", "Ctrl+C, the key, twice")],
+)  # fmt: skip
+async def test_the_wizard_ends_as_the_command_line_does(
+    stage: str, name: str, unheard: list[int]
+) -> None:
+    do, why = WIZARD_ENDS[name]
+    async with installing(stage, do) as pilot:
+        await until(pilot, lambda: pilot.app.return_value is not None)
+    assert pilot.app.return_value == 130
+    (before,) = journals.runs()
+    records = journals.read(before.path)
+    end = records[-1].event
+    assert isinstance(end, RunEnded)
+    assert (end.outcome, end.code) == ("stopped", 130)
+    assert end.why.startswith(why)
+    assert not list(wrong_with(records))
+    app: Any = pilot.app
+    there = machines(app)
+    assert not there.cluster.locks.locked
+    assert all(node.running(DOCKER) for node in there.cluster.nodes())
+    assert why.startswith("closed") or not any(it.armed for it in there.cluster.nodes())
+    there.cluster.pace, there.cluster.sleep = 0.0, asyncio.sleep
+    cluster = Cluster(app.site.approved[0], there, there.open_store, lambda _: None, "again")
+    assert (await verbs.install(cluster, everything, asyncio.Event())).code == 0
+    assert not unheard
+
+
+SIZES = ((1, 1), (1, 24), (80, 1), (500, 200), (1, 1), (20, 5))
+"""What a terminal is made in the middle of an install, before it is 80x24 again."""
+
+
+async def test_a_wizard_of_any_size_installs_and_looks_afterwards_as_before() -> None:
+    """Resized at one moment, then at rest: its looks are those of before."""
+    sizes = list(SIZES)
+
+    def resize(app: Fedwiz) -> None:
+        for width, height in sizes:
+            size = Size(width, height)
+            app.post_message(events.Resize(size, size))
+
+    async with installing("the switch", resize) as pilot:
+        await until(pilot, lambda: pilot.app.size == sizes[-1])
+        await pilot.resize_terminal(80, 24)
+        app: Any = pilot.app
+        await until(pilot, lambda: "the network is proven" in " ".join(shown(app).split()))
+        before = shown(app)
+        for width, height in sizes:
+            await pilot.resize_terminal(width, height)
+        await pilot.resize_terminal(80, 24)
+        await until(pilot, lambda: shown(app) == before)
+        await pilot.press("ctrl+n")
+        await until(pilot, lambda: "all 2 pairs of nodes ping" in " ".join(shown(app).split()))
+
+
+# At a terminal, and in a pipe: what is left of it there.
+
+
+@pytest.fixture
+def shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shell:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / ".local/state"))  # where the shell's is
+    return Shell(tmp_path)
+
+
+DEMO = ("demo", "--hosts", "3", "--pace")
+INSTALLS = ("demo", "install", "--hosts", "3", "--pace")
+QUESTION = "Type practice to do all this: "
+PACKAGE = "Running transaction"
+SLOWLY = "0.2"
+"""A pace at which a signal comes to a run that has long not ended."""
+ON_PAGE = "F1"
+SCREEN = "\x1b[?1049h"
+RESIZES = "\x1b[?2048$p", "\x1b[?2048;2$y"
+"""A terminal is asked whether it tells of its size in band; kitty's and others' answer: it does."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Left:
+    """A command that is left at a terminal."""
+
+    words: tuple[str, ...]
+    until: tuple[str, ...]
+    """What it shows, and after each what is typed; `page`s of a wizard are opened at once."""
+
+    typed: tuple[str, ...] = ()
+    signals: tuple[signal.Signals, ...] = ()
+    code: int = 130
+    says: str = "fedwiz: closed by the operator; the same command goes on from here"
+    page: str = ""
+    """The page that the wizard was left on before."""
+
+
+WHY = "nothing was changed"
+ANSWERED = ("check", "-a", "a.toml", "--set", "ssh.user=me", "--set", "ssh.sudo=ask")
+REVIEWED = ("Nothing is changed before you", "Containers will stop", "Running transaction")
+APPROVED = ("\x0e", "practice\r")
+AT_TERMINAL: dict[str, Left] = {
+    "the question: SIGTERM": Left(words=(*INSTALLS, "0"), until=(QUESTION,), signals=(TERM,)),
+    "the question: SIGHUP": Left(words=(*INSTALLS, "0"), until=(QUESTION,), signals=(HUP,)),
+    "the question: the input's end": Left(
+        words=(*INSTALLS, "0"), until=(QUESTION,), typed=("\x04",), code=2, says=WHY,
+    ),
+    "a password: Ctrl+C": Left(words=ANSWERED, until=("sudo password of me: ",), typed=("\x03",)),
+    "a password: SIGTERM": Left(words=ANSWERED, until=("sudo password of me: ",), signals=(TERM,)),
+    "a package: Ctrl+C": Left(
+        words=(*INSTALLS, SLOWLY, "--yes"), until=(PACKAGE,), typed=("\x03",),
+        says="fedwiz: stopped by the operator; the same command goes on from here",
+    ),
+    "prompts in lines: SIGTERM": Left(
+        words=(*DEMO, "0", "--plain"), until=("called? [",), signals=(TERM,),
+    ),
+    "the wizard, as it takes the screen: SIGTERM": Left(
+        words=(*DEMO, "0"), until=(SCREEN,), signals=(TERM,),
+    ),
+    "the wizard, as it takes the screen: SIGHUP": Left(
+        words=(*DEMO, "0"), until=(SCREEN,), signals=(HUP,),
+    ),
+    "the wizard on a page: SIGINT": Left(words=(*DEMO, "0"), until=(ON_PAGE,), signals=(INT,)),
+    "the wizard where sizes are told in band: SIGTERM": Left(
+        words=(*DEMO, "0"), until=(RESIZES[0], "\x1b[?1016h"), typed=(RESIZES[1],), signals=(TERM,),
+    ),
+    "the wizard while a package comes: SIGHUP": Left(
+        words=(*DEMO, SLOWLY), page="review", until=REVIEWED, typed=APPROVED, signals=(HUP,),
+    ),
+    "the wizard while a package comes: Ctrl+C twice": Left(
+        words=(*DEMO, SLOWLY), page="review", until=REVIEWED, typed=(*APPROVED, "\x03\x03"),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("left", AT_TERMINAL.values(), ids=AT_TERMINAL)
+def test_a_terminal_is_left_as_it_was(left: Left, shell: Shell) -> None:
+    text = (ROOT / "tests/answers/minimal.toml").read_text()
+    (shell.home / "a.toml").write_text(text)
+    if left.page:
+        save(filled(left.page, size=3))
+    with at_a_terminal(shell, *left.words) as terminal:
+        for at, wanted in enumerate(left.until):
+            terminal.until(wanted)
+            terminal.type("".join(left.typed[at : at + 1]))
+        for number in left.signals:
+            terminal.running.send_signal(number)
+        assert terminal.end() == left.code
+        assert terminal.not_restored() == []
+        for word in ("Traceback", "its end is not recorded"):
+            assert word not in terminal.seen
+        assert left.says in terminal.seen.splitlines()[-1]
+        assert not in_session(terminal.running.pid)
+    for it in journals.runs():
+        assert not list(wrong_with(journals.read(it.path)))
+
+
+def in_session(leader: int) -> list[str]:
+    """The processes of a session, by their ids."""
+    found = list[str]()
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):  # it has ended since
+            *_, after = path.read_text().rpartition(")")
+            if after.split()[3] == str(leader):
+                found.append(path.parent.name)
+    return found
+
+
+def outcome(shell: Shell) -> tuple[str, str]:
+    """How the one run that was begun has ended, and why; its journal is whole."""
+    (only,) = journals.runs()
+    records = journals.read(only.path)
+    assert not list(wrong_with(records))
+    end = records[-1].event
+    assert isinstance(end, RunEnded)
+    return end.outcome, end.why
+
+
+def test_a_terminal_that_closes_lets_what_runs_end(shell: Shell) -> None:
+    """The kernel sends SIGHUP, and nothing can be written or read any more."""
+    with at_a_terminal(shell, *INSTALLS, SLOWLY, "--yes") as terminal:
+        terminal.until(PACKAGE)
+        terminal.hang_up()
+        assert terminal.running.wait(30) == 130
+        assert not in_session(terminal.running.pid)
+    assert outcome(shell) == (
+        "stopped",
+        "stopped by the operator; the same command goes on from here",
+    )
+
+
+IGNORED: dict[str, tuple[signal.Signals, bool]] = {
+    "nohup, and the terminal closes": (HUP, True),
+    "nohup, and a SIGHUP": (HUP, False),
+    "a script's background, and Ctrl+C": (INT, False),
+}
+
+
+@pytest.mark.parametrize(("number", "closes"), IGNORED.values(), ids=IGNORED)
+def test_what_was_to_be_ignored_is(number: signal.Signals, closes: bool, shell: Shell) -> None:
+    with at_a_terminal(shell, *INSTALLS, "0.05", "--yes", ignored=[number]) as terminal:
+        terminal.until(PACKAGE)
+        if closes:
+            terminal.hang_up()
+        terminal.running.send_signal(number)
+        if not closes:
+            terminal.end()
+        assert terminal.running.wait(30) == 0
+    assert outcome(shell) == ("ok", "")
+
+
+def test_a_question_at_a_terminal_that_has_gone_is_one_that_nobody_answers(shell: Shell) -> None:
+    """Without a signal: it is ignored."""
+    with at_a_terminal(shell, *INSTALLS, "0", ignored=[HUP]) as terminal:
+        terminal.until(QUESTION)
+        terminal.hang_up()
+        assert terminal.running.wait(30) == 2
+    assert outcome(shell) == ("failed", "not approved; nothing was changed")
+
+
+def begun(shell: Shell, *words: str, before: Callable[[], object] | None = None) -> Any:  # noqa: ANN401 - of bytes or of text
+    """A command in a pipe, which says on stderr what it does."""
+    return subprocess.Popen(
+        [sys.executable, "-W", "error", "-m", "fedwiz", *words], env=shell.environ(), text=True,
+        cwd=shell.home, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        preexec_fn=before,
+    )  # fmt: skip
+
+
+def test_a_reader_that_goes_in_the_middle_stops_nothing(shell: Shell) -> None:
+    """`fedwiz install 2>&1 | head`: what it would have read is in the journal."""
+    with begun(shell, *INSTALLS, "0.05", "--yes") as running:
+        assert any(PACKAGE in line for line in running.stderr)
+        running.stderr.close()
+        running.stdout.close()
+        assert running.wait(30) == 0
+    assert outcome(shell) == ("ok", "")
+
+
+CLOSED = {"input": (0,), "output": (1,), "errors": (2,), "all": (0, 1, 2)}
+
+
+@pytest.mark.parametrize("numbers", CLOSED.values(), ids=CLOSED)
+def test_streams_that_are_closed_from_the_beginning_stop_nothing(
+    numbers: tuple[int, ...], shell: Shell
+) -> None:
+    def close() -> None:
+        for number in numbers:
+            os.close(number)
+
+    with begun(shell, *INSTALLS, "0", "--yes", before=close) as running:
+        out, err = running.communicate(timeout=30)
+    assert running.returncode == 0, err
+    assert outcome(shell) == ("ok", "")
+    assert bool(out) == (1 not in numbers)
+    assert bool(err) == (2 not in numbers)
+
+
+WHILE_LOADING = """
+import os, signal, sys
+class Finder:
+    def find_spec(self, name, path=None, target=None):
+        if name == os.environ["AT"]:
+            os.kill(os.getpid(), int(os.environ["SIGNAL"]))
+sys.meta_path.insert(0, Finder())
+"""
+
+
+@pytest.mark.parametrize("module", ["fedwiz.cli", "pydantic", "fedwiz.practice"])
+def test_ctrl_c_while_modules_are_loaded_ends_without_a_word(module: str, shell: Shell) -> None:
+    (shell.home / "sitecustomize.py").write_text(WHILE_LOADING)
+    environ = {"PYTHONPATH": f"{shell.home}:{ROOT}", "AT": module, "SIGNAL": str(int(INT))}
+    with at_a_terminal(shell, *INSTALLS, "0", "--yes", environ=environ) as terminal:
+        assert terminal.end() == -INT, "a shell says 130"
+        assert terminal.seen == ""
+    assert journals.runs() == ()
+
+
+def test_a_wizard_that_is_resized_at_its_terminal_goes_on(shell: Shell) -> None:
+    save(filled("review", size=3))
+    with at_a_terminal(shell, *DEMO, "0.05") as terminal:
+        for wanted, typed in zip(REVIEWED, (*APPROVED, ""), strict=True):
+            terminal.until(wanted)
+            terminal.type(typed)
+        for width, height in (*SIZES, (80, 24)):
+            terminal.resize(width, height)
+        terminal.until("the network is proven")
+        for width, height in SIZES:
+            terminal.resize(width, height)
+        terminal.until("80x24")
+        terminal.resize(80, 24)
+        terminal.until("the network is proven")
+        terminal.type("\x11")
+        terminal.until("Leave fedwiz?")
+        terminal.type("\x1b[C\r")
+        assert terminal.end() == 0
+        assert terminal.not_restored() == []
+    assert outcome(shell) == ("ok", "")
