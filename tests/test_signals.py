@@ -46,8 +46,9 @@ from fedwiz.practice import Practice
 from fedwiz.practice.dockerd import UNIT as DOCKER
 from fedwiz.verbs import Cluster, Result
 from screens.app import Fedwiz
+from tests.remembered import Image, alike
 from tests.shell import ROOT, Shell, at_a_terminal
-from tests.test_resume import ANSWERS, everything, state
+from tests.test_resume import ANSWERS, everything
 from tests.wizard import filled, shown, until, wizard
 
 INT, TERM, HUP = signal.SIGINT, signal.SIGTERM, signal.SIGHUP
@@ -176,13 +177,13 @@ def unheard() -> Iterator[list[int]]:
 
 
 @pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Image:
     """What the hosts remember after an install that nobody stopped."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("undisturbed")))
         machines = Machines(lambda _: False, ())
         assert install(machines)[0] == 0
-        return state(machines)
+        return alike(machines)
 
 
 def wrong_with(records: tuple[Record, ...]) -> Iterator[str]:
@@ -212,17 +213,17 @@ def sound(machines: Machines, records: tuple[Record, ...]) -> None:
         assert node.running(DOCKER), node.name
 
 
-def goes_on(machines: Machines, wanted: dict[str, Any]) -> None:
+def goes_on(machines: Machines, wanted: Image) -> None:
     """The same command once more ends as an install that nobody stopped."""
     code, _ = install(machines)
     assert code == 0
-    assert state(machines) == wanted
+    assert alike(machines) == wanted
 
 
 @pytest.mark.parametrize("signals", STOPS.values(), ids=STOPS)
 @pytest.mark.parametrize("stage", STAGES)
 def test_what_runs_is_let_end(
-    stage: str, signals: tuple[signal.Signals, ...], undisturbed: dict[str, Any],
+    stage: str, signals: tuple[signal.Signals, ...], undisturbed: Image,
     unheard: list[int], capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
     machines = Machines(STAGES[stage], signals)
@@ -245,7 +246,7 @@ def test_what_runs_is_let_end(
 @pytest.mark.parametrize("signals", CLOSES.values(), ids=CLOSES)
 @pytest.mark.parametrize("stage", STAGES)
 def test_it_closes_at_once(
-    stage: str, signals: tuple[signal.Signals, ...], undisturbed: dict[str, Any],
+    stage: str, signals: tuple[signal.Signals, ...], undisturbed: Image,
     unheard: list[int], capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
     machines = Machines(STAGES[stage], signals)
