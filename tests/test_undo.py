@@ -4,6 +4,7 @@ import asyncio
 import json
 import re
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
