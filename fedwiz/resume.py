@@ -1,15 +1,13 @@
 """Going on with a run that did not get to its end, as far as it was approved then."""
 
 import asyncio
-import json
 from contextlib import suppress
 
-from fedwiz import journal as journals
 from fedwiz import plan as planning
 from fedwiz.plan import Plan
 from fedwiz.undo import undo_install
 from fedwiz.unfinished import Unfinished, approved
-from fedwiz.verbs import STALE, Approve, Cluster, Result, fingerprints, install
+from fedwiz.verbs import STALE, Approve, Cluster, Result, install, keep
 
 
 async def resume(
@@ -40,14 +38,8 @@ def keeping(approve: Approve, host: str = "") -> Approve:
     async def approved(plan: Plan, result: Result) -> str:
         why = await approve(plan, result)
         if not why:
-            known = result.known
-            said = {
-                "facts": fingerprints(known) if known else {},
-                "actions": planning.approved(plan),
-                "host": host,
-            }
             with suppress(OSError):  # then it will be asked for
-                journals.keep_plan(plan.digest, json.dumps(said))
+                keep(plan, result.known, host)
         return why
 
     return approved

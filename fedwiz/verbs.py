@@ -3,11 +3,13 @@
 import asyncio
 import hashlib
 import itertools
+import json
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, fields, replace
 
 from fedwiz import __version__
+from fedwiz import journal as journals
 from fedwiz import plan as planning
 from fedwiz.actions import OpenStore, Secret, Transport
 from fedwiz.answers import Answers
@@ -339,6 +341,28 @@ VOLATILE = frozenset({
     "neighbours", "fdb",
 })  # fmt: skip
 """Facts that move by themselves, and decide nothing in a plan."""
+
+
+def keep(plan: Plan, known: Known | None, host: str = "") -> None:
+    """Keep a plan under its digest, for a later run.
+
+    What it was made of is for an approval to say what moved since; what it does, for `resume` to
+    go on within it once it was approved.
+
+    Args:
+        plan: as it is shown.
+        known: what it was made of.
+        host: the node that alone is taken back; empty: all of them, or it is no way back.
+
+    Raises:
+        OSError: it can't be written.
+    """
+    said = {
+        "facts": fingerprints(known) if known else {},
+        "actions": planning.approved(plan),
+        "host": host,
+    }
+    journals.keep_plan(plan.digest, json.dumps(said))
 
 
 def fingerprints(known: Known) -> dict[str, str]:

@@ -1,7 +1,6 @@
 """The page Review: what was found, what would be done, and the approval."""
 
 import asyncio
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import ClassVar
@@ -22,7 +21,6 @@ from fedwiz.checks.finding import count
 from fedwiz.clean import clean
 from fedwiz.draft import Draft
 from fedwiz.events import Event, FactsRead, HostLost
-from fedwiz.journal import keep_plan
 from fedwiz.plan import Plan
 from fedwiz.site import Site
 from fedwiz.verbs import Result
@@ -163,9 +161,8 @@ class ReviewPage(Page):
         """Keep what the plan was made of, so that a later approval can say which fact moved."""
         if result.plan is None or result.known is None:
             return
-        facts = json.dumps({"facts": verbs.fingerprints(result.known)})
         try:
-            await asyncio.to_thread(keep_plan, result.plan.digest, facts)
+            await asyncio.to_thread(verbs.keep, result.plan, result.known)
         except OSError as wrong:
             self.say(f"The plan can't be kept ({wrong.strerror or wrong}): make room in your home "
                      "folder.", "warn")  # fmt: skip

@@ -26,7 +26,7 @@ from fedwiz.journal import Journal, read
 from fedwiz.plan import Plan
 from fedwiz.practice import Practice
 from fedwiz.undo import undo_install
-from fedwiz.unfinished import MOST, Unfinished, unfinished
+from fedwiz.unfinished import MOST, Unfinished, approved, unfinished
 from fedwiz.verbs import Cluster, Result
 from tests.remembered import Image, alike
 from tests.shell import Shell
@@ -296,3 +296,12 @@ def test_the_list_of_runs_says_which_one_is_gone_on_with(home: Path) -> None:
     assert len(said.out.splitlines()) == 2
     assert said.last.startswith("a run of 2026-01-01 ")
     assert said.last.endswith("`fedwiz resume` goes on with it (20260101-000001-0000)")
+
+
+def test_a_plan_that_is_only_shown_again_stays_as_it_was_approved(home: Path) -> None:
+    """`fedwiz plan` keeps under the same digest what an approval kept, not less."""
+    words = ("demo", "plan", "--hosts", "3", "--json")
+    said = Shell(home).fedwiz(*words, XDG_STATE_HOME=str(home))
+    kept = approved(said.json["digest"])
+    assert kept is not None
+    assert {host for host, *_ in kept.actions} == {host.name for host in ANSWERS.host}

@@ -1,11 +1,9 @@
 """What a verb's result looks like, for people and as JSON."""
 
 import argparse
-import json
 from pathlib import Path
 
 from fedwiz import display, drift, keep, report, verbs
-from fedwiz import journal as journals
 from fedwiz import plan as planning
 from fedwiz.answers import Answers
 from fedwiz.cli.output import Usage, give, give_json, say
@@ -61,10 +59,8 @@ def planned(options: argparse.Namespace, answers: Answers, result: Result, state
     if result.plan is None or result.known is None or result.code == verbs.UNREACHABLE:
         # Half a cluster's plan would be approved as if it were the whole.
         return reported(options, result, state)
-    # Kept, so that a later approval can say which fact moved.
-    facts = json.dumps({"facts": verbs.fingerprints(result.known)})
     try:
-        journals.keep_plan(result.plan.digest, facts)
+        verbs.keep(result.plan, result.known)
     except OSError as wrong:
         say(f"the plan could not be kept, for --approve to compare: {wrong.strerror or wrong}")
     if options.shell:
