@@ -1,5 +1,6 @@
 """What more than one test file starts from."""
 
+import signal
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,14 @@ from tests.lab.fixture import lab_factory, running_labs
 from tests.sshd import Home, keygen
 
 __all__ = ["home", "injected", "lab_factory", "pytest_terminal_summary", "running_labs"]
+
+
+for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    # Ignored where a shell runs the tests in its background, or under nohup; programs that they
+    # start would take that over, and fedwiz would stay deaf to Ctrl+C, as it should.
+    if signal.getsignal(number) is signal.SIG_IGN:
+        default = signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
+        signal.signal(number, default)
 
 
 @pytest.hookimpl(trylast=True)
