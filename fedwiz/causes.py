@@ -36,6 +36,13 @@ CAUSES: tuple[tuple[re.Pattern[str], Cause], ...] = (
         "make room, e.g. `dnf clean all`, and see `df -h`",
     ),
     _row(
+        # What systemd 252 says where the unit's file in /run had no room.
+        r"failed to start transient service unit: unit \S+ not found",
+        "run-full",
+        "systemd could not keep the unit: as a rule a file system on the host is full",
+        "make room in /run, and see `df -h`",
+    ),
+    _row(
         r"read-only file system",
         "read-only",
         "a file system on the host is read-only",

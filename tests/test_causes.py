@@ -86,6 +86,8 @@ LINES = {
     "Error: Some packages from local repository have incorrect checksum": "checksum",
     "Refusing to reload, not enough space available on /run/systemd.": "disk-full",
     "install: error writing '/etc/x': No space left on device": "disk-full",
+    "Failed to start transient service unit: Unit fedwiz-package-20261123-164603-88c6.service "
+    "not found.": "run-full",
     "install: cannot create regular file '/usr/x': Read-only file system": "read-only",
     # systemd, sudo, ssh
     "flanneld.service: start operation timed out. Terminating.": "start-timeout",
