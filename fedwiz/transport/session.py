@@ -319,16 +319,20 @@ async def carry(
 
     Bytes, not text: one that is not UTF-8 would end the whole connection.
     """
-    async with conn.create_process(command, encoding=None) as process:
+    process = await conn.create_process(command, encoding=None)
+    try:
         async with asyncio.TaskGroup() as group:
             group.create_task(given.pour(process.stdin))
             group.create_task(_drain(process.stdout, out))
             group.create_task(_drain(process.stderr, err))
         await process.wait_closed()
-        if process.exit_signal:
-            number = getattr(signal, f"SIG{process.exit_signal[0]}", 127)
-            return 128 + int(number)
-        return process.exit_status
+    finally:
+        # Not waited for: sshd keeps what it runs open until that ends, which may be never.
+        process.close()
+    if process.exit_signal:
+        number = getattr(signal, f"SIG{process.exit_signal[0]}", 127)
+        return 128 + int(number)
+    return process.exit_status
 
 
 async def _drain(reader: asyncssh.SSHReader[bytes], sink: Sink) -> None:
