@@ -1,6 +1,7 @@
 """What more than one test file starts from."""
 
 import signal
+import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -43,3 +44,12 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Home]:
     made = Home(tmp_path, keygen(tmp_path / ".ssh/id_ed25519"), [])
     yield made
     made.leave()
+
+
+@pytest.fixture
+def state_in_utc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where runs are kept; what is shown of them has the same hours everywhere."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    monkeypatch.setenv("TZ", "UTC")
+    time.tzset()
+    return tmp_path

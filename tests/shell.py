@@ -122,6 +122,14 @@ class Terminal:
         now = termios.tcgetattr(self._ours)
         return wrong + ["it reads and echoes in another way"] * (now != self._before)
 
+    def leave_wizard(self) -> None:
+        """By its keys, when all went well: the terminal is as it was."""
+        self.type("\x11")
+        self.until("Leave fedwiz?")
+        self.type("\x1b[C\r")
+        assert self.end() == 0
+        assert self.not_restored() == []
+
     def end(self) -> int:
         """Let it come to its end; the exit code."""
         while self._more():

@@ -31,12 +31,7 @@ from tests.wizard import SIZES, filled, on, opened, shown, still, trusting, type
 ReviewPage, InstallPage, VerifyPage = FLOW["review"], FLOW["install"], FLOW["verify"]
 
 
-@pytest.fixture(autouse=True)
-def state_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
-    monkeypatch.setenv("TZ", "UTC")
-    time.tzset()
-    return tmp_path
+pytestmark = pytest.mark.usefixtures("state_in_utc")
 
 
 class CutAt:

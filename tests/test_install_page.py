@@ -37,12 +37,7 @@ from tests.wizard import SIZES, filled, on, opened, shown, still, type_in, until
 ReviewPage, VerifyPage = FLOW["review"], FLOW["verify"]
 
 
-@pytest.fixture(autouse=True)
-def state_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
-    monkeypatch.setenv("TZ", "UTC")
-    time.tzset()
-    return tmp_path
+pytestmark = pytest.mark.usefixtures("state_in_utc")
 
 
 def draft_of(fault: str = "healthy", size: int = 4, pace: float = 0.0) -> Draft:
@@ -298,14 +293,14 @@ async def test_a_terminal_made_too_small_and_large_again_loses_nothing() -> None
         assert "the network is proven" in said(pilot)
 
 
-async def test_no_journal_no_install(state_home: Path) -> None:
+async def test_no_journal_no_install(state_in_utc: Path) -> None:
     draft = draft_of()
     app = wizard(draft)
     answers = draft.answers()
     assert app.site is not None
     app.site.approved = answers, planning.make(answers, await app.site.read(answers))
-    (state_home / "fedwiz").mkdir()
-    (state_home / "fedwiz/runs").write_text("in the way")
+    (state_in_utc / "fedwiz").mkdir()
+    (state_in_utc / "fedwiz/runs").write_text("in the way")
     async with app.run_test(size=(80, 24)) as pilot:
         await on(pilot, InstallPage)
         await until(pilot, lambda: app.stop is None)

@@ -3,7 +3,6 @@
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -27,12 +26,7 @@ from tests.wizard import on, shown, until
 ReviewPage, InstallPage = FLOW["review"], FLOW["install"]
 
 
-@pytest.fixture(autouse=True)
-def state_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
-    monkeypatch.setenv("TZ", "UTC")
-    time.tzset()
-    return tmp_path
+pytestmark = pytest.mark.usefixtures("state_in_utc")
 
 
 def locks(pilot: Pilot[Any]) -> Locks:

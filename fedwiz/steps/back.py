@@ -119,16 +119,13 @@ def left_alone(answers: Answers, host: Host, known: Known) -> list[str]:
 def _restored(answers: Answers, host: Host, known: Known, kept: Kept) -> list[str]:
     """Files that are put back, or removed."""
     facts, changed = known.hosts[host.name], _changed(answers, host, known, kept)
-    goes, ours = _unpackaged(facts, kept), "flannel" not in kept.was.packages
+    ours = "flannel" not in kept.was.packages
+    goes = ours and "flannel" in facts.packages
     return [
         path for path in _differing(facts, kept)
         if path not in changed and not (ours and path in SAVED)
         and not (goes and path == SYSCONFIG and path not in kept.was.files)
     ]  # fmt: skip
-
-
-def _unpackaged(facts: Facts, kept: Kept) -> bool:
-    return "flannel" in facts.packages and "flannel" not in kept.was.packages
 
 
 def _docker(answers: Answers, facts: Facts, kept: Kept, files: list[str]) -> str:
