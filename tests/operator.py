@@ -78,8 +78,10 @@ class Operator:
     @property
     def file(self) -> Path:
         path = self.home / "answers.toml"
-        path.write_text(tomli_w.dumps(self.answers))
-        return path
+        # A fedwiz that was begun a moment ago may be reading it: it never sees half of a file.
+        new = path.with_suffix(".new")
+        new.write_text(tomli_w.dumps(self.answers))
+        return new.replace(path)
 
     def fedwiz(self, *words: str, timeout: float = 240) -> Said:
         """Run a verb with the answer file, new host keys accepted."""

@@ -4,9 +4,11 @@ import asyncio
 import re
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 import pytest
 
@@ -58,17 +60,27 @@ class Going:
 
     def end(self) -> int:
         assert self.process.stderr is not None
-        with self.process.stderr as stderr:
-            self.said += stderr.read()
+        self.said += self.process.stderr.read()
         return self.process.wait(60)
 
 
-def begin(operator: Operator, verb: str, *more: str) -> Going:
-    return Going(operator.begin(verb, *more))
+Begin: TypeAlias = Callable[..., Going]
 
 
-def install(operator: Operator) -> Going:
-    return begin(operator, "install", "--yes", "--headless")
+@pytest.fixture
+def begin() -> Iterator[Begin]:
+    """Begins a fedwiz; none outlives the test, whatever it comes to."""
+    with ExitStack() as stack:
+
+        def begun(operator: Operator, verb: str, *more: str) -> Going:
+            process = stack.enter_context(operator.begin(verb, *more))
+            stack.callback(process.kill)
+            return Going(process)
+
+        yield begun
+
+
+INSTALL = ("install", "--yes", "--headless")
 
 
 def as_root(_operator: Operator) -> None:
@@ -85,7 +97,11 @@ USERS = [("modern", as_root), ("classic", with_sudo)]
 
 @pytest.mark.parametrize(("generation", "user"), USERS)
 def test_two_at_once(
-    generation: str, user: Callable[[Operator], None], lab_factory: LabFactory, tmp_path: Path
+    begin: Begin,
+    generation: str,
+    user: Callable[[Operator], None],
+    lab_factory: LabFactory,
+    tmp_path: Path,
 ) -> None:
     lab = lab_factory(generation, 3)
     operator = Operator(lab, tmp_path, environ={"LOGNAME": "alice"})
@@ -93,7 +109,7 @@ def test_two_at_once(
     idle = operator.fedwiz("watch")
     assert (idle.code, "nobody is changing this cluster" in idle.err) == (0, True)
 
-    both = [install(operator), install(operator)]
+    both = [begin(operator, *INSTALL), begin(operator, *INSTALL)]
     # Whoever comes second has to be told who came first.
     while True:
         watching = begin(operator, "watch")
@@ -120,9 +136,9 @@ def test_two_at_once(
     assert modes == ["700 root", *["600 root"] * 3]
 
 
-def test_lost_and_had_again(lab_factory: LabFactory, tmp_path: Path) -> None:
+def test_lost_and_had_again(begin: Begin, lab_factory: LabFactory, tmp_path: Path) -> None:
     lab = lab_factory("modern", 3)
-    going = install(Operator(lab, tmp_path))
+    going = begin(Operator(lab, tmp_path), *INSTALL)
     going.until(r"package .*\$ ")
     lab.ssh(lab.master, CUT)
     assert going.end() == 0, going.said
@@ -131,9 +147,11 @@ def test_lost_and_had_again(lab_factory: LabFactory, tmp_path: Path) -> None:
     )
 
 
-def test_somebody_else_takes_it_meanwhile(lab_factory: LabFactory, tmp_path: Path) -> None:
+def test_somebody_else_takes_it_meanwhile(
+    begin: Begin, lab_factory: LabFactory, tmp_path: Path
+) -> None:
     lab = lab_factory("modern", 3)
-    going = install(Operator(lab, tmp_path))
+    going = begin(Operator(lab, tmp_path), *INSTALL)
     going.until(r"package .*\$ ")
     lab.ssh(lab.master, BOB + CUT)
     assert going.end() == 8, going.said
@@ -142,17 +160,17 @@ def test_somebody_else_takes_it_meanwhile(lab_factory: LabFactory, tmp_path: Pat
     assert lab.ssh("fed-node1", "systemctl is-active flanneld; true").strip() != "active"
 
 
-def test_a_killed_holder_frees_it_at_once(lab_factory: LabFactory, tmp_path: Path) -> None:
+def test_a_killed_holder_frees_it_at_once(
+    begin: Begin, lab_factory: LabFactory, tmp_path: Path
+) -> None:
     lab = lab_factory("classic", 3)
-    going = install(Operator(lab, tmp_path))
+    going = begin(Operator(lab, tmp_path), *INSTALL)
     going.until(r"\$ ")
     assert lab.run(lab.master, "flock -n /run/fedwiz/lock true").returncode
     going.process.kill()
     began = time.monotonic()
     lab.ssh(lab.master, FREE)
     assert time.monotonic() - began < 5
-    going.process.wait()
-    going.end()
 
 
 HOLE = r"""
