@@ -3,9 +3,12 @@
 import asyncio
 import os
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any, TextIO, cast
 
 from textual.drivers.linux_driver import LinuxDriver
+
+from fedwiz.behind import Behind
 
 if TYPE_CHECKING:
     from textual.app import App
@@ -44,14 +47,29 @@ class Terminal(LinuxDriver):
     """Lets the app go on when its terminal has gone.
 
     The driver that it is made of would end the app at the next key that it can't read, and stand
-    still when it can't write: an install would be cut off in its middle.
+    still when it can't write: an install would be cut off in its middle.  It would stand still as
+    well when 30 writes wait for a terminal that takes none.
     """
 
     def __init__(self, app: "App[Any]", **options: Any) -> None:  # noqa: ANN401 - passed on
         super().__init__(app, **options)
         self._loop = asyncio.get_running_loop()
-        file: Any = Output(cast("TextIO", self._file), self._gone)
-        self._file = file
+        self._output = Output(cast("TextIO", self._file), self._gone)
+        self._file = cast("Any", self._output)
+        self._behind = Behind()
+
+    def write(self, data: str) -> None:
+        """Have it written, and wait for nobody."""
+        self._behind.do(partial(self._shown, data))
+
+    def _shown(self, data: str) -> None:
+        self._output.write(data)
+        self._output.flush()
+
+    def close(self) -> None:
+        """End when all is written."""
+        self._behind.end()
+        super().close()
 
     def _gone(self) -> None:
         """Read no more keys, and tell the app."""

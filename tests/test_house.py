@@ -22,7 +22,7 @@ from screens.page import Page
 
 ROOT = Path(__file__).parent.parent
 ROWS = (
-    {"actions", "backends", "clean", "events", "goals", "keep", "network", "sysconfig"},
+    {"actions", "backends", "behind", "clean", "events", "goals", "keep", "network", "sysconfig"},
     {"causes", "history", "hostkeys", "journal", "rules", "scripts", "sshconfig", "state", "wire"},
     {"sections"},
     {"models"},

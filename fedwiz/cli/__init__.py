@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from fedwiz.cli.options import parser, with_verb
-from fedwiz.cli.output import explained, streams
+from fedwiz.cli.output import explained, streams, unhurried
 from fedwiz.passwords import take
 
 if TYPE_CHECKING:  # --help, --version and the wizard's first page need not wait for pydantic
@@ -43,9 +43,15 @@ def main(argv: Sequence[str] | None = None, screens: Callable[[], Screens] | Non
     options = parser().parse_args(with_verb(sys.argv[1:] if argv is None else argv))
     options.screens = screens
     try:
-        return _verb(options.verb)(options)
+        with unhurried():
+            return _done(options)
     except KeyboardInterrupt:
         return 130
+
+
+def _done(options: argparse.Namespace) -> int:
+    try:
+        return _verb(options.verb)(options)
     except Exception as wrong:
         code = explained(wrong, options)
         if code is None:

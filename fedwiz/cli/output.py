@@ -5,9 +5,13 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
+
+from fedwiz.behind import Behind
 
 if TYPE_CHECKING:  # the first page of the wizard does not wait for it
     from fedwiz.answers import Refused
@@ -27,6 +31,25 @@ def streams() -> None:
             setattr(sys, name, Path(os.devnull).open(mode))  # noqa: SIM115 - to the end
 
 
+_behind: Behind | None = None
+
+
+@contextmanager
+def unhurried() -> Iterator[None]:
+    """In here what is written waits for whoever reads it, and nobody else does; all is, at the end.
+
+    Raises:
+        Exception: what could not be written, such as a letter that the terminal does not have.
+    """
+    global _behind
+    _behind, before = Behind(), _behind
+    try:
+        yield
+    finally:
+        ended, _behind = _behind, before
+        ended.end()
+
+
 def say(line: str) -> None:
     """A line on stderr."""
     write(sys.stderr, line + "\n")
@@ -42,6 +65,13 @@ def write(stream: TextIO, text: str) -> None:
 
     A pipe that is closed or a terminal that is gone must not stop a run in its middle.
     """
+    if _behind is None:
+        _write(stream, text)
+    else:
+        _behind.do(partial(_write, stream, text))
+
+
+def _write(stream: TextIO, text: str) -> None:
     try:
         stream.write(text)
         stream.flush()

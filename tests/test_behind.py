@@ -1,0 +1,92 @@
+"""A terminal that stands still holds nothing up, and has it all when it goes on."""
+
+import json
+import subprocess
+import threading
+from io import StringIO
+from pathlib import Path
+
+import pytest
+
+from fedwiz.behind import Behind
+from fedwiz.cli import output
+from fedwiz.draft import save
+from tests.shell import Shell, Terminal, at_a_terminal
+from tests.wizard import filled
+
+STOP, GO_ON, NEXT = "\x13", "\x11", "\x0e"
+"""Ctrl+S and Ctrl+Q at a terminal that heeds them, and Ctrl+N."""
+
+
+class Still(StringIO):
+    """A stream that nobody reads from until somebody does."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reader = threading.Event()
+
+    def write(self, text: str) -> int:
+        assert self.reader.wait(30)
+        return super().write(text)
+
+
+def test_who_writes_does_not_wait_for_who_reads() -> None:
+    stream = Still()
+    with output.unhurried():
+        for number in range(1000):
+            output.write(stream, f"{number}\n")
+        assert stream.getvalue() == ""
+        stream.reader.set()
+    assert stream.getvalue().split() == [str(number) for number in range(1000)]
+
+
+def test_what_could_not_be_written_is_told() -> None:
+    behind, done = Behind(), list[int]()
+    for act in (lambda: done.append(1), lambda: done.append(1 // 0), lambda: done.append(3)):
+        behind.do(act)
+    with pytest.raises(ZeroDivisionError):
+        behind.end()
+    assert done == [1]
+    behind.end()
+    behind.do(lambda: done.append(4))
+    behind.end()
+    assert done == [1, 4]
+
+
+def ended(terminal: Terminal, home: Path) -> int:
+    """How the run ends that is under way, by its journal, while nobody looks at it."""
+    while True:
+        for journal in home.glob(".local/state/fedwiz/runs/*.jsonl"):
+            last = json.loads(journal.read_text().splitlines()[-1])
+            if last["event"] == "RunEnded":
+                return int(last["code"])
+        with pytest.raises(subprocess.TimeoutExpired):  # it waits for the terminal
+            terminal.running.wait(0.1)
+
+
+def test_an_install_in_lines_ends_at_a_terminal_that_stands_still(tmp_path: Path) -> None:
+    words = ("demo", "install", "--yes", "--pace", "0", "--hosts", "3")
+    with at_a_terminal(Shell(tmp_path), *words) as terminal:
+        terminal.until("install of")
+        terminal.type(STOP)
+        assert ended(terminal, tmp_path) == 0
+        terminal.type(GO_ON)
+        assert terminal.end() == 0
+        assert terminal.seen.count("docker runs on") == 2
+
+
+def test_the_wizard_s_install_ends_at_a_terminal_that_nobody_reads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("XDG_STATE_HOME", raising=False)
+    save(filled("review"))
+    with at_a_terminal(Shell(tmp_path), "demo", "--pace", "1") as terminal:
+        terminal.until("Nothing is changed before you")
+        terminal.type(NEXT)
+        terminal.until("Containers will stop")
+        terminal.type("practice\r")
+        terminal.until("Load the kernel")
+        assert ended(terminal, tmp_path) == 0
+        terminal.until("the network is proven")
+        terminal.leave_wizard()
