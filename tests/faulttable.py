@@ -277,6 +277,8 @@ def _completed(scene: Scene, first: Said, before: dict[str, str]) -> Iterator[st
             yield f"{node}: was rebooted"
     if not first.code and "nothing is left to do" not in last.err:
         yield "exit code 0, and yet there was something to do"
+    if first.code and (left := scene.operator.left()):
+        yield f"it is completed, and yet there is something to do: {left}"
 
 
 FAULT = "fedwiz-fault"

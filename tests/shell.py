@@ -17,6 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
+from fedwiz.events import RunEnded
+from fedwiz.journal import read
+
 ROOT = Path(__file__).parent.parent
 ANSWERS = ROOT / "tests/answers"
 
@@ -69,10 +72,10 @@ _ON = ("7", "25")
 class Terminal:
     """What a command shows at a terminal of its own, and whoever types there."""
 
-    def __init__(self, running: "subprocess.Popen[bytes]", ours: int) -> None:
+    def __init__(self, running: "subprocess.Popen[bytes]", ours: int, home: Path) -> None:
         self.running = running
         self.seen = ""
-        self._ours = ours
+        self._ours, self._home = ours, home
         self._before = termios.tcgetattr(ours)
 
     def until(self, wanted: str) -> str:
@@ -121,6 +124,15 @@ class Terminal:
             wrong.append("keys are told in kitty's way")
         now = termios.tcgetattr(self._ours)
         return wrong + ["it reads and echoes in another way"] * (now != self._before)
+
+    def unread(self) -> int:
+        """Show nothing until the last run has ended, by its journal; with which code it did."""
+        while True:
+            last = read(max(self._home.glob(".local/state/fedwiz/runs/*.jsonl")))[-1].event
+            if isinstance(last, RunEnded):
+                return last.code
+            with suppress(subprocess.TimeoutExpired):
+                raise AssertionError(f"it has ended: {self.running.wait(0.1)}")
 
     def leave_wizard(self) -> None:
         """By its keys, when all went well: the terminal is as it was."""
@@ -182,7 +194,7 @@ def at_a_terminal(
     )  # fmt: skip
     os.close(theirs)
     try:
-        yield Terminal(running, ours)
+        yield Terminal(running, ours, shell.home)
     finally:
         running.kill()
         running.wait()

@@ -1,7 +1,5 @@
 """A terminal that stands still holds nothing up, and has it all when it goes on."""
 
-import json
-import subprocess
 import threading
 from io import StringIO
 from pathlib import Path
@@ -11,7 +9,7 @@ import pytest
 from fedwiz.behind import Behind
 from fedwiz.cli import output
 from fedwiz.draft import save
-from tests.shell import Shell, Terminal, at_a_terminal
+from tests.shell import Shell, at_a_terminal
 from tests.wizard import filled
 
 STOP, GO_ON, NEXT = "\x13", "\x11", "\x0e"
@@ -53,23 +51,12 @@ def test_what_could_not_be_written_is_told() -> None:
     assert done == [1, 4]
 
 
-def ended(terminal: Terminal, home: Path) -> int:
-    """How the run ends that is under way, by its journal, while nobody looks at it."""
-    while True:
-        for journal in home.glob(".local/state/fedwiz/runs/*.jsonl"):
-            last = json.loads(journal.read_text().splitlines()[-1])
-            if last["event"] == "RunEnded":
-                return int(last["code"])
-        with pytest.raises(subprocess.TimeoutExpired):  # it waits for the terminal
-            terminal.running.wait(0.1)
-
-
 def test_an_install_in_lines_ends_at_a_terminal_that_stands_still(tmp_path: Path) -> None:
     words = ("demo", "install", "--yes", "--pace", "0", "--hosts", "3")
     with at_a_terminal(Shell(tmp_path), *words) as terminal:
         terminal.until("install of")
         terminal.type(STOP)
-        assert ended(terminal, tmp_path) == 0
+        assert terminal.unread() == 0
         terminal.type(GO_ON)
         assert terminal.end() == 0
         assert terminal.seen.count("docker runs on") == 2
@@ -87,6 +74,6 @@ def test_the_wizard_s_install_ends_at_a_terminal_that_nobody_reads(
         terminal.until("Containers will stop")
         terminal.type("practice\r")
         terminal.until("Load the kernel")
-        assert ended(terminal, tmp_path) == 0
+        assert terminal.unread() == 0
         terminal.until("the network is proven")
         terminal.leave_wizard()

@@ -60,6 +60,14 @@ def resized(terminal: Terminal) -> None:
     terminal.leave_wizard()
 
 
+def stands_still(terminal: Terminal) -> None:
+    terminal.resize(500, 200)  # there is more to show now than it takes
+    assert terminal.unread() == 0
+    terminal.resize(80, 24)
+    terminal.until("the network is proven")
+    terminal.leave_wizard()
+
+
 def impatient(scene: Scene) -> None:
     scene.operator.answers["ssh"]["confirm_within"] = 20
 
@@ -125,6 +133,14 @@ ROWS = {
         where="in its install, to 1x1 and 500x200 and back",
         generation="modern",
         inject=wizard(resized),
+        command=INSTALL,
+        code=0,
+        says=("nothing was changed",),
+    ),
+    "the wizard's terminal stands still": Fault(
+        where="in its install, from the switch to the end",
+        generation="modern",
+        inject=wizard(stands_still),
         command=INSTALL,
         code=0,
         says=("nothing was changed",),
