@@ -11,6 +11,7 @@ import struct
 import subprocess
 import sys
 import termios
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -84,9 +85,9 @@ class Terminal:
         Raises:
             AssertionError: they never come; with what came.
         """
-        said = ""
+        said, began = "", time.monotonic()
         while wanted not in said:
-            more = self._more()
+            more = self._more() if time.monotonic() - began < 120 else ""
             said += more
             assert more, f"{wanted!r} never came:\n{self.seen}"
         return said

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -317,9 +317,6 @@ def test_a_dump_says_only_what_differs_and_who_the_hosts_are(minimal: dict[str, 
 
 # Answers of any kind, and data of any kind.
 
-CALM = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
-"""A busy machine is no failure."""
-
 NAMES = st.from_regex(r"[a-z]([a-z0-9-]{0,10}[a-z0-9])?", fullmatch=True)
 LINKS = st.sampled_from(["", "eth0", "enp1s0.7"])
 
@@ -352,7 +349,6 @@ def right(draw: st.DrawFn) -> dict[str, Any]:
     }
 
 
-@CALM
 @given(right())
 def test_whatever_is_taken_survives_a_file(data: dict[str, Any]) -> None:
     answers = parse(data)
@@ -374,7 +370,6 @@ TOML = st.recursive(
 )
 
 
-@CALM
 @given(st.dictionaries(KEYS, TOML, max_size=6))
 def test_any_data_is_taken_or_refused_in_words(data: dict[str, Any]) -> None:
     said = why(data)
@@ -386,7 +381,6 @@ def test_any_data_is_taken_or_refused_in_words(data: dict[str, Any]) -> None:
         assert OURS.match(text)
 
 
-@CALM
 @given(right(), st.data())
 def test_one_wrong_thing_in_right_data(data: dict[str, Any], draws: st.DataObject) -> None:
     """Broken anywhere, it is refused for a key at that place, or still taken."""
@@ -407,7 +401,6 @@ def test_one_wrong_thing_in_right_data(data: dict[str, Any], draws: st.DataObjec
 PATHS = ["host.a.interface", *(question.path for question in QUESTIONS)]
 
 
-@CALM
 @given(right(), st.text(max_size=30), st.sampled_from(["", *PATHS]))
 def test_any_set_is_followed_or_refused(data: dict[str, Any], text: str, path: str) -> None:
     before = repr(data)
@@ -417,7 +410,6 @@ def test_any_set_is_followed_or_refused(data: dict[str, Any], text: str, path: s
     assert repr(data) == before, "the data itself stays as it is"
 
 
-@CALM
 @given(right())
 def test_a_config_gives_back_the_answers_that_write_it(data: dict[str, Any]) -> None:
     config = parse(data).config_json()

@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from fedwiz.causes import CAUSES, cause_of
@@ -202,7 +202,6 @@ def test_names_differ() -> None:
     assert len(set(names)) == len(names)
 
 
-@settings(deadline=None)  # a busy machine is no fault of the text's
 @given(st.lists(st.text()))
 def test_any_text_is_answered(lines: list[str]) -> None:
     cause = cause_of(lines)

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from fedwiz.actions import Value
@@ -138,7 +138,6 @@ ANSWERS = [
 ]
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(answers=st.sampled_from(ANSWERS), known=_known())
 def test_every_check_has_a_word_on_whatever_was_read(answers: Answers, known: Known) -> None:
     said = judge(answers, known)

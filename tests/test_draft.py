@@ -18,7 +18,6 @@ from fedwiz.practice import practice_answers
 from tests.test_answers import KEYS, TOML, right
 
 CALM = settings(
-    deadline=None,
     max_examples=60,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )

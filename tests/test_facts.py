@@ -232,7 +232,7 @@ ODD = st.one_of(
 )  # fmt: skip
 
 
-@settings(max_examples=300, deadline=1000)
+@settings(max_examples=300)
 @given(ODD)
 def test_whatever_a_host_says_a_parser_refuses_with_one_kind_of_error(said: str) -> None:
     for probe in probes(ANSWERS, MASTER) + probes(ANSWERS, NODE):

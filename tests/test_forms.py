@@ -241,7 +241,7 @@ def test_the_schema_takes_no_other_document(spoil: Callable[[dict[str, Any]], ob
     assert not SCHEMA.is_valid(said)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(any_records())
 def test_there_is_every_form_of_any_records(said: tuple[Record, ...]) -> None:
     state = State.of(said)

@@ -44,7 +44,7 @@ def test_whatever_is_read_is_read_or_refused(name: str) -> None:
     target = targets()[name]
 
     @settings(
-        max_examples=8 if "judged" in name else 15, derandomize=True, deadline=None, database=None,
+        max_examples=8 if "judged" in name else 15, derandomize=True, database=None,
         suppress_health_check=list(HealthCheck), phases=[Phase.generate, Phase.shrink],
     )  # fmt: skip
     @given(mutated(target))

@@ -299,7 +299,7 @@ FILE = st.lists(st.one_of(KEY_LINES, KEY_LINES, OTHER_LINES), max_size=5).map("\
 
 
 @pytest.mark.skipif(shutil.which("ssh-keygen") is None, reason="there is no ssh-keygen to ask")
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(text=FILE, end=st.sampled_from(("", "\n")), host=st.sampled_from(("node1", "10.0.0.1")),
        port=st.sampled_from((22, 2222)))  # fmt: skip
 def test_what_ssh_keygen_finds_is_found(text: str, end: str, host: str, port: int) -> None:

@@ -54,7 +54,7 @@ NASTY = (
 
 WORDS = st.sampled_from(NASTY) | st.text(string.printable + "ä\u202e\x1b", max_size=30)
 HOSTILE = WORDS | st.lists(WORDS, min_size=2, max_size=3).map("".join)
-CHEAP = settings(max_examples=40, deadline=None, derandomize=True, database=None,
+CHEAP = settings(max_examples=40, derandomize=True, database=None,
                  suppress_health_check=list(HealthCheck))  # fmt: skip
 
 

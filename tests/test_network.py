@@ -3,7 +3,7 @@
 from ipaddress import IPv4Network
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from fedwiz import network
@@ -175,9 +175,6 @@ def test_proposals(used: list[str], free: str) -> None:
     assert network.propose(used) == free
 
 
-CALM = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
-"""A busy machine is no failure."""
-
 NETS = st.builds(
     lambda value, length: str(IPv4Network((value, length), strict=False)),
     st.integers(0, 2**32 - 1),
@@ -185,7 +182,6 @@ NETS = st.builds(
 )
 
 
-@CALM
 @given(st.lists(NETS, max_size=8))
 def test_what_is_proposed_is_right_and_meets_nothing(used: list[str]) -> None:
     free = network.propose(used)
@@ -194,14 +190,12 @@ def test_what_is_proposed_is_right_and_meets_nothing(used: list[str]) -> None:
         assert network.overlaps(free, {"used": used}) == ()
 
 
-@CALM
 @given(NETS, NETS)
 def test_overlaps_agree_with_the_standard_library(one: str, other: str) -> None:
     theirs = IPv4Network(one).overlaps(IPv4Network(other)) and not other.endswith("/0")
     assert bool(network.overlaps(one, {"": [other]})) == theirs
 
 
-@CALM
 @given(st.integers(8, 28).flatmap(lambda p: st.tuples(st.just(p), st.integers(p + 2, 30))))
 def test_capacity_agrees_with_a_count(pair: tuple[int, int]) -> None:
     prefix, length = pair
@@ -210,7 +204,6 @@ def test_capacity_agrees_with_a_count(pair: tuple[int, int]) -> None:
     assert network.capacity(cidr, length) == 2 ** (length - prefix) - 1
 
 
-@CALM
 @given(st.text())
 def test_any_text_is_refused_or_right_but_never_an_accident(text: str) -> None:
     if network.refuse_network(text) == "":

@@ -11,7 +11,7 @@ from itertools import product
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fedwiz import plan as planning
@@ -255,7 +255,7 @@ def good_answers(draw: st.DrawFn) -> Answers:
 
 @pytest.mark.timeout(300)  # 25 installs, on a machine that may be busy
 @given(good_answers(), st.booleans())
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=25)
 def test_install_does_what_any_good_answers_say(answers: Answers, firewalld: bool) -> None:
     practice = Practice(answers, "firewalld" if firewalld else "")
     asyncio.run(well(Runs(practice, answers)))

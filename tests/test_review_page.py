@@ -458,7 +458,7 @@ def said(draw: st.DrawFn) -> dict[str, Any]:
 
 
 @given(said())
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 def test_the_answer_file_gives_equal_answers_and_the_same_plan(
     known: Known, data: Mapping[str, Any]
 ) -> None:
@@ -484,7 +484,7 @@ def test_most_made_up_answers_can_be_used() -> None:
     kept = []
 
     @given(said())
-    @settings(deadline=None, max_examples=50, database=None)
+    @settings(max_examples=50, database=None)
     def see(data: Mapping[str, Any]) -> None:
         try:
             kept.append(parse(data))

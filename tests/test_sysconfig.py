@@ -51,7 +51,7 @@ LINES = st.one_of(
 VALUES = st.text("abc019:/.,-_ =|&\\", max_size=12)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.lists(LINES, max_size=5),
     st.booleans(),
