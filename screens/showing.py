@@ -157,6 +157,11 @@ class RunPage(Page):
         self.wizard.state = self.state
 
     @property
+    def runs(self) -> bool:
+        """Whether it goes on, also after its last record: connections are to be closed."""
+        return False
+
+    @property
     def waits(self) -> int:
         """Records that were told and are not shown yet."""
         return len(self._inbox)
@@ -185,7 +190,7 @@ class RunPage(Page):
             self._show(touched)
         if self._inbox:
             self.call_later(self.drain)
-        elif self.state.outcome and not self.shown_end:
+        elif self.state.outcome and not self.shown_end and not self.runs:
             self.shown_end = True
             self.ended()
             self.refresh_bindings()

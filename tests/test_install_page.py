@@ -1,5 +1,6 @@
 """The page Install: fed by records, live or recorded; stopped, tried again, taken up again."""
 
+import asyncio
 import signal
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -13,12 +14,13 @@ from textual.pilot import Pilot
 from textual.widgets import Input
 
 from fedwiz import plan as planning
-from fedwiz.actions import Run
+from fedwiz.actions import Run, Session
 from fedwiz.answers import load
 from fedwiz.draft import Draft, kept, repeat
 from fedwiz.events import Event, Output, Record, RunStarted, to_line
-from fedwiz.journal import read, runs_path
+from fedwiz.journal import read, runs, runs_path
 from fedwiz.plan import Lane, Part, Plan, Task
+from fedwiz.practice import Practice
 from fedwiz.site import Site
 from fedwiz.state import State
 from screens.app import Fedwiz, Play
@@ -29,7 +31,7 @@ from screens.install import InstallPage
 from screens.log import Lines, LogScreen, of_file, of_host
 from screens.page import Help
 from screens.panes import Pane
-from screens.showing import PlayPage, RunPage
+from screens.showing import REFRESH, PlayPage, RunPage
 from screens.table import Table
 from tests.runs import BEGAN, RECORDED, WHOLE, recorded, records
 from tests.wizard import SIZES, filled, on, opened, shown, still, type_in, until, wizard
@@ -72,9 +74,9 @@ def page_of(pilot: Pilot[int]) -> RunPage:
 
 
 async def ended(pilot: Pilot[int]) -> None:
-    """Wait for the run's end, and for the page to have shown it."""
+    """Wait for the page to have shown the run's end."""
     page = page_of(pilot)
-    await until(pilot, lambda: page.shown_end and not getattr(page, "runs", False))
+    await until(pilot, lambda: page.shown_end)
 
 
 async def left(pilot: Pilot[int]) -> None:
@@ -124,6 +126,33 @@ async def test_what_was_approved_is_installed_and_the_verification_is_next() -> 
         await pilot.press("ctrl+n")
         await on(pilot, VerifyPage)
         assert app.state.verdicts
+
+
+async def test_it_is_done_when_the_last_connection_is_closed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Not when the journal ends: whoever is told to press Ctrl+N is not to be told to wait."""
+    closed, connect = asyncio.Event(), Practice.connect
+
+    @asynccontextmanager
+    async def lingering(self: Practice, name: str) -> AsyncIterator[Session]:
+        async with connect(self, name) as session:
+            yield session
+            if any(run.outcome == "ok" for run in runs()):
+                await closed.wait()
+
+    monkeypatch.setattr(Practice, "connect", lingering)
+    async with installing(draft_of()) as pilot:
+        await until(pilot, lambda: page_of(pilot).state.outcome)
+        await pilot.pause(2 * REFRESH)
+        assert "the network is proven" not in said(pilot)
+        await pilot.press("ctrl+n")
+        assert "The install goes on" in said(pilot)
+        closed.set()
+        await ended(pilot)
+        assert "the network is proven" in said(pilot)
+        await pilot.press("ctrl+n")
+        await on(pilot, VerifyPage)
 
 
 async def test_the_run_is_in_the_draft_at_once_and_its_answers_beside_its_journal() -> None:
