@@ -31,8 +31,8 @@ def sent(number: signal.Signals) -> Do:
     return send
 
 
-def wizard(work: Callable[[Terminal], object]) -> Do:
-    """The wizard at a terminal, which has just been told to install what the answers say."""
+def wizard(work: Callable[[Terminal], object], shows: str = "stopping docker") -> Do:
+    """The wizard at a terminal: told to install what the answers say, and come to that point."""
 
     def at_work(scene: Scene) -> None:
         operator = scene.operator
@@ -42,7 +42,7 @@ def wizard(work: Callable[[Terminal], object]) -> Do:
             terminal.type("\x0e")
             terminal.until("Yes, ")
             terminal.type("\x1b[C\r")
-            terminal.until("stopping docker")
+            terminal.until(shows)
             work(terminal)
 
     return at_work
@@ -138,9 +138,9 @@ ROWS = {
         says=("nothing was changed",),
     ),
     "the wizard's terminal stands still": Fault(
-        where="in its install, from the switch to the end",
+        where="in its install, from its beginning to its end",
         generation="modern",
-        inject=wizard(stands_still),
+        inject=wizard(stands_still, "Installing"),
         command=INSTALL,
         code=0,
         says=("nothing was changed",),
