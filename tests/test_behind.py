@@ -73,7 +73,7 @@ def test_the_wizard_s_install_ends_at_a_terminal_that_nobody_reads(
         terminal.type(NEXT)
         terminal.until("Containers will stop")
         terminal.type("practice\r")
-        terminal.until("Installing")
+        terminal.until("sh keep.sh")
         assert terminal.unread() == 0
         terminal.until("the network is proven")
         terminal.leave_wizard()
