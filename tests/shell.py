@@ -127,13 +127,19 @@ class Terminal:
         return wrong + ["it reads and echoes in another way"] * (now != self._before)
 
     def unread(self) -> int:
-        """Show nothing until the last run has ended, by its journal; with which code it did."""
-        while True:
+        """Show nothing until the last run has ended, by its journal; with which code it did.
+
+        Raises:
+            AssertionError: it does not end, or the command does.
+        """
+        began = time.monotonic()
+        while time.monotonic() - began < 120:
             last = read(max(self._home.glob(".local/state/fedwiz/runs/*.jsonl")))[-1].event
             if isinstance(last, RunEnded):
                 return last.code
             with suppress(subprocess.TimeoutExpired):
                 raise AssertionError(f"it has ended: {self.running.wait(0.1)}")
+        raise AssertionError("the run does not end while nobody reads")
 
     def leave_wizard(self) -> None:
         """By its keys, when all went well: the terminal is as it was."""
