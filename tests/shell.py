@@ -74,9 +74,9 @@ class Terminal:
     """What a command shows at a terminal of its own, and whoever types there."""
 
     def __init__(self, running: "subprocess.Popen[bytes]", ours: int, home: Path) -> None:
-        self.running = running
+        self.running, self.home = running, home
         self.seen = ""
-        self._ours, self._home = ours, home
+        self._ours = ours
         self._before = termios.tcgetattr(ours)
 
     def until(self, wanted: str) -> str:
@@ -126,21 +126,6 @@ class Terminal:
         now = termios.tcgetattr(self._ours)
         return wrong + ["it reads and echoes in another way"] * (now != self._before)
 
-    def unread(self) -> int:
-        """Show nothing until the last run has ended, by its journal; with which code it did.
-
-        Raises:
-            AssertionError: it does not end, or the command does.
-        """
-        began = time.monotonic()
-        while time.monotonic() - began < 120:
-            last = read(max(self._home.glob(".local/state/fedwiz/runs/*.jsonl")))[-1].event
-            if isinstance(last, RunEnded):
-                return last.code
-            with suppress(subprocess.TimeoutExpired):
-                raise AssertionError(f"it has ended: {self.running.wait(0.1)}")
-        raise AssertionError("the run does not end while nobody reads")
-
     def leave_wizard(self) -> None:
         """By its keys, when all went well: the terminal is as it was."""
         self.type("\x11")
@@ -165,6 +150,26 @@ class Terminal:
             self.seen += said
             return said
         return ""
+
+
+def unread(running: "subprocess.Popen[bytes]", home: Path) -> int:
+    """Read nothing until the last run has ended, by its journal; with which code it did.
+
+    Args:
+        running: the command, which then has only to be read.
+        home: where its journal is.
+
+    Raises:
+        AssertionError: the run does not end, or the command does.
+    """
+    began = time.monotonic()
+    while time.monotonic() - began < 120:
+        last = read(max(home.glob(".local/state/fedwiz/runs/*.jsonl")))[-1].event
+        if isinstance(last, RunEnded):
+            return last.code
+        with suppress(subprocess.TimeoutExpired):
+            raise AssertionError(f"it has ended: {running.wait(0.1)}")
+    raise AssertionError("the run does not end while nobody reads")
 
 
 @contextmanager

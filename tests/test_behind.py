@@ -1,5 +1,10 @@
 """A terminal that stands still holds nothing up, and has it all when it goes on."""
 
+import fcntl
+import os
+import signal
+import subprocess
+import sys
 import threading
 from io import StringIO
 from pathlib import Path
@@ -9,7 +14,7 @@ import pytest
 from fedwiz.behind import Behind
 from fedwiz.cli import output
 from fedwiz.draft import save
-from tests.shell import Shell, at_a_terminal
+from tests.shell import Shell, at_a_terminal, unread
 from tests.wizard import filled
 
 STOP, GO_ON, NEXT = "\x13", "\x11", "\x0e"
@@ -56,10 +61,30 @@ def test_an_install_in_lines_ends_at_a_terminal_that_stands_still(tmp_path: Path
     with at_a_terminal(Shell(tmp_path), *words) as terminal:
         terminal.until("install of")
         terminal.type(STOP)
-        assert terminal.unread() == 0
+        assert unread(terminal.running, tmp_path) == 0
         terminal.type(GO_ON)
         assert terminal.end() == 0
         assert terminal.seen.count("docker runs on") == 2
+
+
+def test_ctrl_c_leaves_whoever_does_not_read(tmp_path: Path) -> None:
+    """A pipe this time: at a terminal Ctrl+C makes it go on."""
+    reads, writes = os.pipe()
+    fcntl.fcntl(writes, fcntl.F_SETPIPE_SZ, 4096)
+    words = ("-m", "fedwiz", "demo", "install", "--yes", "--pace", "0", "--hosts", "3")
+    shell = Shell(tmp_path)
+    with subprocess.Popen(
+        [sys.executable, *words], stdin=subprocess.DEVNULL, stdout=writes, stderr=writes,
+        env=shell.environ(), cwd=tmp_path,
+    ) as running:  # fmt: skip
+        try:
+            os.close(writes)
+            os.read(reads, 1)  # it has begun, and so has its journal
+            assert unread(running, tmp_path) == 0
+            running.send_signal(signal.SIGINT)
+            assert running.wait(10) == 130
+        finally:
+            os.close(reads)
 
 
 def test_the_wizard_s_install_ends_at_a_terminal_that_nobody_reads(
@@ -74,6 +99,6 @@ def test_the_wizard_s_install_ends_at_a_terminal_that_nobody_reads(
         terminal.until("Containers will stop")
         terminal.type("practice\r")
         terminal.until("sh keep.sh")
-        assert terminal.unread() == 0
+        assert unread(terminal.running, tmp_path) == 0
         terminal.until("the network is proven")
         terminal.leave_wizard()

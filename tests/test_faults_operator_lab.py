@@ -10,7 +10,7 @@ import pytest
 
 from tests.faulttable import INSTALL, Do, Fault, Injected, Scene
 from tests.operator import Said
-from tests.shell import Shell, Terminal, at_a_terminal
+from tests.shell import Shell, Terminal, at_a_terminal, unread
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(300)]
 
@@ -62,7 +62,7 @@ def resized(terminal: Terminal) -> None:
 
 def stands_still(terminal: Terminal) -> None:
     terminal.resize(500, 200)  # there is more to show now than it takes
-    assert terminal.unread() == 0
+    assert unread(terminal.running, terminal.home) == 0
     terminal.resize(80, 24)
     terminal.until("the network is proven")
     terminal.leave_wizard()

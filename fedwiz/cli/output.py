@@ -17,6 +17,10 @@ if TYPE_CHECKING:  # the first page of the wizard does not wait for it
     from fedwiz.answers import Refused
 
 
+INTERRUPTED = 130
+"""As `fedwiz.verbs` has it, which is not loaded when this is."""
+
+
 class Usage(Exception):  # noqa: N818 - it names what is so
     """The command can't be carried out as it was given."""
 
@@ -47,7 +51,11 @@ def unhurried() -> Iterator[None]:
         yield
     finally:
         ended, _behind = _behind, before
-        ended.end()
+        try:
+            ended.end()
+        except KeyboardInterrupt:
+            # Python itself, at its end, would wait once more for whoever does not read.
+            os._exit(INTERRUPTED)
 
 
 def say(line: str) -> None:

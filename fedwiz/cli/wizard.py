@@ -4,14 +4,11 @@ import argparse
 from typing import TYPE_CHECKING
 
 from fedwiz import keep
-from fedwiz.cli.output import Usage, prompts, say, screen
+from fedwiz.cli.output import INTERRUPTED, Usage, prompts, say, screen
 
 if TYPE_CHECKING:
     from fedwiz.cli import Begin
     from fedwiz.draft import Draft
-
-INTERRUPTED = 130
-"""As `fedwiz.verbs` has it, which is not loaded when this is."""
 
 
 def wizard(options: argparse.Namespace) -> int:
