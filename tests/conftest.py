@@ -2,7 +2,6 @@
 
 import signal
 import time
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from tests.faulttable import injected, pytest_terminal_summary
 from tests.lab.fixture import lab_factory, running_labs
 from tests.sshd import Home, keygen
 
+pytest_plugins = ["tests.tiers"]
 __all__ = ["home", "injected", "lab_factory", "pytest_terminal_summary", "running_labs"]
 
 # A machine that is busy with the lab's hosts is no failure; `test_fuzz.py` holds what is read to
@@ -26,19 +26,6 @@ for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
     if signal.getsignal(number) is signal.SIG_IGN:
         default = signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
         signal.signal(number, default)
-
-
-@pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Where files run side by side the long ones come first, so that none is left at the end.
-
-    Long is what has a cluster, then what has many tests. In a file the order stays.
-    """
-    if not hasattr(config, "workerinput"):
-        return
-    tests = Counter(item.path for item in items)
-    labs = {item.path for item in items if item.get_closest_marker("lab")}
-    items.sort(key=lambda item: (item.path not in labs, -tests[item.path], item.path))
 
 
 @pytest.fixture
