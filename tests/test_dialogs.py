@@ -271,7 +271,7 @@ def dialogs() -> dict[str, Callable[[], Dialog[Any]]]:
     }
 
 
-@pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
+@pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("name", dialogs())
 def test_how_dialogs_look(snap_compare: Any, name: str, size: tuple[int, int]) -> None:  # noqa: ANN401
     dialog = dialogs()[name]()
