@@ -253,7 +253,7 @@ async def test_escape_leads_back_to_the_first_page() -> None:
 # As it looks.
 
 
-@pytest.mark.parametrize("size", SIZES, ids=lambda it: f"{it[0]}x{it[1]}")
+@pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("look", ["refused", "kept", "practice"])
 def test_it_looks(
     look: str,

@@ -507,7 +507,7 @@ LOOKS: dict[str, tuple[str, tuple[str, ...], str]] = {
 }
 
 
-@pytest.mark.parametrize("size", SIZES, ids=lambda it: f"{it[0]}x{it[1]}")
+@pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("name", LOOKS)
 def test_it_looks(name: str, size: tuple[int, int], snap_compare: Any) -> None:  # noqa: ANN401
     fault, keys, says = LOOKS[name]
@@ -526,7 +526,7 @@ def test_it_looks(name: str, size: tuple[int, int], snap_compare: Any) -> None: 
     assert snap_compare(app, terminal_size=size, run_before=still(before))
 
 
-@pytest.mark.parametrize("size", SIZES, ids=lambda it: f"{it[0]}x{it[1]}")
+@pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize(("name", "keys"), [("peers", ("5",)), ("sizes", ("6",))])
 def test_the_tabs_look(
     name: str,

@@ -257,7 +257,7 @@ def test_two_hundred_runs_are_looked_through_in_no_time() -> None:
     assert time.process_time() - began < 0.3
 
 
-@pytest.mark.parametrize("size", SIZES, ids=lambda it: f"{it[0]}x{it[1]}")
+@pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("verb", ["install", "undo"])
 def test_it_looks(verb: str, size: tuple[int, int], snap_compare: Any) -> None:  # noqa: ANN401
     Past(verb, None, cluster="fedora-lab").write(1)

@@ -34,7 +34,7 @@ from screens.panes import Pane
 from screens.showing import REFRESH, PlayPage, RunPage
 from screens.table import Table
 from tests.runs import BEGAN, RECORDED, WHOLE, recorded, records
-from tests.wizard import SIZES, filled, on, opened, shown, still, type_in, until, wizard
+from tests.wizard import SIZES, SMALL, filled, on, opened, shown, still, type_in, until, wizard
 
 ReviewPage, VerifyPage = FLOW["review"], FLOW["verify"]
 
@@ -772,7 +772,7 @@ def fed(name: str, upto: int) -> Callable[[Pilot[Any]], Awaitable[None]]:
 MIDDLE = {"all-well": 130, "sixty-hosts": 2600}
 
 
-@pytest.mark.parametrize("size", SIZES, ids="{0[0]}x{0[1]}".format)
+@pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("name", MIDDLE)
 def test_it_looks_right_in_the_middle(
     name: str, size: tuple[int, int], snap_compare: Callable[..., bool]
@@ -780,7 +780,7 @@ def test_it_looks_right_in_the_middle(
     assert snap_compare(wizard(), terminal_size=size, run_before=fed(name, MIDDLE[name]))
 
 
-@pytest.mark.parametrize("size", SIZES, ids="{0[0]}x{0[1]}".format)
+@pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize(
     "name", ["all-well", "one-fails", "lost-at-the-gate", "stopped", "sixty-hosts"]
 )
@@ -790,7 +790,7 @@ def test_it_looks_right_at_the_end(
     assert snap_compare(wizard(take_up(name)), terminal_size=size, run_before=still(_at_the_end))
 
 
-@pytest.mark.parametrize("size", SIZES, ids="{0[0]}x{0[1]}".format)
+@pytest.mark.parametrize("size", SIZES)
 def test_a_run_that_was_cut_off_looks_right(
     size: tuple[int, int], snap_compare: Callable[..., bool]
 ) -> None:
@@ -798,7 +798,7 @@ def test_a_run_that_was_cut_off_looks_right(
     assert snap_compare(app, terminal_size=size, run_before=still(_at_the_end))
 
 
-@pytest.mark.parametrize("size", SIZES, ids="{0[0]}x{0[1]}".format)
+@pytest.mark.parametrize("size", SIZES)
 def test_a_log_looks_right(size: tuple[int, int], snap_compare: Callable[..., bool]) -> None:
     async def before(pilot: Pilot[Any]) -> None:
         await _at_the_end(pilot)
@@ -819,7 +819,7 @@ def test_it_looks_right_in_the_light(snap_compare: Callable[..., bool]) -> None:
         await pilot.press("ctrl+t")
 
     app = wizard(take_up("one-fails"))
-    assert snap_compare(app, terminal_size=SIZES[0], run_before=still(before))
+    assert snap_compare(app, terminal_size=SMALL, run_before=still(before))
 
 
 async def _at_the_end(pilot: Pilot[Any]) -> None:

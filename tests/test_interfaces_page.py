@@ -296,7 +296,7 @@ LOOKS: Mapping[str, Draft] = {
 }
 
 
-@pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
+@pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("name", LOOKS)
 def test_how_it_looks(snap_compare: Any, name: str, size: tuple[int, int]) -> None:  # noqa: ANN401
     async def wait(pilot: Pilot[Any]) -> None:

@@ -450,7 +450,7 @@ STATES: dict[str, tuple[Draft, Bend, tuple[str, ...]]] = {
 """What a snapshot shows: the draft, what is changed on the machines, and the keys."""
 
 
-@pytest.mark.parametrize("size", SIZES, ids=lambda it: f"{it[0]}x{it[1]}")
+@pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("state", STATES)
 def test_snapshot(state: str, size: tuple[int, int], snap_compare: Any) -> None:  # noqa: ANN401
     draft, bend, keys = STATES[state]

@@ -518,7 +518,7 @@ LOOKS: Mapping[str, tuple[Draft, tuple[str, ...]]] = {
 }
 
 
-@pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
+@pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("name", LOOKS)
 def test_how_it_looks(snap_compare: Any, name: str, size: tuple[int, int]) -> None:  # noqa: ANN401
     draft, keys = LOOKS[name]

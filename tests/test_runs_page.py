@@ -263,7 +263,7 @@ async def test_hundreds_of_runs_and_a_long_name() -> None:
         assert "esc Close" in shown(pilot.app)
 
 
-@pytest.mark.parametrize("size", SIZES, ids=lambda it: f"{it[0]}x{it[1]}")
+@pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("state", ["some", "none"])
 def test_it_looks(state: str, size: tuple[int, int], snap_compare: Any) -> None:  # noqa: ANN401
     if state == "some":

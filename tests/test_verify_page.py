@@ -721,7 +721,7 @@ LOOKS: dict[str, tuple[Callable[[], State], tuple[str, ...], int]] = {
 }
 
 
-@pytest.mark.parametrize("size", SIZES, ids=lambda it: f"{it[0]}x{it[1]}")
+@pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("look", LOOKS)
 def test_it_looks(look: str, size: tuple[int, int], snap_compare: Any) -> None:  # noqa: ANN401
     make, keys, nodes = LOOKS[look]

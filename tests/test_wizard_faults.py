@@ -15,7 +15,7 @@ from screens.flow import FLOW
 from screens.frame import Said
 from screens.install import InstallPage
 from screens.keys import Keys
-from tests.wizard import SIZES, filled, fresh, on, opened, shown, type_in, until
+from tests.wizard import LARGE, SMALL, filled, fresh, on, opened, shown, type_in, until
 
 
 @pytest.fixture(autouse=True)
@@ -111,8 +111,11 @@ def test_every_fault_has_its_end() -> None:
 
 
 SIZED = [
-    *((fault, SIZES[0]) for fault in ENDS),
-    *((fault, SIZES[1]) for fault in ("healthy", "nat-twins", "docker-refuses", "forward-drop")),
+    *((fault, SMALL) for fault in ENDS),
+    *(
+        pytest.param(fault, LARGE, marks=pytest.mark.full)
+        for fault in ("healthy", "nat-twins", "docker-refuses", "forward-drop")
+    ),
 ]
 """Every fault on the smallest terminal, and one of each kind of end on a large one."""
 

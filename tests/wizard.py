@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
 
+import pytest
 from textual.pilot import Pilot
 from textual.screen import Screen
 from textual.widgets import Input
@@ -15,8 +16,14 @@ from fedwiz.draft import Candidate, Draft
 from fedwiz.practice import practice_answers, sightings
 from screens.app import Fedwiz
 
-SIZES = ((80, 24), (120, 40))
+SMALL, LARGE = (80, 24), (120, 40)
 """The terminals that every page is looked at in."""
+
+SIZES = (
+    pytest.param(SMALL, id="80x24"),
+    pytest.param(LARGE, id="120x40", marks=pytest.mark.full),
+)
+"""Those terminals, for a test of each; the default tier looks at the small one alone."""
 
 PATIENCE = 50.0
 """Seconds until a test gives up waiting."""
