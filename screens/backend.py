@@ -16,6 +16,7 @@ from fedwiz.backends import ALWAYS, BACKENDS, Backend, dotted
 from fedwiz.checks import Finding
 from fedwiz.clean import clean
 from fedwiz.draft import Draft
+from fedwiz.facts import Known
 from fedwiz.proposals import USUAL, choose, table
 from fedwiz.sections import refuse_backend
 from screens.fields import Field, Fields, asked

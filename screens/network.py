@@ -358,7 +358,7 @@ def _is_network(text: str) -> bool:
     return not network.refuse_network(text, allow_public=True)
 
 
-def part(it: network.Length, chosen: object, nodes: int) -> Content:
+def part(it: network.Length, chosen: int, nodes: int) -> Content:
     """A length: how many nodes can have one, and what each of them gets."""
     numbers = f"/{it.subnet_len:<5}{it.subnets:>11,}{it.addresses:>18,}   "
     state: Iterable[Content | str] = ("",)

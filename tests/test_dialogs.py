@@ -39,6 +39,11 @@ async def answered(pilot: Pilot[Any], given: list[Any]) -> Any:  # noqa: ANN401 
     return given[0]
 
 
+async def on_line(pilot: Pilot[Any], pattern: str) -> None:
+    """Until a line of the screen has it."""
+    await until(pilot, lambda: re.search(pattern, shown(pilot.app)))
+
+
 def keys_of(pilot: Pilot[Any]) -> str:
     """The last line of the screen."""
     return shown(pilot.app).splitlines()[-1]
@@ -187,7 +192,7 @@ async def test_pick_begins_at_what_is_chosen() -> None:
         for chosen, keys, answer in PICKED:
             given = await above(pilot, Pick("Which?", OPTIONS, chosen))
             if chosen in {name for name, _, _ in OPTIONS}:
-                await until(pilot, lambda it=chosen: re.search(rf"│ {it} ", shown(pilot.app)))
+                await on_line(pilot, rf"│ {chosen} ")
             await pilot.press(*keys)
             assert await answered(pilot, given) == answer, chosen
 

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -149,7 +150,8 @@ async def test_what_is_typed_goes_into_the_draft_and_is_refused_below_its_field(
         assert "X '[/x]': a container image" in text(pilot)
         await pilot.press("ctrl+u", "ctrl+n")
         await until(pilot, lambda: given)
-    assert given[0].said == filled("network").said | {
+    assert given[0].said == {
+        **filled("network").said,
         "ssh": {"user": "root", "port": 22, "identity": ["a b", "c"]},
         "flannel": {"options": []},
         "verify": {},
@@ -264,8 +266,10 @@ async def test_a_choice_is_clicked() -> None:
 
 async def test_where_nothing_is_chosen_each_key_chooses() -> None:
     keys = {
-        "ssh.sudo": ("left", "ask"), "etcd.api": ("right", None), "docker.switch": ("space", None),
-    }  # fmt: skip
+        "ssh.sudo": ("left", "ask"),
+        "etcd.api": ("right", None),
+        "docker.switch": ("space", None),
+    }
     draft = filled("network")
     for path in keys:
         draft = draft.put(path, "odd")
@@ -375,7 +379,7 @@ async def test_every_section_is_a_form(size: tuple[int, int]) -> None:
             assert pilot.app.screen.region.contains_region(dialog), section
             assert dialog.contains_region(pilot.app.screen.query_one("#said").region), section
             await pilot.press("ctrl+n")
-            await until(pilot, lambda given=given: given)
+            await until(pilot, partial(bool, given))
 
 
 def bytecodes(do: Callable[[], object]) -> int:
