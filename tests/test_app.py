@@ -9,7 +9,6 @@ import subprocess
 import sys
 import termios
 import textwrap
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Self
@@ -104,10 +103,8 @@ class Started:
         os.close(below)
         self.said = b""
 
-    def read_until(self, so: Callable[[], object], seconds: float = 30.0) -> None:
-        end = time.monotonic() + seconds
+    def read_until(self, so: Callable[[], object]) -> None:
         while not so():
-            assert time.monotonic() < end, self.said[-3000:]
             if select.select([self.above], [], [], 0.05)[0]:
                 try:
                     self.said += os.read(self.above, 1 << 16)
@@ -160,7 +157,7 @@ def test_an_install_whose_terminal_has_gone_ends_what_runs(tmp_path: Path) -> No
 
         app.read_until(lambda: journal().count("ActionEnded") > 3)
         os.close(app.above)
-        assert app.running.wait(30) == 130
+        assert app.running.wait() == 130
         [path] = tmp_path.rglob("*.jsonl")
         end = read(path)[-1].event
         assert getattr(end, "outcome", "") == "stopped"

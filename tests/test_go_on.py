@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -27,6 +26,7 @@ from screens.first import First
 from screens.flow import FLOW
 from tests.test_resume import Killed, Past, cut_down, everything
 from tests.wizard import SIZES, filled, on, opened, shown, still, trusting, type_in, until, wizard
+from tests.work import lines
 
 ReviewPage, InstallPage, VerifyPage = FLOW["review"], FLOW["install"], FLOW["verify"]
 
@@ -246,15 +246,32 @@ def test_what_was_cut_off_comes_before_where_one_was(draft: dict[str, Any], so: 
     assert begin.cut_off(was) is so
 
 
+LONG = (Path(__file__).parent / "journals/all-well.jsonl").read_bytes()
+LONG = LONG.replace(b'"practice":"healthy"', b'"practice":""')
+
+
 def test_two_hundred_runs_are_looked_through_in_no_time() -> None:
+    """Of each run its two ends are looked at, however many there are and however long they are."""
     journals.runs_path().mkdir(parents=True)
-    source = Path(__file__).parent / "journals/all-well.jsonl"
-    lines = source.read_text().replace('"practice":"healthy"', '"practice":""').encode()
-    for number in range(200):
-        (journals.runs_path() / f"20260101-{number:06}-0000.jsonl").write_bytes(lines)
-    began = time.process_time()
-    assert unfinished() is None
-    assert time.process_time() - began < 0.3
+
+    def put(numbers: range, journal: bytes) -> None:
+        for number in numbers:
+            (journals.runs_path() / f"20260101-{number:06}-0000.jsonl").write_bytes(journal)
+
+    work = []
+    put(range(1), LONG)
+    unfinished()  # what is done once in a process does not count
+    for many in (0, 100, 200):
+        put(range(many), LONG)
+        assert unfinished() is None
+        work.append(lines(unfinished))
+    one, hundred, two_hundred = work
+    each = (two_hundred - hundred) / 100
+    assert each < 500
+    assert hundred - one == each * 99
+    first, *_, last = LONG.splitlines(keepends=True)
+    put(range(200), first + last)
+    assert lines(unfinished) == two_hundred
 
 
 @pytest.mark.parametrize("size", SIZES)

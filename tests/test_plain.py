@@ -71,7 +71,7 @@ class Typist:
             err = self._converse(running)
             assert running.stdout is not None
             self.said = Said(0, running.stdout.read().decode(), err)
-            self.said.code = running.wait(60)
+            self.said.code = running.wait()
         assert "Traceback" not in err, err
         left = {key: it for key, it in self._says.items() if it}
         assert not left, f"never asked: {left}\n{err[-2000:]}"
