@@ -52,7 +52,7 @@ def test_a_reboot_is_guarded_by_what_outlives_it() -> None:
     assert [action.brief for action in switch.actions] == [
         "sh arm.sh switch 77 boot",
         "systemctl reboot",
-        "sh settle.sh docker",
+        "sh settle.sh docker 90",
         "sh confirm.sh switch",
     ]
     said = text(plan)

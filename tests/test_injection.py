@@ -270,7 +270,8 @@ def test_a_subnet_env_is_never_run(name: str, env: str, tmp_path: Path) -> None:
     # flanneld writes what etcd told it: the same.
     systemctl.write_text(re.sub(r"printf '%s\\n' FLANNEL_NETWORK.*\n.*subnet.env\"",
                                 f'cp {kept} "{subnet_env}"', systemctl.read_text()))  # fmt: skip
-    words = {"switch": ["10.16.0.0/16"], "restart": ["keep", "move", "-"], "settle": ["docker"]}
+    words = {"switch": ["10.16.0.0/16", "45"], "restart": ["keep", "move", "-", "45"],
+             "settle": ["docker", "90"]}  # fmt: skip
     process = host.start(*words.get(name, []), name=name)
     process.communicate(timeout=60)
     assert not canary.exists()
