@@ -16,7 +16,15 @@ from fedwiz.plan import Plan
 from fedwiz.verbs import Result
 from screens.approve import agreed
 from screens.log import Read, of_file, of_host
-from screens.outcome import Sentence, onward, outcome, outcome_of_another, reason, recalled
+from screens.outcome import (
+    Sentence,
+    onward,
+    outcome,
+    outcome_of_another,
+    reason,
+    recalled,
+    unwatched,
+)
 from screens.proving import journal_of
 from screens.running import Job, Running, installing, resuming, watched
 from screens.showing import RunPage
@@ -221,7 +229,7 @@ class InstallPage(RunPage):
             self.say(f"It can't be watched: {clean(str(wrong))}.  r: try yours again.", "block")
         else:
             if followed.ended is None:
-                self.say(f"{clean(followed.why)}.  r: try yours again.".capitalize(), "warn")
+                self.say(*unwatched(followed.why))
 
     # Keys.
 

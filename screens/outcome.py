@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from fedwiz import lock, verbs
+from fedwiz.clean import clean
 from fedwiz.events import Record, RunEnded
 from fedwiz.journal import read
 from fedwiz.report import gist
@@ -66,6 +67,11 @@ def outcome_of_another(state: State) -> Sentence:
     return Sentence(f"That run has ended: {gist(state)}.  r: try yours again.", "warn")
 
 
+def unwatched(why: str) -> Sentence:
+    """Why the end of another operator's run is not known, and what can be done now."""
+    return Sentence(f"{_capital(clean(why))}.  r: try yours again.", "warn")
+
+
 def left(state: State) -> str:
     """How much of the plan is still to be done."""
     operations = sum(host.left for host in state.hosts.values())
@@ -92,8 +98,8 @@ def onward(state: State, goal: str, *, another: bool, again: bool) -> Move | Sen
         return "next"
     if state.code in (None, verbs.STALE) or not again:
         return "back"
-    said = f"{left(state)}: r tries again; Esc leads to Review."
-    return Sentence(said.capitalize(), "warn")
+    said = f"{_capital(left(state))}: r tries again; Esc leads to Review."
+    return Sentence(said, "warn")
 
 
 class Recalled(NamedTuple):
@@ -125,6 +131,11 @@ def recalled(path: Path) -> Recalled:
     end = RunEnded("unknown", verbs.FAILED, f"cut off: {CUT_OFF}")
     records += (Record(last.number + 1, last.at, end),)
     return Recalled(records, f"The run of {began} was cut off: {CUT_OFF}")
+
+
+def _capital(text: str) -> str:
+    """With a large letter first; `capitalize` makes all others small, also those of names."""
+    return text[:1].upper() + text[1:]
 
 
 def _hosts(count: int) -> str:

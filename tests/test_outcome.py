@@ -8,7 +8,7 @@ import pytest
 from fedwiz import verbs
 from fedwiz.events import Event, Outcome, PlanMade, RunEnded
 from fedwiz.state import State
-from screens.outcome import onward, outcome, outcome_of_another, recalled
+from screens.outcome import onward, outcome, outcome_of_another, recalled, unwatched
 from tests.runs import RECORDED, begin, recorded, records
 
 pytestmark = pytest.mark.usefixtures("state_in_utc")
@@ -36,19 +36,19 @@ RUNS = [
         "one-fails",
         {"done", "failed", "stopped"},
         (RED + OVERLAPS, "block"),
-        "4 of 67 operations are left: r tries again; esc leads to review.",
+        "4 of 67 operations are left: r tries again; Esc leads to Review.",
     ),
     (
         "lost-at-the-gate",
         {"failed", "stopped"},
         (RED + NO_ETCD, "block"),
-        "43 of 43 operations are left: r tries again; esc leads to review.",
+        "43 of 43 operations are left: r tries again; Esc leads to Review.",
     ),
     (
         "stopped",
         {"done", "stopped"},
         ("Stopped: 57 of 148 operations are left.  r goes on from here.", "warn"),
-        "57 of 148 operations are left: r tries again; esc leads to review.",
+        "57 of 148 operations are left: r tries again; Esc leads to Review.",
     ),
 ]
 
@@ -132,6 +132,27 @@ def test_what_a_run_came_to_is_said_with_what_can_be_done(
 )
 def test_where_ctrl_n_leads(state: State, goal: str, another: bool, to: str) -> None:
     assert onward(state, goal, another=another, again=True) == to
+
+
+def test_where_nothing_was_changed_r_tries_again() -> None:
+    assert onward(ended(verbs.FAILED), "install", another=False, again=True) == (
+        "Nothing was changed: r tries again; Esc leads to Review.",
+        "warn",
+    )
+
+
+@pytest.mark.parametrize(
+    ("why", "said"),
+    [
+        ("nobody is changing this cluster", "Nobody is changing this cluster"),
+        (
+            "that run was cut off, and its end is not known; Bob@Laptop has been at it since 23:06",
+            "That run was cut off, and its end is not known; Bob@Laptop has been at it since 23:06",
+        ),
+    ],
+)
+def test_a_run_that_could_not_be_watched_to_its_end_says_why(why: str, said: str) -> None:
+    assert unwatched(why) == (f"{said}.  r: try yours again.", "warn")
 
 
 def test_another_operators_run_leads_nowhere_and_says_how_it_ended() -> None:
