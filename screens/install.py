@@ -1,24 +1,30 @@
 """The page Install."""
 
 import asyncio
-import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar
 
 from textual.binding import Binding, BindingType
 from textual.worker import Worker
 
-from fedwiz import lock, verbs
+from fedwiz import verbs
 from fedwiz.actions import Unreachable
 from fedwiz.answers import Refused
 from fedwiz.clean import clean
-from fedwiz.events import Record, RunEnded
-from fedwiz.journal import read
+from fedwiz.events import Record
 from fedwiz.plan import Plan
-from fedwiz.report import gist
 from fedwiz.verbs import Result
 from screens.approve import agreed
 from screens.log import Read, of_file, of_host
+from screens.outcome import (
+    Sentence,
+    onward,
+    outcome,
+    outcome_of_another,
+    reason,
+    recalled,
+    unwatched,
+)
 from screens.proving import journal_of
 from screens.running import Job, Running, installing, resuming, watched
 from screens.showing import RunPage
@@ -29,10 +35,7 @@ if TYPE_CHECKING:
 
 HINT = "Ctrl+C lets what runs end and begins nothing new.  Enter: a host's full log."
 STOPPING = "Stopping: what runs is let end, nothing new is begun.  Ctrl+C once more closes at once."
-CUT_OFF = "its end is not recorded"
 WATCH = "watch"
-RESUME = "; the same command goes on from here"
-"""What the command line is told, and a page has a key for."""
 
 
 class InstallPage(RunPage):
@@ -111,25 +114,12 @@ class InstallPage(RunPage):
         self.say("reading the journal of the run")
         self.clear()
         self._recalling = True
-        try:
-            records = await asyncio.to_thread(read, journal_of(run))
-        except ValueError as wrong:
-            self._recalling = False
-            self.say(f"The record of the run can't be read: {wrong}.  Ctrl+N: back to Review.",
-                     "warn")  # fmt: skip
-            return
-        self._recalling = bool(records)
-        if not records:
-            self.say("Nothing was begun.  Ctrl+N: back to Review.")
-            return
-        for record in records:
+        before = await asyncio.to_thread(recalled, journal_of(run))
+        self._recalling, self._seen_end = bool(before.records), before.cut_off
+        if before.trouble is not None:
+            self.say(*before.trouble)
+        for record in before.records:
             self.sink(record)
-        last = records[-1]
-        if not isinstance(last.event, RunEnded):
-            began = time.strftime("%H:%M", time.localtime(records[0].at))
-            self._seen_end = f"The run of {began} was cut off: {CUT_OFF}"
-            ended = RunEnded("unknown", verbs.FAILED, f"cut off: {CUT_OFF}")
-            self.sink(Record(last.number + 1, last.at, ended))
 
     # A run of now.
 
@@ -200,34 +190,17 @@ class InstallPage(RunPage):
     def ended(self) -> None:
         """Say what came of it, and what can be done now."""
         self._recalling = False
-        state = self.state
         if self._heard is not None:
-            self.say(f"That run has ended: {gist(state)}.  r: try yours again.", "warn")
-            return
-        if self._seen_end:
+            self.say(*outcome_of_another(self.state))
+        elif self._seen_end:
             self.say(f"{self._seen_end}.  r: look what is left, at Review.", "warn")
-            return
-        code, why = state.code, state.why.removesuffix(RESUME).rstrip(".")
-        if code == verbs.OK and self._undoes:
-            self.say(f"{why or 'All is as it was before the install'}.  Ctrl+N: the first page.",
-                     "ok")  # fmt: skip
-        elif code == verbs.OK:
-            self.say(f"Done on all {_hosts(len(state.hosts))}, and the network is proven.  "
-                     "Ctrl+N shows the verification.", "ok")  # fmt: skip
-        elif code == verbs.NOT_PROVEN:
-            self.say(f"Installed, and not proven: {why}.  Ctrl+N shows the verification.", "warn")
-        elif code == verbs.STALE:
-            self._changed(why)
-        elif code == verbs.LOCKED:
-            self.say(f"{why.replace(lock.WATCH, '')}.  w: watch that run.  r: try again.", "block")
-        elif code == verbs.INTERRUPTED:
-            self.say(f"Stopped: {self._left()}.  r goes on from here.", "warn")
+        elif self.state.code == verbs.STALE and self._retried:
+            # Another plan than the approved one: the operator has to see it.
+            self.wizard.notify(f"Look at the plan again: {reason(self.state)}.",
+                               severity="warning", markup=False, timeout=10)  # fmt: skip
+            self.dismiss("back")
         else:
-            # What to do comes first: the reason may be longer than there is room for.
-            red = f"{len(state.red)} of {_hosts(len(state.hosts))} did not get through: " * (
-                state.planned > 0 and bool(state.red)
-            )
-            self.say(f"{red}r tries again.  {why}{'' if why.endswith('?') else '.'}", "block")
+            self.say(*outcome(self.state, undoes=self._undoes))
 
     # Another operator's run.
 
@@ -256,22 +229,7 @@ class InstallPage(RunPage):
             self.say(f"It can't be watched: {clean(str(wrong))}.  r: try yours again.", "block")
         else:
             if followed.ended is None:
-                self.say(f"{clean(followed.why)}.  r: try yours again.".capitalize(), "warn")
-
-    def _left(self) -> str:
-        left = sum(host.left for host in self.state.hosts.values())
-        if not self.state.planned:
-            return "nothing was changed"
-        return f"{left} of {self.state.planned} operations are left"
-
-    def _changed(self, why: str) -> None:
-        """Another plan than the approved one: the operator has to see it."""
-        if self._retried:
-            self.wizard.notify(f"Look at the plan again: {why}.", severity="warning", markup=False,
-                               timeout=10)  # fmt: skip
-            self.dismiss("back")
-            return
-        self.say(f"Nothing was changed: {why}.  Ctrl+N: look at it again, at Review.", "block")
+                self.say(*unwatched(followed.why))
 
     # Keys.
 
@@ -312,24 +270,16 @@ class InstallPage(RunPage):
             return  # it is there in a moment, and says then where to go on
         if self.runs:
             self.say("The install goes on: the verification comes when it has ended.", "warn")
-        elif self._undoes:
-            self.dismiss("first")
-        elif self._heard is not None:
-            self.say("This is another operator's run.  r: try yours again; Esc leads to Review.",
-                     "warn")  # fmt: skip
-        elif self.state.code in (verbs.OK, verbs.NOT_PROVEN) or self.draft.goal == "look":
-            self.dismiss("next")
-        elif self.state.code in (None, verbs.STALE) or self._again is None:
-            self.dismiss("back")
         else:
-            self.say(f"{self._left()}: r tries again; Esc leads to Review.".capitalize(), "warn")
+            another, again = self._heard is not None, self._again is not None
+            to = onward(self.state, self.draft.goal, another=another, again=again)
+            if isinstance(to, Sentence):
+                self.say(*to)
+            else:
+                self.dismiss(to)
 
     def reader(self, host: str, upto: int) -> Read:
         """From the journal, or from what was heard."""
         if self._heard is not None:
             return of_host(tuple(self._heard), host, upto)
         return of_file(journal_of(self.draft.run), host, upto)
-
-
-def _hosts(count: int) -> str:
-    return "1 host" if count == 1 else f"{count} hosts"

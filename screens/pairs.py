@@ -79,7 +79,7 @@ class Pairs(Vertical):
         """
         self._verdicts, self._history, self._empty = verdicts, history, empty
         self._found = report.pairs(verdicts, self._kind)
-        cells = {pair: _cell(it) for pair, it in self._found.items()}
+        cells = {pair: cell_of(it) for pair, it in self._found.items()}
         self.matrix.show(nodes, cells)
         self._tell()
 
@@ -101,7 +101,7 @@ class Pairs(Vertical):
 
     def to_next(self) -> bool:
         """To the next pair that is no mere pass; whether there is one."""
-        return self.matrix.to_next(_doubtful)
+        return self.matrix.to_next(doubtful)
 
     def to_first(self) -> None:
         """To what needs a look, unless the operator is looking at something already."""
@@ -111,11 +111,12 @@ class Pairs(Vertical):
                 self.matrix.to(0, 1)
 
 
-def _cell(it: Verified) -> Cell:
+def cell_of(it: Verified) -> Cell:
     """Beside the sign what the verdict has measured, in short."""
     texts = {"ping": it.seen.partition(",")[0], "mtu": it.seen.partition(" ")[0]}
     return Cell(word(it), texts.get(it.kind, ""))
 
 
-def _doubtful(found: Cell | None) -> bool:
+def doubtful(found: Cell | None) -> bool:
+    """It needs a look: something is known, and it is no mere pass."""
     return found is not None and found.word != "pass"

@@ -24,14 +24,13 @@ async def save_report(page: Page, state: State, run: str) -> None:
         "Where to?  Its ending says what is written: .md Markdown, .json JSON, .html a page for "
         "a browser, .xml JUnit's for continuous integration.",
         f"{clean(state.cluster).replace('/', '-') or 'cluster'}-report.md",
-        refuse=_unfit,
+        refuse=unfit_report,
     ))  # fmt: skip
     if said is None:
         return
-    path = _path(said)
-    form = report.FORMS[path.suffix.lower()]
+    path = path_of(said)
     since = await asyncio.to_thread(drift.since, state)
-    await put(page, path, form(state, run, since), report.MODE)
+    await put(page, path, report_as(path, state, run, since), report.MODE)
 
 
 async def save_answers(page: Page, name: str, text: str) -> None:
@@ -49,7 +48,7 @@ async def save_answers(page: Page, name: str, text: str) -> None:
         refuse=unfit,
     ))  # fmt: skip
     if said is not None:
-        await put(page, _path(said), text)
+        await put(page, path_of(said), text)
 
 
 async def put(page: Page, path: Path, text: str, mode: int = 0o600) -> None:
@@ -80,12 +79,21 @@ def short(path: Path) -> str:
     return f"~/{path.relative_to(home)}" if path.is_relative_to(home) else str(path)
 
 
-def _path(text: str) -> Path:
-    """Raises RuntimeError: there is no such user."""
+def path_of(text: str) -> Path:
+    """The place that was typed, whole.
+
+    Raises:
+        RuntimeError: there is no such user.
+    """
     return Path(text.strip()).expanduser().absolute()
 
 
-def _unfit(text: str) -> str:
+def report_as(path: Path, state: State, run: str, since: drift.Drift | None) -> str:
+    """The report of a run, in the form that the ending of its file's name says."""
+    return report.FORMS[path.suffix.lower()](state, run, since)
+
+
+def unfit_report(text: str) -> str:
     """Why a report can't be written there; empty: it may."""
     if Path(text.strip()).suffix.lower() not in report.FORMS:
         return f"its name ends in {', '.join(report.FORMS)}, such as report.md"
@@ -97,7 +105,7 @@ def unfit(text: str) -> str:
     if not text.strip():
         return "write the path of a file"
     try:
-        path = _path(text)
+        path = path_of(text)
     except RuntimeError:
         return "nobody is known by that name; write the whole path"
     return f"{path} is a directory; name a file in it" if path.is_dir() else ""

@@ -91,6 +91,13 @@ def overall(state: State, now: float, width: int) -> Content:
     return Content.assemble(*parts)
 
 
+def columns(count: int, width: int) -> tuple[int, int]:
+    """In how many columns, and rows, so many panes stand: as few rows as fit, and even ones."""
+    most = min(max(width // (NARROWEST + 2), 1), 3)
+    rows = -(-max(count, 1) // most)
+    return -(-max(count, 1) // rows), rows
+
+
 class RunPage(Page):
     """Shows a run: a pane for each host, or a table of hosts with one open pane."""
 
@@ -271,9 +278,7 @@ class RunPage(Page):
         for at, pane in enumerate(self.query("#panes > Pane").results(Pane)):
             pane.display = not many and at < count
             pane.host = None
-        most = min(max(self.size.width // (NARROWEST + 2), 1), 3)
-        lines = -(-max(count, 1) // most)
-        self._columns = -(-max(count, 1) // lines)
+        self._columns, lines = columns(count, self.size.width)
         grid.styles.grid_size_columns, grid.styles.grid_size_rows = self._columns, lines
         self._order = []
         first: Widget | None = self.query_one(Table) if many else next(iter(self._panes), None)

@@ -1,7 +1,6 @@
 """From a pair that does not ping to the cause, to the remedy, and back; and round after round."""
 
-import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -31,7 +30,9 @@ from screens.page import Help
 from screens.runs import go_on, look
 from screens.verify import VerifyPage
 from tests import runs as made
-from tests.test_verify_page import ended, leases, pings, proof, proven, showing
+from tests.frozen import cluster_of, freeze
+from tests.test_verify_page import proof, proven, showing
+from tests.verdicts import ended, leases, pings
 from tests.wizard import SIZES, on, opened, shown, still, type_in, until, wizard
 
 PAIR = made.NODES[:2]
@@ -49,22 +50,7 @@ def words(pilot: Pilot[Any]) -> str:
 
 
 def cluster(pilot: Pilot[Any]) -> Cluster:
-    """The simulated one behind the wizard."""
-    site: Any = pilot.app.site  # type: ignore[attr-defined]  # a wizard's
-    found: Cluster = site._practice.cluster  # noqa: SLF001
-    return found
-
-
-def held(pilot: Pilot[Any], when: Callable[[], bool] = lambda: True) -> asyncio.Event:
-    """Have simulated time stand still, once something is so, until this is set."""
-    gate = asyncio.Event()
-
-    async def sleep(_seconds: float) -> None:
-        if when():
-            await gate.wait()
-
-    cluster(pilot).sleep = sleep
-    return gate
+    return cluster_of(pilot.app)
 
 
 @asynccontextmanager
@@ -177,14 +163,14 @@ async def test_it_says_how_far_it_is_and_esc_leaves_at_once_and_nothing_stays() 
         def begun() -> bool:
             return {it.name: len(it.containers) for it in cluster(pilot).nodes()} != before
 
-        gate = held(pilot, begun)
+        frozen = freeze(pilot.app, begun)
         await pilot.press("enter")
         await on(pilot, Dialog)
         await until(pilot, lambda: "> reading etcd, starting a container" in shown(pilot.app))
         await until(pilot, begun)
         await pilot.press("escape")
         await on(pilot, VerifyPage)
-        gate.set()
+        frozen.thaw()
         await until(pilot, lambda: runs()[0].outcome != "unknown" and runs()[0].verb == "diagnose"
                     and runs()[0].outcome == "stopped")  # fmt: skip
         assert {it.name: len(it.containers) for it in cluster(pilot).nodes()} == before
@@ -289,11 +275,11 @@ async def test_what_has_changed_since_it_was_shown_is_not_done() -> None:
 
 async def test_esc_lets_a_remedy_come_to_its_end() -> None:
     async with asked("no-forwarding") as pilot:
-        gate = held(pilot)
+        frozen = freeze(pilot.app)
         await approved(pilot, "a")
         await until(pilot, lambda: "> connecting" in shown(pilot.app))
         await pilot.press("escape")
-        gate.set()
+        frozen.thaw()
         assert "What runs is let end" in words(pilot)
         assert isinstance(pilot.app.screen, Dialog)
         await until(pilot, lambda: "! Nothing was changed" in words(pilot))
@@ -470,11 +456,11 @@ async def test_it_is_verified_round_after_round_until_that_is_enough() -> None:
 async def test_live_takes_the_place_of_a_verification_that_goes_on() -> None:
     async with opened(replace(proof(), pace=0.01)) as pilot:
         await proven(pilot)
-        gate = held(pilot)
+        frozen = freeze(pilot.app)
         await pilot.press("r")
         await until(pilot, lambda: "> connecting" in shown(pilot.app))
         await pilot.press("l")
-        gate.set()
+        frozen.thaw()
         await until(pilot, lambda: "last rounds: + +" in shown(pilot.app))
         assert "stopped" in {run.outcome for run in runs()}
 

@@ -25,8 +25,8 @@ from fedwiz.events import (
 from fedwiz.state import State
 from screens import log, panes, table
 from screens.panes import Row, Told, bar, clock, fit
-from screens.showing import overall
-from tests.runs import BEGAN, any_records, records
+from screens.showing import columns, overall
+from tests.runs import BEGAN, WHOLE, any_records, records
 
 LONG = "n" * 63
 
@@ -175,6 +175,47 @@ def test_nothing_that_a_host_says_or_is_called_breaks_the_frame(
     for line in drawn:
         assert "\x1b" not in line
         assert cell_len(line) == width
+
+
+OVERALL = {
+    "all well": "[############] 4/4  0:23   + 4 done  verdicts: 15 pass",
+    "on practice": "[############] 4/4  0:23   + 4 done  verdicts: 15 pass",
+    "one fails": "[#########...] 3/4  0:20   X 1 failed  + 3 done",
+    "lost at the gate": "[............] 0/4  0:09   ? 1 unknown  - 3 stopped",
+    "stopped": "[######......] 2/4  0:10   - 2 stopped  + 2 done",
+    "a fault": "0:12   + 4 done  verdicts: 13 pass, 2 fail",
+    "blocked": "0:06   + 4 done  findings: 1 ok, 1 block, 1 warn",
+    "sixty hosts": "[############] 60/60  0:40   + 60 done  verdicts: 3598 pass, 1 fail",
+}
+
+
+@pytest.mark.parametrize("name", WHOLE)
+def test_how_far_a_run_is_stands_in_one_line(name: str) -> None:
+    state = State.of(WHOLE[name]())
+    assert state.latest is not None
+    assert overall(state, state.latest + 100, 80).plain.rstrip() == OVERALL[name]
+
+
+@pytest.mark.parametrize(
+    ("count", "width", "shape"),
+    [
+        (0, 80, (1, 1)),
+        (1, 200, (1, 1)),
+        (2, 39, (1, 2)),
+        (3, 120, (3, 1)),
+        (4, 80, (2, 2)),
+        (4, 120, (2, 2)),
+        (4, 200, (2, 2)),
+        (5, 120, (3, 2)),
+        (8, 80, (2, 4)),
+        (8, 120, (3, 3)),
+        (9, 200, (3, 3)),
+    ],
+)
+def test_panes_stand_in_as_few_rows_as_fit_and_in_even_ones(
+    count: int, width: int, shape: tuple[int, int]
+) -> None:
+    assert columns(count, width) == shape
 
 
 @given(any_records())
