@@ -1,18 +1,19 @@
 """The wizard in lines: the same questions, the same answers, the same plan as on screens."""
 
+import asyncio
 import os
 import re
-import select
 import signal
-import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import replace
+from io import StringIO
 from pathlib import Path
 
 import pytest
 
-from fedwiz import hostkeys, keep, plan
+from fedwiz import cli, hostkeys, keep, plan
 from fedwiz import journal as journals
 from fedwiz.answers import Answers, load, read
 from fedwiz.cli import hosts
@@ -49,57 +50,69 @@ USUAL: Says = {KEYS_RIGHT: "yes", **AGAIN}
 QUICK = ("--pace", "0")
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shell:
+    monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / ".local/state"))  # where the shell's is
+    monkeypatch.chdir(tmp_path)
     return Shell(tmp_path)
 
 
-class Typist:
-    """Answers what is asked, in a pipe, until the command ends."""
+class Typist(StringIO):
+    """Standard error of a command, and whoever reads it and answers what is asked, until it ends.
 
-    def __init__(self, shell: Shell, *words: str, says: Says) -> None:
+    The command is carried out in this process, since to start one for each takes longer.
+    """
+
+    def __init__(self, *words: str, says: Says) -> None:
+        super().__init__()
         self.asked: list[str] = []
         """Each question, as it stands there."""
 
         self._says = {key: [it] if isinstance(it, str) else list(it) for key, it in says.items()}
-        argv = [sys.executable, "-W", "error", "-m", "fedwiz", *words]
-        with subprocess.Popen(
-            argv, env=shell.environ(), cwd=shell.home, bufsize=0,
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        ) as running:  # fmt: skip
-            err = self._converse(running)
-            assert running.stdout is not None
-            self.said = Said(0, running.stdout.read().decode(), err)
-            self.said.code = running.wait()
+        self.said = self._run(words)
+        err = self.said.err
         assert "Traceback" not in err, err
         left = {key: it for key, it in self._says.items() if it}
         assert not left, f"never asked: {left}\n{err[-2000:]}"
 
-    def _converse(self, running: "subprocess.Popen[bytes]") -> str:
-        assert running.stderr is not None
-        assert running.stdin is not None
-        err = ""
-        while True:
-            there, _, _ = select.select([running.stderr], [], [], 20)
-            more = (
-                os.read(running.stderr.fileno(), 1 << 16).decode(errors="replace") if there else ""
-            )
-            assert there, f"nothing more came:\n{err}"
-            err += more
-            if not more:
-                return err
-            question = err.rpartition("\n")[2]
-            key = next((key for key in (*self._says, *KNOWN) if key in question), "")
-            if key and question.endswith(": "):
-                self.asked.append(question)
-                assert len(self.asked) < 60, self.asked
-                waiting = self._says.get(key)
-                text = waiting.pop(0) if waiting else ""
-                if text == END:
-                    running.stdin.close()
-                else:
-                    running.stdin.write(f"{text}\n".encode())
+    def _run(self, words: Sequence[str]) -> Said:
+        reads, writes = os.pipe()
+        with (
+            redirect_stderr(self), redirect_stdout(StringIO()) as out,
+            pytest.MonkeyPatch.context() as patch,
+            os.fdopen(reads) as typed, os.fdopen(writes, "wb", buffering=0) as self._typed,
+        ):  # fmt: skip
+            patch.setattr(sys, "stdin", typed)
+            code = cli.main(words)
+        return Said(code, out.getvalue(), self.getvalue())
+
+    def write(self, text: str) -> int:
+        """Answer, where this is a question."""
+        wrote = super().write(text)
+        if not text.endswith("\n"):
+            try:
+                answer = self._answer()
+            except AssertionError:
+                self._typed.close()  # which ends the command
+                raise
+            if answer is None:
+                self._typed.close()
+            else:
+                self._typed.write(f"{answer}\n".encode())
+        return wrote
+
+    def _answer(self) -> str | None:
+        """What is typed at the question that stands there; None: there is no more input."""
+        question = self.getvalue().rpartition("\n")[2]
+        key = next((key for key in (*self._says, *KNOWN) if key in question), "")
+        assert key, f"nobody knows the question {question!r}"
+        assert question.endswith(": ")
+        self.asked.append(question)
+        assert len(self.asked) < 60, self.asked
+        waiting = self._says.get(key)
+        answer = waiting.pop(0) if waiting else ""
+        return None if answer == END else answer
 
     def questions(self) -> list[str]:
         """What was asked, in order, by the words above."""
@@ -113,8 +126,8 @@ class Typist:
         return found[1]
 
 
-def test_all_that_is_needed_is_asked_and_no_more(shell: Shell) -> None:
-    typist = Typist(shell, "demo", "--plain", *QUICK, says=USUAL)
+def test_all_that_is_needed_is_asked_and_no_more() -> None:
+    typist = Typist("demo", "--plain", *QUICK, says=USUAL)
     assert typist.questions() == list(ALL)
     assert typist.said.code == 0
     assert typist.said.out.startswith("Practice cluster practice (healthy): 83 actions done")
@@ -168,14 +181,12 @@ FAULTS: dict[str, tuple[str, Says, int, str]] = {
 
 
 @pytest.mark.parametrize(("fault", "says", "code", "last"), FAULTS.values(), ids=FAULTS)
-def test_faults_end_as_they_should(
-    shell: Shell, fault: str, says: Says, code: int, last: str
-) -> None:
+def test_faults_end_as_they_should(fault: str, says: Says, code: int, last: str) -> None:
     if code in (3, 4):
         says = {key: it for key, it in USUAL.items() if key != APPROVE} | dict(says)
     else:
         says = {**USUAL, **says}
-    typist = Typist(shell, "demo", "--plain", "--fault", fault, *QUICK, says=says)
+    typist = Typist("demo", "--plain", "--fault", fault, *QUICK, says=says)
     assert typist.said.code == code, typist.said.last
     assert last in typist.said.last
     if code in (3, 4):
@@ -192,18 +203,16 @@ ENDS = {
 
 
 @pytest.mark.parametrize(("question", "key"), ENDS.items(), ids=ENDS.values())
-def test_where_the_input_ends_the_missing_answer_is_named(
-    shell: Shell, question: str, key: str
-) -> None:
+def test_where_the_input_ends_the_missing_answer_is_named(question: str, key: str) -> None:
     says = {KEYS_RIGHT: "yes"} if list(ALL).index(question) > list(ALL).index(KEYS_RIGHT) else {}
-    typist = Typist(shell, "demo", "--plain", *QUICK, says=says | {question: END})
+    typist = Typist("demo", "--plain", *QUICK, says=says | {question: END})
     assert typist.said.code == 2
     assert typist.said.last == f"fedwiz: {key}: no answer, and the input has ended"
 
 
-def test_a_question_can_be_gone_back_to(shell: Shell) -> None:
+def test_a_question_can_be_gone_back_to() -> None:
     says = {**USUAL, CIDR: ["<", "10.20.0.0/16", "10.30.0.0/16"], LENGTH: ["<", ""]}
-    typist = Typist(shell, "demo", "--plain", *QUICK, says=says)
+    typist = Typist("demo", "--plain", *QUICK, says=says)
     asked = typist.questions()
     at = asked.index(CIDR)
     assert asked[at - 1 : at + 5] == [CHANGE, CIDR, CHANGE, CIDR, LENGTH, CIDR]
@@ -212,9 +221,9 @@ def test_a_question_can_be_gone_back_to(shell: Shell) -> None:
     assert '"Network":"10.30.0.0/16"' in typist.said.err
 
 
-def test_before_the_first_question_is_what_is_to_be_done(shell: Shell) -> None:
+def test_before_the_first_question_is_what_is_to_be_done() -> None:
     says = {NAME: ["<", END], FIRST: "4", "What is wrong with it?": "forward-drop"}
-    typist = Typist(shell, "demo", "--plain", *QUICK, says=says)
+    typist = Typist("demo", "--plain", *QUICK, says=says)
     assert [it in asked for it, asked in zip((NAME, FIRST, "What is wrong", NAME), typist.asked,
             strict=True)] == [True] * 4  # fmt: skip
     assert kept("forward-drop") is not None
@@ -242,18 +251,18 @@ REFUSED: dict[str, tuple[Says, str]] = {
 
 
 @pytest.mark.parametrize(("says", "why"), REFUSED.values(), ids=REFUSED)
-def test_what_is_refused_is_said_and_asked_again(shell: Shell, says: Says, why: str) -> None:
+def test_what_is_refused_is_said_and_asked_again(says: Says, why: str) -> None:
     says = {**USUAL, **says, APPROVE: ["wrong"]}
-    typist = Typist(shell, "demo", "--plain", *QUICK, says=says)
+    typist = Typist("demo", "--plain", *QUICK, says=says)
     assert typist.said.code == 2
     assert typist.said.last == "fedwiz: not approved; nothing was changed"
     assert why in typist.said.err
 
 
-def test_a_host_is_told_anew_and_there_is_one_master(shell: Shell) -> None:
+def test_a_host_is_told_anew_and_there_is_one_master() -> None:
     says = {KEYS_RIGHT: "yes", CHANGE: ["2", "-4", "1", ""], HOST: ["lab-1", "<"], ROLE: "master",
             LABEL: "first", CIDR: END}  # fmt: skip
-    Typist(shell, "demo", "--plain", *QUICK, says=says)
+    Typist("demo", "--plain", *QUICK, says=says)
     draft = kept("healthy")
     assert draft is not None
     assert [(it.name, it.role, it.label) for it in draft.chosen] == [
@@ -261,9 +270,9 @@ def test_a_host_is_told_anew_and_there_is_one_master(shell: Shell) -> None:
     ]  # fmt: skip
 
 
-def test_help_is_there_at_every_question(shell: Shell) -> None:
+def test_help_is_there_at_every_question() -> None:
     says = {key: ["?", {KEYS_RIGHT: "yes", APPROVE: "no"}.get(key, "")] for key in ALL}
-    typist = Typist(shell, "demo", "--plain", *QUICK, says=says)
+    typist = Typist("demo", "--plain", *QUICK, says=says)
     assert typist.said.err.count(KEYS) == len(ALL)
     for key in (*ENDS.values(), "etcd.prefix ="):
         if key.startswith("etcd"):
@@ -292,7 +301,7 @@ SAME: dict[str, tuple[Says, dict[str, object]]] = {
 
 
 @pytest.mark.parametrize(("says", "puts"), SAME.values(), ids=SAME)
-async def test_the_same_decisions_give_the_same_answers_and_plan(
+def test_the_same_decisions_give_the_same_answers_and_plan(
     shell: Shell, says: Says, puts: Mapping[str, object]
 ) -> None:
     """In lines, and said of a draft; and the file that is left repeats both."""
@@ -300,14 +309,14 @@ async def test_the_same_decisions_give_the_same_answers_and_plan(
     for path, value in puts.items():
         draft = draft.put(path, value)
     answers = draft.answers()
-    typist = Typist(shell, "demo", "--plain", *QUICK, says={**USUAL, **says})
+    typist = Typist("demo", "--plain", *QUICK, says={**USUAL, **says})
     assert typist.said.code == 0
     (file,) = (shell.home / ".local/state/fedwiz/runs").glob("*.toml")
     assert load(file) == answers
     assert file.read_text() == repeat(answers)
     assert Draft.of(read(file)).stops == ("review", "install", "verify")
     for said in (answers, load(file)):
-        assert await digest(draft, said) == typist.digest
+        assert asyncio.run(digest(draft, said)) == typist.digest
 
 
 async def digest(draft: Draft, answers: Answers) -> str:
@@ -318,14 +327,14 @@ async def digest(draft: Draft, answers: Answers) -> str:
     return plan.make(answers, await machines.read(answers)).digest
 
 
-def test_only_what_is_missing_or_listed_is_asked(shell: Shell) -> None:
+def test_only_what_is_missing_or_listed_is_asked() -> None:
     """On a practice cluster, from a draft as a file makes it."""
     data = filled("review").data()
     del data["network"]
     data |= {"wizard": {"ask": ["docker"]}}
     draft = Draft.of(data)
     keep_draft(replace(draft, page=draft.stops[0], practice="healthy", pace=0.0))
-    typist = Typist(shell, "demo", "--plain", *QUICK, says=AGAIN)
+    typist = Typist("demo", "--plain", *QUICK, says=AGAIN)
     assert typist.questions() == [CIDR, LENGTH, DOCKER, OTHER, APPROVE]
     assert typist.said.code == 0
 
@@ -337,11 +346,11 @@ def keep_draft(draft: Draft) -> None:
     save(draft)
 
 
-def test_a_cluster_is_proven_in_lines(shell: Shell) -> None:
+def test_a_cluster_is_proven_in_lines() -> None:
     draft = replace(filled("hosts"), goal="verify", stops=("hosts", "network", "verify"))
     said = {key: table for key, table in draft.said.items() if key != "network"}
     keep_draft(replace(draft, said=said))
-    typist = Typist(shell, "demo", "--plain", *QUICK, says={KEYS_RIGHT: "yes"})
+    typist = Typist("demo", "--plain", *QUICK, says={KEYS_RIGHT: "yes"})
     assert BACKEND not in typist.questions()
     assert typist.said.code == 0, typist.said.err
     assert "all 6 pairs of nodes ping" in typist.said.out
@@ -355,9 +364,9 @@ def cut_off() -> None:
     keep.write(journals.answers_of("20260101-000001-0000"), answers)
 
 
-def test_a_run_that_was_cut_off_is_offered_first(shell: Shell) -> None:
+def test_a_run_that_was_cut_off_is_offered_first() -> None:
     cut_off()
-    it = Typist(shell, "--plain", says={FIRST: ""})
+    it = Typist("--plain", says={FIRST: ""})
     assert "   1  Go on: a run of 2026-01-01 " in it.said.err
     assert "It stopped at fed-node1, Start flanneld and move docker" in it.said.err
     assert len(it.asked) == 1
@@ -367,12 +376,12 @@ def test_a_run_that_was_cut_off_is_offered_first(shell: Shell) -> None:
     assert (draft.page, draft.name) == ("install", "practice")
     assert journals.find(draft.run).is_file()
     # The run that could not begin leaves the one before it to go on with.
-    assert "Go on: a run of 2026-01-01 " in Typist(shell, "--plain", says={FIRST: END}).said.err
+    assert "Go on: a run of 2026-01-01 " in Typist("--plain", says={FIRST: END}).said.err
 
 
-def test_something_else_is_begun_as_easily(shell: Shell) -> None:
+def test_something_else_is_begun_as_easily() -> None:
     cut_off()
-    it = Typist(shell, "--plain", says={FIRST: "new", NAME: END})
+    it = Typist("--plain", says={FIRST: "new", NAME: END})
     assert it.said.code == 2
     assert [each.partition("?")[0] + "?" for each in it.asked] == [FIRST, NAME]
 
@@ -387,7 +396,7 @@ def test_a_wizard_that_was_killed_goes_on_where_it_was(shell: Shell) -> None:
     before = kept("healthy")
     assert before is not None
     assert [it.name for it in before.chosen][:2] == ["fed-master", "fed-node1"]
-    typist = Typist(shell, "demo", "--plain", *QUICK, says=AGAIN)
+    typist = Typist("demo", "--plain", *QUICK, says=AGAIN)
     assert "practice: going on at network" in typist.said.err
     assert typist.questions()[0] == CIDR
     assert "[10.77.0.0/16]" in typist.asked[0]
@@ -430,10 +439,10 @@ def test_ctrl_c_lets_what_runs_end_and_twice_closes(presses: int, shell: Shell) 
     assert draft.run, "it knows the run that was begun"
 
 
-def test_an_install_that_did_not_get_through_is_approved_anew(shell: Shell) -> None:
+def test_an_install_that_did_not_get_through_is_approved_anew() -> None:
     """What was said stays, the machines of a practice cluster do not."""
-    Typist(shell, "demo", "--plain", "--fault", "docker-refuses", *QUICK, says=USUAL)
-    again = Typist(shell, "demo", "--plain", "--fault", "docker-refuses", *QUICK, says=AGAIN)
+    Typist("demo", "--plain", "--fault", "docker-refuses", *QUICK, says=USUAL)
+    again = Typist("demo", "--plain", "--fault", "docker-refuses", *QUICK, says=AGAIN)
     assert again.questions() == [OTHER, APPROVE]
     assert again.said.code == 5
 
@@ -456,11 +465,11 @@ def test_a_password_is_not_shown(shell: Shell) -> None:
 
 
 @pytest.mark.skipif(bool(WHY_NOT), reason=WHY_NOT)
-def test_keys_of_real_hosts_are_accepted_all_at_once(shell: Shell, home: Home) -> None:
+def test_keys_of_real_hosts_are_accepted_all_at_once(home: Home) -> None:
     """Three addresses of one real sshd: found, listed, read over SSH."""
     server = home.serve("ListenAddress 127.0.0.2", "ListenAddress 127.0.0.3")
     says = {WHERE: f"127.0.0.1-3:{server.port}", KEYS_RIGHT: ["no", "yes"], CHANGE: ["r", END]}
-    typist = Typist(shell, "--plain", says=says)
+    typist = Typist("--plain", says=says)
     assert typist.questions() == [
         FIRST, NAME, WHERE, AND, WHO, USER, KEYS_RIGHT, CHANGE, KEYS_RIGHT, CHANGE
     ]  # fmt: skip

@@ -47,7 +47,10 @@ def test_every_page_is_tried() -> None:
     assert tuple(QUESTIONS) == PAGES
 
 
-@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize(
+    "page",
+    [pytest.param(it, marks=() if it == "hosts" else pytest.mark.full) for it in PAGES],
+)
 def test_it_starts_again_on_the_page_where_it_was_killed(page: str, shell: Shell) -> None:
     typed, says = TYPED.get(page, ("", ""))
     draft = filled(page)
@@ -66,6 +69,7 @@ def test_it_starts_again_on_the_page_where_it_was_killed(page: str, shell: Shell
         assert kept("healthy") == before
 
 
+@pytest.mark.full
 def test_an_install_that_was_killed_is_shown_and_gone_on_with(shell: Shell) -> None:
     save(filled("review"))
     with at_a_terminal(shell, "demo", "--pace", "1") as terminal:
