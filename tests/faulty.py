@@ -15,7 +15,6 @@ from fedwiz.plan import Plan
 from fedwiz.transport import Ssh
 from fedwiz.verbs import Cluster, Result
 from tests.lab.fixture import Lab, require_lab
-from tests.operator import Operator
 
 Do = str | Callable[[Lab], object]
 """A command on the fault's node, or what to do with the lab."""
@@ -54,9 +53,8 @@ class Fault:
 def installed(generation: str, home: Path) -> Iterator[Lab]:
     """A cluster of that generation on which fedwiz has installed flannel, from that home folder."""
     require_lab()
-    with Lab.up(generation, 4) as lab:
-        said = Operator(lab, home).install()
-        assert said.code == 0, said.err
+    with Lab.up(generation, 4, installed=True) as lab:
+        lab.installer_home(home)
         yield lab
 
 

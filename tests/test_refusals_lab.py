@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab.fixture import Lab, LabFactory
+from tests.lab.fixture import Lab, LabFactory, RunningLabs
 from tests.operator import Operator, Said
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(400)]
@@ -142,9 +142,9 @@ BLOCKS = {
 
 
 @pytest.fixture(scope="module")
-def shared(running_labs: dict[tuple[str, int, str | None], Lab]) -> Lab:
+def shared(running_labs: RunningLabs) -> Lab:
     """One cluster for all that must change nothing: that it did not is part of each test."""
-    want = ("classic", 3, None)
+    want = ("classic", 3, None, False)
     if want in running_labs:
         running_labs[want].reset()
     else:

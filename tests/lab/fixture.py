@@ -16,11 +16,12 @@ import functools
 import itertools
 import os
 import shlex
+import shutil
 import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Self
+from typing import Self, TypeAlias
 
 import pytest
 
@@ -28,6 +29,11 @@ from . import labs, labstate
 
 _NUMBERS = itertools.count()
 """So that several labs of one kind fit into one process."""
+
+
+def _session() -> int:
+    """The process whose end is the test session's end: with xdist the one that has the workers."""
+    return os.getppid() if "PYTEST_XDIST_WORKER" in os.environ else os.getpid()
 
 
 class SshError(Exception):
@@ -63,10 +69,48 @@ class Lab:
         *,
         name: str = "",
         flannel: str | None = None,
+        installed: bool = False,
     ) -> "Lab":
-        """A new cluster, which ends with this process at the latest."""
+        """A new cluster, which ends with this process at the latest.
+
+        An installed one is as fedwiz leaves it with the answers of `Operator`, and has booted
+        since. The first of its kind in a test session is installed; the others start from what is
+        on its disks. A reset brings it back to there, host keys and all.
+        """
         chosen = name or f"t{os.getpid()}-{generation[:1]}{count}{flannel or ''}-{next(_NUMBERS)}"
-        return cls(labs.up(chosen, count, generation, flannel, owner=os.getpid()))
+        images = labs.images(_session()) if installed else None
+        lab = cls(labs.up(chosen, count, generation, flannel, os.getpid(), images))
+        try:
+            if images and not lab.state.image:
+                lab._install(images)
+            if images:
+                lab.wait_for_overlay()
+        except BaseException:
+            lab.down()
+            raise
+        return lab
+
+    def _install(self, images: Path) -> None:
+        from tests.operator import Operator  # it imports this module
+
+        home = self.state.folder / "operator"
+        home.mkdir()
+        said = Operator(self, home).install(timeout=600)
+        if said.code:
+            raise RuntimeError(f"the cluster can't be installed:\n{said.err}")
+        labs.make_image(self.state, images, home)
+
+    def wait_for_overlay(self, timeout: float = 120) -> None:
+        """Until each node of an installed cluster has heard from flannel where the others are."""
+        show = "sed -n 's/^FLANNEL_SUBNET=//p' /run/flannel/subnet.env"
+        ends = [self.ssh(node, show).strip().split("/")[0] for node in self.nodes]
+        script = "".join(f"until ping -q -c 1 -W 1 {end}; do :; done;" for end in ends if end)
+        for node in self.nodes:
+            self.ssh(node, script, timeout=timeout)
+
+    def installer_home(self, into: Path) -> None:
+        """Copy the home folder of whoever installed this cluster: known hosts and journals."""
+        shutil.copytree(Path(self.state.image) / "home", into, symlinks=True, dirs_exist_ok=True)
 
     @property
     def hosts(self) -> list[str]:
@@ -162,8 +206,13 @@ class Lab:
         raise TimeoutError(f"{host} did not come back within {timeout:.0f} s")
 
     def reset(self) -> None:
-        """The same hosts at the same addresses, as new (new host keys, too)."""
+        """The same hosts at the same addresses, as new.
+
+        Bare ones have new host keys; installed ones are as they were after the install.
+        """
         labs.reset(self.state)
+        if self.state.image:
+            self.wait_for_overlay()
 
     def down(self) -> None:
         labs.down(self.name)
@@ -193,6 +242,9 @@ def require_lab() -> None:
 
 
 LabFactory = Callable[..., Lab]
+Kind: TypeAlias = tuple[str, int, str | None, bool]
+"""Generation, number of hosts, flannel if chosen, whether installed."""
+RunningLabs: TypeAlias = dict[Kind, Lab]
 
 
 AT_ONCE = 2
@@ -200,9 +252,9 @@ AT_ONCE = 2
 
 
 @pytest.fixture(scope="module")
-def running_labs() -> Iterator[dict[tuple[str, int, str | None], Lab]]:
+def running_labs() -> Iterator[RunningLabs]:
     """The labs of a test file, those used last at the end; taken down with it."""
-    made: dict[tuple[str, int, str | None], Lab] = {}
+    made: RunningLabs = {}
     try:
         yield made
     finally:
@@ -211,19 +263,28 @@ def running_labs() -> Iterator[dict[tuple[str, int, str | None], Lab]]:
 
 
 @pytest.fixture
-def lab_factory(running_labs: dict[tuple[str, int, str | None], Lab]) -> LabFactory:
-    """`lab_factory(generation="classic", count=4, flannel=None)`: a cluster that is as new."""
+def lab_factory(running_labs: RunningLabs) -> LabFactory:
+    """`lab_factory(generation="classic", count=4, flannel=None)`: a cluster that is as new.
+
+    With `installed=True` it is as fedwiz leaves it after an install, at next to no cost.
+    """
     require_lab()
 
-    def fresh(generation: str = "classic", count: int = 4, flannel: str | None = None) -> Lab:
-        want = (generation, count, flannel)
+    def fresh(
+        generation: str = "classic",
+        count: int = 4,
+        flannel: str | None = None,
+        *,
+        installed: bool = False,
+    ) -> Lab:
+        want: Kind = (generation, count, flannel, installed)
         if want in running_labs:
             lab = running_labs.pop(want)
             lab.reset()
         else:
             while len(running_labs) >= AT_ONCE:
                 running_labs.pop(next(iter(running_labs))).down()
-            lab = Lab.up(generation, count, flannel=flannel)
+            lab = Lab.up(generation, count, flannel=flannel, installed=installed)
         running_labs[want] = lab
         return lab
 

@@ -18,6 +18,8 @@ from types import FrameType
 from .labroot import run, write
 from .labstate import CGROUPS, Host, State, record_pid, recorded_pid
 
+POWER_OFF = signal.SIGRTMIN + 4  # what systemd as process 1 shuts down at
+PATIENCE = 30.0  # seconds; some unit may not want to stop
 REBOOTED = 133  # how nspawn ends with --keep-unit when its container reboots
 
 
@@ -71,15 +73,24 @@ def unplug(state: State, host: Host) -> None:
     quiet("ip", "netns", "del", host.netns)
 
 
-def furnish(state: State, host: Host, public_key: str, machine_id: str) -> str:
-    """Mount the host's file system and write what is the host's own; its public ssh key."""
+def mount(state: State, host: Host) -> Path:
+    """Mount the host's file system, with nothing of its own but what its image has."""
     home = state.home(host)
     upper, root = home / "upper", home / "root"
+    if state.image:
+        # Not one more layer: folders of a lower layer can't be renamed, and docker renames some.
+        home.mkdir(parents=True, exist_ok=True)
+        run("cp", "-a", "--sparse=always", f"{state.image}/{host.name}", upper)
     for folder in (upper, home / "work", root):
         folder.mkdir(parents=True, exist_ok=True)
     options = f"lowerdir={':'.join(state.lower)},upperdir={upper},workdir={home / 'work'}"
     if not quiet("mount", "-t", "overlay", "fedwiz-lab", "-o", options + ",volatile", root):
         run("mount", "-t", "overlay", "fedwiz-lab", "-o", options, root)
+    return root
+
+
+def furnish(state: State, host: Host, root: Path, public_key: str, machine_id: str) -> str:
+    """Write what is the host's own; its public ssh key."""
     write(root / "etc/machine-id", machine_id + "\n", 0o444)
     write(root / "etc/hostname", host.name + "\n")
     names = "".join(f"{each.address} {each.name}\n" for each in state.hosts)
@@ -125,8 +136,20 @@ def kubernetes(state: State, root: Path) -> None:
     shutil.copy(root / "usr/libexec/lab-kubectl", root / "usr/bin/kubectl")
 
 
-def forget(state: State, host: Host) -> None:
-    """Remove all that is left of a host: its file system, namespace and cgroups."""
+def power_off(state: State, host: Host) -> None:
+    """Shut the host down in order, as far as it lets itself be."""
+    first = leader(state, host)
+    if first is None:
+        return
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(first, POWER_OFF)
+    deadline = time.monotonic() + PATIENCE
+    while recorded_pid(state.home(host) / "pid") and time.monotonic() < deadline:
+        time.sleep(0.05)
+
+
+def unmount(state: State, host: Host) -> None:
+    """Take the host off its file system and out of its namespace and cgroups."""
     home = state.home(host)
     for _ in range(50):
         root = home / "root"
@@ -142,7 +165,12 @@ def forget(state: State, host: Host) -> None:
             for path, _, _ in os.walk(folder, topdown=False):
                 with contextlib.suppress(OSError):
                     Path(path).rmdir()
-    shutil.rmtree(home, ignore_errors=True)
+
+
+def forget(state: State, host: Host) -> None:
+    """Remove all that is left of a host."""
+    unmount(state, host)
+    shutil.rmtree(state.home(host), ignore_errors=True)
 
 
 def cgroup_trees() -> list[Path]:

@@ -1,6 +1,7 @@
 """Labs: bring one up, take it down, start it afresh; each in seconds, all of them by name."""
 
 import contextlib
+import functools
 import os
 import shutil
 import signal
@@ -14,9 +15,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
-from . import labhost, labroot, labstate
+from . import labhost, labimage, labroot, labstate
 from .labroot import run, say
-from .labstate import Host, State, load, record_pid, recorded_pid
+from .labstate import RUN, Host, State, load, record_pid, recorded_pid
 
 SCRIPT = Path(__file__).resolve().parent / "lab"
 BOOT = 90.0  # seconds
@@ -91,18 +92,28 @@ def up(
     generation: str = "classic",
     flannel: str | None = None,
     owner: int | None = None,
+    images: Path | None = None,
 ) -> State:
-    """Start a lab; with an owner (a pid), the lab ends when that process has ended."""
+    """Start a lab; with an owner (a pid), the lab ends when that process has ended.
+
+    Where a folder of images is given and one of them fits, the hosts start from it; whether they
+    did is in the state.
+    """
     lower = labroot.build(generation)
     labroot.tools()
     make_room()
     flavour = flannel or labroot.GENERATIONS[generation].flannel
+    image_for = images and functools.partial(labimage.path_in, images, generation, flavour, count)
     with labstate.locked():
-        state = labstate.new(name, count, generation, flavour, lower)
+        state = labstate.new(name, count, generation, flavour, lower, image_for or None)
         with unwinding(name):
             labhost.make_switch(state)
     with unwinding(name):
-        run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", f"lab {name}", "-f", state.key)
+        if state.image:
+            for file in labimage.KEYS:
+                shutil.copy2(Path(state.image) / file, state.folder)
+        else:
+            run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "lab", "-f", state.key)
         start(state)
         if owner:
             guard = [sys.executable, str(SCRIPT), "_guard", name, str(owner)]
@@ -129,14 +140,58 @@ def start(state: State) -> None:
     public_key = Path(state.key + ".pub").read_text()
 
     def boot(host: Host) -> str:
-        key = labhost.furnish(state, host, public_key, uuid.uuid4().hex)
+        root = labhost.mount(state, host)
+        known = ""
+        if not state.image:  # it has all that, and who knows its hosts knows these
+            key = labhost.furnish(state, host, root, public_key, uuid.uuid4().hex)
+            kind, blob, *_ = key.split()
+            known = f"{host.name},{host.address} {kind} {blob}\n"
         argv = [sys.executable, str(SCRIPT), "_keep", state.name, host.name]
         detached(argv, state.home(host) / "pid")
-        kind, blob, *_ = key.split()
-        return f"{host.name},{host.address} {kind} {blob}\n"
+        return known
 
-    Path(state.known_hosts).write_text("".join(each(state, boot)))
+    if known := "".join(each(state, boot)):
+        Path(state.known_hosts).write_text(known)
     each(state, lambda host: wait(state, host))
+
+
+def make_image(state: State, images: Path, home: Path) -> None:
+    """Shut the hosts down, make an image of them, and start them again from it.
+
+    Args:
+        state: the lab; from now on a reset brings it back to this image.
+        images: the folder that the image goes to.
+        home: the home folder of whoever installed something there; it goes into the image.
+    """
+    image = labimage.path_in(
+        images, state.generation, state.flannel, len(state.hosts), state.subnet
+    )
+
+    def shut_down(host: Host) -> None:
+        labhost.power_off(state, host)
+        labstate.end(state.home(host) / "pid")
+        labhost.kill_cgroup(state, host)
+        labhost.unmount(state, host)
+
+    with unwinding(state.name):
+        each(state, shut_down)
+        labimage.make(state, image, home)
+        each(state, lambda host: labhost.forget(state, host))
+        state.image = str(image)
+        state.save()
+        start(state)
+
+
+def images(owner: int) -> Path:
+    """The folder of images that ends with that process."""
+    folder = labimage.folder_for(owner)
+    RUN.mkdir(mode=0o755, parents=True, exist_ok=True)
+    try:
+        folder.mkdir(mode=0o700)
+    except FileExistsError:
+        return folder
+    detached([sys.executable, str(SCRIPT), "_sweep", str(owner)], folder / "pid")
+    return folder
 
 
 def stop(state: State) -> None:

@@ -8,7 +8,7 @@ import os
 import re
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -46,6 +46,9 @@ class State:
     key: str
     known_hosts: str
     lower: list[str]
+    image: str = ""
+    """The folder of the image that the hosts start from, if any (labimage.py)."""
+
     hosts: list[Host] = field(default_factory=list)
 
     @property
@@ -105,29 +108,44 @@ def locked() -> Iterator[None]:
         yield
 
 
-def free_subnet() -> ipaddress.IPv4Network:
-    """The first 192.168.x.0/24 from .122 on that this machine has no address or route in."""
+def free_subnets() -> list[ipaddress.IPv4Network]:
+    """Each 192.168.x.0/24 from .122 on that this machine has no address or route in."""
     taken: list[ipaddress.IPv4Network] = []
     for row in json.loads(run("ip", "-j", "-4", "route", "show", "table", "all") or "[]"):
         target = str(row.get("dst", ""))
         if re.match(r"\d", target):
             taken.append(ipaddress.IPv4Network(target, strict=False))
     taken += [ipaddress.IPv4Network(load(name).subnet) for name in labs()]
-    for third in range(122, 254):
-        subnet = ipaddress.IPv4Network(f"192.168.{third}.0/24")
-        if not any(subnet.overlaps(each) for each in taken):
-            return subnet
-    raise SystemExit("lab: every subnet from 192.168.122.0/24 to 192.168.253.0/24 is in use")
+    every = [ipaddress.IPv4Network(f"192.168.{third}.0/24") for third in range(122, 254)]
+    free = [it for it in every if not any(it.overlaps(each) for each in taken)]
+    if not free:
+        raise SystemExit("lab: every subnet from 192.168.122.0/24 to 192.168.253.0/24 is in use")
+    return free
 
 
-def new(name: str, count: int, generation: str, flannel: str, lower: list[Path]) -> State:
-    """Claim a name and a subnet. The caller holds the lock."""
+def new(
+    name: str,
+    count: int,
+    generation: str,
+    flannel: str,
+    lower: list[Path],
+    image_for: Callable[[ipaddress.IPv4Network], Path] | None = None,
+) -> State:
+    """Claim a name and a subnet, one that there is an image for if possible.
+
+    The caller holds the lock.
+    """
     folder = folder_of(name)
     if not 1 <= count <= 60:
         raise SystemExit("lab: between 1 and 60 hosts")
     if folder.exists():
         raise SystemExit(f"lab: {name} is up already (`lab down --name {name}` ends it)")
-    subnet = free_subnet()
+    free = free_subnets()
+    subnet, image = free[0], ""
+    for each in free if image_for else ():
+        if image_for and image_for(each).is_dir():
+            subnet, image = each, str(image_for(each))
+            break
     folder.mkdir(mode=0o755)
     third = str(subnet.network_address).split(".")[2]
     state = State(
@@ -143,6 +161,7 @@ def new(name: str, count: int, generation: str, flannel: str, lower: list[Path])
         key=str(folder / "id_ed25519"),
         known_hosts=str(folder / "known_hosts"),
         lower=[str(each) for each in lower],
+        image=image,
     )
     for number in range(count):
         host = MASTER if number == 0 else f"fed-node{number}"
@@ -169,6 +188,16 @@ def started(pid: int) -> str | None:
     except (FileNotFoundError, ProcessLookupError):
         return None
     return None if fields[0] in "ZX" else fields[19]
+
+
+@contextlib.contextmanager
+def pidfd(pid: int) -> Iterator[int]:
+    """A file descriptor that is readable once the process has ended."""
+    number = os.pidfd_open(pid)
+    try:
+        yield number
+    finally:
+        os.close(number)
 
 
 def record_pid(path: Path, pid: int) -> None:

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab.fixture import Lab, LabFactory
+from tests.lab.fixture import Lab, LabFactory, require_lab
+from tests.operator import Operator
 
 pytestmark = pytest.mark.lab
 
@@ -85,3 +86,42 @@ def test_labs_live_side_by_side_and_leave_nothing(
     assert not folder.exists()
     assert not Path("/run/netns", switch).exists()
     assert first.ssh(first.master, "hostname") == "fed-master\n"
+
+
+@pytest.mark.parametrize("generation", ["classic", "modern"])
+def test_an_installed_cluster_is_proven_and_so_it_is_after_a_reset(
+    lab_factory: LabFactory, generation: str, tmp_path: Path
+) -> None:
+    lab = lab_factory(generation, 3, installed=True)
+    image, known = lab.state.image, lab.known_hosts().read_text()
+    assert Operator(lab, tmp_path).left() == {}
+    for node in lab.nodes:
+        lab.ssh(node, "touch /root/mark && dnf -y remove flannel && rm /etc/sysconfig/flanneld*")
+    assert Operator(lab, tmp_path).left() != {}
+
+    lab.reset()
+
+    lab.installer_home(tmp_path)  # these hosts are known there
+    assert lab.known_hosts().read_text() == known
+    operator = Operator(lab, tmp_path)
+    assert operator.left() == {}
+    proof = operator.fedwiz("verify", "--json")
+    assert proof.code == 0, proof.err
+    assert len(proof.verdicts("ping")) == 2
+    assert lab.state.image == image
+    assert "mark" not in "".join(lab.ssh(node, "ls /root") for node in lab.nodes)
+
+
+def test_what_was_installed_once_is_there_for_the_next_cluster_of_its_kind() -> None:
+    require_lab()
+    with Lab.up("classic", 3, installed=True) as first:
+        boot = first.boot_id("fed-node1")
+        lease = first.ssh("fed-node1", "cat /run/flannel/subnet.env")
+        image, subnet = first.state.image, first.subnet
+        with Lab.up("classic", 3, installed=True) as other:
+            assert other.subnet != subnet  # each has disks that know its own addresses
+            assert other.state.image != image
+    with Lab.up("classic", 3, installed=True) as second:
+        assert (second.state.image, second.subnet) == (image, subnet)
+        assert second.ssh("fed-node1", "cat /run/flannel/subnet.env") == lease
+        assert second.boot_id("fed-node1") != boot
