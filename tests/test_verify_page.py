@@ -95,9 +95,13 @@ async def test_the_verdicts_of_the_install_are_shown_in_tabs_and_no_host_is_aske
         assert "FLANNEL_SUBNET=10.16.31.1/24" in shown(pilot.app)
         assert "+ pass  fed-node3" in shown(pilot.app)
         # Dark or light the tables follow.
-        await pilot.press("2", "ctrl+t")
+        await pilot.press("2")
+        table = pilot.app.screen.query_one("#tab-1 DataTable", DataTable)
+        dark = table.get_row_at(0)[0].style
+        await pilot.press("ctrl+t")
         await pilot.pause()
         assert "+ pass   fed-node1" in shown(pilot.app)
+        assert table.get_row_at(0)[0].style != dark
         assert runs() == ()
 
 
