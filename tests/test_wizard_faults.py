@@ -127,13 +127,13 @@ SIZED = [
 """Every fault on the smallest terminal, and one of each kind of end on a large one."""
 
 
-def in_its_tier(fault: str, size: tuple[int, int]) -> Any:  # noqa: ANN401 - a row of pytest's
-    rows = [(it, (80, 24)) for it in WALKED]
-    return pytest.param(fault, size, marks=() if (fault, size) in rows else pytest.mark.full)
+QUICK = [(fault, (80, 24)) for fault in WALKED]
 
 
 @pytest.mark.parametrize(
-    ("fault", "size"), [in_its_tier(*row) for row in SIZED], ids=lambda it: str(it)
+    ("fault", "size"),
+    [pytest.param(*row, marks=() if row in QUICK else pytest.mark.full) for row in SIZED],
+    ids=lambda it: str(it),
 )
 async def test_the_way_forward_ends_where_it_should(fault: str, size: tuple[int, int]) -> None:
     page, says, code = ENDS[fault]
