@@ -5,6 +5,7 @@ import os
 import pty
 import subprocess
 import sys
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -136,7 +137,13 @@ VERBS: dict[str, tuple[str, ...]] = {
 
 
 @REAL
-@pytest.mark.parametrize("words", VERBS.values(), ids=VERBS)
+@pytest.mark.parametrize(
+    "words",
+    [
+        pytest.param(words, id=verb, marks=() if verb == "install" else pytest.mark.full)
+        for verb, words in VERBS.items()
+    ],
+)
 def test_a_run_tells_no_secret(words: tuple[str, ...], hosts: Hosts) -> None:
     shell = Shell(hosts.home.path)
     with (
@@ -176,11 +183,19 @@ CRASHES = {
     "where hosts are asked": ("transport.session", "SshSession", "ask"),
     "where a connection begins": ("transport.ssh", "Ssh", "connect"),
 }
+MODES: dict[str, tuple[str, ...]] = {"": (), "development mode": ("-X", "dev")}
 
 
 @REAL
-@pytest.mark.parametrize("place", CRASHES.values(), ids=CRASHES)
-@pytest.mark.parametrize("more", [(), ("-X", "dev")], ids=["", "development mode"])
+@pytest.mark.parametrize(
+    ("place", "more"),
+    [  # in the default tier each place, and both modes
+        pytest.param(
+            place, more, id=f"{where}-{mode}", marks=pytest.mark.full if at % 4 in (1, 2) else ()
+        )
+        for at, ((where, place), (mode, more)) in enumerate(product(CRASHES.items(), MODES.items()))
+    ],
+)
 def test_a_crash_tells_no_secret(
     place: tuple[str, str, str], more: tuple[str, ...], hosts: Hosts
 ) -> None:

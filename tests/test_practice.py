@@ -253,12 +253,16 @@ def good_answers(draw: st.DrawFn) -> Answers:
     })  # fmt: skip
 
 
-@pytest.mark.timeout(300)  # 25 installs, on a machine that may be busy
-@given(good_answers(), st.booleans())
-@settings(max_examples=25)
-def test_install_does_what_any_good_answers_say(answers: Answers, firewalld: bool) -> None:
-    practice = Practice(answers, "firewalld" if firewalld else "")
-    asyncio.run(well(Runs(practice, answers)))
+@pytest.mark.timeout(300)  # installs on a machine that may be busy
+@pytest.mark.parametrize("examples", [8, pytest.param(25, marks=pytest.mark.full)])
+def test_install_does_what_any_good_answers_say(examples: int) -> None:
+    @settings(max_examples=examples)
+    @given(good_answers(), st.booleans())
+    def installs(answers: Answers, firewalld: bool) -> None:
+        practice = Practice(answers, "firewalld" if firewalld else "")
+        asyncio.run(well(Runs(practice, answers)))
+
+    installs()
 
 
 # What the hosts are asked and told.
