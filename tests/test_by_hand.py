@@ -1,15 +1,9 @@
 """Scripts that come on standard input: each command gets its own input, and none of the script."""
 
-import os
-import pty
 import shlex
 import shutil
 import subprocess
-import termios
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
-from fcntl import ioctl
 from pathlib import Path
 
 import pytest
@@ -22,6 +16,7 @@ from fedwiz.facts.probes import probes
 from fedwiz.plan import Lane, Part, Task, make, scripts
 from fedwiz.steps.guard import is_guard
 from tests.known import ANSWERS, BARE, answered, stored
+from tests.shell import by_hand
 
 PIPE = 64 * 1024
 """Bytes that a pipe takes at once."""
@@ -30,18 +25,6 @@ PASSWORD = 'a "b\\c$d`e'
 
 Ran = tuple[list[str], str]
 """A command that ran: its words, and all of its input."""
-
-
-@contextmanager
-def typed(text: str) -> Iterator[int]:
-    """A terminal at which this has been typed."""
-    ours, theirs = pty.openpty()
-    os.write(ours, text.encode())
-    try:
-        yield theirs
-    finally:
-        os.close(theirs)
-        os.close(ours)
 
 
 def program(place: Path, name: str, does: str) -> None:
@@ -106,12 +89,8 @@ def test_a_plan_by_hand_is_all_done_and_nothing_else(
     (place / "sed").symlink_to(shutil.which("sed") or "sed")  # quotes what was typed
     (tmp_path / "my flanneld").write_text("the file")
 
-    with typed(password * asked + f"{password}\x04" * keys) as terminal:
-        done = subprocess.run(
-            [f"/bin/{shell}"], input=script, env={"PATH": str(place)}, cwd=tmp_path, text=True,
-            capture_output=True, check=False, timeout=60, start_new_session=True,
-            pass_fds=(terminal,), preexec_fn=lambda: ioctl(terminal, termios.TIOCSCTTY, 0),
-        )  # fmt: skip
+    typed = password * asked + f"{password}\x04" * keys
+    done = by_hand(script, place, typed, f"/bin/{shell}")
     ran = [part.split("\1") for part in noted.read_text().split("\2")[:-1]]
 
     assert (done.returncode, done.stdout) == (0, "")
