@@ -132,6 +132,22 @@ def operator() -> str:
     )
 
 
+def age(then: tuple[float, float], now: tuple[float, float]) -> float:
+    """Seconds between two readings of both clocks, by the one that says more.
+
+    The first one stands still while a laptop sleeps; the second can be set back.
+
+    Args:
+        then: the monotonic clock and the time of day, in seconds.
+        now: the same, later.
+    """
+    return max(late - early for early, late in zip(then, now, strict=True))
+
+
+def _now() -> tuple[float, float]:
+    return time.monotonic(), time.time()
+
+
 class _AllSaid(Exception):  # noqa: N818 - never leaves this module
     """The run is over."""
 
@@ -226,12 +242,8 @@ class Lock:
         await set_within(self._moved, 1)
 
     def _fresh(self) -> bool:
-        """Whether the master has answered lately.
-
-        By either clock: one stands still while a laptop sleeps, and the other can be set back.
-        """
-        ages = (time.monotonic() - self._heard[0], time.time() - self._heard[1])
-        return self._held and max(ages) < self._limits.fresh
+        """Whether the master has answered lately."""
+        return self._held and age(self._heard, _now()) < self._limits.fresh
 
     def _hear(self, size: int) -> None:
         """The master has so many bytes of what was sent."""
@@ -284,7 +296,7 @@ class Lock:
 
     async def _answered(self, held: Held) -> str:
         """Take in the answer to who wants the lock; gives why it is not had."""
-        asked = time.monotonic(), time.time()
+        asked = _now()
         first = await _line(held, self._limits.silence)
         words = first.split()
         if words[:1] == ["held"] and len(words) == 3 and words[2].isdecimal():
@@ -336,7 +348,7 @@ class Lock:
                     self._told += b"\n"
             piece = bytes(self._told[self._sent : self._sent + CHUNK])
             self._sent += len(piece)
-            self._said.append((self._sent, time.monotonic(), time.time()))
+            self._said.append((self._sent, *_now()))
             await held.send(piece)
             await set_within(self._closing, PAUSE)
         raise _AllSaid

@@ -334,6 +334,9 @@ RANGES = {
     "MTU larger than the interface's": Row(
         "mtu", BARE, "warn", "backend.mtu is 9000", sets=("backend.mtu=9000",)
     ),
+    "MTU of just the interface's": Row(
+        "mtu", BARE, "ok", "MTU 1500; containers get 1450", sets=("backend.mtu=1500",)
+    ),
     "VMware and the usual port": Row(
         "hypervisor", on(N1, virt="vmware"), "warn", "8472/udp", remedy="backend.port"
     ),

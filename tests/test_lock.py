@@ -27,7 +27,7 @@ from fedwiz.events import (
 )
 from fedwiz.follow import Followed, Records, follow
 from fedwiz.journal import Journal
-from fedwiz.lock import MOST, Limits, Lock, operator, parse
+from fedwiz.lock import MOST, Limits, Lock, age, operator, parse
 from fedwiz.plan import make
 from fedwiz.practice import Practice, practice_answers
 from fedwiz.verbs import Cluster, Result
@@ -89,6 +89,20 @@ def test_what_is_no_holder_is_refused(text: str) -> None:
 def test_the_operator_s_name_is_one_that_can_be_read_back(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LOGNAME", "Łu kasz\x1b[2J")
     assert parse(GOOD.replace("alice@laptop", operator())).who == operator()
+
+
+@pytest.mark.parametrize(
+    ("then", "now", "seconds"),
+    [
+        ((10, 1000), (12, 1002), 2),
+        ((10, 1000), (12, 1900), 900),  # the laptop slept
+        ((10, 1000), (12, 400), 2),  # somebody set the time back
+    ],
+)
+def test_an_answer_is_as_old_as_the_clock_that_says_more(
+    then: tuple[float, float], now: tuple[float, float], seconds: float
+) -> None:
+    assert age(then, now) == seconds
 
 
 # Runs.
