@@ -173,7 +173,7 @@ class Field(Vertical):
             sample = f"such as {it.sample}" if it.sample else ""
             shown = as_text(it.default) if it.default not in (None, "", ()) else sample
             yield Input(
-                _typed(value), placeholder=shown, compact=True, max_length=LONGEST,
+                typed(value), placeholder=shown, compact=True, max_length=LONGEST,
                 select_on_focus=False,
             )  # fmt: skip
         more = 'Blanks between them; "" for none.' if it.kind == "list" and it.default else ""
@@ -194,7 +194,7 @@ class Field(Vertical):
 
     def refuse(self, why: str) -> None:
         """Say what is wrong; empty: nothing is."""
-        why = clean(self._misread() or why)
+        why = refusal(self.question, self._value, why)
         if why == self.why:
             return
         self.why = why
@@ -203,18 +203,6 @@ class Field(Vertical):
         said.display = bool(why)
         if why and self.has_focus_within:
             self.scroll_visible(animate=False)
-
-    def _misread(self) -> str:
-        """What is wrong with what was typed, in a form's words; empty: its kind is right."""
-        it, value = self.question, self._value
-        if it.kind == "number" and isinstance(value, str):
-            right = it.default if it.default is not None else it.sample
-            return f"{clip(value)} is no number; write one such as {right}"
-        if it.kind == "list" and isinstance(value, str):
-            return f"{clip(value)}: a quotation mark is left open; close it"
-        if it.kind == "flag" and value is not None and not isinstance(value, bool):
-            return f"{clip(value)} is neither yes nor no; Space chooses"
-        return ""
 
     def _tell(self, value: object) -> None:
         if type(value) is not type(self._value) or value != self._value:
@@ -245,9 +233,27 @@ class Field(Vertical):
         self.post_message(self.Done(self))
 
 
-def _typed(value: object) -> str:
+def typed(value: object) -> str:
     """An answer as one types it; a list with nothing in it differs from no answer."""
     return '""' if isinstance(value, (list, tuple)) and not value else as_text(value)
+
+
+def refusal(it: Question, value: object, why: str) -> str:
+    """What to say below a field; empty: nothing is wrong.
+
+    Args:
+        it: the question.
+        value: its answer; None: the default.
+        why: what the answers' own rules say against it, which know no form.
+    """
+    if it.kind == "number" and isinstance(value, str):
+        right = it.default if it.default is not None else it.sample
+        why = f"{clip(value)} is no number; write one such as {right}"
+    elif it.kind == "list" and isinstance(value, str):
+        why = f"{clip(value)}: a quotation mark is left open; close it"
+    elif it.kind == "flag" and value is not None and not isinstance(value, bool):
+        why = f"{clip(value)} is neither yes nor no; Space chooses"
+    return clean(why)
 
 
 class Fields(Vertical):

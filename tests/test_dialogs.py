@@ -30,7 +30,7 @@ async def above(pilot: Pilot[Any], dialog: Dialog[Any]) -> list[Any]:
     """Open it above the first page; where its answers will be."""
     given = list[Any]()
     await pilot.app.push_screen(dialog, given.append)
-    await on(pilot, type(dialog))
+    await until(pilot, lambda: pilot.app.screen is dialog and dialog.is_mounted)
     return given
 
 
@@ -39,56 +39,57 @@ async def answered(pilot: Pilot[Any], given: list[Any]) -> Any:  # noqa: ANN401 
     return given[0]
 
 
+async def on_line(pilot: Pilot[Any], pattern: str) -> None:
+    """Until a line of the screen has it."""
+    await until(pilot, lambda: re.search(pattern, shown(pilot.app)))
+
+
 def keys_of(pilot: Pilot[Any]) -> str:
     """The last line of the screen."""
     return shown(pilot.app).splitlines()[-1]
 
 
-@pytest.mark.parametrize(
-    ("keys", "answer"),
-    [
-        (["enter"], False),
-        (["escape"], False),
-        (["right", "enter"], True),
-        (["left", "enter"], True),
-        (["down", "enter"], True),
-        (["up", "up", "enter"], False),
-        (["tab", "enter"], True),
-        (["right", "escape"], False),
-    ],
-)
-async def test_confirm_begins_at_no(keys: list[str], answer: bool) -> None:
+CONFIRMED: list[tuple[list[str], bool]] = [
+    (["enter"], False),
+    (["escape"], False),
+    (["right", "enter"], True),
+    (["left", "enter"], True),
+    (["down", "enter"], True),
+    (["up", "up", "enter"], False),
+    (["tab", "enter"], True),
+    (["right", "escape"], False),
+]
+
+
+async def test_confirm_begins_at_no() -> None:
     async with opened() as pilot:
-        given = await above(pilot, Confirm("Stop?", "It stops.", SURE))
-        assert "No" in keys_of(pilot)
-        assert "Choose" in keys_of(pilot)
-        await pilot.press(*keys)
-        assert await answered(pilot, given) is answer
+        for keys, answer in CONFIRMED:
+            given = await above(pilot, Confirm("Stop?", "It stops.", SURE))
+            assert "No" in keys_of(pilot)
+            assert "Choose" in keys_of(pilot)
+            await pilot.press(*keys)
+            assert await answered(pilot, given) is answer, keys
 
 
 @pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize(
-    "make",
-    [
-        lambda text: Confirm(text, text, SURE),
-        lambda text: Ask(text, text, refuse=lambda _: text),
-        lambda text: TypeName(text, text, "n" * 63),
-        lambda text: Pick(text, [(str(n), text, text) for n in range(40)], text=text),
-    ],
-    ids=["confirm", "ask", "type", "pick"],
-)
-async def test_a_dialog_of_40_lines_fits_the_terminal(
-    make: Callable[[str], Dialog[Any]], size: tuple[int, int]
-) -> None:
+async def test_a_dialog_of_40_lines_fits_the_terminal(size: tuple[int, int]) -> None:
+    dialogs: list[Dialog[Any]] = [
+        Confirm(LONG, LONG, SURE),
+        Ask(LONG, LONG, refuse=lambda _: LONG),
+        TypeName(LONG, LONG, "n" * 63),
+        Pick(LONG, [(str(n), LONG, LONG) for n in range(40)], text=LONG),
+    ]
     async with opened(size=size) as pilot:
-        dialog = make(LONG)
-        await above(pilot, dialog)
-        box = dialog.query_one("#dialog").region
-        assert 0 <= box.y < box.bottom < size[1]
-        assert 0 <= box.x < box.right <= size[0]
-        for asked in dialog.query("#buttons, #field, OptionList"):
-            assert asked.region.height >= 1
-            assert box.contains_region(asked.region)
+        for dialog in dialogs:
+            given = await above(pilot, dialog)
+            box = dialog.query_one("#dialog").region
+            assert 0 <= box.y < box.bottom < size[1], dialog
+            assert 0 <= box.x < box.right <= size[0], dialog
+            for asked in dialog.query("#buttons, #field, OptionList"):
+                assert asked.region.height >= 1, dialog
+                assert box.contains_region(asked.region), dialog
+            await pilot.press("escape")
+            await answered(pilot, given)
 
 
 async def test_the_text_of_a_dialog_scrolls_while_the_focus_stays() -> None:
@@ -132,11 +133,12 @@ async def test_a_refusal_stays_until_the_answer_is_another() -> None:
 
 
 async def test_escape_gives_no_answer() -> None:
-    for dialog in (Ask("What?"), TypeName("Sure?", "", "lab"), Pick("Which?", [("a", "A", "")])):
-        async with opened() as pilot:
+    dialogs = (Ask("What?"), TypeName("Sure?", "", "lab"), Pick("Which?", [("a", "A", "")]))
+    async with opened() as pilot:
+        for dialog in dialogs:
             given = await above(pilot, dialog)
             await pilot.press("escape")
-            assert await answered(pilot, given) is None
+            assert await answered(pilot, given) is None, dialog
 
 
 async def test_a_secret_is_never_shown_nor_copied() -> None:
@@ -156,15 +158,17 @@ async def test_a_secret_is_never_shown_nor_copied() -> None:
         assert await answered(pilot, given) == "canary"
 
 
-@pytest.mark.parametrize("typed", ["", "fedora", "Fedora-lab", "fedora-lab2"])
-async def test_only_the_exact_name_is_a_yes(typed: str) -> None:
+async def test_only_the_exact_name_is_a_yes() -> None:
     async with opened() as pilot:
         given = await above(pilot, TypeName("Stop?", "They stop.", "fedora-lab"))
-        await type_in(pilot, typed)
-        await pilot.press("enter")
-        assert not given
-        assert "exactly" in shown(pilot.app)
-        pilot.app.screen.query_one(Input).value = ""
+        for typed in ("", "fedora", "Fedora-lab", "fedora-lab2"):
+            await pilot.press("ctrl+u")
+            await type_in(pilot, typed)
+            assert typed == "" or "exactly" not in shown(pilot.app)
+            await pilot.press("enter")
+            assert not given
+            assert "exactly" in shown(pilot.app), typed
+        await pilot.press("ctrl+u")
         await type_in(pilot, "fedora-lab")
         await pilot.press("enter")
         assert await answered(pilot, given) == "fedora-lab"
@@ -173,23 +177,24 @@ async def test_only_the_exact_name_is_a_yes(typed: str) -> None:
 OPTIONS = [(f"eth{n}", f"eth{n}", f"192.168.122.{n}/24") for n in range(40)]
 
 
-@pytest.mark.parametrize(
-    ("chosen", "keys", "answer"),
-    [
-        ("", ["enter"], "eth0"),
-        ("eth1", ["enter"], "eth1"),
-        ("gone", ["down", "enter"], "eth1"),
-        ("eth1", ["end", "enter"], "eth39"),
-        ("eth39", ["up", "enter"], "eth38"),
-    ],
-)
-async def test_pick_begins_at_what_is_chosen(chosen: str, keys: list[str], answer: str) -> None:
+PICKED = [
+    ("", ["enter"], "eth0"),
+    ("eth1", ["enter"], "eth1"),
+    ("gone", ["down", "enter"], "eth1"),
+    ("eth1", ["end", "enter"], "eth39"),
+    ("eth39", ["up", "enter"], "eth38"),
+]
+"""What is chosen already, the keys, and what is picked."""
+
+
+async def test_pick_begins_at_what_is_chosen() -> None:
     async with opened() as pilot:
-        given = await above(pilot, Pick("Which?", OPTIONS, chosen))
-        if chosen in {name for name, _, _ in OPTIONS}:
-            await until(pilot, lambda: re.search(rf"│ {chosen} ", shown(pilot.app)))
-        await pilot.press(*keys)
-        assert await answered(pilot, given) == answer
+        for chosen, keys, answer in PICKED:
+            given = await above(pilot, Pick("Which?", OPTIONS, chosen))
+            if chosen in {name for name, _, _ in OPTIONS}:
+                await on_line(pilot, rf"│ {chosen} ")
+            await pilot.press(*keys)
+            assert await answered(pilot, given) == answer, chosen
 
 
 async def test_pick_without_options_is_closed_by_escape_only() -> None:
@@ -201,60 +206,49 @@ async def test_pick_without_options_is_closed_by_escape_only() -> None:
         assert await answered(pilot, given) is None
 
 
-@pytest.mark.parametrize(
-    "make",
-    [
-        lambda: Confirm("Stop?", "", SURE),
-        lambda: Ask("What?"),
-        lambda: Pick("Which?", OPTIONS),
-    ],
-    ids=["confirm", "ask", "pick"],
-)
-async def test_enter_twice_at_once_answers_one_question(make: Callable[[], Dialog[Any]]) -> None:
+async def test_enter_twice_at_once_answers_one_question() -> None:
     async with opened() as pilot:
         below = Screen[None]()
         await pilot.app.push_screen(below)
-        given = await above(pilot, make())
-        for _ in range(2):
-            pilot.app.post_message(events.Key("enter", "\r"))
-        await answered(pilot, given)
-        await pilot.pause()
-        assert len(given) == 1
-        assert pilot.app.screen is below
+        for dialog in (Confirm("Stop?", "", SURE), Ask("What?"), Pick("Which?", OPTIONS)):
+            given = await above(pilot, dialog)
+            for _ in range(2):
+                pilot.app.post_message(events.Key("enter", "\r"))
+            await answered(pilot, given)
+            await pilot.pause()
+            assert len(given) == 1, dialog
+            assert pilot.app.screen is below, dialog
 
 
-@pytest.mark.parametrize(
-    ("make", "keys", "answer"),
-    [
-        (lambda: Confirm("Stop?", "", SURE), ["right"], True),
-        (lambda: Ask("What?"), ["f", "e", "d"], "fed"),
-        (lambda: Ask("Password", hidden=True), ["f", "e", "d"], "fed"),
-        (lambda: Pick("Which?", OPTIONS), ["end", "up"], "eth38"),
-    ],
-    ids=["confirm", "ask", "secret", "pick"],
-)
-async def test_enter_never_overtakes_the_keys_before_it(
-    make: Callable[[], Dialog[Any]], keys: list[str], answer: object
-) -> None:
+async def test_enter_never_overtakes_the_keys_before_it() -> None:
+    pasted: list[tuple[Dialog[Any], list[str], object]] = [
+        (Confirm("Stop?", "", SURE), ["right"], True),
+        (Ask("What?"), ["f", "e", "d"], "fed"),
+        (Ask("Password", hidden=True), ["f", "e", "d"], "fed"),
+        (Pick("Which?", OPTIONS), ["end", "up"], "eth38"),
+    ]
     async with opened() as pilot:
-        given = await above(pilot, make())
-        for key in [*keys, "enter"]:  # as fast as a paste
-            pilot.app.post_message(events.Key(key, key if len(key) == 1 else None))
-        assert await answered(pilot, given) == answer
+        for dialog, keys, answer in pasted:
+            given = await above(pilot, dialog)
+            for key in [*keys, "enter"]:  # as fast as a paste
+                pilot.app.post_message(events.Key(key, key if len(key) == 1 else None))
+            assert await answered(pilot, given) == answer, dialog
 
 
 async def test_what_a_host_said_moves_no_cursor_and_is_no_markup() -> None:
     foul = "[/red] \x1b[2J\x1b]0;owned\x07gone"
-    for dialog in (
-        Confirm(foul, foul, SURE),
-        Ask(foul, foul, placeholder=foul),
-        Pick(foul, [("a", foul, foul)], text=foul),
-    ):
-        async with opened() as pilot:
-            await above(pilot, dialog)
-            assert "[/red] gone" in shown(pilot.app)
-            assert "\x1b" not in shown(pilot.app)
-            assert "owned" not in shown(pilot.app)
+    async with opened() as pilot:
+        for dialog in (
+            Confirm(foul, foul, SURE),
+            Ask(foul, foul, placeholder=foul),
+            Pick(foul, [("a", foul, foul)], text=foul),
+        ):
+            given = await above(pilot, dialog)
+            assert "[/red] gone" in shown(pilot.app), dialog
+            assert "\x1b" not in shown(pilot.app), dialog
+            assert "owned" not in shown(pilot.app), dialog
+            await pilot.press("escape")
+            await answered(pilot, given)
 
 
 def dialogs() -> dict[str, Callable[[], Dialog[Any]]]:
