@@ -275,14 +275,17 @@ def _over_wire(
     """
     route = machine.route_to(target, dev)
     wires = {network_of(text) for text in machine.links[dev].addresses}
+    start = f"{target}/"
     for peer in cluster.machines.values():
         for card in peer.links.values():
-            held = next((text for text in card.addresses if text.startswith(f"{target}/")), "")
-            if card.kind or not held or not card.up:
+            if card.kind or not card.up:
                 continue
-            routed = any(each.via and each.dev == card.name for each in peer.routes)
-            if routed if route and route.via else network_of(held) in wires:
-                return peer, card
+            for held in card.addresses:
+                if not held.startswith(start):
+                    continue
+                routed = any(each.via and each.dev == card.name for each in peer.routes)
+                if routed if route and route.via else network_of(held) in wires:
+                    return peer, card
     return None
 
 
