@@ -37,6 +37,21 @@ def as_held(draft: Draft, known: Known) -> Draft:
     return replace(draft, said=said)
 
 
+def proposed(draft: Draft, known: Known, free: str) -> Draft:
+    """With a network, where none was said: the one that etcd holds, else one that is free.
+
+    Args:
+        draft: what was said.
+        known: what was read of the hosts.
+        free: a network that none of them uses; empty: there is none.
+    """
+    if draft.get("network.cidr") is not None:
+        return draft
+    if held(known):
+        return as_held(draft, known)
+    return draft.put("network.cidr", free) if free else draft
+
+
 def choose(draft: Draft, name: str) -> Draft:
     """The draft with another backend, and with the options that were given to that one before."""
     options = table(draft.said.get("backend"))

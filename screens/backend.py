@@ -1,6 +1,6 @@
 """The page Backend: how packets get from node to node, judged against these hosts."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from typing import Any, ClassVar
 
@@ -16,6 +16,7 @@ from fedwiz.backends import ALWAYS, BACKENDS, Backend, dotted
 from fedwiz.checks import Finding
 from fedwiz.clean import clean
 from fedwiz.draft import Draft
+from fedwiz.facts import Known
 from fedwiz.proposals import USUAL, choose, table
 from fedwiz.sections import refuse_backend
 from screens.fields import Field, Fields, asked
@@ -139,33 +140,14 @@ class BackendPage(Judging):
 
     def judge(self) -> None:
         """Judge every backend."""
-        self._others = self.base
-        if self.base is not None:
-            with suppress(Refused):  # the page Network says why
-                said = self.draft.said.get("network")
-                self._others = parse({**self.base.model_dump(), "network": said})
+        self._others = others(self.draft, self.base)
         for name in BACKENDS:
             self._judge(name)
         self._list()
         self._detail()
 
     def _judge(self, name: str) -> None:
-        options = _options(self.draft, name)
-        why = refuse_backend(name, options)
-        found = [refused(text, f"backend.{key}") for key, text in why.items()]
-        answers = self._answers(name, {k: it for k, it in options.items() if k not in why})
-        found += self.unread
-        if answers is not None and self.known is not None:
-            checks = JUDGES if self.known.store.config is None else (*JUDGES, "etcd-config")
-            found += judged(checks, answers, self.known) + unheard(self.known)
-        self._found[name] = found
-
-    def _answers(self, name: str, options: Mapping[str, Any]) -> Answers | None:
-        """Answers with this backend, as far as they are right."""
-        if self._others is None:
-            return None
-        backend = BackendAnswers.model_validate({"type": name, **options})
-        return self._others.model_copy(update={"backend": backend})
+        self._found[name] = findings(self.draft, name, self._others, self.known, self.unread)
 
     def _list(self) -> None:
         """Show each backend's mark."""
@@ -177,11 +159,7 @@ class BackendPage(Judging):
 
     def _row(self, backend: Backend) -> Content:
         found = self._found.get(backend.name, [])
-        if level(found) == "block" or self.known is not None:
-            word = level(found)
-        else:
-            word = "reading" if self.busy else "unknown"
-        state = mark(word)
+        state = mark(word(found, read=self.known is not None, busy=self.busy))
         chosen = backend.name == self._chosen
         name = Content.styled(f"{backend.name:<10}", "bold" if chosen else "")
         sign = Content.styled("(*) ", "bold $primary") if chosen else Content("( ) ")
@@ -210,8 +188,7 @@ class BackendPage(Judging):
         """On, unless the chosen backend can't work."""
         name = self._chosen
         if name not in BACKENDS:
-            why = refuse_backend(name, {})["type"]
-            self.say(f"{clean(why)}: choose one with Enter.", "block")
+            self.say(unoffered(name), "block")
             return
         wrong = next((field for field in self.query(Field) if field.why), None)
         if wrong is not None:
@@ -221,6 +198,67 @@ class BackendPage(Judging):
             self.query_one(Choices).highlighted = list(BACKENDS).index(name)
         else:
             self.dismiss("next")
+
+
+def others(draft: Draft, base: Answers | None) -> Answers | None:
+    """All answers but the backend's; with the draft's network, where it is right.
+
+    Args:
+        draft: what was said.
+        base: answers that will do for reading the hosts; None: not even those are there.
+    """
+    if base is not None:
+        with suppress(Refused):  # the page Network says why
+            return parse({**base.model_dump(), "network": draft.said.get("network")})
+    return base
+
+
+def findings(
+    draft: Draft,
+    name: str,
+    answers: Answers | None,
+    known: Known | None,
+    unread: Iterable[Finding] = (),
+) -> list[Finding]:
+    """What is to be said of a backend: of its options, then against the hosts.
+
+    Args:
+        draft: what was said.
+        name: the backend, whether it is the chosen one or not.
+        answers: all but the backend's; None: there are none yet.
+        known: what was read of the hosts; None: nothing yet.
+        unread: why they can't be read.
+    """
+    options = _options(draft, name)
+    why = refuse_backend(name, options)
+    found = [refused(text, f"backend.{key}") for key, text in why.items()]
+    found += unread
+    if answers is not None and known is not None:
+        right = {key: it for key, it in options.items() if key not in why}
+        backend = BackendAnswers.model_validate({"type": name, **right})
+        answers = answers.model_copy(update={"backend": backend})
+        checks = JUDGES if known.store.config is None else (*JUDGES, "etcd-config")
+        found += judged(checks, answers, known) + unheard(known)
+    return found
+
+
+def word(found: Iterable[Finding], *, read: bool, busy: bool) -> str:
+    """A backend's state in one word: the worst that was found, as far as that is known.
+
+    Args:
+        found: what is to be said of it.
+        read: the hosts were read.
+        busy: they are being read now.
+    """
+    worst = level(found)
+    if worst == "block" or read:
+        return worst
+    return "reading" if busy else "unknown"
+
+
+def unoffered(name: str) -> str:
+    """What to say where a file names a backend that there is not."""
+    return f"{clean(refuse_backend(name, {})['type'])}: choose one with Enter."
 
 
 def _options(draft: Draft, name: str) -> dict[str, Any]:

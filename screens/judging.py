@@ -78,6 +78,18 @@ def refused(why: str, key: str = "") -> Finding:
     return block(clean(seen), clean(remedy), key)
 
 
+def stop(findings: Iterable[Finding]) -> str:
+    """What keeps one from going on, with what to do; empty: nothing does."""
+    stops = [it for it in findings if it.level == "block"]
+    if not stops:
+        return ""
+    first, more = stops[0], len(stops) - 1
+    where = f"{clean(first.host)}: " if first.host else ""
+    also = f"  ({more} more)" if more else ""
+    remedy = f"; {first.remedy}" if first.remedy else ""
+    return f"{where}{first.seen}{remedy}{also}"
+
+
 class Judging(Page):
     """Reads the hosts where nobody has, and has everything judged again when they are read."""
 
@@ -167,13 +179,9 @@ class Judging(Page):
 
     def stopped(self, findings: Sequence[Finding]) -> bool:
         """Whether something keeps one from going on; it is said, with what to do."""
-        stops = [it for it in findings if it.level == "block"]
-        if stops:
-            first, more = stops[0], len(stops) - 1
-            where = f"{clean(first.host)}: " if first.host else ""
-            also = f"  ({more} more)" if more else ""
-            remedy = f"; {first.remedy}" if first.remedy else ""
-            self.say(f"{where}{first.seen}{remedy}{also}", "block")
+        why = stop(findings)
+        if why:
+            self.say(why, "block")
         elif self.busy:
             self.say("The hosts are being read: wait until they have been heard.", "warn")
-        return bool(stops) or self.busy
+        return bool(why) or self.busy

@@ -19,7 +19,7 @@ from fedwiz.checks.ranges import free
 from fedwiz.clean import clean
 from fedwiz.draft import Draft
 from fedwiz.facts import Known
-from fedwiz.proposals import USUAL, as_held, held
+from fedwiz.proposals import USUAL, held, proposed
 from fedwiz.sections import refuse_backend
 from screens.dialogs import Confirm
 from screens.fields import Form, asked, taken
@@ -203,10 +203,9 @@ class NetworkPage(Judging):
         self._proposed = free(self.base, known)
         if self.draft.get(CIDR) is not None:
             return
-        if held(known):
-            self.keep(as_held(self.draft, known))
-        elif self._proposed:
-            self.keep(self.draft.put(CIDR, self._proposed))
+        draft = proposed(self.draft, known, self._proposed)
+        if draft != self.draft:
+            self.keep(draft)
         with self.prevent(Input.Changed):
             field = self.query_one(Input)
             field.value = _text(self.draft)
@@ -214,18 +213,7 @@ class NetworkPage(Judging):
 
     def judge(self) -> None:
         """Judge the network by itself, then against the hosts."""
-        answers, why = self._answers()
-        if self.busy and self.draft.get(CIDR) is None:
-            why = {}  # one will be proposed
-        found = [refused(text, "" if key == CIDR else key) for key, text in why.items()]
-        found += self.unread
-        if answers is not None and self.known is not None:
-            found += judged(JUDGES, answers, self.known)
-            found += unheard(self.known)
-            if self.known.store.config is not None:
-                found += judged(("etcd-config",), answers, self.known)
-        elif answers is not None:
-            found += judged(JUDGES[:1], answers, Known({}))
+        found = findings(self.draft, self.base, self.known, self.unread, busy=self.busy)
         self._found = found
         self.put("#findings", told(found))
         self.put("#from", Content(self._from()))
@@ -246,27 +234,6 @@ class NetworkPage(Judging):
         seen = self.query_one("#seen")
         seen.can_focus = seen.max_scroll_y > 0
         self.query_one(Choices).scroll_to_highlight()
-
-    def _answers(self) -> tuple[Answers | None, dict[str, str]]:
-        """Answers that have this network, and what is wrong with it by itself.
-
-        One that is public is left to the check, which knows what would be free.
-        """
-        if self.base is None:
-            why = self.draft.refusals()
-            return None, {key: it for key, it in why.items() if key.startswith("network.")}
-        said = self.draft.said.get("network", {})
-        data = {**self.base.model_dump(), "network": said, "backend": _backend(self.draft)}
-        try:
-            return parse(data), {}
-        except Refused as wrong:
-            why = wrong.why
-        try:
-            answers = parse({**data, "network": {**said, "allow_public": True}})
-        except (Refused, TypeError):
-            return None, dict(why)
-        kept = answers.network.model_copy(update={"allow_public": False})
-        return answers.model_copy(update={"network": kept}), {}
 
     def _from(self) -> str:
         """Where the network comes from, if not from the operator; and its bounds."""
@@ -303,7 +270,7 @@ class NetworkPage(Judging):
         listed = self.query_one(Choices)
         rows = network.lengths(cidr) if _is_network(cidr) else ()
         at = listed.highlighted if same else None
-        listed.set_options(Option(_row(it, chosen, nodes)) for it in rows)
+        listed.set_options(Option(part(it, chosen, nodes)) for it in rows)
         head = f"{'part':<6}{'nodes':>11}{'addresses each':>18}"
         self.put("#heading", Content(head if rows else NO_SIZES))
         wanted = (n for n, it in enumerate(rows) if it.subnet_len == chosen)
@@ -317,6 +284,60 @@ class NetworkPage(Judging):
             self.dismiss("next")
         else:
             self.query_one(Input).focus()
+
+
+def findings(
+    draft: Draft,
+    base: Answers | None,
+    known: Known | None,
+    unread: Iterable[Finding] = (),
+    *,
+    busy: bool = False,
+) -> list[Finding]:
+    """What is to be said of the network: by itself, then against the hosts.
+
+    Args:
+        draft: what was said.
+        base: answers that will do for reading the hosts; None: not even those are there.
+        known: what was read; None: nothing yet.
+        unread: why the hosts can't be read.
+        busy: they are being read now.
+    """
+    answers, why = _answers(draft, base)
+    if busy and draft.get(CIDR) is None:
+        why = {}  # one will be proposed
+    found = [refused(text, "" if key == CIDR else key) for key, text in why.items()]
+    found += unread
+    if answers is not None and known is not None:
+        found += judged(JUDGES, answers, known)
+        found += unheard(known)
+        if known.store.config is not None:
+            found += judged(("etcd-config",), answers, known)
+    elif answers is not None:
+        found += judged(JUDGES[:1], answers, Known({}))
+    return found
+
+
+def _answers(draft: Draft, base: Answers | None) -> tuple[Answers | None, dict[str, str]]:
+    """Answers that have this network, and what is wrong with it by itself.
+
+    One that is public is left to the check, which knows what would be free.
+    """
+    if base is None:
+        why = draft.refusals()
+        return None, {key: it for key, it in why.items() if key.startswith("network.")}
+    said = draft.said.get("network", {})
+    data = {**base.model_dump(), "network": said, "backend": _backend(draft)}
+    try:
+        return parse(data), {}
+    except Refused as wrong:
+        why = wrong.why
+    try:
+        answers = parse({**data, "network": {**said, "allow_public": True}})
+    except (Refused, TypeError):
+        return None, dict(why)
+    kept = answers.network.model_copy(update={"allow_public": False})
+    return answers.model_copy(update={"network": kept}), {}
 
 
 def _text(draft: Draft) -> str:
@@ -337,7 +358,7 @@ def _is_network(text: str) -> bool:
     return not network.refuse_network(text, allow_public=True)
 
 
-def _row(it: network.Length, chosen: int, nodes: int) -> Content:
+def part(it: network.Length, chosen: int, nodes: int) -> Content:
     """A length: how many nodes can have one, and what each of them gets."""
     numbers = f"/{it.subnet_len:<5}{it.subnets:>11,}{it.addresses:>18,}   "
     state: Iterable[Content | str] = ("",)

@@ -1,13 +1,19 @@
 """The wizard on a practice cluster that a test has changed before anybody reads it."""
 
+import asyncio
+import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 from textual.pilot import Pilot
 
+from fedwiz.answers import Answers
 from fedwiz.draft import Draft
+from fedwiz.facts import Known, Route
 from fedwiz.practice.machine import Cluster
+from fedwiz.site import site
 from screens.app import Fedwiz
 from screens.flow import FLOW
 from screens.judging import Judging
@@ -18,6 +24,31 @@ Bend = Callable[[Cluster], object]
 
 def untouched(_: Cluster) -> None:
     """As the practice cluster is."""
+
+
+def apart(machines: Cluster) -> None:
+    """The last node is on another link."""
+    node = machines.nodes()[-1]
+    old = node.uplink
+    node.drop_link(old.name)
+    node.add_link(replace(old, addresses=("192.168.123.79/24",)))
+    node.routes.append(Route("default", old.name, "192.168.123.1"))
+
+
+def small(machines: Cluster) -> None:
+    """The first node sends smaller packets than the others."""
+    node = machines.nodes()[0]
+    node.links[node.uplink.name] = replace(node.uplink, mtu=1400)
+
+
+def etcd_holds(config: object) -> Bend:
+    """A config of flannel's is in etcd already."""
+
+    def bend(machines: Cluster) -> None:
+        for api in ("v2", "v3"):
+            machines.keys.set(api, "/coreos.com/network/config", json.dumps(config))
+
+    return bend
 
 
 def cluster(app: Fedwiz) -> Cluster:
@@ -32,6 +63,15 @@ def app_on(draft: Draft, bend: Bend = untouched) -> Fedwiz:
     app = wizard(draft)
     bend(cluster(app))
     return app
+
+
+def read(draft: Draft, bend: Bend = untouched) -> tuple[Answers, Known]:
+    """The answers that the hosts are read with, and what is read: as on a page, without one."""
+    place: Any = site(draft)
+    bend(place._practice.cluster)  # noqa: SLF001 - a test may look behind the site
+    answers = draft.provisional()
+    known: Known = asyncio.run(place.read(answers))
+    return answers, known
 
 
 async def judged(pilot: Pilot[Any]) -> Judging:

@@ -1,6 +1,5 @@
 """The page Network: what is proposed, how it is judged, and how it is kept."""
 
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ from textual.pilot import Pilot
 from textual.widgets import Input, Static
 
 from fedwiz.draft import Draft, kept
-from fedwiz.facts.values import Link, Route
+from fedwiz.facts.values import Route
 from fedwiz.practice import FAULTS
 from fedwiz.practice.machine import Cluster
 from screens.dialogs import Confirm
@@ -19,20 +18,14 @@ from screens.flow import FLOW
 from screens.judging import Choices
 from screens.network import NetworkPage
 from screens.page import Help
-from tests.bent import Bend, app_on, at_work, cluster, judged, untouched
-from tests.wizard import SIZES, filled, on, opened, shown, still, type_in, until
+from tests.bent import Bend, app_on, at_work, cluster, etcd_holds, judged, untouched
+from tests.wizard import SIZES, filled, on, opened, shown, still, type_in, unsaid, until
 
 
 @pytest.fixture(autouse=True)
 def state_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     return tmp_path
-
-
-def unsaid(**more: Any) -> Draft:  # noqa: ANN401 - fields of Draft
-    """Nobody has said a network."""
-    draft = filled("network")
-    return replace(draft, **more, said={k: v for k, v in draft.said.items() if k != "network"})
 
 
 def said(pilot: Pilot[Any]) -> dict[str, Any]:
@@ -63,32 +56,20 @@ async def write(pilot: Pilot[Any], cidr: str) -> None:
     await pilot.pause()
 
 
-def etcd_holds(config: object) -> Bend:
-    """A config of flannel's is in etcd already."""
-
-    def bend(machines: Cluster) -> None:
-        for api in ("v2", "v3"):
-            machines.keys.set(api, "/coreos.com/network/config", json.dumps(config))
-
-    return bend
-
-
 # What it begins with.
 
 
-async def test_a_free_network_is_proposed_where_nothing_was_said() -> None:
+async def test_a_free_network_is_proposed_where_nothing_was_said_and_each_time_another() -> None:
     async with at_work(unsaid()) as pilot:
         assert said(pilot) == {"cidr": "10.16.0.0/16"}
         assert pilot.app.screen.query_one(Input).value == "10.16.0.0/16"
         assert "proposed: free on all 4 hosts" in text(pilot)
-
-
-async def test_the_proposal_keeps_clear_of_every_host() -> None:
-    def bend(machines: Cluster) -> None:
-        machines.nodes()[2].routes.append(Route("10.16.128.0/17", "eth0", "192.168.122.1"))
-
-    async with at_work(unsaid(), bend) as pilot:
-        assert said(pilot)["cidr"] == "10.0.0.0/16"
+        found = []
+        for _ in range(3):
+            await pilot.press("f2")
+            found.append(said(pilot)["cidr"])
+        assert found == ["10.0.0.0/16", "10.1.0.0/16", "10.2.0.0/16"]
+        assert pilot.app.screen.query_one(Input).value == "10.2.0.0/16"
 
 
 async def test_what_etcd_holds_comes_before_a_proposal() -> None:
@@ -107,79 +88,26 @@ async def test_what_etcd_holds_comes_before_a_proposal() -> None:
         assert "/coreos.com/network/config is as the answers want it" in findings(pilot)
 
 
-async def test_what_was_said_is_not_taken_from_etcd() -> None:
-    draft = unsaid().put("backend.type", "udp").put("network.subnet_len", 26)
-    async with at_work(draft, etcd_holds({"Network": "10.40.0.0/16"})) as pilot:
-        assert said(pilot) == {"cidr": "10.40.0.0/16", "subnet_len": 26}
-        app: Any = pilot.app
-        assert app.draft.said["backend"] == {"type": "udp"}
-
-
-async def test_another_network_than_etcd_s_is_warned_of() -> None:
-    async with at_work(filled("network"), etcd_holds({"Network": "10.40.0.0/16"})) as pilot:
-        assert said(pilot) == {"cidr": "10.16.0.0/16"}
-        assert "will change:" in findings(pilot)
-        assert "Network 10.40.0.0/16 -> 10.16.0.0/16" in findings(pilot)
-
-
-@pytest.mark.parametrize(("goal", "allowed"), [("verify", True), ("install", None)])
-async def test_a_public_network_that_runs_can_be_verified(goal: Any, allowed: Any) -> None:  # noqa: ANN401
-    config = {"Network": "18.16.0.0/16", "SubnetLen": 24, "Backend": {"Type": "vxlan", "VNI": 1}}
-    async with at_work(unsaid(goal=goal), etcd_holds(config)) as pilot:
-        assert said(pilot)["cidr"] == "18.16.0.0/16"
-        assert said(pilot).get("allow_public") is allowed
-        await pilot.press("ctrl+n")
-        if allowed:
-            await until(pilot, lambda: not isinstance(pilot.app.screen, NetworkPage))
-        else:
-            assert "X 18.16.0.0/16 is public" in text(pilot)
-
-
-async def test_a_finished_cluster_is_right_at_once() -> None:
-    """Its docker0 and its routes are flannel's, and no overlap."""
-    draft = unsaid(goal="verify", stops=("hosts", "network", "verify"))
-    async with at_work(draft) as pilot:
-        assert said(pilot) == {"cidr": "10.16.0.0/16", "subnet_len": 24}
-        assert "X block" not in shown(pilot.app)
-        assert "! warn" not in shown(pilot.app)
-
-
 # How it is judged.
 
-TYPED = {
-    "": "not a network",
-    "10.20.0.0": "it has no length",
-    "10.20.0.1/16": "did you mean 10.20.0.0/16?",
-    "10.20.0.0/33": "the length after `/`",
-    "10.20.0.0/29": "too small for flannel",
-    "127.0.0.0/8": "no container can use",
-    "fd00::/64": "an IPv6 network",
-    "[/x]": "not a network",
-    "192.168.0.0/16": "contains the address of fed-master",
-    "10.20.0.0/24": "a number from 26 to 30, such as 26",
-    "10.254.0.0/16": "overlaps 10.254.0.0/16 (Kubernetes' service addresses in Fedora's guide)",
-    "10.0.0.0/8": "overlaps 10.254.0.0/16",
-    "18.16.0.0/16": "18.16.0.0/16 is public",
-}
-"""What is typed, and what keeps one from going on with it."""
 
-
-@pytest.mark.parametrize(("cidr", "why"), TYPED.items(), ids=[*TYPED])
-async def test_what_is_wrong_is_said_as_it_is_typed(cidr: str, why: str) -> None:
+async def test_what_is_wrong_is_said_as_it_is_typed_until_it_is_right() -> None:
     async with at_work(filled("network")) as pilot:
-        await write(pilot, cidr)
-        assert said(pilot)["cidr"] == cidr
-        assert "X block" in shown(pilot.app)
-        assert why in findings(pilot)
-        await pilot.press("ctrl+n")
-        assert isinstance(pilot.app.screen, NetworkPage)
-        assert why in " ".join(text(pilot).rpartition(" X ")[2].split())
-        assert pilot.app.screen.query_one(Input).has_focus
-
-
-async def test_a_network_that_will_do_is_said_to_be_so() -> None:
-    async with at_work(filled("network")) as pilot:
+        for cidr, why in {
+            "[/x]": "'[/x]': not a network",
+            "10.20.0.1/16": "did you mean 10.20.0.0/16?",
+            "10.254.0.0/16": "(Kubernetes' service addresses in Fedora's guide)",
+        }.items():
+            await write(pilot, cidr)
+            assert said(pilot)["cidr"] == cidr
+            assert "X block" in shown(pilot.app)
+            assert why in findings(pilot)
+            await pilot.press("ctrl+n")
+            assert isinstance(pilot.app.screen, NetworkPage)
+            assert why in " ".join(text(pilot).rpartition(" X ")[2].split())
+            assert pilot.app.screen.query_one(Input).has_focus
         await write(pilot, "10.99.0.0/16")
+        assert "X block" not in shown(pilot.app)
         for sentence in (
             "+ ok 10.99.0.0/16 is private",
             "+ ok 10.99.0.0/16 meets no address, route or docker network",
@@ -190,7 +118,7 @@ async def test_a_network_that_will_do_is_said_to_be_so() -> None:
         await on(pilot, FLOW["backend"])
 
 
-async def test_what_any_host_uses_blocks_and_one_key_finds_another() -> None:
+async def test_what_any_host_uses_blocks_until_it_is_another_or_the_hosts_are_others() -> None:
     async with at_work(filled("network", "overlap")) as pilot:
         assert "X block fed-node2 10.16.0.0/16 overlaps 10.16.0.0/16 (route by eth0)" in text(pilot)
         await pilot.press("ctrl+n")
@@ -201,26 +129,15 @@ async def test_what_any_host_uses_blocks_and_one_key_finds_another() -> None:
         assert said(pilot)["cidr"] == "10.0.0.0/16"
         await pilot.press("ctrl+n")
         await on(pilot, FLOW["backend"])
-
-
-async def test_what_several_hosts_share_is_said_once() -> None:
-    def bend(machines: Cluster) -> None:
-        for machine in machines.machines.values():
-            machine.links["br0"] = Link("br0", "02:00:00:00:00:01", 1500, True, ("10.16.3.1/24",))
-
-    async with at_work(filled("network", size=8), bend) as pilot:
-        assert findings(pilot).count("overlaps") == 1
-        assert "fed-master, fed-node1, fed-node2, fed-node3 and 4 more" in findings(pilot)
-
-
-async def test_each_proposal_is_another_one() -> None:
-    async with at_work(filled("network")) as pilot:
-        found = []
-        for _ in range(3):
-            await pilot.press("f2")
-            found.append(said(pilot)["cidr"])
-        assert found == ["10.0.0.0/16", "10.1.0.0/16", "10.2.0.0/16"]
-        assert pilot.app.screen.query_one(Input).value == "10.2.0.0/16"
+        await pilot.press("escape")
+        await judged(pilot)
+        await write(pilot, "10.16.0.0/16")
+        assert "X block" in shown(pilot.app)
+        app: Any = pilot.app
+        FAULTS["overlap"].mend(cluster(app))
+        await pilot.press("f5")
+        await until(pilot, lambda: "X block" not in shown(pilot.app))
+        assert "meets no address" in text(pilot)
 
 
 async def test_where_nothing_is_free_that_is_said() -> None:
@@ -230,6 +147,7 @@ async def test_where_nothing_is_free_that_is_said() -> None:
 
     async with at_work(unsaid(), bend) as pilot:
         assert said(pilot) == {}
+        assert "such as 10.16.0.0/16" in shown(pilot.app)
         await pilot.press("f2")
         assert "No other network of a usual size is free on all hosts" in text(pilot)
 
@@ -237,8 +155,16 @@ async def test_where_nothing_is_free_that_is_said() -> None:
 # Public addresses.
 
 
-async def test_public_addresses_are_taken_only_after_a_question() -> None:
+async def test_every_key_fits_and_public_addresses_are_taken_only_after_a_question() -> None:
     async with at_work(filled("network", "public-cidr")) as pilot:
+        footer = shown(pilot.app).splitlines()[-1].lower()
+        for key in ("esc", "^n", "f2", "f3", "f4", "f5", "f1 help"):
+            assert key in footer
+        await pilot.press("f1")
+        await on(pilot, Help)
+        assert "All containers of the cluster get addresses of one network" in text(pilot)
+        await pilot.press("escape")
+        await on(pilot, NetworkPage)
         assert "18.16.0.0/16 is public" in text(pilot)
         assert "such as 10.16.0.0/16" in text(pilot)
         await pilot.press("f4")
@@ -273,35 +199,30 @@ async def test_leave_for_one_network_is_not_leave_for_the_next() -> None:
 # The size of each node's part.
 
 
-async def test_the_table_says_what_each_length_gives() -> None:
+async def test_the_table_says_what_each_length_gives_and_one_without_room_blocks() -> None:
     async with at_work(filled("network", size=6), size=(120, 40)) as pilot:
         lines = [line[57:].strip() for line in shown(pilot.app).splitlines()]
         assert "part        nodes    addresses each" in lines
         assert "/18             3            16,381   X no room for 5 nodes" in lines
         assert "/24           255               253   + chosen" in lines
         assert "/30        16,383                 1" in lines
-
-
-@pytest.mark.parametrize("key", ["enter", "space"])
-async def test_a_length_is_chosen(key: str) -> None:
-    async with at_work(filled("network")) as pilot:
-        await pilot.press("down", "down", key)
-        assert said(pilot) == {"cidr": "10.16.0.0/16", "subnet_len": 25}
-        assert "/25 511 125 + chosen" in text(pilot)
-        assert "511 subnets for 3 nodes, 125 addresses each" in text(pilot)
-        assert pilot.app.screen.query_one(Choices).highlighted == 7
-        await pilot.press("up", "up", "up", key)
-        assert said(pilot)["subnet_len"] == 22
-
-
-async def test_a_length_without_room_blocks() -> None:
-    async with at_work(filled("network", size=6), size=(120, 40)) as pilot:
         await pilot.press("enter", "home", "enter")
         assert said(pilot)["subnet_len"] == 18
         assert "X chosen, no room for 5 nodes" in text(pilot)
         assert "room for 3 of 5 nodes" in text(pilot)
         await pilot.press("ctrl+n")
         assert isinstance(pilot.app.screen, NetworkPage)
+
+
+async def test_a_length_is_chosen_by_enter_and_by_space() -> None:
+    async with at_work(filled("network")) as pilot:
+        await pilot.press("down", "down", "enter")
+        assert said(pilot) == {"cidr": "10.16.0.0/16", "subnet_len": 25}
+        assert "/25 511 125 + chosen" in text(pilot)
+        assert "511 subnets for 3 nodes, 125 addresses each" in text(pilot)
+        assert pilot.app.screen.query_one(Choices).highlighted == 7
+        await pilot.press("up", "up", "up", "space")
+        assert said(pilot)["subnet_len"] == 22
 
 
 async def test_the_table_waits_for_a_network() -> None:
@@ -361,7 +282,6 @@ async def test_before_one_is_proposed_nothing_is_missing() -> None:
         await on(pilot, NetworkPage)
         await until(pilot, lambda: "reading 0 of 4 hosts" in shown(pilot.app))
         assert "X block" not in shown(pilot.app)
-        assert "such as 10.16.0.0/16" in shown(pilot.app)
         await write(pilot, "1")
         assert said(pilot) == {"cidr": "1"}
         await pilot.press("backspace")
@@ -374,16 +294,6 @@ async def test_a_host_that_could_not_be_read_is_named_and_stops_nobody() -> None
         assert "proposed: free on 3 of 4 hosts" in text(pilot)
         await pilot.press("ctrl+n")
         await on(pilot, FLOW["backend"])
-
-
-async def test_a_key_reads_the_hosts_again() -> None:
-    async with at_work(filled("network", "overlap")) as pilot:
-        app: Any = pilot.app
-        FAULTS["overlap"].mend(cluster(app))
-        assert "X block" in shown(app)
-        await pilot.press("f5")
-        await until(pilot, lambda: "X block" not in shown(app))
-        assert "meets no address" in text(pilot)
 
 
 async def test_without_hosts_it_says_where_to_go() -> None:
@@ -417,16 +327,6 @@ async def test_back_and_forward_keep_everything() -> None:
         await judged(pilot)
         assert pilot.app.screen.query_one(Input).value == "10.77.0.0/16"
         assert "/25 511 125 + chosen" in text(pilot)
-
-
-async def test_every_key_is_explained_and_fits() -> None:
-    async with at_work(filled("network", "public-cidr")) as pilot:
-        footer = shown(pilot.app).splitlines()[-1].lower()
-        for key in ("esc", "^n", "f2", "f3", "f4", "f5", "f1 help"):
-            assert key in footer
-        await pilot.press("f1")
-        await on(pilot, Help)
-        assert "All containers of the cluster get addresses of one network" in text(pilot)
 
 
 async def test_a_terminal_too_small_and_back_loses_nothing() -> None:

@@ -54,6 +54,12 @@ def filled(page: str, fault: str = "healthy", size: int = 4, **said: Any) -> Dra
     return replace(draft, page=page, candidates=found, said={**draft.said, **said})
 
 
+def unsaid(**more: Any) -> Draft:  # noqa: ANN401 - fields of Draft
+    """As `filled`, on the page Network, where no network was said."""
+    draft = filled("network")
+    return replace(draft, **more, said={k: v for k, v in draft.said.items() if k != "network"})
+
+
 def trusting(app: Fedwiz) -> None:
     """Have the operator's known_hosts hold the keys of all practice machines."""
     site: Any = app.site
