@@ -132,8 +132,7 @@ class Runs(Dialog[Draft]):
 
     def _list(self) -> None:
         """Those that the filter leaves."""
-        wanted = self.query_one("#filter", Input).value.lower().split()
-        self._listed = [run for run in self._all if all(word in _searched(run) for word in wanted)]
+        self._listed = matching(self._all, self.query_one("#filter", Input).value)
         table = self.query_one(DataTable)
         table.clear()
         for run in self._listed:
@@ -215,6 +214,12 @@ class Runs(Dialog[Draft]):
         else:
             if self.is_current:
                 self.dismiss(draft)
+
+
+def matching(every: Sequence[RunSummary], typed: str) -> list[RunSummary]:
+    """The runs that have all the words that were typed, in whatever is shown of them."""
+    words = typed.lower().split()
+    return [run for run in every if all(word in _searched(run) for word in words)]
 
 
 def _when(run: RunSummary) -> str:

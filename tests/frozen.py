@@ -22,7 +22,6 @@ class Frozen:
     async def __call__(self, _seconds: float) -> None:
         if self._once():
             await self._thawed.wait()
-        await asyncio.sleep(0)
 
     def thaw(self) -> None:
         """Let time go on."""

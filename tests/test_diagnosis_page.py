@@ -1,5 +1,6 @@
 """From a pair that does not ping to the cause, to the remedy, and back; and round after round."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -19,6 +20,8 @@ from fedwiz.journal import runs
 from fedwiz.practice import FAULTS, practice_answers
 from fedwiz.practice.machine import Cluster
 from fedwiz.state import State
+from fedwiz.verbs import Cluster as Asked
+from fedwiz.verbs import Result
 from fedwiz.verify.values import Overlay
 from screens import causes
 from screens.app import Fedwiz
@@ -27,6 +30,7 @@ from screens.diagnosis import Diagnosis as Dialog
 from screens.dialogs import TypeName
 from screens.live import Live
 from screens.page import Help
+from screens.proving import proved
 from screens.runs import go_on, look
 from screens.verify import VerifyPage
 from tests import runs as made
@@ -77,7 +81,7 @@ async def approved(pilot: Pilot[int], key: str) -> None:
 # What is found.
 
 
-async def test_the_cause_is_named_with_what_says_so_and_a_remedy() -> None:
+async def test_the_cause_is_named_with_what_says_so_and_a_remedy_that_may_be_refused() -> None:
     async with asked("no-forwarding") as pilot:
         text = words(pilot)
         assert "fed-node1 -> fed-node2" in text
@@ -87,37 +91,33 @@ async def test_the_cause_is_named_with_what_says_so_and_a_remedy() -> None:
         assert "What says so: net.ipv4.ip_forward = 0" in text
         assert "nothing is changed yet" in text
         assert {run.verb for run in runs()} == {"verify", "diagnose"}
-
-
-async def test_the_way_of_the_packets_ends_where_they_are_lost() -> None:
-    async with asked("no-forwarding", (120, 40)) as pilot:
+        # Enter leads into the text and back, and help tells of every key.
+        assert "⏎ Read on" in shown(pilot.app)
+        await pilot.press("enter")
+        assert "⏎ To the list" in shown(pilot.app)
+        await pilot.press("enter")
+        assert "⏎ Read on" in shown(pilot.app)
         await pilot.press("down")
-        lines = shown(pilot.app).splitlines()
         assert "X The ping is lost on fed-node2: not routed on" in words(pilot)
-        [at] = [at for at, line in enumerate(lines) if "lost here" in line]
-        assert "+ fed-node2  passed on to routing                   3" in lines[at - 1]
-        assert "X fed-node2  has a route, and may be forwarded      0  <- lost here" in lines[at]
-        assert "- fed-node2  forwarded                              0" in lines[at + 1]
-
-
-async def test_where_no_cause_fits_it_says_where_the_packets_are_lost() -> None:
-    async with asked("missing-route") as pilot:
-        assert "X The way of the packets the answer is lost on fed-node2" in words(pilot)
-
-
-async def test_a_cause_that_fedwiz_does_not_mend_is_the_operators() -> None:
-    async with asked("no-forwarding") as pilot:
-        dialog = pilot.app.screen
-        assert isinstance(dialog, Dialog)
-        result: Any = dialog._result  # noqa: SLF001
-        result.diagnoses = (replace(result.diagnoses[0], mends=()),)
-        dialog._list()  # noqa: SLF001
-        await pilot.pause()
-        assert "fedwiz does not do this: it is yours to do." in words(pilot)
+        await pilot.press("f1")
+        await on(pilot, Help)
+        await pilot.press("end")
+        for said in ("Diagnose again", "Show the remedy"):
+            assert said in words(pilot)
+        await pilot.press("escape")
+        await on(pilot, Dialog)
         await pilot.press("a")
-        await pilot.pause()
-        assert pilot.app.screen is dialog
-        assert "ip-forward is not for fedwiz to mend" in words(pilot)
+        await on(pilot, Approve)
+        text = words(pilot)
+        assert "$ sysctl -w net.ipv4.ip_forward=1" in text
+        assert "undo: sysctl -w net.ipv4.ip_forward=0" in text
+        await pilot.press("enter")  # the focus is on no
+        await on(pilot, Dialog)
+        await until(pilot, lambda: "Not approved; nothing was changed." in words(pilot))
+        assert cluster(pilot).nodes()[1].sysctls["net.ipv4.ip_forward"] == "0"
+        await pilot.press("escape")
+        await on(pilot, VerifyPage)
+        assert len(runs()) == 2
 
 
 async def test_a_healthy_pair_is_told_what_was_measured() -> None:
@@ -130,14 +130,24 @@ async def test_a_healthy_pair_is_told_what_was_measured() -> None:
         assert "0 to look at" in text
 
 
-async def test_a_node_that_is_not_there_is_said_and_r_asks_again() -> None:
+async def test_a_node_that_is_not_there_is_said_and_is_for_the_operator_to_mend() -> None:
     async with opened(proof("unreachable"), (120, 40)) as pilot:
         await proven(pilot)
-        await pilot.press("enter")
+        # A node and itself are no pair.
+        await pilot.press("left", "enter")
+        await pilot.pause()
+        assert isinstance(pilot.app.screen, VerifyPage)
+        assert "are no pair" in words(pilot)
+        await pilot.press("right", "enter")
         await on(pilot, Dialog)
-        await until(pilot, lambda: "No packet could be followed" in words(pilot)
-                    or "none could be followed" in words(pilot))  # fmt: skip
-        assert "X " in words(pilot)
+        await until(pilot, lambda: "The way of the packets none could be followed" in words(pilot))
+        assert "X unreachable on fed-node2: fed-node2 could not be asked" in words(pilot)
+        assert "fedwiz does not do this: it is yours to do." in words(pilot)
+        dialog = pilot.app.screen
+        await pilot.press("a")
+        await pilot.pause()
+        assert pilot.app.screen is dialog
+        assert "unreachable is not for fedwiz to mend: see that fed-node2" in words(pilot)
         await pilot.press("r")
         await until(pilot, lambda: len(runs()) == 3)
 
@@ -176,67 +186,22 @@ async def test_it_says_how_far_it_is_and_esc_leaves_at_once_and_nothing_stays() 
         assert {it.name: len(it.containers) for it in cluster(pilot).nodes()} == before
 
 
-async def test_a_node_and_itself_are_no_pair() -> None:
-    async with opened(proof("no-forwarding")) as pilot:
-        await proven(pilot)
-        await pilot.press("left", "enter")
-        await pilot.pause()
-        assert isinstance(pilot.app.screen, VerifyPage)
-        assert "are no pair" in words(pilot)
-
-
-async def test_enter_leads_into_the_text_and_back_and_help_tells_of_every_key() -> None:
-    async with asked("no-forwarding") as pilot:
-        assert "⏎ Read on" in shown(pilot.app)
-        await pilot.press("enter")
-        assert "⏎ To the list" in shown(pilot.app)
-        await pilot.press("enter")
-        assert "⏎ Read on" in shown(pilot.app)
-        await pilot.press("f1")
-        await on(pilot, Help)
-        await pilot.press("end")
-        for said in ("Diagnose again", "Show the remedy"):
-            assert said in words(pilot)
-
-
 # The remedy.
 
 
-async def test_a_remedy_is_shown_and_refused() -> None:
-    async with asked("no-forwarding") as pilot:
-        await pilot.press("a")
-        await on(pilot, Approve)
-        text = words(pilot)
-        assert "$ sysctl -w net.ipv4.ip_forward=1" in text
-        assert "undo: sysctl -w net.ipv4.ip_forward=0" in text
-        await pilot.press("enter")  # the focus is on no
-        await on(pilot, Dialog)
-        await until(pilot, lambda: "Not approved; nothing was changed." in words(pilot))
-        assert cluster(pilot).nodes()[1].sysctls["net.ipv4.ip_forward"] == "0"
-        await pilot.press("escape")
-        await on(pilot, VerifyPage)
-        assert len(runs()) == 2
-
-
-async def test_it_is_mended_verified_and_the_whole_matrix_is_verified_again() -> None:
+async def test_what_was_mended_is_verified_and_may_be_taken_back_later() -> None:
     async with asked("no-forwarding") as pilot:
         await approved(pilot, "a")
         await until(pilot, lambda: "+ Mended: fed-node1 -> fed-node2" in words(pilot))
         text = words(pilot)
         assert "+ fed-node2 Mend ip-forward $ sysctl -w net.ipv4.ip_forward=1" in text
         assert "u takes it back." in text
+        # The whole matrix is verified again.
         await pilot.press("escape")
         await until(pilot, lambda: "+ all 6 pairs of nodes ping" in words(pilot))
         assert [run.verb for run in runs()].count("verify") == 2
         assert pilot.app.code == 0  # type: ignore[attr-defined]  # a wizard's
-
-
-async def test_a_remedy_is_taken_back_also_when_the_pair_is_opened_once_more() -> None:
-    async with asked("no-forwarding") as pilot:
-        await approved(pilot, "a")
-        await until(pilot, lambda: "Mended" in words(pilot))
-        await pilot.press("escape")
-        await until(pilot, lambda: "+ all 6 pairs of nodes ping" in words(pilot))
+        # The way back is there also when the pair is opened once more.
         await pilot.press("enter")
         await on(pilot, Dialog)
         await until(pilot, lambda: "Nothing is wrong" in words(pilot))
@@ -320,6 +285,86 @@ def case(**said: Any) -> Case:  # noqa: ANN401 - fields of Case
     return Case(practice_answers(), Known({}), net, *PAIR, **said)
 
 
+async def diagnosed(fault: str) -> Result:
+    """What a diagnosis of the pair comes to, without a page."""
+    draft = proof(fault)
+    site = wizard(draft).site
+    assert site is not None
+
+    async def ask(cluster: Asked) -> Result:
+        return await mend.diagnose(cluster, PAIR, asyncio.Event())
+
+    return await proved(site, draft.answers(), (), lambda _: None, lambda _: None, ask)
+
+
+LOST_ON_ITS_WAY = """\
++ fed-node2  passed on to routing                   3
+X fed-node2  has a route, and may be forwarded      0  <- lost here
+- fed-node2  forwarded                              0
+"""
+LOST_ON_ITS_WAY_BACK = """\
++ fed-node2  forwarded                              3
+X fed-node2  wrapped for the other node             0  <- lost here
+- fed-node2  sent to the other node                 0
+"""
+CASES = {
+    "no-forwarding": (
+        "X ip-forward on fed-node2: fed-node2 does not pass packets on between its interfaces",
+        "X The way of the packets  the ping is lost on fed-node2",
+        "X The ping is lost on fed-node2: not routed on: no route,",
+        LOST_ON_ITS_WAY,
+    ),
+    "missing-route": (
+        "X missing-route on fed-node2: fed-node2 has no route to 10.16.",
+        "X The way of the packets  the answer is lost on fed-node2",
+        "X The answer is lost on fed-node2: not wrapped for",
+        LOST_ON_ITS_WAY_BACK,
+    ),
+    "healthy": (
+        "+ Nothing is wrong: 3 of 3 pings came back, and fed-node2 saw 10.16.",
+        "+ The way of the packets  3 of 3 pings came back, and fed-node2 saw 10.16.",
+        "The ping, packets that were counted\n+ fed-node1  out of the container ",
+        "",
+    ),
+    "unreachable": (
+        "X unreachable on fed-node2: fed-node2 could not be asked, so nobody knows what is wrong",
+        "- The way of the packets  none could be followed",
+        "fed-node2: there is no connection to it",
+        "",
+    ),
+}
+
+
+@pytest.mark.parametrize("fault", CASES)
+async def test_what_is_found_is_said_with_where_the_packets_are_lost(fault: str) -> None:
+    result = await diagnosed(fault)
+    headline, line, way, lost = CASES[fault]
+    assert causes.verdict(result).plain.startswith(headline)
+    assert result.case is not None
+    assert causes.way_line(result.case).plain.startswith(line)
+    said = causes.way(result.case).plain
+    assert said.startswith(way)
+    assert lost in said
+    assert said.count("lost here") == bool(lost)
+
+
+@pytest.mark.parametrize(
+    ("mends", "offer"),
+    [
+        (True, "fedwiz does it, in 1 action: a shows them."),
+        (False, "fedwiz does not do this: it is yours to do."),
+    ],
+)
+def test_a_cause_says_whether_fedwiz_mends_it(mends: bool, offer: str) -> None:
+    sysctl = ("sysctl", "-w", "net.ipv4.ip_forward=1")
+    ways = (mending("fed-node2", sysctl, ("true",)),) if mends else ()
+    it = Diagnosis("ip-forward", "fed-node2", "it passes nothing on", "= 0", "set it", ways)
+    assert causes.cause(it).plain == (
+        f"ip-forward on fed-node2\nit passes nothing on\n    -> set it\n    {offer}\n\n"
+        "What says so:\n= 0"
+    )
+
+
 def test_a_hop_that_nobody_could_count_is_a_question() -> None:
     hops = (Hop("there", "fed-node1", "container", 3), Hop("there", "fed-node1", "raw", None),
             Hop("there", "fed-node2", "arriving", 0))  # fmt: skip
@@ -354,34 +399,36 @@ def test_a_cause_that_stops_no_ping_is_told_apart() -> None:
 # Runs of before.
 
 
-@pytest.mark.parametrize(
-    ("verb", "keys", "says"),
-    [
-        ("diagnose", ("7",), ["+ done fed-node1 -> fed-node2: ip-forward on fed-node2",
-                              "+ done fed-node2 Mend ip-forward"]),
-        ("undo", (), ["+ undo ended well", "$ sysctl -w net.ipv4.ip_forward=0"]),
-    ],
-)  # fmt: skip
-async def test_earlier_diagnoses_and_ways_back_are_looked_at(
-    verb: str, keys: tuple[str, ...], says: list[str]
-) -> None:
+EARLIER = {
+    "diagnose": (
+        "7",
+        "+ done fed-node1 -> fed-node2: ip-forward on fed-node2",
+        "+ done fed-node2 Mend ip-forward",
+    ),
+    "undo": ("", "+ undo ended well", "$ sysctl -w net.ipv4.ip_forward=0"),
+}
+"""By verb: the key to its findings, and what stands there."""
+
+
+async def test_earlier_diagnoses_and_ways_back_are_looked_at() -> None:
     async with asked("no-forwarding") as pilot:
         await approved(pilot, "a")
         await until(pilot, lambda: "Mended" in words(pilot))
         await approved(pilot, "u")
         await until(pilot, lambda: "Taken back" in words(pilot))
-    run = next(it for it in runs() if it.verb == verb)
-    async with opened(look(run)) as pilot:
-        await until(pilot, lambda: "This is how the run" in words(pilot))
-        await pilot.press(*keys)
-        for said in says:
-            assert said in words(pilot)
-        await pilot.press("1")
-        assert "⏎ Diagnose" not in shown(pilot.app)
-        await pilot.press("enter")
-        assert isinstance(pilot.app.screen, VerifyPage)
-    with pytest.raises(Refused, match="press Enter"):
-        go_on(run)
+    for verb, (key, *says) in EARLIER.items():
+        run = next(it for it in runs() if it.verb == verb)
+        async with opened(look(run)) as pilot:
+            await until(pilot, lambda: "This is how the run" in words(pilot))
+            await pilot.press(*key)
+            for said in says:
+                assert said in words(pilot)
+            await pilot.press("1")
+            assert "⏎ Diagnose" not in shown(pilot.app)
+            await pilot.press("enter")
+            assert isinstance(pilot.app.screen, VerifyPage)
+        with pytest.raises(Refused, match="press Enter"):
+            go_on(run)
 
 
 # Peers and sizes.
@@ -423,15 +470,6 @@ async def test_peers_and_sizes_are_matrices_too_with_the_pair_in_words() -> None
         await pilot.press("7")
         assert "X fail size fed-node1 -> fed-node2" in words(pilot)
         assert "X fail the way fed-node1 -> fed-node2" in words(pilot)
-
-
-async def test_sizes_of_nine_nodes_fit_the_smallest_terminal() -> None:
-    async with showing(sized(9), nodes=9) as pilot:
-        await pilot.press("6")
-        lines = shown(pilot.app).splitlines()
-        [row] = [line for line in lines if "1 fed-node1" in line and "1450" in line]
-        assert row.count("+1450") == 7
-        assert "X1400" in row
 
 
 # Live.

@@ -60,7 +60,7 @@ async def installing(
     draft: Draft,
     size: tuple[int, int] = (80, 24),
     plan: Plan | None = None,
-    frozen: Callable[[Cluster], bool] = lambda _: False,
+    frozen: Callable[[Cluster], bool] | None = None,
 ) -> AsyncIterator[Pilot[int]]:
     """The page Install, whose plan the operator has just approved.
 
@@ -68,14 +68,15 @@ async def installing(
         draft: what was said.
         size: of the terminal.
         plan: another one than there is.
-        frozen: from when on simulated time stands still.
+        frozen: whether simulated time stands still from now on.
     """
     app = wizard(draft)
     answers = draft.answers()
     assert app.site is not None
     made = planning.make(answers, await app.site.read(answers))
     app.site.approved = answers, made if plan is None else plan
-    freeze(app, lambda: frozen(cluster_of(app)))
+    if frozen is not None:
+        freeze(app, lambda: frozen(cluster_of(app)))
     async with app.run_test(size=size, notifications=True) as pilot:
         await on(pilot, InstallPage)
         yield pilot

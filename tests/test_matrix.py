@@ -4,7 +4,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-import pytest
 from textual import events
 from textual.app import App, ComposeResult
 from textual.pilot import Pilot
@@ -19,12 +18,12 @@ Cells = dict[tuple[str, str], Cell]
 class Bare(App[None]):
     """A matrix and nothing else."""
 
-    def __init__(self) -> None:
+    def __init__(self, matrix: Matrix) -> None:
         super().__init__()
-        self.moves = 0
+        self.matrix, self.moves = matrix, 0
 
     def compose(self) -> ComposeResult:
-        yield Matrix()
+        yield self.matrix
 
     def on_mount(self) -> None:
         self.register_theme(DARK)
@@ -49,11 +48,13 @@ def all_pass(nodes: list[str], **other: str) -> Cells:
 
 @asynccontextmanager
 async def drawn(
-    nodes: list[str], cells: Cells, size: tuple[int, int] = (80, 24)
+    nodes: list[str],
+    cells: Cells,
+    size: tuple[int, int] = (80, 24),
+    matrix: Matrix | None = None,
 ) -> AsyncIterator[tuple[Pilot[Any], Matrix]]:
-    app = Bare()
-    async with app.run_test(size=size) as pilot:
-        matrix = app.query_one(Matrix)
+    matrix = matrix or Matrix()
+    async with Bare(matrix).run_test(size=size) as pilot:
         matrix.show(nodes, cells)
         matrix.focus()
         await pilot.pause()
@@ -88,34 +89,55 @@ async def test_what_the_signs_mean_stands_below() -> None:
         )
 
 
-@pytest.mark.parametrize(
-    ("keys", "pair"),
-    [
-        ("", (1, 2)),
-        ("down", (2, 2)),
-        ("right down", (2, 3)),
-        ("left", (1, 1)),
-        ("left left left", (1, 1)),
-        ("up", (1, 2)),
-        ("end", (1, 9)),
-        ("end right", (1, 9)),
-        ("end home", (1, 1)),
-        ("pagedown", (9, 2)),
-        ("pagedown down", (9, 2)),
-        ("pagedown pageup", (1, 2)),
-    ],
-)
-async def test_keys_move_from_pair_to_pair(keys: str, pair: tuple[int, int]) -> None:
+KEYS = [
+    ("", (1, 2)),
+    ("down", (2, 2)),
+    ("right down", (2, 3)),
+    ("left", (1, 1)),
+    ("left left left", (1, 1)),
+    ("up", (1, 2)),
+    ("end", (1, 9)),
+    ("end right", (1, 9)),
+    ("end home", (1, 1)),
+    ("pagedown", (9, 2)),
+    ("pagedown down", (9, 2)),
+    ("pagedown pageup", (1, 2)),
+]
+"""What is pressed, each time from the first pair on, and where that leads."""
+
+
+async def test_keys_move_from_pair_to_pair() -> None:
     async with drawn(named(9), all_pass(named(9))) as (pilot, matrix):
-        assert not matrix.touched
-        await pilot.press(*keys.split())
-        assert matrix.pair == tuple(f"fed-node{number}" for number in pair)
-        assert matrix.touched == bool(keys)
-        row = shown(pilot.app).splitlines()[pair[0]]
-        assert row.count("[") == 1
-        assert row.index("[") == 13 + 3 * (pair[1] - 1)
         assert isinstance(pilot.app, Bare)
-        assert pilot.app.moves == len(keys.split())
+        for keys, pair in KEYS:
+            matrix.to(0, 1)
+            await pilot.pause()
+            matrix.touched, pilot.app.moves = False, 0
+            await pilot.press(*keys.split())
+            assert matrix.pair == tuple(f"fed-node{number}" for number in pair), keys
+            assert matrix.touched == bool(keys), keys
+            row = shown(pilot.app).splitlines()[pair[0]]
+            assert row.count("[") == 1, keys
+            assert row.index("[") == 13 + 3 * (pair[1] - 1), keys
+            assert pilot.app.moves == len(keys.split()), keys
+
+
+async def test_a_matrix_begins_at_the_first_pair_and_nobody_has_moved_in_it() -> None:
+    async with drawn(named(9), all_pass(named(9))) as (_, matrix):
+        assert matrix.pair == ("fed-node1", "fed-node2")
+        assert not matrix.touched
+
+
+async def test_figures_of_nine_nodes_fit_the_smallest_terminal() -> None:
+    nodes = named(9)
+    cells = {pair: Cell("pass", "1450") for pair in all_pass(nodes)}
+    cells[nodes[0], nodes[1]] = Cell("fail", "1400")
+    async with drawn(nodes, cells, matrix=Matrix(figures=True)) as (pilot, _):
+        assert shown(pilot.app).splitlines()[:3] == [
+            " from, to       1      2      3      4      5      6      7      8      9",
+            " 1 fed-node1    .   [X1400] +1450  +1450  +1450  +1450  +1450  +1450  +1450",
+            " 2 fed-node2  +1450    .    +1450  +1450  +1450  +1450  +1450  +1450  +1450",
+        ]
 
 
 async def test_the_heads_stay_where_they_are() -> None:

@@ -19,7 +19,7 @@ from fedwiz.practice import practice_answers
 from screens.dialogs import Pick
 from screens.first import First
 from screens.flow import FLOW
-from screens.runs import Runs, go_on, look
+from screens.runs import Runs, go_on, look, matching
 from tests.runs import HOSTS, RECORDED
 from tests.test_resume import Past
 from tests.wizard import SIZES, on, opened, shown, still, type_in, until, wizard
@@ -76,12 +76,7 @@ async def test_runs_are_listed_the_newest_first_and_damaged_ones_passed_over() -
         assert table.row_count == 6
         days = [str(table.get_cell_at((row, 0))) for row in range(6)]  # type: ignore[arg-type]  # a coordinate
         assert days == sorted(days, reverse=True)
-
-
-async def test_the_run_under_the_cursor_is_told_with_its_fault_and_hosts() -> None:
-    recorded()
-    async with opened() as pilot:
-        await listed(pilot)
+        # The run under the cursor is told with its fault and its hosts.
         await pilot.press("down", "down")
         assert "practice: nat-twins  fed-master, fed-node1," in shown(pilot.app)
 
@@ -96,49 +91,49 @@ async def test_no_runs_are_said() -> None:
         await on(pilot, First)
 
 
-async def test_a_run_that_was_cut_off_is_not_known() -> None:
-    run(outcome="interrupted")
-    async with opened() as pilot:
-        await listed(pilot)
-        assert "? interrupted" in shown(pilot.app)
-
-
 @pytest.mark.parametrize(
     ("typed", "rows"),
     [("stopped", 1), ("FEDORA", 2), ("practice fail", 3), ("fed-node59", 1), ("check", 1),
      ("nothing-like-it", 0)],
 )  # fmt: skip
-async def test_a_filter_leaves_what_has_all_its_words(typed: str, rows: int) -> None:
+def test_a_filter_leaves_what_has_all_its_words(typed: str, rows: int) -> None:
+    recorded()
+    assert len(matching(runs(), typed)) == rows
+
+
+def test_a_filter_finds_the_day_and_the_fault_and_of_nothing_typed_all() -> None:
+    recorded()
+    every = runs()
+    assert matching(every, "") == matching(every, "  ") == list(every)
+    assert [run.practice for run in matching(every, "NAT-twins")] == ["nat-twins"]
+    day = time.strftime("%Y-%m-%d %H:%M", time.gmtime(every[0].started))
+    assert every[0] in matching(every, day)
+
+
+async def test_a_filter_is_typed_and_taken_away() -> None:
     recorded()
     async with opened() as pilot:
         await listed(pilot)
-        await pilot.press("slash")
-        await type_in(pilot, typed)
         table = pilot.app.screen.query_one(DataTable)
-        assert table.row_count == rows
-        assert ("No run has this in it" in shown(pilot.app)) == (rows == 0)
-        await pilot.press("escape")
-        assert table.row_count == 6
-        assert not pilot.app.screen.query_one("#filter", Input).display
+        for typed, rows in (("FEDORA", 2), ("nothing", 0)):
+            await pilot.press("slash")
+            await type_in(pilot, typed)
+            assert table.row_count == rows
+            assert ("No run has this in it" in shown(pilot.app)) == (rows == 0)
+            await pilot.press("escape")
+            assert table.row_count == 6
+            assert not pilot.app.screen.query_one("#filter", Input).display
         await pilot.press("escape")
         await on(pilot, First)
 
 
-async def test_enter_in_the_filter_leads_to_the_list_and_then_looks() -> None:
+async def test_an_install_that_was_sought_is_looked_at_and_what_it_verified_after_it() -> None:
     recorded()
     async with opened() as pilot:
         await listed(pilot)
         await pilot.press("slash", *"ok", "enter")
         assert isinstance(pilot.app.focused, DataTable)
         await pilot.press("enter")
-        await on(pilot, FLOW["install"])
-
-
-async def test_an_install_is_looked_at_and_what_it_verified_after_it() -> None:
-    recorded()
-    async with opened() as pilot:
-        await listed(pilot)
-        await pilot.press("slash", *"ok", "enter", "enter")
         await on(pilot, FLOW["install"])
         await until(pilot, lambda: "fed-node1" in shown(pilot.app))
         await pilot.press("ctrl+n")
@@ -192,22 +187,31 @@ def test_a_real_run_stays_real() -> None:
     assert go_on(run()).practice == ""
 
 
-@pytest.mark.parametrize(
-    ("made", "why"),
-    [
-        ({"outcome": "ok"}, "nothing to go on with"),
-        ({"verb": "check"}, "a check changes nothing"),
-        ({"answers": False}, "its answers are not kept here: open the answer file"),
-    ],
-)
-async def test_what_can_not_be_gone_on_with_is_said(made: dict[str, Any], why: str) -> None:
+REFUSED: list[tuple[dict[str, Any], str]] = [
+    ({"outcome": "ok"}, "nothing to go on with"),
+    ({"verb": "check"}, "a check changes nothing"),
+    ({"answers": False}, "its answers are not kept here: open the answer file"),
+]
+
+
+@pytest.mark.parametrize(("made", "why"), REFUSED)
+def test_what_can_not_be_gone_on_with_says_why(made: dict[str, Any], why: str) -> None:
     with pytest.raises(Refused, match=why):
         go_on(run(**made))
+
+
+async def test_what_can_not_be_gone_on_with_is_said() -> None:
+    why = {run(**made).id: why for made, why in REFUSED}
+    run(outcome="interrupted")
     async with opened() as pilot:
         await listed(pilot)
-        await pilot.press("g")
-        await until(pilot, lambda: why.split(":")[0] in shown(pilot.app))
-        assert isinstance(pilot.app.screen, Runs)
+        assert "? interrupted" in shown(pilot.app)
+        for row, it in enumerate(runs()):
+            if it.id in why:
+                await pilot.press("ctrl+home", *["down"] * row, "g")
+                said = why[it.id].split(":")[0]
+                await until(pilot, lambda said=said: said in shown(pilot.app))
+                assert isinstance(pilot.app.screen, Runs)
 
 
 async def test_g_goes_on_at_the_review() -> None:
