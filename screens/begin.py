@@ -138,8 +138,7 @@ async def _replacing(app: "Fedwiz", draft: Draft, title: str) -> Draft | None:
         title: of what it is for.
     """
     before = await asyncio.to_thread(kept)
-    same = bool(draft.run) and before is not None and before.run == draft.run
-    if before is None or same or not _said(before):
+    if before is None or not at_stake(before, draft):
         return draft
     options = [
         (GO_ON, f"Go on where you were: {STEPS[before.page]}", _about(before)),
@@ -172,10 +171,12 @@ def _kept_practice() -> Draft | None:
     return next((it for it in found if it is not None and it.candidates), None)
 
 
-def _said(draft: Draft) -> bool:
-    """Whether the operator would miss it."""
-    fresh = verifying() if draft.goal == "verify" else new()
-    return bool(draft.candidates or draft.typed or draft.file or draft.said != fresh.said)
+def at_stake(before: Draft, draft: Draft) -> bool:
+    """Whether the operator would miss what was said before, if this draft took its place."""
+    if draft.run and before.run == draft.run:
+        return False
+    fresh = verifying() if before.goal == "verify" else new()
+    return bool(before.candidates or before.typed or before.file or before.said != fresh.said)
 
 
 def _about(draft: Draft) -> str:

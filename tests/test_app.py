@@ -185,7 +185,7 @@ def test_nothing_is_written_to_a_terminal_that_has_gone() -> None:
 
 
 @pytest.mark.parametrize("page", PAGES)
-async def test_the_palette_has_every_action_of_every_page(page: str) -> None:
+async def test_every_action_of_every_page_is_in_the_palette_and_in_help(page: str) -> None:
     async with opened(filled(page)) as pilot:
         await on(pilot, FLOW[page])
         screen, app = pilot.app.screen, pilot.app
@@ -199,6 +199,10 @@ async def test_the_palette_has_every_action_of_every_page(page: str) -> None:
                     continue
                 if live.node in (screen, app):
                     assert live.binding.description in titles, binding
+        await pilot.press("f1")
+        await on(pilot, Help)
+        await pilot.press("end")
+        assert "Dark or light" in shown(app)  # the last of the keys
 
 
 async def test_the_palette_does_what_it_says() -> None:

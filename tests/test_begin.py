@@ -9,9 +9,9 @@ from textual.pilot import Pilot
 from textual.widgets import Input
 
 from fedwiz.begin import new, verifying
-from fedwiz.draft import Draft, kept, repeat, save
+from fedwiz.draft import Candidate, Draft, kept, repeat, save
 from fedwiz.practice import practice_answers
-from screens.begin import OpenFile
+from screens.begin import OpenFile, at_stake
 from screens.dialogs import Pick
 from screens.first import First
 from screens.flow import FLOW
@@ -47,20 +47,21 @@ async def test_a_new_install_begins_at_the_hosts() -> None:
         assert draft_of(pilot) == new()
 
 
-@pytest.mark.parametrize("number", ["1", "3"])
-async def test_what_is_kept_is_gone_on_with_unless_it_is_given_up(number: str) -> None:
+async def test_what_is_kept_is_gone_on_with_unless_it_is_given_up() -> None:
     before = Draft(page="network", typed="10.0.0.0/24", said={"name": "mine"})
     save(before)
     async with opened() as pilot:
-        await chosen(pilot, number)
-        await on(pilot, Pick)
-        text = shown(pilot.app)
-        assert "Go on where you were: Network" in text
-        assert "mine, 0 hosts chosen" in text
-        assert "What you said then is forgotten." in text
-        await pilot.press("escape")
-        await chosen(pilot, number)
-        assert kept() == before
+        for number in "13":
+            await chosen(pilot, number)
+            await on(pilot, Pick)
+            text = shown(pilot.app)
+            assert "Go on where you were: Network" in text
+            assert "mine, 0 hosts chosen" in text
+            assert "What you said then is forgotten." in text
+            await pilot.press("escape")
+            await on(pilot, First)
+            assert kept() == before
+        await chosen(pilot, "3")
         await on(pilot, Pick)
         await pilot.press("enter")
         await on(pilot, FLOW["network"])
@@ -77,9 +78,27 @@ async def test_beginning_anew_has_to_be_chosen() -> None:
         assert kept() == new()
 
 
-@pytest.mark.parametrize("before", [new(), verifying()])
-async def test_a_draft_in_which_nothing_is_said_is_no_loss(before: Draft) -> None:
-    save(before)
+AT_WORK = replace(filled("install"), run="one")
+AT_STAKE: dict[str, tuple[Draft, Draft, bool]] = {
+    "nothing was said": (new(), new(), False),
+    "nothing was said of a verification": (verifying(), new(), False),
+    "where to look": (replace(new(), typed="10.0.0.0/24"), new(), True),
+    "a file": (replace(new(), file="a.toml"), new(), True),
+    "hosts": (replace(new(), candidates=(Candidate("10.0.0.1"),)), new(), True),
+    "a name": (new().put("name", "mine"), new(), True),
+    "a name, of a verification": (verifying().put("name", "mine"), new(), True),
+    "the run that is gone on with": (AT_WORK, AT_WORK, False),
+    "another run": (AT_WORK, replace(AT_WORK, run="another"), True),
+}
+
+
+@pytest.mark.parametrize(("before", "draft", "so"), AT_STAKE.values(), ids=AT_STAKE)
+def test_a_draft_in_which_nothing_is_said_is_no_loss(before: Draft, draft: Draft, so: bool) -> None:
+    assert at_stake(before, draft) is so
+
+
+async def test_where_nothing_is_lost_nothing_is_asked() -> None:
+    save(verifying())
     async with opened() as pilot:
         await chosen(pilot, "1")
         await on(pilot, FLOW["hosts"])
@@ -123,67 +142,51 @@ async def test_back_from_a_verification_are_its_own_pages_only() -> None:
 
 
 async def test_an_answer_file_opens_where_it_leaves_something_open(state_home: Path) -> None:
+    """It takes no kept draft's place unasked: the second one is chosen where the first was kept."""
     text = repeat(practice_answers(4))
     (state_home / "whole.toml").write_text(text)
     (state_home / "open.toml").write_text(text.replace('cidr = "10.16.0.0/16"', ""))
-    for name, page in (("~/whole.toml", "review"), (" open.toml ", "network")):
+    for name, page, asked in (("~/whole.toml", "review", False), (" open.toml ", "network", True)):
         async with opened() as pilot:
             await chosen(pilot, "2")
             await on(pilot, OpenFile)
             pilot.app.screen.query_one(Input).value = name
             await pilot.press("enter")
+            if asked:
+                await on(pilot, Pick)
+                await pilot.press("down", "enter")
             await on(pilot, FLOW[page])
             assert draft_of(pilot).file == name.strip()
             assert draft_of(pilot).chosen[0].name == "fed-master"
-        (state_home / "state/fedwiz/draft.json").unlink()
 
 
-async def test_a_file_takes_no_kept_drafts_place_unasked(state_home: Path) -> None:
-    (state_home / "a.toml").write_text(repeat(practice_answers(4)))
-    save(Draft(page="network", typed="10.0.0.0/24", said={"name": "mine"}))
-    async with opened() as pilot:
-        await chosen(pilot, "2")
-        await on(pilot, OpenFile)
-        await type_in(pilot, "a.toml")
-        await pilot.press("enter")
-        await on(pilot, Pick)
-        await pilot.press("down", "enter")
-        await on(pilot, FLOW["review"])
+REFUSED = {
+    None: "there is no such file",
+    "version = 1\nsurprise = 2\n": "surprise",
+    "[[[": "write `key = ",
+    "version = 2\n": "version",
+}
 
 
-@pytest.mark.parametrize(
-    ("text", "why"),
-    [
-        (None, "there is no such file"),
-        ("version = 1\nsurprise = 2\n", "surprise"),
-        ("[[[", "write `key = "),
-        ("version = 2\n", "version"),
-    ],
-)
-async def test_a_file_that_will_not_do_is_refused_in_its_own_words(
-    text: str | None, why: str, state_home: Path
-) -> None:
-    if text is not None:
-        (state_home / "a.toml").write_text(text)
-    async with opened() as pilot:
-        await chosen(pilot, "2")
-        await on(pilot, OpenFile)
-        await type_in(pilot, "a.toml")
-        await pilot.press("enter")
-        await until(pilot, lambda: why in shown(pilot.app))
-        assert "one thing to be put right first" in shown(pilot.app)
-        await pilot.press("x")
-        assert why not in shown(pilot.app)
-        await pilot.press("escape")
-        await on(pilot, First)
-
-
-async def test_no_path_is_refused_too() -> None:
+async def test_a_file_that_will_not_do_is_refused_in_its_own_words(state_home: Path) -> None:
     async with opened() as pilot:
         await chosen(pilot, "2")
         await on(pilot, OpenFile)
         await pilot.press("enter")
         await until(pilot, lambda: "give the path of an answer file" in shown(pilot.app))
+        await type_in(pilot, "a.toml")
+        for text, why in REFUSED.items():
+            assert why not in shown(pilot.app)
+            if text is not None:
+                (state_home / "a.toml").write_text(text)
+            await pilot.press("enter")
+            await until(pilot, lambda why=why: why in shown(pilot.app))
+            assert "one thing to be put right first" in shown(pilot.app)
+            await pilot.press("x")
+            assert why not in shown(pilot.app)
+            await pilot.press("backspace")
+        await pilot.press("escape")
+        await on(pilot, First)
 
 
 async def test_forty_refusals_are_all_there_to_be_read(state_home: Path) -> None:
@@ -207,13 +210,17 @@ async def test_forty_refusals_are_all_there_to_be_read(state_home: Path) -> None
 # Practice.
 
 
-async def test_a_practice_cluster_begins_with_the_fault_that_is_chosen() -> None:
+async def test_a_practice_cluster_with_the_fault_that_is_chosen_leaves_a_real_draft() -> None:
+    """It asks nothing about it."""
+    before = Draft(page="network", typed="10.0.0.0/24", said={"name": "mine"})
+    save(before)
     async with opened() as pilot:
         await chosen(pilot, "5")
         await on(pilot, Pick)
         await pilot.press("down", "down", "enter")
         await on(pilot, FLOW["hosts"])
         assert draft_of(pilot).practice == "v2-only"
+        assert kept() == before
 
 
 async def test_a_kept_practice_cluster_is_offered_first() -> None:
@@ -227,17 +234,6 @@ async def test_a_kept_practice_cluster_is_offered_first() -> None:
         await pilot.press("enter")
         await on(pilot, FLOW["network"])
         assert draft_of(pilot) == before
-
-
-async def test_practice_asks_nothing_about_a_real_draft_and_leaves_it() -> None:
-    before = Draft(page="network", typed="10.0.0.0/24", said={"name": "mine"})
-    save(before)
-    async with opened() as pilot:
-        await chosen(pilot, "5")
-        await on(pilot, Pick)
-        await pilot.press("enter")
-        await on(pilot, FLOW["hosts"])
-        assert kept() == before
 
 
 async def test_escape_leads_back_to_the_first_page() -> None:

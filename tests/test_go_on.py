@@ -95,7 +95,7 @@ def text(pilot: Pilot[int]) -> str:
     return " ".join(shown(pilot.app).split())
 
 
-@pytest.mark.parametrize("key", ["enter", "g"])
+@pytest.mark.parametrize("key", [pytest.param("enter", marks=pytest.mark.full), "g"])
 async def test_an_install_is_gone_on_with_to_a_green_matrix(key: str) -> None:
     async with left() as pilot:
         assert "Go on: a run of " in text(pilot)

@@ -9,7 +9,6 @@ from screens.dialogs import Confirm, Pick
 from screens.first import First
 from screens.flow import FLOW
 from screens.frame import STEPS
-from screens.page import Help
 from tests.wizard import filled, on, opened, shown, until
 
 
@@ -54,16 +53,6 @@ async def test_leaving_is_asked_and_the_focus_is_on_staying() -> None:
         await pilot.press("right", "enter")
         await until(pilot, lambda: pilot.app.return_code is not None)
         assert pilot.app.return_value == 130  # nothing was installed or proven
-
-
-async def test_every_page_has_help_and_says_its_keys() -> None:
-    for page in PAGES:
-        async with opened(filled(page)) as pilot:
-            await on(pilot, FLOW[page])
-            await pilot.press("f1")
-            await on(pilot, Help)
-            await pilot.press("end")
-            assert "Dark or light" in shown(pilot.app)  # the last of the keys
 
 
 async def test_a_terminal_too_small_is_told_so_and_gets_no_keys() -> None:
