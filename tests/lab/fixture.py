@@ -27,6 +27,9 @@ import pytest
 
 from . import labs, labstate
 
+PATIENCE = 600.0
+"""Seconds after which something on a host is given up; no machine is to be too slow for it."""
+
 _NUMBERS = itertools.count()
 """So that several labs of one kind fit into one process."""
 
@@ -79,7 +82,8 @@ class Lab:
         """
         chosen = name or f"t{os.getpid()}-{generation[:1]}{count}{flannel or ''}-{next(_NUMBERS)}"
         images = labs.images(_session()) if installed else None
-        lab = cls(labs.up(chosen, count, generation, flannel, os.getpid(), images))
+        owners = {os.getpid(), _session()}
+        lab = cls(labs.up(chosen, count, generation, flannel, tuple(owners), images))
         try:
             if images and not lab.state.image:
                 lab._install(images)
@@ -100,7 +104,7 @@ class Lab:
             raise RuntimeError(f"the cluster can't be installed:\n{said.err}")
         labs.make_image(self.state, images, home)
 
-    def wait_for_overlay(self, timeout: float = 120) -> None:
+    def wait_for_overlay(self, timeout: float = PATIENCE) -> None:
         """Until each node of an installed cluster has heard from flannel where the others are."""
         show = "sed -n 's/^FLANNEL_SUBNET=//p' /run/flannel/subnet.env"
         ends = [self.ssh(node, show).strip().split("/")[0] for node in self.nodes]
@@ -135,7 +139,7 @@ class Lab:
         return self.state.home(self.state.host(host)) / "root"
 
     def run(
-        self, host: str, command: str, *, user: str = "", stdin: str = "", timeout: float = 120
+        self, host: str, command: str, *, user: str = "", stdin: str = "", timeout: float = PATIENCE
     ) -> "subprocess.CompletedProcess[str]":
         """A command on a host: as root without a login, as a user that is named by SSH."""
         if user:
@@ -159,7 +163,7 @@ class Lab:
         *,
         user: str = "",
         stdin: str = "",
-        timeout: float = 120,
+        timeout: float = PATIENCE,
     ) -> str:
         """What a command on a host writes to stdout; SshError unless it ends with 0."""
         done = self.run(host, command, user=user, stdin=stdin, timeout=timeout)
@@ -187,22 +191,21 @@ class Lab:
     def boot_id(self, host: str) -> str:
         return self.ssh(host, "cat /proc/sys/kernel/random/boot_id").strip()
 
-    def reboot(self, host: str, timeout: float = 60) -> None:
+    def reboot(self, host: str, timeout: float = PATIENCE) -> None:
         """Reboot a host and wait until it has booted again."""
         before = self.boot_id(host)
-        self.run(host, "systemctl reboot", timeout=30)
+        self.run(host, "systemctl reboot")
         self.wait_rebooted(host, before, timeout)
 
-    def wait_rebooted(self, host: str, before: str, timeout: float = 60) -> None:
+    def wait_rebooted(self, host: str, before: str, timeout: float = PATIENCE) -> None:
         """Wait for a host whose boot_id was `before` to be back, its units started."""
         deadline = time.monotonic() + timeout
         while time.monotonic() < deadline:
-            if labs.answers(self.state.host(host)):
+            if labs.has_booted(self.state, self.state.host(host)):
                 with contextlib.suppress(SshError, RuntimeError, subprocess.TimeoutExpired):
                     if self.boot_id(host) != before:
-                        labs.wait(self.state, self.state.host(host))
                         return
-            time.sleep(0.1)
+            time.sleep(0.05)
         raise TimeoutError(f"{host} did not come back within {timeout:.0f} s")
 
     def reset(self) -> None:

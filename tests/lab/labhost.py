@@ -1,8 +1,8 @@
-"""One host: its namespace, its file system, and the process that keeps it running.
+"""One host: its namespace, its file system, and how it is started and removed.
 
-systemd-nspawn can't start its container again by itself here, so a keeper per host does: when the
-host says it reboots, the keeper makes its namespace anew (which forgets links, routes, nft tables
-and sysctls, as a real reboot does) and starts nspawn on the same file system.
+systemd-nspawn can't start its container again by itself here, so the lab's guard does: when a host
+has rebooted, it gets a new namespace (which forgets links, routes, nft tables and sysctls, as a
+real reboot does) and a new nspawn on the same file system.
 """
 
 import contextlib
@@ -13,13 +13,12 @@ import signal
 import subprocess
 import time
 from pathlib import Path
-from types import FrameType
 
 from .labroot import run, write
-from .labstate import CGROUPS, Host, State, record_pid, recorded_pid
+from .labstate import CGROUPS, Host, State, folder_of, load, recorded_pid
 
 POWER_OFF = signal.SIGRTMIN + 4  # what systemd as process 1 shuts down at
-PATIENCE = 30.0  # seconds; some unit may not want to stop
+PATIENCE = 30.0  # seconds until processes that were killed and mounts that were theirs are gone
 REBOOTED = 133  # how nspawn ends with --keep-unit when its container reboots
 
 
@@ -55,12 +54,11 @@ def drop_switch(state: State) -> None:
 
 def plug(state: State, host: Host) -> None:
     """A new namespace with eth0 in it, cabled to the switch."""
-    unplug(state, host)
     port, prefix = f"h{host.number}", state.subnet.split("/")[1]
     run("ip", "netns", "add", host.netns)
     cable = ("type", "veth", "peer", "name", "eth0", "address", host.mac, "netns", host.netns)
-    run("ip", "-n", state.switch, "link", "add", port, *cable)
-    run("ip", "-n", state.switch, "link", "set", port, "master", "br0", "up")
+    batch = f"link add {port} {' '.join(cable)}\nlink set {port} master br0 up\n"
+    run("ip", "-n", state.switch, "-batch", "-", stdin=batch)
     batch = (
         f"link set lo up\naddr add {host.address}/{prefix} brd + dev eth0\n"
         f"link set eth0 up\nroute add default via {state.gateway} dev eth0\n"
@@ -137,40 +135,63 @@ def kubernetes(state: State, root: Path) -> None:
 
 
 def power_off(state: State, host: Host) -> None:
-    """Shut the host down in order, as far as it lets itself be."""
-    first = leader(state, host)
-    if first is None:
-        return
-    with contextlib.suppress(ProcessLookupError):
-        os.kill(first, POWER_OFF)
-    deadline = time.monotonic() + PATIENCE
-    while recorded_pid(state.home(host) / "pid") and time.monotonic() < deadline:
-        time.sleep(0.05)
+    """Have the host shut down in order."""
+    if first := leader(state, host):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(first, POWER_OFF)
 
 
-def unmount(state: State, host: Host) -> None:
-    """Take the host off its file system and out of its namespace and cgroups."""
-    home = state.home(host)
-    for _ in range(50):
-        root = home / "root"
-        if not root.is_mount() or quiet("umount", root):
-            break
-        time.sleep(0.05)
-    else:
-        quiet("umount", "-l", home / "root")
+def take_off(state: State, host: Host) -> None:
+    """Take an ended host off its file system, and out of its namespace and cgroups."""
+    kill_cgroup(state.cgroup(host))
+    unmount(state.home(host) / "root")
     unplug(state, host)
-    for tree in cgroup_trees():
-        folder = tree / state.cgroup(host)
-        if folder.is_dir():
-            for path, _, _ in os.walk(folder, topdown=False):
-                with contextlib.suppress(OSError):
-                    Path(path).rmdir()
+    remove_cgroup(state.cgroup(host))
 
 
 def forget(state: State, host: Host) -> None:
-    """Remove all that is left of a host."""
-    unmount(state, host)
+    """Remove all that is left of an ended host."""
+    take_off(state, host)
     shutil.rmtree(state.home(host), ignore_errors=True)
+
+
+def unmount(root: Path) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while root.is_mount() and not quiet("umount", root):
+        if time.monotonic() > deadline:  # whoever still looks into it may go on
+            quiet("umount", "-l", root)
+            return
+        time.sleep(0.02)
+
+
+def dismantle(name: str) -> None:
+    """Remove whatever there is of a lab, by its name: also of one that was half made."""
+    folder = folder_of(name)
+    ours = re.compile(
+        rf"(?:fedwiz-lab-|fwl-){re.escape(name)}-(?:sw|fed-master|fed-node\d+)"
+    ).fullmatch
+    groups = {it.name for tree in cgroup_trees() for it in tree.iterdir() if ours(it.name)}
+    for group in groups:
+        kill_cgroup(group)
+    for mount in mounts_below(folder):
+        unmount(mount)
+    with contextlib.suppress(SystemExit):
+        quiet("ip", "link", "del", load(name).operator_link)
+    for namespace in Path("/run/netns").glob("*"):
+        if ours(namespace.name):
+            quiet("ip", "netns", "del", namespace.name)
+    for group in groups:
+        remove_cgroup(group)
+    for left in Path("/run/systemd/nspawn/propagate").glob("*"):
+        if ours(left.name):
+            shutil.rmtree(left, ignore_errors=True)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def mounts_below(folder: Path) -> list[Path]:
+    """What is mounted there, the innermost first."""
+    rows = Path("/proc/self/mountinfo").read_text().splitlines()
+    return [Path(at) for row in reversed(rows) if (at := row.split()[4]).startswith(f"{folder}/")]
 
 
 def cgroup_trees() -> list[Path]:
@@ -179,94 +200,90 @@ def cgroup_trees() -> list[Path]:
     return [path for path in CGROUPS.iterdir() if (path / "cgroup.procs").exists()]
 
 
-def enter_cgroup(name: str) -> None:
+def make_cgroup(name: str) -> list[Path]:
     """Cgroups of the host's own, or the systemds of all hosts would share the root's."""
+    folders = []
     for tree in cgroup_trees():
         folder = tree / name
         folder.mkdir(exist_ok=True)
+        folders.append(folder)
         for setting in ("cpuset.cpus", "cpuset.mems"):
             if (folder / setting).exists() and not (folder / setting).read_text().strip():
                 (folder / setting).write_text((tree / setting).read_text())
-        (folder / "cgroup.procs").write_text(str(os.getpid()))
+    return folders
 
 
-def kill_cgroup(state: State, host: Host) -> None:
+def remove_cgroup(name: str) -> None:
+    for tree in cgroup_trees():
+        for path, _, _ in os.walk(tree / name, topdown=False):
+            with contextlib.suppress(OSError):
+                Path(path).rmdir()
+
+
+def kill_cgroup(name: str) -> None:
     """End what a host still runs: all of it was started inside the host's own cgroup."""
-    for _ in range(100):
-        pids: set[int] = set()
-        for tree in cgroup_trees():
-            for procs in (tree / state.cgroup(host)).rglob("cgroup.procs"):
-                with contextlib.suppress(OSError):
-                    pids |= {int(each) for each in procs.read_text().split()}
-        pids -= {0, os.getpid()}
-        if not pids:
-            return
+    deadline = time.monotonic() + PATIENCE
+    while pids := processes(name):
         for pid in pids:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-        time.sleep(0.02)
+        if time.monotonic() > deadline:
+            return
+        time.sleep(0.01)
 
 
-def nspawn(state: State, host: Host) -> list[str]:
+def processes(cgroup: str) -> set[int]:
+    pids: set[int] = set()
+    for tree in cgroup_trees():
+        for procs in (tree / cgroup).rglob("cgroup.procs"):
+            with contextlib.suppress(OSError):
+                pids |= {int(each) for each in procs.read_text().split()}
+    return pids - {0, os.getpid()}
+
+
+ENTER = (
+    'for each; do shift; [ "$each" = -- ] && break; echo 0 >"$each/cgroup.procs"; done; exec "$@"'
+)
+
+
+def nspawn(state: State, host: Host, notify: Path) -> "subprocess.Popen[bytes]":
+    """Start the host; nspawn says at that socket who its process 1 is and when it has booted."""
+    environment = dict(os.environ, SYSTEMD_NSPAWN_API_VFS_WRITABLE="yes", NOTIFY_SOCKET=str(notify))
+    if state.generation == "modern":
+        environment["SYSTEMD_NSPAWN_UNIFIED_HIERARCHY"] = "1"
+    groups = map(str, make_cgroup(state.cgroup(host)))
+    with console_path(state, host).open("ab") as log:
+        return subprocess.Popen(
+            ["/bin/sh", "-c", ENTER, "sh", *groups, "--", *nspawn_argv(state, host)],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            env=environment,
+            start_new_session=True,
+        )
+
+
+def nspawn_argv(state: State, host: Host) -> list[str]:
     return [
         *("systemd-nspawn", "-D", str(state.home(host) / "root")),
         *(f"--machine=fwl-{state.name}-{host.name}", f"--hostname={host.name}"),
-        *(f"--network-namespace-path=/run/netns/{host.netns}", "--boot"),
+        *(f"--network-namespace-path=/run/netns/{host.netns}", "--boot", "--notify-ready=yes"),
         *("--register=no", "--keep-unit", "--capability=all"),
         *("--system-call-filter=add_key keyctl bpf", "--bind=/dev/net/tun"),
         *("--resolv-conf=off", "--timezone=off", "--link-journal=no", "--console=pipe"),
     ]
 
 
+def console_path(state: State, host: Host) -> Path:
+    return state.home(host) / "console.log"
+
+
+def console(state: State, host: Host) -> str:
+    """What the host has written to its console so far."""
+    path = console_path(state, host)
+    return path.read_text(errors="replace") if path.exists() else ""
+
+
 def leader(state: State, host: Host) -> int | None:
     """The host's process 1, as this machine numbers it; None where it does not run."""
-    keeper = recorded_pid(state.home(host) / "pid")
-    for outer in _children(keeper) if keeper else ():
-        for pid in _children(outer):
-            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-                status = Path(f"/proc/{pid}/status").read_text()
-                if re.search(r"^NSpid:.*\t1$", status, re.MULTILINE):
-                    return pid
-    return None
-
-
-def _children(pid: int) -> list[int]:
-    try:
-        return [int(it) for it in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-    except (FileNotFoundError, ProcessLookupError):
-        return []
-
-
-def keep(state: State, host: Host) -> None:
-    """The keeper's life: boot, and boot again for as long as the host reboots."""
-    home = state.home(host)
-    record_pid(home / "pid", os.getpid())
-    child: subprocess.Popen[bytes] | None = None
-
-    def stop(_signal: int, _frame: FrameType | None) -> None:
-        if child:
-            child.kill()
-        raise SystemExit(0)
-
-    signal.signal(signal.SIGTERM, stop)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    enter_cgroup(state.cgroup(host))
-    environment = dict(os.environ, SYSTEMD_NSPAWN_API_VFS_WRITABLE="yes")
-    if state.generation == "modern":
-        environment["SYSTEMD_NSPAWN_UNIFIED_HIERARCHY"] = "1"
-    console = home / "console.log"
-    while True:
-        plug(state, host)
-        with console.open("ab") as log:
-            child = subprocess.Popen(
-                nspawn(state, host),
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                env=environment,
-                start_new_session=True,
-            )
-            ended = child.wait()
-        kill_cgroup(state, host)
-        if ended != REBOOTED:
-            return
+    return recorded_pid(state.leader(host))

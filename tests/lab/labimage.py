@@ -8,9 +8,10 @@ free subnet of which there is one. Images end with the process that they were ma
 """
 
 import contextlib
-import select
 import shutil
 import time
+from collections.abc import Callable
+from ipaddress import IPv4Network
 from pathlib import Path
 
 from . import labstate
@@ -25,9 +26,9 @@ def folder_for(owner: int) -> Path:
     return RUN / f".images-{owner}-{started(owner)}"
 
 
-def path_in(images: Path, generation: str, flannel: str, count: int, subnet: object) -> Path:
+def path_in(images: Path, generation: str, flannel: str, count: int, subnet: IPv4Network) -> Path:
     """Where an image for such a lab is, or would be."""
-    third = str(subnet).split(".")[2]
+    third = subnet.network_address.packed[2]
     return images / f"{generation}-{flannel}-{count}-{third}"
 
 
@@ -44,19 +45,32 @@ def make(state: State, image: Path, home: Path) -> None:
     part.rename(image)
 
 
+def finder(
+    images: Path, generation: str, flannel: str, count: int
+) -> Callable[[IPv4Network], Path]:
+    """Where the image for a lab in a subnet would be."""
+
+    def image(subnet: IPv4Network) -> Path:
+        return path_in(images, generation, flannel, count, subnet)
+
+    return image
+
+
+def take_keys(state: State) -> None:
+    """Let a lab that starts from an image have the keys that its hosts know."""
+    for name in KEYS:
+        shutil.copy2(Path(state.image) / name, state.folder)
+
+
 def sweep(owner: int) -> None:
-    """Remove the images once their process has ended, and every lab that stands on them."""
+    """Make the folder of images; remove it when its process has ended and no lab needs it."""
     folder = folder_for(owner)
-    wait_for_end(owner)
-    while any(str(folder) in lab for lab in _descriptions()):
-        time.sleep(0.5)
+    folder.mkdir(mode=0o700)
+    print("made", flush=True)
+    labstate.wait_for_end(owner)
+    while any(str(folder) in lab for lab in _descriptions()):  # their guards end them now
+        time.sleep(0.2)
     shutil.rmtree(folder, ignore_errors=True)
-
-
-def wait_for_end(pid: int) -> None:
-    """Until that process has ended."""
-    with contextlib.suppress(ProcessLookupError), labstate.pidfd(pid) as end:
-        select.select([end], [], [])
 
 
 def _descriptions() -> list[str]:

@@ -1,27 +1,25 @@
 """Labs: bring one up, take it down, start it afresh; each in seconds, all of them by name."""
 
 import contextlib
-import functools
+import ipaddress
+import json
 import os
 import shutil
 import signal
 import socket
 import subprocess
 import sys
-import time
-import uuid
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Any
 
 from . import labhost, labimage, labroot, labstate
-from .labroot import run, say
-from .labstate import RUN, Host, State, load, record_pid, recorded_pid
+from .labroot import say
+from .labstate import Host, State, load, recorded_pid
 
 SCRIPT = Path(__file__).resolve().parent / "lab"
-BOOT = 90.0  # seconds
-T = TypeVar("T")
+GUARD = 120.0
+"""Seconds in which a guard takes its lab down, on any machine; one that does not is killed."""
 
 
 def unavailable() -> str | None:
@@ -54,31 +52,6 @@ def unavailable() -> str | None:
     return None
 
 
-@contextlib.contextmanager
-def unwinding(name: str) -> Iterator[None]:
-    """Take the lab down again when what is done with it fails or is interrupted."""
-
-    def interrupted(number: int, _frame: object) -> None:
-        raise KeyboardInterrupt(signal.Signals(number).name)
-
-    before = None
-    with contextlib.suppress(ValueError):  # not in the main thread: then no handler
-        before = signal.signal(signal.SIGTERM, interrupted)
-    try:
-        yield
-    except BaseException:
-        down(name)
-        raise
-    finally:
-        if before is not None:
-            signal.signal(signal.SIGTERM, before)
-
-
-def each(state: State, work: Callable[[Host], T]) -> list[T]:
-    with ThreadPoolExecutor(max(2, len(state.hosts))) as pool:
-        return list(pool.map(work, state.hosts))
-
-
 def make_room() -> None:
     """Every systemd takes some ten inotify instances of root's; 128 are too few for many hosts."""
     limit = Path("/proc/sys/fs/inotify/max_user_instances")
@@ -91,68 +64,93 @@ def up(
     count: int = 4,
     generation: str = "classic",
     flannel: str | None = None,
-    owner: int | None = None,
+    owners: Sequence[int] = (),
     images: Path | None = None,
 ) -> State:
-    """Start a lab; with an owner (a pid), the lab ends when that process has ended.
+    """Start a lab; with owners (pids), the lab ends when one of these processes has ended.
 
     Where a folder of images is given and one of them fits, the hosts start from it; whether they
     did is in the state.
     """
+    labstate.folder_of(name)
     lower = labroot.build(generation)
     labroot.tools()
     make_room()
-    flavour = flannel or labroot.GENERATIONS[generation].flannel
-    image_for = images and functools.partial(labimage.path_in, images, generation, flavour, count)
-    with labstate.locked():
-        state = labstate.new(name, count, generation, flavour, lower, image_for or None)
-        with unwinding(name):
-            labhost.make_switch(state)
-    with unwinding(name):
-        if state.image:
-            for file in labimage.KEYS:
-                shutil.copy2(Path(state.image) / file, state.folder)
-        else:
-            run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "lab", "-f", state.key)
-        start(state)
-        if owner:
-            guard = [sys.executable, str(SCRIPT), "_guard", name, str(owner)]
-            detached(guard, state.folder / "guard.pid")
-    return state
+    ours, theirs = socket.socketpair()
+    with ours:
+        with theirs:
+            guard = detached("_guard", name, stdin=theirs)
+        try:
+            ask(
+                ours,
+                verb="up",
+                count=count,
+                generation=generation,
+                flannel=flannel or labroot.GENERATIONS[generation].flannel,
+                lower=[str(each) for each in lower],
+                owners=list(owners),
+                images=str(images or ""),
+            )
+        except BaseException:
+            ours.close()
+            ended(guard)
+            raise
+    return load(name)
 
 
-def detached(argv: list[str], pid_file: Path) -> None:
-    with (pid_file.parent / "keeper.log").open("ab") as log:
-        child = subprocess.Popen(
-            argv,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=log,
-            start_new_session=True,
-            cwd="/",
-        )
-    record_pid(pid_file, child.pid)
+def detached(*words: str, **streams: Any) -> int:  # noqa: ANN401 - Popen's own
+    """Start this program as a process that outlives this one and hears no Ctrl+C; its pid."""
+    child = subprocess.Popen(
+        # With as little of Python as it needs: the rest takes longer to load than the program.
+        [sys.executable, "-I", "-S", str(SCRIPT), *words],
+        **{"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, **streams},
+        start_new_session=True,
+        cwd="/",
+    )
     child.returncode = 0  # it outlives this process on purpose: nothing waits for it
+    return child.pid
 
 
-def start(state: State) -> None:
-    """Furnish and boot every host, and wait until all of them have finished booting."""
-    public_key = Path(state.key + ".pub").read_text()
+def ended(guard: int) -> None:
+    """Wait until a guard has taken its lab down, and forget it where it was a child."""
+    if not labstate.wait_for_end(guard, GUARD):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(guard, signal.SIGKILL)
+    with contextlib.suppress(ChildProcessError):
+        os.waitpid(guard, 0)
 
-    def boot(host: Host) -> str:
-        root = labhost.mount(state, host)
-        known = ""
-        if not state.image:  # it has all that, and who knows its hosts knows these
-            key = labhost.furnish(state, host, root, public_key, uuid.uuid4().hex)
-            kind, blob, *_ = key.split()
-            known = f"{host.name},{host.address} {kind} {blob}\n"
-        argv = [sys.executable, str(SCRIPT), "_keep", state.name, host.name]
-        detached(argv, state.home(host) / "pid")
-        return known
 
-    if known := "".join(each(state, boot)):
-        Path(state.known_hosts).write_text(known)
-    each(state, lambda host: wait(state, host))
+def ask(guard: socket.socket, **request: Any) -> None:  # noqa: ANN401 - whatever JSON has
+    """Have a lab's guard do something.
+
+    Raises:
+        RuntimeError: it can't, and has taken the lab down.
+    """
+    with guard.makefile("rw") as line:
+        line.write(json.dumps(request) + "\n")
+        line.flush()
+        reply = json.loads(line.readline() or '{"error": "the guard of the lab was ended"}')
+    for text in reply.get("said", []):
+        say(text)
+    if "error" in reply:
+        raise RuntimeError(reply["error"].removeprefix("lab: "))
+
+
+def ask_for(state: State, **request: Any) -> None:  # noqa: ANN401 - whatever JSON has
+    """The same by name; when this is interrupted, the lab is down."""
+    guard = recorded_pid(state.folder / "guard.pid")
+    with socket.socket(socket.AF_UNIX) as link:
+        try:
+            link.connect(str(state.folder / "guard.sock"))
+        except OSError:
+            raise RuntimeError(f"{state.name} has no guard any more: `lab down` it") from None
+        try:
+            ask(link, **request)
+        except BaseException:
+            link.close()
+            if guard:
+                ended(guard)
+            raise
 
 
 def make_image(state: State, images: Path, home: Path) -> None:
@@ -163,76 +161,39 @@ def make_image(state: State, images: Path, home: Path) -> None:
         images: the folder that the image goes to.
         home: the home folder of whoever installed something there; it goes into the image.
     """
-    image = labimage.path_in(
-        images, state.generation, state.flannel, len(state.hosts), state.subnet
-    )
-
-    def shut_down(host: Host) -> None:
-        labhost.power_off(state, host)
-        labstate.end(state.home(host) / "pid")
-        labhost.kill_cgroup(state, host)
-        labhost.unmount(state, host)
-
-    with unwinding(state.name):
-        each(state, shut_down)
-        labimage.make(state, image, home)
-        each(state, lambda host: labhost.forget(state, host))
-        state.image = str(image)
-        state.save()
-        start(state)
+    find = labimage.finder(images, state.generation, state.flannel, len(state.hosts))
+    image = str(find(ipaddress.IPv4Network(state.subnet)))
+    ask_for(state, verb="image", image=image, home=str(home))
+    state.image = image
 
 
 def images(owner: int) -> Path:
     """The folder of images that ends with that process."""
     folder = labimage.folder_for(owner)
-    RUN.mkdir(mode=0o755, parents=True, exist_ok=True)
-    try:
-        folder.mkdir(mode=0o700)
-    except FileExistsError:
-        return folder
-    detached([sys.executable, str(SCRIPT), "_sweep", str(owner)], folder / "pid")
+    with labstate.locked():
+        if not folder.is_dir():
+            ours, theirs = os.pipe()
+            with open(ours) as made:  # noqa: PTH123 - a file descriptor
+                detached("_sweep", str(owner), stdout=theirs)
+                os.close(theirs)
+                made.readline()
     return folder
 
 
-def stop(state: State) -> None:
-    """End every host and remove what it leaves."""
-
-    def finish(host: Host) -> None:
-        labstate.end(state.home(host) / "pid")
-        labhost.kill_cgroup(state, host)
-        labhost.forget(state, host)
-
-    each(state, finish)
-
-
 def down(name: str) -> None:
+    """Take a lab down: its guard does, or without one whoever asks."""
     folder = labstate.folder_of(name)
-    if not (folder / "lab.json").exists():  # one that was interrupted before it had anything
-        shutil.rmtree(folder, ignore_errors=True)
-        return
-    state = load(name)
-    if recorded_pid(state.folder / "guard.pid") != os.getpid():
-        labstate.end(state.folder / "guard.pid")
-    stop(state)
-    labhost.drop_switch(state)
-    shutil.rmtree(state.folder, ignore_errors=True)
+    if guard := recorded_pid(folder / "guard.pid"):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(guard, signal.SIGTERM)
+        ended(guard)
+    if folder.exists():
+        labhost.dismantle(name)
 
 
 def reset(state: State) -> None:
     """The same hosts at the same addresses, as new."""
-    with unwinding(state.name):
-        stop(state)
-        start(state)
-
-
-def guard(name: str, owner: int) -> None:
-    """Take the lab down when its owner is gone."""
-    mark = labstate.started(owner)
-    while mark and labstate.started(owner) == mark:
-        if not (labstate.folder_of(name) / "lab.json").exists():
-            return
-        time.sleep(0.5)
-    down(name)
+    ask_for(state, verb="reset")
 
 
 def ssh_argv(state: State, host: str, *command: str, user: str = "") -> list[str]:
@@ -264,34 +225,10 @@ def inside_argv(state: State, host: Host, command: str) -> list[str]:
     ]
 
 
-def answers(host: Host) -> bool:
-    try:
-        with socket.create_connection((host.address, 22), timeout=1) as link:
-            return link.recv(8).startswith(b"SSH-")
-    except OSError:
-        return False
-
-
-def wait(state: State, host: Host) -> None:
-    """Until the host has booted; a unit that failed at boot is said, not an error."""
-    deadline = time.monotonic() + BOOT
-    while not answers(host):
-        if time.monotonic() > deadline or not recorded_pid(state.home(host) / "pid"):
-            log = state.home(host) / "console.log"
-            said = log.read_text(errors="replace")[-1500:] if log.exists() else ""
-            raise RuntimeError(f"{host.name} does not boot:\n{said}")
-        time.sleep(0.05)
-    script = "systemctl is-system-running --wait; systemctl --failed --plain --no-legend"
-    done = subprocess.run(
-        inside_argv(state, host, f"timeout {BOOT:.0f} sh -c '{script}'"),
-        check=False,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-    )
-    if not done.stdout.startswith("running"):
-        say(f"{host.name}: {' '.join((done.stdout + done.stderr).split())}")
+def has_booted(state: State, host: Host) -> bool:
+    """Whether it has, and does not shut down."""
+    return state.booted(host).exists() and labhost.leader(state, host) is not None
 
 
 def status(state: State) -> dict[str, bool]:
-    return {host.name: bool(recorded_pid(state.home(host) / "pid")) for host in state.hosts}
+    return {host.name: labhost.leader(state, host) is not None for host in state.hosts}

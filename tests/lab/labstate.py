@@ -6,8 +6,7 @@ import ipaddress
 import json
 import os
 import re
-import signal
-import time
+import select
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -65,8 +64,16 @@ class State:
         return [host.name for host in self.hosts]
 
     def home(self, host: Host) -> Path:
-        """The folder of one host: root (its file system), upper, work, console.log, pid."""
+        """The folder of one host: root (its file system), upper, work, console.log."""
         return self.folder / "hosts" / host.name
+
+    def leader(self, host: Host) -> Path:
+        """The file with the host's first process, as this machine numbers it, while it runs."""
+        return self.home(host) / "leader"
+
+    def booted(self, host: Host) -> Path:
+        """A file that is there from the end of the host's boot to its shutdown."""
+        return self.home(host) / "booted"
 
     def cgroup(self, host: Host) -> str:
         return f"fedwiz-lab-{self.name}-{host.name}"
@@ -190,18 +197,10 @@ def started(pid: int) -> str | None:
     return None if fields[0] in "ZX" else fields[19]
 
 
-@contextlib.contextmanager
-def pidfd(pid: int) -> Iterator[int]:
-    """A file descriptor that is readable once the process has ended."""
-    number = os.pidfd_open(pid)
-    try:
-        yield number
-    finally:
-        os.close(number)
-
-
 def record_pid(path: Path, pid: int) -> None:
-    path.write_text(f"{pid} {started(pid)}\n")
+    part = path.with_suffix(".part")
+    part.write_text(f"{pid} {started(pid)}\n")
+    part.rename(path)
 
 
 def recorded_pid(path: Path) -> int | None:
@@ -213,14 +212,13 @@ def recorded_pid(path: Path) -> int | None:
     return int(pid) if pid and started(int(pid)) == mark else None
 
 
-def end(path: Path, patience: float = 5.0) -> None:
-    """End a recorded process: politely, then not."""
-    for sign in (signal.SIGTERM, signal.SIGKILL):
-        deadline = time.monotonic() + patience
-        pid = recorded_pid(path)
-        if pid is None:
-            return
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, sign)
-        while recorded_pid(path) and time.monotonic() < deadline:
-            time.sleep(0.02)
+def wait_for_end(pid: int, patience: float | None = None) -> bool:
+    """Until that process has ended; False where it has not in that many seconds."""
+    try:
+        end = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return True
+    try:
+        return bool(select.select([end], [], [], patience)[0])
+    finally:
+        os.close(end)
