@@ -11,6 +11,7 @@ from typing import Any, Literal, TypeAlias
 from fedwiz.actions import Action, PutKey, Run
 from fedwiz.answers import Answers
 from fedwiz.facts import Known
+from fedwiz.scripts import whole
 from fedwiz.steps import GATES, STAGES, STEPS, Stage, Step
 from fedwiz.steps.guard import BOOT, arms, guarded, is_guard
 from fedwiz.steps.make import ANY, LISTED, SEEN
@@ -274,7 +275,8 @@ def _lines(action: Action) -> Iterator[tuple[Kind, str]]:
 def scripts(plan: Plan, answers: Answers) -> Mapping[str, str]:
     """One shell script per host that a person could run by hand, as root, with the same effect.
 
-    Secrets are asked for.  Run them for the master first and then, side by side, for the nodes.
+    It may be a file or come on standard input; secrets are asked for at the terminal.  Run them
+    for the master first and then, side by side, for the nodes.
     """
     digest = plan.digest
     return {host: _shell(plan, digest, answers, host) for host in plan.hosts}
@@ -282,12 +284,7 @@ def scripts(plan: Plan, answers: Answers) -> Mapping[str, str]:
 
 def _shell(plan: Plan, digest: str, answers: Answers, host: str) -> str:
     about = " ".join(f"{host}: plan {digest} of cluster {answers.name}".splitlines())
-    lines = [
-        "#!/bin/sh",
-        f"# {about}, to be run as root.",
-        "set -eu",
-    ]
-    named = set[str]()
+    lines, named = ["set -eu"], set[str]()
     for task in plan.tasks(host):
         lines += ["", f"# {task.title}"]
         if any(is_guard(action) for action in task.actions):
@@ -300,9 +297,9 @@ def _shell(plan: Plan, digest: str, answers: Answers, host: str) -> str:
                     named.add(name)
                     lines.append(f"{_variable(name)}={shlex.quote(script)}")
             lines += _typed(action, answers)
-    if len(lines) == 3:
+    if len(lines) == 1:
         lines.append("# Nothing is left to do.")
-    return "\n".join(lines) + "\n"
+    return f"#!/bin/sh\n# {about}, to be run as root.\n{whole(*lines)}"
 
 
 def _variable(script: str) -> str:
@@ -320,14 +317,14 @@ def _typed(action: Action, answers: Answers) -> list[str]:
         return [f"# standard input: {action.upload}, copied to this host first",
                 f"{words} <{shlex.quote(action.upload.rpartition('/')[2])}"]  # fmt: skip
     if not action.input():
-        return [f"{words} </dev/null"]
+        return [words]
     secrets = [part for part in action.stdin if not isinstance(part, str)]
     if secrets:
         # The text around a secret is fedwiz's own and holds nothing that the shell expands; what
         # it puts in place of the variable it does not look at again.  systemd does, for four.
         body = "".join(p if isinstance(p, str) else "${secret}" for p in action.stdin)
         return [
-            f"printf '{secrets[0].name}: ' >&2; IFS= read -r secret",
+            f"printf '{secrets[0].name}: ' >&2; IFS= read -r secret {TERMINAL}",
             """secret=$(printf '%s' "$secret" | sed 's/["\\\\`$]/\\\\&/g')""",
             f"{words} <<END_OF_INPUT\n{body.removesuffix(chr(10))}\nEND_OF_INPUT",
         ]
@@ -336,6 +333,9 @@ def _typed(action: Action, answers: Answers) -> list[str]:
         end += "_"
     return [f"{words} <<'{end}'\n{body}\n{end}"]
 
+
+TERMINAL = "</dev/tty"
+"""Where a script gets what it asks for, wherever it came from itself."""
 
 ETCDCTL = {"v2": ("--ca-file", "--cert-file", "--key-file", "--username"),
            "v3": ("--cacert", "--cert", "--key", "--user")}  # fmt: skip
@@ -350,7 +350,8 @@ def _etcdctl(put: PutKey, answers: Answers) -> list[str]:
     more = "".join(f" {flag} {shlex.quote(value)}" for flag, value in given if value)
     get = f"ETCDCTL_API={put.api[1]} etcdctl get {shlex.quote(put.key)}"
     typed = (put.shown, get) if put.value is not None else (put.shown,)
+    asks = f" {TERMINAL}" if etcd.user else ""
     return [
         f"export ETCDCTL_ENDPOINTS={shlex.quote(','.join(etcd.endpoints))}",
-        *(line.replace(" etcdctl ", f" etcdctl{more} ", 1) for line in typed),
+        *(line.replace(" etcdctl ", f" etcdctl{more} ", 1) + asks for line in typed),
     ]

@@ -301,6 +301,11 @@ class Docker(Section):
         "restart: stop docker, remove docker0, start both.  reboot: the whole host.",
         "restart",
     )
+    ready_within: Number = ask(
+        "How long may flanneld take to be ready?",
+        "Seconds from its start until it has a subnet; after as many docker goes back.",
+        45, ge=5, le=600,
+    )  # fmt: skip
 
 
 class Verify(Section):

@@ -152,6 +152,30 @@ class Terminal:
         return ""
 
 
+def by_hand(
+    script: str, place: Path, typed: str = "", shell: str = "/bin/sh"
+) -> "subprocess.CompletedProcess[str]":
+    """A script that a person pipes into a shell, which asks at the terminal.
+
+    Args:
+        script: what comes on standard input.
+        place: all programs that there are.
+        typed: what has been typed at the terminal by then.
+        shell: which one.
+    """
+    ours, theirs = pty.openpty()
+    os.write(ours, typed.encode())
+    try:
+        return subprocess.run(
+            [shell], input=script, env={"PATH": str(place)}, cwd=place.parent,
+            encoding="utf-8", capture_output=True, check=False, timeout=60, start_new_session=True,
+            pass_fds=(theirs,), preexec_fn=lambda: fcntl.ioctl(theirs, termios.TIOCSCTTY, 0),
+        )  # fmt: skip
+    finally:
+        os.close(theirs)
+        os.close(ours)
+
+
 def unread(running: "subprocess.Popen[bytes]", home: Path) -> int:
     """Read nothing until the last run has ended, by its journal; with which code it did.
 

@@ -137,7 +137,7 @@ ROWS = {
     "docker0 elsewhere": Row(
         on(N2, WELL, **links(N2, docker0="172.17.0.1/16")), "docker-astray",
         said=("has not taken 10.16.83.1/24", "172.17.0.1/16"),
-        mends=(f"{N2} sh restart.sh skip move -",),
+        mends=(f"{N2} sh restart.sh skip move - 45",),
     ),
     "containers elsewhere": Row(
         WELL, "docker-astray", said=("a container got 172.18.0.2", "see `systemctl cat docker`"),
@@ -151,37 +151,37 @@ ROWS = {
         on(N2, WELL, **units(N2, flanneld=DOWN)), "flanneld-down", explains=False, pings=True,
         looks={N2: Look(log=("Stopping flanneld.service - x",))},
         said=("flanneld does not run on fed-node2: it was stopped", "Restart=always"),
-        mends=(f"{N2} sh restart.sh keep leave -",),
+        mends=(f"{N2} sh restart.sh keep leave - 45",),
     ),
     "stopped with docker": Row(
         on(N2, WELL, **units(N2, flanneld=DOWN, docker=DOWN)), "flanneld-down",
         lost="forwarding-in",
-        mends=(f"{N2} sh restart.sh keep leave -", f"{N2} systemctl start docker.service"),
+        mends=(f"{N2} sh restart.sh keep leave - 45", f"{N2} systemctl start docker.service"),
     ),
     "ended without its lease": Row(
         stored(on(N2, WELL, **units(N2, flanneld=DOWN)), leases=(LEASES[N1], LEASES[N3])),
         "flanneld-down",
         looks={N2: Look(log=("Starting flanneld", "Lease has been revoked. Shutting down."))},
         said=("its lease was deleted or ran out, and it ended",),
-        mends=(f"{N2} sh restart.sh keep leave -",),
+        mends=(f"{N2} sh restart.sh keep leave - 45",),
     ),
     "stopped, and it panics then": Row(
         on(N2, WELL, **units(N2, flanneld=FAILED)), "flanneld-down", explains=False, pings=True,
         looks={N2: Look(log=("Starting x", "Stopping x", "panic: close of closed channel"))},
-        said=("it was stopped",), mends=(f"{N2} sh restart.sh keep leave -",),
+        said=("it was stopped",), mends=(f"{N2} sh restart.sh keep leave - 45",),
     ),
     "failed": Row(
         on(N2, WELL, **units(N2, flanneld=FAILED)), "flanneld-down", explains=False, pings=True,
         looks={N2: Look(log=("connection refused", "Starting x", "out of subnets"))},
         said=("it failed, and all subnets of the network are leased",),
-        mends=(f"{N2} sh restart.sh keep leave -",),
+        mends=(f"{N2} sh restart.sh keep leave - 45",),
     ),
     "a flag that it does not know": Row(
         on(N2, WELL, **units(N2, flanneld=STARTING), **config(TEXT.replace("-ip-masq", "-nope"))),
         "flanneld-restarting", explains=False, pings=True,
         looks={N2: Look(AGAIN, ("flag provided but not defined: -nope",))},
         said=("over and over", "does not know one of its flags", 'FLANNEL_OPTIONS is "-nope"'),
-        mends=(f"{N2} sh restart.sh keep leave 0644",),
+        mends=(f"{N2} sh restart.sh keep leave 0644 45",),
     ),
     "nobody's fault but the config's": Row(
         on(N2, WELL, **units(N2, flanneld=STARTING)), "flanneld-restarting", explains=False,
@@ -191,16 +191,16 @@ ROWS = {
     "no lease": Row(
         stored(WELL, leases=(LEASES[N1], LEASES[N3])), "lease-missing",
         said=("etcd has no lease of that node's", "10.16.83.1/24"),
-        mends=(f"{N2} sh restart.sh keep leave -", *LEARNT),
+        mends=(f"{N2} sh restart.sh keep leave - 45", *LEARNT),
     ),
     "a cloned subnet.env": Row(
         stored(on(N2, WELL, **env(N2, "10.16.29.1/24")), leases=(LEASES[N1], LEASES[N3])),
         "lease-taken", said=("fed-node2 and fed-node1 both have", "its lease is fed-node1's"),
-        mends=(f"{N2} sh restart.sh forget move -", *LEARNT),
+        mends=(f"{N2} sh restart.sh forget move - 45", *LEARNT),
     ),
     "one address": Row(
         NAT, "same-public-ip", host=N1, said=("fed-node1 and fed-node2 publish one address",),
-        mends=(f"{N1} sh restart.sh forget move 0644", f"{N2} sh restart.sh forget move 0644"),
+        mends=tuple(f"{host} sh restart.sh forget move 0644 45" for host in (N1, N2)),
     ),
     "an interface that peers do not reach": Row(
         stored(
@@ -209,18 +209,18 @@ ROWS = {
         ),
         "wrong-interface", lost="arriving",
         said=("publishes 10.99.9.2, which fed-node1 does not reach", "take the other -iface out"),
-        mends=(f"{N2} sh restart.sh keep move 0644", *LEARNT),
+        mends=(f"{N2} sh restart.sh keep move 0644 45", *LEARNT),
     ),
     "another prefix": Row(
         on(N2, WELL, **config(TEXT.replace("coreos.com", "atomic.io"))), "other-prefix",
         explains=False, pings=True, said=("under /atomic.io/network in etcd",),
-        mends=(f"{N2} sh restart.sh keep leave 0644",),
+        mends=(f"{N2} sh restart.sh keep leave 0644 45",),
     ),
     "another prefix, and no lease": Row(
         stored(on(N2, WELL, **config(TEXT.replace("coreos.com", "atomic.io"))),
                leases=(LEASES[N1], LEASES[N3])),
         "other-prefix", said=("no lease under /coreos.com/network is of fed-node2",),
-        mends=(f"{N2} sh restart.sh keep leave 0644",),
+        mends=(f"{N2} sh restart.sh keep leave 0644 45",),
     ),
     "the other API": Row(
         stored(on(N2, WELL, **units(N2, flanneld=STARTING)), config=None, other="{}"),
@@ -228,7 +228,7 @@ ROWS = {
         said=("not in etcd's v2, which flannel reads: it is in v3",),
         mends=(
             f"{MASTER} ETCDCTL_API=2 etcdctl set {ANSWERS.key} '{ANSWERS.config_json()}'",
-            f"{N2} sh restart.sh wait leave -",
+            f"{N2} sh restart.sh wait leave - 45",
         ),
     ),
     "no way to etcd, by a rule of its own": Row(
@@ -330,7 +330,7 @@ def test_the_old_settings_come_back_as_they_were_byte_by_byte() -> None:
     do = only(row).mends[0].do
     assert isinstance(do, Run)
     assert do.back is not None
-    assert (do.back.input(), do.back.argv[-1]) == (text, "0600")
+    assert (do.back.input(), do.back.argv[-2]) == (text, "0600")
     assert '/coreos.com/network"' in do.input()
     assert "# of ours" in do.input()
     assert "+FLANNEL_ETCD_PREFIX" in do.diff
@@ -346,10 +346,21 @@ def test_where_etcd_has_users_there_is_no_way_back_that_writes_into_it() -> None
     row = ROWS["a cloned subnet.env"]
     do = only(row).mends[0].do
     assert do.back is not None
-    assert do.back.argv[4:9] == ("recall", "move", "-", "v2", URL)
+    assert do.back.argv[4:10] == ("recall", "move", "-", "45", "v2", URL)
     do = only(replace(row, answers=answered("etcd.user=root"))).mends[0].do
     assert do.back is None
     assert "nothing" in do.undo
+
+
+@pytest.mark.parametrize("name", ["a cloned subnet.env", "the other API"])
+def test_flanneld_gets_the_seconds_that_it_may_take_and_the_remedy_more(name: str) -> None:
+    slow = replace(ROWS[name], answers=answered("docker.ready_within=600"))
+    said = [mend.do for mend in only(slow).mends if " restart.sh " in f" {mend.do.brief} "]
+    runs = [it for it in said if isinstance(it, Run)]
+    assert runs
+    for run in (*runs, *(run.back for run in runs if isinstance(run.back, Run))):
+        assert run.argv[7] == "600"
+        assert run.timeout > 600
 
 
 def test_a_key_that_was_written_goes_again_if_it_is_unchanged() -> None:

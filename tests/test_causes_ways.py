@@ -376,9 +376,15 @@ def test_the_side_that_others_do_not_get_large_packets_through_is_named() -> Non
     assert names(it) == [("mtu", N2, True)]
     (one,) = found(it)
     assert shown(one) == (
-        ["sh mtu.sh eth0 1400 flannel.1 1350 -- 10.16.0.0/16"],
-        ["sh mtu.sh eth0 1500 flannel.1 1450 -- 10.16.0.0/16"],
+        ["sh mtu.sh eth0 1400 flannel.1 1350 -- 10.16.0.0/16 45"],
+        ["sh mtu.sh eth0 1500 flannel.1 1450 -- 10.16.0.0/16 45"],
     )
+    docker = ANSWERS.docker.model_copy(update={"ready_within": 600})
+    slow = replace(it, answers=ANSWERS.model_copy(update={"docker": docker}))
+    do = found(slow)[0].mends[0].do
+    assert isinstance(do, Run)
+    assert do.argv[-1] == "600"
+    assert do.timeout > 600
     assert all(isinstance(each.do, Run) and each.do.interrupts for each in one.mends)
     assert f"from {N2} to {third} cross 1400 of 1500 bytes" in one.seen
 

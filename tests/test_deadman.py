@@ -52,7 +52,7 @@ def test_a_reboot_is_guarded_by_what_outlives_it() -> None:
     assert [action.brief for action in switch.actions] == [
         "sh arm.sh switch 77 boot",
         "systemctl reboot",
-        "sh settle.sh docker",
+        "sh settle.sh docker 90",
         "sh confirm.sh switch",
     ]
     said = text(plan)
@@ -62,7 +62,7 @@ def test_a_reboot_is_guarded_by_what_outlives_it() -> None:
     assert "\n    the host does this by itself after the boot, unless the step is confirmed" in said
     typed = scripts(plan, ANSWERS)["fed-node1"]
     assert "arm.sh" not in typed
-    assert "systemctl reboot </dev/null" in typed
+    assert "\nsystemctl reboot\n" in typed
 
 
 def back_of(step: str) -> list[str]:

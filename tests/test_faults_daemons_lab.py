@@ -29,7 +29,8 @@ ROWS = {
         during=((r"fed-node2 +switch +starting flanneld", reboots),),
         heal=AS_BEFORE,
         rebooted=("fed-node2",),
-        says=("fed-node2 has restarted in the middle of `sh switch.sh 10.16.0.0/16`", "run again"),
+        says=("fed-node2 has restarted in the middle of `sh switch.sh 10.16.0.0/16 45`",
+              "run again"),
     ),
     "docker refuses the new bip": Fault(
         where="fed-node2",

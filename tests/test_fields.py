@@ -63,7 +63,7 @@ def test_a_section_s_questions_are_those_of_the_chosen_backend() -> None:
     paths = [it.path for it in asked("backend", "udp", but=["backend.type"])]
     assert paths == ["backend.port"]
     assert [it.path for it in asked("backend", "host-gw")] == ["backend.type"]
-    assert [it.path for it in asked("docker")] == ["docker.switch"]
+    assert [it.path for it in asked("docker")] == ["docker.switch", "docker.ready_within"]
 
 
 def test_of_what_a_form_gives_only_its_own_answers_are_taken() -> None:

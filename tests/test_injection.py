@@ -33,6 +33,7 @@ from screens.app import Play
 from screens.dialogs import Ask, Confirm, Pick, TypeName
 from tests.known import BARE, DONE, SAID, answered, on
 from tests.runs import BEGAN, recorded
+from tests.shell import by_hand
 from tests.wizard import opened, shown, until
 
 ROOT = Path(__file__).parent.parent
@@ -270,7 +271,8 @@ def test_a_subnet_env_is_never_run(name: str, env: str, tmp_path: Path) -> None:
     # flanneld writes what etcd told it: the same.
     systemctl.write_text(re.sub(r"printf '%s\\n' FLANNEL_NETWORK.*\n.*subnet.env\"",
                                 f'cp {kept} "{subnet_env}"', systemctl.read_text()))  # fmt: skip
-    words = {"switch": ["10.16.0.0/16"], "restart": ["keep", "move", "-"], "settle": ["docker"]}
+    words = {"switch": ["10.16.0.0/16", "45"], "restart": ["keep", "move", "-", "45"],
+             "settle": ["docker", "90"]}  # fmt: skip
     process = host.start(*words.get(name, []), name=name)
     process.communicate(timeout=60)
     assert not canary.exists()
@@ -317,12 +319,9 @@ def test_a_script_to_be_run_by_hand_does_only_what_it_says(text: str, tmp_path: 
         (place / name).chmod(0o755)
     (place / "cat").symlink_to(shutil.which("cat") or "/bin/cat")
     for host, said in planning.scripts(made, answers).items():
-        done = subprocess.run(
-            ["/bin/sh"], input=said.encode(), cwd=tmp_path, check=False, timeout=20,
-            env={"PATH": str(place)}, capture_output=True,
-        )  # fmt: skip
+        done = by_hand(said, place, typed="\x04" * 2)  # etcdctl asks for a password, twice
         assert not (tmp_path / "CANARY").exists(), host
-        assert b"not found" not in done.stderr, done.stderr
+        assert "not found" not in done.stderr, done.stderr
         assert done.returncode == 0, (host, done.stderr)
 
 

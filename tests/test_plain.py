@@ -34,10 +34,10 @@ ALL = (NAME, WHERE, WHO, USER, KEYS_RIGHT, CHANGE, CIDR, LENGTH, BACKEND, OPTION
 """All that is asked where there is one way only, in order."""
 
 FIRST = "What is to be done?"
-AND, DOCKER = "  and", "How does docker move"
+AND, DOCKER, READY = "  and", "How does docker move", "How long may flanneld take"
 ELSE = "Where else are hosts?"
-KNOWN = (*ALL, AND, ELSE, FACE, FIRST, NOW, DOCKER, "What is the host called?", "What does it do?",
-         "Which label does")  # fmt: skip
+KNOWN = (*ALL, AND, ELSE, FACE, FIRST, NOW, DOCKER, READY,
+         "What is the host called?", "What does it do?", "Which label does")  # fmt: skip
 END = "EOF"
 """In place of an answer: there is no more input."""
 
@@ -326,7 +326,7 @@ def test_only_what_is_missing_or_listed_is_asked(shell: Shell) -> None:
     draft = Draft.of(data)
     keep_draft(replace(draft, page=draft.stops[0], practice="healthy", pace=0.0))
     typist = Typist(shell, "demo", "--plain", *QUICK, says=AGAIN)
-    assert typist.questions() == [CIDR, LENGTH, DOCKER, OTHER, APPROVE]
+    assert typist.questions() == [CIDR, LENGTH, DOCKER, READY, OTHER, APPROVE]
     assert typist.said.code == 0
 
 

@@ -1,8 +1,6 @@
 import json
-import shlex
 import subprocess
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -119,25 +117,6 @@ def test_the_name_of_an_uploaded_file_is_a_word_of_the_script_s() -> None:
                        f"flannel.sha256={'a' * 64}")  # fmt: skip
     script = scripts(make(answers, BARE), answers)["fed-node1"]
     assert " <'my flanneld; reboot'\n" in script
-
-
-def test_a_script_asks_for_a_secret_and_quotes_it_as_systemd_wants_it(tmp_path: Path) -> None:
-    known = replace(BARE, etcd_password=Secret("etcd password", 'a "b\\c$d`e'))
-    answers = answered("etcd.user=flannel")
-    plan = make(answers, known)
-    [put] = [action for task in plan.tasks("fed-node1") for action in task.actions
-             if isinstance(action, Run)
-             and any(isinstance(part, Secret) for part in action.stdin)]  # fmt: skip
-    script = scripts(plan, answers)["fed-node1"]
-    start = script.index("printf 'etcd password: '")
-    end = script.index("END_OF_INPUT\n", script.index("END_OF_INPUT", start) + 12)
-    typed = (
-        script[start:end].replace('sh -c "$put_sh" ' + shlex.join(put.argv[3:]), "cat")
-        + "END_OF_INPUT\n"
-    )
-    done = subprocess.run(["sh", "-c", typed], input='a "b\\c$d`e\n', text=True, check=True,
-                          capture_output=True)  # fmt: skip
-    assert done.stdout == put.input(reveal=True)
 
 
 @pytest.mark.parametrize(

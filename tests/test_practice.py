@@ -569,9 +569,12 @@ def test_a_fault_in_the_answers_is_refused(name: str) -> None:
 async def test_docker_is_taken_back_where_it_was_and_the_others_go_on(
     name: str, switch: str
 ) -> None:
-    it = runs(MODERN, f"docker.switch={switch}", fault=name)
+    it = runs(MODERN, f"docker.switch={switch}", "docker.ready_within=9", fault=name)
     result = await it.install()
     assert result.code == 5
+    if name == "never-ready":
+        late = {"restart": "did not get ready within 9 s", "reboot": "did not come up within 54 s"}
+        assert late[switch] in result.why
     assert it.node(2).links["docker0"].addresses == ("172.17.0.1/16",)
     assert "docker runs as before" in it.lines()
     assert it.node(1).links["docker0"].addresses[0].startswith("10.16.")

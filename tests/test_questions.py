@@ -68,6 +68,8 @@ MISFITS: dict[str, dict[str, Any]] = {
     "no network": {"network": {}},
     "two hosts": {"host": MINIMAL["host"][:2]},
     "a port too high": {"ssh": {"port": 65536}},
+    "a flanneld that is ready at once": {"docker": {"ready_within": 4}},
+    "a flanneld that is never ready": {"docker": {"ready_within": 601}},
     "another choice": {"ssh": {"sudo": "yes"}},
     "another type": {"network": {"cidr": "10.16.0.0/16", "subnet_len": "24"}},
     "another version": {"version": 2},

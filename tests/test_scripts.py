@@ -78,7 +78,7 @@ class Host:
         )  # fmt: skip
 
     def switch(self, *argv: str, **environ: str) -> tuple[int, str]:
-        process = self.start("10.16.0.0/16", *argv, **environ)
+        process = self.start("10.16.0.0/16", "45", *argv, **environ)
         said = process.communicate(timeout=60)[0]
         return process.returncode, said
 
@@ -125,7 +125,7 @@ def test_a_docker_that_does_not_run_stays_so(tmp_path: Path) -> None:
 
 
 def test_one_that_was_killed_is_made_good_by_the_next(host: Host) -> None:
-    process = host.start("10.16.0.0/16", SLOW="60")
+    process = host.start("10.16.0.0/16", "45", SLOW="60")
     host.wait_for("stop flanneld.service")
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
@@ -137,7 +137,7 @@ def test_one_that_was_killed_is_made_good_by_the_next(host: Host) -> None:
 
 def test_a_second_signal_does_not_cut_the_way_back_short(host: Host) -> None:
     """Two come when systemd stops the unit, and when `timeout` says that the time is up."""
-    process = host.start("10.16.0.0/16", SLOW="1", FLANNELD="hangs")
+    process = host.start("10.16.0.0/16", "45", SLOW="1", FLANNELD="hangs")
     host.wait_for("start --no-block flanneld.service")
     process.send_signal(signal.SIGTERM)
     while host.log.count("stop flanneld.service") < 2:

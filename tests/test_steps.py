@@ -392,39 +392,42 @@ TWICE = tuple(
 )
 IDLE = {**N1.units, "docker.service": Unit("loaded", "inactive", "disabled")}
 SWITCH: Mapping[str, tuple[Known, list[str]]] = {
-    "bare": (BARE, [f"sh switch.sh {NET}"]),
+    "bare": (BARE, [f"sh switch.sh {NET} 45"]),
     "done": (READY, []),
     "docker does not run": (on("fed-node1", READY, units=IDLE, links=OLD_DOCKER0), []),
-    "docker0 is elsewhere": (on("fed-node1", READY, links=OLD_DOCKER0), [f"sh switch.sh {NET}"]),
+    "docker0 is elsewhere": (on("fed-node1", READY, links=OLD_DOCKER0), [f"sh switch.sh {NET} 45"]),
     "flanneld is down": (
         on("fed-node1", READY, units={**N1.units, "flanneld.service": Unit("loaded", "failed")}),
-        [f"sh switch.sh {NET}"],
+        [f"sh switch.sh {NET} 45"],
     ),
-    "no subnet.env": (on("fed-node1", READY, subnet_env=None), [f"sh switch.sh {NET} flannel.1"]),
+    "no subnet.env": (
+        on("fed-node1", READY, subnet_env=None),
+        [f"sh switch.sh {NET} 45 flannel.1"],
+    ),
     "subnet.env is garbage": (
         on("fed-node1", READY, subnet_env={"FLANNEL_SUBNET": "$(reboot)"}),
-        [f"sh switch.sh {NET} flannel.1"],
+        [f"sh switch.sh {NET} 45 flannel.1"],
     ),
     "leftovers of another VNI and MTU": (
         on("fed-node1", READY, links=(*THIN, STALE), subnet_env=None),
-        [f"sh switch.sh {NET} flannel.1 flannel.2"],
+        [f"sh switch.sh {NET} 45 flannel.1 flannel.2"],
     ),
     "a device with an earlier subnet too": (
         on("fed-node1", READY, links=TWICE),
-        [f"sh switch.sh {NET} flannel.1"],
+        [f"sh switch.sh {NET} 45 flannel.1"],
     ),
-    "another port": (on("fed-node1", READY, links=PORTED), [f"sh switch.sh {NET} flannel.1"]),
+    "another port": (on("fed-node1", READY, links=PORTED), [f"sh switch.sh {NET} 45 flannel.1"]),
     "subnet.env of a larger network": (
         on("fed-node1", READY, subnet_env={**ENV, "FLANNEL_NETWORK": "10.0.0.0/8"}),
-        [f"sh switch.sh {NET}"],
+        [f"sh switch.sh {NET} 45"],
     ),
     "a subnet of another length": (
         on("fed-node1", READY, subnet_env={**ENV, "FLANNEL_SUBNET": "10.16.29.1/25"}),
-        [f"sh switch.sh {NET} flannel.1"],
+        [f"sh switch.sh {NET} 45 flannel.1"],
     ),
     "an earlier run ended before its switch": (
         on("fed-node1", READY, files={**N1.files, DUE: File("", 0o600)}),
-        [f"sh switch.sh {NET}"],
+        [f"sh switch.sh {NET} 45"],
     ),
     "routes of host-gw's, the old network's among them": (
         on(
@@ -439,11 +442,11 @@ SWITCH: Mapping[str, tuple[Known, list[str]]] = {
                 Route("10.16.7.0/24", "eth0", "192.168.122.1"),  # no peer's: somebody else's
             ),
         ),
-        [f"sh switch.sh {NET} {OLD_ROUTES}"],
+        [f"sh switch.sh {NET} 45 {OLD_ROUTES}"],
     ),
     "another config": (
         stored(READY, config=Value("k", '{"Network":"10.1.0.0/16"}', 3)),
-        [f"sh switch.sh {NET}"],
+        [f"sh switch.sh {NET} 45"],
     ),
 }
 
@@ -468,9 +471,23 @@ def test_a_reboot_is_followed_by_a_look_at_what_came_up() -> None:
     assert isinstance(reboot, Run)
     assert reboot.reboots
     assert reboot.interrupts
-    assert settle.brief == "sh settle.sh docker"
+    assert settle.brief == "sh settle.sh docker 90"
     assert isinstance(settle, Run)
     assert settle.unit, "its way back is not cut in half either"
+
+
+@pytest.mark.parametrize("seconds", [5, 600])
+def test_flanneld_gets_the_seconds_that_it_may_take_and_what_waits_for_it_more(
+    seconds: int,
+) -> None:
+    said = f"docker.ready_within={seconds}"
+    [switch] = left("switch", answers=answered(said))
+    _, settle = left("switch", answers=answered(said, "docker.switch=reboot"))
+    assert switch.brief == f"sh switch.sh {NET} {seconds}"
+    assert settle.brief == f"sh settle.sh docker {seconds + 45}", "docker starts after it"
+    for run in (switch, settle):
+        assert isinstance(run, Run)
+        assert run.timeout >= seconds + 300
 
 
 def test_what_a_running_daemon_would_not_see_is_noted_before_it_is_written() -> None:
@@ -487,7 +504,7 @@ def test_what_a_running_daemon_would_not_see_is_noted_before_it_is_written() -> 
 def test_a_cluster_that_still_runs_another_backend_is_not_done() -> None:
     """A run that ended after it wrote the config: etcd says host-gw, the nodes do vxlan."""
     known = stored(READY, config=Value("k", GW.config_json(), 8))
-    assert shown("switch", known, GW) == [f"sh switch.sh {NET} flannel.1"]
+    assert shown("switch", known, GW) == [f"sh switch.sh {NET} 45 flannel.1"]
 
 
 PEERS = "192.168.122.36 192.168.122.127"

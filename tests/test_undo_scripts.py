@@ -122,6 +122,27 @@ def test_one_that_is_stopped_ends_with_docker_running(host: Kept) -> None:
     assert set(RUNNING) <= host.units
 
 
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("switch", ("10.16.0.0/16", "1")),
+        ("settle", ("docker", "1")),
+        ("restart", ("keep", "leave", "-", "1")),
+        ("restart", ("wait", "leave", "-", "1")),
+        ("back", ("move", "1", "enabled")),
+    ],
+)
+def test_flanneld_gets_the_seconds_that_it_is_given(
+    name: str, words: tuple[str, ...], tmp_path: Path
+) -> None:
+    """Then docker runs all the same."""
+    host = Kept(tmp_path, *RUNNING)
+    host.keep()
+    _, said = host.done(name, *words, FLANNELD="hangs")
+    assert "did not get ready within 1 s" in said or "did not come up within 1 s of" in said
+    assert host.units == set(RUNNING)
+
+
 def test_without_what_was_kept_nothing_is_touched(host: Kept) -> None:
     code, said = host.done("back", "move", "off", "disabled")
     assert code == 1

@@ -88,10 +88,10 @@ BACK: Mapping[str, tuple[Known, list[str]]] = {
     "a device that was there, now with another address": (
         kept(BARE, replace(NODE, **ON_FLANNEL), **ON_FLANNEL
              | {"links": (*MOVED, replace(DEVICE, addresses=("10.44.3.0/32",)))}),
-        ["sh back.sh leave on enabled flannel.1"]),
+        ["sh back.sh leave 45 enabled flannel.1"]),
     "flannel was there, and stands still": (
         kept(BARE, replace(NODE, **ON_FLANNEL), links=(*MOVED, DEVICE)),
-        ["sh back.sh leave on enabled"]),
+        ["sh back.sh leave 45 enabled"]),
 }  # fmt: skip
 
 

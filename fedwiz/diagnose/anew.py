@@ -16,8 +16,8 @@ from fedwiz.verify.nodes import subnet_of
 from fedwiz.verify.peers import leading
 
 FLANNELD, DOCKER = "flanneld.service", "docker.service"
-LONG = 300
-"""Seconds: flanneld gets 45 of them, docker takes what it takes."""
+LONG = 255
+"""Seconds that docker takes, besides those that flanneld gets to be ready."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +69,7 @@ def prefix_of(case: Case, host: str) -> str | None:
 
 
 def restart(
+    case: Case,
     host: str,
     subnet: str,
     docker: str,
@@ -81,10 +82,11 @@ def restart(
     """Start flanneld anew.
 
     Args:
+        case: the cluster.
         host: the node.
         subnet: what becomes of it; see the script.
         docker: what becomes of docker; see the script.
-        back: the script's first two arguments, and those after the third, of what takes it
+        back: the script's first two arguments, and those after the fourth, of what takes it
             back; None: nothing does.
         change: new settings; the way back has the old ones.
         interrupts: running containers stop.
@@ -92,13 +94,14 @@ def restart(
     """
     old = change.file if change else None
     mode = f"{old.mode:04o}" if old else "-"
-    taken = None
+    ready, taken = case.answers.docker.ready_within, None
     # A password has no place in a journal.
     if back is not None and (old is None or "PASSWORD" not in old.text):
-        taken = run_script("restart", *back[:2], mode, *back[2:], timeout=LONG,
+        taken = run_script("restart", *back[:2], mode, str(ready), *back[2:], timeout=LONG + ready,
                            stdin=(old.text,) if old else (), interrupts=interrupts)  # fmt: skip
     return Mend(host, run_script(
-        "restart", subnet, docker, mode, timeout=LONG, interrupts=interrupts, back=taken,
+        "restart", subnet, docker, mode, str(ready), timeout=LONG + ready,
+        interrupts=interrupts, back=taken,
         stdin=(change.text,) if change else (),
         diff=diff(SYSCONFIG, change.file.text, change.text) if change else "",
         undo=undo or (taken.brief if taken else "set back what the diff takes away, and restart"),

@@ -79,7 +79,7 @@ def same_public_ip(case: Case) -> Iterator[Diagnosis]:
         wrong = [name for name in twins if _wanted(case, name) not in ("", lease.public_ip)]
         changes = {name: _told(case, name) for name in wrong}
         mends = tuple(
-            restart(name, "forget", "move", ("keep", "move"), change=change, interrupts=True)
+            restart(case, name, "forget", "move", ("keep", "move"), change=change, interrupts=True)
             for name, change in changes.items()
             if change
         )
@@ -125,7 +125,7 @@ def wrong_interface(case: Case) -> Iterator[Diagnosis]:
             "\n".join((_raw(case, lease), *(map(clean, change.wrong) if change else ()))),
             _iface(case, host),
             (
-                restart(host, "keep", "move", back, change=change, interrupts=True),
+                restart(case, host, "keep", "move", back, change=change, interrupts=True),
                 *both_ways(case, host, wanted),
             )
             if change
@@ -162,7 +162,7 @@ def lease_taken(case: Case) -> Iterator[Diagnosis]:
             ),
             f"on {host}: `rm {SUBNET_ENV}`, restart flanneld, and move docker to its new subnet; "
             "an image for hosts must not hold that file",
-            (restart(host, "forget", "move", ("recall", "move", *words) if words else None,
+            (restart(case, host, "forget", "move", ("recall", "move", *words) if words else None,
                      interrupts=True, undo=undo), *both_ways(case, host, _wanted(case, host))),
             explains=not case.pings,
         )  # fmt: skip
@@ -181,7 +181,7 @@ def lease_missing(case: Case) -> Iterator[Diagnosis]:
         stays = subnet is not None and subnet.network.subnet_of(case.net.network)
         mends: tuple[Mend, ...] = (
             restart(
-                host, "keep", "leave" if stays else "move", None, interrupts=not stays,
+                case, host, "keep", "leave" if stays else "move", None, interrupts=not stays,
                 undo="nothing: a flanneld that runs takes a lease",
             ),
             *both_ways(case, host, _wanted(case, host)),

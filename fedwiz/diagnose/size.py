@@ -10,6 +10,7 @@ from fedwiz.diagnose.values import Case, Diagnosis, Mend
 from fedwiz.diagnose.vtep import device_of
 from fedwiz.facts import Link
 from fedwiz.scripts import script
+from fedwiz.steps.docker import OTHER
 from fedwiz.verify.mtu import Crossed, read
 from fedwiz.verify.nodes import addresses, mtu_of
 from fedwiz.verify.values import Path
@@ -159,14 +160,21 @@ def _lower(case: Case, host: str, size: int) -> tuple[Mend, ...]:
     if not network:
         return ()  # then flanneld would take another subnet
     links = [(nic, size)] + ([(device, size - backend.overhead)] if device else [])
-    back = _anew(network, [(link.name, link.mtu) for link, _ in links], interrupts=stops)
-    do = _anew(network, [(link.name, to) for link, to in links], interrupts=stops,
+    back = _anew(case, network, [(link.name, link.mtu) for link, _ in links], interrupts=stops)
+    do = _anew(case, network, [(link.name, to) for link, to in links], interrupts=stops,
                back=back, undo=back.brief)  # fmt: skip
     return (Mend(host, do),)
 
 
-def _anew(network: str, sizes: list[tuple[str, int]], **more: Any) -> Run:  # noqa: ANN401 - Run's
+def _anew(
+    case: Case,
+    network: str,
+    sizes: list[tuple[str, int]],
+    **more: Any,  # noqa: ANN401 - Run's
+) -> Run:
     """Set MTUs, and start flanneld and docker anew, as a step of the install does it."""
+    ready = case.answers.docker.ready_within
     words = [word for name, size in sizes for word in (name, str(size))]
-    argv = ("sh", "-c", script("mtu") + script("switch"), "mtu.sh", *words, "--", network)
-    return Run(argv, unit="fedwiz-switch", timeout=400, **more)
+    argv = ("sh", "-c", script("mtu") + script("switch"), "mtu.sh", *words, "--", network,
+            str(ready))  # fmt: skip
+    return Run(argv, unit="fedwiz-switch", timeout=OTHER + ready, **more)

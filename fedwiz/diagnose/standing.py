@@ -43,7 +43,7 @@ def flanneld_down(case: Case) -> Iterator[Diagnosis]:
         if not unit.there or unit.running:
             continue
         along = _along(case, host)
-        mends = [restart(host, "keep", "leave", ("stop", "leave"))]
+        mends = [restart(case, host, "keep", "leave", ("stop", "leave"))]
         remedy = f"`systemctl reset-failed flanneld; systemctl start flanneld` on {host}"
         if along:
             mends.append(_start_docker(case, host))
@@ -112,7 +112,7 @@ def flanneld_restarting(case: Case) -> Iterator[Diagnosis]:
             remedy = (
                 f"write into /etc/sysconfig/flanneld of {host} what the answers say, restart it"
             )
-            mends = (restart(host, "keep", "leave", ("try", "leave"), change=change),)
+            mends = (restart(case, host, "keep", "leave", ("try", "leave"), change=change),)
             if _along(case, host):
                 mends += (_start_docker(case, host),)
                 remedy += ", and start docker, which went with it"
@@ -144,7 +144,7 @@ def docker_astray(case: Case) -> Iterator[Diagnosis]:
         remedy = f"`fedwiz install`: docker's unit on {host} does not read {OPTIONS_FILE}"
         if heeds and held and not there:
             back = ("skip", f"--bip={held} --mtu={docker0.mtu}")
-            mends = (restart(host, "skip", "move", back, interrupts=True),)
+            mends = (restart(case, host, "skip", "move", back, interrupts=True),)
             remedy = (
                 f"on {host}: stop docker, `ip link delete docker0`, start docker; at each boot "
                 "it has to start after flanneld"

@@ -178,7 +178,7 @@ def other_prefix(case: Case) -> Iterator[Diagnosis]:
                 )
             ).strip(),
             f"write the prefix {wanted} into {SYSCONFIG} of {host}, and restart flanneld",
-            (restart(host, "keep", docker, (way, docker, *words), change=change,
+            (restart(case, host, "keep", docker, (way, docker, *words), change=change,
                      interrupts=not stays),),
             explains=cut(case, host),
         )  # fmt: skip
@@ -198,9 +198,11 @@ def other_api(case: Case) -> Iterator[Diagnosis]:
         words = key_words(case, put.key, put.value or "") if put.previous is None else ()
         back = run_script("etcd-key", words[0], *words[1:], timeout=30) if words else None
         mends.append(Mend(answers.master.name, replace(put, back=back)))
+    ready = answers.docker.ready_within
     for name, facts in case.known.hosts.items():
         if facts.unit(FLANNELD).active == "activating":  # it waits for that
-            mends.append(Mend(name, run_script("restart", "wait", "leave", "-", timeout=90,
+            mends.append(Mend(name, run_script("restart", "wait", "leave", "-", str(ready),
+                                               timeout=45 + ready,
                                                undo="nothing was changed")))  # fmt: skip
     yield Diagnosis(
         "other-api",

@@ -249,16 +249,15 @@ def script(answers: Answers, host: Host, mark: str = "") -> tuple[str, str]:
         '[ "$d" ] || { echo "/run, /tmp and /var/tmp have no room" >&2; exit 1; }',
         'trap \'rm -rf "$d"\' EXIT; rm -f "$d/room"',
     ]
-    # Each in a subshell with no input: none can eat the rest of the script.
     for probe in asked:
         after = " &" if probe.slow else ""
-        lines.append(f'( {probe.ask}\n) </dev/null 2>/dev/null >"$d/{probe.name}"{after}')
+        lines.append(f'( {probe.ask}\n) 2>/dev/null >"$d/{probe.name}"{after}')
     lines.append("wait")
     names = " ".join(probe.name for probe in asked)
     lines.append(
         f'cd "$d" && for n in {names}; do echo "{mark} $n"; base64 <$n; done; echo "{mark} ."'
     )
-    return "\n".join(lines) + "\n", mark
+    return scripts.whole(*lines), mark
 
 
 def read(answers: Answers, host: Host, said: str, mark: str, heard: float = 0.0) -> Facts:

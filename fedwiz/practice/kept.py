@@ -64,7 +64,7 @@ async def back(call: Call) -> int:
         for path in [path for path in machine.files if path.startswith("/run/flannel/")]:
             del machine.files[path]
     systemd.reload(machine)
-    if daemon == "on":
+    if daemon not in ("off", "leave"):
         systemd.start(call.cluster, machine, flanneld.UNIT)
     if enabled == "enabled":
         systemd.enable(machine, flanneld.UNIT)

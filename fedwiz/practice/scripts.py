@@ -17,12 +17,6 @@ from fedwiz.practice.trace import trace
 from fedwiz.steps.docker import DUE
 from fedwiz.sysconfig import values, with_values
 
-READY_WITHIN = 45.0
-"""Seconds that switch.sh gives flanneld."""
-
-UP_WITHIN = 90.0
-"""Seconds that settle.sh gives both after a boot."""
-
 DOCKER, FLANNELD = dockerd.UNIT, flanneld.UNIT
 
 
@@ -95,7 +89,7 @@ async def confirm(call: Call) -> int:
 
 async def switch(call: Call) -> int:
     """See scripts/switch.sh."""
-    network, *stale = call.run.argv[4:]
+    network, ready, *stale = call.run.argv[4:]
     machine = call.machine
     docker = machine.running(DOCKER)
     machine.files.pop(DUE, None)
@@ -117,13 +111,13 @@ async def switch(call: Call) -> int:
             machine.routes = [it for it in machine.routes if (it.to, it.via) != (to, via)]
         else:
             machine.drop_link(each)
-    why = await _move(call, docker=docker)
+    why = await _move(call, ready, docker=docker)
     if why:
         await _back(call, kept, why, docker=docker)
     return 1 if why else 0
 
 
-async def _move(call: Call, *, docker: bool) -> str:
+async def _move(call: Call, ready: str, *, docker: bool) -> str:
     """Start flanneld, then docker on its subnet; why that failed, or nothing."""
     machine = call.machine
     call.say("starting flanneld")
@@ -131,9 +125,9 @@ async def _move(call: Call, *, docker: bool) -> str:
     await call.spend(2.0)
     if not systemd.start(call.cluster, machine, FLANNELD):
         ended = machine.unit(FLANNELD).active == "failed"
-        await call.spend(1.0 if ended else READY_WITHIN)
+        await call.spend(1.0 if ended else float(ready))
         call.say("flanneld said:", *machine.journal[FLANNELD][-20:])
-        return "flanneld failed" if ended else "flanneld did not get ready within 45 s"
+        return "flanneld failed" if ended else f"flanneld did not get ready within {ready} s"
     env = machine.files[flanneld.SUBNET_ENV].text
     call.say(env)
     if not docker:
@@ -175,7 +169,7 @@ def _again(call: Call) -> str:
 
 async def settle(call: Call) -> int:
     """See scripts/settle.sh."""
-    (wanted,) = call.run.argv[4:]
+    wanted, up = call.run.argv[4:]
     machine = call.machine
     docker = wanted == "docker"
     await call.spend(1.0)
@@ -184,8 +178,8 @@ async def settle(call: Call) -> int:
     if machine.running(FLANNELD) and (not docker or machine.running(DOCKER)):
         call.say(machine.files[flanneld.SUBNET_ENV].text)
         return 0
-    await call.spend(UP_WITHIN)
-    why = "flanneld or docker did not come up within 90 s of the reboot"
+    await call.spend(float(up))
+    why = f"flanneld or docker did not come up within {up} s of the reboot"
     call.say("they said:", *machine.journal.get(FLANNELD, ()), *machine.journal.get(DOCKER, ()))
     if docker and not machine.running(DOCKER):
         systemd.stop(machine, FLANNELD)

@@ -1,12 +1,13 @@
 # Take docker off flannel's subnet, and put back what was kept before the install.
 # Usage: back.sh DOCKER FLANNELD ENABLED ITEM...
 #   DOCKER: move it: stop it, delete docker0, start it in the end; alone: the same, not started; leave
-#   FLANNELD: off, on (stopped, and started again as it was kept), or leave
+#   FLANNELD: off, leave, or SECONDS: stopped, started again as it was kept, and given them to be ready
 #   ENABLED: enabled, disabled, or leave
 #   ITEM: a file's path, a route as `10.9.3.0/24 via 192.0.2.7`, or a device's name
 # Ends with docker running whatever happens.
 set -u
 docker=$1 flanneld=$2 enabled=$3; shift 3
+case $flanneld in off | leave) ;; *) ready=$flanneld flanneld=on ;; esac
 before=/var/lib/fedwiz/before
 due=/run/fedwiz/switch-due # what has to run in the end, one unit a line: also after a kill
 mkdir -p -m 0700 /run/fedwiz || exit 1
@@ -128,9 +129,9 @@ systemctl reset-failed fedwiz-forward.service 2>/dev/null
 if [ "$flanneld" = on ]; then
   say "starting flanneld as it was"
   systemctl start --no-block flanneld.service
-  end=$(($(now) + 45))
+  end=$(($(now) + ready))
   until systemctl -q is-active flanneld.service; do
-    [ "$(now)" -lt $end ] || { say "flanneld did not get ready within 45 s"; break; }
+    [ "$(now)" -lt $end ] || { say "flanneld did not get ready within $ready s"; break; }
     sleep 0.1
   done
 fi

@@ -1,5 +1,5 @@
 # Give interfaces other MTUs; then flanneld and docker start anew, as switch.sh has it, which follows.
-# Usage: mtu.sh [DEVICE MTU]... -- NETWORK
+# Usage: mtu.sh [DEVICE MTU]... -- NETWORK SECONDS
 set -u
 while [ "$1" != -- ]; do
   ip link set dev "$1" mtu "$2" || exit 1

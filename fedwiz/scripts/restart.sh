@@ -1,15 +1,16 @@
 # Start flanneld anew, as it is told now, and see docker onto its subnet; or take that back.
-# Usage: restart.sh SUBNET DOCKER MODE [API URL KEY VALUE CA CERT CERT-KEY]
+# Usage: restart.sh SUBNET DOCKER MODE SECONDS [API URL KEY VALUE CA CERT CERT-KEY]
 #   SUBNET: keep it; forget subnet.env and put it aside; recall what was put aside.  Others: try,
 #           which keeps it and does not wait for flanneld; stop; wait for one that starts; skip it
 #   DOCKER: move it where it is not on flannel's subnet; leave it; or options that it starts with
 #   MODE: of /etc/sysconfig/flanneld, whose text is on standard input; or -
+#   SECONDS: flanneld gets to be ready
 #   API: the node's lease is deleted first where it recalls, and in the end KEY gets VALUE,
 #        or goes where that is empty
 # docker never goes along with flanneld.  What fails is as it was before, and docker runs.
 set -u
-subnet=$1 docker=$2 mode=$3 api=${4-} url=${5-} key=${6-} value=${7-}
-ca=${8-} cert=${9-} cert_key=${10-}
+subnet=$1 docker=$2 mode=$3 ready=$4 api=${5-} url=${6-} key=${7-} value=${8-}
+ca=${9-} cert=${10-} cert_key=${11-}
 conf=/etc/sysconfig/flanneld env=/run/flannel/subnet.env options=/run/flannel/docker
 aside=/run/fedwiz/aside
 mkdir -p -m 0700 /run/fedwiz && kept=$(mktemp -d /run/fedwiz/kept.XXXXXX) || exit 1
@@ -64,9 +65,9 @@ stop() {
 }
 start() {
   systemctl start --no-block flanneld.service
-  end=$(($(now) + 45))
+  end=$(($(now) + ready))
   until systemctl -q is-active flanneld.service; do
-    [ "$(now)" -lt $end ] || { log flanneld; fail "flanneld did not get ready within 45 s" flanneld; }
+    [ "$(now)" -lt $end ] || { log flanneld; fail "flanneld did not get ready within $ready s" flanneld; }
     sleep 0.1
   done
 }

@@ -1,11 +1,13 @@
 # Move docker onto flannel's subnet.  Ends with docker running whatever happens.
-# Usage: switch.sh NETWORK [STALE]...   (a device, or a route as `10.9.3.0/24 via 192.0.2.7`)
+# Usage: switch.sh NETWORK SECONDS [STALE]...   (STALE: a device, or a route as `10.9.3.0/24 via
+#                                               192.0.2.7`; SECONDS: flanneld gets to be ready)
 #        switch.sh --back NETWORK       (from one that ended well, while it is not confirmed)
 #        switch.sh --back NETWORK BRIDGE [UNIT]...   (from a reboot: docker0's address before it or
 #                                                     -, and what ran of docker's)
 set -u
 move=yes; [ "$1" != --back ] || { move=no; shift; }
 network=$1; shift
+[ $move = no ] || { ready=$1; shift; }
 due=/run/fedwiz/switch-due # what has to run in the end, one unit a line: also after a kill
 guard=/run/fedwiz/deadman-switch # there while a way back may be wanted
 mkdir -p -m 0700 /run/fedwiz || exit 1
@@ -136,10 +138,10 @@ done
 say "starting flanneld"
 since=$(date '+%Y-%m-%d %H:%M:%S')
 systemctl start --no-block flanneld.service
-end=$(($(now) + 45))
+end=$(($(now) + ready))
 until state=$(systemctl is-active flanneld.service); do
   [ "$state" != failed ] || { said flanneld; fail "flanneld failed" flanneld; } # nothing restarts it
-  [ "$(now)" -lt $end ] || { said flanneld; fail "flanneld did not get ready within 45 s" flanneld; }
+  [ "$(now)" -lt $end ] || { said flanneld; fail "flanneld did not get ready within $ready s" flanneld; }
   sleep 0.1
 done
 [ -s /run/flannel/subnet.env ] || fail "flanneld wrote no /run/flannel/subnet.env" flanneld

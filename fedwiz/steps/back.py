@@ -14,6 +14,7 @@ from fedwiz.facts.values import Facts, File, Firewall, Kept, Known
 from fedwiz.steps.docker import (
     DAEMON_JSON,
     DOCKER_DROP_IN,
+    OTHER,
     direct_routing,
     docker,
     forward,
@@ -170,8 +171,9 @@ def back(answers: Answers, host: Host, known: Known) -> Iterator[Run]:
     runs, ran = facts.unit("flanneld.service").running, was.unit("flanneld.service").running
     own = bool({SYSCONFIG, UNIT, DROP_IN, BINARY}.intersection(files))
     ways = list(_ways(answers, facts, kept))
+    ready = answers.docker.ready_within
     again = bridge != "leave" or own or bool(ways) or not runs
-    daemon = "off" if not ran else "on" if again else "leave"
+    daemon = "off" if not ran else str(ready) if again else "leave"
     ties = _enabled(was, "flanneld.service")
     boot = "enabled" if ties else "disabled"
     forwards = facts.unit("fedwiz-forward.service")
@@ -182,7 +184,8 @@ def back(answers: Answers, host: Host, known: Known) -> Iterator[Run]:
         and not (forwards.running or forwards.enabled == "enabled")
     )  # fmt: skip
     if not idle:
-        yield run_script("back", bridge, daemon, boot, *items, unit="fedwiz-back", timeout=400,
+        yield run_script("back", bridge, daemon, boot, *items, unit="fedwiz-back",
+                         timeout=OTHER + ready,
                          interrupts=bridge == "move" and facts.unit("docker.service").running,
                          diff=_diff(facts, was, files))  # fmt: skip
 

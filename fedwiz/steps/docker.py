@@ -27,6 +27,12 @@ which has them take it."""
 FORWARD_UNIT = "/etc/systemd/system/fedwiz-forward.service"
 OPTIONS_FILE = "/run/flannel/docker"
 WORD = "$DOCKER_NETWORK_OPTIONS"
+OTHER = 355
+"""Seconds that a script which starts flanneld may take besides waiting for it."""
+
+DOCKER_UP = 45
+"""Seconds that docker gets after flanneld at a boot."""
+
 CHAINS = ("DOCKER-USER", "FORWARD")
 """Where pods may be let through: the first of them that is there."""
 
@@ -207,7 +213,7 @@ def switch(answers: Answers, host: Host, known: Known) -> Iterator[Run]:
     rewritten = any(True for _ in config.left(answers, answers.master, known))
     if settled(answers, host, facts) and not rewritten and not _renewed(answers, host, known):
         return
-    stops = facts.unit("docker.service").running
+    stops, ready = facts.unit("docker.service").running, answers.docker.ready_within
     undo = "disable flanneld, then the same way back: stop docker, delete docker0, start docker"
     if answers.docker.switch == "reboot":
         back = run_script("switch", "--back", answers.network.cidr, *_ran(facts), timeout=400)
@@ -215,14 +221,14 @@ def switch(answers: Answers, host: Host, known: Known) -> Iterator[Run]:
         yield change("systemctl", "reboot", reboots=True, interrupts=stops,
                      timeout=900 + answers.ssh.confirm_within,
                      undo="disable flanneld and reboot", back=back)  # fmt: skip
-        yield run_script("settle", "docker" if stops else "alone", unit="fedwiz-settle",
-                         timeout=400)  # fmt: skip
+        yield run_script("settle", "docker" if stops else "alone", str(ready + DOCKER_UP),
+                         unit="fedwiz-settle", timeout=OTHER + ready)  # fmt: skip
         return
     stale = [link.name for link in facts.flannel_links if not _fits(answers, facts, host, link)]
     stale += [f"{route.to} via {route.via}" for route in _stale_routes(answers, host, known)]
     back = run_script("switch", "--back", answers.network.cidr, timeout=400, interrupts=stops)
-    yield run_script("switch", answers.network.cidr, *stale, unit="fedwiz-switch", timeout=400,
-                     interrupts=stops, undo=undo, back=back)  # fmt: skip
+    yield run_script("switch", answers.network.cidr, str(ready), *stale, unit="fedwiz-switch",
+                     timeout=OTHER + ready, interrupts=stops, undo=undo, back=back)  # fmt: skip
 
 
 def _ran(facts: Facts) -> Iterator[str]:
