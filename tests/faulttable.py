@@ -21,7 +21,6 @@ done. What needs an end of its own (a proxy) goes onto `scene.stack`, which is c
 import contextlib
 import re
 import signal
-import subprocess
 import sys
 import textwrap
 import time
@@ -34,6 +33,7 @@ import pytest
 
 from tests.lab.fixture import Lab, LabFactory
 from tests.operator import Operator, Said
+from tests.preloaded import Run
 
 INSTALL = ("install", "--yes", "--headless")
 NOTHING = (2, 3, 4)
@@ -48,7 +48,7 @@ class Scene:
     operator: Operator
     fault: "Fault"
     stack: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
-    process: "subprocess.Popen[str] | None" = None
+    process: Run | None = None
     """The command, while it runs."""
 
     kept: dict[str, Any] = field(default_factory=dict)

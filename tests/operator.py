@@ -5,18 +5,17 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 import zipapp
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any, TypeAlias
+from typing import IO, Any
 
 import tomli_w
 
 from tests.lab.fixture import Lab
+from tests.preloaded import Run
 
 NETWORK = "10.16.0.0/16"
-Begun: TypeAlias = "subprocess.Popen[str]"
 
 
 def flanneld_in_one_file(lab: Lab, path: Path) -> str:
@@ -84,20 +83,26 @@ class Operator:
         return new.replace(path)
 
     def fedwiz(self, *words: str, timeout: float = 240) -> Said:
-        """Run a verb with the answer file, new host keys accepted."""
-        return self.run(self._argv(*words), timeout)
+        """Run a verb with the answer file, new host keys accepted, and wait for its end."""
+        out, err = self.home / "stdout", self.home / "stderr"
+        with out.open("w") as stdout, err.open("w") as stderr:
+            run = Run(self._words(*words), self.environment(), self.home, stdout, stderr)
+            with run:
+                try:
+                    run.wait(timeout)
+                except BaseException:
+                    run.kill()
+                    raise
+        return Said(run.wait(), out.read_text(), err.read_text())
 
-    def begin(self, *words: str, stdout: int | IO[str] = subprocess.DEVNULL) -> Begun:
+    def begin(self, *words: str, stdout: int | IO[str] = subprocess.DEVNULL) -> Run:
         """The same, at work: what it says on stderr is to be read, as it comes."""
-        return subprocess.Popen(
-            self._argv(*words), env=self.environment(), cwd=self.home, text=True,
-            stdin=subprocess.DEVNULL, stdout=stdout, stderr=subprocess.PIPE,
-        )  # fmt: skip
+        return Run(self._words(*words), self.environment(), self.home, stdout)
 
-    def _argv(self, verb: str, *more: str) -> list[str]:
+    def _words(self, verb: str, *more: str) -> tuple[str, ...]:
         # Who resumes has the answers that the run has left, and hosts that are known.
         given = ("-a", str(self.file), "--accept-new-host-keys") if verb != "resume" else ()
-        return [sys.executable, "-W", "error", "-m", "fedwiz", verb, *given, *more]
+        return (verb, *given, *more)
 
     def environment(self) -> dict[str, str]:
         kept = {name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ}
@@ -105,6 +110,7 @@ class Operator:
         return {**kept, "HOME": str(self.home), "PYTHONPATH": str(root), **self.environ}
 
     def run(self, argv: list[str], timeout: float = 240) -> Said:
+        """A command line of the operator's."""
         done = subprocess.run(
             argv, env=self.environment(),
             cwd=self.home, stdin=subprocess.DEVNULL, capture_output=True, text=True,

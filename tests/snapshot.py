@@ -4,7 +4,9 @@ import difflib
 import re
 import sys
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from types import MappingProxyType
+from typing import TypeAlias
 
 from tests.lab.fixture import Lab
 
@@ -37,6 +39,18 @@ ASKED: Mapping[str, str] = MappingProxyType({
     "packages": "rpm -qa | sort",
 })  # fmt: skip
 
+NETWORK: Mapping[str, str] = MappingProxyType({
+    **{name: ASKED[name] for name in ("units", "addresses")},
+    "rules": f"{ASKED['rules']} | sort",  # a docker that has restarted puts its own first
+    # Not whether docker0 has a carrier, which it has for as long as there is a container.
+    "links": "ip -o link show | sed -E 's/^[0-9]*: ([^:@]*).* mtu ([0-9]*) .*/\\1 \\2/' | "
+             "grep -v '^veth' | sort",
+    "routes": "ip -4 route show table all | sed 's/ linkdown//' | grep -v ' dev veth' | sort",
+    "ways": "ip -4 neighbour show nud permanent | sort; bridge fdb show | grep ' dst ' | sort",
+    "forwarding": "sysctl net.ipv4.ip_forward",
+})  # fmt: skip
+"""What a fault in the network changes: a fifteenth of the cost of all that is asked."""
+
 ALLOWED: Mapping[str, str] = MappingProxyType({
     r"^[-+]net\.ipv[46]\.(conf|neigh)\.veth": "sysctls of containers' devices",
     r"^[-+]net\.ipv4\.tcp_(fastopen_key|.*mem)|^[-+]net\.netfilter\.nf_conntrack_(count|expect)":
@@ -55,9 +69,38 @@ ALLOWED: Mapping[str, str] = MappingProxyType({
 """What may differ after the way back, and why."""
 
 
-def snapshot(lab: Lab, host: str) -> dict[str, list[str]]:
+Snapshots: TypeAlias = Mapping[str, Mapping[str, list[str]]]
+"""By host and question."""
+
+
+def snapshot(lab: Lab, host: str, asked: Mapping[str, str] = ASKED) -> dict[str, list[str]]:
     """What each question says, as lines."""
-    return {name: lab.ssh(host, ask, check=False).splitlines() for name, ask in ASKED.items()}
+    return {name: lab.ssh(host, ask, check=False).splitlines() for name, ask in asked.items()}
+
+
+def snapshots(lab: Lab, asked: Mapping[str, str] = ASKED) -> Snapshots:
+    """Those of all hosts."""
+    return {host: snapshot(lab, host, asked) for host in lab.hosts}
+
+
+def as_they_were(
+    lab: Lab, before: Snapshots, *hosts: str, asked: Mapping[str, str] = ASKED
+) -> None:
+    """These hosts, or all of them, are as they were."""
+    wrong = [
+        f"{host}: {line}"
+        for host in hosts or lab.hosts
+        for line in differs(before[host], snapshot(lab, host, asked))
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+@contextmanager
+def unchanged(lab: Lab, asked: Mapping[str, str] = NETWORK) -> Iterator[None]:
+    """All hosts are as they were, once that has ended: so others go on with the same cluster."""
+    before = snapshots(lab, asked)
+    yield
+    as_they_were(lab, before, asked=asked)
 
 
 def differs(was: Mapping[str, list[str]], now: Mapping[str, list[str]]) -> Iterator[str]:

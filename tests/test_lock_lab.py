@@ -2,7 +2,6 @@
 
 import asyncio
 import re
-import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -19,6 +18,7 @@ from fedwiz.transport import Ssh
 from tests import sshd
 from tests.lab.fixture import LabFactory
 from tests.operator import Operator
+from tests.preloaded import Run
 from tests.sshd import Host
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(300)]
@@ -46,7 +46,7 @@ FREE = "flock -w 5 /run/fedwiz/lock true"
 class Going:
     """A fedwiz that runs."""
 
-    process: "subprocess.Popen[str]"
+    process: Run
     said: str = ""
 
     def until(self, pattern: str) -> None:

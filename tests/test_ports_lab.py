@@ -1,16 +1,21 @@
 """The backend's UDP port on real hosts, tried before flannel has it and while it has."""
 
 import shlex
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from fedwiz import verbs
+from fedwiz.checks import Finding, judge
+from fedwiz.verbs import Result
 from fedwiz.verify.ports import listen
+from tests.faulty import cluster
 from tests.lab.fixture import Lab, LabFactory, require_lab
-from tests.operator import Operator, Said
+from tests.operator import Operator
+from tests.snapshot import unchanged
+from tests.test_verify_lab import answers_for
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(400)]
 
@@ -22,19 +27,25 @@ LEFT = (
 )
 
 
+TRIED = "journalctl -q -b -o cat -u 'udp-fedwiz*'"
+"""Not empty where the port was listened at since the host has booted."""
+
+Found = list[tuple[str, str, str]]
+"""Level, host and words."""
+
+
 @pytest.fixture(scope="module", params=["classic", "modern"])
 def lab(request: pytest.FixtureRequest) -> Iterator[Lab]:
+    """A cluster that each test leaves as it was."""
     require_lab()
     with Lab.up(request.param, 4) as cluster:
         yield cluster
 
 
-def said_of(said: Said) -> list[tuple[str, str, str]]:
-    """Level, host and words of what was found."""
+def found(findings: tuple[Finding, ...]) -> Found:
+    """What was found of the port."""
     return [
-        (it["level"], it["host"], f"{it['seen']}; {it['remedy']}")
-        for it in said.json["findings"]
-        if it["check"] == "udp-port"
+        (it.level, it.host, f"{it.seen}; {it.remedy}") for it in findings if it.check == "udp-port"
     ]
 
 
@@ -44,23 +55,30 @@ def left(lab: Lab) -> dict[str, str]:
 
 @contextmanager
 def changed(lab: Lab, node: str, done: str, undone: str) -> Iterator[None]:
-    lab.ssh(node, done)
-    try:
-        yield
-    finally:
-        lab.ssh(node, undone)
+    """Something on a node is different for a while, and then as it was."""
+    with unchanged(lab):
+        lab.ssh(node, done)
+        try:
+            yield
+        finally:
+            lab.ssh(node, undone)
 
 
-def check(lab: Lab, home: Path, *words: str) -> Said:
-    said = Operator(lab, home).fedwiz("check", "--json", *words)
+async def check(lab: Lab) -> Result:
+    """`fedwiz check`."""
+    result = await verbs.check(cluster(lab, answers_for(lab), []))
     assert left(lab) == {}
-    return said
+    return result
 
 
 def test_healthy_nodes_let_it_through_and_nothing_stays(lab: Lab, tmp_path: Path) -> None:
-    said = check(lab, tmp_path)
+    said = Operator(lab, tmp_path).fedwiz("check", "--json")
+    assert left(lab) == {}
     assert said.code == 0
-    assert said_of(said) == [("ok", "", "8472/udp gets through between all 3 nodes; ")]
+    [it] = [it for it in said.json["findings"] if it["check"] == "udp-port"]
+    assert (it["level"], it["host"], it["remedy"]) == ("ok", "", "")
+    assert it["seen"] == "8472/udp gets through between all 3 nodes"
+    assert all(lab.ssh(node, TRIED) for node in lab.nodes)
 
 
 IN = "INPUT -p udp --dport 8472 -j"
@@ -84,33 +102,34 @@ WALLS = {
 
 
 @pytest.mark.parametrize(("node", "done", "undone", "words"), WALLS.values(), ids=WALLS)
-def test_a_wall_is_found_before_anything_is_changed(
-    lab: Lab, tmp_path: Path, node: str, done: str, undone: str, words: str
+async def test_a_wall_is_found_before_anything_is_changed(
+    lab: Lab, node: str, done: str, undone: str, words: str
 ) -> None:
     with changed(lab, node, done, undone):
-        said = check(lab, tmp_path)
-        accepted = check(lab, tmp_path, "--accept", "udp-port")
-    (finding,) = said_of(said)
-    assert finding[:2] == ("block", node)
-    assert words in finding[2]
-    assert said.code == 3
-    assert accepted.code == 0
+        result = await check(lab)
+    ((level, host, why),) = found(result.findings)
+    assert (level, host) == ("block", node)
+    assert words in why
+    assert result.code == 3
+    assert result.known is not None
+    accepted = judge(answers_for(lab), result.known, ["udp-port"])
+    assert verbs.standing(accepted, result.known)[0] == 0
 
 
-def test_one_sender_that_one_node_drops_is_named(lab: Lab, tmp_path: Path) -> None:
+async def test_one_sender_that_one_node_drops_is_named(lab: Lab) -> None:
     rule = f"INPUT -s {lab.address(N1)} -p udp --dport 8472 -j DROP"
     with changed(lab, N3, f"iptables -I {rule}", f"iptables -D {rule}"):
-        ((level, host, words),) = said_of(check(lab, tmp_path))
+        ((level, host, words),) = found((await check(lab)).findings)
     assert (level, host) == ("block", N3)
     assert words.startswith(f"nothing arrives at 8472/udp from {N1}; let 8472/udp in there, before")
 
 
-def test_a_port_that_somebody_else_has_is_found(lab: Lab, tmp_path: Path) -> None:
+async def test_a_port_that_somebody_else_has_is_found(lab: Lab) -> None:
     unit = "systemd-run -q --collect --unit=other systemd-socket-activate -d -l 8472 cat"
     wait = "until ss -Hlun 'sport = :8472' | grep -q .; do sleep 0.1; done"
     with changed(lab, N2, f"{unit}; {wait}", "systemctl stop other"):
-        said = Operator(lab, tmp_path).fedwiz("check", "--json")
-    ((level, host, words),) = said_of(said)
+        result = await verbs.check(cluster(lab, answers_for(lab), []))
+    ((level, host, words),) = found(result.findings)
     assert (level, host) == ("block", N2)
     assert "systemd-socket- (pid " in words
     assert "has 8472/udp, so flannel could not" in words
@@ -131,38 +150,35 @@ def test_a_listener_whose_asker_has_gone_ends_by_itself(lab: Lab) -> None:
     assert left(lab) == {}
 
 
-def test_another_check_s_listener_is_none_that_blocks(lab: Lab, tmp_path: Path) -> None:
+async def test_another_check_s_listener_is_none_that_blocks(lab: Lab) -> None:
     listening(lab, life=200)
-    said = Operator(lab, tmp_path).fedwiz("check", "--json")
+    result = await verbs.check(cluster(lab, answers_for(lab), []))
     lab.ssh(N1, "systemctl stop udp-fedwiz-orphan")
-    ((level, host, words),) = said_of(said)
+    ((level, host, words),) = found(result.findings)
     assert (level, host) == ("warn", N1)
     assert "another check is trying the port" in words
-    assert said.code == 0
+    assert result.code == 0
     assert left(lab) == {}
 
 
-def test_where_firewalld_keeps_it_shut_the_install_opens_it(lab: Lab, tmp_path: Path) -> None:
+async def test_where_firewalld_keeps_it_shut_the_install_opens_it(lab: Lab) -> None:
     with changed(lab, N2, "systemctl start firewalld", "systemctl stop firewalld"):
-        said = check(lab, tmp_path)
+        shut = await check(lab)
         lab.ssh(N2, "firewall-cmd -q --add-port=8472/udp")
-        opened = check(lab, tmp_path)
-    ((level, _, words),) = said_of(said)
+        opened = await check(lab)
+    ((level, _, words),) = found(shut.findings)
     assert level == "ok"
     assert words.startswith(
         f"8472/udp gets through to {N1}, {N3}; the install opens 8472/udp on {N2}"
     )
-    assert said_of(opened) == [("ok", "", "8472/udp gets through between all 3 nodes; ")]
+    assert found(opened.findings) == [("ok", "", "8472/udp gets through between all 3 nodes; ")]
 
 
-def test_where_flannel_runs_it_is_in_use(lab_factory: LabFactory, tmp_path: Path) -> None:
-    lab = lab_factory("modern", 4)
-    operator = Operator(lab, tmp_path)
-    assert operator.install().code == 0
-    began = time.monotonic()
-    said = operator.fedwiz("check", "--json")
-    assert time.monotonic() - began < 30
-    assert said.code == 0
-    ((level, _, words),) = said_of(said)
+async def test_where_flannel_runs_it_is_in_use_and_not_tried(lab_factory: LabFactory) -> None:
+    lab = lab_factory("modern", 3, installed=True)
+    result = await check(lab)
+    assert result.code == 0
+    ((level, _, words),) = found(result.findings)
     assert level == "ok"
-    assert words.startswith(f"8472/udp is in use on {N1}, {N2}, {N3}")
+    assert words.startswith(f"8472/udp is in use on {N1}, {N2};")
+    assert [lab.ssh(node, TRIED) for node in lab.nodes] == ["", ""]

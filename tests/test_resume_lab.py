@@ -2,7 +2,6 @@
 
 import os
 import signal
-import sys
 from pathlib import Path
 
 import pytest
@@ -49,8 +48,7 @@ def install_until(operator: Operator, marker: str) -> None:
 
 def resumed(operator: Operator) -> Said:
     """Without an answer file, and with nobody to approve anything."""
-    argv = [sys.executable, "-W", "error", "-m", "fedwiz", "resume", "--json", "--headless"]
-    return operator.run(argv)
+    return operator.fedwiz("resume", "--json", "--headless")
 
 
 KILLED = {

@@ -4,15 +4,13 @@ import re
 import shutil
 import signal
 import sys
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TypeAlias
 
 import pytest
 
 from tests.lab.fixture import Lab, LabFactory
 from tests.operator import NETWORK, Operator, Said, flanneld_in_one_file
-from tests.snapshot import differs, snapshot
+from tests.snapshot import as_they_were, differs, snapshot, snapshots
 from tests.test_deadman_lab import CUT, CUTS
 from tests.test_refusals_lab import docker0, docker_everywhere, sentence
 
@@ -62,19 +60,6 @@ def undone(operator: Operator, *more: str) -> Said:
     return said
 
 
-Snapshots: TypeAlias = Mapping[str, Mapping[str, list[str]]]
-
-
-def as_they_were(lab: Lab, before: Snapshots, *hosts: str) -> None:
-    """These hosts, or all of them, are as they were."""
-    wrong = [
-        f"{host}: {line}"
-        for host in hosts or lab.hosts
-        for line in differs(before[host], snapshot(lab, host))
-    ]
-    assert not wrong, "\n".join(wrong)
-
-
 def container(lab: Lab, node: str) -> str:
     """The address of a container that docker runs there, once the host has pinged it."""
     lab.ssh(node, "docker image inspect lab/busy >/dev/null 2>&1 || "
@@ -93,7 +78,7 @@ def test_hosts_are_as_before(generation: str, lab_factory: LabFactory, tmp_path:
     if generation == "modern":
         operator.answers["ssh"] |= {"user": "ops", "sudo": "nopasswd"}
     lab.ssh("fed-node2", "printf '%s\\n' '# mine' 'KEPT=\"yes\"' >/etc/sysconfig/flanneld")
-    before = {host: snapshot(lab, host) for host in lab.hosts}
+    before = snapshots(lab)
 
     def as_before(what: str) -> None:
         sys.stdout.write(f"{what}:\n")
@@ -145,7 +130,7 @@ def test_a_reboot_that_cuts_the_operator_off_is_taken_back_and_undone(
     lab.write("fed-node2", CUT, CUTS)
     lab.write("fed-node2", "/etc/docker/daemon.json", '{"log-level": "warn"}\n')
     lab.ssh("fed-node2", "systemctl daemon-reload && systemctl restart docker")
-    before = {host: snapshot(lab, host) for host in lab.hosts}
+    before = snapshots(lab)
     boots = {node: lab.boot_id(node) for node in lab.nodes}
 
     last = sentence(operator.install(), 5, "the same command goes on from here")
@@ -197,7 +182,7 @@ def test_hosts_that_had_things_of_their_own_have_them_again(
             "sed -i 's/^DOCKER_NETWORK_OPTIONS=.*/DOCKER_NETWORK_OPTIONS=/' "
             "/etc/sysconfig/docker-network")  # fmt: skip
     assert docker0(lab, "fed-node2") == "192.168.99.1/24"
-    before = {host: snapshot(lab, host) for host in lab.hosts}
+    before = snapshots(lab)
 
     said = operator.install()
     assert said.code == 0, said.err
