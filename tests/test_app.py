@@ -28,6 +28,7 @@ from screens.loading import drafted
 from screens.page import Help
 from screens.showing import PlayPage
 from screens.terminal import Output
+from tests.patience import GIVE_UP
 from tests.runs import recorded
 from tests.wizard import filled, on, opened, shown, type_in, until
 
@@ -104,7 +105,7 @@ class Started:
         os.close(below)
         self.said = b""
 
-    def read_until(self, so: Callable[[], object], seconds: float = 30.0) -> None:
+    def read_until(self, so: Callable[[], object], seconds: float = GIVE_UP) -> None:
         end = time.monotonic() + seconds
         while not so():
             assert time.monotonic() < end, self.said[-3000:]
@@ -160,7 +161,7 @@ def test_an_install_whose_terminal_has_gone_ends_what_runs(tmp_path: Path) -> No
 
         app.read_until(lambda: journal().count("ActionEnded") > 3)
         os.close(app.above)
-        assert app.running.wait(30) == 130
+        assert app.running.wait(GIVE_UP) == 130
         [path] = tmp_path.rglob("*.jsonl")
         end = read(path)[-1].event
         assert getattr(end, "outcome", "") == "stopped"

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from fedwiz import keep
+from tests.patience import GIVE_UP
 from tests.shell import ANSWERS, ROOT, Shell, at_a_terminal
 
 SCREEN = "\x1b[?1049h"
@@ -212,7 +213,7 @@ def test_the_first_page_waits_for_nothing_heavy(shell: Shell) -> None:
     )
     done = subprocess.run(
         [sys.executable, "-c", script], env=shell.environ(), capture_output=True, text=True,
-        check=True, timeout=60,
+        check=True, timeout=GIVE_UP,
     )  # fmt: skip
     assert done.stdout.strip() == "set()"
     took = []

@@ -32,6 +32,7 @@ from fedwiz.wire import command, wire
 from screens.app import Play
 from screens.dialogs import Ask, Confirm, Pick, TypeName
 from tests.known import BARE, DONE, SAID, answered, on
+from tests.patience import GIVE_UP
 from tests.runs import BEGAN, recorded
 from tests.wizard import opened, shown, until
 
@@ -83,7 +84,7 @@ def tools(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def carried(shell: str, line: str, tools: Path, given: str = "") -> list[str]:
     """The words that a program got, of a line that sshd gives to a user's shell."""
     done = subprocess.run(
-        [shell, "-c", line], capture_output=True, check=False, cwd=tools, timeout=20,
+        [shell, "-c", line], capture_output=True, check=False, cwd=tools, timeout=GIVE_UP,
         input=given.encode(),
         env={"PATH": f"{tools}:{os.environ['PATH']}", "LC_ALL": "C.UTF-8", "HOME": str(tools)},
     )  # fmt: skip
@@ -272,7 +273,7 @@ def test_a_subnet_env_is_never_run(name: str, env: str, tmp_path: Path) -> None:
                                 f'cp {kept} "{subnet_env}"', systemctl.read_text()))  # fmt: skip
     words = {"switch": ["10.16.0.0/16"], "restart": ["keep", "move", "-"], "settle": ["docker"]}
     process = host.start(*words.get(name, []), name=name)
-    process.communicate(timeout=60)
+    process.communicate(timeout=GIVE_UP)
     assert not canary.exists()
     written = host.home / "run/flannel/docker"
     if written.exists() and name == "docker-opts":
@@ -318,7 +319,7 @@ def test_a_script_to_be_run_by_hand_does_only_what_it_says(text: str, tmp_path: 
     (place / "cat").symlink_to(shutil.which("cat") or "/bin/cat")
     for host, said in planning.scripts(made, answers).items():
         done = subprocess.run(
-            ["/bin/sh"], input=said.encode(), cwd=tmp_path, check=False, timeout=20,
+            ["/bin/sh"], input=said.encode(), cwd=tmp_path, check=False, timeout=GIVE_UP,
             env={"PATH": str(place)}, capture_output=True,
         )  # fmt: skip
         assert not (tmp_path / "CANARY").exists(), host

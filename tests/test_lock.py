@@ -33,6 +33,7 @@ from fedwiz.practice import Practice, practice_answers
 from fedwiz.verbs import Cluster, Result
 from tests.fakes import Fake
 from tests.known import ANSWERS, BARE
+from tests.patience import GIVE_UP
 from tests.test_practice import agree
 
 GOOD = (
@@ -93,7 +94,7 @@ def test_the_operator_s_name_is_one_that_can_be_read_back(monkeypatch: pytest.Mo
 
 # Runs.
 
-QUICK = Limits(pause=0, patience=20)
+QUICK = Limits(pause=0, patience=GIVE_UP)
 
 
 class Going:

@@ -20,6 +20,7 @@ from fedwiz.cli.prompt import KEYS
 from fedwiz.draft import Draft, kept, repeat
 from fedwiz.practice import practice_answers
 from fedwiz.site import site
+from tests.patience import GIVE_UP
 from tests.shell import ANSWERS, Said, Shell, Terminal, at_a_terminal
 from tests.sshd import WHY_NOT, Home
 from tests.test_resume import Past
@@ -71,7 +72,7 @@ class Typist:
             err = self._converse(running)
             assert running.stdout is not None
             self.said = Said(0, running.stdout.read().decode(), err)
-            self.said.code = running.wait(60)
+            self.said.code = running.wait(GIVE_UP)
         assert "Traceback" not in err, err
         left = {key: it for key, it in self._says.items() if it}
         assert not left, f"never asked: {left}\n{err[-2000:]}"
