@@ -24,6 +24,7 @@ from cryptography.x509.oid import NameOID
 from fedwiz.actions import Held, OnLine, Reply, Run, Secret, Store
 from fedwiz.answers import Etcd
 from fedwiz.etcd import EtcdError, store
+from tests.patience import GIVE_UP
 
 CONFIG = "/coreos.com/network/config"
 SUBNETS = "/coreos.com/network/subnets"
@@ -119,7 +120,7 @@ def etcd_server(
          "--initial-cluster", f"test={peer}", *options],
         stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, errors="replace",
     )  # fmt: skip
-    ready, said = threading.Event(), []
+    ready, said, ended = threading.Event(), list[str](), list[bool]()
 
     def listen() -> None:
         assert server.stderr
@@ -128,11 +129,14 @@ def etcd_server(
             # As etcd 3.4 has it, and 3.5.
             if "client requests on" in line or "serving client traffic" in line:
                 ready.set()
+        ended.append(True)
+        ready.set()
 
     listener = threading.Thread(target=listen)
     listener.start()
     try:
-        assert ready.wait(30), "".join(said)
+        assert ready.wait(GIVE_UP), "".join(said)
+        assert not ended, "".join(said)
         yield f"{scheme}://{host}:{port}"
     finally:
         server.kill()
@@ -148,7 +152,7 @@ def v2(port: int, method: str, path: str, body: str = "", login: str = "") -> in
     headers = {"Content-Type": f"application/{kind}"}
     if login:
         headers["Authorization"] = f"Basic {b64encode(login.encode()).decode()}"
-    asked = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    asked = http.client.HTTPConnection("127.0.0.1", port, timeout=GIVE_UP)
     asked.request(method, path, body, headers)
     reply = asked.getresponse()
     reply.read()
@@ -160,9 +164,9 @@ async def refused(
     etcd: Etcd,
     api: str,
     password: str | None = None,
-    timeout: float = 1.5,  # noqa: ASYNC109 - each request's limit, not this call's
+    timeout: float = GIVE_UP,  # noqa: ASYNC109 - each request's limit, not this call's
 ) -> EtcdError:
-    """Why etcd is not opened; a password takes etcd its time, on a busy machine more than 1.5 s."""
+    """Why etcd is not opened."""
     secret = None if password is None else Secret("etcd-password", password)
     with pytest.raises(EtcdError) as caught:
         async with store(Local(), etcd, api, secret, timeout=timeout):

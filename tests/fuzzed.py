@@ -64,14 +64,15 @@ from fedwiz.verify import leases as verify_leases
 from fedwiz.verify import meet, mtu, nodes, pods, ports
 from fedwiz.verify.peers import leading
 from fedwiz.verify.values import Path as Crossing
+from tests.cost import cost, unit
 from tests.known import BARE, DONE, SAID, answered, stored
 
 HERE = Path(__file__).parent
 ANSWERS = answered()
 MASTER, NODE = ANSWERS.master, ANSWERS.named("fed-node1")
 PARTED = b"\x1e"
-SLOW = 1.0
-"""Seconds of processor time after which a call is a hang."""
+SLOW = 500
+"""As many pieces of work (`tests.cost`), about a second, are more than any input is worth."""
 
 Call = Callable[[bytes], object]
 
@@ -118,11 +119,31 @@ class Outcome:
     """What is wrong with that, and where; empty: nothing."""
 
 
-def tried(target: Target, given: bytes) -> Outcome:
-    """Call it, and judge."""
+def tried(target: Target, given: bytes, most: float = SLOW) -> Outcome:
+    """Call it, and judge.
+
+    Args:
+        target: what reads.
+        given: what it reads.
+        most: what that may cost.
+    """
+    outcome = _tried(target, given)
+    if outcome.why or outcome.seconds <= most * _piece():
+        return outcome
+    # Only the machine may be slow, so that is looked at beside it.
+    slow = cost(lambda: _tried(target, given)) > most
+    return replace(outcome, why="slow") if slow else outcome
+
+
+@cache
+def _piece() -> float:
+    return unit()
+
+
+def _tried(target: Target, given: bytes) -> Outcome:
     begun, why = time.thread_time(), ""
     try:
-        with ended_after(3 * SLOW):
+        with ended_after(10 * SLOW * _piece()):
             target.call(given)
     except target.refuses:
         pass
@@ -130,10 +151,7 @@ def tried(target: Target, given: bytes) -> Outcome:
         why = f"hangs at {_where(hung)}"
     except Exception as wrong:  # noqa: BLE001 - which one it is, is what is looked for
         why = f"{type(wrong).__name__}: {str(wrong)[:80]} at {_where(wrong)}"
-    took = time.thread_time() - begun
-    if took > SLOW and not why:
-        why = "slow"
-    return Outcome(took, why)
+    return Outcome(time.thread_time() - begun, why)
 
 
 def _where(wrong: BaseException) -> str:

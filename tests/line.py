@@ -8,6 +8,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Self
 
+from tests.patience import GIVE_UP
+
 CHUNK = 4096
 
 
@@ -58,7 +60,7 @@ class Line:
     async def _end(self) -> None:
         self._server.close()
         if going := asyncio.all_tasks() - {asyncio.current_task()}:
-            await asyncio.wait(going, timeout=5)  # each ends with its connection
+            await asyncio.wait(going, timeout=GIVE_UP)  # each ends with its connection
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:

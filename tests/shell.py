@@ -20,6 +20,7 @@ from typing import IO, Any
 
 from fedwiz.events import RunEnded
 from fedwiz.journal import read
+from tests.patience import GIVE_UP
 
 ROOT = Path(__file__).parent.parent
 ANSWERS = ROOT / "tests/answers"
@@ -57,7 +58,7 @@ class Shell:
         done = subprocess.run(
             [sys.executable, "-W", "error", "-m", "fedwiz", *words],
             env=self.environ(**environ), cwd=self.home, input=typed,
-            capture_output=True, text=True, check=False, timeout=60,
+            capture_output=True, text=True, check=False, timeout=GIVE_UP,
         )  # fmt: skip
         assert "Traceback" not in done.stderr, done.stderr
         return Said(done.returncode, done.stdout, done.stderr)
@@ -87,7 +88,7 @@ class Terminal:
         """
         said, began = "", time.monotonic()
         while wanted not in said:
-            more = self._more() if time.monotonic() - began < 120 else ""
+            more = self._more() if time.monotonic() - began < GIVE_UP else ""
             said += more
             assert more, f"{wanted!r} never came:\n{self.seen}"
         return said
@@ -138,11 +139,11 @@ class Terminal:
         """Let it come to its end; the exit code."""
         while self._more():
             pass
-        return self.running.wait(30)
+        return self.running.wait(GIVE_UP)
 
     def _more(self) -> str:
         """What it shows next; empty at its end."""
-        there, _, _ = select.select([self._ours], [], [], 30)
+        there, _, _ = select.select([self._ours], [], [], GIVE_UP)
         if not there:
             return ""
         with suppress(OSError):
@@ -187,7 +188,7 @@ def unread(running: "subprocess.Popen[bytes]", home: Path) -> int:
         AssertionError: the run does not end, or the command does.
     """
     began = time.monotonic()
-    while time.monotonic() - began < 120:
+    while time.monotonic() - began < GIVE_UP:
         last = read(max(home.glob(".local/state/fedwiz/runs/*.jsonl")))[-1].event
         if isinstance(last, RunEnded):
             return last.code

@@ -13,6 +13,7 @@ from typing import Literal
 
 from fedwiz import transport
 from fedwiz.actions import Session
+from tests.patience import GIVE_UP
 
 SSHD = shutil.which("sshd") or "/usr/sbin/sshd"
 WHY_NOT = (
@@ -20,6 +21,9 @@ WHY_NOT = (
     if os.geteuid() == 0 and Path(SSHD).exists()
     else "needs root and an sshd (apt-get install openssh-server, dnf install openssh-server)"
 )
+
+PATIENT = transport.Limits(connect=GIVE_UP, login=GIVE_UP, words=GIVE_UP, sudo=GIVE_UP)
+"""How long a host is waited for where nothing is wrong with it."""
 
 
 @dataclass(frozen=True)
@@ -126,7 +130,7 @@ class Sshd:
                 os.kill(int(pid), 15)
             except ProcessLookupError:
                 continue
-        log = self.process.communicate(timeout=10)[1]
+        log = self.process.communicate(timeout=GIVE_UP)[1]
         self.process = None
         return log
 
@@ -165,13 +169,14 @@ class Home:
         server: Sshd | int,
         *hosts: Host,
         answers: Ssh | None = None,
+        limits: transport.Limits = PATIENT,
         **options: object,
     ) -> transport.Ssh:
         """What is connected with; ssh_config is this home's alone."""
         port = server if isinstance(server, int) else server.port
         config = [self.path / ".ssh/config"]
         answers = replace(answers or Ssh(), port=port)
-        return transport.Ssh(answers, hosts or (Host(),), config=config, **options)  # type: ignore[arg-type]
+        return transport.Ssh(answers, hosts or (Host(),), config=config, limits=limits, **options)  # type: ignore[arg-type]
 
     @asynccontextmanager
     async def session(self, *lines: str, **options: object) -> AsyncIterator[Session]:

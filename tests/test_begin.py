@@ -15,7 +15,18 @@ from screens.begin import OpenFile, at_stake
 from screens.dialogs import Pick
 from screens.first import First
 from screens.flow import FLOW
-from tests.wizard import SIZES, filled, on, opened, shown, still, type_in, until, wizard
+from tests.wizard import (
+    SIZES,
+    filled,
+    on,
+    opened,
+    shown,
+    still,
+    type_in,
+    until,
+    until_shown,
+    wizard,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -180,7 +191,7 @@ async def test_a_file_that_will_not_do_is_refused_in_its_own_words(state_home: P
             if text is not None:
                 (state_home / "a.toml").write_text(text)
             await pilot.press("enter")
-            await until(pilot, lambda why=why: why in shown(pilot.app))
+            await until_shown(pilot, why)
             assert "one thing to be put right first" in shown(pilot.app)
             await pilot.press("x")
             assert why not in shown(pilot.app)

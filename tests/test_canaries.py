@@ -16,6 +16,7 @@ from fedwiz.journal import runs
 from screens.dialogs import Ask
 from tests import sshd
 from tests.leaks import ETCD, PHRASE, SUDO, found, in_files, loose, odd, watched
+from tests.patience import GIVE_UP
 from tests.shell import Shell, at_a_terminal
 from tests.sshd import Home, keygen
 from tests.test_sudo import ID
@@ -45,8 +46,8 @@ def test_the_state_is_its_owner_s_from_its_first_moment(verb: str, tmp_path: Pat
     words = ["demo", verb, "--pace", "0", "--hosts", "3", "--yes"]
     done = subprocess.run(
         [sys.executable, "-c", AUDITED, *(words if verb == "install" else words[:-1])],
-        env=shell.environ(), cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60,
-        stdin=subprocess.DEVNULL,
+        env=shell.environ(), cwd=tmp_path, capture_output=True, text=True, check=False,
+        stdin=subprocess.DEVNULL, timeout=GIVE_UP,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "LATE" not in done.stderr
@@ -206,7 +207,7 @@ def test_a_crash_tells_no_secret(
     done = subprocess.run(
         [sys.executable, *more, "-c", code, "check", "-a", str(hosts.answers)],
         env={**Shell(hosts.home.path).environ(), **hosts.environ()}, cwd=hosts.home.path,
-        stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=60,
+        stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=GIVE_UP,
     )  # fmt: skip
     assert "the disk bent" in done.stderr, done.stderr
     assert found(done.stdout + done.stderr) == []
@@ -251,7 +252,7 @@ def test_no_program_that_is_started_is_given_the_passwords(hosts: Hosts) -> None
     done = subprocess.run(
         [sys.executable, "-c", STARTED, "check", "-a", str(hosts.answers)],
         env={**Shell(hosts.home.path).environ(), **hosts.environ()}, cwd=hosts.home.path,
-        stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=60,
+        stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=GIVE_UP,
     )  # fmt: skip
     assert "ended: failed" in done.stderr, done.stderr
     assert found(done.stderr) == []

@@ -14,6 +14,7 @@ from fedwiz.answers import load
 from fedwiz.checks import CHECKS
 from fedwiz.report import schema
 from fedwiz.verify import KINDS
+from tests.patience import GIVE_UP
 from tests.shell import ANSWERS, Shell, at_a_terminal
 
 REPORT = jsonschema.Draft202012Validator(schema())
@@ -39,7 +40,7 @@ def test_help_waits_for_no_library(shell: Shell) -> None:
     for _ in range(5):
         began = os.times()
         done = subprocess.run(
-            argv, env=shell.environ(), capture_output=True, text=True, check=False, timeout=60
+            argv, env=shell.environ(), capture_output=True, text=True, check=False, timeout=GIVE_UP
         )
         assert done.returncode == 0, done.stderr
         ended = os.times()
@@ -296,7 +297,7 @@ def test_a_reader_that_has_gone_changes_nothing(shell: Shell) -> None:
         argv = [sys.executable, "-W", "error", "-m", "fedwiz", "demo", "install", "--yes",
                 "--hosts", "3", "--pace", "0"]  # fmt: skip
         done = subprocess.run(
-            argv, env=shell.environ(), stdin=subprocess.DEVNULL, check=False, timeout=60,
+            argv, env=shell.environ(), stdin=subprocess.DEVNULL, check=False, timeout=GIVE_UP,
             stdout=write if stream == "out" else log, stderr=write if stream == "err" else log,
         )  # fmt: skip
         os.close(write)
@@ -326,7 +327,7 @@ def test_ctrl_c_on_a_question_closes_at_once(presses: int, shell: Shell) -> None
         running.stderr.readline()
         for _ in range(presses):
             running.send_signal(2)
-        _, err = running.communicate(timeout=30)
+        _, err = running.communicate(timeout=GIVE_UP)
     assert running.returncode == 130
     assert "Traceback" not in err
     assert "closed by the operator" in err

@@ -7,7 +7,6 @@ import os
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, suppress
 from importlib import resources
@@ -20,6 +19,7 @@ from fedwiz.answers import Etcd
 from fedwiz.etcd import store
 from fedwiz.etcd.library import library
 from tests.etcds import BOTH, CONFIG, SUBNETS, Local, Opens, etcd_server, free_port, refused, v2
+from tests.patience import GIVE_UP
 
 
 @pytest.fixture(scope="module")
@@ -33,10 +33,10 @@ def keys(plain: str, api: str) -> Opens:
     """Opens an empty etcd by each of its APIs."""
     port = int(plain.rpartition(":")[2])
     v2(port, "DELETE", "/v2/keys/coreos.com?recursive=true")
-    client = library().etcd3.Etcd3Client(host="127.0.0.1", port=port, timeout=5)
+    client = library().etcd3.Etcd3Client(host="127.0.0.1", port=port, timeout=GIVE_UP)
     client.delete_prefix("/")
     client.close()
-    return lambda: store(Local(), Etcd(endpoints=(plain,)), api)
+    return lambda: store(Local(), Etcd(endpoints=(plain,)), api, timeout=GIVE_UP)
 
 
 @BOTH
@@ -97,7 +97,7 @@ async def test_a_lease_has_its_seconds_and_a_reservation_none(
             for name in names[:2]:
                 v2(port, "PUT", f"/v2/keys{SUBNETS}/{name}?ttl=600", "value=x")
         else:
-            client = library().etcd3.Etcd3Client(host="127.0.0.1", port=port, timeout=5)
+            client = library().etcd3.Etcd3Client(host="127.0.0.1", port=port, timeout=GIVE_UP)
             lease = client.lease(600)
             for name in names[:2]:
                 client.put(f"{SUBNETS}/{name}", "x", lease=lease)
@@ -113,7 +113,10 @@ async def test_a_lease_has_its_seconds_and_a_reservation_none(
 
 async def test_the_two_apis_keep_separate_keys(plain: str) -> None:
     etcd = Etcd(endpoints=(plain,), prefix="/separate")
-    async with store(Local(), etcd, "v2") as two, store(Local(), etcd, "v3") as three:
+    async with (
+        store(Local(), etcd, "v2", timeout=GIVE_UP) as two,
+        store(Local(), etcd, "v3", timeout=GIVE_UP) as three,
+    ):
         assert await two.put(PutKey("/separate/config", "of v2", "v2"))
         assert await three.get("/separate/config") is None
 
@@ -123,7 +126,7 @@ async def test_bytes_that_are_no_text_are_read_all_the_same(plain: str) -> None:
     client.put("/bytes/config", b"\xff\xfe{")
     client.put("/bytes/long", b"x" * 300_000)
     client.close()
-    async with store(Local(), Etcd(endpoints=(plain,)), "v3") as opened:
+    async with store(Local(), Etcd(endpoints=(plain,)), "v3", timeout=GIVE_UP) as opened:
         seen = await opened.get("/bytes/config")
         assert seen
         assert seen.text == "\ufffd\ufffd{"
@@ -135,7 +138,8 @@ async def test_bytes_that_are_no_text_are_read_all_the_same(plain: str) -> None:
 @BOTH
 async def test_the_next_endpoint_is_tried_where_one_fails(plain: str, api: str) -> None:
     closed = f"http://fed-gone:{free_port()}"
-    async with store(Local(), Etcd(endpoints=(closed, plain)), api) as opened:
+    etcd = Etcd(endpoints=(closed, plain))
+    async with store(Local(), etcd, api, timeout=GIVE_UP) as opened:
         assert opened.api == api
         await opened.get(CONFIG)
 
@@ -166,20 +170,19 @@ async def test_a_closed_port_is_unreachable_and_every_endpoint_is_named(api: str
 async def test_a_port_that_never_answers_is_a_timeout(api: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         end = f"http://fed-master:{silent.getsockname()[1]}"
-        begun = time.monotonic()
-        error = await refused(Etcd(endpoints=(end,)), api)
-        assert time.monotonic() - begun < 10
+        async with asyncio.timeout(GIVE_UP):
+            error = await refused(Etcd(endpoints=(end,)), api, timeout=1.5)
     assert error.kind == "timeout"
     assert "1.5 s" in str(error)
 
 
 @asynccontextmanager
 async def says(*replies: bytes) -> AsyncIterator[str]:
-    """A server that is no etcd: it answers every request with the same bytes."""
+    """A server that is no etcd: it answers whatever comes with the same bytes."""
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(OSError, asyncio.IncompleteReadError):
-            await reader.readuntil(b"\r\n\r\n")
+        with suppress(OSError):
+            await reader.read(1 << 16)
             for reply in replies:
                 writer.write(reply)
                 await writer.drain()
@@ -280,5 +283,5 @@ async def test_proxies_of_the_operator_are_not_asked(
 ) -> None:
     for name in ("http_proxy", "https_proxy", "grpc_proxy", "HTTP_PROXY", "ALL_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:1")
-    async with store(Local(), Etcd(endpoints=(plain,)), api) as opened:
+    async with store(Local(), Etcd(endpoints=(plain,)), api, timeout=GIVE_UP) as opened:
         assert opened.api == api

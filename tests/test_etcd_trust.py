@@ -15,6 +15,7 @@ from fedwiz.etcd import EtcdError, store
 from fedwiz.etcd.library import library
 from fedwiz.etcd.way import Way
 from tests.etcds import BOTH, CONFIG, Authority, Local, etcd_server, refused, v2
+from tests.patience import GIVE_UP
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +58,7 @@ async def test_tls_with_a_client_certificate(secured: Secured, api: str, host: s
         update={"endpoints": (secured.url.replace("fed-master", host),), "prefix": f"/{host}"}
     )
     before = private()
-    async with store(Local(), etcd, api) as opened:
+    async with store(Local(), etcd, api, timeout=GIVE_UP) as opened:
         assert private() == before, "no key stays on a disk"
         assert await opened.put(PutKey(f"/{host}/config", "{}", api))
         seen = await opened.get(f"/{host}/config")
@@ -150,7 +151,8 @@ def guard_v2(port: int) -> None:
 @BOTH
 async def test_a_user_with_a_password_over_plain_http(guarded: str, api: str) -> None:
     etcd = Etcd(endpoints=(guarded,), user="flannel")
-    async with store(Local(), etcd, api, Secret("etcd-password", "fl nnel")) as opened:
+    secret = Secret("etcd-password", "fl nnel")
+    async with store(Local(), etcd, api, secret, timeout=GIVE_UP) as opened:
         assert await opened.put(PutKey(CONFIG, "{}", api))
         seen = await opened.get(CONFIG)
         assert seen
@@ -175,7 +177,7 @@ NO_ENTRY = {
 async def test_who_is_not_let_in_hears_why(
     guarded: str, api: str, user: str, password: str | None, kind: str, said: str
 ) -> None:
-    error = await refused(Etcd(endpoints=(guarded,), user=user), api, password, timeout=30.0)
+    error = await refused(Etcd(endpoints=(guarded,), user=user), api, password)
     # v2 has one answer for a wrong password and for a key that isn't allowed.
     assert error.kind == (kind if api == "v3" else "auth")
     assert said in str(error)
@@ -183,7 +185,7 @@ async def test_who_is_not_let_in_hears_why(
 
 
 async def test_a_password_where_there_are_no_users(plain: str) -> None:
-    error = await refused(Etcd(endpoints=(plain,), user="flannel"), "v3", "x", timeout=30.0)
+    error = await refused(Etcd(endpoints=(plain,), user="flannel"), "v3", "x")
     assert error.kind == "auth"
     assert "leave etcd.user empty" in str(error)
 
@@ -191,7 +193,8 @@ async def test_a_password_where_there_are_no_users(plain: str) -> None:
 async def test_a_login_that_etcd_forgot_is_renewed(guarded: str) -> None:
     """As after five minutes, or a restart: the token of the login is not known any more."""
     etcd = Etcd(endpoints=(guarded,), user="flannel")
-    async with store(Local(), etcd, "v3", Secret("etcd-password", "fl nnel")) as opened:
+    secret = Secret("etcd-password", "fl nnel")
+    async with store(Local(), etcd, "v3", secret, timeout=GIVE_UP) as opened:
         rpc, grpc = library().etcd3.etcdrpc, library().grpc
         with grpc.insecure_channel(guarded.replace("http://fed-master", "127.0.0.1")) as channel:
             auth = rpc.AuthStub(channel)

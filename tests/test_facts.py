@@ -15,6 +15,7 @@ from fedwiz.facts import Endpoint, Facts, parse, read, script, version
 from fedwiz.facts.probes import probes
 from fedwiz.facts.values import Fdb, Firewall, KubeNode, Neighbour, Unit
 from tests.known import ANSWERS
+from tests.patience import GIVE_UP
 
 MACHINES = Path(__file__).parent / "machines"
 MASTER, NODE = ANSWERS.master, ANSWERS.named("fed-node1")
@@ -90,7 +91,7 @@ def test_this_machine_answers_every_question() -> None:
     """The script is shell that runs, on whatever this is; its answer is whole."""
     text, mark = script(ANSWERS, MASTER)
     done = subprocess.run(
-        ["sh", "-s"], input=text, capture_output=True, text=True, check=False, timeout=100
+        ["sh", "-s"], input=text, capture_output=True, text=True, check=False, timeout=GIVE_UP
     )
     for probe in probes(ANSWERS, MASTER):
         assert f"{mark} {probe.name}\n" in done.stdout, probe.name

@@ -32,6 +32,7 @@ from fedwiz.wire import command, wire
 from screens.app import Play
 from screens.dialogs import Ask, Confirm, Pick, TypeName
 from tests.known import BARE, DONE, SAID, answered, on
+from tests.patience import GIVE_UP
 from tests.runs import BEGAN, recorded
 from tests.shell import by_hand
 from tests.wizard import opened, shown, until
@@ -84,7 +85,7 @@ def tools(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def carried(shell: str, line: str, tools: Path, given: str = "") -> list[str]:
     """The words that a program got, of a line that sshd gives to a user's shell."""
     done = subprocess.run(
-        [shell, "-c", line], capture_output=True, check=False, cwd=tools, timeout=20,
+        [shell, "-c", line], capture_output=True, check=False, cwd=tools, timeout=GIVE_UP,
         input=given.encode(),
         env={"PATH": f"{tools}:{os.environ['PATH']}", "LC_ALL": "C.UTF-8", "HOME": str(tools)},
     )  # fmt: skip
@@ -274,7 +275,7 @@ def test_a_subnet_env_is_never_run(name: str, env: str, tmp_path: Path) -> None:
     words = {"switch": ["10.16.0.0/16", "45"], "restart": ["keep", "move", "-", "45"],
              "settle": ["docker", "90"]}  # fmt: skip
     process = host.start(*words.get(name, []), name=name)
-    process.communicate(timeout=60)
+    process.communicate(timeout=GIVE_UP)
     assert not canary.exists()
     written = host.home / "run/flannel/docker"
     if written.exists() and name == "docker-opts":

@@ -33,6 +33,7 @@ from fedwiz.practice import Practice, practice_answers
 from fedwiz.verbs import Cluster, Result
 from tests.fakes import Fake
 from tests.known import ANSWERS, BARE
+from tests.patience import GIVE_UP
 from tests.test_practice import agree
 
 GOOD = (
@@ -107,7 +108,7 @@ def test_an_answer_is_as_old_as_the_clock_that_says_more(
 
 # Runs.
 
-QUICK = Limits(pause=0, patience=20)
+QUICK = Limits(pause=0, patience=GIVE_UP)
 
 
 class Going:

@@ -25,6 +25,7 @@ from fedwiz.verify.meet import End, Heard, Meeting, ask, meet, read
 from fedwiz.verify.values import Ping
 from tests.cluster import IPUTILS, b64
 from tests.known import ADDRESSES, BARE, NODES, answered, on
+from tests.patience import GIVE_UP
 
 N1, N2, N3 = NODES
 A1, A2, A3 = (ADDRESSES[name] for name in NODES)
@@ -397,7 +398,7 @@ def scripted(home: Path, **tools: str) -> subprocess.CompletedProcess[str]:
     (home / "e;trap").touch()  # what the interface's name would be taken for
     return subprocess.run(
         [str(home / "bin/sh"), *ask(HERE, PEERS).argv[1:]], capture_output=True, text=True,
-        check=False, env=environ, cwd=home, timeout=60,
+        check=False, env=environ, cwd=home, timeout=GIVE_UP,
     )  # fmt: skip
 
 

@@ -38,6 +38,7 @@ from fedwiz.verify.ports import (
 )
 from tests.cluster import b64
 from tests.known import ADDRESSES, BARE, DONE, NODES, answered, on
+from tests.patience import GIVE_UP
 
 N1, N2, N3 = NODES
 A1, A2, A3 = (ADDRESSES[name] for name in NODES)
@@ -534,7 +535,7 @@ def scripted(home: Path, run: Run, **tools: str) -> subprocess.CompletedProcess[
     environ = {**os.environ, "HOME": str(home), "PATH": str(home / "bin")}
     return subprocess.run(
         [str(home / "bin/sh"), *run.argv[1:]], capture_output=True, text=True,
-        check=False, env=environ, cwd=home, timeout=60,
+        check=False, env=environ, cwd=home, timeout=GIVE_UP,
     )  # fmt: skip
 
 

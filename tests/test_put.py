@@ -11,6 +11,7 @@ import pytest
 
 from fedwiz.scripts import script
 from fedwiz.steps.make import hashed
+from tests.patience import GIVE_UP
 
 TEXT = "one line\nand another\n"
 OLD = "of before\n"
@@ -54,7 +55,7 @@ CASES = {
 def put(path: Path, sent: str, seen: str, whole: str, mode: str = "0640") -> tuple[int, str]:
     done = subprocess.run(
         ["sh", "-c", script("put"), "put.sh", mode, path, seen, whole],
-        input=sent, capture_output=True, text=True, check=False, timeout=20,
+        input=sent, capture_output=True, text=True, check=False, timeout=GIVE_UP,
     )  # fmt: skip
     return done.returncode, done.stdout + done.stderr
 
@@ -135,7 +136,7 @@ def test_variables_are_set_in_the_file_that_was_read(
         path.write_text(there)
         path.chmod(0o604)
     argv = ["sh", "-c", script("sysconfig"), "sysconfig.sh", str(path), seen, "A", "2"]
-    done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=20)
+    done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=GIVE_UP)
     assert done.returncode == code, done.stderr
     assert (path.read_text() if path.exists() else None) == after
     assert [each.name for each in path.parent.iterdir()] == ([path.name] if path.exists() else [])

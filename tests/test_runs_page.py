@@ -22,7 +22,7 @@ from screens.flow import FLOW
 from screens.runs import Runs, go_on, look, matching
 from tests.runs import HOSTS, RECORDED
 from tests.test_resume import Past
-from tests.wizard import SIZES, on, opened, shown, still, type_in, until, wizard
+from tests.wizard import SIZES, on, opened, shown, still, type_in, until, until_shown, wizard
 
 
 @pytest.fixture(autouse=True)
@@ -209,8 +209,7 @@ async def test_what_can_not_be_gone_on_with_is_said() -> None:
         for row, it in enumerate(runs()):
             if it.id in why:
                 await pilot.press("ctrl+home", *["down"] * row, "g")
-                said = why[it.id].split(":")[0]
-                await until(pilot, lambda said=said: said in shown(pilot.app))
+                await until_shown(pilot, why[it.id].split(":")[0])
                 assert isinstance(pilot.app.screen, Runs)
 
 

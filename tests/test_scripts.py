@@ -12,6 +12,7 @@ from fedwiz.facts import parse
 from fedwiz.facts.probes import probes
 from fedwiz.scripts import script
 from tests.known import answered
+from tests.patience import GIVE_UP
 
 SYSTEMCTL = """\
 #!/bin/sh
@@ -79,7 +80,7 @@ class Host:
 
     def switch(self, *argv: str, **environ: str) -> tuple[int, str]:
         process = self.start("10.16.0.0/16", "45", *argv, **environ)
-        said = process.communicate(timeout=60)[0]
+        said = process.communicate(timeout=GIVE_UP)[0]
         return process.returncode, said
 
     @property
@@ -95,7 +96,7 @@ class Host:
         return self.home / "run/fedwiz/switch-due"
 
     def wait_for(self, line: str) -> None:
-        end = time.monotonic() + 20
+        end = time.monotonic() + GIVE_UP
         while not (self.home / "log").exists() or line not in self.log:
             assert time.monotonic() < end, self.log
             os.sched_yield()
@@ -143,7 +144,7 @@ def test_a_second_signal_does_not_cut_the_way_back_short(host: Host) -> None:
     while host.log.count("stop flanneld.service") < 2:
         os.sched_yield()
     process.send_signal(signal.SIGTERM)
-    said = process.communicate(timeout=60)[0]
+    said = process.communicate(timeout=GIVE_UP)[0]
     assert process.returncode == 1
     assert said.splitlines()[-1] == "it was stopped, and docker runs as before"
     assert host.units == set(RUNNING)
@@ -162,7 +163,7 @@ def test_flanneld_is_enabled_again_whatever_becomes_of_the_wait_for_peers(host: 
     process = host.start("fdb", "192.0.2.7", name="peers", SLOW="1")
     host.wait_for("restart flanneld.service")
     process.send_signal(signal.SIGTERM)
-    process.communicate(timeout=60)
+    process.communicate(timeout=GIVE_UP)
     assert host.log[-1] == "enable flanneld.service"
 
 

@@ -13,6 +13,7 @@ from fedwiz.actions import Run, Secret, Session, Unreachable
 from fedwiz.transport.session import MOST
 from fedwiz.wire import command
 from tests import sshd
+from tests.patience import GIVE_UP
 from tests.sshd import Home, Sshd
 
 pytestmark = pytest.mark.skipif(bool(sshd.WHY_NOT), reason=sshd.WHY_NOT)
@@ -177,7 +178,7 @@ ECHOES = 'while IFS= read -r line; do echo "got $line"; done; echo over >"$0"'
 
 async def test_what_is_held_answers_until_its_input_ends(home: Home) -> None:
     file = home.path / "over"
-    async with home.session() as session, asyncio.timeout(20):
+    async with home.session() as session, asyncio.timeout(GIVE_UP):
         async with session.hold(Run(("sh", "-c", ECHOES, str(file)), timeout=1)) as held:
             for word in ("a", "b"):
                 await held.send(f"{word}\n".encode())
@@ -197,12 +198,16 @@ HELD = {
 
 @pytest.mark.parametrize(("script", "lines"), HELD.values(), ids=HELD)
 async def test_what_is_held_says(home: Home, script: str, lines: list[str | None]) -> None:
-    async with home.session() as session, session.hold(sh(script)) as held, asyncio.timeout(20):
+    async with (
+        asyncio.timeout(GIVE_UP),
+        home.session() as session,
+        session.hold(sh(script)) as held,
+    ):
         assert [await held.line() for _ in lines] == lines
 
 
 async def test_what_is_held_has_ended_when_its_connection_has(home: Home) -> None:
-    async with home.session() as session, session.hold(sh(CUT)) as held, asyncio.timeout(20):
+    async with asyncio.timeout(GIVE_UP), home.session() as session, session.hold(sh(CUT)) as held:
         assert [await held.line(), await held.line()] == ["begun", None]
         with pytest.raises(Unreachable, match="is gone"):
             await held.send(b"x")
@@ -222,18 +227,18 @@ async def stopped(server: Sshd, session: Session) -> None:
 
 
 REFUSES_AGAIN = {
-    "no key any more": (180, "refuses the keys of root.*`ssh-copy-id"),
+    "no key any more": (3600, "refuses the keys of root.*`ssh-copy-id"),
     "nobody there": (2, "nothing listens"),
-    "another host": (180, "host key has changed"),
+    "another host": (3600, "host key has changed"),
 }
 
 
 @pytest.mark.parametrize("why", REFUSES_AGAIN)
 async def test_a_lost_connection_is_not_sought_where_that_is_no_use(home: Home, why: str) -> None:
-    """A minute is the limit here; what is waited for are the pauses between three tries."""
+    """An hour is the limit; what is waited for are the pauses between three tries."""
     patience, says = REFUSES_AGAIN[why]
     answers = sshd.Ssh(confirm_within=patience)
-    async with home.session(answers=answers) as session, asyncio.timeout(60):
+    async with home.session(answers=answers) as session, asyncio.timeout(GIVE_UP):
         server, lines = home.servers[0], list[str]()
         await stopped(server, session)
         if why == "no key any more":

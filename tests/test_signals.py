@@ -46,6 +46,7 @@ from fedwiz.practice import Practice
 from fedwiz.practice.dockerd import UNIT as DOCKER
 from fedwiz.verbs import Cluster, Result
 from screens.app import Fedwiz
+from tests.patience import GIVE_UP
 from tests.remembered import Image, alike
 from tests.shell import ROOT, Shell, at_a_terminal
 from tests.test_resume import ANSWERS, everything
@@ -510,7 +511,7 @@ def test_a_terminal_that_closes_lets_what_runs_end(shell: Shell) -> None:
     with at_a_terminal(shell, *INSTALLS, SLOWLY, "--yes") as terminal:
         terminal.until(PACKAGE)
         terminal.hang_up()
-        assert terminal.running.wait(30) == 130
+        assert terminal.running.wait(GIVE_UP) == 130
         assert not in_session(terminal.running.pid)
     assert outcome(shell) == (
         "stopped",
@@ -534,7 +535,7 @@ def test_what_was_to_be_ignored_is(number: signal.Signals, closes: bool, shell: 
         terminal.running.send_signal(number)
         if not closes:
             terminal.end()
-        assert terminal.running.wait(30) == 0
+        assert terminal.running.wait(GIVE_UP) == 0
     assert outcome(shell) == ("ok", "")
 
 
@@ -543,7 +544,7 @@ def test_a_question_at_a_terminal_that_has_gone_is_one_that_nobody_answers(shell
     with at_a_terminal(shell, *INSTALLS, "0", ignored=[HUP]) as terminal:
         terminal.until(QUESTION)
         terminal.hang_up()
-        assert terminal.running.wait(30) == 2
+        assert terminal.running.wait(GIVE_UP) == 2
     assert outcome(shell) == ("failed", "not approved; nothing was changed")
 
 
@@ -562,7 +563,7 @@ def test_a_reader_that_goes_in_the_middle_stops_nothing(shell: Shell) -> None:
         assert any(PACKAGE in line for line in running.stderr)
         running.stderr.close()
         running.stdout.close()
-        assert running.wait(30) == 0
+        assert running.wait(GIVE_UP) == 0
     assert outcome(shell) == ("ok", "")
 
 
@@ -578,7 +579,7 @@ def test_streams_that_are_closed_from_the_beginning_stop_nothing(
             os.close(number)
 
     with begun(shell, *INSTALLS, "0", "--yes", before=close) as running:
-        out, err = running.communicate(timeout=30)
+        out, err = running.communicate(timeout=GIVE_UP)
     assert running.returncode == 0, err
     assert outcome(shell) == ("ok", "")
     assert bool(out) == (1 not in numbers)

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from fedwiz.actions import Run, Secret, Unreachable
-from fedwiz.transport import Limits
 from tests import sshd
-from tests.sshd import Home, Host, Sshd
+from tests.patience import GIVE_UP
+from tests.sshd import PATIENT, Home, Host, Sshd
 
 pytestmark = pytest.mark.skipif(bool(sshd.WHY_NOT), reason=sshd.WHY_NOT)
 
@@ -29,7 +29,7 @@ while [ $# -gt 0 ]; do
   shift
 done
 if [ -e "$here/lecture" ]; then cat "$here/lecture" >&2; fi
-if [ "$says" = silence ]; then exec sleep 60; fi
+if [ "$says" = silence ]; then exec sleep 3600; fi
 if [ -n "$says" ]; then echo "$says" >&2; exit 1; fi
 if [ -e "$here/wants" ]; then
   [ -n "$ask" ] || { echo "sudo: a password is required" >&2; exit 1; }
@@ -170,9 +170,11 @@ async def test_a_sudo_that_says_nothing_is_not_waited_for(
     home: Home, sudoers: list[Sudoer]
 ) -> None:
     sudoers[0].says("silence")
-    ssh = home.ssh(sudoers[0].server, answers=ASK, sudo_password=PASSWORD, limits=Limits(words=2))
+    ssh = home.ssh(
+        sudoers[0].server, answers=ASK, sudo_password=PASSWORD, limits=replace(PATIENT, sudo=2)
+    )
     with pytest.raises(Unreachable, match="sudo for root on node1 gave no answer within 2 s"):
-        async with asyncio.timeout(30), ssh.connect("node1"):  # it is silent for a minute
+        async with asyncio.timeout(GIVE_UP), ssh.connect("node1"):  # it is silent for an hour
             pass
 
 

@@ -4,17 +4,17 @@ import asyncio
 import socket
 import subprocess
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
 from fedwiz.actions import Run, Secret, Unreachable
 from fedwiz.hostkeys import fingerprint
-from fedwiz.transport import KeyRefused, Limits, Ssh, UnknownKey
+from fedwiz.transport import KeyRefused, Ssh, UnknownKey
 from tests import sshd
-from tests.sshd import Home, Host, keygen
+from tests.sshd import PATIENT, Home, Host, keygen
 
 pytestmark = pytest.mark.skipif(bool(sshd.WHY_NOT), reason=sshd.WHY_NOT)
-SHORT = Limits(connect=0.3, login=0.5)
 
 
 async def refusal(ssh: Ssh, name: str = "node1") -> str:
@@ -133,13 +133,13 @@ async def test_a_port_that_does_not_answer(home: Home) -> None:
         for client in (first, second):  # the queue is full now, and the next one hears nothing
             client.setblocking(False)
             client.connect_ex(full.getsockname())
-        why = await refusal(home.ssh(full.getsockname()[1], limits=SHORT))
+        why = await refusal(home.ssh(full.getsockname()[1], limits=replace(PATIENT, connect=0.3)))
     assert "does not answer within 0.3 s" in why
 
 
 async def test_a_port_that_takes_the_connection_and_says_nothing(home: Home) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        why = await refusal(home.ssh(silent.getsockname()[1], limits=SHORT))
+        why = await refusal(home.ssh(silent.getsockname()[1], limits=replace(PATIENT, login=0.5)))
     assert "no login within 0.5 s" in why
 
 

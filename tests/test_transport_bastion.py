@@ -10,6 +10,7 @@ import pytest
 from fedwiz.actions import Run, Unreachable
 from fedwiz.transport import Ssh
 from tests import sshd
+from tests.patience import GIVE_UP
 from tests.sshd import Home, Host, Sshd
 
 pytestmark = pytest.mark.skipif(bool(sshd.WHY_NOT), reason=sshd.WHY_NOT)
@@ -127,5 +128,5 @@ async def test_hops_that_lead_back_by_another_name_are_said(home: Home) -> None:
     )
     for host in ("n1", "a", "a2", "b"):
         with pytest.raises(Unreachable, match=r"ProxyJump leads back to [ab]"):
-            async with asyncio.timeout(5), home.ssh(22, Host(address=host)).connect("node1"):
+            async with asyncio.timeout(GIVE_UP), home.ssh(22, Host(address=host)).connect("node1"):
                 pass

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from fedwiz.scripts import script
+from tests.patience import GIVE_UP
 from tests.test_scripts import RUNNING, Host
 
 
@@ -46,7 +47,7 @@ class Kept(Host):
 
     def done(self, name: str, *argv: str, **environ: str) -> tuple[int, str]:
         process = self.begin(name, *argv, **environ)
-        said = process.communicate(timeout=60)[0]
+        said = process.communicate(timeout=GIVE_UP)[0]
         return process.returncode, said
 
 
@@ -117,7 +118,7 @@ def test_one_that_is_stopped_ends_with_docker_running(host: Kept) -> None:
     process = host.begin("back", "move", "off", "disabled", SLOW="1")
     host.wait_for("stop flanneld.service")
     os.killpg(process.pid, signal.SIGTERM)
-    said = process.communicate(timeout=60)[0]
+    said = process.communicate(timeout=GIVE_UP)[0]
     assert process.returncode == 1, said
     assert set(RUNNING) <= host.units
 

@@ -16,6 +16,7 @@ from fedwiz.verify.mtu import Crossed, Sizes, read
 from fedwiz.verify.values import Path as Way
 from fedwiz.verify.values import Ping, Pod
 from tests.cluster import ANSWERS, CONFIG, N1, N2, N3, NAMES, WELL, Cluster, matrix, pod
+from tests.patience import GIVE_UP
 
 PAIRS = [(one, other) for one in NAMES for other in NAMES if one != other]
 
@@ -229,7 +230,7 @@ def measured(folder: Path, ways: str, paths: tuple[Way, ...]) -> tuple[dict[str,
     }
     said = subprocess.run(
         pods.sizes(made, "192.0.2.1", paths).argv, env=env, capture_output=True, text=True,
-        check=True, timeout=60,
+        check=True, timeout=GIVE_UP,
     )  # fmt: skip
     tried = (folder / "log").read_text().splitlines() if (folder / "log").exists() else []
     return pods.read_sizes(said.stdout, paths), tried

@@ -33,6 +33,7 @@ from fedwiz.journal import read
 from fedwiz.practice import Practice, practice_answers
 from fedwiz.report import FORMS
 from fedwiz.state import State
+from tests.patience import GIVE_UP
 from tests.shell import Shell, at_a_terminal
 
 
@@ -131,7 +132,7 @@ def test_ctrl_c_lets_the_round_end_and_its_result_counts(shell: Shell) -> None:
         assert running.stdout is not None
         assert "round 1" in running.stdout.readline()
         running.send_signal(2)
-        out, err = running.communicate(timeout=30)
+        out, err = running.communicate(timeout=GIVE_UP)
     assert running.returncode == 0
     assert "all 6 pairs of nodes ping" in out
     assert "Traceback" not in err

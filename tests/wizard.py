@@ -104,6 +104,11 @@ async def until(pilot: Pilot[Any], so: Callable[[], object], patience: float = P
     await pilot.pause()
 
 
+async def until_shown(pilot: Pilot[Any], text: str) -> None:
+    """Let the app work until that text is on the screen."""
+    await until(pilot, lambda: text in shown(pilot.app))
+
+
 async def on(pilot: Pilot[Any], page: type[Screen[Any]]) -> None:
     """Let the app work until that page, or dialog, is on top."""
     await until(pilot, lambda: isinstance(pilot.app.screen, page) and pilot.app.screen.is_mounted)

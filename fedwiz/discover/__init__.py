@@ -19,15 +19,17 @@ from fedwiz.discover.targets import Target, expand
 if TYPE_CHECKING:
     import asyncssh
 
-REACH = 1.0
-"""Seconds for a connection; on the operator's own networks it takes milliseconds."""
-
-GREET = 3.0
-"""Seconds for the banner and the key; a busy sshd takes tenths."""
-
 __all__ = [
-    "Sighting", "Source", "Target", "discover", "expand", "known_hosts", "libvirt", "ssh_config",
-]  # fmt: skip
+    "Limits",
+    "Sighting",
+    "Source",
+    "Target",
+    "discover",
+    "expand",
+    "known_hosts",
+    "libvirt",
+    "ssh_config",
+]
 
 KEX = (
     "curve25519-sha256",
@@ -47,6 +49,17 @@ KEY_TYPES = (
     "rsa-sha2-256",
 )
 """In ssh's order, so that the key seen here is the one that ssh will store."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Seconds."""
+
+    reach: float = 1
+    """For a connection; on the operator's own networks it takes milliseconds."""
+
+    greet: float = 3
+    """For the banner and the key; a busy sshd takes tenths."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +88,11 @@ OnProgress: TypeAlias = Callable[[int, int, Sighting | None], None]
 
 
 async def discover(
-    targets: Iterable[Target], *, width: int = 64, on_progress: OnProgress | None = None
+    targets: Iterable[Target],
+    *,
+    width: int = 64,
+    on_progress: OnProgress | None = None,
+    limits: Limits | None = None,
 ) -> tuple[Sighting, ...]:
     """Look at every target once, at most `width` at a time.
 
@@ -83,7 +100,7 @@ async def discover(
         Who answered as SSH, by address.
     """
     # Loaded off the loop, where screens run: it takes a fifth of a second.
-    options = await asyncio.to_thread(_options)
+    options, patience = await asyncio.to_thread(_options), limits or Limits()
     places = await _resolved(tuple(targets), width)
     waiting = iter(places)
     found: list[Sighting] = []
@@ -92,7 +109,7 @@ async def discover(
     async def look() -> None:
         nonlocal done
         for target in waiting:  # shared: each target goes to one of the lookers
-            seen = await _greet(target, options) if target.address else None
+            seen = await _greet(target, options, patience) if target.address else None
             done += 1
             if seen:
                 found.append(seen)
@@ -147,7 +164,9 @@ def _options() -> "asyncssh.SSHClientConnectionOptions":
     )
 
 
-async def _greet(target: Target, options: "asyncssh.SSHClientConnectionOptions") -> Sighting | None:
+async def _greet(
+    target: Target, options: "asyncssh.SSHClientConnectionOptions", limits: Limits
+) -> Sighting | None:
     """Connect, hear banner and key, and leave; None: nobody there, or nobody who speaks SSH."""
     import asyncssh
 
@@ -164,13 +183,13 @@ async def _greet(target: Target, options: "asyncssh.SSHClientConnectionOptions")
             self.key = key
             return False  # which ends the visit
 
-    plug, visitor = await _plugged(target), Visitor()
+    plug, visitor = await _plugged(target, limits.reach), Visitor()
     if plug is None:
         return None
     try:
         # Any error: whoever is there may send anything, and one of them must not end the search.
         with suppress(Exception):
-            async with asyncio.timeout(GREET):
+            async with asyncio.timeout(limits.greet):
                 await asyncssh.connect(
                     target.address,
                     target.port,
@@ -198,12 +217,12 @@ async def _greet(target: Target, options: "asyncssh.SSHClientConnectionOptions")
     )
 
 
-async def _plugged(target: Target) -> socket.socket | None:
+async def _plugged(target: Target, patience: float) -> socket.socket | None:
     """A connected socket, if somebody is there within the time it takes on a local network."""
     plug = socket.socket()
     plug.setblocking(False)
     try:
-        async with asyncio.timeout(REACH):
+        async with asyncio.timeout(patience):
             await asyncio.get_running_loop().sock_connect(plug, (target.address, target.port))
     except OSError:
         plug.close()

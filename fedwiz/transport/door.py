@@ -30,7 +30,10 @@ class Limits:
     """From there until the login is through; typing a passphrase does not count."""
 
     words: float = 30
-    """For the shell's first answer, and sudo's."""
+    """For the shell's first answer."""
+
+    sudo: float = 30
+    """For sudo's."""
 
 
 class Door(asyncssh.SSHClient):

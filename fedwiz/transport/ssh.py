@@ -94,7 +94,7 @@ class Ssh(Transport):
         self._accept_new = accept_new
         self._limits = limits or Limits()
         root: Root = "" if ssh.sudo == "no" else ssh.sudo
-        self._sudo = Sudo(root, sudo_password, self._limits.words)
+        self._sudo = Sudo(root, sudo_password, self._limits.sudo)
         self._keys = Keys(passphrase)
         self._config = configs(config)
         self._width = asyncio.Semaphore(ssh.width)
@@ -138,7 +138,7 @@ class Ssh(Transport):
         async with self._width:
             conn = await self._open(way, self._limits)
             try:
-                standing = await welcome(name, way.user, conn, self._sudo)
+                standing = await welcome(name, way.user, conn, self._sudo, self._limits.words)
             except BaseException:
                 conn.abort()
                 raise

@@ -43,7 +43,7 @@ class Sudo:
         Args:
             mode: how to become root.
             password: for `ask`.
-            patience: seconds for each first word; sudo takes two to refuse a password.
+            patience: seconds for its first word; sudo takes two to refuse a password.
         """
         self.mode = mode
         self.patience = patience
@@ -115,14 +115,23 @@ def _last(err: str, code: int) -> str:
     return clean((err.strip() or f"exit {code}").splitlines()[-1])
 
 
-async def welcome(name: str, user: str, conn: asyncssh.SSHClientConnection, sudo: Sudo) -> Standing:
+async def welcome(
+    name: str, user: str, conn: asyncssh.SSHClientConnection, sudo: Sudo, patience: float
+) -> Standing:
     """Greet a host and find out what this session may do.
+
+    Args:
+        name: the host's.
+        user: who has logged in.
+        conn: the connection to it.
+        sudo: how to become root.
+        patience: seconds for the shell's first answer.
 
     Raises:
         Unreachable: no shell answers, or sudo does not let us.
     """
     line = "exec " + command("/bin/sh", "-c", GREET)
-    code, out, err = await _say(name, conn, line, b"", sudo.patience, f"the shell of {user}")
+    code, out, err = await _say(name, conn, line, b"", patience, f"the shell of {user}")
     words = out.split()
     if code or words[:1] != [GREETING]:
         said = clean((out.strip() or err.strip() or f"exit {code}").splitlines()[0])

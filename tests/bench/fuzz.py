@@ -3,10 +3,10 @@
     .venv/bin/python -m tests.bench.fuzz [--seconds 10] [--only NAME] [--seed 1] [--atheris]
 
 Everything that reads (`tests/fuzzed.py`) gets mutations of real inputs (`tests/mutate.py`) for so
-many seconds each.  A finding is an exception that is not documented, or a call of more than 1 s of
-processor time; it is printed with a file that holds its input.  The exit status says whether there
-was any.  `--atheris` has atheris choose the inputs, by what code they reach; it is no dependency
-of the tests (`pip install atheris`).
+many seconds each.  A finding is an exception that is not documented, or a call of about a second
+of processor time (`tests.fuzzed.SLOW`); it is printed with a file that holds its input.  The exit
+status says whether there was any.  `--atheris` has atheris choose the inputs, by what code they
+reach; it is no dependency of the tests (`pip install atheris`).
 """
 
 import argparse
