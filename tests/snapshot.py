@@ -20,7 +20,9 @@ ASKED: Mapping[str, str] = MappingProxyType({
     "files": f"{FIND} ! -type d -printf '%p %M %u:%g %l\\n' 2>/dev/null | sort",
     "folders": f"{FIND} -type d -printf '%p %M %u:%g\\n' 2>/dev/null | sort",
     "texts": f"{FIND} -type f -print0 2>/dev/null | sort -z | xargs -0 sha256sum",
-    "unit files": "systemctl list-unit-files --no-legend --plain | grep -v scope | sort",
+    # A session's scope that is about to end makes the columns wider.
+    "unit files": "systemctl list-unit-files --no-legend --plain | grep -v scope | "
+                  "awk '{print $1, $2, $3}' | sort",
     "units": "systemctl list-units --state=active,failed,activating --no-legend --plain "
              "--type=service,socket | "
              "awk '{print $1, $2, $3}' | sort",
