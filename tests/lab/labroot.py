@@ -131,17 +131,18 @@ def say(text: str) -> None:
 
 def tools() -> None:
     """Install the Debian packages that this machine lacks."""
-    if not _missing():
+    if not missing():
         return
     with _locked("tools"):  # two at once would be in each other's way
-        if missing := _missing():
-            say("installing " + " ".join(missing))
+        if lacking := missing():
+            say("installing " + " ".join(lacking))
             run("apt-get", "update")
             env = ("env", "DEBIAN_FRONTEND=noninteractive")
-            run(*env, "apt-get", "install", "-y", "--no-install-recommends", *missing)
+            run(*env, "apt-get", "install", "-y", "--no-install-recommends", *lacking)
 
 
-def _missing() -> list[str]:
+def missing() -> list[str]:
+    """Debian packages that the lab needs and this machine has not."""
     return sorted({package for tool, package in TOOLS.items() if not shutil.which(tool)})
 
 

@@ -4,7 +4,6 @@ import contextlib
 import ipaddress
 import json
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -13,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from . import labhost, labimage, labroot, labstate
+from . import labcheck, labhost, labimage, labroot, labstate
 from .labroot import say
 from .labstate import Host, State, load, recorded_pid
 
@@ -22,34 +21,13 @@ GUARD = 120.0
 """Seconds in which a guard takes its lab down, on any machine; one that does not is killed."""
 
 
-def unavailable() -> str | None:
-    """Why no lab can run on this machine, or None."""
-    if os.geteuid() != 0:
-        return "the lab needs root"
-    if not Path("/etc/debian_version").exists() or not shutil.which("apt-get"):
-        return "the lab needs Debian (it installs systemd-container, debootstrap, rpm)"
-    if "overlay" not in Path("/proc/filesystems").read_text():
-        return "the lab needs a kernel with overlayfs"
-    if not Path("/dev/net/tun").exists():
-        return "the lab needs /dev/net/tun"
-    try:
-        labroot.tools()
-    except (RuntimeError, OSError) as problem:
-        return f"the lab can't install its tools: {str(problem)[-300:]}"
-    probe = f"fedwiz-lab-probe-{os.getpid()}"
-    if not labhost.quiet("ip", "netns", "add", probe):
-        return "the lab needs network namespaces"
-    try:
-        for kind in (
-            ("br0", "type", "bridge"),
-            ("v0", "type", "veth", "peer", "name", "v1"),
-            ("x0", "type", "vxlan", "id", "1", "dstport", "8472"),
-        ):
-            if not labhost.quiet("ip", "-n", probe, "link", "add", *kind):
-                return f"the lab needs a kernel with {kind[2]}"
-    finally:
-        labhost.quiet("ip", "netns", "del", probe)
-    return None
+def unavailable(wanted: str | None = None) -> str | None:
+    """Why no lab can run on this machine, as a sentence, or None.
+
+    Args:
+        wanted: what counts as FEDWIZ_LAB; None: what it is.
+    """
+    return labcheck.unavailable(labcheck.Here(wanted))
 
 
 def make_room() -> None:

@@ -1,12 +1,21 @@
 """The lab itself: its hosts are what tests of the product take them for."""
 
+import contextlib
 import json
 import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from tests.lab.fixture import Lab, LabFactory, require_lab
+from tests.lab import labroot, labstate
+from tests.lab.fixture import PATIENCE, Lab, LabFactory, require_lab
+from tests.lab.labstate import RUN
 from tests.operator import Operator
 
 pytestmark = pytest.mark.lab
@@ -125,3 +134,162 @@ def test_what_was_installed_once_is_there_for_the_next_cluster_of_its_kind() -> 
         assert (second.state.image, second.subnet) == (image, subnet)
         assert second.ssh("fed-node1", "cat /run/flannel/subnet.env") == lease
         assert second.boot_id("fed-node1") != boot
+
+
+SMALL = """
+import os
+from pathlib import Path
+import pytest
+from tests.lab.fixture import LabFactory, lab_factory, running_labs
+
+pytestmark = pytest.mark.timeout(900)
+
+def test_it(lab_factory: LabFactory) -> None:
+    lab_factory("classic", 2)
+    Path(os.environ["MARK"]).touch()
+    lab = lab_factory("classic", 2)  # a reset
+    lab.ssh(lab.master, "touch /root/used; sleep infinity")
+"""
+
+
+@dataclass
+class Small:
+    """A small test run of its own, in a process group of its own."""
+
+    process: "subprocess.Popen[bytes]"
+    mark: Path
+
+    def names(self) -> list[str]:
+        """Its labs, by the pid in their names: it has them itself, or its workers do."""
+        found = []
+        for folder in RUN.glob("t*-*"):
+            pid = int(folder.name[1:].partition("-")[0])
+            stat = Path(f"/proc/{pid}/stat")
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+                parent = int(stat.read_text().rpartition(")")[2].split()[1])
+                if self.process.pid in (pid, parent):
+                    found.append(folder.name)
+        return found
+
+
+def hosts(name: str, file: str) -> list[Path]:
+    return list((RUN / name / "hosts").glob(f"*/{file}"))
+
+
+MOMENTS: Mapping[str, Callable[[Small, str], object]] = {
+    "the folder is there": lambda _, name: (RUN / name).exists(),
+    "the switch is there": lambda _, name: Path(f"/run/netns/fedwiz-lab-{name}-sw").exists(),
+    "a disk is mounted": lambda _, name: any(it.is_mount() for it in hosts(name, "root")),
+    "a host boots": lambda _, name: hosts(name, "leader"),
+    "the hosts are to end": lambda run, _: run.mark.exists(),
+    "the hosts have ended": lambda run, name: run.mark.exists() and not hosts(name, "leader"),
+    "a host boots again": lambda run, name: (
+        run.mark.exists() and not hosts(name, "booted") and hosts(name, "leader")
+    ),
+    "a host is in use": lambda run, name: any(hosts(name, "upper/root/used")),
+}
+
+ALONE, GROUP = os.kill, os.killpg
+CUTS = [
+    ("the folder is there", signal.SIGINT, GROUP, 0),
+    ("the folder is there", signal.SIGTERM, ALONE, 2),
+    ("the switch is there", signal.SIGHUP, ALONE, 0),
+    ("the switch is there", signal.SIGINT, GROUP, 2),
+    ("a disk is mounted", signal.SIGINT, ALONE, 0),
+    ("a host boots", signal.SIGTERM, ALONE, 0),
+    ("a host boots", signal.SIGHUP, GROUP, 2),
+    ("the hosts are to end", signal.SIGINT, ALONE, 2),
+    ("the hosts have ended", signal.SIGKILL, ALONE, 0),
+    ("a host boots again", signal.SIGINT, GROUP, 0),
+    ("a host is in use", signal.SIGKILL, ALONE, 2),
+    ("a host is in use", signal.SIGINT, GROUP, 2),
+]
+"""When, which signal, to pytest alone or to its process group, and how many workers it has."""
+
+
+@contextlib.contextmanager
+def small_run(folder: Path, workers: int) -> Iterator[Small]:
+    test, mark = folder / "test_small.py", folder / "mark"
+    test.write_text(SMALL)
+    root = str(Path(__file__).parents[2])
+    argv = [sys.executable, "-m", "pytest", "-q", "-c", os.devnull, "--rootdir", str(folder)]
+    argv += ["-p", "no:cacheprovider", "-n", str(workers), str(test)]
+    with (folder / "out").open("wb") as out:
+        process = subprocess.Popen(
+            argv,
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=out,
+            start_new_session=True,
+            env={**os.environ, "PYTHONPATH": root, "MARK": str(mark)},
+            cwd=folder,
+        )
+    try:
+        yield Small(process, mark)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def until(true: Callable[[], object], otherwise: Callable[[], str]) -> None:
+    """Wait for something that comes, on any machine; what does not come is a failure."""
+    deadline = time.monotonic() + PATIENCE
+    while not true():
+        assert time.monotonic() < deadline, otherwise()
+        time.sleep(0.002)
+
+
+PLACES = (
+    "run/fedwiz-lab/{name}",
+    "run/netns/fedwiz-lab-{name}-*",
+    "sys/fs/cgroup/fedwiz-lab-{name}-*",
+    "sys/fs/cgroup/*/fedwiz-lab-{name}-*",
+    "run/systemd/nspawn/*/fwl-{name}-*",
+)
+
+
+def left_of(name: str) -> list[str]:
+    """What there is of a lab anywhere on this machine."""
+    found = [str(it) for place in PLACES for it in Path("/").glob(place.format(name=name))]
+    found += [row for row in Path("/proc/self/mountinfo").read_text().splitlines() if name in row]
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            line = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+            if name in line or name in (process / "cgroup").read_text():
+                found.append(f"{process}: {line}")
+    return found
+
+
+@pytest.mark.parametrize(
+    ("moment", "sign", "kill", "workers"),
+    CUTS,
+    ids=[f"{when}, {sign.name} to {how.__name__}, {n} workers" for when, sign, how, n in CUTS],
+)
+def test_a_test_run_that_is_cut_off_leaves_nothing(
+    moment: str,
+    sign: signal.Signals,
+    kill: Callable[[int, int], None],
+    workers: int,
+    tmp_path: Path,
+) -> None:
+    require_lab()
+    labroot.build("classic")  # that is kept in any case
+    with small_run(tmp_path, workers) as run:
+        names: list[str] = []
+
+        def now() -> bool:
+            names[:] = run.names()
+            said = (tmp_path / "out").read_text()
+            assert run.process.poll() is None, said
+            return any(MOMENTS[moment](run, name) for name in names)
+
+        until(now, lambda: f"{moment}: never")
+        links = [
+            labstate.load(it).operator_link for it in names if (RUN / it / "lab.json").exists()
+        ]
+        kill(run.process.pid, sign)
+        run.process.wait(PATIENCE)
+        until(lambda: not any(map(left_of, names)), lambda: f"left: {list(map(left_of, names))}")
+    assert names
+    assert not [link for link in links if Path("/sys/class/net", link).exists()]
