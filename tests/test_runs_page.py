@@ -4,6 +4,7 @@ import shutil
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -187,6 +188,11 @@ def test_a_real_run_stays_real() -> None:
     assert go_on(run()).practice == ""
 
 
+def stands(text: str, pilot: Pilot[Any]) -> bool:
+    """Whether it is on the screen."""
+    return text in shown(pilot.app)
+
+
 REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"outcome": "ok"}, "nothing to go on with"),
     ({"verb": "check"}, "a check changes nothing"),
@@ -210,7 +216,7 @@ async def test_what_can_not_be_gone_on_with_is_said() -> None:
             if it.id in why:
                 await pilot.press("ctrl+home", *["down"] * row, "g")
                 said = why[it.id].split(":")[0]
-                await until(pilot, lambda said=said: said in shown(pilot.app))
+                await until(pilot, partial(stands, said, pilot))
                 assert isinstance(pilot.app.screen, Runs)
 
 
