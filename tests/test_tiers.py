@@ -95,7 +95,7 @@ INSTALL = {"test_one", "test_two"}
         (("tests/test_plan.py", "-n", "1"), {"test_plain", "test_slow"}),
         (("--tier", "default", "tests/test_plan.py"), {"test_plain"}),
     ],
-    ids=" ".join,
+    ids=lambda it: " ".join(it) if isinstance(it, tuple) else "",
 )
 def test_what_runs(suite: Path, words: tuple[str, ...], tests: set[str]) -> None:
     assert names(run(suite, *words)) == tests

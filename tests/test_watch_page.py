@@ -56,7 +56,7 @@ async def watching(pilot: Pilot[int]) -> None:
     await until(pilot, lambda: "Installing: flannel" in shown(pilot.app))
 
 
-async def test_who_it_is_is_said_and_nothing_is_called_done() -> None:
+async def test_who_it_is_is_said_and_leaving_that_run_does_not_end_it() -> None:
     async with locked() as pilot:
         assert "bob@laptop (192.168.122.1) has been changing this cluster since" in said(pilot)
         assert "w: watch that run.  r: try again." in str(
@@ -67,6 +67,10 @@ async def test_who_it_is_is_said_and_nothing_is_called_done() -> None:
         assert set(words(pilot).values()) == {"stopped"}
         assert "nothing to do" not in shown(pilot.app)
         assert pilot.app.code == 8  # type: ignore[attr-defined]  # a wizard's
+        await watching(pilot)
+        await pilot.press("escape")
+        await on(pilot, ReviewPage)
+        assert locks(pilot).locked
 
 
 async def test_that_run_is_shown_as_it_goes_with_its_log_to_its_end() -> None:
@@ -94,28 +98,18 @@ async def test_that_run_is_shown_as_it_goes_with_its_log_to_its_end() -> None:
         assert pilot.app.code == 0  # type: ignore[attr-defined]  # a wizard's
 
 
-async def test_leaving_it_does_not_end_it() -> None:
-    async with locked() as pilot:
-        await watching(pilot)
-        await pilot.press("escape")
-        await on(pilot, ReviewPage)
-        assert locks(pilot).locked
-
-
-async def test_trying_again_while_it_goes_on_says_again_who_it_is() -> None:
+async def test_trying_again_says_again_who_it_is_until_nobody_is() -> None:
     async with locked() as pilot:
         await watching(pilot)
         await pilot.press("r")
         await until(pilot, lambda: "w: watch that run" in said(pilot))
         assert "w Watch" in footer(pilot)
         await watching(pilot)
-
-
-async def test_one_that_has_ended_by_then_is_said() -> None:
-    async with locked() as pilot:
+        await pilot.press("r")
+        await until(pilot, lambda: "w: watch that run" in said(pilot))
         locks(pilot).free()
         await pilot.press("w")
-        await until(pilot, lambda: "Nobody is changing this cluster" in said(pilot))
+        await until(pilot, lambda: "Nobody is changing this cluster. r: try yours" in said(pilot))
         await pilot.press("r")
         await until(pilot, lambda: "the network is proven" in said(pilot))
 
