@@ -9,9 +9,10 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -108,6 +109,35 @@ CLOSES = {
     "Ctrl+C over and over": (INT,) * 5,
 }
 """It closes at once."""
+
+
+def kept(ways: Mapping[str, object]) -> set[tuple[str, str]]:
+    """The stages and ways that the default tier tries, of all that there are.
+
+    Every stage; and every way both where something is in flight and where nothing is.
+    """
+    resting = [it for it in STAGES if it not in IN_FLIGHT]
+    return {*zip(IN_FLIGHT, cycle(ways)), *zip(resting, cycle(ways))}
+
+
+def each(ways: Mapping[str, tuple[signal.Signals, ...]]) -> list[Any]:
+    """Every stage in every way; the default tier leaves most of it out."""
+    some = kept(ways)
+    return [
+        pytest.param(
+            stage, signals, id=f"{stage}-{way}",
+            marks=() if (stage, way) in some else pytest.mark.full,
+        )
+        for stage in STAGES for way, signals in ways.items()
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("ways", [STOPS, CLOSES], ids=["stops", "closes"])
+def test_the_default_tier_tries_every_stage_and_every_way(ways: Mapping[str, object]) -> None:
+    some = kept(ways)
+    assert {stage for stage, _ in some} == set(STAGES)
+    for in_flight in (True, False):
+        assert {way for stage, way in some if (stage in IN_FLIGHT) is in_flight} == set(ways)
 
 
 @dataclass
@@ -221,8 +251,7 @@ def goes_on(machines: Machines, wanted: Image) -> None:
     assert alike(machines) == wanted
 
 
-@pytest.mark.parametrize("signals", STOPS.values(), ids=STOPS)
-@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize(("stage", "signals"), each(STOPS))
 def test_what_runs_is_let_end(
     stage: str, signals: tuple[signal.Signals, ...], undisturbed: Image,
     unheard: list[int], capsys: pytest.CaptureFixture[str],
@@ -244,8 +273,7 @@ def test_what_runs_is_let_end(
     assert not unheard
 
 
-@pytest.mark.parametrize("signals", CLOSES.values(), ids=CLOSES)
-@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize(("stage", "signals"), each(CLOSES))
 def test_it_closes_at_once(
     stage: str, signals: tuple[signal.Signals, ...], undisturbed: Image,
     unheard: list[int], capsys: pytest.CaptureFixture[str],
@@ -330,11 +358,17 @@ WIZARD_ENDS: dict[str, tuple[Callable[[Fedwiz], None], str]] = {
 """How the wizard is ended, and why its run has then ended."""
 
 
+SEEN = ("SIGTERM", "a logout", "Ctrl+C twice", "Ctrl+C, the key, twice")
+"""Those that the default tier tries at the switch; elsewhere it tries one of each end."""
+
+
 @pytest.mark.parametrize(
     ("stage", "name"),
-    [("the switch", name) for name in WIZARD_ENDS]  # and the same elsewhere, of each end one
-    + [(stage, name) for stage in WIZARD_STAGES if stage != "the switch"
-       for name in ("SIGHUP", "Ctrl+C, the key, twice")],
+    [pytest.param("the switch", name, marks=() if name in SEEN else pytest.mark.full)
+     for name in WIZARD_ENDS]
+    + [("keeping what is there", "SIGHUP"), ("a package", "Ctrl+C, the key, twice"),
+       pytest.param("keeping what is there", "Ctrl+C, the key, twice", marks=pytest.mark.full),
+       pytest.param("a package", "SIGHUP", marks=pytest.mark.full)],
 )  # fmt: skip
 async def test_the_wizard_ends_as_the_command_line_does(
     stage: str, name: str, unheard: list[int]
@@ -424,6 +458,9 @@ class Left:
     page: str = ""
     """The page that the wizard was left on before."""
 
+    full: bool = False
+    """It is like one before it, by another signal: the default tier leaves it out."""
+
 
 WHY = "nothing was changed"
 ANSWERED = ("check", "-a", "a.toml", "--set", "ssh.user=me", "--set", "ssh.sudo=ask")
@@ -431,12 +468,16 @@ REVIEWED = ("Nothing is changed before you", "Containers will stop", "Running tr
 APPROVED = ("\x0e", "practice\r")
 AT_TERMINAL: dict[str, Left] = {
     "the question: SIGTERM": Left(words=(*INSTALLS, "0"), until=(QUESTION,), signals=(TERM,)),
-    "the question: SIGHUP": Left(words=(*INSTALLS, "0"), until=(QUESTION,), signals=(HUP,)),
+    "the question: SIGHUP": Left(
+        words=(*INSTALLS, "0"), until=(QUESTION,), signals=(HUP,), full=True,
+    ),
     "the question: the input's end": Left(
         words=(*INSTALLS, "0"), until=(QUESTION,), typed=("\x04",), code=2, says=WHY,
     ),
     "a password: Ctrl+C": Left(words=ANSWERED, until=("sudo password of me: ",), typed=("\x03",)),
-    "a password: SIGTERM": Left(words=ANSWERED, until=("sudo password of me: ",), signals=(TERM,)),
+    "a password: SIGTERM": Left(
+        words=ANSWERED, until=("sudo password of me: ",), signals=(TERM,), full=True,
+    ),
     "a package: Ctrl+C": Left(
         words=(*INSTALLS, SLOWLY, "--yes"), until=(PACKAGE,), typed=("\x03",),
         says="fedwiz: stopped by the operator; the same command goes on from here",
@@ -448,22 +489,29 @@ AT_TERMINAL: dict[str, Left] = {
         words=(*DEMO, "0"), until=(SCREEN,), signals=(TERM,),
     ),
     "the wizard, as it takes the screen: SIGHUP": Left(
-        words=(*DEMO, "0"), until=(SCREEN,), signals=(HUP,),
+        words=(*DEMO, "0"), until=(SCREEN,), signals=(HUP,), full=True,
     ),
     "the wizard on a page: SIGINT": Left(words=(*DEMO, "0"), until=(ON_PAGE,), signals=(INT,)),
     "the wizard where sizes are told in band: SIGTERM": Left(
         words=(*DEMO, "0"), until=(RESIZES[0], "\x1b[?1016h"), typed=(RESIZES[1],), signals=(TERM,),
     ),
-    "the wizard while a package comes: SIGHUP": Left(
-        words=(*DEMO, SLOWLY), page="review", until=REVIEWED, typed=APPROVED, signals=(HUP,),
-    ),
     "the wizard while a package comes: Ctrl+C twice": Left(
         words=(*DEMO, SLOWLY), page="review", until=REVIEWED, typed=(*APPROVED, "\x03\x03"),
+    ),
+    "the wizard while a package comes: SIGHUP": Left(
+        words=(*DEMO, SLOWLY), page="review", until=REVIEWED, typed=APPROVED, signals=(HUP,),
+        full=True,
     ),
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("left", AT_TERMINAL.values(), ids=AT_TERMINAL)
+@pytest.mark.parametrize(
+    "left",
+    [
+        pytest.param(it, id=name, marks=pytest.mark.full if it.full else ())
+        for name, it in AT_TERMINAL.items()
+    ],
+)
 def test_a_terminal_is_left_as_it_was(left: Left, shell: Shell) -> None:
     text = (ROOT / "tests/answers/minimal.toml").read_text()
     (shell.home / "a.toml").write_text(text)
