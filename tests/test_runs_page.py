@@ -4,7 +4,6 @@ import shutil
 import time
 from collections.abc import Iterator
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -186,11 +185,6 @@ def test_an_undo_that_was_cut_off_is_gone_on_with_elsewhere() -> None:
 
 def test_a_real_run_stays_real() -> None:
     assert go_on(run()).practice == ""
-
-
-def stands(text: str, pilot: Pilot[Any]) -> bool:
-    """Whether it is on the screen."""
-    return text in shown(pilot.app)
 
 
 REFUSED: list[tuple[dict[str, Any], str]] = [

@@ -7,12 +7,12 @@ import pytest
 from tests.faulty import injected
 from tests.lab.fixture import LabFactory
 from tests.operator import Operator
-from tests.snapshot import snapshot
+from tests.snapshot import as_they_were, snapshot
 from tests.test_diagnose_lab import FORWARDING
 from tests.test_install_lab import pids, proven
-from tests.test_undo_lab import as_they_were, undone
+from tests.test_undo_lab import undone
 
-pytestmark = [pytest.mark.lab, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.lab, pytest.mark.smoke, pytest.mark.timeout(1200)]
 
 
 @pytest.mark.parametrize("generation", ["classic", "modern"])
