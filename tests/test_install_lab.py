@@ -196,14 +196,20 @@ def test_docker_that_does_not_run_is_left_alone(lab_factory: LabFactory, tmp_pat
 
 @pytest.mark.parametrize("generation", GENERATIONS)
 def test_the_plan_by_hand(generation: str, lab_factory: LabFactory, tmp_path: Path) -> None:
-    """`plan --shell`, run by a person, has the same effect: the next plan is empty."""
+    """`plan --shell`, run by a person, has the same effect: the next plan is empty.
+
+    The master's comes on standard input, the nodes' are files.
+    """
     lab = lab_factory(generation, 3)
     operator = Operator(lab, tmp_path)
+    scripts = dict[str, str]()
     for host in lab.hosts:
         script = operator.fedwiz("plan", "--shell", "--host", host)
         assert script.code == 0, script.err
-        lab.write(host, "/root/plan.sh", script.out)
-    lab.ssh("fed-master", "sh /root/plan.sh")
+        scripts[host] = script.out
+    for node in lab.nodes:
+        lab.write(node, "/root/plan.sh", scripts[node])
+    lab.ssh("fed-master", "sh", stdin=scripts["fed-master"])
     for node in lab.nodes:
         lab.ssh(node, "systemd-run --quiet --unit=by-hand sh /root/plan.sh")
     for node in lab.nodes:
