@@ -162,10 +162,11 @@ async def test_another_check_s_listener_is_none_that_blocks(lab: Lab) -> None:
 
 
 async def test_where_firewalld_keeps_it_shut_the_install_opens_it(lab: Lab) -> None:
-    with changed(lab, N2, "systemctl start firewalld", "systemctl stop firewalld"):
-        shut = await check(lab)
-        lab.ssh(N2, "firewall-cmd -q --add-port=8472/udp")
-        opened = await check(lab)
+    """The last on each cluster: firewalld takes docker's rules with it."""
+    lab.ssh(N2, "systemctl start firewalld")
+    shut = await check(lab)
+    lab.ssh(N2, "firewall-cmd -q --add-port=8472/udp")
+    opened = await check(lab)
     ((level, _, words),) = found(shut.findings)
     assert level == "ok"
     assert words.startswith(
@@ -176,9 +177,9 @@ async def test_where_firewalld_keeps_it_shut_the_install_opens_it(lab: Lab) -> N
 
 async def test_where_flannel_runs_it_is_in_use_and_not_tried(lab_factory: LabFactory) -> None:
     lab = lab_factory("modern", 3, installed=True)
-    result = await check(lab)
+    result = await verbs.check(cluster(lab, answers_for(lab), []))
     assert result.code == 0
     ((level, _, words),) = found(result.findings)
     assert level == "ok"
-    assert words.startswith(f"8472/udp is in use on {N1}, {N2};")
+    assert words.startswith(f"8472/udp is in use on {N1}, {N2}, where")
     assert [lab.ssh(node, TRIED) for node in lab.nodes] == ["", ""]
