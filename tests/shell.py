@@ -13,11 +13,15 @@ import sys
 import termios
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 from typing import IO, Any
 
+import pytest
+
+from fedwiz import cli
 from fedwiz.events import RunEnded
 from fedwiz.journal import read
 from tests.patience import GIVE_UP
@@ -62,6 +66,24 @@ class Shell:
         )  # fmt: skip
         assert "Traceback" not in done.stderr, done.stderr
         return Said(done.returncode, done.stdout, done.stderr)
+
+    def call(self, *words: str) -> Said:
+        """The same in this process, with nothing on its standard input: no program is started."""
+        with (
+            pytest.MonkeyPatch.context() as patch,
+            redirect_stdout(StringIO()) as out,
+            redirect_stderr(StringIO()) as err,
+        ):
+            for name in set(os.environ) - {"PATH"}:
+                patch.delenv(name)
+            patch.setenv("HOME", str(self.home))
+            patch.chdir(self.home)
+            patch.setattr(sys, "stdin", StringIO())
+            try:
+                code = cli.main(words)
+            except SystemExit as end:  # argparse's
+                code = int(end.code or 0)
+        return Said(code, out.getvalue(), err.getvalue())
 
     def demo(self, *words: str, **environ: str) -> Said:
         return self.fedwiz("demo", *words, "--pace", "0", "--hosts", "3", **environ)
