@@ -341,15 +341,8 @@ class HostsPage(Work):
 
     def say_block(self, before: str = "") -> None:
         """Say the first thing that is in the way, and how many more; the cursor goes there."""
-        blocks = self.judged.blocks
-        at, first = blocks[0]
-        it = self.draft.candidates[at] if at >= 0 else None
-        called = clean(it.name or it.address) if it else ""
-        seen = shorten(first.seen, 110, placeholder=" ...")  # the rest is in sight below the list
-        said = seen if not called or called in seen else f"{called}: {seen}"
-        said = f"{said}; {first.remedy}" if first.remedy else said
-        more = f" (and {len(blocks) - 1} more)" if len(blocks) > 1 else ""
-        self.say(clean(f"{before}; {said}{more}" if before else f"{said}{more}"), "block")
+        at, said = in_the_way(self.draft, self.judged, before)
+        self.say(said, "block")
         if at >= 0:
             self.table.to(at)
             self.table.focus()
@@ -373,6 +366,25 @@ class HostsPage(Work):
             self.begin(self.read_hosts, True)
         else:
             self.go_on()
+
+
+def in_the_way(draft: Draft, judged: census.Judged, before: str = "") -> tuple[int, str]:
+    """The place of the first host that is in the way, -1 where it is none, and what to say of it.
+
+    Args:
+        draft: as it was judged.
+        judged: with a block at least.
+        before: what is said before that.
+    """
+    blocks = judged.blocks
+    at, first = blocks[0]
+    it = draft.candidates[at] if at >= 0 else None
+    called = clean(it.name or it.address) if it else ""
+    seen = shorten(first.seen, 110, placeholder=" ...")  # the rest is in sight below the list
+    said = seen if not called or called in seen else f"{called}: {seen}"
+    said = f"{said}; {first.remedy}" if first.remedy else said
+    more = f" (and {len(blocks) - 1} more)" if len(blocks) > 1 else ""
+    return at, clean(f"{before}; {said}{more}" if before else f"{said}{more}")
 
 
 def _words(draft: Draft, at: int) -> str:

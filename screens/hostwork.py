@@ -102,15 +102,10 @@ class Work(Page):
         self._drain()
         self.change(census.sorted_from(census.quiet(self.draft, one), first))
         done, _, answer = self._counts
-        said = f"looked at {done}: {_answer(answer)}"
-        if notes:
-            said += f"; {notes}"
-        if not answer:
-            self.say(f"{said}: is it the right network, and does ssh listen there?", "warn")
-            return
-        self.to_list()
-        hint = "" if self.draft.chosen else "; Space chooses one, a chooses all"
-        self.say(said + hint, "" if hint else "ok")
+        said, level = searched(done, answer, notes, some=bool(self.draft.chosen))
+        if answer:
+            self.to_list()
+        self.say(said, level)
 
     def _looked(self, done: int, every: int, seen: Sighting | None) -> None:
         self._counts = (done, every, self._counts[2] + (seen is not None))
@@ -223,6 +218,21 @@ class Work(Page):
             self.say(f"The {what} was stopped; what it found is kept.")
         else:
             super().action_back()
+
+
+def searched(done: int, answer: int, notes: str, *, some: bool) -> tuple[str, str]:
+    """What a search came to, and of which level that is.
+
+    Args:
+        done: machines that were looked at.
+        answer: those of them that answer.
+        notes: what else there is to say, clean.
+        some: hosts are chosen already.
+    """
+    said = f"looked at {done}: {_answer(answer)}" + (f"; {notes}" if notes else "")
+    if not answer:
+        return f"{said}: is it the right network, and does ssh listen there?", "warn"
+    return (said, "ok") if some else (f"{said}; Space chooses one, a chooses all", "")
 
 
 def _answer(many: int) -> str:

@@ -11,7 +11,7 @@ from textual import events
 from textual.pilot import Pilot
 from textual.widgets import Input
 
-from fedwiz import keep
+from fedwiz import census, keep
 from fedwiz.discover import Target
 from fedwiz.discover.sources import Source
 from fedwiz.draft import Candidate, Draft, kept
@@ -21,8 +21,9 @@ from screens.dialogs import Ask, Pick
 from screens.fields import Form
 from screens.frame import Said
 from screens.hostform import HostForm
-from screens.hosts import HostsPage
+from screens.hosts import HostsPage, in_the_way
 from screens.hosttable import HostTable, differs
+from screens.hostwork import searched
 from screens.keys import Keys, KeyTable
 from screens.network import NetworkPage
 from screens.page import Help
@@ -105,14 +106,23 @@ def burst(pilot: Pilot[Any], *keys: str) -> None:
 # Searching.
 
 
-async def test_an_empty_page_says_what_to_do_and_the_focus_is_where_it_is_done() -> None:
+async def test_an_empty_page_says_what_to_do_and_is_filled_from_the_practice_network() -> None:
+    """After places that can't be used, or where nobody answers."""
     async with opened(fresh()) as pilot:
         await on(pilot, HostsPage)
         assert "No machines yet" in shown(pilot.app)
         assert pilot.app.focused is page(pilot).query_one("#where")
         await pilot.press("ctrl+n")
         await until(pilot, lambda: "0 hosts are chosen" in said(pilot))
-        await on(pilot, HostsPage)
+        await put(pilot, "10.9.0.999, root@fed-a")
+        await until(pilot, lambda: "no IPv4 address" in said(pilot))
+        assert "a user isn't part of a search" in said(pilot)
+        assert page(pilot).draft.typed == "10.9.0.999, root@fed-a"
+        await put(pilot, " ")
+        await until(pilot, lambda: "Say where to look" in said(pilot))
+        await put(pilot, "10.9.0.0/29")
+        await until(pilot, lambda: "looked at 6: nobody answers ssh" in said(pilot))
+        assert "is it the right network" in said(pilot)
 
 
 async def test_a_network_gives_candidates_that_nobody_has_chosen() -> None:
@@ -127,6 +137,28 @@ async def test_a_network_gives_candidates_that_nobody_has_chosen() -> None:
         assert pilot.app.focused is page(pilot).table
 
 
+WHERE = "is it the right network, and does ssh listen there?"
+LOOKED = {
+    f"looked at 6: nobody answers ssh: {WHERE}": (6, 0, "", False, "warn"),
+    f"looked at 2: nobody answers ssh; a note: {WHERE}": (2, 0, "a note", True, "warn"),
+    "looked at 2: one answers ssh; a note; Space chooses one, a chooses all": (
+        2,
+        1,
+        "a note",
+        False,
+        "",
+    ),
+    "looked at 254: 4 answer ssh": (254, 4, "", True, "ok"),
+}
+"""Of how many machines how many answer, what else is said, whether hosts are chosen; the level."""
+
+
+@pytest.mark.parametrize("said", LOOKED)
+def test_what_a_search_came_to(said: str) -> None:
+    done, answer, notes, some, level = LOOKED[said]
+    assert searched(done, answer, notes, some=some) == (said, level)
+
+
 async def test_progress_is_said_while_it_is_looked() -> None:
     draft = replace(fresh(), pace=0.5)
     async with opened(draft) as pilot:
@@ -139,17 +171,10 @@ async def test_progress_is_said_while_it_is_looked() -> None:
         await on(pilot, HostsPage)
 
 
-async def test_a_network_where_nobody_answers_says_so() -> None:
-    async with opened(fresh()) as pilot:
-        await put(pilot, "10.9.0.0/29")
-        await until(pilot, lambda: "looked at 6: nobody answers ssh" in said(pilot))
-        assert "is it the right network" in said(pilot)
-
-
 async def test_who_is_named_is_chosen_at_once_also_where_nobody_answers() -> None:
     async with opened(fresh()) as pilot:
         await put(pilot, f"fed-node1, {TWO}, 10.9.9.9, 192.168.122.79 mine")
-        await until(pilot, lambda: "looked at 4: 3 answer ssh" in said(pilot))
+        await until(pilot, lambda: said(pilot) == "+ looked at 4: 3 answer ssh")
         draft = page(pilot).draft
         assert [(it.address, it.name, it.chosen, it.silent) for it in draft.candidates] == [
             ("fed-node1", "fed-node1", True, False),
@@ -158,16 +183,6 @@ async def test_who_is_named_is_chosen_at_once_also_where_nobody_answers() -> Non
             (THREE, "mine", True, False),
         ]
         assert "? silent" in row(pilot, "10.9.9.9")
-
-
-async def test_what_cannot_be_used_is_said_and_stays_typed() -> None:
-    async with opened(fresh()) as pilot:
-        await put(pilot, "10.9.0.999, root@fed-a")
-        await until(pilot, lambda: "no IPv4 address" in said(pilot))
-        assert "a user isn't part of a search" in said(pilot)
-        assert page(pilot).draft.typed == "10.9.0.999, root@fed-a"
-        await put(pilot, " ")
-        await until(pilot, lambda: "Say where to look" in said(pilot))
 
 
 async def test_pasted_lines_are_all_taken() -> None:
@@ -208,16 +223,6 @@ async def test_known_sources_are_picked_from_and_their_notes_are_said() -> None:
             ("n1", False, False), ("", False, True)
         ]  # fmt: skip
         assert "from known_hosts" in detail(pilot)
-
-
-async def test_the_practice_network_is_a_source() -> None:
-    async with opened(fresh()) as pilot:
-        await on(pilot, HostsPage)
-        await pilot.press("f3")
-        await on(pilot, Pick)
-        await pilot.press("enter")
-        await until(pilot, lambda: "4 answer ssh" in said(pilot))
-        assert len(page(pilot).draft.candidates) == 4
 
 
 # Choosing.
@@ -314,7 +319,8 @@ async def test_a_host_gets_an_address_that_is_free_a_role_and_a_label() -> None:
         assert "label name=one" in detail(pilot)
 
 
-async def test_no_key_overtakes_another() -> None:
+async def test_no_key_overtakes_another_and_what_is_typed_last_counts() -> None:
+    """Also where the word of it is still on its way."""
     async with opened(filled("hosts")) as pilot:
         await on(pilot, HostsPage)
         await pilot.press("e")
@@ -322,11 +328,6 @@ async def test_no_key_overtakes_another() -> None:
         burst(pilot, "end", "x", "y", "z", "ctrl+n")
         await on(pilot, HostsPage)
         assert page(pilot).draft.candidates[0].name == "fed-masterxyz"
-
-
-async def test_what_is_typed_last_counts_though_the_word_of_it_is_on_its_way() -> None:
-    async with opened(filled("hosts")) as pilot:
-        await on(pilot, HostsPage)
         await pilot.press("e")
         await on(pilot, HostForm)
         form: Any = pilot.app.screen
@@ -377,7 +378,8 @@ async def test_the_questions_of_ssh_are_asked_above_the_page() -> None:
 # Reading.
 
 
-async def test_unknown_keys_are_all_shown_and_none_is_accepted_by_itself() -> None:
+async def test_unknown_keys_are_all_shown_and_accepted_by_nobody_but_the_operator() -> None:
+    """None, then some, then all: the reading goes on with those, and learns names and roles."""
     async with opened(unread(), trusted=False) as pilot:
         await on(pilot, HostsPage)
         await pilot.press("r")
@@ -394,13 +396,9 @@ async def test_unknown_keys_are_all_shown_and_none_is_accepted_by_itself() -> No
         assert "nobody has accepted its host key yet" in detail(pilot)
         assert "? new" in row(pilot, ONE)
 
-
-async def test_some_keys_are_accepted_and_the_reading_goes_on_with_those() -> None:
-    async with opened(unread(), trusted=False) as pilot:
-        await on(pilot, HostsPage)
         await pilot.press("r")
         await on(pilot, Keys)
-        await pilot.press("space", "down", "space")
+        await pilot.press("down", "space", "down", "down", "space")
         assert "2 of 4 accepted" in said(pilot)
         await pilot.press("enter")
         await until(pilot, lambda: len(pilot.app.screen.query(KeyTable)) == 1 and
@@ -410,27 +408,28 @@ async def test_some_keys_are_accepted_and_the_reading_goes_on_with_those() -> No
         assert "+ known" in row(pilot, "fed-node1")
         assert "? new" in row(pilot, TWO)
 
-
-async def test_all_keys_are_accepted_names_are_learnt_and_the_master_is_proposed() -> None:
-    async with opened(unread(), trusted=False) as pilot:
-        await on(pilot, HostsPage)
-        await pilot.press("ctrl+n")
+        await pilot.press("r")
         await on(pilot, Keys)
         burst(pilot, "a", "space", "space", "enter")  # faster than it is drawn
         await until(pilot, lambda: "fed-master runs etcd, so it is proposed" in said(pilot))
-        draft = page(pilot).draft
-        assert [(it.name, it.role) for it in draft.candidates] == [
-            ("fed-master", "master"), *((f"fed-node{n}", "node") for n in (1, 2, 3))
-        ]  # fmt: skip
-        assert "etcd kube" in row(pilot, MASTER)
-        assert "fedora 43" in row(pilot, ONE)
-        for text in ("kernel 6.17", "+ docker", "eth0 192.168.122.77/24", "from you"):
-            await pilot.press("home", "down")
-            assert text in detail(pilot)
+        await learnt(pilot)
         await pilot.press("ctrl+n")
         await on(pilot, NetworkPage)
         known = pilot.app.site.known(pilot.app.draft.provisional())  # type: ignore[attr-defined]  # the wizard's
         assert known.store.api == "v3"
+
+
+async def learnt(pilot: Pilot[Any]) -> None:
+    """What the machines say of themselves is in the draft, and is shown."""
+    draft = page(pilot).draft
+    named = {it.name: it.role for it in draft.candidates}
+    nodes = dict.fromkeys(("fed-node1", "fed-node2", "fed-node3"), "node")
+    assert list(named.items()) == [("fed-master", "master"), *nodes.items()]
+    assert "etcd kube" in row(pilot, MASTER)
+    assert "fedora 43" in row(pilot, ONE)
+    for text in ("kernel 6.17", "+ docker", "eth0 192.168.122.77/24", "from you"):
+        await pilot.press("home", "down")
+        assert text in detail(pilot)
 
 
 def unknown(name: str) -> UnknownKey:
@@ -564,19 +563,69 @@ def page_is_gone(pilot: Pilot[Any]) -> bool:
     return not any(isinstance(it, HostsPage) for it in pilot.app.screen_stack)
 
 
-async def test_one_port_is_taken_and_two_are_in_the_way() -> None:
+async def test_one_port_is_taken() -> None:
     draft = filled("hosts")
-    every = replace(draft, candidates=tuple(replace(it, port=2222) for it in draft.candidates))
-    async with opened(every) as pilot:
+    draft = replace(draft, candidates=tuple(replace(it, port=2222) for it in draft.candidates))
+    async with opened(draft) as pilot:
         await on(pilot, HostsPage)
         await pilot.press("ctrl+n")
         await on(pilot, NetworkPage)
         assert pilot.app.draft.get("ssh.port") == 2222  # type: ignore[attr-defined]  # the wizard's
-    async with opened(draft.row(1, port=2222)) as pilot:
-        await on(pilot, HostsPage)
-        await pilot.press("ctrl+n")
-        await until(pilot, lambda: "ssh is at port 2222 here" in said(pilot))
-        assert "F2" in detail(pilot)
+
+
+FULL = filled("hosts")
+PORTS = (
+    "ssh is at port 2222 here, elsewhere at another: all hosts have one port; set it with F2, or "
+    "give each host its Port in ~/.ssh/config and name it so here"
+)
+NAMES = "a host name has letters, digits, `-` and `.`, such as fed-node1; none of its parts begins"
+PLACES = "an IP address or a host name, such as 192.168.122.76"
+LABELS = "a Kubernetes label, such as fed-node1-label or name=fed-node1"
+REFUSED = {
+    f"fed-node1: {PORTS}": (1, FULL.row(1, port=2222)),
+    f"name: '_bad': {NAMES} or ...; e corrects it": (1, FULL.row(1, name="_bad")),
+    f"fed-node3: address: 'x y': {PLACES}; e corrects it": (3, FULL.row(3, address="x y")),
+    f"{THREE}: label: 'a b': {LABELS}; e corrects it": (3, FULL.row(3, name="", label="a b")),
+    "name: 'no good': up to 63 letters, digits, `-`, `_` and `.`, such as fedora-lab": (
+        -1,
+        FULL.put("name", "no good"),
+    ),
+    "ssh.user: 'no one': a user's name, such as root": (-1, FULL.put("ssh.user", "no one")),
+}
+"""By what is said of it: a draft that will not do, and the place of the host that is meant."""
+
+
+@pytest.mark.parametrize("said", REFUSED)
+def test_the_first_refusal_is_said_with_its_host_and_remedy(said: str) -> None:
+    at, draft = REFUSED[said]
+    assert in_the_way(draft, census.judged(draft, {}, {})) == (at, said)
+
+
+OUT = "see to that and press r, or leave it out with Space"
+LOST = {
+    f"fed-node2: no route to it; {OUT}": ("no route to it", "", FULL),
+    f"3 of 4 hosts read; fed-node2: no route to it; {OUT}": (
+        "no route to it",
+        "3 of 4 hosts read",
+        FULL,
+    ),
+    f"fed-node2: no route to it; {OUT} (and 1 more)": (
+        "no route to it",
+        "",
+        FULL.row(3, host_key="SHA256:short"),
+    ),
+    f"fed-node2: {'a word ' * 15}a ...; {OUT}": ("a word " * 30, "", FULL),
+    f"fed-node2: red; {OUT}": ("\x1b[31mred", "", FULL),
+}
+"""By what is said: why fed-node2 is lost, what is said before that, and the draft."""
+
+
+@pytest.mark.parametrize("said", LOST)
+def test_a_host_that_is_lost_is_said_shortened_cleaned_and_how_much_more_there_is(
+    said: str,
+) -> None:
+    why, before, draft = LOST[said]
+    assert in_the_way(draft, census.judged(draft, {}, {TWO: why}), before) == (2, said)
 
 
 async def test_a_refusal_of_ssh_keeps_from_reading_and_is_said() -> None:
@@ -647,7 +696,7 @@ async def test_a_draft_that_was_killed_here_is_shown_as_it_was() -> None:
         assert row(pilot, MASTER).startswith(" [x]")
 
 
-async def test_it_is_covered_where_it_does_not_fit_and_comes_back_whole() -> None:
+async def test_every_key_is_in_help_and_none_counts_where_the_page_does_not_fit() -> None:
     async with opened(filled("hosts")) as pilot:
         await on(pilot, HostsPage)
         before = shown(pilot.app)
@@ -655,11 +704,6 @@ async def test_it_is_covered_where_it_does_not_fit_and_comes_back_whole() -> Non
         await pilot.press("d", "space")
         await pilot.resize_terminal(80, 24)
         await until(pilot, lambda: shown(pilot.app) == before)
-
-
-async def test_every_key_is_in_help() -> None:
-    async with opened(filled("hosts")) as pilot:
-        await on(pilot, HostsPage)
         footer = shown(pilot.app).splitlines()[-1]
         for word in ("Back", "Next", "Choose", "Master", "Edit", "Read", "SSH", "Help"):
             assert word in footer
@@ -670,6 +714,7 @@ async def test_every_key_is_in_help() -> None:
             assert word in texts
 
 
+@pytest.mark.full
 async def test_a_verification_begins_here_too() -> None:
     draft = replace(filled("hosts"), goal="verify", stops=("hosts", "network", "verify"))
     async with opened(draft) as pilot:

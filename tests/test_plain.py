@@ -79,10 +79,12 @@ class Typist(StringIO):
     def _run(self, words: Sequence[str]) -> Said:
         reads, writes = os.pipe()
         with (
-            redirect_stderr(self), redirect_stdout(StringIO()) as out,
+            redirect_stderr(self),
+            redirect_stdout(StringIO()) as out,
             pytest.MonkeyPatch.context() as patch,
-            os.fdopen(reads) as typed, os.fdopen(writes, "wb", buffering=0) as self._typed,
-        ):  # fmt: skip
+            os.fdopen(reads) as typed,
+            os.fdopen(writes, "wb", buffering=0) as self._typed,
+        ):
             patch.setattr(sys, "stdin", typed)
             code = cli.main(words)
         return Said(code, out.getvalue(), self.getvalue())
