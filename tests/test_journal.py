@@ -205,7 +205,9 @@ for record in one_fails():
 """
 
 
-@pytest.mark.parametrize("last", [0, 1, 9, 10, 11, 14, 22, 30])
+@pytest.mark.parametrize(
+    "last", [0, 11, 30, *(pytest.param(it, marks=pytest.mark.full) for it in (1, 9, 10, 14, 22))]
+)
 def test_a_killed_fedwiz_has_lost_nothing_that_was_told(tmp_path: Path, last: int) -> None:
     path = tmp_path / "20261122-230612-1a2b.jsonl"
     command = [sys.executable, "-c", KILLED, str(path), str(last)]

@@ -186,7 +186,8 @@ async def test_a_certificate_goes_with_a_key_in_the_agent(home: Home, hold: Hold
     assert await said(home, server) == ""
 
 
-async def test_a_locked_key_is_asked_for_once_for_twenty_hosts(home: Home) -> None:
+@pytest.mark.parametrize("count", [9, pytest.param(20, marks=pytest.mark.full)])
+async def test_a_locked_key_is_asked_for_once_for_many_hosts(count: int, home: Home) -> None:
     locked = keygen(home.path / "locked", passphrase="open sesame")
     server = known(home, locked, lines=("MaxStartups 100",))
     asked: list[str] = []
@@ -196,7 +197,7 @@ async def test_a_locked_key_is_asked_for_once_for_twenty_hosts(home: Home) -> No
         await asyncio.sleep(0)
         return Secret("passphrase", "open sesame")
 
-    hosts = [Host(f"node{n}") for n in range(20)]
+    hosts = [Host(f"node{n}") for n in range(count)]
     answers = sshd.Ssh(identity=(str(home.path / "locked"),), width=8)
     ssh = home.ssh(server, *hosts, answers=answers, passphrase=ask)
 

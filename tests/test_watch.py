@@ -186,7 +186,9 @@ def test_of_many_pairs_the_worst_are_drawn_and_the_others_counted() -> None:
 # As a file.
 
 
-@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize(
+    "form", [pytest.param(it, marks=() if it == ".html" else pytest.mark.full) for it in FORMS]
+)
 def test_a_report_is_written_also_when_it_is_red(form: str, shell: Shell) -> None:
     said = shell.fedwiz("demo", "verify", "--pace", "0", "--fault", "forward-drop",
                         "--report", f"said{form.upper()}")  # fmt: skip
