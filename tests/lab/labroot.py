@@ -87,6 +87,11 @@ IDLE = [
     "sys-fs-fuse-connections.mount",
     "sys-kernel-debug.mount",
     "sys-kernel-tracing.mount",
+    "run-lock.mount",
+    "systemd-tmpfiles-setup-dev-early.service",
+    "systemd-tmpfiles-setup-dev.service",
+    "systemd-update-utmp.service",
+    "systemd-update-utmp-runlevel.service",
 ]
 """What the hosts of a lab need for nothing, and every boot would wait for."""
 
