@@ -176,21 +176,21 @@ class Terminal:
 
 
 def by_hand(
-    script: str, place: Path, typed: str = "", shell: str = "/bin/sh"
+    piped: str, place: Path, typed: str = "", argv: Sequence[str] = ("/bin/sh",)
 ) -> "subprocess.CompletedProcess[str]":
-    """A script that a person pipes into a shell, which asks at the terminal.
+    """A shell that a person pipes a script into, and that asks at the terminal.
 
     Args:
-        script: what comes on standard input.
+        piped: what comes on standard input.
         place: all programs that there are.
         typed: what has been typed at the terminal by then.
-        shell: which one.
+        argv: the shell, and its script where that is a file.
     """
     ours, theirs = pty.openpty()
     os.write(ours, typed.encode())
     try:
         return subprocess.run(
-            [shell], input=script, env={"PATH": str(place)}, cwd=place.parent,
+            argv, input=piped, env={"PATH": str(place)}, cwd=place.parent,
             encoding="utf-8", capture_output=True, check=False, timeout=60, start_new_session=True,
             pass_fds=(theirs,), preexec_fn=lambda: fcntl.ioctl(theirs, termios.TIOCSCTTY, 0),
         )  # fmt: skip

@@ -51,7 +51,7 @@ PASSWORDS = answered("etcd.user=root")
 KNOWN = replace(BARE, etcd_password=Secret("etcd password", PASSWORD))
 
 
-@pytest.mark.parametrize("shell", ["dash", "bash"])
+@pytest.mark.parametrize("by", ["dash", "bash", "a file"])
 @pytest.mark.parametrize("host", ["fed-master", "fed-node2"])
 @pytest.mark.parametrize(
     ("answers", "known"),
@@ -69,7 +69,7 @@ KNOWN = replace(BARE, etcd_password=Secret("etcd password", PASSWORD))
     ],
 )  # fmt: skip
 def test_a_plan_by_hand_is_all_done_and_nothing_else(
-    answers: Answers, known: Known, host: str, shell: str, tmp_path: Path
+    answers: Answers, known: Known, host: str, by: str, tmp_path: Path
 ) -> None:
     """Also where every program reads all of its input, and no pipe takes the script at once."""
     plan = make(answers, known)
@@ -90,7 +90,11 @@ def test_a_plan_by_hand_is_all_done_and_nothing_else(
     (tmp_path / "my flanneld").write_text("the file")
 
     typed = password * asked + f"{password}\x04" * keys
-    done = by_hand(script, place, typed, f"/bin/{shell}")
+    if by == "a file":
+        (tmp_path / "plan.sh").write_text(script)
+        done = by_hand("for nobody", place, typed, ("/bin/sh", "plan.sh"))
+    else:
+        done = by_hand(script, place, typed, (f"/bin/{by}",))
     ran = [part.split("\1") for part in noted.read_text().split("\2")[:-1]]
 
     assert (done.returncode, done.stdout) == (0, "")

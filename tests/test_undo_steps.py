@@ -15,7 +15,7 @@ from fedwiz.steps.back import left_alone
 from fedwiz.steps.docker import DOCKER_DROP_IN, FORWARD_UNIT, forward_unit
 from fedwiz.steps.host import LINK_FILE, LINK_TEXT
 from fedwiz.steps.keep import SAVED, TOUCHED, keep
-from tests.known import ANSWERS, BARE, DONE, NODE, NODES, RUNS, STOPPED, on
+from tests.known import ANSWERS, BARE, DONE, NODE, NODES, RUNS, STOPPED, answered, on
 
 BY_NAME = {step.name: step for step in UNDO}
 N1 = "fed-node1"
@@ -98,6 +98,16 @@ BACK: Mapping[str, tuple[Known, list[str]]] = {
 @pytest.mark.parametrize(("known", "lines"), BACK.values(), ids=BACK)
 def test_docker_and_files_go_back(known: Known, lines: list[str]) -> None:
     assert shown("back", known) == lines
+
+
+@pytest.mark.parametrize("seconds", [5, 600])
+def test_a_flanneld_of_before_gets_the_seconds_that_it_may_take(seconds: int) -> None:
+    answers = answered(f"docker.ready_within={seconds}")
+    known, _ = BACK["flannel was there, and stands still"]
+    [run] = BY_NAME["back"].left(answers, answers.named(N1), known)
+    assert isinstance(run, Run)
+    assert run.brief == f"sh back.sh leave {seconds} enabled"
+    assert run.timeout >= seconds + 300
 
 
 @pytest.mark.parametrize(
