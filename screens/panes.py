@@ -47,6 +47,9 @@ LOOK = """
 """
 """How they look; the name of the widget belongs into it."""
 
+NARROWEST = 38
+"""Columns that a pane needs."""
+
 KEPT = 20
 """Findings and verdicts kept per host that are not good."""
 
@@ -112,6 +115,13 @@ def bar(done: int, planned: int, width: int) -> str:
     inside = max(width - 2, 0)
     full = inside * min(done, planned) // planned if planned else 0
     return f"[{'#' * full}{'.' * (inside - full)}]"
+
+
+def columns(count: int, width: int) -> tuple[int, int]:
+    """In how many columns, and rows, so many panes stand: as few rows as fit, and even ones."""
+    most = min(max(width // (NARROWEST + 2), 1), 3)
+    lines = -(-max(count, 1) // most)
+    return -(-max(count, 1) // lines), lines
 
 
 def marked(host: HostState) -> Piece:

@@ -19,7 +19,7 @@ from fedwiz.report import gist
 from fedwiz.state import RED, HostState, State
 from screens.log import LogScreen, Read, of_host
 from screens.page import Page
-from screens.panes import Pane, Told, bar, clock, counted
+from screens.panes import Pane, Told, bar, clock, columns, counted
 from screens.signs import mark
 from screens.table import Table
 
@@ -38,9 +38,6 @@ BUDGET = 0.02
 
 PANES = 9
 """Hosts that get a pane each; more of them get a table."""
-
-NARROWEST = 38
-"""Columns that a pane needs."""
 
 ORDER = ("failed", "unknown", "lost", "stopped", "running", "connecting", "waiting", "done")
 """In which the counts are said."""
@@ -89,13 +86,6 @@ def overall(state: State, now: float, width: int) -> Content:
     for each in said:
         parts += [each, "  "]
     return Content.assemble(*parts)
-
-
-def columns(count: int, width: int) -> tuple[int, int]:
-    """In how many columns, and rows, so many panes stand: as few rows as fit, and even ones."""
-    most = min(max(width // (NARROWEST + 2), 1), 3)
-    rows = -(-max(count, 1) // most)
-    return -(-max(count, 1) // rows), rows
 
 
 class RunPage(Page):

@@ -24,8 +24,8 @@ from fedwiz.events import (
 )
 from fedwiz.state import State
 from screens import log, panes, table
-from screens.panes import Row, Told, bar, clock, fit
-from screens.showing import columns, overall
+from screens.panes import Row, Told, bar, clock, columns, fit
+from screens.showing import overall
 from tests.runs import BEGAN, WHOLE, any_records, records
 
 LONG = "n" * 63
