@@ -166,7 +166,7 @@ async def test_while_it_runs_it_is_kept_and_neither_keys_nor_a_small_terminal_en
     draft = draft_of()
     draft = replace(draft, said={**draft.said, "wizard": {"ask": ["network"]}})
     async with installing(draft, frozen=from_flannel_on) as pilot:
-        await until(pilot, lambda: page_of(pilot).state.done)
+        await until(pilot, lambda: page_of(pilot).state.hosts)
         path = journal_of(pilot)
         assert path.stem == page_of(pilot).draft.run
         assert path.is_file()
@@ -174,6 +174,7 @@ async def test_while_it_runs_it_is_kept_and_neither_keys_nor_a_small_terminal_en
         assert file.stat().st_mode & 0o777 == 0o600
         assert not load(file).wizard.ask
         assert repeat(draft.answers()) == file.read_text()
+        await until(pilot, lambda: page_of(pilot).state.done)
         for key in ("escape", "ctrl+n"):
             await pilot.press(key)
             assert "The install goes on" in said(pilot)
@@ -266,6 +267,8 @@ async def test_ctrl_c_once_begins_nothing_new_and_says_so() -> None:
 
 async def test_going_on_after_a_stop_ends_proven() -> None:
     async with installing(draft_of(), frozen=lambda _: True) as pilot:
+        await until(pilot, lambda: page_of(pilot).state.hosts)
+        assert journal_of(pilot).with_suffix(".toml").is_file()  # before any host is asked
         await pilot.press("ctrl+c")  # while the hosts are read
         thaw(pilot.app)
         await ended(pilot)
