@@ -55,6 +55,10 @@ def installed(generation: str, home: Path) -> Iterator[Lab]:
     require_lab()
     with Lab.up(generation, 4, installed=True) as lab:
         lab.installer_home(home)
+        for node in lab.nodes:
+            # As docker leaves it where it turns forwarding on itself, which it did before the
+            # install; since these hosts have booted, fedwiz's setting turns it on before docker.
+            lab.ssh(node, "iptables -P FORWARD DROP")
         yield lab
 
 
