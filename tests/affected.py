@@ -1,7 +1,7 @@
 """Which files with real hosts prove again what has changed since the last green full run.
 
-As a program it prints them, a line each; why, it says on stderr.  It loads the standard library
-alone, since it also runs before anything is installed.
+`python3 -m tests.affected` prints them, a line each; why, it says on stderr.  It loads the standard
+library alone, since it also runs before anything is installed.
 """
 
 import json
@@ -99,6 +99,5 @@ def files(root: Path = ROOT) -> tuple[list[str], str]:
 
 if __name__ == "__main__":
     wanted, why = files()
-    print(why, file=sys.stderr)  # noqa: T201 - a program
-    for each in wanted:
-        print(each)  # noqa: T201 - a program
+    print(why, file=sys.stderr)
+    print(*wanted, sep="\n")

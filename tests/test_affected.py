@@ -1,6 +1,7 @@
 """Which files with real hosts run again after a change."""
 
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -41,8 +42,20 @@ def test_every_file_with_real_hosts_belongs_to_a_room() -> None:
     """By its own name, not by a `*` alone."""
     table = affected.rooms()
     rooms = [path for path in table if path.startswith(("fedwiz/", "screens/"))]
-    every = [path for path in affected.lab_files() if path != "tests/lab/test_lab.py"]
+    every = [path for path in affected.lab_files() if not path.startswith("tests/lab/")]
     assert affected.affected(rooms, table, every) == every
+
+
+def test_as_a_program_it_prints_what_runs_and_says_why() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.affected"],
+        cwd=affected.ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    files, why = affected.files()
+    assert (done.stdout.split(), done.stderr) == (files, f"{why}\n")
 
 
 def git(root: Path, *words: str) -> str:

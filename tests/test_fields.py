@@ -1,7 +1,5 @@
 """Forms made of declarations: each kind of question, what is refused, the way through by keys."""
 
-import sys
-from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -18,6 +16,7 @@ from screens.fields import Choice, Field, Form, asked, refusal, taken, typed
 from screens.frame import Said
 from screens.page import Help
 from tests.wizard import SIZES, filled, on, opened, shown, still, type_in, until, wizard
+from tests.work import lines
 
 SECTIONS = ("ssh", "etcd", "network", "flannel", "docker", "verify")
 MANY = (*asked("ssh"), *asked("etcd"), *asked("flannel"))
@@ -380,25 +379,6 @@ async def test_every_section_is_a_form(size: tuple[int, int]) -> None:
             await until(pilot, partial(bool, given))
 
 
-def bytecodes(do: Callable[[], object]) -> int:
-    """How many of Python's own instructions it takes: as many on any machine."""
-    done = 0
-
-    def each(frame: Any, event: str, _: object) -> Any:  # noqa: ANN401 - as sys.settrace has it
-        nonlocal done
-        frame.f_trace_opcodes = True
-        done += event == "opcode"
-        return each
-
-    before = sys.gettrace()
-    sys.settrace(each)
-    try:
-        do()
-    finally:
-        sys.settrace(before)
-    return done
-
-
 def test_200_hosts_are_judged_at_every_key() -> None:
     def work(many: int) -> int:
         hosts = tuple(
@@ -408,10 +388,10 @@ def test_200_hosts_are_judged_at_every_key() -> None:
         )  # fmt: skip
         draft = replace(filled("network"), candidates=hosts)
         assert draft.refusals() == {}
-        return bytecodes(draft.refusals)
+        return lines(draft.refusals)
 
-    # Ten times the hosts are ten times the work, of some 1,500 instructions each.
-    assert work(200) < min(12 * work(20), 200 * 5000)
+    # Ten times the hosts are ten times the work, of some 240 lines each.
+    assert work(200) < min(12 * work(20), 200 * 800)
 
 
 STATES: dict[str, tuple[tuple[Question, ...], Draft, tuple[str, ...]]] = {

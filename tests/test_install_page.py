@@ -2,7 +2,6 @@
 
 import asyncio
 import signal
-import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
@@ -39,9 +38,9 @@ from screens.table import Table
 from tests.frozen import cluster_of, freeze, thaw
 from tests.runs import BEGAN, RECORDED, WHOLE, recorded, records
 from tests.wizard import SIZES, SMALL, filled, on, opened, shown, still, type_in, until, wizard
+from tests.work import lines
 
 ReviewPage, VerifyPage = FLOW["review"], FLOW["verify"]
-
 
 pytestmark = pytest.mark.usefixtures("state_in_utc")
 
@@ -689,24 +688,6 @@ async def test_a_long_log_is_read_whole_and_only_what_is_seen_of_it_is_looked_at
         assert 0 < counted.looks < count // 10
 
 
-def steps(work: Callable[[], object]) -> int:
-    """How many lines of Python it executes, each turn of a loop counted."""
-    made = 0
-
-    def trace(_frame: object, event: str, _argument: object) -> Any:  # noqa: ANN401 - a tracer
-        nonlocal made
-        made += event == "line"
-        return trace
-
-    before = sys.gettrace()
-    sys.settrace(trace)
-    try:
-        work()
-    finally:
-        sys.settrace(before)
-    return made
-
-
 def test_ten_times_as_long_a_log_is_no_more_work_a_line(tmp_path: Path) -> None:
     def work(count: int) -> int:
         told = records([Output("a", "package", f"line {n}") for n in range(count)])
@@ -718,7 +699,7 @@ def test_ten_times_as_long_a_log_is_no_more_work_a_line(tmp_path: Path) -> None:
             for record in of_file(path, "a", count)():
                 list(log_lines(record))
 
-        return steps(read_and_shown)
+        return lines(read_and_shown)
 
     assert work(2000) < 11 * work(200)
 

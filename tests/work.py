@@ -1,5 +1,6 @@
 """How much work something is, counted: the same on every machine, however busy it is."""
 
+import gc
 import sys
 from collections.abc import Callable
 from types import FrameType
@@ -19,10 +20,13 @@ def lines(act: Callable[[], object]) -> int:
         ran += event == "line"
         return count
 
-    before = sys.gettrace()
+    before, collects = sys.gettrace(), gc.isenabled()
+    gc.disable()  # what it finalizes is of other tests
     sys.settrace(count)
     try:
         act()
     finally:
         sys.settrace(before)
+        if collects:
+            gc.enable()
     return ran

@@ -26,6 +26,7 @@ TOOLS = {  # what this machine needs -> the Debian package that has it
     "createrepo_c": "createrepo-c",
     "rpmbuild": "rpm",
     "ip": "iproute2",
+    "nft": "nftables",  # what gets lost between hosts is dropped on the lab's switch
     "ssh": "openssh-client",
     "ssh-keygen": "openssh-client",
 }

@@ -261,6 +261,14 @@ def left_of(name: str) -> list[str]:
     return found
 
 
+def index_of(link: str) -> str:
+    """The kernel's number of a network link of this machine, empty where there is none."""
+    try:
+        return Path("/sys/class/net", link, "ifindex").read_text().strip()
+    except FileNotFoundError:
+        return ""
+
+
 @pytest.mark.parametrize(
     ("moment", "sign", "kill", "workers"),
     CUTS,
@@ -286,10 +294,14 @@ def test_a_test_run_that_is_cut_off_leaves_nothing(
 
         until(now, lambda: f"{moment}: never")
         links = [
-            labstate.load(it).operator_link for it in names if (RUN / it / "lab.json").exists()
+            (link, index)
+            for it in names
+            if (RUN / it / "lab.json").exists()
+            and (index := index_of(link := labstate.load(it).operator_link))
         ]
         kill(run.process.pid, sign)
         run.process.wait(PATIENCE)
         until(lambda: not any(map(left_of, names)), lambda: f"left: {list(map(left_of, names))}")
     assert names
-    assert not [link for link in links if Path("/sys/class/net", link).exists()]
+    # Another lab may have taken the subnet, and with it the name, since.
+    assert not [link for link, index in links if index_of(link) == index]
