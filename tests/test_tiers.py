@@ -150,6 +150,7 @@ def test_a_green_full_run_is_noted(suite: Path) -> None:
     [
         (("--tier", "full"), "edited"),
         (("--tier", "full", "-k", "plain"), ""),
+        (("--tier", "full", "--collect-only"), ""),
         (("--tier", "full", "tests/test_plan.py"), ""),
         (("tests/test_plan.py",), ""),
         ((), ""),

@@ -135,7 +135,7 @@ def _whole(config: pytest.Config, terminal: pytest.TerminalReporter) -> bool:
     """Whether nothing was chosen, or left out for want of real hosts."""
     chosen = (config.option.keyword, config.option.markexpr, config.option.deselect)
     skipped: Iterable[pytest.TestReport] = terminal.stats.get("skipped", ())
-    named = config.args_source is pytest.Config.ArgsSource.ARGS
+    named = config.args_source is pytest.Config.ArgsSource.ARGS or config.option.collectonly
     return not named and not any(chosen) and not any("lab" in it.keywords for it in skipped)
 
 
