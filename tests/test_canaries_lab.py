@@ -13,7 +13,7 @@ from tests.shell import Shell, at_a_terminal
 from tests.sshd import keygen
 from tests.test_etcd_lab import PASSWORD_FILE, with_users
 
-pytestmark = [pytest.mark.lab, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(1200)]
 
 WHERE = ("/etc /run /root /home /tmp /usr/local /var/lib/fedwiz /var/log /var/tmp /var/spool "
          "/dev/shm")  # fmt: skip

@@ -8,7 +8,7 @@ from tests.lab.fixture import LabFactory
 from tests.operator import Operator
 from tests.test_install_lab import GENERATIONS, proven
 
-pytestmark = [pytest.mark.lab, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(1200)]
 
 
 @pytest.mark.parametrize("generation", GENERATIONS)

@@ -10,7 +10,7 @@ from tests.lab.fixture import Lab, LabFactory
 from tests.operator import Operator, Said
 from tests.test_refusals_lab import ALL, docker0, docker_everywhere, sentence
 
-pytestmark = [pytest.mark.lab, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(1200)]
 
 RULE = "INPUT -p tcp --dport 22 --syn -j DROP"
 CUT = "/etc/systemd/system/docker.service.d/90-cut.conf"

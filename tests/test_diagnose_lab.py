@@ -16,7 +16,7 @@ from tests.faulty import Fault, cycle, diagnosed, installed
 from tests.lab.fixture import Lab
 from tests.test_verify_lab import answers_for, reached
 
-pytestmark = [pytest.mark.lab, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(1200)]
 
 FORWARDING = Fault(
     "ip-forward", "fed-node2",

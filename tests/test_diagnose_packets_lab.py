@@ -11,7 +11,7 @@ from tests.lab.fixture import Lab
 from tests.test_diagnose_lab import FORWARDING
 from tests.test_verify_lab import NETWORK, answers_for
 
-pytestmark = [pytest.mark.lab, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(1200)]
 
 NODE = "fed-node2"
 ACCEPT = f"-s {NETWORK} -d {NETWORK} -m comment --comment fedwiz -j ACCEPT"

@@ -10,7 +10,7 @@ from tests.faulty import Fault, cycle, diagnosed, injected, installed
 from tests.lab.fixture import Lab
 from tests.test_verify_lab import answers_for
 
-pytestmark = [pytest.mark.lab, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(1200)]
 
 SYSCONFIG = "/etc/sysconfig/flanneld"
 ETCD, SUBNETS = "http://fed-master:2379", "/coreos.com/network/subnets"

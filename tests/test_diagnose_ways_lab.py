@@ -13,7 +13,7 @@ from tests.lab.fixture import Lab, require_lab
 from tests.operator import Operator
 from tests.test_verify_lab import PREFIX, answers_for
 
-pytestmark = [pytest.mark.lab, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(1200)]
 
 # Of the other node of the pair, by the end of its address.
 OTHER = """

@@ -13,7 +13,7 @@ from tests.lab.fixture import Lab, LabFactory
 from tests.operator import Operator, Said
 from tests.test_install_lab import GENERATIONS, proven
 
-pytestmark = [pytest.mark.lab, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(1200)]
 
 PLAIN = "http://fed-master:2379"
 TLS = "https://fed-master:2379"

@@ -5,7 +5,7 @@ import pytest
 from tests.faulttable import Fault, Injected
 from tests.test_faults_hosts_lab import in_place_of, real_again, reboots
 
-pytestmark = [pytest.mark.lab, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(1200)]
 
 BIP = (
     'case "$*" in *--bip*) echo "failed to start daemon: something in the way" >&2; exit 1;; esac; '

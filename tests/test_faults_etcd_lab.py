@@ -8,7 +8,7 @@ from tests.faulttable import Fault, Injected, Scene
 from tests.test_etcd_lab import OURS, PASSWORD, PKI, with_certificates, with_users
 from tests.test_faults_hosts_lab import BOTH
 
-pytestmark = [pytest.mark.lab, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(1200)]
 
 PROXY = """\
 import socket, subprocess, sys, threading, time

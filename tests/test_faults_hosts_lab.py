@@ -7,7 +7,7 @@ import pytest
 from tests.faulttable import Fault, Injected, Scene
 from tests.operator import Said
 
-pytestmark = [pytest.mark.lab, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(1200)]
 
 PLANNED = r"-  +plan +plan "
 """The line after which things begin to change."""

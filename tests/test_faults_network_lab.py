@@ -18,7 +18,7 @@ from tests.operator import Said
 from tests.sshd import Sshd
 from tests.test_faults_hosts_lab import BOTH, in_place_of
 
-pytestmark = [pytest.mark.lab, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(1200)]
 
 RESUME = ("resume", "--headless")
 DNF = r"fed-node2 +package +dnf waits"

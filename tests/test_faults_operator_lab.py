@@ -12,7 +12,7 @@ from tests.faulttable import INSTALL, Do, Fault, Injected, Scene
 from tests.operator import Said
 from tests.shell import Shell, Terminal, at_a_terminal, unread
 
-pytestmark = [pytest.mark.lab, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(1200)]
 
 BOTH = ("fed-node1", "fed-node2")
 SWITCH = r"fed-node2 +switch +stopping docker"

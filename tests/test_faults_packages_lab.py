@@ -8,7 +8,7 @@ from tests.faulttable import Fault, Injected, Scene
 from tests.operator import Said
 from tests.test_faults_hosts_lab import PLANNED, in_place_of, real_again, reboots
 
-pytestmark = [pytest.mark.lab, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(1200)]
 
 SLOW_POST = "/usr/bin/systemd-tmpfiles"
 """What flannel's package runs once its files are there: rpm waits for it in mid-transaction."""

@@ -9,7 +9,7 @@ import pytest
 from tests.lab.fixture import Lab, LabFactory
 from tests.operator import NETWORK, Operator, Said, flanneld_in_one_file
 
-pytestmark = [pytest.mark.lab, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(1200)]
 
 GENERATIONS = ("classic", "modern")
 

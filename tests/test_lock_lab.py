@@ -21,7 +21,7 @@ from tests.operator import Operator
 from tests.preloaded import Run
 from tests.sshd import Host
 
-pytestmark = [pytest.mark.lab, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(1200)]
 
 CUT = """
 p=$(pgrep -of '[l]ock.sh')

@@ -18,7 +18,7 @@ from fedwiz.verify import Verdict
 from fedwiz.verify.meet import meet
 from tests.lab.fixture import Lab, require_lab
 
-pytestmark = [pytest.mark.lab, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(1200)]
 
 N1, N2, N3 = "fed-node1", "fed-node2", "fed-node3"
 PAIRS = set(permutations((N1, N2, N3), 2))

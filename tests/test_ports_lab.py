@@ -17,7 +17,7 @@ from tests.operator import Operator
 from tests.snapshot import unchanged
 from tests.test_verify_lab import answers_for
 
-pytestmark = [pytest.mark.lab, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(1200)]
 
 N1, N2, N3 = "fed-node1", "fed-node2", "fed-node3"
 LEFT = (

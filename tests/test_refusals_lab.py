@@ -14,7 +14,7 @@ import pytest
 from tests.lab.fixture import Lab, LabFactory, RunningLabs
 from tests.operator import Operator, Said
 
-pytestmark = [pytest.mark.lab, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(1200)]
 
 ALL = ("install", "--yes", "--headless")
 ASKED = ("install", "--approve", "0" * 12, "--headless")

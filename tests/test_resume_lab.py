@@ -9,7 +9,7 @@ import pytest
 from tests.lab.fixture import Lab, LabFactory
 from tests.operator import Operator, Said
 
-pytestmark = [pytest.mark.lab, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(1200)]
 
 PLACES = "/etc /usr/local /usr/libexec/flannel"
 TAKES_TURNS = r"/etc/(ld\.so\.cache|docker/key\.json|dnf/.*|resolv\.conf)$"

@@ -14,7 +14,7 @@ from tests.snapshot import as_they_were, differs, snapshot, snapshots
 from tests.test_deadman_lab import CUT, CUTS
 from tests.test_refusals_lab import docker0, docker_everywhere, sentence
 
-pytestmark = [pytest.mark.lab, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(1200)]
 
 SWITCH = (r"fed-node1 +switch +stopping docker", signal.SIGKILL)
 STOPPED = {

@@ -21,7 +21,7 @@ from fedwiz.verify import Verdict, ok, pods, verify
 from tests.lab.fixture import Lab, require_lab
 from tests.snapshot import unchanged
 
-pytestmark = [pytest.mark.lab, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(1200)]
 
 NETWORK = "10.16.0.0/16"
 CONFIG = f'{{"Network":"{NETWORK}","SubnetLen":24,"Backend":{{"Type":"vxlan","VNI":1}}}}'

@@ -18,7 +18,7 @@ from tests.operator import Operator
 from tests.test_install_lab import proven
 from tests.wizard import on, shown, type_in, until
 
-pytestmark = [pytest.mark.lab, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(1200)]
 
 SLOW = 120.0
 """Seconds for what real hosts do."""
