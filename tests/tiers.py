@@ -63,9 +63,11 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Keep what the tier has; what waits longest comes first, what shares a cluster together."""
-    kept = [item for item in items if _wanted(config, item)]
-    config.hook.pytest_deselected(items=[item for item in items if not _wanted(config, item)])
-    items[:] = kept
+    wanted, left_out = list[pytest.Item](), list[pytest.Item]()
+    for item in items:
+        (wanted if _wanted(config, item) else left_out).append(item)
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = wanted
     if not hasattr(config, "workerinput"):
         return
     tests = Counter(item.path for item in items)
