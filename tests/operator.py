@@ -86,7 +86,9 @@ class Operator:
         """Run a verb with the answer file, new host keys accepted, and wait for its end."""
         out, err = self.home / "stdout", self.home / "stderr"
         with out.open("w") as stdout, err.open("w") as stderr:
-            run = Run(self._words(*words), self.environment(), self.home, stdout, stderr)
+            run = Run(
+                self._words(*words), self.environment(), self.home, stdout=stdout, stderr=stderr
+            )
             with run:
                 try:
                     run.wait(timeout)
@@ -97,7 +99,7 @@ class Operator:
 
     def begin(self, *words: str, stdout: int | IO[str] = subprocess.DEVNULL) -> Run:
         """The same, at work: what it says on stderr is to be read, as it comes."""
-        return Run(self._words(*words), self.environment(), self.home, stdout)
+        return Run(self._words(*words), self.environment(), self.home, stdout=stdout)
 
     def _words(self, verb: str, *more: str) -> tuple[str, ...]:
         # Who resumes has the answers that the run has left, and hosts that are known.

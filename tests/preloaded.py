@@ -1,11 +1,13 @@
 """fedwiz as processes of their own that need not be loaded again, which is most of a start.
 
-A server loads once what verbs on hosts import. Each run is a fork of it that gets its own words,
-environment, folder and files, and does from there on what `python -W error -m fedwiz` does; signals
-and the exit status are those of any process. How fedwiz starts by itself other tests say.
+A server loads once what verbs and the wizard import. Each run is a fork of it that gets its own
+words, environment, folder, files and terminal, and does from there on what `python -W error -m
+fedwiz` does; signals and the exit status are those of any process. What counts before that, such as
+what Python itself does with a variable, is for a process that is started.
 """
 
 import atexit
+import fcntl
 import functools
 import gc
 import json
@@ -17,18 +19,23 @@ import socket
 import struct
 import subprocess
 import sys
+import termios
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from importlib import import_module
+from io import TextIOWrapper
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, NoReturn, Self
 
 LOADED = (
     "fedwiz.cli.online", "fedwiz.cli.resume", "fedwiz.cli.mending", "fedwiz.cli.follow",
-    "fedwiz.cli.run", "fedwiz.report", "fedwiz.site", "fedwiz.undo",
+    "fedwiz.cli.run", "fedwiz.cli.plain", "fedwiz.practice", "fedwiz.report", "fedwiz.site",
+    "fedwiz.undo",
 )  # fmt: skip
-"""With all that they import."""
+"""With all that they import; and the screens."""
 
 MOST = 1 << 17
 STATUS = struct.Struct("i")
@@ -39,36 +46,92 @@ class Run:
 
     def __init__(
         self,
-        words: tuple[str, ...],
+        words: Sequence[str],
         environ: Mapping[str, str],
         folder: Path,
-        stdout: int | IO[str] = subprocess.DEVNULL,
-        stderr: int | IO[str] = subprocess.PIPE,
+        *,
+        stdin: int | IO[Any] = subprocess.DEVNULL,
+        stdout: int | IO[Any] = subprocess.DEVNULL,
+        stderr: int | IO[Any] = subprocess.PIPE,
+        terminal: bool = False,
+        ignored: Sequence[signal.Signals] = (),
     ) -> None:
+        """Begin it.
+
+        Args:
+            words: after the command's name.
+            environ: all of it.
+            folder: where it runs.
+            stdin: where it reads, as `Popen` has it; so the others.
+            stdout: where it writes.
+            stderr: where it says what it does.
+            terminal: standard input is one, and becomes that of a session of its own.
+            ignored: signals that are, from the beginning, as `nohup` has it.
+        """
         self.args = words
         self.returncode: Any = None  # as Popen has it: a number once it has ended
+        self.stdin: IO[str] | None = None
+        self.stdout: IO[str] | None = None
         self.stderr: IO[str] | None = None
         ours, theirs = os.pipe()
         opened = [theirs]
 
-        def place(where: int | IO[str]) -> int:
+        def place(where: int | IO[Any], name: str) -> int:
             if not isinstance(where, int):
                 return where.fileno()
-            if where == subprocess.PIPE:
-                reader, writer = os.pipe()
-                self.stderr = os.fdopen(reader)
+            if where >= 0:
+                return where
+            if where == subprocess.DEVNULL:
+                number = os.open(os.devnull, os.O_RDWR)
             else:
-                writer = os.open(os.devnull, os.O_WRONLY)
-            opened.append(writer)
-            return writer
+                reader, writer = os.pipe()
+                number, kept, mode = (
+                    (reader, writer, "w") if name == "stdin" else (writer, reader, "r")
+                )
+                setattr(self, name, os.fdopen(kept, mode))
+            opened.append(number)
+            return number
 
-        asked = json.dumps([words, dict(environ), str(folder)]).encode()
+        asked = json.dumps([words, dict(environ), str(folder), terminal, list(ignored)]).encode()
         try:
-            self.pid = _server().begin(asked, [theirs, place(stdout), place(stderr)])
+            files = [place(stdin, "stdin"), place(stdout, "stdout"), place(stderr, "stderr")]
+            self.pid = _server().begin(asked, [theirs, *files])
         finally:
             for number in opened:
                 os.close(number)
         self._end = os.fdopen(ours, "rb", buffering=0)
+
+    def communicate(self, typed: str = "", timeout: float | None = None) -> tuple[str, str]:
+        """Type something, and read what it writes up to its end.
+
+        Args:
+            typed: for its standard input, where that is a pipe.
+            timeout: seconds to wait for its end.
+
+        Returns:
+            What it wrote to standard output and to standard error, as far as they are pipes.
+
+        Raises:
+            subprocess.TimeoutExpired: it does not end; nothing of it is left.
+        """
+
+        def write() -> None:
+            if self.stdin:
+                with suppress(BrokenPipeError), self.stdin:
+                    self.stdin.write(typed)
+
+        with ThreadPoolExecutor(3) as threads:
+            threads.submit(write)
+            read = [
+                threads.submit(stream.read if stream else str)
+                for stream in (self.stdout, self.stderr)
+            ]
+            try:
+                self.wait(timeout)
+            except BaseException:
+                self.kill()
+                raise
+        return read[0].result(), read[1].result()
 
     def poll(self) -> int | None:
         """The exit status, once it has ended."""
@@ -83,7 +146,8 @@ class Run:
 
     def _ended(self, timeout: float | None) -> Any:  # noqa: ANN401 - as `returncode`
         if self.returncode is None and select.select([self._end], [], [], timeout)[0]:
-            said = self._end.read(STATUS.size)
+            with self._end:
+                said = self._end.read(STATUS.size)
             assert said, "the server of runs has ended"
             self.returncode = os.waitstatus_to_exitcode(*STATUS.unpack(said))
         return self.returncode
@@ -103,10 +167,10 @@ class Run:
     def __exit__(
         self, kind: type[BaseException] | None, _: BaseException | None, __: TracebackType | None
     ) -> None:
-        if self.stderr:
-            self.stderr.close()
+        for stream in (self.stdin, self.stdout, self.stderr):
+            if stream:
+                stream.close()
         self.wait()
-        self._end.close()
 
 
 class _Server:
@@ -139,11 +203,13 @@ def _server() -> _Server:
     return _Server()
 
 
-def _serve(asking: socket.socket) -> tuple[list[str], dict[str, str], str, list[int]]:
+def _serve(asking: socket.socket) -> tuple[list[Any], list[int]]:
     """Begin runs and tell their ends, until nobody can ask any more; returns in each run."""
     woken, wake = os.pipe()
     os.set_blocking(wake, False)
     before = signal.signal(signal.SIGCHLD, lambda *_: None)
+    # A Ctrl+C ends the tests, and this with them: at the end of its input.
+    interrupted = signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.set_wakeup_fd(wake)
     running: dict[int, int] = {}
     while True:
@@ -155,36 +221,47 @@ def _serve(asking: socket.socket) -> tuple[list[str], dict[str, str], str, list[
                 os.write(end, STATUS.pack(ended[1]))
                 os.close(end)
         if asking.fileno() in ready:
-            asked, files, _, _ = socket.recv_fds(asking, MOST, 3)
+            asked, files, _, _ = socket.recv_fds(asking, MOST, 4)
             if not asked:
                 asking.close()
                 sys.exit()
-            end, *out = files
+            end, *own = files
             if pid := os.fork():
                 running[pid] = end
-                for number in out:
+                for number in own:
                     os.close(number)
                 asking.send(str(pid).encode())
                 continue
             signal.set_wakeup_fd(-1)
             signal.signal(signal.SIGCHLD, before)
+            signal.signal(signal.SIGINT, interrupted)
             asking.close()
             for number in (end, woken, wake, *running.values()):
                 os.close(number)
-            words, environ, folder = json.loads(asked)
-            return words, environ, folder, out
+            return json.loads(asked), own
 
 
 def main() -> NoReturn:
     """The server; and, in its forks, fedwiz."""
-    for name in LOADED:
+    screens = Path(__file__).parent.parent.joinpath("screens").glob("*.py")
+    for name in (*LOADED, *sorted(f"screens.{path.stem}" for path in screens)):
         import_module(name)
     gc.collect()
     gc.freeze()
-    words, environ, folder, out = _serve(socket.socket(fileno=int(sys.argv[1])))
-    for number, place in zip(out, (1, 2), strict=True):
+    asked, own = _serve(socket.socket(fileno=int(sys.argv[1])))
+    words, environ, folder, terminal, ignored = asked
+    for place, number in enumerate(own):
         os.dup2(number, place)
         os.close(number)
+    if terminal:
+        os.setsid()
+        fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+    for number in ignored:
+        signal.signal(number, signal.SIG_IGN)
+    for stream in (sys.stdout, sys.stderr):
+        # As Python does at its start.
+        assert isinstance(stream, TextIOWrapper)
+        stream.reconfigure(line_buffering=stream is sys.stderr or stream.isatty())
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(environ)

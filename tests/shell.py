@@ -25,9 +25,13 @@ from fedwiz import cli
 from fedwiz.events import RunEnded
 from fedwiz.journal import read
 from tests.patience import GIVE_UP
+from tests.preloaded import Run
 
 ROOT = Path(__file__).parent.parent
 ANSWERS = ROOT / "tests/answers"
+
+Running = subprocess.Popen[bytes] | Run
+"""What the two have in common."""
 
 
 @dataclass
@@ -59,9 +63,20 @@ class Shell:
 
     def fedwiz(self, *words: str, typed: str = "", **environ: str) -> Said:
         """Run it in a pipe, with this on its standard input."""
+        _is_loaded(environ)
+        pipe = subprocess.PIPE
+        with Run(
+            words, self.environ(**environ), self.home, stdin=pipe, stdout=pipe, stderr=pipe
+        ) as run:
+            out, err = run.communicate(typed, GIVE_UP)
+        assert "Traceback" not in err, err
+        return Said(run.wait(), out, err)
+
+    def started(self, *words: str, **environ: str) -> Said:
+        """The same as a process that Python starts, with nothing on its standard input."""
         done = subprocess.run(
             [sys.executable, "-W", "error", "-m", "fedwiz", *words],
-            env=self.environ(**environ), cwd=self.home, input=typed,
+            env=self.environ(**environ), cwd=self.home, stdin=subprocess.DEVNULL,
             capture_output=True, text=True, check=False, timeout=GIVE_UP,
         )  # fmt: skip
         assert "Traceback" not in done.stderr, done.stderr
@@ -93,10 +108,15 @@ _ON = ("7", "25")
 """The modes that a terminal has of itself: lines wrap, and there is a cursor."""
 
 
+def _is_loaded(environ: Mapping[str, str]) -> None:
+    """Nothing here is for Python's start, which a fork of what is loaded does not see."""
+    assert not any(name.startswith("PYTHON") for name in environ), "it is to be started"
+
+
 class Terminal:
     """What a command shows at a terminal of its own, and whoever types there."""
 
-    def __init__(self, running: "subprocess.Popen[bytes]", ours: int, home: Path) -> None:
+    def __init__(self, running: Running, ours: int, home: Path) -> None:
         self.running, self.home = running, home
         self.seen = ""
         self._ours = ours
@@ -199,7 +219,7 @@ def by_hand(
         os.close(ours)
 
 
-def unread(running: "subprocess.Popen[bytes]", home: Path) -> int:
+def unread(running: Running, home: Path) -> int:
     """Read nothing until the last run has ended, by its journal; with which code it did.
 
     Args:
@@ -226,6 +246,7 @@ def at_a_terminal(
     environ: Mapping[str, str] | None = None,
     out: IO[str] | None = None,
     ignored: Sequence[signal.Signals] = (),
+    started: bool = False,
 ) -> Iterator[Terminal]:
     """The command with a terminal of its own, 80 columns and 24 rows.
 
@@ -235,6 +256,7 @@ def at_a_terminal(
         environ: more of it.
         out: where its standard output goes, if not to the terminal.
         ignored: signals that are, from the beginning, as `nohup` has it.
+        started: by Python, as a program of its own, and not as a fork of what is loaded.
     """
 
     def begin() -> None:
@@ -244,13 +266,19 @@ def at_a_terminal(
 
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
-    running = subprocess.Popen(
-        [sys.executable, "-m", "fedwiz", *words], stdin=theirs, stdout=out or theirs,
-        stderr=theirs,
-        env=shell.environ(**{"TERM": "xterm", **(environ or {})}), cwd=shell.home,
-        start_new_session=True,
-        preexec_fn=begin,
-    )  # fmt: skip
+    env = shell.environ(**{"TERM": "xterm", **(environ or {})})
+    running: Running
+    if started:
+        running = subprocess.Popen(
+            [sys.executable, "-m", "fedwiz", *words], stdin=theirs, stdout=out or theirs,
+            stderr=theirs, env=env, cwd=shell.home, start_new_session=True, preexec_fn=begin,
+        )  # fmt: skip
+    else:
+        _is_loaded(environ or {})
+        running = Run(
+            words, env, shell.home, stdin=theirs, stdout=out or theirs, stderr=theirs,
+            terminal=True, ignored=ignored,
+        )  # fmt: skip
     os.close(theirs)
     try:
         yield Terminal(running, ours, shell.home)

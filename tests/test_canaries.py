@@ -149,7 +149,9 @@ def test_a_run_tells_no_secret(words: tuple[str, ...], hosts: Hosts) -> None:
     shell = Shell(hosts.home.path)
     with (
         watched() as watch,
-        at_a_terminal(shell, *words, "-a", str(hosts.answers), environ=hosts.environ()) as terminal,
+        at_a_terminal(
+            shell, *words, "-a", str(hosts.answers), environ=hosts.environ(), started=True
+        ) as terminal,
     ):
         terminal.until("Passphrase of")
         terminal.type(odd(PHRASE) + "\r")
@@ -227,7 +229,7 @@ def test_a_program_that_ssh_config_names_is_not_given_the_passwords(hosts: Hosts
     dump.write_text(PROXIED)
     config = f"Host *\n ProxyCommand {sys.executable} {dump} {place}\n"
     hosts.home.configure(config)
-    done = Shell(hosts.home.path).fedwiz("check", "-a", str(hosts.answers), **hosts.environ())
+    done = Shell(hosts.home.path).started("check", "-a", str(hosts.answers), **hosts.environ())
     assert done.code != 0
     assert place.exists(), done.err
     assert "HOME" in place.read_text()

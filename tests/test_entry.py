@@ -39,7 +39,7 @@ SCREENS: dict[str, tuple[str, ...]] = {
 
 @pytest.mark.parametrize("words", SCREENS.values(), ids=SCREENS)
 def test_the_wizard_takes_a_terminal(shell: Shell, words: tuple[str, ...]) -> None:
-    with at_a_terminal(shell, *words) as terminal:
+    with at_a_terminal(shell, *words, started=not words) as terminal:
         terminal.until(SCREEN)
 
 
@@ -56,7 +56,8 @@ PROMPTS: dict[str, tuple[tuple[str, ...], dict[str, str], str]] = {
 def test_it_asks_in_lines(
     shell: Shell, words: tuple[str, ...], environ: dict[str, str], asked: str
 ) -> None:
-    with at_a_terminal(shell, *words, environ=environ) as terminal:
+    started = words == ("--plain",)
+    with at_a_terminal(shell, *words, environ=environ, started=started) as terminal:
         terminal.until(asked)
         assert SCREEN not in terminal.seen
 
@@ -82,7 +83,7 @@ def test_a_demo_that_says_what_to_do_is_done_in_lines(
 
 def test_nobody_at_hand_is_told_so_at_once(shell: Shell) -> None:
     """In a pipe, with one end of a terminal only, and in CI."""
-    said = shell.fedwiz()
+    said = shell.started()
     assert (said.code, said.out) == (2, "")
     for word in (NOBODY, "fedwiz install -a FILE", "--plain", "--help"):
         assert word in said.last
@@ -252,7 +253,7 @@ def test_the_first_page_waits_for_nothing_heavy(shell: Shell) -> None:
         """The processor's seconds until the page is there, of a `fedwiz` in a folder or ours."""
         began = os.times()
         path = os.pathsep.join((str(shell.home / folder), str(ROOT)))
-        with at_a_terminal(shell, environ={"PYTHONPATH": path}) as terminal:
+        with at_a_terminal(shell, environ={"PYTHONPATH": path}, started=True) as terminal:
             terminal.until("Practice cluster")
         ended = os.times()
         return sum(ended[2:4]) - sum(began[2:4])  # of what was waited for: user's and system's

@@ -648,7 +648,7 @@ sys.meta_path.insert(0, Finder())
 def test_ctrl_c_while_modules_are_loaded_ends_without_a_word(module: str, shell: Shell) -> None:
     (shell.home / "sitecustomize.py").write_text(WHILE_LOADING)
     environ = {"PYTHONPATH": f"{shell.home}:{ROOT}", "AT": module, "SIGNAL": str(int(INT))}
-    with at_a_terminal(shell, *INSTALLS, "0", "--yes", environ=environ) as terminal:
+    with at_a_terminal(shell, *INSTALLS, "0", "--yes", environ=environ, started=True) as terminal:
         assert terminal.end() == -INT, "a shell says 130"
         assert terminal.seen == ""
     assert journals.runs() == ()
