@@ -109,7 +109,7 @@ def test_the_wizard_s_install_ends_at_a_terminal_that_nobody_reads(
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.delenv("XDG_STATE_HOME", raising=False)
     save(filled("review"))
-    with at_a_terminal(Shell(tmp_path), "demo", "--pace", "1") as terminal:
+    with at_a_terminal(Shell(tmp_path), "demo", "--pace", "0.2") as terminal:
         terminal.until("Nothing is changed before you")
         terminal.type(NEXT)
         terminal.until("Containers will stop")
