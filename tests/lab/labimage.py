@@ -7,7 +7,6 @@ and in /etc/hosts: an image fits a lab in its own subnet alone, and a lab that w
 free subnet of which there is one. Images end with the process that they were made for.
 """
 
-import contextlib
 import shutil
 import time
 from collections.abc import Callable
@@ -68,14 +67,6 @@ def sweep(owner: int) -> None:
     folder.mkdir(mode=0o700)
     print("made", flush=True)
     labstate.wait_for_end(owner)
-    while any(str(folder) in lab for lab in _descriptions()):  # their guards end them now
-        time.sleep(0.2)
+    while any(lab.get("image", "").startswith(f"{folder}/") for lab in labstate.descriptions()):
+        time.sleep(0.2)  # their guards end them now
     shutil.rmtree(folder, ignore_errors=True)
-
-
-def _descriptions() -> list[str]:
-    found = []
-    for path in RUN.glob("*/lab.json"):
-        with contextlib.suppress(FileNotFoundError):
-            found.append(path.read_text())
-    return found

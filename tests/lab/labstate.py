@@ -102,6 +102,13 @@ def load(name: str) -> State:
     return State(**raw, hosts=hosts)
 
 
+def descriptions() -> Iterator[dict[str, Any]]:
+    """What all labs say of themselves: also those of other checkouts, while some of them end."""
+    for path in RUN.glob("*/lab.json"):
+        with contextlib.suppress(FileNotFoundError):
+            yield json.loads(path.read_text())
+
+
 def labs() -> list[str]:
     return sorted(path.parent.name for path in RUN.glob("*/lab.json"))
 
@@ -122,7 +129,7 @@ def free_subnets() -> list[ipaddress.IPv4Network]:
         target = str(row.get("dst", ""))
         if re.match(r"\d", target):
             taken.append(ipaddress.IPv4Network(target, strict=False))
-    taken += [ipaddress.IPv4Network(load(name).subnet) for name in labs()]
+    taken += [ipaddress.IPv4Network(lab["subnet"]) for lab in descriptions()]
     every = [ipaddress.IPv4Network(f"192.168.{third}.0/24") for third in range(122, 254)]
     free = [it for it in every if not any(it.overlaps(each) for each in taken)]
     if not free:
