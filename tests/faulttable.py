@@ -13,7 +13,9 @@ A row is a `Fault`. To add one:
         injected(name, fault)
 
 That injects, runs the command, judges, heals, runs the same command again and judges that; it
-puts the row into the table that is printed at the end of the test run, red or not. What happens
+puts the row into the table that is printed at the end of the test run, red or not. Where nothing
+was changed, all must be as it was instead, and the next row goes on with the same cluster, on which
+its command must go through in the end: each file has such a row after those. What happens
 while the command runs is in `during`: at the first line of its stderr that matches, a thing is
 done. What needs an end of its own (a proxy) goes onto `scene.stack`, which is closed before `heal`.
 """
@@ -24,20 +26,29 @@ import signal
 import sys
 import textwrap
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import pytest
 
-from tests.lab.fixture import Lab, LabFactory
+from tests.lab.fixture import Lab, LabFactory, RunningLabs
 from tests.operator import Operator, Said
 from tests.preloaded import Run
+from tests.snapshot import ASKED, NETWORK, differs, snapshot
 
 INSTALL = ("install", "--yes", "--headless")
 NOTHING = (2, 3, 4)
 """Exit codes of a run that has changed nothing on any node."""
+
+STATE = {
+    **NETWORK,
+    **{name: ASKED[name] for name in ("files", "texts", "packages")},
+    "programs": "ls -l /usr/sbin",
+    "mounts": "findmnt -rn -o TARGET,SOURCE,FSTYPE,OPTIONS | grep -v '^/run/user/' | sort",
+}
+"""What must be as it was where nothing was changed and the fault has gone."""
 
 
 @dataclass
@@ -98,6 +109,12 @@ class Fault:
 
     rebooted: tuple[str, ...] = ()
     """Nodes that the fault reboots."""
+
+    answers: Mapping[str, Any] = field(default_factory=dict)
+    """More of the operator's."""
+
+    spoils: bool = False
+    """Healed, the hosts are not what they were before it."""
 
     also: Callable[[Scene, Said], Iterator[str]] | None = None
     """More to judge when the command has ended; yields what is wrong."""
@@ -199,6 +216,10 @@ def _said(fault: Fault, said: Said) -> Iterator[str]:
     where = last if fault.code else said.out + said.err
     missing = [part for part in fault.says if not re.search(part, where)]
     yield from (f"nothing says {part!r}" for part in missing)
+    if fault.code in NOTHING and fault.says:
+        # Not the events, which begin with the time, nor the output of what failed.
+        told = (line for line in said.err.splitlines()[:-1] if not re.match(r"\d\d:|  \| ", line))
+        yield from (f"said before: {line}" for line in told if re.search(fault.says[-1], line))
 
 
 def sentence(said: Said) -> str:
@@ -211,25 +232,44 @@ Injected: TypeAlias = Callable[[str, Fault], None]
 
 @pytest.fixture
 def injected(
-    lab_factory: LabFactory, tmp_path: Path, record_property: Callable[[str, object], None]
+    running_labs: RunningLabs,
+    lab_factory: LabFactory,
+    tmp_path: Path,
+    record_property: Callable[[str, object], None],
 ) -> Injected:
     """Runs a row on a cluster that is as new."""
 
     def run(name: str, fault: Fault) -> None:
-        went(name, fault, Operator(lab_factory(fault.generation, 3), tmp_path), record_property)
+        lab = _as_new(running_labs, fault.generation) or lab_factory(fault.generation, 3)
+        went(name, fault, Operator(lab, tmp_path), record_property)
 
     return run
+
+
+_UNHARMED = set[str]()
+"""Labs that are as new after rows that changed nothing, by their names."""
+
+
+def _as_new(labs: RunningLabs, generation: str) -> Lab | None:
+    """A cluster that needs no reset."""
+    lab = labs.get((generation, 3, None, False))
+    if lab is None or lab.name not in _UNHARMED:
+        return None
+    _UNHARMED.discard(lab.name)
+    return lab
 
 
 def went(
     name: str, fault: Fault, operator: Operator, record: Callable[[str, object], None]
 ) -> None:
     """Run a row, and put it into the table; an AssertionError says all that was wrong."""
+    operator.answers |= fault.answers
     scene = Scene(operator.lab, operator, fault)
     row = {"fault": name, "where": f"{fault.where} ({fault.generation})", "outcome": "not ended"}
     record(FAULT, row)  # the same dict to the end: also a row that is red is in the table
     lab, wrong = operator.lab, list[str]()
     before, began = _standing(lab), time.monotonic()
+    shots = {node: snapshot(lab, node, STATE) for node in lab.nodes} if _refused(fault) else {}
     try:
         with scene.stack:
             done(scene, fault.inject)
@@ -241,15 +281,32 @@ def went(
         done(scene, fault.heal)
     short = re.sub(r"^fedwiz: |; the same command goes on from here$", "", sentence(said))
     outcome = f"exit {said.code}: {short}" if said.code else "survived: exit 0"
-    wrong += _completed(scene, said, before)
+    if shots:
+        # A cluster that is as new: the next row's command has to go through there in the end.
+        wrong += [
+            f"{node}: {line}"
+            for node, shot in shots.items()
+            for line in differs(shot, snapshot(lab, node, STATE))
+        ]
+    else:
+        wrong += _completed(scene, said, before)
     took = time.monotonic() - began
     row["outcome"] = f"{outcome}; {'RED' if wrong else _ending(fault, said)} ({took:.0f} s)"
     assert not wrong, "\n".join([*wrong, said.err])
+    if shots:
+        _UNHARMED.add(lab.name)
+
+
+def _refused(fault: Fault) -> bool:
+    """Neither the run nor the fault leaves anything on the hosts."""
+    return fault.code in NOTHING and not fault.spoils
 
 
 def _ending(fault: Fault, said: Said) -> str:
     if not said.code:
         return "nothing was left to do"
+    if _refused(fault):
+        return "nothing was changed, and all is as it was"
     return f"then {(fault.again or fault.command)[0]} again: exit 0, verified"
 
 

@@ -1,10 +1,14 @@
 """A real host as it is: files, units, links, routes, rules, sysctls and packages."""
 
 import difflib
+import filecmp
+import hashlib
+import os
 import re
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from types import MappingProxyType
 from typing import TypeAlias
 
@@ -19,7 +23,8 @@ FIND = f"find {PLACES} -xdev"
 ASKED: Mapping[str, str] = MappingProxyType({
     "files": f"{FIND} ! -type d -printf '%p %M %u:%g %l\\n' 2>/dev/null | sort",
     "folders": f"{FIND} -type d -printf '%p %M %u:%g\\n' 2>/dev/null | sort",
-    "texts": f"{FIND} -type f -print0 2>/dev/null | sort -z | xargs -0 sha256sum",
+"texts": "find /run/fedwiz /run/flannel -type f -print0 2>/dev/null | sort -z | "
+             "xargs -0r sha256sum",
     # A session's scope that is about to end makes the columns wider.
     "unit files": "systemctl list-unit-files --no-legend --plain | grep -v scope | "
                   "awk '{print $1, $2, $3}' | sort",
@@ -36,10 +41,15 @@ ASKED: Mapping[str, str] = MappingProxyType({
     "routes": "ip -4 route show table main | sort",
     "rules": "for t in filter nat raw mangle; do iptables-save -t $t; done | grep -v '^#' | "
              "sed 's/\\[[0-9:]*\\]//'",
-    "firewall": "for when in '' --permanent; do firewall-cmd $when --list-all-zones; done 2>&1",
+    "firewall": "{ systemctl -q is-active firewalld || ls /etc/firewalld/zones/*; } "
+                "&>/dev/null || exit 0; "
+                "for when in '' --permanent; do firewall-cmd $when --list-all-zones; done 2>&1",
     "sysctls": "sysctl -a 2>/dev/null | grep '^net\\.' | sort",
     "packages": "rpm -qa | sort",
 })  # fmt: skip
+
+CHANGED = tuple(place.lstrip("/") for place in PLACES.split() if not place.startswith("/run/"))
+"""Those of the places that are on the host's disk."""
 
 NETWORK: Mapping[str, str] = MappingProxyType({
     **{name: ASKED[name] for name in ("units", "addresses")},
@@ -50,6 +60,7 @@ NETWORK: Mapping[str, str] = MappingProxyType({
     "routes": "ip -4 route show table all | sed 's/ linkdown//' | grep -v ' dev veth' | sort",
     "ways": "ip -4 neighbour show nud permanent | sort; bridge fdb show | grep ' dst ' | sort",
     "forwarding": "sysctl net.ipv4.ip_forward",
+    "name": "hostname",
 })  # fmt: skip
 """What a fault in the network changes: a fifteenth of the cost of all that is asked."""
 
@@ -67,6 +78,7 @@ ALLOWED: Mapping[str, str] = MappingProxyType({
     r"^[-+](\S+ +)?/etc/firewalld/zones/(public|trusted)\.xml(\.old)?( |$)":
         "firewalld's own record of a zone that was changed, which says what it said before",
     r"^[-+]\S+ +/etc/(ld\.so\.cache|dnf)|^[-+]/etc/ld\.so\.cache": "the linker's cache",
+    r"^[-+]\S+ +/etc/passwd-$": "what usermod keeps of a file that has its own lines again",
 })  # fmt: skip
 """What may differ after the way back, and why."""
 
@@ -77,7 +89,35 @@ Snapshots: TypeAlias = Mapping[str, Mapping[str, list[str]]]
 
 def snapshot(lab: Lab, host: str, asked: Mapping[str, str] = ASKED) -> dict[str, list[str]]:
     """What each question says, as lines."""
-    return {name: lab.ssh(host, ask, check=False).splitlines() for name, ask in asked.items()}
+    said = {name: lab.ssh(host, ask, check=False).splitlines() for name, ask in asked.items()}
+    if "texts" in said:
+        said["texts"] += texts(lab, host)
+    return said
+
+
+def texts(lab: Lab, host: str) -> Iterator[str]:
+    """Digests of the files that are others than in the root file system all hosts stand on.
+
+    To read what a host has written costs a hundredth of reading all its programs.
+    """
+    its = lab.state.host(host)
+    upper, layers = lab.state.home(its) / "upper", lab.state.lower
+    for place in CHANGED:
+        for folder, folders, names in os.walk(upper / place):
+            folders.sort()
+            for name in sorted(names):
+                path = Path(folder, name)
+                inside = path.relative_to(upper)
+                with suppress(FileNotFoundError):  # it has gone meanwhile
+                    if path.is_symlink() or not path.is_file() or _below(path, inside, layers):
+                        continue
+                    yield f"{hashlib.sha256(path.read_bytes()).hexdigest()}  /{inside}"
+
+
+def _below(path: Path, inside: Path, layers: list[str]) -> bool:
+    """Whether the file says what it says without the host's own layer."""
+    below = next((it for layer in layers if os.path.lexists(it := Path(layer, inside))), None)
+    return below is not None and below.is_file() and filecmp.cmp(path, below, shallow=False)
 
 
 def snapshots(lab: Lab, asked: Mapping[str, str] = ASKED) -> Snapshots:
@@ -98,11 +138,11 @@ def as_they_were(
 
 
 @contextmanager
-def unchanged(lab: Lab, asked: Mapping[str, str] = NETWORK) -> Iterator[None]:
-    """All hosts are as they were, once that has ended: so others go on with the same cluster."""
-    before = snapshots(lab, asked)
+def unchanged(lab: Lab, asked: Mapping[str, str] = NETWORK, *hosts: str) -> Iterator[None]:
+    """Once that has ended these hosts, or all, are as they were: the cluster serves others."""
+    before = {host: snapshot(lab, host, asked) for host in hosts or lab.hosts}
     yield
-    as_they_were(lab, before, asked=asked)
+    as_they_were(lab, before, *before, asked=asked)
 
 
 def differs(was: Mapping[str, list[str]], now: Mapping[str, list[str]]) -> Iterator[str]:

@@ -6,7 +6,7 @@ import pytest
 
 from tests.faulttable import Fault, Injected, Scene
 from tests.test_etcd_lab import OURS, PASSWORD, PKI, with_certificates, with_users
-from tests.test_faults_hosts_lab import BOTH
+from tests.test_faults_hosts_lab import BOTH, SOON
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(1200)]
 
@@ -85,7 +85,7 @@ def right_password(scene: Scene) -> None:
     scene.operator.environ["FEDWIZ_ETCD_PASSWORD"] = PASSWORD
 
 
-NOT_READY = "flanneld did not get ready within 45 s, and docker runs as before"
+NOT_READY = "flanneld did not get ready within 15 s, and docker runs as before"
 
 ROWS = {
     "etcd is down before": Fault(
@@ -103,8 +103,9 @@ ROWS = {
         says=("fed-master: config: ", "is etcd running"),
     ),
     "etcd goes down after the write": Fault(
-        where="fed-master, while dnf works", host="fed-master",
+        where="fed-master, while dnf works; flanneld has 15 s", host="fed-master",
         generation="modern",
+        answers=SOON,
         during=((r"fed-node2 +package +\$", "systemctl stop etcd"),),
         heal="systemctl start etcd",
         red=BOTH,
@@ -129,6 +130,7 @@ ROWS = {
         where="fed-master", host="fed-master",
         inject=other_ca,
         heal=our_ca,
+        spoils=True,
         code=3, red=BOTH,
         says=("no trust in its certificate", "etcd.ca_file"),
     ),
@@ -137,6 +139,7 @@ ROWS = {
         generation="modern",
         inject=wrong_password,
         heal=right_password,
+        spoils=True,
         code=3, red=BOTH,
         says=("refuses 'flannel'", "FEDWIZ_ETCD_PASSWORD"),
     ),

@@ -13,6 +13,8 @@ PLANNED = r"-  +plan +plan "
 """The line after which things begin to change."""
 
 BOTH = ("fed-node1", "fed-node2")
+SOON = {"docker": {"ready_within": 15}}
+"""Where flanneld does not get ready it is not waited for as long as on hosts of somebody's."""
 
 
 def filled(folder: str) -> str:
@@ -85,7 +87,7 @@ ROWS = {
     "/usr is read-only": Fault(
         where="fed-node2, before",
         inject=read_only("usr"),
-        heal="mount -o remount,rw,bind /usr",
+        heal="mount -o remount,rw,bind /usr && umount -l /usr",
         code=3,
         says=("fed-node2: ", "/usr .*read-only", "rpm-ostree|mount"),
     ),
@@ -94,13 +96,6 @@ ROWS = {
         generation="modern",
         during=((PLANNED, filled("usr/libexec")),),
         heal="rm /usr/libexec/full",
-        says=("fed-node2: ", "file system on the host is full", "make room", "df -h"),
-    ),
-    "disk full on /run": Fault(
-        where="fed-node2, once the plan is made",
-        during=((PLANNED,
-                 "mount -o remount,size=$(($(df --output=used /run | tail -n 1) + 4))k /run"),),
-        heal="mount -o remount,size=20% /run",
         says=("fed-node2: ", "file system on the host is full", "make room", "df -h"),
     ),
     "a clock is off by an hour": Fault(
@@ -137,9 +132,16 @@ ROWS = {
     "a login shell that says what it likes": Fault(
         where="fed-node2",
         inject=talks,
-        heal="usermod -s /bin/bash ops",
+        heal="usermod -s /bin/bash ops; rm /usr/local/bin/talk",
         code=4,
         says=("fed-node2", "does not run commands", "hello you"),
+    ),
+    "disk full on /run": Fault(
+        where="fed-node2, once the plan is made",
+        during=((PLANNED,
+                 "mount -o remount,size=$(($(df --output=used /run | tail -n 1) + 4))k /run"),),
+        heal="mount -o remount,size=20% /run",
+        says=("fed-node2: ", "file system on the host is full", "make room", "df -h"),
     ),
 }  # fmt: skip
 

@@ -11,8 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab.fixture import Lab, LabFactory, RunningLabs
+from tests.faulttable import STATE
+from tests.lab.fixture import Lab, LabFactory, RunningLabs, require_lab
 from tests.operator import Operator, Said
+from tests.snapshot import unchanged
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(1200)]
 
@@ -61,11 +63,13 @@ def untouched(lab: Lab) -> None:
 
 @contextmanager
 def changed(lab: Lab, host: str, before: str, after: str) -> Iterator[None]:
-    lab.ssh(host, before)
-    try:
-        yield
-    finally:
-        lab.ssh(host, after)
+    """Something on a host is different for a while, and then as it was."""
+    with unchanged(lab, STATE, *lab.nodes):
+        lab.ssh(host, before)
+        try:
+            yield
+        finally:
+            lab.ssh(host, after)
 
 
 @dataclass
@@ -82,11 +86,13 @@ class Case:
 REPO = "rm -rf /root/repo; cp -aL /srv/repo /root/repo; "
 REPO_BACK = "rm -rf /srv/repo; mv /root/repo /srv/repo; dnf clean all >/dev/null 2>&1"
 
+DATE = (
+    'printf \'#!/bin/sh\nexec /usr/bin/date -d "+2 hours" "$@"\n\' >/usr/sbin/date; '
+    "chmod +x /usr/sbin/date"
+)
+
+# More of them, with what is done about each, are in the table of faults.
 BLOCKS = {
-    "etcd is down": Case(
-        "fed-master", "systemctl stop etcd", "systemctl start etcd",
-        ("fed-master: ", "etcd does not run", "systemctl enable --now etcd"),
-    ),
     "no flannel package": Case(
         "fed-node2",
         "cp -a /etc/dnf/dnf.conf /root; printf '\nexcludepkgs=flannel\n' >>/etc/dnf/dnf.conf",
@@ -101,13 +107,6 @@ BLOCKS = {
     "a range that overlaps a route": Case(
         "fed-node2", "ip route add 10.16.5.0/24 dev eth0", "ip route del 10.16.5.0/24",
         ("fed-node2", "10.16.0.0/16", "10.16.5.0/24"),
-    ),
-    "a clock that is off": Case(
-        "fed-node2",
-        "printf '#!/bin/sh\nexec /usr/bin/date -d \"+2 hours\" \"$@\"\n' >/usr/sbin/date; "
-        "chmod +x /usr/sbin/date",
-        "rm /usr/sbin/date",
-        ("fed-node2: ", "7200 s ahead of the others", "chronyc makestep"),
     ),
     "a full /run": Case(
         "fed-node2",
@@ -131,19 +130,13 @@ BLOCKS = {
         "mv /root/away/* /etc/sudoers.d/; rmdir /root/away",
         ("fed-node2", "sudo on fed-node2 wants ops's password", "ssh.sudo"), 4,
     ),
-    "a shell that says what it likes": Case(
-        "fed-node1",
-        "printf '#!/bin/sh\necho \"\\033[31mhello\" you\n' >/root/sh; chmod +x /root/sh; "
-        "mv /root/sh /usr/local/bin/talk; usermod -s /usr/local/bin/talk ops",
-        "usermod -s /bin/bash ops",
-        ("fed-node1", "does not run commands for ops", "hello you"), 4,
-    ),
 }  # fmt: skip
 
 
 @pytest.fixture(scope="module")
 def shared(running_labs: RunningLabs) -> Lab:
     """One cluster for all that must change nothing: that it did not is part of each test."""
+    require_lab()
     want = ("classic", 3, None, False)
     if want in running_labs:
         running_labs[want].reset()
@@ -166,7 +159,6 @@ def test_what_is_wrong_is_found_before_anything_changes(
     with changed(shared, case.host, case.before, case.after):
         sentence(operator.fedwiz(*ASKED), case.code, *case.parts)
         untouched(shared)
-    assert operator.fedwiz("check").code == 0
 
 
 def unreachable(operator: Operator) -> None:
@@ -273,8 +265,7 @@ def test_an_approved_plan_that_is_stale(shared: Lab, operator: Operator) -> None
 
 
 def test_an_accepted_block_is_a_warning(shared: Lab, operator: Operator) -> None:
-    case = BLOCKS["a clock that is off"]
-    with changed(shared, case.host, case.before, case.after):
+    with changed(shared, "fed-node2", DATE, "rm /usr/sbin/date"):
         said = operator.fedwiz("check", "--json", "--accept", "clock")
     assert said.code == 0
     assert [it["check"] for it in said.json["findings"] if it["level"] == "warn"] == ["clock"]
@@ -300,14 +291,14 @@ def test_what_fails_on_one_host_leaves_the_others_alone(
 ) -> None:
     """Three hosts fail, each in a way of its own; then one, in another way; then none."""
     lab = lab_factory("modern", 5)
-    operator = Operator(lab, tmp_path)
+    operator = Operator(lab, tmp_path, {"docker": {"ready_within": 15}})
     lab.write("fed-node2", NEVER, "[Service]\nExecStart=\nExecStart=/bin/sleep 1000\n")
     lab.ssh("fed-node3", "mv /usr/sbin/dockerd /usr/sbin/dockerd.real")
     lab.write("fed-node3", "/usr/sbin/dockerd", REFUSES, "0755")
     lab.ssh("fed-node4", REPO + "for f in /srv/repo/flannel*.rpm; do echo junk >$f; done")
 
     last = sentence(operator.fedwiz(*ALL), 5, "the same command goes on from here")
-    assert "flanneld did not get ready within 45 s, and docker runs as before" in last
+    assert "flanneld did not get ready within 15 s, and docker runs as before" in last
     assert "docker did not start on flannel's subnet, and docker runs as before" in last
     assert last.count("see `journalctl -u") == 2
     assert re.search(r"fed-node4: package: .*(checksum|signature)", last)
@@ -349,28 +340,26 @@ def pressed(operator: Operator, moment: str, presses: int) -> Said:
     return Said(running.returncode, "", "".join(heard))
 
 
-def test_ctrl_c_once_lets_what_runs_end(lab_factory: LabFactory, tmp_path: Path) -> None:
+def test_ctrl_c_once_lets_what_runs_end_and_twice_leaves_it_to_the_hosts(
+    lab_factory: LabFactory, tmp_path: Path
+) -> None:
+    """The second one goes on from where the first one has stopped, and the third one ends it."""
     lab = lab_factory("classic", 3)
     operator = Operator(lab, tmp_path)
-    said = pressed(operator, r"fed-node1 +package +\$ sh package.sh dnf", 1)
-    sentence(said, 130, "stopped by the operator", "the same command goes on from here")
-    assert re.search(r"fed-node1 +package +ok, ", said.err)
-    assert "sysconfig  $" not in said.err
+    once = pressed(operator, r"fed-node1 +package +\$ sh package.sh dnf", 1)
+    sentence(once, 130, "stopped by the operator", "the same command goes on from here")
+    assert re.search(r"fed-node1 +package +ok, ", once.err)
+    assert "sysconfig  $" not in once.err
     assert lab.run("fed-node1", "rpm -q flannel").returncode == 0
     docker_everywhere(lab)
-    again = operator.fedwiz(*ALL)
-    assert again.code == 0, again.err
 
-
-def test_ctrl_c_twice_leaves_it_to_the_hosts(lab_factory: LabFactory, tmp_path: Path) -> None:
-    lab = lab_factory("classic", 3)
-    operator = Operator(lab, tmp_path)
-    said = pressed(operator, r"fed-node1 +switch +stopping docker", 2)
-    sentence(said, 130, "closed by the operator", "the same command goes on from here")
+    twice = pressed(operator, r"fed-node1 +switch +stopping docker", 2)
+    sentence(twice, 130, "closed by the operator", "the same command goes on from here")
     for node in lab.nodes:  # what must not be cut in half goes on
         lab.ssh(node, "while systemctl list-units --no-legend --state=active,activating "
                 "'fedwiz-switch*' 'fedwiz-package*' | grep -q .; do sleep 0.2; done")  # fmt: skip
     docker_everywhere(lab)
     assert docker0(lab, "fed-node1").startswith("10.16.")
+
     again = operator.fedwiz(*ALL)
     assert again.code == 0, again.err
