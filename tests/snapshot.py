@@ -23,7 +23,7 @@ FIND = f"find {PLACES} -xdev"
 ASKED: Mapping[str, str] = MappingProxyType({
     "files": f"{FIND} ! -type d -printf '%p %M %u:%g %l\\n' 2>/dev/null | sort",
     "folders": f"{FIND} -type d -printf '%p %M %u:%g\\n' 2>/dev/null | sort",
-"texts": "find /run/fedwiz /run/flannel -type f -print0 2>/dev/null | sort -z | "
+    "texts": "find /run/fedwiz /run/flannel -type f -print0 2>/dev/null | sort -z | "
              "xargs -0r sha256sum",
     # A session's scope that is about to end makes the columns wider.
     "unit files": "systemctl list-unit-files --no-legend --plain | grep -v scope | "

@@ -95,7 +95,12 @@ def _rank(item: pytest.Item) -> int:
 
 
 def _shares(item: pytest.Item) -> bool:
-    """Whether it has a fixture in common with other tests of its file, such as a cluster."""
+    """Whether it has a fixture in common with other tests of its file, such as a cluster.
+
+    The smoke tests are on a cluster each: of another generation.
+    """
+    if item.get_closest_marker("smoke"):
+        return False
     info = getattr(item, "_fixtureinfo", None)  # there is no public way
     found = info.name2fixturedefs.values() if info else ()
     return any(
