@@ -2,13 +2,14 @@
 
 import asyncio
 import shlex
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 import pytest
 
 from fedwiz import mend, verbs
 from fedwiz.actions import Run
-from fedwiz.events import Event, Record
+from fedwiz.events import ActionEnded, Event, Record, Verified
 from fedwiz.plan import Plan
 from fedwiz.practice import CLASSIC, FAULTS, MODERN, Generation, Practice, practice_answers
 from fedwiz.practice.chains import BUILT_IN
@@ -123,6 +124,64 @@ async def test_a_remedy_mends_and_is_taken_back(fault: str, generation: str) -> 
     again = await asked.diagnose()
     assert again.code == verbs.NOT_PROVEN
     assert again.diagnoses[0].cause == FOUND[fault][0]
+
+
+SETTLED: dict[str, tuple[int, int, int]] = {
+    "at once": (0, 1, 0),
+    "after the first look": (1, 2, 0),
+    "after the second one": (2, 3, 0),
+    "never": (9, 3, verbs.NOT_PROVEN),
+}
+"""How often the pair still fails, how often it is verified, and the exit code."""
+
+
+@pytest.mark.parametrize(("fails", "looks", "code"), SETTLED.values(), ids=SETTLED)
+async def test_a_remedy_is_verified_until_peers_have_heard_of_it(
+    fails: int, looks: int, code: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mend, "SETTLE_SECONDS", (0.0, 0.0))
+    asked = Asked("no-forwarding")
+    seen = await _settling(asked, fails, lambda: None)
+    assert seen == (looks, code)
+
+
+async def test_nothing_more_is_verified_once_it_is_to_stop() -> None:
+    asked, stop = Asked("no-forwarding"), asyncio.Event()
+    assert await _settling(asked, 9, stop.set, stop) == (1, verbs.NOT_PROVEN)
+
+
+async def _settling(
+    asked: Asked, fails: int, first: Callable[[], None], stop: asyncio.Event | None = None
+) -> tuple[int, int]:
+    """Apply a remedy where a peer is late; how often the pair is verified then, and the exit code.
+
+    Args:
+        asked: what is mended.
+        fails: how many verifications find that the peer is late.
+        first: done when the first one has found it.
+        stop: ends it.
+    """
+    cluster, late, looks = asked.cluster(), FAULTS["stale-mac"], 0
+
+    def tell(event: Event) -> None:
+        nonlocal looks
+        if isinstance(event, ActionEnded) and fails:
+            late.bend(asked.practice.cluster)
+        if isinstance(event, Verified) and (event.host, event.peer) == PAIR and remedied():
+            looks += event.kind == "ping"
+            if looks == 1:
+                first()
+            if looks == fails:
+                late.mend(asked.practice.cluster)
+        asked.records.append(Record(len(asked.records), 0.0, event))
+
+    def remedied() -> bool:
+        return any(isinstance(it.event, ActionEnded) for it in asked.records)
+
+    result = await mend.diagnose(
+        replace(cluster, emit=tell), PAIR, stop or asyncio.Event(), approve=_yes
+    )
+    return looks, result.code
 
 
 async def test_what_firewalld_was_told_is_taken_back() -> None:
