@@ -167,7 +167,7 @@ REMAINS = (
     "true"
 )
 UNITS = (
-    "for i in $(seq 600); do u=$(systemctl list-units --plain --no-legend "
+    "for i in $(seq 3000); do u=$(systemctl list-units --plain --no-legend "
     "--state=active,activating 'fedwiz-*' | grep -v '^fedwiz-forward.service'); "
     '[ "$u" ] || exit 0; sleep 0.1; done; echo "$u"'
 )

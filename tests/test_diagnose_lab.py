@@ -14,6 +14,7 @@ from fedwiz.verify import pods
 from fedwiz.verify.values import Overlay
 from tests.faulty import Fault, cycle, diagnosed, installed
 from tests.lab.fixture import Lab
+from tests.patience import GIVE_UP
 from tests.test_verify_lab import answers_for, reached
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(1200)]
@@ -59,7 +60,7 @@ async def test_a_connection_that_is_cut_leaves_no_rule_behind(
         reply = await ways.sessions[one.host].ask(trace.on(pods.new_name(), net, one, two, "there"))
     assert reply.out.splitlines()[-1].startswith("end")
     assert lab.ssh(one.host, COUNTING).strip() == "12"
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + GIVE_UP
     while lab.ssh(one.host, COUNTING).strip() != "0":
         assert time.monotonic() < deadline
         await asyncio.sleep(0.5)  # the host's own clock is what is waited for

@@ -18,6 +18,7 @@ from fedwiz.transport import Ssh
 from tests import sshd
 from tests.lab.fixture import LabFactory
 from tests.operator import Operator
+from tests.patience import GIVE_UP
 from tests.preloaded import Run
 from tests.sshd import Host
 
@@ -39,7 +40,7 @@ BOB = r"""
 """
 """Another operator, who gets the lock as soon as it is free."""
 
-FREE = "flock -w 5 /run/fedwiz/lock true"
+FREE = f"flock -w {GIVE_UP:.0f} /run/fedwiz/lock true"
 
 
 @dataclass
@@ -61,7 +62,7 @@ class Going:
     def end(self) -> int:
         assert self.process.stderr is not None
         self.said += self.process.stderr.read()
-        return self.process.wait(60)
+        return self.process.wait(GIVE_UP)
 
 
 Begin: TypeAlias = Callable[..., Going]
@@ -160,17 +161,13 @@ def test_somebody_else_takes_it_meanwhile(
     assert lab.ssh("fed-node1", "systemctl is-active flanneld; true").strip() != "active"
 
 
-def test_a_killed_holder_frees_it_at_once(
-    begin: Begin, lab_factory: LabFactory, tmp_path: Path
-) -> None:
+def test_a_killed_holder_frees_it(begin: Begin, lab_factory: LabFactory, tmp_path: Path) -> None:
     lab = lab_factory("classic", 3)
     going = begin(Operator(lab, tmp_path), *INSTALL)
     going.until(r"\$ ")
     assert lab.run(lab.master, "flock -n /run/fedwiz/lock true").returncode
     going.process.kill()
-    began = time.monotonic()
     lab.ssh(lab.master, FREE)
-    assert time.monotonic() - began < 5
 
 
 HOLE = r"""
@@ -199,15 +196,14 @@ async def test_a_black_hole_frees_it(user: str, lab_factory: LabFactory) -> None
         assert await lock.may_begin(stop) == ""
         await asyncio.to_thread(lab.ssh, lab.master, HOLE)
         began = time.monotonic()
-        # Long before the master can think so, nothing is begun any more.
-        async with asyncio.timeout(QUICK.silence):
+        async with asyncio.timeout(GIVE_UP):
             lost = await events.get()
         assert isinstance(lost, LockMoved)
         assert not lost.held
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(lock.may_begin(stop), 0.5)
         # It is had again as soon as the master has given up the connection of before.
-        async with asyncio.timeout(4 * QUICK.silence):
+        async with asyncio.timeout(GIVE_UP):
             assert await events.get() == LockMoved(held=True)
         assert time.monotonic() - began > QUICK.silence - 2 * QUICK.beat
         assert await lock.may_begin(stop) == ""

@@ -78,12 +78,11 @@ def changed(lab: Lab, node: str, done: str, undone: str) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("ssh", [{}, {"user": "ops", "sudo": "nopasswd"}], ids=["root", "sudo"])
-async def test_healthy_nodes_meet_in_no_time(lab: Lab, ssh: dict[str, str]) -> None:
-    found, seconds = await met(lab, ssh=ssh)
+async def test_healthy_nodes_meet(lab: Lab, ssh: dict[str, str]) -> None:
+    found, _ = await met(lab, ssh=ssh)
     assert levels(found, "pass") == PAIRS
     assert {it.why for it in found.values()} == {""}
     assert all(it.seen.startswith("3/3, ") for it in found.values())
-    assert seconds < 4  # some 0.5 s on an idle machine; this one may not be idle
 
 
 ECHO = "INPUT -p icmp --icmp-type echo-request -j DROP"
@@ -91,14 +90,15 @@ ICMP = "INPUT -p icmp -j DROP"
 
 
 async def test_a_node_that_answers_no_ping_is_told_from_one_that_is_not_there(lab: Lab) -> None:
+    _, healthy = await met(lab)
     with changed(lab, N2, f"iptables -I {ECHO}", f"iptables -D {ECHO}"):
-        found, seconds = await met(lab)
+        found, waited = await met(lab)
+    assert healthy < waited, "who has all answers waits for none"
     assert levels(found, "fail") == {(N1, N2), (N3, N2)}
     assert levels(found, "pass") == PAIRS - levels(found, "fail")
     assert found[N1, N2].seen == "0/3"
     assert "fed-node2's own to fed-node1 come back: there is a way" in found[N1, N2].why
     assert "--icmp-type 8 -j DROP` on fed-node2" in found[N1, N2].why
-    assert seconds < 9
     with changed(lab, N2, f"iptables -I {ICMP}", f"iptables -D {ICMP}"):
         found, _ = await met(lab)
     assert levels(found, "fail") == pairs_of(N2)
