@@ -80,6 +80,8 @@ def watched(
                     away = (entry / "ns/pid").readlink() != here
                 except OSError:
                     continue
+                if not words:  # in the middle of its exec, or of its end: there is no telling whose
+                    continue
                 if found(words):
                     watch.seen.add(f"words of {words!r}")
                 # Between fork and exec a child is still called as its parent is.

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from fedwiz.answers import Answers
-from tests.faulty import Fault, cycle, diagnosed, injected, installed
+from tests.faulty import WITH_IMAGE, Fault, cycle, diagnosed, injected, installed
 from tests.lab.fixture import Lab
 from tests.test_diagnose_lab import FORWARDING
 from tests.test_verify_lab import NETWORK, answers_for
@@ -140,7 +140,7 @@ def lab(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 
 @pytest.fixture
 def answers(lab: Lab) -> Answers:
-    return answers_for(lab)
+    return answers_for(lab, **WITH_IMAGE)
 
 
 @pytest.mark.parametrize("lab", ["classic"], indirect=True)

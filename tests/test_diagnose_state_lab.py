@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from fedwiz import verbs
-from tests.faulty import Fault, cycle, diagnosed, injected, installed
+from tests.faulty import WITH_IMAGE, Fault, cycle, diagnosed, injected, installed
 from tests.lab.fixture import Lab
 from tests.test_verify_lab import answers_for
 
@@ -288,17 +288,17 @@ def modern(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
 
 @pytest.mark.parametrize("name", CLASSIC)
 async def test_classic(classic: Lab, name: str) -> None:
-    await cycle(classic, answers_for(classic), CLASSIC[name])
+    await cycle(classic, answers_for(classic, **WITH_IMAGE), CLASSIC[name])
 
 
 @pytest.mark.parametrize("name", MODERN)
 async def test_modern(modern: Lab, name: str) -> None:
-    await cycle(modern, answers_for(modern), MODERN[name])
+    await cycle(modern, answers_for(modern, **WITH_IMAGE), MODERN[name])
 
 
 async def test_a_flanneld_that_hangs_gets_its_lease_again(modern: Lab) -> None:
     """There is no way back: nobody wants it to hang."""
-    answers = answers_for(modern)
+    answers = answers_for(modern, **WITH_IMAGE)
     with injected(modern, MISSING):
         other = await diagnosed(modern, answers, ("fed-node1", "fed-node3"), apply=False)
         assert other.diagnoses() == []

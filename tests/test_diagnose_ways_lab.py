@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from fedwiz.answers import Answers
-from tests.faulty import Fault, cycle, installed
+from tests.faulty import WITH_IMAGE, Fault, cycle, installed
 from tests.lab.fixture import Lab, require_lab
 from tests.operator import Operator
 from tests.test_verify_lab import PREFIX, answers_for
@@ -169,7 +169,7 @@ def lab(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 
 @pytest.fixture
 def answers(lab: Lab) -> Answers:
-    return answers_for(lab)
+    return answers_for(lab, **WITH_IMAGE)
 
 
 @pytest.mark.parametrize(
