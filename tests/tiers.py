@@ -68,6 +68,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         (wanted if _wanted(config, item) else left_out).append(item)
     config.hook.pytest_deselected(items=left_out)
     items[:] = wanted
+    for item in items:
+        if item.get_closest_marker("lab") or item.get_closest_marker("full"):
+            # Being counted doubles the time that a test takes, and these reach what others reach.
+            item.add_marker("no_cover")
     if not hasattr(config, "workerinput"):
         return
     tests = Counter(item.path for item in items)
