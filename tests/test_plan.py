@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from fedwiz import plan as planning
-from fedwiz.actions import Run, Secret
+from fedwiz.actions import Action, PutKey, Run, Secret
 from fedwiz.facts import Facts, Kept
 from fedwiz.facts.values import File
 from fedwiz.plan import Lane, Part, Plan, Task, make, of_host, scripts, text, to_json
@@ -45,6 +45,13 @@ def test_the_digest_names_what_is_sent() -> None:
     }
     assert plan.digest not in others
     assert len(others) == 5
+
+
+def test_the_digest_names_the_revision_that_is_written_over() -> None:
+    """Who approved a write over one value has not approved it over another."""
+    seen = (None, 1, 2)
+    digests = {whole(PutKey("/config", "{}", "v3", revision)).digest for revision in seen}
+    assert len(digests) == len(seen)
 
 
 def test_the_digest_and_the_text_know_no_secret() -> None:
@@ -136,8 +143,8 @@ def test_a_script_reaches_etcd_as_the_answers_say(api: str, flags: str) -> None:
     assert "ETCDCTL_ENDPOINTS=https://fed-master:2379" in script
 
 
-def whole(*runs: Run) -> Plan:
-    return Plan(("a",), (Part("nodes", False, (Lane("a", (Task("a", "it", "It", runs),)),)),))
+def whole(*actions: Action) -> Plan:
+    return Plan(("a",), (Part("nodes", False, (Lane("a", (Task("a", "it", "It", actions),)),)),))
 
 
 SETS = ("sysconfig", "/etc/x", "any", "A", "1", "B", "2")

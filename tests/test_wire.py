@@ -1,11 +1,15 @@
 """What is sent: the command that was shown, wrapped and whole."""
 
+import os
 import shlex
+import subprocess
+from pathlib import Path
 
 import pytest
 
 from fedwiz.actions import Run
 from fedwiz.wire import Root, retire, wire
+from tests.patience import GIVE_UP
 
 DNF = Run(("dnf", "-y", "install", "flannel"), timeout=900)
 PLAIN = (
@@ -57,3 +61,29 @@ def test_a_name_that_is_no_units(name: str) -> None:
     run = Run(("true",), unit=name)
     with pytest.raises(ValueError, match="not a unit's name"):
         retire(run)
+
+
+@pytest.mark.parametrize("seen", [0, 4, 8])
+def test_what_a_unit_says_is_told_from_where_it_was_cut_off_and_as_it_comes(
+    seen: int, tmp_path: Path
+) -> None:
+    told, more = "one\ntwo\n", "three\n"
+    (tmp_path / "systemctl").write_text("#!/bin/sh\necho ActiveState=active\n")
+    (tmp_path / "systemctl").chmod(0o755)
+    log = tmp_path / "fedwiz-switch.log"
+    log.write_text(told)
+    sent = wire(Run((), unit="fedwiz-switch", timeout=900), seen=seen)
+    with subprocess.Popen(
+        ["/bin/sh", "-c", sent.replace("/run/fedwiz", str(tmp_path))],
+        env={"PATH": f"{tmp_path}:{os.environ['PATH']}"},
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as following:
+        assert following.stdout is not None
+        first = following.stdout.read(len(told) - seen)
+        with log.open("a") as unit:
+            unit.write(more)
+        (tmp_path / "fedwiz-switch.rc").write_text("3\n")
+        rest = following.stdout.read()
+        assert following.wait(GIVE_UP) == 3
+    assert first + rest == told[seen:] + more
