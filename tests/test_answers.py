@@ -225,6 +225,14 @@ def test_endpoints(minimal: dict[str, Any], url: str, words: str) -> None:
     assert words in "".join(said.values())
 
 
+def test_no_refusal_repeats_a_password(minimal: dict[str, Any]) -> None:
+    """Nor what stands behind an @ in it."""
+    said = why(minimal | {"etcd": {"endpoints": ["ftp://me:open@sesame@fed-master:2379"]}})
+    assert "fed-master" in "".join(said.values())
+    for part in ("me", "open", "sesame"):
+        assert not re.search(rf"\b{part}\b", "".join(said.values()))
+
+
 def test_what_is_wrong_between_answers_is_said_with_what_is_wrong_in_them(
     minimal: dict[str, Any],
 ) -> None:

@@ -212,6 +212,10 @@ HOSTS = {
     "/var is tight": Row(
         "disk", on(N1, free={**NODE.free, "/var": 100 * 1024}), "warn", "/var has 100 MiB", N1
     ),
+    "/var is tight, and no dnf comes": Row(
+        "disk", on(N1, free={**NODE.free, "/var": 100 * 1024}), "ok", "",
+        sets=("flannel.source=rpm", "flannel.path=/f.rpm", f"flannel.sha256={'a' * 64}"),
+    ),
     "/var is full": Row("disk", on(N1, free={**NODE.free, "/var": 9}), "block", "0 MiB", N1),
     "/usr is read-only": Row("disk", on(N1, read_only=("/usr",)), "block", "/usr", N1, "ostree"),
     "a file system was not read": Row("disk", on(N1, free={"/": 10**7}), "warn", "/etc", N1),

@@ -129,6 +129,10 @@ ROWS: Mapping[str, Row] = {
         (("block", "", "each other's 8472/udp arrives, on none of the 3 nodes",
           "the firewall of the network, the cloud or the hypervisor"),),
     ),
+    "none between two": Row(
+        tried(replace(BARE, hosts={n: f for n, f in BARE.hosts.items() if n != N3}), "n"),
+        (("block", N1, "", ""), ("block", N2, "", "")),
+    ),
     "none at all, by rules": Row(
         tried(on("*", rules=rules("-P INPUT DROP")), "n"),
         tuple(("block", name, "from other nodes", "`-P INPUT DROP`") for name in NODES),

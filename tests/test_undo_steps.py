@@ -241,8 +241,17 @@ def etcd(api: str, config: str | None, *leases: str, all_of: bool = True) -> Kno
 
 LEASES = [lease.key for lease in DONE.store.leases]
 DELETED = [f"ETCDCTL_API=2 etcdctl rm {key}" for key in LEASES]
+RESERVED = replace(DONE.store.leases[0], ttl=None)
+"""What somebody made by hand, and what stays for good."""
+
 RELEASED: Mapping[str, tuple[Known, list[str]]] = {
     "all nodes'": (etcd("v2", None), DELETED),
+    "but a reservation": (
+        replace(
+            etcd("v2", None), store=replace(DONE.store, leases=(RESERVED, *DONE.store.leases[1:]))
+        ),
+        DELETED[1:],
+    ),
     "but one that was there": (etcd("v2", None, LEASES[0]), DELETED[1:]),
     "of those alone that are undone": (etcd("v2", None, all_of=False), DELETED[:1]),
     "read by another API": (etcd("v3", None), []),
