@@ -212,6 +212,14 @@ HOSTS = {
     "/var is tight": Row(
         "disk", on(N1, free={**NODE.free, "/var": 100 * 1024}), "warn", "/var has 100 MiB", N1
     ),
+    "docker moves to another network": Row(
+        "interrupts",
+        on(
+            N1, DONE, containers=2,
+            subnet_env={**(DONE.hosts[N1].subnet_env or {}), "FLANNEL_NETWORK": "10.99.0.0/16"},
+        ),
+        "warn", "2 running containers will stop", N1,
+    ),
     "/var is tight, and no dnf comes": Row(
         "disk", on(N1, free={**NODE.free, "/var": 100 * 1024}), "ok", "",
         sets=("flannel.source=rpm", "flannel.path=/f.rpm", f"flannel.sha256={'a' * 64}"),

@@ -29,7 +29,13 @@ case $verb in
       docker.socket) echo docker.service ;;
       kubelet.service) echo pods.service idle.service ;;
     esac ;;
+  is-enabled) [ -e "$HOME/enabled/$1" ] && echo enabled || { echo disabled; exit 1; } ;;
+  enable) : >"$HOME/enabled/$1" ;;
+  disable) rm -f "$HOME/enabled/$1" ;;
   stop)
+    # docker requires a flanneld that is enabled, by the drop-in of its package.
+    [ "$1" != flanneld.service ] || [ ! -e "$HOME/enabled/$1" ] ||
+      rm -f "$HOME/units/docker.service"
     [ "$1" != flanneld.service ] || sleep "${SLOW:-0}"
     rm -f "$HOME/units/$1"
     [ "$1" != docker.service ] || rm -f "$HOME/units/kubelet.service" "$HOME/units/pods.service" ;;
@@ -59,7 +65,7 @@ class Host:
 
     def __init__(self, home: Path, *units: str) -> None:
         self.home = home
-        for name in ("bin", "units", "run/flannel"):
+        for name in ("bin", "units", "enabled", "run/flannel"):
             (home / name).mkdir(parents=True)
         for name, text in {"systemctl": SYSTEMCTL, "ip": IP, "journalctl": "#!/bin/sh\n"}.items():
             (home / "bin" / name).write_text(text)
@@ -69,7 +75,10 @@ class Host:
 
     def start(self, *argv: str, name: str = "switch", **environ: str) -> subprocess.Popen[str]:
         text = (
-            script(name).replace("/run/", f"{self.home}/run/").replace("wait_for 10", "wait_for 0")
+            script(name)
+            .replace("/run/", f"{self.home}/run/")
+            .replace("/etc/sysconfig/", f"{self.home}/sysconfig/")
+            .replace("wait_for 10", "wait_for 0")
         )
         path = f"{self.home}/bin:{os.environ['PATH']}"
         return subprocess.Popen(
@@ -193,3 +202,16 @@ def test_the_firewall_is_asked_for_the_zone_of_flannel_s_interface(
     said = subprocess.run(["sh", "-c", ask], env={"PATH": path}, capture_output=True, check=True)
     found = parse.firewall(said.stdout.decode())["firewall"]
     assert (found.zone, found.ports) == ("internal", {"8472/udp"})
+
+
+def test_a_flanneld_that_restarts_takes_no_docker_along(tmp_path: Path) -> None:
+    """Not even one that docker requires, which is enabled again in the end."""
+    host = Host(tmp_path, *RUNNING, "flanneld.service")
+    enabled = host.home / "enabled/flanneld.service"
+    enabled.touch()
+    process = host.start("keep", "leave", "-", "45", name="restart")
+    said = process.communicate(timeout=GIVE_UP)[0]
+    assert process.returncode == 0, said
+    assert host.units == {*RUNNING, "flanneld.service"}
+    assert enabled.exists()
+    assert "stop flanneld.service" in host.log

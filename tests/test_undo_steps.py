@@ -192,6 +192,14 @@ RULES: Mapping[str, tuple[dict[str, tuple[str, ...]], dict[str, tuple[str, ...]]
         {"filter": ("-N FLANNEL-FWD",)},
         {"filter": ("-N FLANNEL-FWD", "-A FLANNEL-FWD -s 10.16.0.0/16 -j ACCEPT")},
         ["filter -D FLANNEL-FWD -s 10.16.0.0/16 -j ACCEPT"]),
+    "of an earlier network, whose packets it accepted": (
+        {"filter": ()},
+        {"filter": ("-A FORWARD -s 10.44.0.0/16 -j ACCEPT",
+                    "-A FORWARD -d 10.44.0.0/16 -j ACCEPT")},
+        ["filter -D FORWARD -d 10.44.0.0/16 -j ACCEPT",
+         "filter -D FORWARD -s 10.44.0.0/16 -j ACCEPT"]),
+    "somebody else's, who accepts one way": (
+        {"filter": ()}, {"filter": ("-A FORWARD -s 192.0.2.0/24 -j ACCEPT",)}, []),
     "somebody else's": (
         {"filter": ()}, {"filter": ("-A INPUT -s 192.0.2.0/24 -j DROP",)}, []),
     "a policy": (
