@@ -215,3 +215,26 @@ def test_a_flanneld_that_restarts_takes_no_docker_along(tmp_path: Path) -> None:
     assert host.units == {*RUNNING, "flanneld.service"}
     assert enabled.exists()
     assert "stop flanneld.service" in host.log
+
+
+def test_an_entry_of_another_peer_s_that_begins_alike_is_no_way_there(host: Host) -> None:
+    """That of 192.0.2.10, where 192.0.2.1 is asked for; flanneld's restart brings it."""
+    (host.home / "bin/bridge").write_text(
+        "#!/bin/sh\n"
+        'echo "4a:5b:6c:7d:8e:9f dev flannel.1 dst 192.0.2.10 self permanent"\n'
+        '! grep -qs "restart flanneld" "$HOME/log" ||\n'
+        '  echo "4a:5b:6c:7d:8e:90 dev flannel.1 dst 192.0.2.1 self permanent"\n'
+    )
+    (host.home / "bin/bridge").chmod(0o755)
+    process = host.start("fdb", "192.0.2.10", "192.0.2.1", name="peers")
+    said = process.communicate(timeout=GIVE_UP)[0]
+    assert (process.returncode, said) == (0, "no way to 192.0.2.1 : flanneld looks again\n")
+
+
+def test_who_had_the_lock_has_it_again_unless_somebody_else_had_it_since(host: Host) -> None:
+    said = []
+    for token in ("aa", "aa", "bb", "aa"):
+        process = host.start(token, "9", "me@here", "install", "run", "lab", name="lock")
+        said.append(process.communicate(timeout=GIVE_UP)[0])
+        assert process.returncode == 0
+    assert said == [f"held {how} 0\n" for how in ("new", "again", "new", "new")]

@@ -76,6 +76,21 @@ def test_files_are_as_they_were_with_their_folders(host: Kept) -> None:
     assert host.units == set(RUNNING), "flanneld alone has stopped"
 
 
+def test_a_file_that_is_a_link_is_one_again(host: Kept) -> None:
+    link, mine = host.etc / "docker/daemon.json", host.etc / "mine.json"
+    mine.write_text("{}\n")
+    link.parent.mkdir()
+    link.symlink_to("../mine.json")
+    code, said = host.done("keep", "-")
+    assert code == 0, said
+    link.unlink()
+    link.write_text('{"allow-direct-routing": true}\n')
+    code, said = host.done("back", "leave", "off", "disabled", str(link))
+    assert code == 0, said
+    assert link.is_symlink()
+    assert (link.readlink(), mine.read_text()) == (Path("../mine.json"), "{}\n")
+
+
 def test_a_folder_that_somebody_uses_stays(host: Kept) -> None:
     new = host.etc / "made/fedwiz.conf"
     host.keep(new, new.parent)
