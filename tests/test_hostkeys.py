@@ -97,6 +97,10 @@ JUDGED = {
     "changed names the old": (trust(CHANGED), fingerprint(OTHER)),
     "changed names the new": (trust(CHANGED), fingerprint(MINE)),
     "changed is never accepted": (trust(CHANGED, accept_new=True), "has changed"),
+    "changed at its port, and without one as it is now": (
+        Trust("node1", about(CHANGED), about(KNOWN)),
+        "has changed",
+    ),
     "another type is a change": (trust(f"node1 ssh-rsa {RSA}", accept_new=True), "has changed"),
     "revoked": (trust(f"@revoked * {ED} {MINE}", KNOWN, accept_new=True), "revokes"),
     "pinned": (trust(pin=fingerprint(MINE)), ""),

@@ -47,6 +47,7 @@ FILES: Mapping[str, str] = {
     "Match case": "Match host N1\n User upper\nMatch originalhost N1\n Port 5",
     "Match patterns": "Match host *.org\n Port 4\nMatch host *.EXAMPLE.org\n User b",
     "Match list": 'Match host n1,!n2,*.org user "root"\n Port 3\nMatch host "n1, n2"\n User x',
+    "Match list but one": "Match host n*,!n1\n Port 3",
     "Match user": "User bob\nMatch user bob localuser root\n Port 3\nMatch !user bob\n Port 4",
     "Match not": "Match user !x\n Port 5\nMatch user !x,*\n Port 6\nMatch !localuser root\n User q",
     "Match all": "Match !all\n User q\nMatch all\n User p",
