@@ -32,6 +32,7 @@ from fedwiz.hostkeys import (
     remember,
     revoked,
     rsa_bits,
+    written,
 )
 
 ED = "ssh-ed25519"
@@ -77,6 +78,13 @@ LINES: Mapping[str, tuple[str, str, int, bool]] = {
 @pytest.mark.parametrize(("line", "host", "port", "found"), LINES.values(), ids=LINES)
 def test_which_line_is_about_which_host(line: str, host: str, port: int, found: bool) -> None:
     assert bool(known(parse(line, "file"), host, port).keys) is found
+
+
+@pytest.mark.parametrize("port", [22, 2222])
+@pytest.mark.parametrize("host", ["node1", "Node1", "FD00::1"])
+def test_what_is_written_is_found_again(host: str, port: int) -> None:
+    line = f"{written(host, port)} {ED} {MINE}"
+    assert known(parse(line, "file"), host, port).keys
 
 
 def about(*lines: str) -> Known:
