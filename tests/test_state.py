@@ -91,6 +91,11 @@ WORDS: dict[str, tuple[list[Event], str, str]] = {
         "no match",
     ),
     "never reached": ([START, HostLost("a", "no route")], "lost", "no route"),
+    "lost, and back": (
+        [START, Connected("a"), HostLost("a", "no route"), Connected("a")],
+        "waiting",
+        "no route",
+    ),
     "lost in an action": (
         [
             START,
