@@ -13,6 +13,8 @@ import pytest
 
 from fedwiz.answers import load
 from fedwiz.checks import CHECKS
+from fedwiz.events import RunStarted
+from fedwiz.journal import Journal
 from fedwiz.report import schema
 from fedwiz.verify import KINDS
 from tests.patience import GIVE_UP
@@ -284,6 +286,15 @@ def test_runs_are_listed_and_told_again(shell: Shell) -> None:
     records = shell.fedwiz("replay", listed[1]["run"], "--json").out.splitlines()
     kinds = [json.loads(line)["event"] for line in records]
     assert (kinds[0], kinds[-1]) == ("RunStarted", "RunEnded")
+
+
+def test_what_a_journal_says_reaches_no_terminal_as_it_is(shell: Shell) -> None:
+    where = shell.home / ".local/state/fedwiz/runs/20260101-000001-0000.jsonl"
+    with Journal(where) as journal:
+        journal.emit(RunStarted("in\x1b[2Jstall", "l\x1b[2Jab", ("a\x1b[2J", "b")))
+    listed = shell.call("runs")
+    assert "install" in listed.out
+    assert "\x1b" not in listed.out + listed.err
 
 
 def test_the_journal_is_the_owner_s_alone(shell: Shell) -> None:

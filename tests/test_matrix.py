@@ -223,3 +223,23 @@ async def test_the_wheel_moves_as_the_arrows_do() -> None:
         matrix.post_message(events.MouseScrollUp(*where))
         await pilot.pause()
         assert matrix.pair == ("fed-node2", "fed-node2")
+
+
+async def test_the_next_fault_is_found_from_anywhere_also_where_it_is_the_only_one() -> None:
+    nodes = named(3)
+
+    def failed(cell: Cell | None) -> bool:
+        return cell is not None and cell.word == "fail"
+
+    async with drawn(nodes, all_pass(nodes, n2_3="fail", n3_1="fail")) as (_, matrix):
+        found = []
+        for _ in range(3):
+            assert matrix.to_next(failed)
+            found.append(matrix.pair)
+        assert found == [(nodes[1], nodes[2]), (nodes[2], nodes[0]), (nodes[1], nodes[2])]
+    async with drawn(nodes, all_pass(nodes, n2_3="fail")) as (_, matrix):
+        for _ in range(2):
+            assert matrix.to_next(failed)
+            assert matrix.pair == (nodes[1], nodes[2])
+    async with drawn(nodes, all_pass(nodes)) as (_, matrix):
+        assert not matrix.to_next(failed)
