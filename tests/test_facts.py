@@ -159,6 +159,11 @@ PARSED: Mapping[str, tuple[Parser, str, dict[str, Any]]] = {
         'http://m:2379 {"etcdserver":"3.5.30","etcdcluster":"3.5.0"}\nhttp://m:2379 v2 404\n',
         {"etcd": {"http://m:2379": Endpoint("3.5.30")}},
     ),
+    "etcd v2 that asks for a user": (
+        parse.etcd,
+        'http://m:2379 {"etcdserver":"3.3.11","etcdcluster":"3.3.0"}\nhttp://m:2379 v2 401\n',
+        {"etcd": {"http://m:2379": Endpoint("3.3.11", v2=True)}},
+    ),
     "etcd's certificate, and curl's lecture": (
         parse.etcd,
         "https://m:2379 curl: (60) SSL: no issuer More details here: https://curl.se/docs",

@@ -328,8 +328,11 @@ async def test_the_answer_file_is_saved_for_its_owner_and_replaces_none_unasked(
 
 
 async def test_where_containers_stop_the_cluster_s_name_is_typed() -> None:
+    """Also where they do on some nodes alone."""
     async with opened(filled("review")) as pilot:
+        machines(pilot).machines["fed-node1"].containers = []
         await planned(pilot)
+        await again(pilot)
         plan: Plan = page(pilot)._result.plan  # noqa: SLF001
         facts = kept_plan(plan.digest)
         assert facts
