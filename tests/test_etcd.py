@@ -18,6 +18,7 @@ from fedwiz.actions import PutKey
 from fedwiz.answers import Etcd
 from fedwiz.etcd import store
 from fedwiz.etcd.library import library
+from fedwiz.scripts import script
 from tests.etcds import BOTH, CONFIG, SUBNETS, Local, Opens, etcd_server, free_port, refused, v2
 from tests.patience import GIVE_UP
 
@@ -58,6 +59,26 @@ async def test_a_key_is_written_once_and_then_only_over_what_was_seen(
         assert then
         assert then.text == "second"
         assert then.revision > seen.revision
+
+
+@BOTH
+async def test_a_host_takes_a_key_away_only_while_it_says_what_was_written(
+    keys: Opens, plain: str, api: str
+) -> None:
+    ours, url = '{"a": "ü & 100 %"}', plain.replace("fed-master", "127.0.0.1")
+    async with keys() as etcd:
+        assert await etcd.put(PutKey(CONFIG, ours, api))
+        for value, code in (("{}", 1), (ours, 0)):
+            done = await asyncio.create_subprocess_exec(
+                *("sh", "-c", script("etcd-key"), "etcd-key.sh"),
+                *(api, url, CONFIG, value, "", "", ""),
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+            )
+            said, _ = await done.communicate()
+            assert done.returncode == code, said
+            there = await etcd.get(CONFIG)
+            assert (there is None) is (code == 0)
 
 
 @BOTH
