@@ -57,7 +57,7 @@ tar -C /root/i -c . | docker import - {_IMAGE} && rm -r /root/i
 WITH_IMAGE: Mapping[str, Any] = {"verify": {"image": _IMAGE}}
 """Answers that name an image which `installed` nodes have.
 
-Else each verification makes one on each node: half of what a fault costs, and no part of it.
+Else each verification makes one on each node and takes it away, which is no part of a fault.
 """
 
 
