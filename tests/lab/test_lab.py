@@ -122,18 +122,22 @@ def test_an_installed_cluster_is_proven_and_so_it_is_after_a_reset(
 
 
 def test_what_was_installed_once_is_there_for_the_next_cluster_of_its_kind() -> None:
+    """Of five hosts: no other test has an image of those, whichever subnets are free."""
     require_lab()
-    with Lab.up("classic", 3, installed=True) as first:
-        boot = first.boot_id("fed-node1")
-        lease = first.ssh("fed-node1", "cat /run/flannel/subnet.env")
-        image, subnet = first.state.image, first.subnet
-        with Lab.up("classic", 3, installed=True) as other:
-            assert other.subnet != subnet  # each has disks that know its own addresses
-            assert other.state.image != image
-    with Lab.up("classic", 3, installed=True) as second:
-        assert (second.state.image, second.subnet) == (image, subnet)
-        assert second.ssh("fed-node1", "cat /run/flannel/subnet.env") == lease
-        assert second.boot_id("fed-node1") != boot
+
+    def lease(lab: Lab) -> str:
+        return lab.ssh("fed-node1", "cat /run/flannel/subnet.env")
+
+    with Lab.up("classic", 5, installed=True) as first:
+        boots = {first.boot_id("fed-node1")}
+        images = {first.subnet: (first.state.image, lease(first))}
+        with Lab.up("classic", 5, installed=True) as other:
+            boots.add(other.boot_id("fed-node1"))
+            images[other.subnet] = (other.state.image, lease(other))
+    assert len(set(images.values())) == 2  # each has disks that know its own addresses
+    with Lab.up("classic", 5, installed=True) as second:
+        assert images[second.subnet] == (second.state.image, lease(second))
+        assert second.boot_id("fed-node1") not in boots
 
 
 SMALL = """
