@@ -36,10 +36,31 @@ from fedwiz.sections import (
 )
 
 __all__ = [
-    "QUESTIONS", "SECTIONS", "Answers", "BackendAnswers", "Docker", "Etcd", "Flannel", "Host",
-    "Network", "Question", "Refused", "Section", "Ssh", "Verify", "Wizard", "dump", "load",
-    "missing", "of_config", "overlay", "parse", "questions_table", "read", "schema",
-]  # fmt: skip
+    "QUESTIONS",
+    "SECTIONS",
+    "Answers",
+    "BackendAnswers",
+    "Docker",
+    "Etcd",
+    "Flannel",
+    "Host",
+    "Network",
+    "Question",
+    "Refused",
+    "Section",
+    "Ssh",
+    "Verify",
+    "Wizard",
+    "dump",
+    "load",
+    "missing",
+    "of_config",
+    "overlay",
+    "parse",
+    "questions_table",
+    "read",
+    "schema",
+]
 
 S = TypeVar("S", bound=Section)
 
@@ -300,9 +321,14 @@ def _text(error: ErrorDetails, model: type[BaseModel], name: str) -> str:
         text = error["input"] if isinstance(error["input"], str) else ""
         return f"{seen}: {rules.nearest(text, choices)}"
     if kind in ("greater_than_equal", "less_than_equal"):
-        low, high = (getattr(limit, name) for limit, name in zip(
-            (m for m in field.metadata if hasattr(m, "ge") or hasattr(m, "le")), ("ge", "le"),
-            strict=True))  # fmt: skip
+        low, high = (
+            getattr(limit, name)
+            for limit, name in zip(
+                (m for m in field.metadata if hasattr(m, "ge") or hasattr(m, "le")),
+                ("ge", "le"),
+                strict=True,
+            )
+        )
         return f"{seen}: a number from {low} to {high}"
     right = _RIGHT.get(kind, error["msg"])
     sample = f", such as {json.dumps(field.examples[0])}" if field.examples else ""

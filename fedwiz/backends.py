@@ -163,91 +163,174 @@ def dotted(version: Version) -> str:
 
 def _mtu(since: Version) -> Option:
     return Option(
-        "mtu", "MTU", int, 0,
+        "mtu",
+        "MTU",
+        int,
+        0,
         "How large may a packet between two nodes be, in bytes?",
         "0: as large as the node's interface allows.  Set it where nodes differ in this.",
-        576, 65535, since,
-    )  # fmt: skip
+        576,
+        65535,
+        since,
+    )
 
 
 _DIRECT = Option(
-    "direct_routing", "DirectRouting", bool, False,
+    "direct_routing",
+    "DirectRouting",
+    bool,
+    False,
     "Route directly between nodes on one link?",
     "Packets between nodes on the same link are not wrapped; all others are.",
     since=(0, 9, 0),
-)  # fmt: skip
+)
 
 _ALL = (
     Backend(
-        "vxlan", "VXLAN, in the kernel",
+        "vxlan",
+        "VXLAN, in the kernel",
         "Works over any routed network.  The procedure's own choice.",
-        50, "port", modules=("vxlan",), link="flannel.{vni}",
+        50,
+        "port",
+        modules=("vxlan",),
+        link="flannel.{vni}",
         options=(
             # flannel.<VNI> must fit into the kernel's 15 characters, so 7 digits at most.
-            Option("vni", "VNI", int, 1, "Which VXLAN network identifier?",
-                   "Any number that no other VXLAN between these nodes uses.", 1, 9_999_999),
-            Option("port", "Port", int, 0, "Which UDP port carries the packets?",
-                   "0: the kernel's own, 8472.  Change it where a hypervisor eats that.",
-                   1, 65535),
-            Option("gbp", "GBP", bool, False, "Use VXLAN group based policy?",
-                   "Only where something else on the nodes reads the group marks."),
+            Option(
+                "vni",
+                "VNI",
+                int,
+                1,
+                "Which VXLAN network identifier?",
+                "Any number that no other VXLAN between these nodes uses.",
+                1,
+                9_999_999,
+            ),
+            Option(
+                "port",
+                "Port",
+                int,
+                0,
+                "Which UDP port carries the packets?",
+                "0: the kernel's own, 8472.  Change it where a hypervisor eats that.",
+                1,
+                65535,
+            ),
+            Option(
+                "gbp",
+                "GBP",
+                bool,
+                False,
+                "Use VXLAN group based policy?",
+                "Only where something else on the nodes reads the group marks.",
+            ),
             _DIRECT,
-            Option("learning", "Learning", bool, False, "Let the kernel learn MAC addresses?",
-                   "flannel writes them by itself; only for unusual networks.", since=(0, 12, 0)),
+            Option(
+                "learning",
+                "Learning",
+                bool,
+                False,
+                "Let the kernel learn MAC addresses?",
+                "flannel writes them by itself; only for unusual networks.",
+                since=(0, 12, 0),
+            ),
             _mtu((0, 21, 3)),
         ),
     ),
     Backend(
-        "host-gw", "Plain routes",
+        "host-gw",
+        "Plain routes",
         "The fastest; all nodes must be on one link, and most clouds block it.",
-        0, same_link=True,
+        0,
+        same_link=True,
     ),
     Backend(
-        "udp", "UDP, in flanneld itself",
+        "udp",
+        "UDP, in flanneld itself",
         "Slow, and packets stop when flanneld does; only where the kernel has nothing better.",
-        28, "port", modules=("tun",), link="flannel0",
+        28,
+        "port",
+        modules=("tun",),
+        link="flannel0",
         options=(
-            Option("port", "Port", int, 8285, "Which UDP port carries the packets?",
-                   "The same on all nodes.", 1, 65535),
+            Option(
+                "port",
+                "Port",
+                int,
+                8285,
+                "Which UDP port carries the packets?",
+                "The same on all nodes.",
+                1,
+                65535,
+            ),
         ),
     ),
     Backend(
-        "wireguard", "WireGuard, encrypted, in the kernel",
+        "wireguard",
+        "WireGuard, encrypted, in the kernel",
         "Encrypts between nodes; needs flannel 0.16 and a kernel of 5.6 or later.",
-        80, "listen_port", modules=("wireguard",), since=(0, 16, 0), link="flannel-wg",
+        80,
+        "listen_port",
+        modules=("wireguard",),
+        since=(0, 16, 0),
+        link="flannel-wg",
         options=(
-            Option("listen_port", "ListenPort", int, 51820, "Which UDP port carries the packets?",
-                   "The same on all nodes.", 1, 65535),
-            Option("persistent_keepalive_interval", "PersistentKeepaliveInterval", int, 0,
-                   "After how many quiet seconds is a sign of life sent?",
-                   "0: never.  25 keeps a way through a NAT open.", 1, 65535),
+            Option(
+                "listen_port",
+                "ListenPort",
+                int,
+                51820,
+                "Which UDP port carries the packets?",
+                "The same on all nodes.",
+                1,
+                65535,
+            ),
+            Option(
+                "persistent_keepalive_interval",
+                "PersistentKeepaliveInterval",
+                int,
+                0,
+                "After how many quiet seconds is a sign of life sent?",
+                "0: never.  25 keeps a way through a NAT open.",
+                1,
+                65535,
+            ),
             _mtu((0, 18, 0)),
         ),
     ),
     Backend(
-        "ipip", "IP in IP, in the kernel",
+        "ipip",
+        "IP in IP, in the kernel",
         "Less overhead than VXLAN, works over routers that pass IP protocol 4.",
-        20, protocols=("4",), modules=("ipip",), since=(0, 10, 0), link="flannel.ipip",
+        20,
+        protocols=("4",),
+        modules=("ipip",),
+        since=(0, 10, 0),
+        link="flannel.ipip",
         options=(_DIRECT,),
     ),
     Backend(
-        "alloc", "Subnets only",
+        "alloc",
+        "Subnets only",
         "Gives each node its subnet and moves no packets: containers on different nodes reach "
         "each other only where something else routes between them.",
         0,
     ),
-)  # fmt: skip
+)
 
 BACKENDS: Mapping[str, Backend] = MappingProxyType({backend.name: backend for backend in _ALL})
 """By flannel's `Type`, the recommended one first."""
 
 _REMOVED = "flannel removed it in 0.20.0"
-LEFT_OUT: Mapping[str, str] = MappingProxyType({
-    "ipsec": "its pre-shared key would stand readable in etcd and in the plan; wireguard encrypts",
-    "tencent-vpc": "its access key would stand readable in etcd and in the plan",
-    "extension": "it runs commands from etcd as root on every node",
-    "aws-vpc": _REMOVED,
-    "gce": _REMOVED,
-    "ali-vpc": _REMOVED,
-})  # fmt: skip
+LEFT_OUT: Mapping[str, str] = MappingProxyType(
+    {
+        "ipsec": "its pre-shared key would stand readable in etcd and in the plan; "
+        "wireguard encrypts",
+        "tencent-vpc": "its access key would stand readable in etcd and in the plan",
+        "extension": "it runs commands from etcd as root on every node",
+        "aws-vpc": _REMOVED,
+        "gce": _REMOVED,
+        "ali-vpc": _REMOVED,
+    }
+)
 """Backends of flannel's that fedwiz does not offer, each with the reason."""

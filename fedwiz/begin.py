@@ -59,8 +59,9 @@ def resuming(before: Unfinished) -> Draft:
     file = run.path.with_suffix(".toml")
     if was is None or was.run != run.id or was.goal != "install":
         if not file.is_file():
-            raise Refused({run.id: "its answers are not kept here: give them to `fedwiz resume`, "
-                                   "as -a FILE"})  # fmt: skip
+            raise Refused(
+                {run.id: "its answers are not kept here: give them to `fedwiz resume`, as -a FILE"}
+            )
         was = Draft.of(read(file))
     draft = replace(was, page="install", run=run.id, accepted=before.accepted)
     if run.verb == "undo":

@@ -77,11 +77,16 @@ def sighted(draft: Draft, found: Iterable[Sighting]) -> Draft:
         source = it.source or "search"
         news[at] = Candidate(at, it.name, source=source, shown_key=key, port=_port(it.port))
     listed = tuple(
-        replace(it, shown_key=news[it.address].shown_key, silent=False,
-                name=it.name or news[it.address].name)
-        if it.address in news else it
+        replace(
+            it,
+            shown_key=news[it.address].shown_key,
+            silent=False,
+            name=it.name or news[it.address].name,
+        )
+        if it.address in news
+        else it
         for it in draft.candidates
-    )  # fmt: skip
+    )
     return replace(draft, candidates=listed).add(
         it for at, it in news.items() if at not in by_address
     )
@@ -90,10 +95,13 @@ def sighted(draft: Draft, found: Iterable[Sighting]) -> Draft:
 def quiet(draft: Draft, targets: Iterable[Target]) -> Draft:
     """With those marked that were looked for and did not answer."""
     asked = {it.address for it in known(targets)}
-    return replace(draft, candidates=tuple(
-        replace(it, silent=True) if it.address in asked and not it.shown_key else it
-        for it in draft.candidates
-    ))  # fmt: skip
+    return replace(
+        draft,
+        candidates=tuple(
+            replace(it, silent=True) if it.address in asked and not it.shown_key else it
+            for it in draft.candidates
+        ),
+    )
 
 
 def sorted_from(draft: Draft, first: int) -> Draft:
@@ -122,17 +130,22 @@ def learn(draft: Draft, facts: Mapping[str, Facts]) -> Draft:
     """
     named = [
         replace(it, name=it.name or _called(facts[it.address]), silent=False)
-        if it.address in facts else it
+        if it.address in facts
+        else it
         for it in draft.candidates
-    ]  # fmt: skip
+    ]
     decided = any(it.role == "master" for it in named if it.chosen)
     runs = (it.address for it in named if it.chosen and runs_etcd(facts.get(it.address)))
     master = "" if decided else next(runs, "")
-    return replace(draft, candidates=tuple(
-        replace(it, role="master" if it.address == master else "node")
-        if it.chosen and not it.role and (decided or master) else it
-        for it in named
-    ))  # fmt: skip
+    return replace(
+        draft,
+        candidates=tuple(
+            replace(it, role="master" if it.address == master else "node")
+            if it.chosen and not it.role and (decided or master)
+            else it
+            for it in named
+        ),
+    )
 
 
 def _called(facts: Facts) -> str:
@@ -180,9 +193,11 @@ def twins(draft: Draft, facts: Mapping[str, Facts]) -> dict[str, tuple[Finding, 
     chosen = draft.chosen
     read = [(it.address, facts[it.address]) for it in chosen if it.address in facts]
     cards = [
-        (address, link) for address, it in read for link in it.links
+        (address, link)
+        for address, it in read
+        for link in it.links
         if not link.kind and link.name != "lo"
-    ]  # fmt: skip
+    ]
     kinds = {
         "name": [(it.address, it.name.lower()) for it in chosen],
         "label": [(it.address, it.label.lower()) for it in chosen],
@@ -288,9 +303,12 @@ def refused(draft: Draft) -> tuple[Mapping[int, dict[str, str]], dict[str, str]]
 
 
 def _way(
-    it: Candidate, port: object, facts: Mapping[str, Facts], lost: Mapping[str, str],
+    it: Candidate,
+    port: object,
+    facts: Mapping[str, Facts],
+    lost: Mapping[str, str],
     unknown: Collection[str],
-) -> Iterator[Finding]:  # fmt: skip
+) -> Iterator[Finding]:
     """What is wrong with the way to one machine."""
     if it.address in lost and it.address in unknown:
         yield block("nobody has accepted its host key yet", f"r shows it again, {OUT}")

@@ -19,8 +19,12 @@ PAGES = ("hosts", "network", "backend", "interfaces", "review", "install", "veri
 """The pages of the wizard, in order."""
 
 ASKED_ON: Mapping[str, str] = {
-    "name": "hosts", "ssh": "hosts", "host": "hosts", "network": "network", "backend": "backend",
-}  # fmt: skip
+    "name": "hosts",
+    "ssh": "hosts",
+    "host": "hosts",
+    "network": "network",
+    "backend": "backend",
+}
 """Where each section of the answers is asked; all the others are asked on the page `review`."""
 
 Role = Literal["", "master", "node"]
@@ -164,9 +168,12 @@ class Draft:
 
     def host(self, address: str, **said: Any) -> Self:  # noqa: ANN401 - fields of Candidate
         """With other words about the candidate at that address."""
-        return replace(self, candidates=tuple(
-            replace(it, **said) if it.address == address else it for it in self.candidates
-        ))  # fmt: skip
+        return replace(
+            self,
+            candidates=tuple(
+                replace(it, **said) if it.address == address else it for it in self.candidates
+            ),
+        )
 
     def row(self, at: int, **said: Any) -> Self:  # noqa: ANN401 - fields of Candidate
         """With other words about the candidate at that place; two may share an address."""
@@ -190,10 +197,13 @@ class Draft:
                 continue
             old = rows[at]
             rows[at] = replace(
-                old, name=old.name or it.name, shown_key=it.shown_key or old.shown_key,
-                source=old.source or it.source, chosen=old.chosen or it.chosen,
+                old,
+                name=old.name or it.name,
+                shown_key=it.shown_key or old.shown_key,
+                source=old.source or it.source,
+                chosen=old.chosen or it.chosen,
                 port=it.port if it.chosen else old.port or it.port,
-            )  # fmt: skip
+            )
         return replace(self, candidates=tuple(rows))
 
     def data(self) -> dict[str, Any]:
@@ -229,15 +239,15 @@ class Draft:
             return parse(data | {"network": _somewhere(data)})
         except Refused as refused:
             sections = {_question(key).partition(".")[0] for key in refused.why}
-        data = {key: table for key, table in data.items()
-                if key not in sections - {"host", "ssh"}}  # fmt: skip
+        data = {key: table for key, table in data.items() if key not in sections - {"host", "ssh"}}
         return parse(data | {"network": _somewhere(data)})
 
 
 def _somewhere(data: Mapping[str, Any]) -> dict[str, Any]:
     """A network that is in nobody's way, with room for all hosts."""
-    used = {str(host[key]) for host in data["host"] for key in ("address", "interface")
-            if key in host}  # fmt: skip
+    used = {
+        str(host[key]) for host in data["host"] for key in ("address", "interface") if key in host
+    }
     etcd = data.get("etcd")
     urls = etcd.get("endpoints") if isinstance(etcd, Mapping) else ()
     for url in urls if isinstance(urls, list | tuple) else ():
@@ -260,10 +270,14 @@ def _candidate(table: object) -> Candidate:
         return str(said.get(key, ""))
 
     return Candidate(
-        text("address"), text("name"), chosen=True,
+        text("address"),
+        text("name"),
+        chosen=True,
         role="master" if said.get("role") == "master" else "node",
-        label=text("label"), interface=text("interface"), host_key=text("host_key"),
-    )  # fmt: skip
+        label=text("label"),
+        interface=text("interface"),
+        host_key=text("host_key"),
+    )
 
 
 def _table(it: Candidate) -> dict[str, str]:
@@ -283,8 +297,11 @@ def _provisional(chosen: Iterable[Candidate]) -> Iterator[dict[str, str]]:
         own = taken[it.name.lower()] == 1
         # An address will do as a name, and sentences about the machine can be understood.
         names = (it.name if own else "", it.address, f"host-{number}", f"fedwiz-host-{number}")
-        name = next(text for text in names if _passes(rules.host_name, text) and (
-            text is it.name or not taken[text.lower()]))  # fmt: skip
+        name = next(
+            text
+            for text in names
+            if _passes(rules.host_name, text) and (text is it.name or not taken[text.lower()])
+        )
         taken[name.lower()] += 1
         interface = it.interface if _passes(rules.interface, it.interface) else ""
         role: Role = "master" if it is master else "node"

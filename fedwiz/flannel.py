@@ -42,27 +42,56 @@ CLOCKS_APART = 1800.0
 """Seconds.  flannel renews a lease an hour before its end by the node's own clock, so half an
 hour between two clocks is far too near."""
 
-FLAGS: Mapping[str, Version] = MappingProxyType({
-    "ip-masq": (0, 1, 0), "v": (0, 1, 0), "logtostderr": (0, 1, 0), "alsologtostderr": (0, 1, 0),
-    "log_dir": (0, 1, 0), "stderrthreshold": (0, 1, 0), "vmodule": (0, 1, 0),
-    "etcd-prefix": (0, 1, 0), "iface": (0, 1, 0), "subnet-file": (0, 1, 0),
-    "etcd-endpoints": (0, 2, 0), "etcd-keyfile": (0, 2, 0), "etcd-certfile": (0, 2, 0),
-    "etcd-cafile": (0, 2, 0), "public-ip": (0, 5, 2), "etcd-username": (0, 5, 6),
-    "etcd-password": (0, 5, 6), "subnet-lease-renew-margin": (0, 7, 0),
-    "kube-subnet-mgr": (0, 7, 0), "iface-regex": (0, 8, 0), "healthz-ip": (0, 8, 0),
-    "healthz-port": (0, 8, 0), "kube-api-url": (0, 8, 0), "kubeconfig-file": (0, 8, 0),
-    "iptables-resync": (0, 11, 0), "iptables-forward-rules": (0, 11, 0),
-    "net-config-path": (0, 12, 0), "public-ipv6": (0, 15, 0),
-    "set-node-network-unavailable": (0, 15, 0), "iface-can-reach": (0, 18, 0),
-    "ip-blackhole-route": (0, 27, 1), "ip-masq-fully-random-disable": (0, 27, 4),
-})  # fmt: skip
+FLAGS: Mapping[str, Version] = MappingProxyType(
+    {
+        "ip-masq": (0, 1, 0),
+        "v": (0, 1, 0),
+        "logtostderr": (0, 1, 0),
+        "alsologtostderr": (0, 1, 0),
+        "log_dir": (0, 1, 0),
+        "stderrthreshold": (0, 1, 0),
+        "vmodule": (0, 1, 0),
+        "etcd-prefix": (0, 1, 0),
+        "iface": (0, 1, 0),
+        "subnet-file": (0, 1, 0),
+        "etcd-endpoints": (0, 2, 0),
+        "etcd-keyfile": (0, 2, 0),
+        "etcd-certfile": (0, 2, 0),
+        "etcd-cafile": (0, 2, 0),
+        "public-ip": (0, 5, 2),
+        "etcd-username": (0, 5, 6),
+        "etcd-password": (0, 5, 6),
+        "subnet-lease-renew-margin": (0, 7, 0),
+        "kube-subnet-mgr": (0, 7, 0),
+        "iface-regex": (0, 8, 0),
+        "healthz-ip": (0, 8, 0),
+        "healthz-port": (0, 8, 0),
+        "kube-api-url": (0, 8, 0),
+        "kubeconfig-file": (0, 8, 0),
+        "iptables-resync": (0, 11, 0),
+        "iptables-forward-rules": (0, 11, 0),
+        "net-config-path": (0, 12, 0),
+        "public-ipv6": (0, 15, 0),
+        "set-node-network-unavailable": (0, 15, 0),
+        "iface-can-reach": (0, 18, 0),
+        "ip-blackhole-route": (0, 27, 1),
+        "ip-masq-fully-random-disable": (0, 27, 4),
+    }
+)
 """flanneld's flags, without their dashes, and the release that first knows each."""
 
-FLAGS_GONE: Mapping[str, Version] = MappingProxyType({
-    "listen": (0, 8, 0), "remote": (0, 8, 0), "remote-keyfile": (0, 8, 0),
-    "remote-certfile": (0, 8, 0), "remote-cafile": (0, 8, 0), "networks": (0, 8, 0),
-    "subnet-dir": (0, 8, 0), "watch-networks": (0, 8, 0),
-})  # fmt: skip
+FLAGS_GONE: Mapping[str, Version] = MappingProxyType(
+    {
+        "listen": (0, 8, 0),
+        "remote": (0, 8, 0),
+        "remote-keyfile": (0, 8, 0),
+        "remote-certfile": (0, 8, 0),
+        "remote-cafile": (0, 8, 0),
+        "networks": (0, 8, 0),
+        "subnet-dir": (0, 8, 0),
+        "watch-networks": (0, 8, 0),
+    }
+)
 """Flags of the client and server mode, and the first release without them."""
 
 

@@ -6,13 +6,15 @@ from typing import Literal, TypeAlias
 
 What: TypeAlias = Literal["resume", "new", "file", "verify", "runs", "practice"]
 
-GOALS: Mapping[What, tuple[str, str]] = MappingProxyType({
-    "new": ("New install", "From a scan of the network to containers that ping."),
-    "file": ("Open an answer file", "Asks only what the file leaves open."),
-    "verify": ("Verify a cluster", "Any cluster, also one that fedwiz never touched."),
-    "runs": ("Earlier runs", "Look at one, or go on with one that did not get through."),
-    "practice": ("Practice cluster", "Simulated hosts: nothing real is touched."),
-})  # fmt: skip
+GOALS: Mapping[What, tuple[str, str]] = MappingProxyType(
+    {
+        "new": ("New install", "From a scan of the network to containers that ping."),
+        "file": ("Open an answer file", "Asks only what the file leaves open."),
+        "verify": ("Verify a cluster", "Any cluster, also one that fedwiz never touched."),
+        "runs": ("Earlier runs", "Look at one, or go on with one that did not get through."),
+        "practice": ("Practice cluster", "Simulated hosts: nothing real is touched."),
+    }
+)
 """Each with its title, and a line that says more.  `resume` is a run's, and there is one only where
 such a run is."""
 

@@ -117,8 +117,15 @@ def parse(text: str) -> Holder:
     if missing := _RULES.keys() - said.keys():
         raise ValueError(f"it lacks {', '.join(sorted(missing))}")
     address = "" if said["from"] == "-" else str(ip_address(said["from"]))
-    return Holder(said["token"], said["who"], address, float(said["since"]), said["verb"],
-                  said["run"], clean(said["cluster"]))  # fmt: skip
+    return Holder(
+        said["token"],
+        said["who"],
+        address,
+        float(said["since"]),
+        said["verb"],
+        said["run"],
+        clean(said["cluster"]),
+    )
 
 
 def operator() -> str:
@@ -159,9 +166,15 @@ class Lock:
     """
 
     def __init__(
-        self, verb: str, run: str, cluster: str, transport: Transport, host: str,
-        emit: Emit, limits: Limits,
-    ) -> None:  # fmt: skip
+        self,
+        verb: str,
+        run: str,
+        cluster: str,
+        transport: Transport,
+        host: str,
+        emit: Emit,
+        limits: Limits,
+    ) -> None:
         """Nothing is taken yet.
 
         Args:
@@ -277,8 +290,10 @@ class Lock:
                 self.bar(f"the cluster's lock can't be had on {self._host}: {why}")
                 return
             if why and time.monotonic() - lost > self._limits.patience:
-                self.bar(f"the cluster's lock was lost and could not be had again within "
-                         f"{self._limits.patience:g} s: {why}")  # fmt: skip
+                self.bar(
+                    f"the cluster's lock was lost and could not be had again within "
+                    f"{self._limits.patience:g} s: {why}"
+                )
                 return
             await set_within(self._closing, self._limits.pause)
 
@@ -301,8 +316,10 @@ class Lock:
         words = first.split()
         if words[:1] == ["held"] and len(words) == 3 and words[2].isdecimal():
             if self._had and words[1] != "again":
-                self.bar("the cluster's lock was lost, and somebody else has had it since, or "
-                         f"{self._host} has booted: make a new plan")  # fmt: skip
+                self.bar(
+                    "the cluster's lock was lost, and somebody else has had it since, or "
+                    f"{self._host} has booted: make a new plan"
+                )
                 return self.gone
             # What has not arrived there is sent again.
             self._sent = min(int(words[2][:12]), len(self._told))

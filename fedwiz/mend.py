@@ -58,8 +58,11 @@ async def diagnose(
         )
         result.case, result.diagnoses = case, causes(case)
         for it in result.diagnoses:
-            cluster.emit(Diagnosed(*pair, it.cause, it.host, it.why, it.seen, it.remedy,
-                                   it.explains, len(it.mends)))  # fmt: skip
+            cluster.emit(
+                Diagnosed(
+                    *pair, it.cause, it.host, it.why, it.seen, it.remedy, it.explains, len(it.mends)
+                )
+            )
         _named(result)
         if approve is not None and not stop.is_set():
             await _mended(cluster, ways, result, approve, stop, (cause, host))
@@ -193,8 +196,15 @@ def way_back(records: Iterable[Record]) -> tuple[Mend, ...]:
             case _:
                 pass
     return tuple(
-        Mend(it.host, Run(it.argv, stdin=(it.stdin,) if it.stdin else (), timeout=it.timeout,
-                          interrupts=it.interrupts))
+        Mend(
+            it.host,
+            Run(
+                it.argv,
+                stdin=(it.stdin,) if it.stdin else (),
+                timeout=it.timeout,
+                interrupts=it.interrupts,
+            ),
+        )
         for it in reversed(found)
         if it is not None
-    )  # fmt: skip
+    )

@@ -157,8 +157,10 @@ def _roles(hosts: Sequence[Host]) -> dict[str, str]:
         said = f"{len(masters)} masters ({', '.join(masters)})" if masters else "no master"
         return {"host": f'{said}; exactly one host has role = "master"'}
     if nodes < 2:
-        return {"host": f'{nodes} {"node" if nodes == 1 else "nodes"}; two or more hosts '
-                        'have role = "node"'}  # fmt: skip
+        return {
+            "host": f"{nodes} {'node' if nodes == 1 else 'nodes'}; two or more hosts "
+            'have role = "node"'
+        }
     return {}
 
 

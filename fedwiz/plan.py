@@ -103,9 +103,17 @@ def _sent(action: Action) -> list[Any]:
         return ["put", action.api, action.key, action.value, action.previous]
     # The diff too: it was approved as it was shown, against the file as it was read.
     return [
-        "run", action.argv, action.input(), action.upload, action.sudo, action.timeout,
-        action.unit, action.reboots, action.diff, action.fresh,
-    ]  # fmt: skip
+        "run",
+        action.argv,
+        action.input(),
+        action.upload,
+        action.sudo,
+        action.timeout,
+        action.unit,
+        action.reboots,
+        action.diff,
+        action.fresh,
+    ]
 
 
 def approved(plan: Plan) -> list[list[str]]:
@@ -147,9 +155,13 @@ def _named(action: Action) -> list[str]:
     # Not the diff: what the file was is for the words to say, where that decides something.
     lines = action.input().splitlines() if LISTED.intersection(action.argv[3:4]) else []
     rest = [
-        "" if lines else action.input(), action.upload, action.sudo, action.timeout, action.unit,
+        "" if lines else action.input(),
+        action.upload,
+        action.sudo,
+        action.timeout,
+        action.unit,
         action.reboots,
-    ]  # fmt: skip
+    ]
     words = (_hash([word]) if "\n" in word else word for word in action.argv)
     return [_hash(rest), *words, *lines]
 
@@ -241,9 +253,10 @@ def _script(action: Action) -> dict[str, str]:
         return {}
     words = [*action.argv, *(shlex.split(action.input()) if arms(action) else ())]
     return {
-        words[at + 2]: word for at, word in enumerate(words[1:-1])
+        words[at + 2]: word
+        for at, word in enumerate(words[1:-1])
         if words[at] == "-c" and "\n" in word
-    }  # fmt: skip
+    }
 
 
 _SCRIPT = re.compile(r"""\bsh -c '(?:[^']|'"'"')*\n(?:[^']|'"'"')*' """)
@@ -314,8 +327,10 @@ def _typed(action: Action, answers: Answers) -> list[str]:
     for name, script in _script(action).items():  # it stands above, once
         words = words.replace(shlex.quote(script), f'"${_variable(name)}"', 1)
     if action.upload:
-        return [f"# standard input: {action.upload}, copied to this host first",
-                f"{words} <{shlex.quote(action.upload.rpartition('/')[2])}"]  # fmt: skip
+        return [
+            f"# standard input: {action.upload}, copied to this host first",
+            f"{words} <{shlex.quote(action.upload.rpartition('/')[2])}",
+        ]
     if not action.input():
         return [words]
     secrets = [part for part in action.stdin if not isinstance(part, str)]
@@ -337,8 +352,10 @@ def _typed(action: Action, answers: Answers) -> list[str]:
 TERMINAL = "</dev/tty"
 """Where a script gets what it asks for, wherever it came from itself."""
 
-ETCDCTL = {"v2": ("--ca-file", "--cert-file", "--key-file", "--username"),
-           "v3": ("--cacert", "--cert", "--key", "--user")}  # fmt: skip
+ETCDCTL = {
+    "v2": ("--ca-file", "--cert-file", "--key-file", "--username"),
+    "v3": ("--cacert", "--cert", "--key", "--user"),
+}
 """What etcdctl calls the answers' ca_file, cert_file, key_file and user; it asks for a password."""
 
 

@@ -61,9 +61,13 @@ def _question(path: str, field: FieldInfo) -> Question:
 def _option(backend: str, option: Option) -> Question:
     kinds: Mapping[type, Kind] = {int: "number", bool: "flag", str: "text"}
     return Question(
-        f"backend.{option.name}", option.title, option.help, kinds[option.kind], option.default,
+        f"backend.{option.name}",
+        option.title,
+        option.help,
+        kinds[option.kind],
+        option.default,
         backend=backend,
-    )  # fmt: skip
+    )
 
 
 def _all() -> Iterator[Question]:
@@ -163,5 +167,8 @@ def schema() -> dict[str, Any]:
     """The answer file's JSON Schema, draft 2020-12."""
     said = Answers.model_json_schema()
     said["$defs"]["BackendAnswers"] = _backend_schema(said["$defs"]["BackendAnswers"])
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **said,
-            "title": "fedwiz answers"}  # fmt: skip
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **said,
+        "title": "fedwiz answers",
+    }

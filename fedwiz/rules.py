@@ -210,6 +210,4 @@ local_path = like(r"[^\x00-\x1f\x7f]+", "a path on this machine, such as ~/.ssh/
 host_path = like(
     r"(/[A-Za-z0-9_.@+,:=-]+)+", "an absolute path on the hosts, such as /etc/etcd/ca.pem"
 )
-image = like(
-    r"[A-Za-z0-9][A-Za-z0-9_.:/@-]{0,254}", "a container image, such as fedora:latest"
-)  # fmt: skip
+image = like(r"[A-Za-z0-9][A-Za-z0-9_.:/@-]{0,254}", "a container image, such as fedora:latest")

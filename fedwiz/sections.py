@@ -48,9 +48,11 @@ class Ssh(Section):
     )
     port: Number = ask("Which port does ssh use?", "The same on all hosts.", 22, ge=1, le=65535)
     identity: tuple[Annotated[str, AfterValidator(rules.local_path)], ...] = ask(
-        "Which private keys?", "Empty: those of ssh_config and of the agent.", (),
+        "Which private keys?",
+        "Empty: those of ssh_config and of the agent.",
+        (),
         ["~/.ssh/id_ed25519"],
-    )  # fmt: skip
+    )
     known_hosts: Annotated[str, AfterValidator(rules.local_path)] = ask(
         "Where are the known host keys?", "A file in OpenSSH's format.", "~/.ssh/known_hosts"
     )
@@ -65,8 +67,10 @@ class Ssh(Section):
         "How long may a host stay out of reach?",
         "Seconds for which a lost connection is sought again; after as many it takes back a step "
         "that has cut fedwiz off.",
-        180, ge=10, le=3600,
-    )  # fmt: skip
+        180,
+        ge=10,
+        le=3600,
+    )
 
 
 class Host(Section):
@@ -96,9 +100,11 @@ class Host(Section):
         "eth1",
     )
     host_key: Annotated[str, AfterValidator(rules.empty_or(rules.host_key))] = ask(
-        "What is its host key's fingerprint?", "Empty: known_hosts decides.", "",
+        "What is its host key's fingerprint?",
+        "Empty: known_hosts decides.",
+        "",
         "SHA256:Jm2FnNyGZ2iWTMlSvEYEuwNBJCVVVCPmDCZ/HSUBNTc",
-    )  # fmt: skip
+    )
 
 
 class Etcd(Section):
@@ -120,13 +126,17 @@ class Etcd(Section):
         "Which CA signed etcd's certificate?", "A path on the hosts.", "", "/etc/etcd/ca.pem"
     )
     cert_file: HostFile = ask(
-        "Which client certificate?", "A path on the hosts; together with key_file.", "",
+        "Which client certificate?",
+        "A path on the hosts; together with key_file.",
+        "",
         "/etc/etcd/client.pem",
-    )  # fmt: skip
+    )
     key_file: HostFile = ask(
-        "Which client key?", "A path on the hosts; together with cert_file.", "",
+        "Which client key?",
+        "A path on the hosts; together with cert_file.",
+        "",
         "/etc/etcd/client-key.pem",
-    )  # fmt: skip
+    )
     user: Annotated[str, AfterValidator(rules.empty_or(rules.user))] = ask(
         "Which etcd user?",
         "Empty: none.  The password is asked for, or read from FEDWIZ_ETCD_PASSWORD.",
@@ -162,8 +172,9 @@ class Network(Section):
         "",
         "10.16.1.0",
     )
-    subnet_max: str = ask("Which is the last subnet?", "Empty: the network's last.", "",
-                           "10.16.255.0")  # fmt: skip
+    subnet_max: str = ask(
+        "Which is the last subnet?", "Empty: the network's last.", "", "10.16.255.0"
+    )
     allow_public: Flag = ask(
         "Are public addresses all right?", "Only where you own them.", default=False
     )
@@ -304,8 +315,10 @@ class Docker(Section):
     ready_within: Number = ask(
         "How long may flanneld take to be ready?",
         "Seconds from its start until it has a subnet; after as many docker goes back.",
-        45, ge=5, le=600,
-    )  # fmt: skip
+        45,
+        ge=5,
+        le=600,
+    )
 
 
 class Verify(Section):
@@ -328,12 +341,23 @@ class Wizard(Section):
     """What the wizard still asks."""
 
     ask: tuple[Annotated[str, AfterValidator(_section)], ...] = ask(
-        "Which sections are asked although they are answered?", '["*"] stands for all.', (),
+        "Which sections are asked although they are answered?",
+        '["*"] stands for all.',
+        (),
         ["network", "backend"],
-    )  # fmt: skip
+    )
 
 
-SECTIONS: Mapping[str, type[Section]] = MappingProxyType({
-    "ssh": Ssh, "host": Host, "etcd": Etcd, "network": Network, "backend": BackendAnswers,
-    "flannel": Flannel, "docker": Docker, "verify": Verify, "wizard": Wizard,
-})  # fmt: skip
+SECTIONS: Mapping[str, type[Section]] = MappingProxyType(
+    {
+        "ssh": Ssh,
+        "host": Host,
+        "etcd": Etcd,
+        "network": Network,
+        "backend": BackendAnswers,
+        "flannel": Flannel,
+        "docker": Docker,
+        "verify": Verify,
+        "wizard": Wizard,
+    }
+)

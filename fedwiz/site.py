@@ -155,9 +155,12 @@ class Site(Transport):
             return None
         names = {host.name: called[_asked_as(host)] for host in answers.host}
         return replace(
-            known, hosts=_renamed(known.hosts, names), lost=_renamed(known.lost, names),
-            supplied=_renamed(known.supplied, names), udp=None,
-        )  # fmt: skip
+            known,
+            hosts=_renamed(known.hosts, names),
+            lost=_renamed(known.lost, names),
+            supplied=_renamed(known.supplied, names),
+            udp=None,
+        )
 
     async def tried(self, answers: Answers, known: Known) -> Known:
         """The same, with the backend's UDP port tried between all nodes."""
@@ -197,9 +200,16 @@ class Site(Transport):
         supplied = file.package.removeprefix("flannel-") if file else ""
         await self._prepare(answers)
         return Cluster(
-            answers, self, self.open_store, emit, run_id, tuple(accepted),
-            self._secrets.get(ETCD), supplied, self.practice,
-        )  # fmt: skip
+            answers,
+            self,
+            self.open_store,
+            emit,
+            run_id,
+            tuple(accepted),
+            self._secrets.get(ETCD),
+            supplied,
+            self.practice,
+        )
 
     @asynccontextmanager
     async def connect(self, name: str) -> AsyncIterator[Session]:
@@ -227,9 +237,12 @@ class Site(Transport):
         transport = await asyncio.to_thread(importlib.import_module, "fedwiz.transport")
         await self._ask(answers)
         self._ways = transport.Ssh(
-            answers.ssh, answers.host, accept_new=self._accept_new,
-            sudo_password=self._secrets.get(SUDO), passphrase=self._passphrase,
-        )  # fmt: skip
+            answers.ssh,
+            answers.host,
+            accept_new=self._accept_new,
+            sudo_password=self._secrets.get(SUDO),
+            passphrase=self._passphrase,
+        )
         self._etcd = answers.etcd
 
     async def _ask(self, answers: Answers) -> None:
@@ -314,9 +327,11 @@ class PracticeSite(Site):
         self._sightings = practice.sightings(draft.size)
         # Some faults are in the answers, and those are the draft's.
         self._practice = practice.Practice(
-            practice.practice_answers(draft.size), fault, draft.pace,
+            practice.practice_answers(draft.size),
+            fault,
+            draft.pace,
             installed="verify" in (draft.goal, draft.page),
-        )  # fmt: skip
+        )
         # Nobody gets beyond the first page without having accepted the keys there, and who
         # starts again on the last one has installed: the machines are as they were then.
         self._trusted = (

@@ -81,8 +81,11 @@ def _wanted(cluster: Cluster, known: Known, host: str) -> dict[str, Facts]:
 
 def _standing(cluster: Cluster, known: Known, host: str) -> tuple[int, str]:
     """Why there is nothing to be done, or not now; OK and no word: there is."""
-    busy = [f"{name} ({', '.join(facts.in_flight)})" for name, facts in known.hosts.items()
-            if facts.in_flight]  # fmt: skip
+    busy = [
+        f"{name} ({', '.join(facts.in_flight)})"
+        for name, facts in known.hosts.items()
+        if facts.in_flight
+    ]
     if busy:
         return BLOCKED, f"something of fedwiz's still runs on {', '.join(busy)}; wait for its end"
     nodes = [node.name for node in cluster.answers.nodes if node.name in known.hosts]

@@ -196,15 +196,31 @@ async def run_verb(
     async with AsyncExitStack() as stack:
         lock = None
         if changes:
-            lock = Lock(verb, cluster.run_id, answers.name, cluster.transport,
-                        answers.master.name, cluster.emit, cluster.limits)  # fmt: skip
+            lock = Lock(
+                verb,
+                cluster.run_id,
+                answers.name,
+                cluster.transport,
+                answers.master.name,
+                cluster.emit,
+                cluster.limits,
+            )
             cluster = replace(cluster, emit=lock.emit)
-        cluster.emit(RunStarted(verb, answers.name, names, cluster.practice, __version__,
-                                tuple(cluster.accepted)))  # fmt: skip
+        cluster.emit(
+            RunStarted(
+                verb, answers.name, names, cluster.practice, __version__, tuple(cluster.accepted)
+            )
+        )
         try:
-            ways = await stack.enter_async_context(reach(
-                answers, cluster.transport, cluster.open_store, cluster.emit, cluster.etcd_password
-            ))  # fmt: skip
+            ways = await stack.enter_async_context(
+                reach(
+                    answers,
+                    cluster.transport,
+                    cluster.open_store,
+                    cluster.emit,
+                    cluster.etcd_password,
+                )
+            )
             if lock is not None:
                 await _locked(lock, ways, stack)
             if lock is not None and lock.taken:
@@ -316,9 +332,14 @@ async def prove_network(
     """Verify, and note what came of it."""
     known = await look(cluster, ways, result)
     result.verdicts = await verify(
-        cluster.answers, dict(ways.sessions), known, cluster.emit, dict(ways.lost),
-        only=only, pair=pair,
-    )  # fmt: skip
+        cluster.answers,
+        dict(ways.sessions),
+        known,
+        cluster.emit,
+        dict(ways.lost),
+        only=only,
+        pair=pair,
+    )
     nodes = {node.name for node in cluster.answers.nodes}
     if nodes <= ways.lost.keys():
         result.code, result.why = UNREACHABLE, "no node could be reached"
@@ -336,10 +357,19 @@ async def prove_network(
         result.why = _at(first.host, first.why) if first else "nothing was verified"
 
 
-VOLATILE = frozenset({
-    "clock", "skew", "free", "listening", "containers", "dnf_lock", "in_flight",
-    "neighbours", "fdb",
-})  # fmt: skip
+VOLATILE = frozenset(
+    {
+        "clock",
+        "skew",
+        "free",
+        "listening",
+        "containers",
+        "dnf_lock",
+        "in_flight",
+        "neighbours",
+        "fdb",
+    }
+)
 """Facts that move by themselves, and decide nothing in a plan."""
 
 

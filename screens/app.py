@@ -58,12 +58,13 @@ class Fedwiz(Ending):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("f1,question_mark", "help", "Help", key_display="F1"),
         Binding("ctrl+p", "command_palette", "All actions", show=False, priority=True),
-        Binding("ctrl+s", "save_all", "Save a screenshot and the report", show=False,
-                priority=True),
+        Binding(
+            "ctrl+s", "save_all", "Save a screenshot and the report", show=False, priority=True
+        ),
         Binding("ctrl+t", "turn_theme", "Dark or light", show=False),
         Binding("ctrl+q", "leave", "Quit", show=False, priority=True),
         Binding("ctrl+c", "interrupt", "Stop what runs, or quit", show=False, priority=True),
-    ]  # fmt: skip
+    ]
 
     def __init__(self, begin: Begin | None = None, play: Play | None = None) -> None:
         """Nothing is loaded yet.
@@ -219,8 +220,10 @@ class Fedwiz(Ending):
         if isinstance(page, Help):
             return
         title = STEPS.get(getattr(page, "STEP", ""), "fedwiz")
-        keys = [(self.get_key_display(it), it.tooltip or it.description)
-                for it in self._bindings_of(page)]  # fmt: skip
+        keys = [
+            (self.get_key_display(it), it.tooltip or it.description)
+            for it in self._bindings_of(page)
+        ]
         self.push_screen(Help(title, page.HELP or "", keys))
 
     def get_key_display(self, binding: Binding) -> str:

@@ -25,8 +25,14 @@ from screens.signs import mark
 
 TYPE = "backend.type"
 JUDGES = (
-    "backend-kernel", "flannel-version", "same-link", "firewall", "hypervisor", "mtu", "leftovers",
-)  # fmt: skip
+    "backend-kernel",
+    "flannel-version",
+    "same-link",
+    "firewall",
+    "hypervisor",
+    "mtu",
+    "leftovers",
+)
 """The checks that a backend changes; and `etcd-config`, where etcd holds a config already."""
 
 HINT = "Enter chooses.  Tab leads to the findings and the chosen one's options."
@@ -281,7 +287,10 @@ def about(backend: Backend, options: Mapping[str, Any]) -> Content:
     each = f"{backend.overhead} bytes of each packet" if backend.overhead else "nothing"
     lines = {"needs": ", ".join(needs), "opens": ", ".join(opened) or "no port", "costs": each}
     return Content.assemble(
-        Content.styled(f"{backend.name}: {backend.title}", "bold"), f"\n{backend.help}",
-        *(Content.assemble("\n", Content.styled(f"{key}  ", "$text-muted"), text)
-          for key, text in lines.items()),
-    )  # fmt: skip
+        Content.styled(f"{backend.name}: {backend.title}", "bold"),
+        f"\n{backend.help}",
+        *(
+            Content.assemble("\n", Content.styled(f"{key}  ", "$text-muted"), text)
+            for key, text in lines.items()
+        ),
+    )

@@ -65,12 +65,19 @@ def cause(it: Diagnosis) -> Content:
     else:
         offer = "fedwiz does not do this: it is yours to do."
     parts: list[Content | str] = [
-        Content.styled(f"{it.cause} on {clean(it.host)}\n", "bold"), clean(it.why),
-    ]  # fmt: skip
+        Content.styled(f"{it.cause} on {clean(it.host)}\n", "bold"),
+        clean(it.why),
+    ]
     if not it.explains:
         parts.append("\nIt does not stop this ping.")
-    parts += [advice(it.remedy), "\n    ", offer, "\n\n",
-              Content.styled("What says so:\n", "$text-muted"), _lines(it.seen, 0)]  # fmt: skip
+    parts += [
+        advice(it.remedy),
+        "\n    ",
+        offer,
+        "\n\n",
+        Content.styled("What says so:\n", "$text-muted"),
+        _lines(it.seen, 0),
+    ]
     return Content.assemble(*parts)
 
 
@@ -138,11 +145,12 @@ def _errors(case: Case) -> str:
 def verdicts(result: Result) -> Content:
     """What the verification of the two has found wrong, or doubtful."""
     said = [
-        finding(word(it), told.arrow(it.host, it.peer) if it.peer else clean(it.host),
-                it.seen, it.why)
+        finding(
+            word(it), told.arrow(it.host, it.peer) if it.peer else clean(it.host), it.seen, it.why
+        )
         for it in result.verdicts
         if word(it) != "pass"
-    ]  # fmt: skip
+    ]
     passed = sum(word(it) == "pass" for it in result.verdicts)
     return Content("\n\n").join([*said, mark("ok", f"pass  {count(passed, 'verdict')}")])
 

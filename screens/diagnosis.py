@@ -161,9 +161,13 @@ class Diagnosis(Dialog[bool]):
         result = None
         try:
             result = await proved(
-                self._site, self._answers, self._accepted, self._records.append, self._begun,
+                self._site,
+                self._answers,
+                self._accepted,
+                self._records.append,
+                self._begun,
                 lambda cluster: do(cluster, stop),
-            )  # fmt: skip
+            )
         except Refused as refused:
             self._trouble = f"the answers can't be used: {refused}"
         except OSError as wrong:
@@ -323,12 +327,17 @@ class Diagnosis(Dialog[bool]):
 
         async def do(cluster: Cluster, stop: asyncio.Event) -> Result:
             return await mend.diagnose(
-                cluster, self._pair, stop, approve=verbs.approving(plan), cause=chosen.cause,
+                cluster,
+                self._pair,
+                stop,
+                approve=verbs.approving(plan),
+                cause=chosen.cause,
                 host=chosen.host,
-            )  # fmt: skip
+            )
 
-        self.run_worker(self._approved(plan, chosen.remedy, do, self._applied), group="ask",
-                        exclusive=True)  # fmt: skip
+        self.run_worker(
+            self._approved(plan, chosen.remedy, do, self._applied), group="ask", exclusive=True
+        )
 
     def action_undo(self) -> None:
         """Show what takes the last remedy back, and do it once it is approved."""
@@ -339,8 +348,9 @@ class Diagnosis(Dialog[bool]):
             return await mend.undo(cluster, records, verbs.approving(plan), stop)
 
         about = "What the last remedy has done is taken back."
-        self.run_worker(self._approved(plan, about, do, self._taken_back), group="ask",
-                        exclusive=True)  # fmt: skip
+        self.run_worker(
+            self._approved(plan, about, do, self._taken_back), group="ask", exclusive=True
+        )
 
     async def _approved(
         self, plan: Plan, about: str, do: Doing, ended: Callable[[Result], Content]
@@ -381,8 +391,9 @@ class Diagnosis(Dialog[bool]):
             return mark("ok", f"Mended: {pair} was verified again, and all of it passes.")
         if result.applied.lost:
             return mark("block", f"The remedy did not get through: {why}")
-        return mark("block", f"It is done, and {pair} is still not right: {why}.  "
-                             "r diagnoses again.")  # fmt: skip
+        return mark(
+            "block", f"It is done, and {pair} is still not right: {why}.  r diagnoses again."
+        )
 
     def _taken_back(self, result: Result) -> Content:
         if result.code != verbs.OK:

@@ -252,13 +252,17 @@ class Pick(Question[str]):
 
     def asked(self) -> Iterator[OptionList]:
         """The list."""
-        yield Options(*(
-            Option(Content.assemble(
-                Content(clean(title)),
-                Content.styled(f"\n    {clean(more)}" if more else "", "$text-muted"),
-            ))
-            for _, title, more in self._options
-        ))  # fmt: skip
+        yield Options(
+            *(
+                Option(
+                    Content.assemble(
+                        Content(clean(title)),
+                        Content.styled(f"\n    {clean(more)}" if more else "", "$text-muted"),
+                    )
+                )
+                for _, title, more in self._options
+            )
+        )
 
     def on_mount(self) -> None:
         """To the one that is chosen now."""

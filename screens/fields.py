@@ -38,9 +38,10 @@ def asked(section: str, backend: str = "", but: Iterable[str] = ()) -> tuple[Que
     return tuple(
         it
         for it in QUESTIONS
-        if it.path.startswith(f"{section}.") and it.path not in left_out
+        if it.path.startswith(f"{section}.")
+        and it.path not in left_out
         and it.backend in ("", backend)
-    )  # fmt: skip
+    )
 
 
 def taken(draft: Draft, given: Draft, questions: Iterable[Question]) -> Draft:
@@ -91,10 +92,11 @@ class Choice(Widget, can_focus=True):
     def render(self) -> Content:
         """The words, each with a sign whether it is the chosen one."""
         parts = [
-            Content.styled(f"(*) {word}", "bold $primary") if at == self._at
+            Content.styled(f"(*) {word}", "bold $primary")
+            if at == self._at
             else Content(f"( ) {word}")
             for at, (word, _) in enumerate(self._choices)
-        ]  # fmt: skip
+        ]
         return Content("   ").join(parts)
 
     def _choose(self, at: int) -> None:
@@ -173,9 +175,12 @@ class Field(Vertical):
             sample = f"such as {it.sample}" if it.sample else ""
             shown = as_text(it.default) if it.default not in (None, "", ()) else sample
             yield Input(
-                typed(value), placeholder=shown, compact=True, max_length=LONGEST,
+                typed(value),
+                placeholder=shown,
+                compact=True,
+                max_length=LONGEST,
                 select_on_focus=False,
-            )  # fmt: skip
+            )
         more = 'Blanks between them; "" for none.' if it.kind == "list" and it.default else ""
         if said := f"{it.help}  {more}".strip():
             yield Static(said, classes="help", markup=False)

@@ -119,7 +119,12 @@ class First(Screen[Choice]):
 def _option(key: str, what: str, title: str, more: str) -> Option:
     """A choice: its key, what it is, and a few lines that say more."""
     lines = "\n   ".join(it for line in more.splitlines() for it in textwrap.wrap(line, WIDTH - 7))
-    return Option(Content.assemble(
-        Content.styled(f"{key}  ", "$text-muted"), Content.styled(title, "bold"),
-        "\n   ", Content.styled(lines, "$text-muted"),
-    ), id=what)  # fmt: skip
+    return Option(
+        Content.assemble(
+            Content.styled(f"{key}  ", "$text-muted"),
+            Content.styled(title, "bold"),
+            "\n   ",
+            Content.styled(lines, "$text-muted"),
+        ),
+        id=what,
+    )

@@ -11,9 +11,14 @@ from textual.screen import Screen
 from textual.widgets import Footer, Static
 
 STEPS = {
-    "hosts": "Hosts", "network": "Network", "backend": "Backend", "interfaces": "Interfaces",
-    "review": "Review", "install": "Install", "verify": "Verify",
-}  # fmt: skip
+    "hosts": "Hosts",
+    "network": "Network",
+    "backend": "Backend",
+    "interfaces": "Interfaces",
+    "review": "Review",
+    "install": "Install",
+    "verify": "Verify",
+}
 """The pages in order, and how they are called."""
 
 

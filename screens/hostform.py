@@ -31,8 +31,11 @@ class HostForm(Form):
     def _judge(self) -> dict[str, str]:
         """What is wrong with this host, as if it were chosen."""
         found = _refusals(given(self._whole, self._at, self._draft), self._at)
-        why = {it.path: found[name] for it in self._questions
-               if (name := it.path.partition(".")[2]) in found}  # fmt: skip
+        why = {
+            it.path: found[name]
+            for it in self._questions
+            if (name := it.path.partition(".")[2]) in found
+        }
         self.query_one(Fields).refuse(why)
         return why
 
@@ -55,9 +58,13 @@ def given(draft: Draft, at: int, answer: Draft) -> Draft:
         return str(answer.get(f"host.{name}") or "")
 
     draft = draft.row(
-        at, name=text("name"), address=text("address"), label=text("label"),
-        host_key=text("host_key"), interface=text("interface") or before.interface,
-    )  # fmt: skip
+        at,
+        name=text("name"),
+        address=text("address"),
+        label=text("label"),
+        host_key=text("host_key"),
+        interface=text("interface") or before.interface,
+    )
     if text("address") != before.address:
         draft = draft.row(at, shown_key="", silent=False, port=0)
     role = text("role")
@@ -68,8 +75,14 @@ def given(draft: Draft, at: int, answer: Draft) -> Draft:
 
 def mastered(draft: Draft, at: int) -> Draft:
     """With this host as the master, and all others that are chosen as nodes."""
-    return replace(draft, candidates=tuple(
-        replace(it, role="master", chosen=True) if place == at
-        else replace(it, role="node") if it.chosen or it.role == "master" else it
-        for place, it in enumerate(draft.candidates)
-    ))  # fmt: skip
+    return replace(
+        draft,
+        candidates=tuple(
+            replace(it, role="master", chosen=True)
+            if place == at
+            else replace(it, role="node")
+            if it.chosen or it.role == "master"
+            else it
+            for place, it in enumerate(draft.candidates)
+        ),
+    )

@@ -139,9 +139,7 @@ class HostsPage(Work):
 
     def show(self) -> None:
         """Show the draft, and what is known of the machines, as they are now."""
-        self.judged = census.judged(
-            self.draft, self.site.facts, self.site.lost, self.site.unknown
-        )  # fmt: skip
+        self.judged = census.judged(self.draft, self.site.facts, self.site.lost, self.site.unknown)
         self._seen = Seen(self.draft, self.site, self.judged, self._services, self.doing)
         some = bool(self.draft.candidates)
         for name, there in (("#empty", not some), ("#hosts", some), ("#detail", some)):
@@ -281,10 +279,15 @@ class HostsPage(Work):
         """All that are shown; once they are, none of them."""
         shown, draft = set(self.table.shown), self.draft
         want = not all(draft.candidates[at].chosen for at in shown)
-        self.change(replace(draft, candidates=tuple(
-            replace(it, chosen=want) if at in shown else it
-            for at, it in enumerate(draft.candidates)
-        )))  # fmt: skip
+        self.change(
+            replace(
+                draft,
+                candidates=tuple(
+                    replace(it, chosen=want) if at in shown else it
+                    for at, it in enumerate(draft.candidates)
+                ),
+            )
+        )
         self._count()
 
     def _count(self) -> None:

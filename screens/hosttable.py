@@ -112,22 +112,27 @@ class Seen:
         it = self.draft.candidates[at]
         facts, lines = self.site.facts.get(it.address), list[Content | str]()
         about = (
-            self._role(it), clean(it.address) if it.name else "",
+            self._role(it),
+            clean(it.address) if it.name else "",
             it.label and f"label {clean(it.label)}",
-        )  # fmt: skip
-        lines.append(Content.assemble(
-            Content.styled(clean(it.name) or clean(it.address) or "(no address)", "bold"),
-            *(f"  {text}" for text in about if text),
-        ))  # fmt: skip
+        )
+        lines.append(
+            Content.assemble(
+                Content.styled(clean(it.name) or clean(it.address) or "(no address)", "bold"),
+                *(f"  {text}" for text in about if text),
+            )
+        )
         lines += [signs.finding(f.level, "", f.seen, f.remedy) for f in self.judged.rows[at]]
         lines += [
             Content.assemble(Content.styled(f"{title:<12}", "$text-muted"), text)
             for title, text in (*self._keys(it), *(self._facts(it, facts) if facts else ()))
             if text
         ]
-        lines.append(Content.assemble(
-            Content.styled(f"{'from':<12}", "$text-muted"), clean(it.source) or "you"
-        ))  # fmt: skip
+        lines.append(
+            Content.assemble(
+                Content.styled(f"{'from':<12}", "$text-muted"), clean(it.source) or "you"
+            )
+        )
         return Content("\n").join(it if isinstance(it, Content) else Content(it) for it in lines)
 
     def _keys(self, it: Candidate) -> Iterator[tuple[str, Content | str]]:

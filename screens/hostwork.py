@@ -77,9 +77,12 @@ class Work(Page):
             "practice network": "The simulated machines.",
         }
         name = await self.wizard.push_screen_wait(
-            Pick("What does this computer know?", [(it, it, about.get(it, "")) for it in sources],
-                 text="fedwiz looks who answers there as ssh; it logs in nowhere.")
-        )  # fmt: skip
+            Pick(
+                "What does this computer know?",
+                [(it, it, about.get(it, "")) for it in sources],
+                text="fedwiz looks who answers there as ssh; it logs in nowhere.",
+            )
+        )
         if name is None:
             return
         source = await asyncio.to_thread(sources[name])

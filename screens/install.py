@@ -196,8 +196,12 @@ class InstallPage(RunPage):
             self.say(f"{self._seen_end}.  r: look what is left, at Review.", "warn")
         elif self.state.code == verbs.STALE and self._retried:
             # Another plan than the approved one: the operator has to see it.
-            self.wizard.notify(f"Look at the plan again: {reason(self.state)}.",
-                               severity="warning", markup=False, timeout=10)  # fmt: skip
+            self.wizard.notify(
+                f"Look at the plan again: {reason(self.state)}.",
+                severity="warning",
+                markup=False,
+                timeout=10,
+            )
             self.dismiss("back")
         else:
             self.say(*outcome(self.state, undoes=self._undoes))
@@ -259,8 +263,9 @@ class InstallPage(RunPage):
     def action_back(self) -> None:
         """To Review; not while hosts are being changed."""
         if self.runs:
-            self.say("The install goes on.  Ctrl+C lets what runs end, and begins nothing new.",
-                     "warn")  # fmt: skip
+            self.say(
+                "The install goes on.  Ctrl+C lets what runs end, and begins nothing new.", "warn"
+            )
         else:
             self.dismiss("first" if self._undoes else "back")
 

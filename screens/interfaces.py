@@ -281,10 +281,13 @@ class InterfacesPage(Page):
         said = await self._pick(Pick("One interface for all", options, now.name if now else ""))
         if said is None:
             return
-        self._chosen({
-            row.address: "" if facts.default_link and facts.default_link.name == said else said
-            for row, facts in read if facts.link(said)
-        })  # fmt: skip
+        self._chosen(
+            {
+                row.address: "" if facts.default_link and facts.default_link.name == said else said
+                for row, facts in read
+                if facts.link(said)
+            }
+        )
         without = [row.name for row, facts in read if not facts.link(said)]
         if without:
             self.say(f"{clean(some(without))}: no {clean(said)} there, left as before.", "warn")

@@ -136,10 +136,12 @@ class Judging(Page):
         except Refused as refusal:
             # An answer of another page's: there it stops the operator, here it says why.
             self.unread = tuple(
-                warn(f"not judged against the hosts: {clean(key)}: {clean(why)}",
-                     "see the page Hosts, or Review for what is asked there")
+                warn(
+                    f"not judged against the hosts: {clean(key)}: {clean(why)}",
+                    "see the page Hosts, or Review for what is asked there",
+                )
                 for key, why in refusal.why.items()
-            )  # fmt: skip
+            )
             known = None
         finally:
             self.busy = False

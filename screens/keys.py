@@ -97,14 +97,16 @@ class Keys(Dialog[tuple[UnknownKey, ...]]):
             return
         kind = self._keys[at][1].kind
         short = "ecdsa" if kind.startswith("ecdsa") else kind.removeprefix("ssh-")
-        lines = [Content.assemble(
-            Content.styled("Compare on its console, where it says:\n", "$text-muted"),
-            f"ssh-keygen -lf /etc/ssh/ssh_host_{short}_key.pub",
-        )]  # fmt: skip
+        lines = [
+            Content.assemble(
+                Content.styled("Compare on its console, where it says:\n", "$text-muted"),
+                f"ssh-keygen -lf /etc/ssh/ssh_host_{short}_key.pub",
+            )
+        ]
         if self._other(at):
-            lines.append(signs.mark(
-                "changed", "is what the search saw here: somebody may be in between"
-            ))  # fmt: skip
+            lines.append(
+                signs.mark("changed", "is what the search saw here: somebody may be in between")
+            )
         self.query_one("#how", Static).update(Content("\n").join(lines))
 
     def action_tick(self) -> None:

@@ -49,8 +49,14 @@ Line = tuple[float, str, str]
 Read = Callable[[], Iterable[Record]]
 """Gives the records of the host so far; it is called off the loop."""
 
-_PAINT = {"ok": "success", "pass": "success", "warn": "warning", "stopped": "warning",
-          "unknown": "warning", "skipped": "muted"}  # fmt: skip
+_PAINT = {
+    "ok": "success",
+    "pass": "success",
+    "warn": "warning",
+    "stopped": "warning",
+    "unknown": "warning",
+    "skipped": "muted",
+}
 
 
 def lines(record: Record) -> Iterator[Line]:

@@ -87,9 +87,16 @@ class Matrix(Widget, can_focus=True):
             self.pair = pair
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {
-        "matrix--head", "matrix--here", "matrix--pass", "matrix--warn", "matrix--fail",
-        "matrix--skipped", "matrix--unknown", "matrix--cursor", "matrix--blurred",
-    }  # fmt: skip
+        "matrix--head",
+        "matrix--here",
+        "matrix--pass",
+        "matrix--warn",
+        "matrix--fail",
+        "matrix--skipped",
+        "matrix--unknown",
+        "matrix--cursor",
+        "matrix--blurred",
+    }
     DEFAULT_CSS = """
     Matrix { height: auto; max-height: 75%; }
     Matrix > .matrix--head { color: $text-muted; }
@@ -334,8 +341,13 @@ class Matrix(Widget, can_focus=True):
 
     def _legend(self) -> Iterator[Segment]:
         good, bad = self._means
-        legend = {"pass": good, "warn": "warning", "fail": bad, "skipped": "not tried",
-                  "unknown": "not known"}  # fmt: skip
+        legend = {
+            "pass": good,
+            "warn": "warning",
+            "fail": bad,
+            "skipped": "not tried",
+            "unknown": "not known",
+        }
         for word, about in legend.items():
             yield self._said(f" {SIGNS[word][0]}", word)
             yield self._said(f" {about} ")

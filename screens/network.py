@@ -102,8 +102,12 @@ class NetworkPage(Judging):
         with Vertical(id="judgement"):
             with Horizontal(id="range"):
                 yield Static("Network")
-                yield Input(_text(self.draft), placeholder="such as 10.16.0.0/16", max_length=64,
-                            select_on_focus=False)  # fmt: skip
+                yield Input(
+                    _text(self.draft),
+                    placeholder="such as 10.16.0.0/16",
+                    max_length=64,
+                    select_on_focus=False,
+                )
                 yield Static("", id="from", markup=False)
             yield Static("", id="reading")
             with VerticalScroll(id="seen", can_focus=False):

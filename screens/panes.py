@@ -27,10 +27,21 @@ Piece = tuple[str, str]
 
 Row = tuple[Piece, ...]
 
-STYLES = frozenset(f"pane--{name}" for name in (
-    "head", "name", "muted", "command", "success", "warning", "error", "accent", "text-muted",
-    "found",
-))  # fmt: skip
+STYLES = frozenset(
+    f"pane--{name}"
+    for name in (
+        "head",
+        "name",
+        "muted",
+        "command",
+        "success",
+        "warning",
+        "error",
+        "accent",
+        "text-muted",
+        "found",
+    )
+)
 """The styles that a row may name, as the widget library wants them declared."""
 
 LOOK = """
@@ -140,9 +151,11 @@ def doing(host: HostState, told: Told) -> str:
 
 
 _UNBEGUN = {
-    "connecting": "connecting", "waiting": "waits for its turn", "done": "nothing to do",
+    "connecting": "connecting",
+    "waiting": "waits for its turn",
+    "done": "nothing to do",
     "stopped": "not begun",
-}  # fmt: skip
+}
 
 
 def rows(

@@ -21,18 +21,31 @@ FINDINGS, ANSWERS, HOST = "findings", "answers", "host "
 
 HERE = "F2 here"
 LEADS: Mapping[str, str] = {
-    "reachable": "hosts", "distinct-names": "hosts", "labels": "hosts",
-    "network-public": "network", "network-overlap": "network", "network-capacity": "network",
-    "interface": "interfaces", "same-link": "backend", "mtu": "backend", "hypervisor": "backend",
-    "backend-kernel": "backend", "etcd-api": "", "flannel-package": "", "flannel-version": "",
+    "reachable": "hosts",
+    "distinct-names": "hosts",
+    "labels": "hosts",
+    "network-public": "network",
+    "network-overlap": "network",
+    "network-capacity": "network",
+    "interface": "interfaces",
+    "same-link": "backend",
+    "mtu": "backend",
+    "hypervisor": "backend",
+    "backend-kernel": "backend",
+    "etcd-api": "",
+    "flannel-package": "",
+    "flannel-version": "",
     "flannel-options": "",
-}  # fmt: skip
+}
 """By check: the page that asks what it judges; empty: it is asked on the page Review."""
 
 STYLES: Mapping[Kind, str] = {
-    "step": "bold", "run": "$primary", "input": "$text-muted", "stops": "bold $warning",
+    "step": "bold",
+    "run": "$primary",
+    "input": "$text-muted",
+    "stops": "bold $warning",
     "undo": "$text-muted",
-}  # fmt: skip
+}
 
 
 def where_asked(page: str) -> str:

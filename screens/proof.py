@@ -20,9 +20,14 @@ from screens.tabs import Tabs
 from screens.verdicts import Verdicts
 
 TABS = {
-    "ping": "Matrix", "address": "Addresses", "lease": "Subnets", "subnet_env": "subnet.env",
-    "peer": "Peers", "mtu": "Size", "": "Findings",
-}  # fmt: skip
+    "ping": "Matrix",
+    "address": "Addresses",
+    "lease": "Subnets",
+    "subnet_env": "subnet.env",
+    "peer": "Peers",
+    "mtu": "Size",
+    "": "Findings",
+}
 """By the kind of their verdicts."""
 
 LAST = len(TABS) - 1

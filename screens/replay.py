@@ -25,6 +25,11 @@ def page(records: Path | Sequence[Record], speed: float) -> PlayPage:
     told = read(records) if isinstance(records, Path) else tuple(records)
     first = told[0].event if told else None
     run = first if isinstance(first, RunStarted) else RunStarted("", "", ())
-    draft = Draft(page="install", goal="look", stops=("install",), practice=run.practice,
-                  said={"name": run.cluster})  # fmt: skip
+    draft = Draft(
+        page="install",
+        goal="look",
+        stops=("install",),
+        practice=run.practice,
+        said={"name": run.cluster},
+    )
     return PlayPage(draft, Site(), told, speed)

@@ -164,8 +164,11 @@ class ReviewPage(Page):
         try:
             await asyncio.to_thread(verbs.keep, result.plan, result.known)
         except OSError as wrong:
-            self.say(f"The plan can't be kept ({wrong.strerror or wrong}): make room in your home "
-                     "folder.", "warn")  # fmt: skip
+            self.say(
+                f"The plan can't be kept ({wrong.strerror or wrong}): make room in your home "
+                "folder.",
+                "warn",
+            )
 
     def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
         """Say what went wrong; the page goes on."""
@@ -219,8 +222,10 @@ class ReviewPage(Page):
         if result.plan is None or not any(result.plan.actions.values()):
             self.say(f"Nothing is left to do: Ctrl+N leads to the verification.{hint}", "ok")
             return
-        self.say(f"{_amount(result.plan)}, plan {result.plan.digest}.  Nothing is changed before "
-                 f"you approve: Ctrl+N.{hint}")  # fmt: skip
+        self.say(
+            f"{_amount(result.plan)}, plan {result.plan.digest}.  Nothing is changed before "
+            f"you approve: Ctrl+N.{hint}"
+        )
 
     def _wanted(self) -> tuple[str, ...]:
         """The sections that the answer file wants asked."""
@@ -270,8 +275,9 @@ class ReviewPage(Page):
         except Refused as refused:
             self._to(refused.why)
             return
-        self.run_worker(save_answers(self, answers.name, dump(answers)), group="ask",
-                        exclusive=True)  # fmt: skip
+        self.run_worker(
+            save_answers(self, answers.name, dump(answers)), group="ask", exclusive=True
+        )
 
     def _to(self, why: Mapping[str, str]) -> None:
         """Say the first answer that can't be used, and where it is asked."""
@@ -298,8 +304,10 @@ class ReviewPage(Page):
     async def _accept(self) -> None:
         titles = {it.name: it.title for it in CHECKS}
         options = [(it, it, titles.get(it, "")) for it in self._blocks()]
-        options += [(it, f"{it}  accepted: take that back", titles.get(it, ""))
-                    for it in self.draft.accepted]  # fmt: skip
+        options += [
+            (it, f"{it}  accepted: take that back", titles.get(it, ""))
+            for it in self.draft.accepted
+        ]
         check = await self._ask(
             Pick("Take a block for a warning", options, text="What blocks would fail, or do harm.")
         )
@@ -310,8 +318,9 @@ class ReviewPage(Page):
             found = self._result.findings if self._result else ()
             said = "\n\n".join(
                 f"{it.host}: {it.seen}" if it.host else it.seen
-                for it in found if (it.check, it.level) == (check, "block")
-            )  # fmt: skip
+                for it in found
+                if (it.check, it.level) == (check, "block")
+            )
             if not await self._ask(TypeName("You know better?", said, check)):
                 return
             accepted += (check,)
@@ -325,8 +334,9 @@ class ReviewPage(Page):
         if self._result is None or self._answers is None:
             if self._refused:
                 self._to(self._refused)
-            elif any(it.group == "plan" and it.node is self and not it.is_finished
-                     for it in self.workers):  # fmt: skip
+            elif any(
+                it.group == "plan" and it.node is self and not it.is_finished for it in self.workers
+            ):
                 self.say(WAIT, "warn")
             else:
                 self.say("There is no plan: r reads the hosts and makes it.", "block")

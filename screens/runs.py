@@ -35,8 +35,14 @@ def look(run: RunSummary) -> Draft:
     """The draft that shows a run as it was: an install's panes, else what it found."""
     page = "install" if run.verb == "install" else "verify"
     stops = ("install", "verify") if page == "install" else ("verify",)
-    return Draft(page=page, goal="look", stops=stops, run=run.id, practice=_fault(run),
-                 said={"name": run.cluster})  # fmt: skip
+    return Draft(
+        page=page,
+        goal="look",
+        stops=stops,
+        run=run.id,
+        practice=_fault(run),
+        said={"name": run.cluster},
+    )
 
 
 def go_on(run: RunSummary) -> Draft:
@@ -46,24 +52,39 @@ def go_on(run: RunSummary) -> Draft:
         Refused: there is nothing to go on with, or no answers are kept of it.
     """
     if run.verb == "undo" and of(run) is not None:
-        raise Refused({run.id: (
-            f"the first page goes on with the latest one; `fedwiz resume {run.id}` with this one"
-        )})  # fmt: skip
+        raise Refused(
+            {
+                run.id: (
+                    f"the first page goes on with the latest one; `fedwiz resume {run.id}` "
+                    f"with this one"
+                )
+            }
+        )
     if run.verb in ("diagnose", "undo"):
-        raise Refused({run.id: (
-            f"this {run.verb} is not gone on with: verify the network, and there go to a pair and "
-            "press Enter"
-        )})  # fmt: skip
+        raise Refused(
+            {
+                run.id: (
+                    f"this {run.verb} is not gone on with: verify the network, and there go "
+                    f"to a pair and "
+                    "press Enter"
+                )
+            }
+        )
     if run.verb not in ("install", "verify"):
         raise Refused({run.id: f"a {run.verb} changes nothing, so nothing is left of it"})
     if run.outcome == "ok":
         raise Refused({run.id: "this run got through: there is nothing to go on with"})
     file = run.path.with_suffix(".toml")
     if not file.is_file():
-        raise Refused({run.id: (
-            "its answers are not kept here: open the answer file that it was begun with, and "
-            "only what is left is done"
-        )})  # fmt: skip
+        raise Refused(
+            {
+                run.id: (
+                    "its answers are not kept here: open the answer file that it was "
+                    "begun with, and "
+                    "only what is left is done"
+                )
+            }
+        )
     draft = Draft.of(read(file))
     if run.practice:
         draft = replace(draft, practice=_fault(run), size=len(run.hosts))
@@ -140,11 +161,15 @@ class Runs(Dialog[Draft]):
         table.display = bool(self._listed)
         empty = self.query_one("#empty", Static)
         empty.display = not self._listed
-        empty.update(Content(
-            "No run has this in it.  Esc takes the filter away." if self._all else
-            f"No run is recorded yet in {journal.runs_path()}.  The first install or verification "
-            "will be."
-        ))  # fmt: skip
+        empty.update(
+            Content(
+                "No run has this in it.  Esc takes the filter away."
+                if self._all
+                else f"No run is recorded yet in {journal.runs_path()}.  The first install "
+                f"or verification "
+                "will be."
+            )
+        )
         self._tell()
         if not self.query_one("#filter").has_focus:
             table.focus()
@@ -152,10 +177,12 @@ class Runs(Dialog[Draft]):
     def _cells(self, run: RunSummary) -> tuple[Text, ...]:
         where = " (practice)" if run.practice else ""
         return (
-            Text(_when(run)), Text(clean(run.verb)),
+            Text(_when(run)),
+            Text(clean(run.verb)),
             cell(self.app, WORDS.get(run.outcome, "unknown"), clean(run.outcome)),
-            Text(str(len(run.hosts)), justify="right"), Text(clean(run.cluster + where)),
-        )  # fmt: skip
+            Text(str(len(run.hosts)), justify="right"),
+            Text(clean(run.cluster + where)),
+        )
 
     @property
     def run(self) -> RunSummary | None:

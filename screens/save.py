@@ -19,13 +19,16 @@ async def save_report(page: Page, state: State, run: str) -> None:
         state: of the run.
         run: its id.
     """
-    said = await page.wizard.push_screen_wait(Ask(
-        "Save the report",
-        "Where to?  Its ending says what is written: .md Markdown, .json JSON, .html a page for "
-        "a browser, .xml JUnit's for continuous integration.",
-        f"{clean(state.cluster).replace('/', '-') or 'cluster'}-report.md",
-        refuse=unfit_report,
-    ))  # fmt: skip
+    said = await page.wizard.push_screen_wait(
+        Ask(
+            "Save the report",
+            "Where to?  Its ending says what is written: .md Markdown, .json JSON, "
+            ".html a page for "
+            "a browser, .xml JUnit's for continuous integration.",
+            f"{clean(state.cluster).replace('/', '-') or 'cluster'}-report.md",
+            refuse=unfit_report,
+        )
+    )
     if said is None:
         return
     path = path_of(said)
@@ -41,12 +44,14 @@ async def save_answers(page: Page, name: str, text: str) -> None:
         name: the cluster's, after which the file is named unless the operator says otherwise.
         text: what will be in it.
     """
-    said = await page.wizard.push_screen_wait(Ask(
-        "Save the answers",
-        f"Where to?  A name alone is a file in {short(Path.cwd())}.",
-        f"{clean(name).replace('/', '-') or 'cluster'}.toml",
-        refuse=unfit,
-    ))  # fmt: skip
+    said = await page.wizard.push_screen_wait(
+        Ask(
+            "Save the answers",
+            f"Where to?  A name alone is a file in {short(Path.cwd())}.",
+            f"{clean(name).replace('/', '-') or 'cluster'}.toml",
+            refuse=unfit,
+        )
+    )
     if said is not None:
         await put(page, path_of(said), text)
 

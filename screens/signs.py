@@ -14,13 +14,24 @@ if TYPE_CHECKING:
     from textual.app import App
 
 SIGNS = {
-    "ok": ("+", "success"), "pass": ("+", "success"), "done": ("+", "success"),
-    "warn": ("!", "warning"), "unknown": ("?", "warning"), "changed": ("X", "error"),
-    "block": ("X", "error"), "fail": ("X", "error"), "failed": ("X", "error"),
-    "lost": ("X", "error"), "skipped": ("-", "text-muted"), "stopped": ("-", "warning"),
-    "waiting": (".", "text-muted"), "connecting": ("~", "accent"), "running": (">", "accent"),
-    "reading": ("~", "accent"), "": (" ", "text-muted"),
-}  # fmt: skip
+    "ok": ("+", "success"),
+    "pass": ("+", "success"),
+    "done": ("+", "success"),
+    "warn": ("!", "warning"),
+    "unknown": ("?", "warning"),
+    "changed": ("X", "error"),
+    "block": ("X", "error"),
+    "fail": ("X", "error"),
+    "failed": ("X", "error"),
+    "lost": ("X", "error"),
+    "skipped": ("-", "text-muted"),
+    "stopped": ("-", "warning"),
+    "waiting": (".", "text-muted"),
+    "connecting": ("~", "accent"),
+    "running": (">", "accent"),
+    "reading": ("~", "accent"),
+    "": (" ", "text-muted"),
+}
 """By word: the sign before it, and the theme's colour."""
 
 

@@ -18,9 +18,13 @@ MOST = 100
 """Reasons, or findings, that are shown; all of them are in the report that is saved."""
 
 KINDS: Mapping[str, str] = {
-    "address": "addresses", "lease": "lease", "subnet_env": "subnet.env", "ping": "ping",
-    "peer": "the way", "mtu": "size",
-}  # fmt: skip
+    "address": "addresses",
+    "lease": "lease",
+    "subnet_env": "subnet.env",
+    "ping": "ping",
+    "peer": "the way",
+    "mtu": "size",
+}
 PAIRED = ("ping", "peer", "mtu")
 """The kinds that are about pairs of nodes."""
 
@@ -152,8 +156,9 @@ def _pairs(verdicts: Sequence[Verified], kind: str) -> Iterator[Content]:
         if word(it) != "pass":
             why.setdefault((word(it), it.why or it.seen), []).append(arrow(*pair))
     for (level, reason), pairs in sorted(why.items(), key=lambda item: _WORST.index(item[0][0])):
-        yield finding(level, f"{'' if kind == 'ping' else KINDS[kind] + ' '}{some(pairs)}", "",
-                      reason)  # fmt: skip
+        yield finding(
+            level, f"{'' if kind == 'ping' else KINDS[kind] + ' '}{some(pairs)}", "", reason
+        )
 
 
 def _causes(state: State) -> Iterator[Content]:

@@ -105,14 +105,19 @@ def rows(
         pings.setdefault(verdict.host, []).append(verdict)
     found = tuple(
         Row(
-            it.name or it.address, it.address, it.interface,
-            facts.get(names.get(it.address, "")), lost.get(names.get(it.address, ""), ""),
+            it.name or it.address,
+            it.address,
+            it.interface,
+            facts.get(names.get(it.address, "")),
+            lost.get(names.get(it.address, ""), ""),
             tuple(f for f in findings if f.host and f.host == names.get(it.address)),
-            tuple(pings.get(names.get(it.address, ""), ())) if names.get(it.address) not in lost
+            tuple(pings.get(names.get(it.address, ""), ()))
+            if names.get(it.address) not in lost
             else (),
         )
-        for it in draft.chosen if it.role != "master"
-    )  # fmt: skip
+        for it in draft.chosen
+        if it.role != "master"
+    )
     return _marked(found, findings), tuple(it for it in findings if not it.host)
 
 
@@ -162,9 +167,16 @@ def columns(width: int, shown: Sequence[Row]) -> dict[str, int]:
     """
     roomy = width >= 100
     unread = any(row.word == "reading" for row in shown)
-    widths = {"state": 10 if unread else 8, "host": 0, "interface": 16 if roomy else 10,
-              "address": 20 if roomy else 16, "MTU": 5, "link": 6,
-              "why": 15 if roomy else 8, "reaches": 14 if roomy else 11}  # fmt: skip
+    widths = {
+        "state": 10 if unread else 8,
+        "host": 0,
+        "interface": 16 if roomy else 10,
+        "address": 20 if roomy else 16,
+        "MTU": 5,
+        "link": 6,
+        "why": 15 if roomy else 8,
+        "reaches": 14 if roomy else 11,
+    }
     longest = max((len(clean(row.name)) for row in shown), default=0)
     widths["host"] = max(min(longest + 1, width - sum(widths.values())), 8)
     return widths

@@ -85,11 +85,16 @@ def _subnet_env(it: Verified) -> Iterator[Row]:
 
 TABLES: Mapping[str, Table] = {
     "address": Table("address", ("flannel", "docker0"), _addresses, "ip -4 a | grep inet"),
-    "lease": Table("lease", ("subnet", "public IP", "VtepMAC"), _leases,
-                   "curl -s .../v2/keys/.../subnets | python -mjson.tool"),
-    "subnet_env": Table("subnet_env", ("subnet", " MTU", "masquerades"), _subnet_env,
-                        "cat /run/flannel/subnet.env"),
-}  # fmt: skip
+    "lease": Table(
+        "lease",
+        ("subnet", "public IP", "VtepMAC"),
+        _leases,
+        "curl -s .../v2/keys/.../subnets | python -mjson.tool",
+    ),
+    "subnet_env": Table(
+        "subnet_env", ("subnet", " MTU", "masquerades"), _subnet_env, "cat /run/flannel/subnet.env"
+    ),
+}
 """By the kind of their verdicts."""
 
 
@@ -181,6 +186,8 @@ class Verdicts(Vertical):
         it = self._rows[at].verdict
         judged = finding(word(it), it.host or NOBODY, "", it.why)
         return Content.assemble(
-            judged, "\n", Content.styled(f"$ {self._table.asked}\n", "$text-muted"),
+            judged,
+            "\n",
+            Content.styled(f"$ {self._table.asked}\n", "$text-muted"),
             raw(it) or "(nothing)",
-        )  # fmt: skip
+        )

@@ -244,8 +244,15 @@ class VerifyPage(Page):
         headline = self.query_one("#headline", Static)
         headline.set_class(bool(trouble), "-trouble")
         headline.update(trouble or told.headline(live, len(nodes), going=self._proving is not None))
-        self._proof.show(live.state, live.verdicts, nodes, live.history, self._files(), trouble,
-                         going=self._proving is not None)  # fmt: skip
+        self._proof.show(
+            live.state,
+            live.verdicts,
+            nodes,
+            live.history,
+            self._files(),
+            trouble,
+            going=self._proving is not None,
+        )
 
     def _clean_trouble(self) -> str:
         return "\n".join(map(clean, self._trouble.splitlines()))
@@ -256,8 +263,9 @@ class VerifyPage(Page):
         if keys and not self._proving:
             self.say(
                 f"{len(keys)} host key{'s' * (len(keys) > 1)} unknown: go back to Hosts with Esc, "
-                "compare and accept there.", "block",
-            )  # fmt: skip
+                "compare and accept there.",
+                "block",
+            )
             return
         path = answers_of(self._told_run)
         if self.draft.goal == "look":

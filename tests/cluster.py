@@ -17,17 +17,19 @@ from fedwiz.verify.peers import Ways
 from fedwiz.verify.values import Ping, Pod, Up
 
 NAMES = ("fed-node1", "fed-node2", "fed-node3")
-ANSWERS: Answers = forms.parse({
-    "version": 1,
-    "name": "lab",
-    "network": {"cidr": "10.16.0.0/16"},
-    "host": [
-        {"name": "fed-master", "address": "192.168.122.76", "role": "master"},
-        {"name": "fed-node1", "address": "192.168.122.77", "role": "node"},
-        {"name": "fed-node2", "address": "192.168.122.36", "role": "node"},
-        {"name": "fed-node3", "address": "192.168.122.127", "role": "node"},
-    ],
-})  # fmt: skip
+ANSWERS: Answers = forms.parse(
+    {
+        "version": 1,
+        "name": "lab",
+        "network": {"cidr": "10.16.0.0/16"},
+        "host": [
+            {"name": "fed-master", "address": "192.168.122.76", "role": "master"},
+            {"name": "fed-node1", "address": "192.168.122.77", "role": "node"},
+            {"name": "fed-node2", "address": "192.168.122.36", "role": "node"},
+            {"name": "fed-node3", "address": "192.168.122.127", "role": "node"},
+        ],
+    }
+)
 THIRD = {"fed-node1": 29, "fed-node2": 83, "fed-node3": 90}
 PREFIX = "/coreos.com/network/subnets"
 
@@ -194,12 +196,24 @@ def b64(text: str) -> str:
     return base64.b64encode(text.encode()).decode()
 
 
-LINKS = json.dumps([
-    {"ifname": "lo", "address": "00:00", "mtu": 65536, "flags": ["UP"],
-     "addr_info": [{"family": "inet", "local": "127.0.0.1", "prefixlen": 8}]},
-    {"ifname": "eth0", "address": "02:42:0a:10:1d:02", "mtu": 1450, "flags": ["UP"],
-     "addr_info": [{"family": "inet", "local": "10.16.29.2", "prefixlen": 24}]},
-])  # fmt: skip
+LINKS = json.dumps(
+    [
+        {
+            "ifname": "lo",
+            "address": "00:00",
+            "mtu": 65536,
+            "flags": ["UP"],
+            "addr_info": [{"family": "inet", "local": "127.0.0.1", "prefixlen": 8}],
+        },
+        {
+            "ifname": "eth0",
+            "address": "02:42:0a:10:1d:02",
+            "mtu": 1450,
+            "flags": ["UP"],
+            "addr_info": [{"family": "inet", "local": "10.16.29.2", "prefixlen": 24}],
+        },
+    ]
+)
 
 
 def up_said(**parts: str) -> str:

@@ -114,12 +114,29 @@ def etcd_server(
     port, peer = free_port(), f"http://127.0.0.1:{free_port()}"
     url = f"{scheme}://127.0.0.1:{port}"
     server = subprocess.Popen(
-        ["etcd", "--name", "test", "--data-dir", str(data),
-         "--listen-client-urls", url, "--advertise-client-urls", url,
-         "--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer,
-         "--initial-cluster", f"test={peer}", *options],
-        stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, errors="replace",
-    )  # fmt: skip
+        [
+            "etcd",
+            "--name",
+            "test",
+            "--data-dir",
+            str(data),
+            "--listen-client-urls",
+            url,
+            "--advertise-client-urls",
+            url,
+            "--listen-peer-urls",
+            peer,
+            "--initial-advertise-peer-urls",
+            peer,
+            "--initial-cluster",
+            f"test={peer}",
+            *options,
+        ],
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        text=True,
+        errors="replace",
+    )
     ready, said, ended = threading.Event(), list[str](), list[bool]()
 
     def listen() -> None:
@@ -233,12 +250,18 @@ class Authority:
         if authority:
             builder = builder.add_extension(
                 x509.KeyUsage(
-                    digital_signature=True, key_cert_sign=True, crl_sign=True,
-                    content_commitment=False, key_encipherment=False, data_encipherment=False,
-                    key_agreement=False, encipher_only=False, decipher_only=False,
+                    digital_signature=True,
+                    key_cert_sign=True,
+                    crl_sign=True,
+                    content_commitment=False,
+                    key_encipherment=False,
+                    data_encipherment=False,
+                    key_agreement=False,
+                    encipher_only=False,
+                    decipher_only=False,
                 ),
                 critical=True,
-            )  # fmt: skip
+            )
         if names:
             builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
         return builder.sign(self._key, hashes.SHA256())

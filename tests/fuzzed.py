@@ -348,8 +348,10 @@ def _as_read() -> tuple[Facts, ...]:
 
 def _verdicts(known: Known) -> None:
     for node in ANSWERS.nodes:
-        verdicts = [verify_leases.judge(ANSWERS, known, node),
-                    *nodes.judge(ANSWERS, known, node, None)]  # fmt: skip
+        verdicts = [
+            verify_leases.judge(ANSWERS, known, node),
+            *nodes.judge(ANSWERS, known, node, None),
+        ]
         for verdict in verdicts:
             verdict.seen.encode()
             verdict.why.encode()
@@ -429,9 +431,11 @@ def _edited(given: bytes) -> None:
     path = _file("flanneld", given)
     words = [word for pair in WANTED.items() for word in pair]
     subprocess.run(
-        ["sh", "-c", script("sysconfig"), "sysconfig.sh", path, "any", *words], check=True,
-        stderr=subprocess.DEVNULL, env={"PATH": os.environ["PATH"], "LC_ALL": "C"},
-    )  # fmt: skip
+        ["sh", "-c", script("sysconfig"), "sysconfig.sh", path, "any", *words],
+        check=True,
+        stderr=subprocess.DEVNULL,
+        env={"PATH": os.environ["PATH"], "LC_ALL": "C"},
+    )
     assert path.read_bytes() == shown, "the script and the plan differ"
 
 
@@ -537,14 +541,35 @@ HOLDER = (
     b"token 0123456789abcdef\nwho root@here\nfrom 192.0.2.1\nsince 1795388772\nverb install\n"
     b"run 20261123-000000-0a1b\ncluster lab\n"
 )
-DRAFT = json.dumps({
-    "format": 1, "page": "network", "candidates": [
-        {"address": f"192.168.122.{at}", "name": f"n{at}", "chosen": True, "role": role,
-         "label": "", "interface": "eth0", "host_key": "", "source": "libvirt", "shown_key": "",
-         "port": 22, "silent": False} for at, role in ((7, "master"), (8, "node"), (9, ""))],
-    "said": {"name": "lab", "network": {"cidr": "10.16.0.0/16"}, "ssh": {"width": 5},
-             "etcd": {"endpoints": ["http://a:1"]}}, "held": {"udp": {"port": 1}},
-}).encode()  # fmt: skip
+DRAFT = json.dumps(
+    {
+        "format": 1,
+        "page": "network",
+        "candidates": [
+            {
+                "address": f"192.168.122.{at}",
+                "name": f"n{at}",
+                "chosen": True,
+                "role": role,
+                "label": "",
+                "interface": "eth0",
+                "host_key": "",
+                "source": "libvirt",
+                "shown_key": "",
+                "port": 22,
+                "silent": False,
+            }
+            for at, role in ((7, "master"), (8, "node"), (9, ""))
+        ],
+        "said": {
+            "name": "lab",
+            "network": {"cidr": "10.16.0.0/16"},
+            "ssh": {"width": 5},
+            "etcd": {"endpoints": ["http://a:1"]},
+        },
+        "held": {"udp": {"port": 1}},
+    }
+).encode()
 SETS = (
     b"network.cidr=10.3.0.0/16\0backend.type=host-gw\0host.fed-node1.interface=eth1\0"
     b"ssh.identity=[\"~/.ssh/a\"]\0flannel.options=['-v=5']\0network.subnet_len=24"
@@ -560,8 +585,14 @@ LINKS = (
     '[{"ifname":"lo"},{"ifname":"eth0","mtu":1450,"addr_info":[{"family":"inet",'
     '"local":"10.16.1.2","prefixlen":24}]}]'
 )
-UP = {"docker": "yes", "inet": "inet 10.16.1.0/32 flannel.1", "pid": "7", "netns": "net:[12]",
-      "links": LINKS, "end": ""}  # fmt: skip
+UP = {
+    "docker": "yes",
+    "inet": "inet 10.16.1.0/32 flannel.1",
+    "pid": "7",
+    "netns": "net:[12]",
+    "links": LINKS,
+    "end": "",
+}
 RULES = """\
 *raw
 :PREROUTING ACCEPT [10:100]
@@ -578,23 +609,48 @@ table inet mine {
 }
 """
 TRACED = {
-    "stats": "Ip: A B\nIp: 1 2\nTcpExt: C D\nTcpExt: 3 -4\n", "flanneld": "ActiveState=active\n",
-    "log": "E0101 lost\n", "sysctls": "net.ipv4.conf.all.rp_filter = 1\n", "policy": "0: from all",
-    "routes": "10.16.2.0/24 via 10.16.2.0 dev flannel.1 onlink\n", "nft": NFT, "counts": RULES,
-    "rules": RULES, "error": "", "end": "",
-}  # fmt: skip
+    "stats": "Ip: A B\nIp: 1 2\nTcpExt: C D\nTcpExt: 3 -4\n",
+    "flanneld": "ActiveState=active\n",
+    "log": "E0101 lost\n",
+    "sysctls": "net.ipv4.conf.all.rp_filter = 1\n",
+    "policy": "0: from all",
+    "routes": "10.16.2.0/24 via 10.16.2.0 dev flannel.1 onlink\n",
+    "nft": NFT,
+    "counts": RULES,
+    "rules": RULES,
+    "error": "",
+    "end": "",
+}
 LEASES = {
     "/coreos.com/network/config": ANSWERS.config_json(),
     **{it.key: it.text for it in DONE.store.leases},
-    "/coreos.com/network/subnets/10.16.5.0-24&fc00::-64":
-        '{"PublicIP":"192.168.122.9","PublicIPv6":null,"BackendType":"vxlan",'
-        '"BackendData":{"VNI":1,"VtepMAC":"46:f1:d0:18:d0:65"}}',
-}  # fmt: skip
-V2_SAID = b"HTTP/1.0 200 OK\r\nX-Etcd-Index: 9\r\n\r\n" + json.dumps({
-    "action": "get", "node": {"key": "/coreos.com/network/subnets", "dir": True, "nodes": [
-        {"key": it.key, "value": it.text, "modifiedIndex": 7, "createdIndex": 7, "ttl": 80000,
-         "expiration": "2026-11-23T00:00:00Z"} for it in DONE.store.leases]},
-}).encode()  # fmt: skip
+    "/coreos.com/network/subnets/10.16.5.0-24&fc00::-64": '{"PublicIP":"192.168.122.9",'
+    '"PublicIPv6":null,"BackendType":"vxlan",'
+    '"BackendData":{"VNI":1,"VtepMAC":"46:f1:d0:18:d0:65"}}',
+}
+V2_SAID = (
+    b"HTTP/1.0 200 OK\r\nX-Etcd-Index: 9\r\n\r\n"
+    + json.dumps(
+        {
+            "action": "get",
+            "node": {
+                "key": "/coreos.com/network/subnets",
+                "dir": True,
+                "nodes": [
+                    {
+                        "key": it.key,
+                        "value": it.text,
+                        "modifiedIndex": 7,
+                        "createdIndex": 7,
+                        "ttl": 80000,
+                        "expiration": "2026-11-23T00:00:00Z",
+                    }
+                    for it in DONE.store.leases
+                ],
+            },
+        }
+    ).encode()
+)
 V2_REFUSED = b'HTTP/1.0 401 Unauthorized\r\n\r\n{"errorCode":110,"message":"no","cause":""}'
 DAEMON = b'{"log-level": "warn", "bip": "10.1.1.1/24", "live-restore": true, "a": [1, {"b": "c"}]}'
 SYSCONFIG = b"# etcd\nFLANNEL_ETCD=\"http://127.0.0.1:2379\"\n FLANNEL_OPTIONS=-v\nexport A='1'\n"
@@ -638,24 +694,39 @@ def targets() -> dict[str, Target]:
         "answers": Target(_answers, _files("answers/*.toml") + _files("answers/bad/*"), (Refused,)),
         "--set": Target(_sets, (SETS,), (Refused,), small * 8),
         "--set, alone": Target(
-            _loose_sets, (SETS.replace(b"\0host.fed-node1.interface=eth1\0", b"\n")
-                          .replace(b"\0", b"\n"),), (Refused,), small * 8),
+            _loose_sets,
+            (SETS.replace(b"\0host.fed-node1.interface=eth1\0", b"\n").replace(b"\0", b"\n"),),
+            (Refused,),
+            small * 8,
+        ),
         "draft": Target(_draft, (DRAFT,), (Refused,)),
         "targets typed": Target(_typed, (b"10.0.0.1-9\n10.1.0.0/30:22\nfed-node1 # x\n1.2.3.4 a",)),
         "known_hosts": Target(_known_hosts, (KNOWN,), ()),
         "ssh_config": Target(_ssh_config, (CONFIG,), (), small * 2),
-        "ssh way": Target(_way, (CONFIG.replace(b"~/.ssh/more", b"/nowhere"),),
-                          (sshconfig.BadConfig, Unreachable), small * 2),
-        "ProxyJump": Target(_said(ways.hop), (b"root@bastion:22", b"ssh://a@[::1]:22/"),
-                            (Unreachable,)),
+        "ssh way": Target(
+            _way,
+            (CONFIG.replace(b"~/.ssh/more", b"/nowhere"),),
+            (sshconfig.BadConfig, Unreachable),
+            small * 2,
+        ),
+        "ProxyJump": Target(
+            _said(ways.hop), (b"root@bastion:22", b"ssh://a@[::1]:22/"), (Unreachable,)
+        ),
         "lock": Target(_holder, (HOLDER,)),
-        "lock-look": Target(_followed, (
-            b"lock held\nwho " + base64.b64encode(HOLDER) + b"\ntold e30K\n", *one[:3])),
+        "lock-look": Target(
+            _followed, (b"lock held\nwho " + base64.b64encode(HOLDER) + b"\ntold e30K\n", *one[:3])
+        ),
         "units": Target(lambda it: list(earlier.units(_text(it))), (b"fedwiz-switch a\n",), ()),
-        "libvirt status": Target(partial(_libvirt, "status"), (
-            b'[{"ip-address":"192.168.122.9","mac-address":"x","hostname":"a"}]',), ()),
-        "libvirt leases": Target(partial(_libvirt, "leases"), (
-            b"1795 52:54:00:7e:00:4d 192.168.122.9 fed-node1 01:52\n",), ()),
+        "libvirt status": Target(
+            partial(_libvirt, "status"),
+            (b'[{"ip-address":"192.168.122.9","mac-address":"x","hostname":"a"}]',),
+            (),
+        ),
+        "libvirt leases": Target(
+            partial(_libvirt, "leases"),
+            (b"1795 52:54:00:7e:00:4d 192.168.122.9 fed-node1 01:52\n",),
+            (),
+        ),
         "rpm": Target(_rpm, (b"\xed\xab\xee\xdb\3\0\0\0\0\1flannel-0.9.0-7.fc32\0".ljust(96),), ()),
         "journal": Target(_journal, short),
         "journal line": Target(lambda it: events.from_line(it.decode("ascii")), one),
@@ -675,26 +746,39 @@ def targets() -> dict[str, Target]:
         "pod-up": Target(lambda it: pods.read_up(_answer(it)), (_parted(UP),)),
         "pod-ping": Target(_said(pods.read_pings), (f"ping 10.16.2.2 {B64}\nend\n".encode(),)),
         "ping": Target(_said(pods.read_ping), (PING.encode(),)),
-        "pod-mtu": Target(lambda it: pods.read_sizes(_text(it), PATHS), (
-            b"size 10.16.2.2 1450\nsize 192.168.122.36 1500\nsize 10.16.3.2 0\nend\n",)),
-        "pod-down": Target(_said(pods.read_counts), (
-            b"[3:252] -A INPUT -s 10.16.2.2/32 -p icmp -j x\ngone\nend\n",)),
+        "pod-mtu": Target(
+            lambda it: pods.read_sizes(_text(it), PATHS),
+            (b"size 10.16.2.2 1450\nsize 192.168.122.36 1500\nsize 10.16.3.2 0\nend\n",),
+        ),
+        "pod-down": Target(
+            _said(pods.read_counts),
+            (b"[3:252] -A INPUT -s 10.16.2.2/32 -p icmp -j x\ngone\nend\n",),
+        ),
         "mtu": Target(_said(mtu.read), (b"1450 of 1450 bytes; underlay 1500 of 1500",)),
-        "meet": Target(lambda it: meet.read(_text(it), PEERS), tuple(
-            f"met {PEERS[0]} REACHABLE {B64}\nmet {PEERS[1]} FAILED {B64}\nend\n".encode()
-            for _ in "a")),
+        "meet": Target(
+            lambda it: meet.read(_text(it), PEERS),
+            tuple(
+                f"met {PEERS[0]} REACHABLE {B64}\nmet {PEERS[1]} FAILED {B64}\nend\n".encode()
+                for _ in "a"
+            ),
+        ),
         "meet, pings": Target(_met, (_parted({"192.0.2.1": PING}),)),
-        "udp-listen": Target(_said(ports.read_listen), (
-            b"held " + base64.b64encode(b'users:(("vpn",pid=7,fd=3))'), b"ready", b"failed eA==")),
-        "udp-send": Target(lambda it: ports.read_send(_text(it), PEERS), (
-            f"sent {PEERS[0]} {B64}\nsent {PEERS[1]} \nend\n".encode(),)),
+        "udp-listen": Target(
+            _said(ports.read_listen),
+            (b"held " + base64.b64encode(b'users:(("vpn",pid=7,fd=3))'), b"ready", b"failed eA=="),
+        ),
+        "udp-send": Target(
+            lambda it: ports.read_send(_text(it), PEERS),
+            (f"sent {PEERS[0]} {B64}\nsent {PEERS[1]} \nend\n".encode(),),
+        ),
         "udp-tell": Target(_said(ports.read_tell), (b"heard 1\nheard 22\nend\n",)),
         "trace": Target(_look, (_parted(TRACED),)),
-        "rules": Target(_rule, tuple(RULES.encode().splitlines() + NFT.encode().splitlines()), (),
-                        small * 4),
+        "rules": Target(
+            _rule, tuple(RULES.encode().splitlines() + NFT.encode().splitlines()), (), small * 4
+        ),
         "log lines": Target(_causes, (LOG,), (), small * 8),
         "versions": Target(_versions, (b"v0.9.0\n", b"flannel-0.21.5-1.fc41 etcd/v3.5.0"), ()),
         "clip": Target(_said(rules.clip), (b"http://user:pass@host:1/x",), ()),
         "clean": Target(_lines, (b"a\x1b]0;x\x07b\r50%\r100%\x1b[K\n\xe2\x80\xae\n" + LOG,), ()),
-    }  # fmt: skip
+    }
     return {**made, **dict(_probed())}

@@ -129,16 +129,24 @@ def _facts(name: str) -> Facts:
             "net.ipv4.conf.all.rp_filter": "0",
             "net.bridge.bridge-nf-call-iptables": "1",
         },
-        modules={"br_netfilter": True, "vxlan": False, "ipip": False, "wireguard": False,
-                 "tun": True},
-        rules={"filter": ("-P INPUT ACCEPT", "-P FORWARD ACCEPT", "-P OUTPUT ACCEPT"),
-               "nat": ("-P POSTROUTING ACCEPT",), "raw": ("-P PREROUTING ACCEPT",)},
+        modules={
+            "br_netfilter": True,
+            "vxlan": False,
+            "ipip": False,
+            "wireguard": False,
+            "tun": True,
+        },
+        rules={
+            "filter": ("-P INPUT ACCEPT", "-P FORWARD ACCEPT", "-P OUTPUT ACCEPT"),
+            "nat": ("-P POSTROUTING ACCEPT",),
+            "raw": ("-P PREROUTING ACCEPT",),
+        },
         iptables="iptables v1.8.10 (nf_tables)",
         free={"/": 20 * GIB, "/etc": 20 * GIB, "/run": GIB, "/usr": 20 * GIB, "/var": 20 * GIB},
         nameservers=("192.168.122.1",),
         listening=frozenset({"0.0.0.0:22"}),
         etcd={URL: Endpoint("3.4.23", v2=True)},
-    )  # fmt: skip
+    )
 
 
 def _master() -> Facts:

@@ -33,15 +33,19 @@ def in_files(places: Iterable[Path], but: Iterable[Path] = ()) -> list[str]:
         f"{path}: {held}"
         for place in places
         for path in place.rglob("*")
-        if path.is_file() and not any(path.is_relative_to(it) for it in spared)
+        if path.is_file()
+        and not any(path.is_relative_to(it) for it in spared)
         and (held := found(path.read_bytes()))
-    ]  # fmt: skip
+    ]
 
 
 def loose(place: Path) -> list[str]:
     """What below a folder others than its owner may look into."""
-    return [f"{path}: {path.stat().st_mode:o}" for path in (place, *place.rglob("*"))
-            if path.lstat().st_mode & 0o077]  # fmt: skip
+    return [
+        f"{path}: {path.stat().st_mode:o}"
+        for path in (place, *place.rglob("*"))
+        if path.lstat().st_mode & 0o077
+    ]
 
 
 @dataclass

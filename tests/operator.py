@@ -114,10 +114,15 @@ class Operator:
     def run(self, argv: list[str], timeout: float = 240) -> Said:
         """A command line of the operator's."""
         done = subprocess.run(
-            argv, env=self.environment(),
-            cwd=self.home, stdin=subprocess.DEVNULL, capture_output=True, text=True,
-            check=False, timeout=timeout,
-        )  # fmt: skip
+            argv,
+            env=self.environment(),
+            cwd=self.home,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=timeout,
+        )
         return Said(done.returncode, done.stdout, done.stderr)
 
     def install(self, *more: str, timeout: float = 240) -> Said:

@@ -31,10 +31,17 @@ from types import TracebackType
 from typing import IO, Any, NoReturn, Self
 
 LOADED = (
-    "fedwiz.cli.online", "fedwiz.cli.resume", "fedwiz.cli.mending", "fedwiz.cli.follow",
-    "fedwiz.cli.run", "fedwiz.cli.plain", "fedwiz.practice", "fedwiz.report", "fedwiz.site",
+    "fedwiz.cli.online",
+    "fedwiz.cli.resume",
+    "fedwiz.cli.mending",
+    "fedwiz.cli.follow",
+    "fedwiz.cli.run",
+    "fedwiz.cli.plain",
+    "fedwiz.practice",
+    "fedwiz.report",
+    "fedwiz.site",
     "fedwiz.undo",
-)  # fmt: skip
+)
 """With all that they import; and the screens."""
 
 MOST = 1 << 17
@@ -184,9 +191,12 @@ class _Server:
             number = theirs.fileno()
             self.process = subprocess.Popen(
                 [sys.executable, "-W", "error", "-m", "tests.preloaded", str(number)],
-                env={**kept, "PYTHONPATH": root}, cwd=root, pass_fds=[number],
-                stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-            )  # fmt: skip
+                env={**kept, "PYTHONPATH": root},
+                cwd=root,
+                pass_fds=[number],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+            )
         self.process.returncode = 0  # it ends with this process, at the end of its input
         self._socket = ours
         atexit.register(ours.close)

@@ -52,9 +52,15 @@ def demo(*words: str, ends: int, press: str = "") -> Recording:
     def record(home: Path) -> Path:
         argv = [sys.executable, "-m", "fedwiz", "demo", *words]
         environ = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "HOME": str(home)}
-        running = subprocess.Popen(argv, cwd=home, env=environ, stdin=subprocess.DEVNULL,
-                                   stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
-                                   text=True)  # fmt: skip
+        running = subprocess.Popen(
+            argv,
+            cwd=home,
+            env=environ,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
         waits = re.compile(press) if press else None
         for line in running.stderr or ():
             if waits and waits.search(line):
@@ -92,9 +98,12 @@ def lost_at_the_gate(home: Path) -> Path:
         with Journal(home / "gate.jsonl") as journal, patch.dict(os.environ, HOME=str(home)):
             ssh = transport.Ssh(answers.ssh, answers.host, accept_new=True)
             cluster = verbs.Cluster(
-                answers, ssh, lambda session, api: etcd.store(session, answers.etcd, api, None),
-                journal.emit, journal.id,
-            )  # fmt: skip
+                answers,
+                ssh,
+                lambda session, api: etcd.store(session, answers.etcd, api, None),
+                journal.emit,
+                journal.id,
+            )
             result = asyncio.run(verbs.install(cluster, approve, asyncio.Event()))
     if result.code != verbs.FAILED:
         raise SystemExit(f"lost-at-the-gate: {result}")
@@ -107,14 +116,21 @@ RECORDINGS: Mapping[str, Recording] = {
     # Three at once: some are done, some have begun, and one waits for its turn.  With `peers`, for
     # which all wait, none would be done.
     "stopped": demo(
-        *INSTALL, "--hosts", "8", "--set", "ssh.width=3", "--set", "backend.direct_routing=true",
-        ends=130, press=r"fed-node5 +package +Install",
+        *INSTALL,
+        "--hosts",
+        "8",
+        "--set",
+        "ssh.width=3",
+        "--set",
+        "backend.direct_routing=true",
+        ends=130,
+        press=r"fed-node5 +package +Install",
     ),
     "sixty-hosts": demo(*INSTALL, "--hosts", "60", "--fault", "docker-refuses", ends=5),
     "check-blocks": demo("check", *QUICK, "--fault", "nat-twins", ends=3),
     "all-well": all_well,
     "lost-at-the-gate": lost_at_the_gate,
-}  # fmt: skip
+}
 
 
 def main() -> None:

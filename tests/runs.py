@@ -106,85 +106,100 @@ def verified(
 
 
 def all_well(practice: str = "") -> tuple[Record, ...]:
-    return records([
-        *begin(practice=practice),
-        Found("etcd", "fed-master", "ok", "etcd 3.4 answers"),
-        Found("kubelet", "fed-node1", "warn", "kubelet does not run", "start kubelet"),
-        PlanMade("0123456789ab", dict.fromkeys(HOSTS, 1)),
-        *gate(),
-        *(event for node in NODES for event in step(node)),
-        *verified(),
-        RunEnded("ok", 0),
-    ])  # fmt: skip
+    return records(
+        [
+            *begin(practice=practice),
+            Found("etcd", "fed-master", "ok", "etcd 3.4 answers"),
+            Found("kubelet", "fed-node1", "warn", "kubelet does not run", "start kubelet"),
+            PlanMade("0123456789ab", dict.fromkeys(HOSTS, 1)),
+            *gate(),
+            *(event for node in NODES for event in step(node)),
+            *verified(),
+            RunEnded("ok", 0),
+        ]
+    )
 
 
 def one_fails() -> tuple[Record, ...]:
     why = f"exit status 1 of `{INSTALL}`: no match"
     said = (*map(str, range(12)), "Error: no match")
-    return records([
-        *begin(),
-        PlanMade("0123456789ab", dict.fromkeys(HOSTS, 1)),
-        *gate(),
-        *step("fed-node1"),
-        *step("fed-node2", lines=said, outcome="failed", why=why),
-        *step("fed-node3"),
-        RunEnded("failed", 5, f"fed-node2: {why}"),
-    ])  # fmt: skip
+    return records(
+        [
+            *begin(),
+            PlanMade("0123456789ab", dict.fromkeys(HOSTS, 1)),
+            *gate(),
+            *step("fed-node1"),
+            *step("fed-node2", lines=said, outcome="failed", why=why),
+            *step("fed-node3"),
+            RunEnded("failed", 5, f"fed-node2: {why}"),
+        ]
+    )
 
 
 def lost_at_the_gate() -> tuple[Record, ...]:
     shut = "not begun: fed-master did not get through it"
-    return records([
-        *begin(),
-        PlanMade("0123456789ab", dict.fromkeys(HOSTS, 1)),
-        *gate("unknown", "the connection went"),
-        HostLost("fed-master", "the connection went"),
-        *(StepEnded(node, "package", "stopped", shut) for node in NODES),
-        RunEnded("failed", 5, "fed-master: the connection went"),
-    ])  # fmt: skip
+    return records(
+        [
+            *begin(),
+            PlanMade("0123456789ab", dict.fromkeys(HOSTS, 1)),
+            *gate("unknown", "the connection went"),
+            HostLost("fed-master", "the connection went"),
+            *(StepEnded(node, "package", "stopped", shut) for node in NODES),
+            RunEnded("failed", 5, "fed-master: the connection went"),
+        ]
+    )
 
 
 def stopped() -> tuple[Record, ...]:
-    return records([
-        *begin(),
-        PlanMade("0123456789ab", dict.fromkeys(HOSTS, 1)),
-        *gate(),
-        *step("fed-node1"),
-        *(StepEnded(node, "package", "stopped", "the run was stopped") for node in NODES[1:]),
-        RunEnded("stopped", 130, "stopped by the operator"),
-    ])  # fmt: skip
+    return records(
+        [
+            *begin(),
+            PlanMade("0123456789ab", dict.fromkeys(HOSTS, 1)),
+            *gate(),
+            *step("fed-node1"),
+            *(StepEnded(node, "package", "stopped", "the run was stopped") for node in NODES[1:]),
+            RunEnded("stopped", 130, "stopped by the operator"),
+        ]
+    )
 
 
 def practice_with_a_fault() -> tuple[Record, ...]:
     why = "fed-node2 drops what it should forward: `iptables -I FORWARD -j ACCEPT` there"
     pairs = [("fed-node1", "fed-node2"), ("fed-node2", "fed-node1")]
-    return records([
-        *begin(verb="verify", practice="forward-drop"),
-        *verified(bad=dict.fromkeys(pairs, why)),
-        RunEnded("failed", 7, why),
-    ])  # fmt: skip
+    return records(
+        [
+            *begin(verb="verify", practice="forward-drop"),
+            *verified(bad=dict.fromkeys(pairs, why)),
+            RunEnded("failed", 7, why),
+        ]
+    )
 
 
 def blocked() -> tuple[Record, ...]:
-    return records([
-        *begin(verb="check"),
-        Found("etcd", "fed-master", "ok", "etcd 3.4 answers"),
-        Found("overlap", "", "block", "10.16.0.0/16 is in use", "choose 10.17.0.0/16"),
-        Found("kubelet", "fed-node1", "warn", "kubelet does not run", "start kubelet"),
-        RunEnded("failed", 3, "10.16.0.0/16 is in use; choose 10.17.0.0/16"),
-    ])  # fmt: skip
+    return records(
+        [
+            *begin(verb="check"),
+            Found("etcd", "fed-master", "ok", "etcd 3.4 answers"),
+            Found("overlap", "", "block", "10.16.0.0/16 is in use", "choose 10.17.0.0/16"),
+            Found("kubelet", "fed-node1", "warn", "kubelet does not run", "start kubelet"),
+            RunEnded("failed", 3, "10.16.0.0/16 is in use; choose 10.17.0.0/16"),
+        ]
+    )
 
 
 def sixty() -> tuple[Record, ...]:
     hosts = ("fed-master", *(f"fed-node{number}" for number in range(1, 60)))
-    return records([
-        *begin(hosts),
-        PlanMade("0123456789ab", dict.fromkeys(hosts, 1)),
-        *gate(),
-        *(event for node in hosts[1:] for event in step(node)),
-        *verified(hosts[1:], {("fed-node7", "fed-node9"): "no route"}),
-        RunEnded("failed", 7, "no route"),
-    ], apart=0.01)  # fmt: skip
+    return records(
+        [
+            *begin(hosts),
+            PlanMade("0123456789ab", dict.fromkeys(hosts, 1)),
+            *gate(),
+            *(event for node in hosts[1:] for event in step(node)),
+            *verified(hosts[1:], {("fed-node7", "fed-node9"): "no route"}),
+            RunEnded("failed", 7, "no route"),
+        ],
+        apart=0.01,
+    )
 
 
 WHOLE: dict[str, Callable[[], tuple[Record, ...]]] = {

@@ -76,9 +76,14 @@ class Shell:
         """The same as a process that Python starts, with nothing on its standard input."""
         done = subprocess.run(
             [sys.executable, "-W", "error", "-m", "fedwiz", *words],
-            env=self.environ(**environ), cwd=self.home, stdin=subprocess.DEVNULL,
-            capture_output=True, text=True, check=False, timeout=GIVE_UP,
-        )  # fmt: skip
+            env=self.environ(**environ),
+            cwd=self.home,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=GIVE_UP,
+        )
         assert "Traceback" not in done.stderr, done.stderr
         return Said(done.returncode, done.stdout, done.stderr)
 
@@ -210,10 +215,18 @@ def by_hand(
     os.write(ours, typed.encode())
     try:
         return subprocess.run(
-            argv, input=piped, env={"PATH": str(place)}, cwd=place.parent,
-            encoding="utf-8", capture_output=True, check=False, timeout=60, start_new_session=True,
-            pass_fds=(theirs,), preexec_fn=lambda: fcntl.ioctl(theirs, termios.TIOCSCTTY, 0),
-        )  # fmt: skip
+            argv,
+            input=piped,
+            env={"PATH": str(place)},
+            cwd=place.parent,
+            encoding="utf-8",
+            capture_output=True,
+            check=False,
+            timeout=60,
+            start_new_session=True,
+            pass_fds=(theirs,),
+            preexec_fn=lambda: fcntl.ioctl(theirs, termios.TIOCSCTTY, 0),
+        )
     finally:
         os.close(theirs)
         os.close(ours)
@@ -270,15 +283,27 @@ def at_a_terminal(
     running: Running
     if started:
         running = subprocess.Popen(
-            [sys.executable, "-m", "fedwiz", *words], stdin=theirs, stdout=out or theirs,
-            stderr=theirs, env=env, cwd=shell.home, start_new_session=True, preexec_fn=begin,
-        )  # fmt: skip
+            [sys.executable, "-m", "fedwiz", *words],
+            stdin=theirs,
+            stdout=out or theirs,
+            stderr=theirs,
+            env=env,
+            cwd=shell.home,
+            start_new_session=True,
+            preexec_fn=begin,
+        )
     else:
         _is_loaded(environ or {})
         running = Run(
-            words, env, shell.home, stdin=theirs, stdout=out or theirs, stderr=theirs,
-            terminal=True, ignored=ignored,
-        )  # fmt: skip
+            words,
+            env,
+            shell.home,
+            stdin=theirs,
+            stdout=out or theirs,
+            stderr=theirs,
+            terminal=True,
+            ignored=ignored,
+        )
     os.close(theirs)
     try:
         yield Terminal(running, ours, shell.home)

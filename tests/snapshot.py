@@ -20,66 +20,77 @@ PLACES = (
 )
 FIND = f"find {PLACES} -xdev"
 
-ASKED: Mapping[str, str] = MappingProxyType({
-    "files": f"{FIND} ! -type d -printf '%p %M %u:%g %l\\n' 2>/dev/null | sort",
-    "folders": f"{FIND} -type d -printf '%p %M %u:%g\\n' 2>/dev/null | sort",
-    "texts": "find /run/fedwiz /run/flannel -type f -print0 2>/dev/null | sort -z | "
-             "xargs -0r sha256sum",
-    # A session's scope that is about to end makes the columns wider.
-    "unit files": "systemctl list-unit-files --no-legend --plain | grep -v scope | "
-                  "awk '{print $1, $2, $3}' | sort",
-    "units": "systemctl list-units --state=active,failed,activating --no-legend --plain "
-             "--type=service,socket | "
-             "awk '{print $1, $2, $3}' | sort",
-    "needs": "systemctl show -p Requires,Wants,After,DropInPaths,Environment,ExecStart docker | "
-             "sed 's/start_time=.*//' | tr '= ' '\\n\\n' | sort",
-    # Who makes docker0 and flannel's device makes up their MAC, each time; a bridge has timers.
-    "links": "ip -o -d link show | sed -E 's/^[0-9]*: //; s/@if[0-9]*//; "
-             "s/ bridge forward_delay .*//; /^(docker0|flannel)/ s/ether [0-9a-f:]+/ether MAC/' | "
-             "grep -v '^veth' | sort",
-    "addresses": "ip -o -4 addr show | sed 's/^[0-9]*: //' | sort",
-    "routes": "ip -4 route show table main | sort",
-    "rules": "for t in filter nat raw mangle; do iptables-save -t $t; done | grep -v '^#' | "
-             "sed 's/\\[[0-9:]*\\]//'",
-    "firewall": "{ systemctl -q is-active firewalld || ls /etc/firewalld/zones/*; } "
-                "&>/dev/null || exit 0; "
-                "for when in '' --permanent; do firewall-cmd $when --list-all-zones; done 2>&1",
-    "sysctls": "sysctl -a 2>/dev/null | grep '^net\\.' | sort",
-    "packages": "rpm -qa | sort",
-})  # fmt: skip
+ASKED: Mapping[str, str] = MappingProxyType(
+    {
+        "files": f"{FIND} ! -type d -printf '%p %M %u:%g %l\\n' 2>/dev/null | sort",
+        "folders": f"{FIND} -type d -printf '%p %M %u:%g\\n' 2>/dev/null | sort",
+        "texts": "find /run/fedwiz /run/flannel -type f -print0 2>/dev/null | sort -z | "
+        "xargs -0r sha256sum",
+        # A session's scope that is about to end makes the columns wider.
+        "unit files": "systemctl list-unit-files --no-legend --plain | grep -v scope | "
+        "awk '{print $1, $2, $3}' | sort",
+        "units": "systemctl list-units --state=active,failed,activating --no-legend --plain "
+        "--type=service,socket | "
+        "awk '{print $1, $2, $3}' | sort",
+        "needs": "systemctl show -p "
+        "Requires,Wants,After,DropInPaths,Environment,ExecStart docker | "
+        "sed 's/start_time=.*//' | tr '= ' '\\n\\n' | sort",
+        # Who makes docker0 and flannel's device makes up their MAC, each time; a bridge has timers.
+        "links": "ip -o -d link show | sed -E 's/^[0-9]*: //; s/@if[0-9]*//; "
+        "s/ bridge forward_delay .*//; /^(docker0|flannel)/ s/ether [0-9a-f:]+/ether MAC/' | "
+        "grep -v '^veth' | sort",
+        "addresses": "ip -o -4 addr show | sed 's/^[0-9]*: //' | sort",
+        "routes": "ip -4 route show table main | sort",
+        "rules": "for t in filter nat raw mangle; do iptables-save -t $t; done | grep -v '^#' | "
+        "sed 's/\\[[0-9:]*\\]//'",
+        "firewall": "{ systemctl -q is-active firewalld || ls /etc/firewalld/zones/*; } "
+        "&>/dev/null || exit 0; "
+        "for when in '' --permanent; do firewall-cmd $when --list-all-zones; done 2>&1",
+        "sysctls": "sysctl -a 2>/dev/null | grep '^net\\.' | sort",
+        "packages": "rpm -qa | sort",
+    }
+)
 
 CHANGED = tuple(place.lstrip("/") for place in PLACES.split() if not place.startswith("/run/"))
 """Those of the places that are on the host's disk."""
 
-NETWORK: Mapping[str, str] = MappingProxyType({
-    **{name: ASKED[name] for name in ("units", "addresses")},
-    "rules": f"{ASKED['rules']} | sort",  # a docker that has restarted puts its own first
-    # Not whether docker0 has a carrier, which it has for as long as there is a container.
-    "links": "ip -o link show | sed -E 's/^[0-9]*: ([^:@]*).* mtu ([0-9]*) .*/\\1 \\2/' | "
-             "grep -v '^veth' | sort",
-    "routes": "ip -4 route show table all | sed 's/ linkdown//' | grep -v ' dev veth' | sort",
-    "ways": "ip -4 neighbour show nud permanent | sort; bridge fdb show | grep ' dst ' | sort",
-    "forwarding": "sysctl net.ipv4.ip_forward",
-    "name": "hostname",
-})  # fmt: skip
+NETWORK: Mapping[str, str] = MappingProxyType(
+    {
+        **{name: ASKED[name] for name in ("units", "addresses")},
+        "rules": f"{ASKED['rules']} | sort",  # a docker that has restarted puts its own first
+        # Not whether docker0 has a carrier, which it has for as long as there is a container.
+        "links": "ip -o link show | sed -E 's/^[0-9]*: ([^:@]*).* mtu ([0-9]*) .*/\\1 \\2/' | "
+        "grep -v '^veth' | sort",
+        "routes": "ip -4 route show table all | sed 's/ linkdown//' | grep -v ' dev veth' | sort",
+        "ways": "ip -4 neighbour show nud permanent | sort; bridge fdb show | grep ' dst ' | sort",
+        "forwarding": "sysctl net.ipv4.ip_forward",
+        "name": "hostname",
+    }
+)
 """What a fault in the network changes: a fifteenth of the cost of all that is asked."""
 
-ALLOWED: Mapping[str, str] = MappingProxyType({
-    r"^[-+]net\.ipv[46]\.(conf|neigh)\.veth": "sysctls of containers' devices",
-    r"^[-+]net\.ipv4\.tcp_(fastopen_key|.*mem)|^[-+]net\.netfilter\.nf_conntrack_(count|expect)":
-        "counters and keys of the kernel's own",
-    r"^[-+]fedwiz-[\w-]+\.service loaded (failed|inactive)":
-        "units of fedwiz's own that have ended",
-    r"^[-+](systemd-tmpfiles|dnf|run-|user|session|systemd-hostnamed)[\w@.-]*\.(service|socket) |"
-    r"^[-+]polkit\.service ":
-        "what comes and goes by itself",
-    r"^-(ldconfig|systemd-(journal-catalog-update|sysusers|update-done))\.service ":
-        "what runs at a host's first boot alone, where it has rebooted",
-    r"^[-+](\S+ +)?/etc/firewalld/zones/(public|trusted)\.xml(\.old)?( |$)":
-        "firewalld's own record of a zone that was changed, which says what it said before",
-    r"^[-+]\S+ +/etc/(ld\.so\.cache|dnf)|^[-+]/etc/ld\.so\.cache": "the linker's cache",
-    r"^[-+]\S+ +/etc/passwd-$": "what usermod keeps of a file that has its own lines again",
-})  # fmt: skip
+ALLOWED: Mapping[str, str] = MappingProxyType(
+    {
+        r"^[-+]net\.ipv[46]\.(conf|neigh)\.veth": "sysctls of containers' devices",
+        r"^[-+]net\.ipv4\.tcp_(fastopen_key|.*mem)"
+        r"|^[-+]net\.netfilter\.nf_conntrack_(count|expect)": "counters and keys of the "
+        "kernel's own",
+        r"^[-+]fedwiz-[\w-]+\.service loaded "
+        r"(failed|inactive)": "units of fedwiz's own that have ended",
+        r"^[-+](systemd-tmpfiles|dnf|run-|user|session"
+        r"|systemd-hostnamed)[\w@.-]*\.(service|socket) |"
+        r"^[-+]polkit\.service ": "what comes and goes by itself",
+        r"^-(ldconfig|systemd-(journal-catalog-update|sysusers"
+        r"|update-done))\.service ": "what runs at a host's first boot alone, where it "
+        "has rebooted",
+        r"^[-+](\S+ "
+        r"+)?/etc/firewalld/zones/(public"
+        r"|trusted)\.xml(\.old)?( |$)": "firewalld's own record of a zone that was "
+        "changed, which says what it said before",
+        r"^[-+]\S+ +/etc/(ld\.so\.cache|dnf)|^[-+]/etc/ld\.so\.cache": "the linker's cache",
+        r"^[-+]\S+ +/etc/passwd-$": "what usermod keeps of a file that has its own lines again",
+    }
+)
 """What may differ after the way back, and why."""
 
 

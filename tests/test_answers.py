@@ -31,11 +31,33 @@ GOOD = sorted(FILES.glob("*.toml"))
 BAD = sorted((FILES / "bad").glob("*.toml"))
 
 REMEDY = (
-    "did you mean", "it is ", "such as", "Such as", "give ", "remove", "leave it out", "needs",
-    "a number from", "exactly one", "two or more", "take one", "has room", "widen", "exchange",
-    "write ", "reads version", "only with", "is none of", "http://", "ssh-keygen", "sha256sum",
-    "a host name has", "is usual", "for one", "/coreos.com/network",
-)  # fmt: skip
+    "did you mean",
+    "it is ",
+    "such as",
+    "Such as",
+    "give ",
+    "remove",
+    "leave it out",
+    "needs",
+    "a number from",
+    "exactly one",
+    "two or more",
+    "take one",
+    "has room",
+    "widen",
+    "exchange",
+    "write ",
+    "reads version",
+    "only with",
+    "is none of",
+    "http://",
+    "ssh-keygen",
+    "sha256sum",
+    "a host name has",
+    "is usual",
+    "for one",
+    "/coreos.com/network",
+)
 """One of these is in every refusal: it says what to do, not only what is wrong."""
 
 OURS = re.compile(r"(?!.*(Input should|Value error|validation error|pydantic))")
@@ -364,9 +386,14 @@ def test_whatever_is_taken_survives_a_file(data: dict[str, Any]) -> None:
 
 
 SCALARS = st.one_of(
-    st.booleans(), st.integers(), st.floats(), st.text(max_size=20), st.dates(), st.datetimes(),
+    st.booleans(),
+    st.integers(),
+    st.floats(),
+    st.text(max_size=20),
+    st.dates(),
+    st.datetimes(),
     st.sampled_from(["10.16.0.0/16", "fed-node1", "master", "10.1.2.3", "vxlan", "rpm", "http://"]),
-)  # fmt: skip
+)
 KEYS = st.one_of(
     st.sampled_from(sorted({part for q in QUESTIONS for part in q.path.split(".")})),
     st.text(max_size=8),
@@ -421,8 +448,10 @@ def test_any_set_is_followed_or_refused(data: dict[str, Any], text: str, path: s
 @given(right())
 def test_a_config_gives_back_the_answers_that_write_it(data: dict[str, Any]) -> None:
     config = parse(data).config_json()
-    back = parse({**data, **of_config(config)} | {"network": of_config(config)["network"] | {
-        "allow_public": True}})  # fmt: skip
+    back = parse(
+        {**data, **of_config(config)}
+        | {"network": of_config(config)["network"] | {"allow_public": True}}
+    )
     assert back.config_json() == config
 
 
@@ -435,13 +464,22 @@ CONFIGS = {
     '{"Network": "10.0.0.0/16", "SubnetLen": "24"}': {},
     '{"Network": "10.0.0.0/16", "SubnetLen": 40}': {},
     '{"Network": "10.0.0.0/23"}': {"cidr": "10.0.0.0/23", "subnet_len": 25, "type": "udp"},
-    '{"Network": "10.0.0.0/16", "SubnetMin": 7, "Backend": 3}':
-        {"cidr": "10.0.0.0/16", "subnet_len": 24, "type": "udp"},
-    '{"Network": "10.0.0.0/16", "Backend": {"Type": "ipsec", "PSK": "x"}}':
-        {"cidr": "10.0.0.0/16", "subnet_len": 24},
-    '{"Network": "18.16.0.0/16", "Backend": {"Type": "VXLAN", "VNI": 7, "Port": "9"}}':
-        {"cidr": "18.16.0.0/16", "subnet_len": 24, "type": "vxlan", "vni": 7},
-}  # fmt: skip
+    '{"Network": "10.0.0.0/16", "SubnetMin": 7, "Backend": 3}': {
+        "cidr": "10.0.0.0/16",
+        "subnet_len": 24,
+        "type": "udp",
+    },
+    '{"Network": "10.0.0.0/16", "Backend": {"Type": "ipsec", "PSK": "x"}}': {
+        "cidr": "10.0.0.0/16",
+        "subnet_len": 24,
+    },
+    '{"Network": "18.16.0.0/16", "Backend": {"Type": "VXLAN", "VNI": 7, "Port": "9"}}': {
+        "cidr": "18.16.0.0/16",
+        "subnet_len": 24,
+        "type": "vxlan",
+        "vni": 7,
+    },
+}
 """What etcd may hold, and the answers that are taken from it."""
 
 

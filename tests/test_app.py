@@ -94,12 +94,21 @@ class Started:
             os.setsid()
             fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
-        environ = {**os.environ, "PYTHONPATH": str(ROOT), "XDG_STATE_HOME": str(home),
-                   "TERM": "xterm-256color"}  # fmt: skip
+        environ = {
+            **os.environ,
+            "PYTHONPATH": str(ROOT),
+            "XDG_STATE_HOME": str(home),
+            "TERM": "xterm-256color",
+        }
         self.running = subprocess.Popen(
-            [sys.executable, "-c", textwrap.dedent(code)], stdin=below, stdout=below,
-            stderr=below, env=environ, cwd=ROOT, preexec_fn=lead,
-        )  # fmt: skip
+            [sys.executable, "-c", textwrap.dedent(code)],
+            stdin=below,
+            stdout=below,
+            stderr=below,
+            env=environ,
+            cwd=ROOT,
+            preexec_fn=lead,
+        )
         os.close(below)
         self.said = b""
 

@@ -90,9 +90,13 @@ def test_ctrl_c_leaves_whoever_does_not_read(tmp_path: Path) -> None:
     words = ("-m", "fedwiz", "demo", "install", "--yes", "--pace", "0", "--hosts", "3")
     shell = Shell(tmp_path)
     with subprocess.Popen(
-        [sys.executable, *words], stdin=subprocess.DEVNULL, stdout=writes, stderr=writes,
-        env=shell.environ(), cwd=tmp_path,
-    ) as running:  # fmt: skip
+        [sys.executable, *words],
+        stdin=subprocess.DEVNULL,
+        stdout=writes,
+        stderr=writes,
+        env=shell.environ(),
+        cwd=tmp_path,
+    ) as running:
         try:
             os.close(writes)
             os.read(reads, 1)  # it has begun, and so has its journal

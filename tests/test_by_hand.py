@@ -60,14 +60,18 @@ KNOWN = replace(BARE, etcd_password=Secret("etcd password", PASSWORD))
         pytest.param(ANSWERS, stored(api="v2"), id="v2"),
         pytest.param(answered("docker.switch=reboot"), BARE, id="a reboot"),
         pytest.param(
-            answered("flannel.source=binary", "flannel.path=/tmp/my flanneld",
-                     f"flannel.sha256={'a' * 64}"),
-            BARE, id="a binary",
+            answered(
+                "flannel.source=binary",
+                "flannel.path=/tmp/my flanneld",
+                f"flannel.sha256={'a' * 64}",
+            ),
+            BARE,
+            id="a binary",
         ),
         pytest.param(PASSWORDS, KNOWN, id="v3 with a password"),
         pytest.param(PASSWORDS, stored(KNOWN, api="v2"), id="v2 with a password"),
     ],
-)  # fmt: skip
+)
 def test_a_plan_by_hand_is_all_done_and_nothing_else(
     answers: Answers, known: Known, host: str, by: str, tmp_path: Path
 ) -> None:
@@ -84,8 +88,12 @@ def test_a_plan_by_hand_is_all_done_and_nothing_else(
     asked = script.count("etcd password: ")
     place, noted = tmp_path / "bin", tmp_path / "noted"
     for name in {words[0] for words, _ in wanted}:
-        program(place, name, f"{{ printf '%s\\001' {name} \"$@\"; /bin/cat; printf '\\002'; }} "
-                f">>{shlex.quote(str(noted))}")  # fmt: skip
+        program(
+            place,
+            name,
+            f"{{ printf '%s\\001' {name} \"$@\"; /bin/cat; printf '\\002'; }} "
+            f">>{shlex.quote(str(noted))}",
+        )
     (place / "sed").symlink_to(shutil.which("sed") or "sed")  # quotes what was typed
     (tmp_path / "my flanneld").write_text("the file")
 
@@ -111,9 +119,13 @@ def test_what_asks_a_host_is_read_to_its_end(tmp_path: Path) -> None:
     (place / "base64").symlink_to(shutil.which("base64") or "base64")
     assert text.count("PATH=/usr/sbin:") == 1
     done = subprocess.run(
-        ["/bin/sh", "-s"], input=text.replace("PATH=/usr/sbin:", f"PATH={place} ALL=/usr/sbin:"),
-        text=True, capture_output=True, check=False, timeout=60,
-    )  # fmt: skip
+        ["/bin/sh", "-s"],
+        input=text.replace("PATH=/usr/sbin:", f"PATH={place} ALL=/usr/sbin:"),
+        text=True,
+        capture_output=True,
+        check=False,
+        timeout=60,
+    )
     said = [line for line in done.stdout.splitlines() if line.startswith(mark)]
     names = [probe.name for probe in probes(ANSWERS, ANSWERS.master)]
     assert said == [f"{mark} {name}" for name in (*names, ".")]

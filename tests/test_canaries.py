@@ -46,9 +46,14 @@ def test_the_state_is_its_owner_s_from_its_first_moment(verb: str, tmp_path: Pat
     words = ["demo", verb, "--pace", "0", "--hosts", "3", "--yes"]
     done = subprocess.run(
         [sys.executable, "-c", AUDITED, *(words if verb == "install" else words[:-1])],
-        env=shell.environ(), cwd=tmp_path, capture_output=True, text=True, check=False,
-        stdin=subprocess.DEVNULL, timeout=GIVE_UP,
-    )  # fmt: skip
+        env=shell.environ(),
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+        stdin=subprocess.DEVNULL,
+        timeout=GIVE_UP,
+    )
     assert done.returncode == 0, done.stderr
     assert "LATE" not in done.stderr
     state = tmp_path / ".local/state/fedwiz"
@@ -79,16 +84,22 @@ class Hosts:
         for at in range(3):
             place = home.path / f"bin{at}"
             place.mkdir()
-            for name, text in {"id": ID, "sudo": SUDO_SCRIPT, "says": "",
-                               "wants": odd(SUDO)}.items():  # fmt: skip
+            for name, text in {
+                "id": ID,
+                "sudo": SUDO_SCRIPT,
+                "says": "",
+                "wants": odd(SUDO),
+            }.items():
                 (place / name).write_text(text)
                 (place / name).chmod(0o755)
             home.serve(f"SetEnv PATH={place}:/usr/sbin:/usr/bin:/sbin:/bin")
         home.know(*home.servers)
-        home.configure("".join(
-            f"Host n{at}\n HostName 127.0.0.1\n Port {it.port}\n"
-            for at, it in enumerate(home.servers)
-        ))  # fmt: skip
+        home.configure(
+            "".join(
+                f"Host n{at}\n HostName 127.0.0.1\n Port {it.port}\n"
+                for at, it in enumerate(home.servers)
+            )
+        )
         self.state = home.path / "state"
         self.tmp = home.path / "tmp"
         self.tmp.mkdir()
@@ -97,18 +108,28 @@ class Hosts:
 
     def write(self, **more: object) -> None:
         said = {
-            "version": 1, "name": "lab", "network": {"cidr": "10.16.0.0/16"},
+            "version": 1,
+            "name": "lab",
+            "network": {"cidr": "10.16.0.0/16"},
             "ssh": {"sudo": "ask", "identity": ["~/.ssh/locked"]},
             "etcd": {"user": "flannel", "endpoints": ["http://127.0.0.1:1"]},
-            "host": [{"name": f"n{at}", "address": f"n{at}", "role": "node" if at else "master"}
-                     for at in range(3)], **more,
-        }  # fmt: skip
+            "host": [
+                {"name": f"n{at}", "address": f"n{at}", "role": "node" if at else "master"}
+                for at in range(3)
+            ],
+            **more,
+        }
         self.answers.write_text(tomli_w.dumps(said))
 
     def environ(self) -> dict[str, str]:
-        return {"FEDWIZ_SUDO_PASSWORD": odd(SUDO), "FEDWIZ_ETCD_PASSWORD": odd(ETCD),
-                "XDG_STATE_HOME": str(self.state), "TMPDIR": str(self.tmp), "TERM": "xterm",
-                "PYTHONFAULTHANDLER": "1"}  # fmt: skip
+        return {
+            "FEDWIZ_SUDO_PASSWORD": odd(SUDO),
+            "FEDWIZ_ETCD_PASSWORD": odd(ETCD),
+            "XDG_STATE_HOME": str(self.state),
+            "TMPDIR": str(self.tmp),
+            "TERM": "xterm",
+            "PYTHONFAULTHANDLER": "1",
+        }
 
     @property
     def nowhere(self) -> list[str]:
@@ -208,9 +229,14 @@ def test_a_crash_tells_no_secret(
     subprocess.run(["ssh-keygen", "-q", "-p", "-P", odd(PHRASE), "-N", "", "-f", key], check=True)
     done = subprocess.run(
         [sys.executable, *more, "-c", code, "check", "-a", str(hosts.answers)],
-        env={**Shell(hosts.home.path).environ(), **hosts.environ()}, cwd=hosts.home.path,
-        stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=GIVE_UP,
-    )  # fmt: skip
+        env={**Shell(hosts.home.path).environ(), **hosts.environ()},
+        cwd=hosts.home.path,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=GIVE_UP,
+    )
     assert "the disk bent" in done.stderr, done.stderr
     assert found(done.stdout + done.stderr) == []
     assert hosts.nowhere == []
@@ -253,9 +279,14 @@ def test_no_program_that_is_started_is_given_the_passwords(hosts: Hosts) -> None
     """One is, where a library of asyncssh's looks for another by asking the compiler."""
     done = subprocess.run(
         [sys.executable, "-c", STARTED, "check", "-a", str(hosts.answers)],
-        env={**Shell(hosts.home.path).environ(), **hosts.environ()}, cwd=hosts.home.path,
-        stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=GIVE_UP,
-    )  # fmt: skip
+        env={**Shell(hosts.home.path).environ(), **hosts.environ()},
+        cwd=hosts.home.path,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=GIVE_UP,
+    )
     assert "ended: failed" in done.stderr, done.stderr
     assert found(done.stderr) == []
 
@@ -307,9 +338,14 @@ def test_a_crash_of_the_wizard_s_tells_no_secret(tmp_path: Path) -> None:
     shell = Shell(tmp_path)
     ours, theirs = pty.openpty()
     running = subprocess.Popen(
-        [sys.executable, str(script)], stdin=theirs, stdout=theirs, stderr=theirs, cwd=tmp_path,
-        env=shell.environ(TERM="xterm", COLUMNS="100", LINES="30"), start_new_session=True,
-    )  # fmt: skip
+        [sys.executable, str(script)],
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        cwd=tmp_path,
+        env=shell.environ(TERM="xterm", COLUMNS="100", LINES="30"),
+        start_new_session=True,
+    )
     os.close(theirs)
     said = b""
     try:

@@ -15,8 +15,9 @@ from tests.test_etcd_lab import PASSWORD_FILE, with_users
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(1200)]
 
-WHERE = ("/etc /run /root /home /tmp /usr/local /var/lib/fedwiz /var/log /var/tmp /var/spool "
-         "/dev/shm")  # fmt: skip
+WHERE = (
+    "/etc /run /root /home /tmp /usr/local /var/lib/fedwiz /var/log /var/tmp /var/spool /dev/shm"
+)
 
 
 def closed(lab: Lab, home: Path) -> Path:
@@ -38,9 +39,12 @@ class Typist:
 
     def does(self, *words: str, **environ: str) -> int:
         given = {
-            "FEDWIZ_SUDO_PASSWORD": odd(SUDO), "FEDWIZ_ETCD_PASSWORD": odd(ETCD),
-            "XDG_STATE_HOME": str(self.state), "TMPDIR": str(self.state), **environ,
-        }  # fmt: skip
+            "FEDWIZ_SUDO_PASSWORD": odd(SUDO),
+            "FEDWIZ_ETCD_PASSWORD": odd(ETCD),
+            "XDG_STATE_HOME": str(self.state),
+            "TMPDIR": str(self.state),
+            **environ,
+        }
         verb, *more = words
         line = (verb, "-a", str(self.operator.file), "--accept-new-host-keys", *more)
         with at_a_terminal(Shell(self.operator.home), *line, environ=given) as terminal:
@@ -63,12 +67,16 @@ def test_three_secrets_are_found_nowhere(lab_factory: LabFactory, tmp_path: Path
     operator.answers["ssh"] = {"user": "admin", "sudo": "ask", "identity": [str(key)]}
     typist = Typist(operator, state)
     with watched(on_hosts=[ETCD]) as watch:
-        assert typist.does("install", "--yes", "--headless",
-                           FEDWIZ_SUDO_PASSWORD=f"{odd(SUDO)}?") == 4  # fmt: skip
+        assert (
+            typist.does("install", "--yes", "--headless", FEDWIZ_SUDO_PASSWORD=f"{odd(SUDO)}?") == 4
+        )
         assert "sudo refused the password" in typist.said[-1]
         assert typist.does("install", "--yes", "--headless", "--json") == 0, typist.said[-1]
-        reports = [word for form in ("html", "xml", "md", "json")
-                   for word in ("--report", str(home / f"r.{form}"))]  # fmt: skip
+        reports = [
+            word
+            for form in ("html", "xml", "md", "json")
+            for word in ("--report", str(home / f"r.{form}"))
+        ]
         assert typist.does("verify", *reports) == 0, typist.said[-1]
         typist.does("diagnose", *lab.nodes[:2])
         for run in runs(state / "fedwiz/runs")[:2]:
@@ -85,8 +93,11 @@ def test_three_secrets_are_found_nowhere(lab_factory: LabFactory, tmp_path: Path
         assert "sudo" in journal, "it says who became root"
         for canary in (SUDO, PHRASE, ETCD, basic):
             assert canary not in journal
-        held = lab.ssh(host, f"grep -rlsF -D skip -f - {WHERE}; true",
-                       stdin=f"{SUDO}\n{PHRASE}\n{ETCD}\n{basic}\n").split()  # fmt: skip
+        held = lab.ssh(
+            host,
+            f"grep -rlsF -D skip -f - {WHERE}; true",
+            stdin=f"{SUDO}\n{PHRASE}\n{ETCD}\n{basic}\n",
+        ).split()
         assert held == ([PASSWORD_FILE] if host in lab.nodes else [])
     for node in lab.nodes:
         assert lab.ssh(node, f"stat -c '%a %U' {PASSWORD_FILE}").strip() == "600 root"

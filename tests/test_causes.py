@@ -11,15 +11,15 @@ from fedwiz.causes import CAUSES, cause_of
 LINES = {
     # flanneld, as its versions print them
     "flag provided but not defined: -iptables-resync": "flag",
-    "E0722 main.go:349] Couldn't fetch network config: 100: Key not found (/coreos.com) [7]":
-        "no-config",
-    "failed to acquire lease: 100: Key not found (/coreos.com/network/subnets/10.16.5.0-24) [9]":
-        "lease-gone",
-    "flannel config not found in etcd store. Did you create your config using etcdv3 API?":
-        "other-api",
+    "E0722 main.go:349] Couldn't fetch network config: 100: Key not found "
+    "(/coreos.com) [7]": "no-config",
+    "failed to acquire lease: 100: Key not found "
+    "(/coreos.com/network/subnets/10.16.5.0-24) [9]": "lease-gone",
+    "flannel config not found in etcd store. Did you create your config "
+    "using etcdv3 API?": "other-api",
     "Couldn't fetch network config: etcdserver: key not found": "other-api",
-    "client: response is invalid json. The endpoint is probably not valid etcd cluster endpoint.":
-        "v2-off",
+    "client: response is invalid json. The endpoint is probably not valid etcd "
+    "cluster endpoint.": "v2-off",
     "Couldn't fetch network config: client: etcd cluster is unavailable or misconfigured; error "
     "#0: dial tcp 10.77.0.10:2379: getsockopt: connection refused": "refused",
     "error #0: dial tcp 10.77.0.10:2379: connect: no route to host": "no-route",
@@ -28,16 +28,16 @@ LINES = {
     "x509: certificate signed by unknown authority": "certificate",
     "error #0: remote error: tls: bad certificate": "certificate",
     "etcdserver: user name is empty": "credentials",
-    "Couldn't fetch network config: 104: Not a directory (/coreos.com/network/config) [7]":
-        "prefix",
+    "Couldn't fetch network config: 104: Not a directory "
+    "(/coreos.com/network/config) [7]": "prefix",
     "failed to get default interface: Unable to find default route": "no-default-route",
     "Could not find valid interface matching eth7": "no-interface",
     "unknown backend type: vxlam": "backend-type",
     "Error registering network: failed to acquire lease: out of subnets": "no-subnets",
     "failed to acquire lease: subnet already exists": "race",
     "Couldn't fetch network config: invalid CIDR address: 10.16": "cidr",
-    "json: cannot unmarshal string into Go struct field Config.SubnetLen of type uint":
-        "config-json",
+    "json: cannot unmarshal string into Go struct field Config.SubnetLen "
+    "of type uint": "config-json",
     "invalid character '\\'' looking for beginning of value": "config-json",
     "unexpected end of JSON input": "config-json",
     "Couldn't fetch network config: SubnetLen must be less than /31": "network-shape",
@@ -54,28 +54,26 @@ LINES = {
     "Error adding route to 10.16.5.0/24 via 10.1.1.1: network is unreachable": "unreachable-peer",
     # docker
     "conflicting options: -b & --bip mutually exclusive": "docker-options",
-    "bridge ip (172.17.0.1) does not match existing bridge configuration 10.1.5.1":
-        "docker-options",
+    "bridge ip (172.17.0.1) does not match existing bridge "
+    "configuration 10.1.5.1": "docker-options",
     "unable to configure the Docker daemon with file /etc/docker/daemon.json: the following "
     "directives are specified both as a flag and in the configuration file: bip": "daemon-json",
     "failed to start daemon: Error initializing network controller: networks have overlapping "
     "IPv4": "docker-overlap",
-    "failed to start daemon: Error initializing network controller: list bridge addresses failed":
-        "docker-start",
+    "failed to start daemon: Error initializing network controller: list bridge "
+    "addresses failed": "docker-start",
     'failed to find iptables: exec: "iptables": executable file not found in $PATH': "iptables",
     "ERROR: Your routing table already contains the subnet": "old-route",
-    "UDP: bad checksum. From 192.168.122.36:35531 to 192.168.122.77:8472 ulen 82":
-        "vxlan-checksum",
+    "UDP: bad checksum. From 192.168.122.36:35531 to 192.168.122.77:8472 ulen 82": "vxlan-checksum",
     # dnf
     "Error: Unable to find a match: flannel": "no-package",
     "No match for argument: flannel": "no-package",
     "Waiting for process with pid 4711 to finish.": "dnf-lock",
     "waiting for process 4711, which works with packages: /usr/bin/dnf -y upgrade": "dnf-lock",
     "Waiting for a lock on the system repository. The following processes are ...": "dnf-lock",
-    "Curl error (6): Couldn't resolve host name: Could not resolve host: mirrors.example":
-        "no-dns",
-    "Cannot download repomd.xml: Cannot download repodata/repomd.xml: All mirrors were tried":
-        "mirror",
+    "Curl error (6): Couldn't resolve host name: Could not resolve host: mirrors.example": "no-dns",
+    "Cannot download repomd.xml: Cannot download repodata/repomd.xml: All "
+    "mirrors were tried": "mirror",
     "[Errno 2] malformed lock file found: /var/lib/dnf/rpmdb_lock.pid.": "dnf-lock-file",
     "dnf ended with status 137; see what it said there": "dnf-killed",
     "Error: GPG check FAILED": "checksum",
@@ -91,8 +89,8 @@ LINES = {
     "install: cannot create regular file '/usr/x': Read-only file system": "read-only",
     # systemd, sudo, ssh
     "flanneld.service: start operation timed out. Terminating.": "start-timeout",
-    "Dependency failed for docker.service - Docker Application Container Engine.":
-        "docker-dependency",
+    "Dependency failed for docker.service - Docker Application "
+    "Container Engine.": "docker-dependency",
     "Failed to start flanneld.service: Unit flanneld.service not found.": "no-unit",
     "sudo: a password is required": "sudo",
     "avc:  denied  { execute } for  pid=1 comm=flanneld": "selinux",
@@ -100,7 +98,7 @@ LINES = {
     "root@192.168.122.77: Permission denied (publickey,password).": "ssh-auth",
     "Connection reset by 192.168.122.77 port 22": "ssh-lost",
     "ssh: connect to host fed-node1 port 22: Connection refused": "ssh-lost",
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize(("line", "name"), LINES.items(), ids=range(len(LINES)))

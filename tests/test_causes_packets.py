@@ -20,8 +20,13 @@ VXLAN = Overlay(NET, "vxlan", "flannel.1")
 PODS = {name: IPv4Address(f"{SUBNETS[name]}.2") for name in NODES}
 ACCEPT = f"-s {NET} -d {NET} -m comment --comment fedwiz -j ACCEPT"
 OPEN = "-p udp --dport 8472 -m comment --comment fedwiz -j ACCEPT"
-DOCKER28 = (*FILTER[:4], "-N DOCKER-USER", "-A FORWARD -j DOCKER-USER", "-A FORWARD -j DOCKER",
-            "-A DOCKER ! -i docker0 -o docker0 -j DROP")  # fmt: skip
+DOCKER28 = (
+    *FILTER[:4],
+    "-N DOCKER-USER",
+    "-A FORWARD -j DOCKER-USER",
+    "-A FORWARD -j DOCKER",
+    "-A DOCKER ! -i docker0 -o docker0 -j DROP",
+)
 
 
 def way(lost: str, net: Overlay = VXLAN) -> tuple[Hop, ...]:
@@ -44,9 +49,18 @@ def case(
     ups = {name: Up(pod=Pod(7, "net:[1]", PODS[name], 1450)) for name in (ONE, TWO)}
     looks = looks or {}
     return Case(
-        ANSWERS, known, net, ONE, TWO, ups, looks, way(lost, net), 3, 0 if lost else 3,
+        ANSWERS,
+        known,
+        net,
+        ONE,
+        TWO,
+        ups,
+        looks,
+        way(lost, net),
+        3,
+        0 if lost else 3,
         str(PODS[ONE]),
-    )  # fmt: skip
+    )
 
 
 def dropping(host: str, *rules: tuple[str, str], packets: int = 3) -> dict[str, Look]:
@@ -78,156 +92,253 @@ MINE = NftDrop("inet", "mine", "in", "input", "udp dport { 4789, 8472 } drop", 4
 FILTERS: dict[str, tuple[Case, str, list[str]]] = {
     "FORWARD's policy": (
         case("there-forwarding-in", looks=dropping(TWO, POLICY)),
-        "forward-policy", [f"iptables -w -I DOCKER-USER {ACCEPT}"],
+        "forward-policy",
+        [f"iptables -w -I DOCKER-USER {ACCEPT}"],
     ),
     "FORWARD's policy, no docker": (
-        case("there-forwarding-in", on(TWO, DONE, rules={"filter": ("-P FORWARD DROP",)}),
-             dropping(TWO, POLICY)),
-        "forward-policy", [f"iptables -w -I FORWARD {ACCEPT}"],
+        case(
+            "there-forwarding-in",
+            on(TWO, DONE, rules={"filter": ("-P FORWARD DROP",)}),
+            dropping(TWO, POLICY),
+        ),
+        "forward-policy",
+        [f"iptables -w -I FORWARD {ACCEPT}"],
     ),
     "REJECT before all": (
-        case("there-forwarding-in",
-             on(TWO, DONE, rules={"filter": (*FILTER[:5], REJECT, *FILTER[5:])}),
-             dropping(TWO, ("filter", REJECT))),
-        "forward-rule", [f"iptables -w -I FORWARD {ACCEPT}"],
+        case(
+            "there-forwarding-in",
+            on(TWO, DONE, rules={"filter": (*FILTER[:5], REJECT, *FILTER[5:])}),
+            dropping(TWO, ("filter", REJECT)),
+        ),
+        "forward-rule",
+        [f"iptables -w -I FORWARD {ACCEPT}"],
     ),
     "REJECT after DOCKER-USER": (
-        case("there-forwarding-in", ruled(TWO, "filter", REJECT),
-             dropping(TWO, ("filter", REJECT))),
-        "forward-rule", [f"iptables -w -I DOCKER-USER {ACCEPT}"],
+        case(
+            "there-forwarding-in", ruled(TWO, "filter", REJECT), dropping(TWO, ("filter", REJECT))
+        ),
+        "forward-rule",
+        [f"iptables -w -I DOCKER-USER {ACCEPT}"],
     ),
     "DROP in a chain that FORWARD jumps to": (
-        case("there-forwarding-in",
-             ruled(TWO, "filter", "-A FORWARD -i flannel.1 -j mine", "-A mine -j DROP"),
-             dropping(TWO, ("filter", "-A mine -j DROP"))),
-        "forward-rule", [f"iptables -w -I DOCKER-USER {ACCEPT}"],
+        case(
+            "there-forwarding-in",
+            ruled(TWO, "filter", "-A FORWARD -i flannel.1 -j mine", "-A mine -j DROP"),
+            dropping(TWO, ("filter", "-A mine -j DROP")),
+        ),
+        "forward-rule",
+        [f"iptables -w -I DOCKER-USER {ACCEPT}"],
     ),
     "DROP in table mangle": (
-        case("there-forwarding-in",
-             looks=dropping(TWO, ("mangle", "-A FORWARD -o docker0 -j DROP"))),
-        "forward-rule", [f"iptables -w -t mangle -I FORWARD {ACCEPT}"],
+        case(
+            "there-forwarding-in", looks=dropping(TWO, ("mangle", "-A FORWARD -o docker0 -j DROP"))
+        ),
+        "forward-rule",
+        [f"iptables -w -t mangle -I FORWARD {ACCEPT}"],
     ),
     "DROP on its way into flannel's device": (
-        case("there-wrapping",
-             looks=dropping(ONE, ("mangle", "-A POSTROUTING -o flannel.1 -j DROP"))),
-        "forward-rule", [f"iptables -w -t mangle -I POSTROUTING {ACCEPT}"],
+        case(
+            "there-wrapping", looks=dropping(ONE, ("mangle", "-A POSTROUTING -o flannel.1 -j DROP"))
+        ),
+        "forward-rule",
+        [f"iptables -w -t mangle -I POSTROUTING {ACCEPT}"],
     ),
     "on the sender": (
-        case("there-forwarding", ruled(ONE, "filter", "-A FORWARD -j DROP"),
-             dropping(ONE, ("filter", "-A FORWARD -j DROP"))),
-        "forward-rule", [f"iptables -w -I DOCKER-USER {ACCEPT}"],
+        case(
+            "there-forwarding",
+            ruled(ONE, "filter", "-A FORWARD -j DROP"),
+            dropping(ONE, ("filter", "-A FORWARD -j DROP")),
+        ),
+        "forward-rule",
+        [f"iptables -w -I DOCKER-USER {ACCEPT}"],
     ),
     "the answer": (
-        case("back-forwarding-in", ruled(ONE, "filter", "-A FORWARD -j DROP"),
-             dropping(ONE, ("filter", "-A FORWARD -j DROP"))),
-        "forward-rule", [f"iptables -w -I DOCKER-USER {ACCEPT}"],
+        case(
+            "back-forwarding-in",
+            ruled(ONE, "filter", "-A FORWARD -j DROP"),
+            dropping(ONE, ("filter", "-A FORWARD -j DROP")),
+        ),
+        "forward-rule",
+        [f"iptables -w -I DOCKER-USER {ACCEPT}"],
     ),
     "DROP in DOCKER-USER": (
-        case("there-forwarding-in", ruled(TWO, "filter", "-A DOCKER-USER -i flannel.1 -j DROP"),
-             dropping(TWO, ("filter", "-A DOCKER-USER -i flannel.1 -j DROP"))),
-        "docker-user", [f"iptables -w -I DOCKER-USER {ACCEPT}"],
+        case(
+            "there-forwarding-in",
+            ruled(TWO, "filter", "-A DOCKER-USER -i flannel.1 -j DROP"),
+            dropping(TWO, ("filter", "-A DOCKER-USER -i flannel.1 -j DROP")),
+        ),
+        "docker-user",
+        [f"iptables -w -I DOCKER-USER {ACCEPT}"],
     ),
     "docker's rule for each container": (
         case("there-raw-in", looks=dropping(TWO, ("raw", RAW))),
-        "docker-direct-routing", [f"iptables -w -t raw -I PREROUTING {ACCEPT}"],
+        "docker-direct-routing",
+        [f"iptables -w -t raw -I PREROUTING {ACCEPT}"],
     ),
     "both of docker's": (
-        case("there-raw-in", on(TWO, DONE, rules={"filter": DOCKER28}),
-             dropping(TWO, ("raw", RAW))),
+        case(
+            "there-raw-in", on(TWO, DONE, rules={"filter": DOCKER28}), dropping(TWO, ("raw", RAW))
+        ),
         "docker-direct-routing",
         [f"iptables -w -t raw -I PREROUTING {ACCEPT}", f"iptables -w -I DOCKER-USER {ACCEPT}"],
     ),
     "both of docker's, one of them accepted": (
-        case("there-raw-in",
-             on(TWO, DONE, rules={"filter": (*DOCKER28, f"-A DOCKER-USER {ACCEPT}")}),
-             dropping(TWO, ("raw", RAW))),
-        "docker-direct-routing", [f"iptables -w -t raw -I PREROUTING {ACCEPT}"],
+        case(
+            "there-raw-in",
+            on(TWO, DONE, rules={"filter": (*DOCKER28, f"-A DOCKER-USER {ACCEPT}")}),
+            dropping(TWO, ("raw", RAW)),
+        ),
+        "docker-direct-routing",
+        [f"iptables -w -t raw -I PREROUTING {ACCEPT}"],
     ),
     "docker's in its chain": (
-        case("there-forwarding-in", on(TWO, DONE, rules={"filter": DOCKER28}),
-             dropping(TWO, ("filter", DOCKER))),
-        "docker-direct-routing", [f"iptables -w -I DOCKER-USER {ACCEPT}"],
+        case(
+            "there-forwarding-in",
+            on(TWO, DONE, rules={"filter": DOCKER28}),
+            dropping(TWO, ("filter", DOCKER)),
+        ),
+        "docker-direct-routing",
+        [f"iptables -w -I DOCKER-USER {ACCEPT}"],
     ),
     "nftables' own, passing on": (
-        case("there-forwarding-in",
-             looks={TWO: Look(nft=(replace(MINE, hook="forward", rule="reject"),))}),
-        "forward-rule", [f"sh nft-accept.sh on inet mine in ip saddr {NET} ip daddr {NET}"],
+        case(
+            "there-forwarding-in",
+            looks={TWO: Look(nft=(replace(MINE, hook="forward", rule="reject"),))},
+        ),
+        "forward-rule",
+        [f"sh nft-accept.sh on inet mine in ip saddr {NET} ip daddr {NET}"],
     ),
     "firewalld does not pass it on": (
-        case("there-forwarding-in", on(TWO, DONE, firewall=Firewall(
-            "public", frozenset({"8472/udp"}), frozenset({"8472/udp"})))),
+        case(
+            "there-forwarding-in",
+            on(
+                TWO,
+                DONE,
+                firewall=Firewall("public", frozenset({"8472/udp"}), frozenset({"8472/udp"})),
+            ),
+        ),
         "forward-rule",
-        [f"firewall-cmd --zone=trusted --add-source={NET}",
-         f"firewall-cmd --permanent --zone=trusted --add-source={NET}"],
+        [
+            f"firewall-cmd --zone=trusted --add-source={NET}",
+            f"firewall-cmd --permanent --zone=trusted --add-source={NET}",
+        ],
     ),
     "port shut by iptables": (
         case("there-firewall", ruled(TWO, "filter", SHUT), dropping(TWO, ("filter", SHUT))),
-        "port-closed", [f"iptables -w -I INPUT {OPEN}"],
+        "port-closed",
+        [f"iptables -w -I INPUT {OPEN}"],
     ),
     "port shut by INPUT's policy": (
         case("there-firewall", looks=dropping(TWO, ("filter", "-P INPUT DROP"))),
-        "port-closed", [f"iptables -w -I INPUT {OPEN}"],
+        "port-closed",
+        [f"iptables -w -I INPUT {OPEN}"],
     ),
     "port shut in table raw": (
-        case("there-firewall",
-             looks=dropping(TWO, ("raw", "-A PREROUTING -p udp -m udp --dport 8472 -j DROP"))),
-        "port-closed", [f"iptables -w -t raw -I PREROUTING {OPEN}"],
+        case(
+            "there-firewall",
+            looks=dropping(TWO, ("raw", "-A PREROUTING -p udp -m udp --dport 8472 -j DROP")),
+        ),
+        "port-closed",
+        [f"iptables -w -t raw -I PREROUTING {OPEN}"],
     ),
     "port shut on its way out": (
         case("there-sending", looks=dropping(ONE, ("filter", "-A OUTPUT -o eth0 -j REJECT"))),
-        "port-closed", [f"iptables -w -I OUTPUT {OPEN}"],
+        "port-closed",
+        [f"iptables -w -I OUTPUT {OPEN}"],
     ),
     "dropped after routing, on its way out": (
         case("there-arriving", looks=dropping(ONE, ("mangle", "-A POSTROUTING -p udp -j DROP"))),
-        "port-closed", [f"iptables -w -t mangle -I POSTROUTING {OPEN}"],
+        "port-closed",
+        [f"iptables -w -t mangle -I POSTROUTING {OPEN}"],
     ),
     "IP in IP": (
-        case("there-firewall", net=Overlay(NET, "ipip", "flannel.ipip"),
-             looks=dropping(TWO, ("filter", "-A INPUT -p ipencap -j DROP"))),
+        case(
+            "there-firewall",
+            net=Overlay(NET, "ipip", "flannel.ipip"),
+            looks=dropping(TWO, ("filter", "-A INPUT -p ipencap -j DROP")),
+        ),
         "port-closed",
         ["iptables -w -I INPUT -p 4 -m comment --comment fedwiz -j ACCEPT"],
     ),
     "port shut by firewalld": (
         case("there-firewall", on(TWO, DONE, firewall=Firewall("public", frozenset({"22/tcp"})))),
         "port-closed",
-        ["firewall-cmd --zone=public --add-port=8472/udp",
-         "firewall-cmd --permanent --zone=public --add-port=8472/udp",
-         f"firewall-cmd --zone=trusted --add-source={NET}",
-         f"firewall-cmd --permanent --zone=trusted --add-source={NET}"],
+        [
+            "firewall-cmd --zone=public --add-port=8472/udp",
+            "firewall-cmd --permanent --zone=public --add-port=8472/udp",
+            f"firewall-cmd --zone=trusted --add-source={NET}",
+            f"firewall-cmd --permanent --zone=trusted --add-source={NET}",
+        ],
     ),
     "port shut by firewalld until it reloads": (
-        case("there-firewall", on(TWO, DONE, firewall=Firewall(
-            "public", frozenset(), frozenset({"8472/udp"}), frozenset({str(NET)}),
-            frozenset({str(NET)})))),
-        "port-closed", ["firewall-cmd --zone=public --add-port=8472/udp"],
+        case(
+            "there-firewall",
+            on(
+                TWO,
+                DONE,
+                firewall=Firewall(
+                    "public",
+                    frozenset(),
+                    frozenset({"8472/udp"}),
+                    frozenset({str(NET)}),
+                    frozenset({str(NET)}),
+                ),
+            ),
+        ),
+        "port-closed",
+        ["firewall-cmd --zone=public --add-port=8472/udp"],
     ),
     "port shut by nftables": (
         case("there-firewall", looks={TWO: Look(nft=(MINE,))}),
-        "port-closed", ["sh nft-accept.sh on inet mine in udp dport 8472"],
+        "port-closed",
+        ["sh nft-accept.sh on inet mine in udp dport 8472"],
     ),
     "port shut by a policy of nftables'": (
-        case("there-firewall", looks={TWO: Look(nft=(
-            replace(MINE, chain="all", rule="policy drop", handle=0),))}),
-        "port-closed", ["sh nft-accept.sh on inet mine all udp dport 8472"],
+        case(
+            "there-firewall",
+            looks={TWO: Look(nft=(replace(MINE, chain="all", rule="policy drop", handle=0),))},
+        ),
+        "port-closed",
+        ["sh nft-accept.sh on inet mine all udp dport 8472"],
     ),
     "port shut by one of two rules of nftables'": (
-        case("there-firewall", looks={TWO: Look(nft=(
-            replace(MINE, chain="all", rule="policy drop", handle=0),
-            replace(MINE, chain="some", rule="ip saddr @bad drop"),
-            replace(MINE, chain="far", rule="ip saddr 192.0.2.0/24 udp dport 8472 drop"),
-            replace(MINE, chain="not", rule=f"ip daddr != {ADDRESSES[TWO]} drop"), MINE))}),
-        "port-closed", ["sh nft-accept.sh on inet mine in udp dport 8472"],
+        case(
+            "there-firewall",
+            looks={
+                TWO: Look(
+                    nft=(
+                        replace(MINE, chain="all", rule="policy drop", handle=0),
+                        replace(MINE, chain="some", rule="ip saddr @bad drop"),
+                        replace(
+                            MINE, chain="far", rule="ip saddr 192.0.2.0/24 udp dport 8472 drop"
+                        ),
+                        replace(MINE, chain="not", rule=f"ip daddr != {ADDRESSES[TWO]} drop"),
+                        MINE,
+                    )
+                )
+            },
+        ),
+        "port-closed",
+        ["sh nft-accept.sh on inet mine in udp dport 8472"],
     ),
     "dropped before it arrives": (
-        case("there-arriving", looks={TWO: Look(nft=(
-            NftDrop("netdev", "mine", "in", "ingress", "udp dport 8000-9000 drop", 3),))}),
-        "port-closed", ["sh nft-accept.sh on netdev mine in udp dport 8472"],
+        case(
+            "there-arriving",
+            looks={
+                TWO: Look(
+                    nft=(NftDrop("netdev", "mine", "in", "ingress", "udp dport 8000-9000 drop", 3),)
+                )
+            },
+        ),
+        "port-closed",
+        ["sh nft-accept.sh on netdev mine in udp dport 8472"],
     ),
     "names that are no names of nftables'": (
         case("there-firewall", looks={TWO: Look(nft=(replace(MINE, table="a;flush"),))}),
-        "port-closed", [],
+        "port-closed",
+        [],
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize(("case", "cause", "mends"), FILTERS.values(), ids=FILTERS)
@@ -249,10 +360,14 @@ def names(found: Iterable[Diagnosis]) -> list[str]:
 LESS = ("filter", SHUT)
 TCP = "-A INPUT -p tcp -m tcp --dport 8472 -j DROP"
 OTHERS = (
-    replace(MINE, hook="output"), replace(MINE, table="firewalld"), replace(MINE, family="ip6"),
-    *(replace(MINE, rule=f"{rule} drop") for rule in (
-        "ct state invalid", "tcp dport 8472", "udp dport 8473", "udp dport != 8472")),
-)  # fmt: skip
+    replace(MINE, hook="output"),
+    replace(MINE, table="firewalld"),
+    replace(MINE, family="ip6"),
+    *(
+        replace(MINE, rule=f"{rule} drop")
+        for rule in ("ct state invalid", "tcp dport 8472", "udp dport 8473", "udp dport != 8472")
+    ),
+)
 NOT: dict[str, Case] = {
     "a rule that moved for others": case("there-firewall", looks=dropping(TWO, ("filter", TCP))),
     "a rule for another port": case(
@@ -300,10 +415,11 @@ NOT: dict[str, Case] = {
     ),
     "refused, and not strict": case(
         "there-routing-in",
-        looks={TWO: Look(rp_filter={"all": 1, "flannel/1": 2},
-                         moved={"TcpExtIPReversePathFilter": 3})},
+        looks={
+            TWO: Look(rp_filter={"all": 1, "flannel/1": 2}, moved={"TcpExtIPReversePathFilter": 3})
+        },
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("case", NOT.values(), ids=NOT)
@@ -393,7 +509,8 @@ def test_another_address_seen_is_a_warning(seen: str, host: str) -> None:
     assert mend.do.brief == f"iptables -w -t nat -I POSTROUTING {ACCEPT}"
     assert found.seen == f"{TWO} saw {seen}, not 10.16.29.2\n{host} has `{MASQUERADE}`"
     assert "where it comes from" in found.remedy
-    off = on(host, known, subnet_env={**(DONE.hosts[host].subnet_env or {}),
-                                      "FLANNEL_IPMASQ": "false"})  # fmt: skip
+    off = on(
+        host, known, subnet_env={**(DONE.hosts[host].subnet_env or {}), "FLANNEL_IPMASQ": "false"}
+    )
     [found] = causes(replace(case("", off), seen_as=seen))
     assert "-ip-masq" in found.remedy

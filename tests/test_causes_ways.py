@@ -33,9 +33,10 @@ def _plain() -> Cluster:
     """The same with plain routes."""
     config = {"Network": "10.16.0.0/16", "Backend": {"Type": "host-gw"}}
     cluster = replace(
-        WELL, config=Value("/coreos.com/network/config", json.dumps(config), 7),
+        WELL,
+        config=Value("/coreos.com/network/config", json.dumps(config), 7),
         leases=tuple(lease(name, BackendType="host-gw", BackendData=None) for name in NAMES),
-    )  # fmt: skip
+    )
     for name in NAMES:
         kept = [it for it in cluster.facts[name].routes if it.dev != "flannel.1"]
         routes = (Route(NET[peer], "eth0", IS[peer]) for peer in NAMES if peer != name)
@@ -138,78 +139,111 @@ VIA = f"{NET[N2]} via {IS[N2]} dev eth0"
 ODD = f"unreachable {NET[N2]} proto static metric 20"
 GAPS: Mapping[str, tuple[Cluster, str, str, list[str], list[str]]] = {
     "route": (
-        without(N1, route=True), "there wrapping", "missing-route",
-        [f"ip route replace {ROUTE}"], [f"ip route delete {ROUTE}"],
+        without(N1, route=True),
+        "there wrapping",
+        "missing-route",
+        [f"ip route replace {ROUTE}"],
+        [f"ip route delete {ROUTE}"],
     ),
     "route, no default": (
-        without(N1, route=True), "there routing", "missing-route",
-        [f"ip route replace {ROUTE}"], [f"ip route delete {ROUTE}"],
+        without(N1, route=True),
+        "there routing",
+        "missing-route",
+        [f"ip route replace {ROUTE}"],
+        [f"ip route delete {ROUTE}"],
     ),
     "host-gw": (
-        without(N1, PLAIN, route=True), "there unwrapping", "missing-route",
-        [f"ip route replace {VIA}"], [f"ip route delete {VIA}"],
+        without(N1, PLAIN, route=True),
+        "there unwrapping",
+        "missing-route",
+        [f"ip route replace {VIA}"],
+        [f"ip route delete {VIA}"],
     ),
     "an old flannel's route": (
         without(N1, route=True).node(N1, flanneld_version="0.7.1"),
-        "there wrapping", "missing-route",
+        "there wrapping",
+        "missing-route",
         ["ip route replace 10.16.0.0/16 dev flannel.1"],
         ["ip route delete 10.16.0.0/16 dev flannel.1"],
     ),
     "a route by another device": (
         plus(N1, without(N1, route=True), routes=Route(NET[N2], "eth0", "192.168.122.9")),
-        "there wrapping", "missing-route",
+        "there wrapping",
+        "missing-route",
         [f"ip route delete {NET[N2]} via 192.168.122.9 dev eth0", f"ip route replace {ROUTE}"],
         [f"ip route add {NET[N2]} via 192.168.122.9 dev eth0", f"ip route delete {ROUTE}"],
     ),
     "a route of another kind": (
         plus(N1, without(N1, route=True), routes=Route(NET[N2], "")),
-        "there routing", "missing-route",
+        "there routing",
+        "missing-route",
         [f"ip route delete {ODD}", f"ip route replace {ROUTE}"],
         [f"ip route add {ODD}", f"ip route delete {ROUTE}"],
     ),
     "a narrower route": (
         plus(N1, routes=Route("10.16.83.2/32", "eth0")),
-        "there wrapping", "missing-route",
+        "there wrapping",
+        "missing-route",
         ["ip route delete 10.16.83.2/32 dev eth0"],
         ["ip route add 10.16.83.2/32 dev eth0"],
     ),
     "neighbour": (
-        without(N1, neighbour=True), "there wrapping", "missing-neighbour",
+        without(N1, neighbour=True),
+        "there wrapping",
+        "missing-neighbour",
         [f"ip neighbour replace {NEIGHBOUR}"],
         [f"ip neighbour delete {AT[N2]} dev flannel.1"],
     ),
     "a neighbour that failed": (
-        plus(N1, without(N1, neighbour=True),
-             neighbours=Neighbour(AT[N2], "flannel.1", "", "FAILED")),
-        "there wrapping", "missing-neighbour",
+        plus(
+            N1, without(N1, neighbour=True), neighbours=Neighbour(AT[N2], "flannel.1", "", "FAILED")
+        ),
+        "there wrapping",
+        "missing-neighbour",
         [f"ip neighbour replace {NEIGHBOUR}"],
         [f"ip neighbour delete {AT[N2]} dev flannel.1"],
     ),
     "a neighbour's MAC": (
-        plus(N1, without(N1, neighbour=True),
-             neighbours=Neighbour(AT[N2], "flannel.1", "02:00:00:00:00:01", "STALE")),
-        "there unwrapping", "missing-neighbour",
+        plus(
+            N1,
+            without(N1, neighbour=True),
+            neighbours=Neighbour(AT[N2], "flannel.1", "02:00:00:00:00:01", "STALE"),
+        ),
+        "there unwrapping",
+        "missing-neighbour",
         [f"ip neighbour replace {NEIGHBOUR}"],
         [f"ip neighbour replace {AT[N2]} lladdr 02:00:00:00:00:01 dev flannel.1 nud stale"],
     ),
     "fdb": (
-        without(N1, fdb=True), "there wrapping", "missing-fdb",
-        [f"bridge fdb replace {FDB}"], [f"bridge fdb delete {FDB}"],
+        without(N1, fdb=True),
+        "there wrapping",
+        "missing-fdb",
+        [f"bridge fdb replace {FDB}"],
+        [f"bridge fdb delete {FDB}"],
     ),
     "an FDB entry's address": (
         plus(N1, without(N1, fdb=True), fdb=Fdb(mac(N2), "192.0.2.7", "flannel.1")),
-        "there wrapping", "missing-fdb",
+        "there wrapping",
+        "missing-fdb",
         [f"bridge fdb replace {FDB}"],
         [f"bridge fdb replace {mac(N2)} dev flannel.1 dst 192.0.2.7 self permanent"],
     ),
     "all three": (
-        without(N1, route=True, neighbour=True, fdb=True), "there wrapping", "missing-route",
-        [f"ip route replace {ROUTE}", f"ip neighbour replace {NEIGHBOUR}",
-         f"bridge fdb replace {FDB}"],
-        [f"ip route delete {ROUTE}", f"ip neighbour delete {AT[N2]} dev flannel.1",
-         f"bridge fdb delete {FDB}"],
+        without(N1, route=True, neighbour=True, fdb=True),
+        "there wrapping",
+        "missing-route",
+        [
+            f"ip route replace {ROUTE}",
+            f"ip neighbour replace {NEIGHBOUR}",
+            f"bridge fdb replace {FDB}",
+        ],
+        [
+            f"ip route delete {ROUTE}",
+            f"ip neighbour delete {AT[N2]} dev flannel.1",
+            f"bridge fdb delete {FDB}",
+        ],
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("gap", GAPS)
@@ -336,8 +370,9 @@ def test_another_port() -> None:
     it = case(cluster, "there wrapping")
     assert names(it) == [("other-port", N1, True)]
     assert shown(found(it)[0]) == (
-        ["sh vtep.sh flannel.1 flannel.1 1 8472 again"], ["sh vtep.sh flannel.1 flannel.1 1 4789"],
-    )  # fmt: skip
+        ["sh vtep.sh flannel.1 flannel.1 1 8472 again"],
+        ["sh vtep.sh flannel.1 flannel.1 1 4789"],
+    )
     assert "UDP port 4789, and the network 8472" in found(it)[0].why
 
 
@@ -389,9 +424,14 @@ def test_the_side_that_others_do_not_get_large_packets_through_is_named() -> Non
     assert f"from {N2} to {third} cross 1400 of 1500 bytes" in one.seen
 
 
-@pytest.mark.parametrize("beyond", [
-    {}, {N1: {IS[N3]: 1400}, N2: {IS[N3]: 1400}}, {N1: {IS[N3]: 0}},
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "beyond",
+    [
+        {},
+        {N1: {IS[N3]: 1400}, N2: {IS[N3]: 1400}},
+        {N1: {IS[N3]: 0}},
+    ],
+)
 def test_what_is_between_all_is_for_people_to_mend(beyond: dict[str, dict[str, int]]) -> None:
     (one,) = found(case(verdicts=narrow(), underlay=beyond))
     assert (one.cause, one.mends, one.explains) == ("mtu", (), True)

@@ -70,8 +70,10 @@ def test_pasted_lines_become_one_and_nobody_s_lines_are_left_out() -> None:
     assert census.pasted(text) == ("10.1.0.1 fed-master master, 10.1.0.2 fed-node1, 10.1.0.3", 2)
     one, _ = census.meant(census.pasted(text)[0])
     assert [(it.address, it.name) for it in one] == [
-        ("10.1.0.1", "fed-master"), ("10.1.0.2", "fed-node1"), ("10.1.0.3", "")
-    ]  # fmt: skip
+        ("10.1.0.1", "fed-master"),
+        ("10.1.0.2", "fed-node1"),
+        ("10.1.0.3", ""),
+    ]
 
 
 @given(st.text(max_size=80))
@@ -128,8 +130,12 @@ def test_what_a_search_found_is_sorted_by_address_behind_what_was_there() -> Non
     found = [Candidate(text) for text in ("zeta", "10.1.0.9", "10.1.0.10", "10.1.0.2", "alpha")]
     draft = census.sorted_from(Draft(candidates=tuple(found)), 1)
     assert [it.address for it in draft.candidates] == [
-        "zeta", "10.1.0.2", "10.1.0.9", "10.1.0.10", "alpha"
-    ]  # fmt: skip
+        "zeta",
+        "10.1.0.2",
+        "10.1.0.9",
+        "10.1.0.10",
+        "alpha",
+    ]
 
 
 # What they say of themselves.
@@ -144,8 +150,10 @@ def test_names_are_learnt_and_the_master_is_proposed_where_etcd_answers() -> Non
     }
     learnt = census.learn(Draft(candidates=bare), facts).candidates
     assert [(it.name, it.role) for it in learnt] == [
-        ("fed-a", "node"), ("fed-b", "master"), ("", "node")
-    ]  # fmt: skip
+        ("fed-a", "node"),
+        ("fed-b", "master"),
+        ("", "node"),
+    ]
 
 
 def test_what_the_operator_said_is_not_changed() -> None:
@@ -184,11 +192,15 @@ def card(mac: str, address: str, name: str = "eth0", kind: str = "") -> Link:
 TWINS = {
     "host name": (Facts(hostname="a"), Facts(hostname="A")),
     "machine-id": (Facts(machine_id="1" * 32), Facts(machine_id="1" * 32)),
-    "MAC address": (Facts(links=(card("02:00:00:00:00:01", "10.1.0.2/24"),)),
-                    Facts(links=(card("02:00:00:00:00:01", "10.1.0.3/24"),))),
-    "address": (Facts(links=(card("02:00:00:00:00:01", "10.0.2.15/24"),)),
-                Facts(links=(card("02:00:00:00:00:02", "10.0.2.15/24"),))),
-}  # fmt: skip
+    "MAC address": (
+        Facts(links=(card("02:00:00:00:00:01", "10.1.0.2/24"),)),
+        Facts(links=(card("02:00:00:00:00:01", "10.1.0.3/24"),)),
+    ),
+    "address": (
+        Facts(links=(card("02:00:00:00:00:01", "10.0.2.15/24"),)),
+        Facts(links=(card("02:00:00:00:00:02", "10.0.2.15/24"),)),
+    ),
+}
 
 
 @pytest.mark.parametrize("kind", TWINS)
@@ -204,8 +216,12 @@ def test_twins_are_told_on_both_rows_with_a_remedy(kind: str) -> None:
 
 
 def test_bridges_and_loopback_and_who_is_not_chosen_are_no_twins() -> None:
-    bridge = Facts(links=(card("02:42:00:00:00:01", "172.17.0.1/16", "docker0", "bridge"),
-                          card("00:00:00:00:00:00", "127.0.0.1/8", "lo")))  # fmt: skip
+    bridge = Facts(
+        links=(
+            card("02:42:00:00:00:01", "172.17.0.1/16", "docker0", "bridge"),
+            card("00:00:00:00:00:00", "127.0.0.1/8", "lo"),
+        )
+    )
     assert not any(census.judged(three(), {"10.1.0.2": bridge, "10.1.0.3": bridge}, {}).rows)
     one, other = TWINS["machine-id"]
     out = three().row(2, chosen=False)
@@ -266,8 +282,11 @@ def test_a_host_that_is_lost_is_in_the_way_and_says_what_to_do() -> None:
     assert "press r" in found.remedy
     ((_, found),) = census.judged(three(), {}, lost, {"10.1.0.2"}).blocks
     assert "nobody has accepted" in found.seen
-    assert not census.judged(three().row(1, chosen=False).add(
-        [Candidate("10.1.0.9", "x", chosen=True, role="node")]), {}, lost).blocks  # fmt: skip
+    assert not census.judged(
+        three().row(1, chosen=False).add([Candidate("10.1.0.9", "x", chosen=True, role="node")]),
+        {},
+        lost,
+    ).blocks
 
 
 @pytest.mark.parametrize(

@@ -19,8 +19,11 @@ def test_a_changed_cluster(generation: str, lab_factory: LabFactory, tmp_path: P
 
     # A way to a peer has gone, as flannel 0.18.0 to 0.21.2 loses it.
     dst = lab.address("fed-node2")
-    lab.ssh("fed-node1", "bridge fdb del $(bridge fdb show dev flannel.1 | "
-            f"grep -F ' {dst} ' | cut -d' ' -f1) dev flannel.1")  # fmt: skip
+    lab.ssh(
+        "fed-node1",
+        "bridge fdb del $(bridge fdb show dev flannel.1 | "
+        f"grep -F ' {dst} ' | cut -d' ' -f1) dev flannel.1",
+    )
     assert operator.left() == {"fed-node1": ["peers"]}
     docker = lab.ssh("fed-node1", "systemctl show -p MainPID docker")
     proven(operator.install(), 2)

@@ -139,42 +139,65 @@ HOSTS = {
     "lost": Row("reachable", NOWHERE, "block", "timed out", N1, "again"),
     "not asked": Row("reachable", Known({}), "block", "not asked", N1),
     "a run is still at work": Row(
-        "in-flight", on(N1, in_flight=("fedwiz-switch.service",)), "block", "fedwiz-switch", N1,
+        "in-flight",
+        on(N1, in_flight=("fedwiz-switch.service",)),
+        "block",
+        "fedwiz-switch",
+        N1,
         "wait",
     ),
     "no Fedora": Row("os", on(N1, os="debian", os_version="12"), "warn", "debian 12", N1),
     "one host name": Row(
-        "distinct-names", on("*", hostname="localhost"), "block", "called localhost",
+        "distinct-names",
+        on("*", hostname="localhost"),
+        "block",
+        "called localhost",
         remedy="hostnamectl",
     ),
     "another host name": Row(
-        "distinct-names", on(N1, hostname="web7"), "warn", "calls itself web7", N1,
+        "distinct-names",
+        on(N1, hostname="web7"),
+        "warn",
+        "calls itself web7",
+        N1,
         "hostnamectl set-hostname fed-node1",
     ),
     "clones": Row("distinct-names", on("*", machine_id="a" * 32), "warn", "clones"),
     "one MAC": Row(
         "distinct-names",
         on(N1, links=NODE.links[:1] + BARE.hosts[N2].links[1:]),
-        "block", "one MAC address",
+        "block",
+        "one MAC address",
     ),
     "one MAC on another card": Row(
         "distinct-names",
         on("*", links=(*NODE.links[:1], Link("eth9", "08:00:27:8d:c0:4d", 1500, True, ()))),
-        "warn", "08:00:27:8d:c0:4d",
+        "warn",
+        "08:00:27:8d:c0:4d",
     ),
     "a port lets nothing in": Row(
-        "udp-port", replace(BARE, udp=Tried(lost={(N1, N2): ""})), "block",
-        "nothing arrives at 8472/udp", N2, "let 8472/udp in",
+        "udp-port",
+        replace(BARE, udp=Tried(lost={(N1, N2): ""})),
+        "block",
+        "nothing arrives at 8472/udp",
+        N2,
+        "let 8472/udp in",
     ),
     "no etcd": Row(
         "services",
         on("", _unit("etcd", GONE, MASTER), etcd={URL: Endpoint(error="refused")}),
-        "block", "etcd is not there", MASTER, "dnf -y install etcd",
+        "block",
+        "etcd is not there",
+        MASTER,
+        "dnf -y install etcd",
     ),
     "etcd stopped": Row(
         "services",
         on("", _unit("etcd", STOPPED, MASTER), etcd={URL: Endpoint(error="refused")}),
-        "block", "etcd does not run", MASTER, "systemctl enable --now etcd",
+        "block",
+        "etcd does not run",
+        MASTER,
+        "systemctl enable --now etcd",
     ),
     "etcd is no service but answers": Row(
         "services", _unit("etcd", GONE, MASTER), "warn", "answers at its endpoint", MASTER
@@ -197,12 +220,19 @@ HOSTS = {
         "labels", BARE, "ok", "3 nodes", sets=('host.fed-node1.label="fed-node1-label"',)
     ),
     "label is another": Row(
-        "labels", BARE, "warn", "does not label it blue", N1, "kubectl label node",
+        "labels",
+        BARE,
+        "warn",
+        "does not label it blue",
+        N1,
+        "kubectl label node",
         sets=('host.fed-node1.label="blue"',),
     ),
     "two labelled alike": Row(
-        "labels", _kube(KUBE[0], replace(KUBE[1], labels=KUBE[0].labels), KUBE[2]),
-        "warn", "all labelled name=fed-node1-label",
+        "labels",
+        _kube(KUBE[0], replace(KUBE[1], labels=KUBE[0].labels), KUBE[2]),
+        "warn",
+        "all labelled name=fed-node1-label",
     ),
     "Kubernetes lacks a node": Row("labels", _kube(*KUBE[1:]), "warn", "no node", N1),
     "a clock is off": Row("clock", on(N1, skew=5.0), "warn", "5 s ahead", N1, "chronyd"),
@@ -215,13 +245,20 @@ HOSTS = {
     "docker moves to another network": Row(
         "interrupts",
         on(
-            N1, DONE, containers=2,
+            N1,
+            DONE,
+            containers=2,
             subnet_env={**(DONE.hosts[N1].subnet_env or {}), "FLANNEL_NETWORK": "10.99.0.0/16"},
         ),
-        "warn", "2 running containers will stop", N1,
+        "warn",
+        "2 running containers will stop",
+        N1,
     ),
     "/var is tight, and no dnf comes": Row(
-        "disk", on(N1, free={**NODE.free, "/var": 100 * 1024}), "ok", "",
+        "disk",
+        on(N1, free={**NODE.free, "/var": 100 * 1024}),
+        "ok",
+        "",
         sets=("flannel.source=rpm", "flannel.path=/f.rpm", f"flannel.sha256={'a' * 64}"),
     ),
     "/var is full": Row("disk", on(N1, free={**NODE.free, "/var": 9}), "block", "0 MiB", N1),
@@ -231,13 +268,16 @@ HOSTS = {
         "dnf-lock", on(N1, dnf_lock="4711 dnf upgrade "), "warn", "process 4711 (dnf upgrade)", N1
     ),
     "SELinux and a binary": Row(
-        "selinux", BARE, "ok", "restorecon",
+        "selinux",
+        BARE,
+        "ok",
+        "restorecon",
         sets=('flannel.source="binary"', 'flannel.path="/f"', f'flannel.sha256="{"a" * 64}"'),
     ),
     "NetworkManager runs": Row(
         "network-manager", _unit("NetworkManager", RUNS), "ok", "fed-node1 and will be told"
     ),
-}  # fmt: skip
+}
 
 DOCKER0 = NODE.links[2]
 TWINS = {
@@ -247,35 +287,54 @@ HOST_GW = 'backend.type="host-gw"'
 
 RANGES = {
     "public": Row(
-        "network-public", BARE, "ok", "the answers allow it",
+        "network-public",
+        BARE,
+        "ok",
+        "the answers allow it",
         sets=('network.cidr="18.16.0.0/16"', "network.allow_public=true"),
     ),
     "a route overlaps": Row(
-        "network-overlap", on(N1, routes=(*NODE.routes, Route("10.16.4.0/22", "tun0"))),
-        "block", "10.16.4.0/22 (route by tun0)", N1, "such as 10.0.0.0/16",
+        "network-overlap",
+        on(N1, routes=(*NODE.routes, Route("10.16.4.0/22", "tun0"))),
+        "block",
+        "10.16.4.0/22 (route by tun0)",
+        N1,
+        "such as 10.0.0.0/16",
     ),
     "an address overlaps": Row(
-        "network-overlap", on(MASTER, links=(*NODE.links, _eth("10.16.9.9", name="br7"))),
-        "block", "address of br7", MASTER,
+        "network-overlap",
+        on(MASTER, links=(*NODE.links, _eth("10.16.9.9", name="br7"))),
+        "block",
+        "address of br7",
+        MASTER,
     ),
     "a docker network overlaps": Row(
         "network-overlap", on(N2, docker_networks=("10.0.0.0/8",)), "block", "docker network", N2
     ),
     "a name server overlaps": Row(
-        "network-overlap", on(N1, nameservers=("10.16.0.53", "999.9.9.9")), "block",
-        "name server", N1,
+        "network-overlap",
+        on(N1, nameservers=("10.16.0.53", "999.9.9.9")),
+        "block",
+        "name server",
+        N1,
     ),
     "the services overlap": Row(
         "network-overlap", BARE, "block", "10.254.0.0/16", sets=('network.cidr="10.254.0.0/17"',)
     ),
     "docker0 on another host than a node": Row(
-        "network-overlap", BARE, "block", "172.17.0.0/16", N1,
+        "network-overlap",
+        BARE,
+        "block",
+        "172.17.0.0/16",
+        N1,
         sets=('network.cidr="172.17.0.0/16"',),
     ),
     "host-gw's own routes": Row(
         "network-overlap",
         on(N1, DONE, routes=(*NODE.routes[:2], Route("10.16.83.0/24", "eth0", ADDRESSES[N2]))),
-        "ok", "meets no address", sets=(HOST_GW,),
+        "ok",
+        "meets no address",
+        sets=(HOST_GW,),
     ),
     "docker0 of a flannel whose subnet.env is gone": Row(
         "network-overlap", on("*", DONE, subnet_env=None), "ok", "meets no address"
@@ -286,15 +345,21 @@ RANGES = {
     "subnets leased to others": Row(
         "network-capacity",
         stored(leases=tuple(lease(f"10.16.0.{n * 16}/28", "10.9.9.9") for n in range(1, 15))),
-        "block", "14 of them are leased",
+        "block",
+        "14 of them are leased",
         sets=('network.cidr="10.16.0.0/24"', "network.subnet_len=28"),
     ),
     "the first subnet": Row(
         "network-capacity", BARE, "warn", "first subnet", sets=('network.subnet_min="10.16.0.0"',)
     ),
     "no such interface": Row(
-        "interface", BARE, "block", "no interface eth7", N1, "eth0",
-        ('host.fed-node1.interface="eth7"',)
+        "interface",
+        BARE,
+        "block",
+        "no interface eth7",
+        N1,
+        "eth0",
+        ('host.fed-node1.interface="eth7"',),
     ),
     "an interface by its address": Row(
         "interface", BARE, "ok", "eth0", sets=('host.fed-node1.interface="192.168.122.77"',)
@@ -323,12 +388,18 @@ RANGES = {
     "fedwiz comes in elsewhere": Row(
         "interface",
         on(N1, links=_links(_eth("172.30.0.5"), _eth("192.168.122.77", name="eth1"))),
-        "warn", "on eth1, but flannel would use eth0", N1, "to eth1",
+        "warn",
+        "on eth1, but flannel would use eth0",
+        N1,
+        "to eth1",
     ),
     "two links and host-gw": Row(
-        "same-link", on(N1, links=_links(_eth("192.168.7.7"))), "block",
+        "same-link",
+        on(N1, links=_links(_eth("192.168.7.7"))),
+        "block",
         "are on 2: fed-node2, fed-node3 on",
-        remedy="vxlan", sets=(HOST_GW,),
+        remedy="vxlan",
+        sets=(HOST_GW,),
     ),
     "two links and vxlan": Row(
         "same-link", on(N1, links=_links(_eth("192.168.7.7"))), "ok", "crosses routers"
@@ -340,7 +411,10 @@ RANGES = {
         "same-link", on(N1, links=()), "warn", "not judged", N1, sets=(HOST_GW,)
     ),
     "MTUs differ": Row(
-        "mtu", on(N1, links=_links(_eth("192.168.122.77", mtu=9000))), "warn", "1500 on fed-node2",
+        "mtu",
+        on(N1, links=_links(_eth("192.168.122.77", mtu=9000))),
+        "warn",
+        "1500 on fed-node2",
         remedy="backend.mtu to 1500",
     ),
     "MTU larger than the interface's": Row(
@@ -362,7 +436,9 @@ RANGES = {
     "firewalld has it open": Row(
         "firewall",
         on(N1, firewall=Firewall("p", frozenset({"8472/udp"}), frozenset({"8472/udp"}))),
-        "ok", "all open", N1,
+        "ok",
+        "all open",
+        N1,
     ),
     "firewalld does not answer": Row(
         "firewall", _unit("firewalld", RUNS), "warn", "not judged", N1
@@ -370,14 +446,19 @@ RANGES = {
     "rules of its own": Row(
         "firewall",
         on(N1, rules={**NODE.rules, "filter": ("-P INPUT DROP", *FILTER[1:])}),
-        "warn", "-P INPUT DROP", N1, "8472/udp",
+        "warn",
+        "-P INPUT DROP",
+        N1,
+        "8472/udp",
     ),
     "rules of its own, and no port": Row(
         "firewall",
         on(N1, rules={**NODE.rules, "filter": ("-P INPUT DROP", *FILTER[1:])}),
-        "ok", "no firewall", sets=(HOST_GW,),
+        "ok",
+        "no firewall",
+        sets=(HOST_GW,),
     ),
-}  # fmt: skip
+}
 
 
 def _curl(error: str, *listening: str, host: str = "*") -> Known:
@@ -398,8 +479,9 @@ CERT = ('etcd.ca_file="/ca"', 'etcd.cert_file="/c"', 'etcd.key_file="/k"')
 
 
 def _tls(error: str) -> Known:
-    return on("*", on(MASTER, listening=frozenset({"*:2379"})),
-              etcd={TLS_URL: Endpoint(error=error)})  # fmt: skip
+    return on(
+        "*", on(MASTER, listening=frozenset({"*:2379"})), etcd={TLS_URL: Endpoint(error=error)}
+    )
 
 
 def _config(text: str) -> Known:
@@ -414,110 +496,201 @@ STORE = {
         "etcd-reachable", _curl(CONNECT), "block", "nothing listens", N1
     ),
     "etcd on loopback": Row(
-        "etcd-reachable", _curl(CONNECT, "127.0.0.1:2379", "[::1]:2379"), "block",
-        "127.0.0.1:2379, [::1]:2379 of the master only", N1, "ETCD_LISTEN_CLIENT_URLS",
+        "etcd-reachable",
+        _curl(CONNECT, "127.0.0.1:2379", "[::1]:2379"),
+        "block",
+        "127.0.0.1:2379, [::1]:2379 of the master only",
+        N1,
+        "ETCD_LISTEN_CLIENT_URLS",
     ),
     "etcd on another address": Row(
-        "etcd-reachable", _curl(REFUSED, "172.16.0.1:2379"), "block", "172.16.0.1:2379", N1,
+        "etcd-reachable",
+        _curl(REFUSED, "172.16.0.1:2379"),
+        "block",
+        "172.16.0.1:2379",
+        N1,
         "ETCD_LISTEN_CLIENT_URLS",
     ),
     "a firewall, for a curl of few words": Row(
         "etcd-reachable", _curl(CONNECT, "0.0.0.0:2379"), "block", "not let in", N1, "2379/tcp"
     ),
     "rejected": Row(
-        "etcd-reachable", _curl("curl: (7) No route to host", "*:2379"), "block", "firewall", N1,
+        "etcd-reachable",
+        _curl("curl: (7) No route to host", "*:2379"),
+        "block",
+        "firewall",
+        N1,
         "--add-port=2379/tcp",
     ),
     "dropped": Row(
-        "etcd-reachable", _curl("curl: (28) Connection timed out after 3001 ms"), "block",
-        "drops it", N1, "2379/tcp",
+        "etcd-reachable",
+        _curl("curl: (28) Connection timed out after 3001 ms"),
+        "block",
+        "drops it",
+        N1,
+        "2379/tcp",
     ),
     "slow": Row(
         "etcd-reachable",
         _curl("curl: (28) Operation timed out after 3001 milliseconds with 0 bytes received"),
-        "block", "gives no answer within 3 s", N1, "endpoint status",
+        "block",
+        "gives no answer within 3 s",
+        N1,
+        "endpoint status",
     ),
     "no name": Row(
-        "etcd-reachable", _curl("curl: (6) Could not resolve host: fed-master"), "block",
-        "name fed-master is not known", N1, "/etc/hosts",
+        "etcd-reachable",
+        _curl("curl: (6) Could not resolve host: fed-master"),
+        "block",
+        "name fed-master is not known",
+        N1,
+        "/etc/hosts",
     ),
     "https to a plain port": Row(
         "etcd-reachable",
         _tls("curl: (35) TLS connect error: error:0A000126:SSL routines::unexpected eof"),
-        "block", "speaks no TLS", N1, "begin the endpoint with http://", sets=(TLS, *CERT),
+        "block",
+        "speaks no TLS",
+        N1,
+        "begin the endpoint with http://",
+        sets=(TLS, *CERT),
     ),
     "https to a plain port, for an older curl": Row(
         "etcd-reachable",
         _tls("curl: (35) OpenSSL SSL_connect: SSL_ERROR_SYSCALL in connection to fed-master:2379"),
-        "block", "speaks no TLS", N1, "begin the endpoint with http://", sets=(TLS, *CERT),
+        "block",
+        "speaks no TLS",
+        N1,
+        "begin the endpoint with http://",
+        sets=(TLS, *CERT),
     ),
     "http to a TLS port": Row(
-        "etcd-reachable", _curl("curl: (52) Empty reply from server", "*:2379"), "block",
-        "takes no plain http", N1, "begin the endpoint with https://",
+        "etcd-reachable",
+        _curl("curl: (52) Empty reply from server", "*:2379"),
+        "block",
+        "takes no plain http",
+        N1,
+        "begin the endpoint with https://",
     ),
     "another authority": Row(
         "etcd-reachable",
-        _tls("curl: (60) SSL certificate OpenSSL verify result: unable to get local issuer "
-             "certificate (20)"),
-        "block", "no trust in its certificate", N1, "set etcd.ca_file", sets=(TLS, *CERT),
+        _tls(
+            "curl: (60) SSL certificate OpenSSL verify result: unable to get local issuer "
+            "certificate (20)"
+        ),
+        "block",
+        "no trust in its certificate",
+        N1,
+        "set etcd.ca_file",
+        sets=(TLS, *CERT),
     ),
     "no client certificate": Row(
         "etcd-reachable",
         _tls("curl: (55) OpenSSL SSL_read: SSL routines::tlsv13 alert certificate required"),
-        "block", "asks for a client certificate", N1, "set etcd.cert_file and etcd.key_file",
+        "block",
+        "asks for a client certificate",
+        N1,
+        "set etcd.cert_file and etcd.key_file",
         sets=(TLS, CERT[0]),
     ),
     "no client certificate, for an older curl": Row(
         "etcd-reachable",
         _tls("curl: (55) getpeername() failed with errno 107: Transport endpoint is not connected"),
-        "block", "asks for a client certificate", N1, "set etcd.cert_file and etcd.key_file",
+        "block",
+        "asks for a client certificate",
+        N1,
+        "set etcd.cert_file and etcd.key_file",
         sets=(TLS, CERT[0]),
     ),
     "a client certificate of somebody else's": Row(
         "etcd-reachable",
         _tls("curl: (56) OpenSSL SSL_read: SSL routines::sslv3 alert bad certificate, errno 0"),
-        "block", "refuses the client certificate", N1, "ETCD_TRUSTED_CA_FILE", sets=(TLS, *CERT),
+        "block",
+        "refuses the client certificate",
+        N1,
+        "ETCD_TRUSTED_CA_FILE",
+        sets=(TLS, *CERT),
     ),
     "no CA file": Row(
-        "etcd-reachable", _tls("curl: The file '/ca' provided to --cacert does not exist"),
-        "block", "etcd.ca_file can't be used here", N1, "put /ca on this host", sets=(TLS, *CERT),
+        "etcd-reachable",
+        _tls("curl: The file '/ca' provided to --cacert does not exist"),
+        "block",
+        "etcd.ca_file can't be used here",
+        N1,
+        "put /ca on this host",
+        sets=(TLS, *CERT),
     ),
     "no key file": Row(
-        "etcd-reachable", _tls("curl: (58) unable to set private key file: '/k' type PEM"),
-        "block", "etcd.key_file can't be used here", N1, "put /k on this host", sets=(TLS, *CERT),
+        "etcd-reachable",
+        _tls("curl: (58) unable to set private key file: '/k' type PEM"),
+        "block",
+        "etcd.key_file can't be used here",
+        N1,
+        "put /k on this host",
+        sets=(TLS, *CERT),
     ),
     "another host's certificate": Row(
         "etcd-reachable",
         _tls("curl: (60) SSL: no alternative certificate subject name matches target host name"),
-        "block", "another host's", N1, "a name or an address", sets=(TLS, *CERT),
+        "block",
+        "another host's",
+        N1,
+        "a name or an address",
+        sets=(TLS, *CERT),
     ),
     "a certificate of last year": Row(
-        "etcd-reachable", _tls("curl: (60) SSL certificate problem: certificate has expired"),
-        "block", "not valid now", N1, "renew it", sets=(TLS, *CERT),
+        "etcd-reachable",
+        _tls("curl: (60) SSL certificate problem: certificate has expired"),
+        "block",
+        "not valid now",
+        N1,
+        "renew it",
+        sets=(TLS, *CERT),
     ),
     "an https endpoint behind a firewall": Row(
-        "etcd-reachable", _tls("curl: (28) Connection timed out after 3001 ms"),
-        "block", "drops it", N1, "2379/tcp", sets=(TLS, *CERT),
+        "etcd-reachable",
+        _tls("curl: (28) Connection timed out after 3001 ms"),
+        "block",
+        "drops it",
+        N1,
+        "2379/tcp",
+        sets=(TLS, *CERT),
     ),
     "one endpoint of two": Row(
         "etcd-reachable",
-        on("*", etcd={URL: Endpoint("3.4.1", v2=True),
-                      "http://192.168.122.9:2379": Endpoint(error=REFUSED)}),
-        "warn", "http://192.168.122.9:2379: nothing listens", N1, sets=(BOTH,),
+        on(
+            "*",
+            etcd={
+                URL: Endpoint("3.4.1", v2=True),
+                "http://192.168.122.9:2379": Endpoint(error=REFUSED),
+            },
+        ),
+        "warn",
+        "http://192.168.122.9:2379: nothing listens",
+        N1,
+        sets=(BOTH,),
     ),
     "v2 is off": Row(
-        "etcd-api", on("*", etcd={URL: Endpoint("3.5.9")}), "block", "does not serve v2",
+        "etcd-api",
+        on("*", etcd={URL: Endpoint("3.5.9")}),
+        "block",
+        "does not serve v2",
         remedy="ETCD_ENABLE_V2=true",
     ),
     "v2 is gone": Row(
-        "etcd-api", on("*", etcd={URL: Endpoint("3.6.1")}), "block", "has no v2 API",
+        "etcd-api",
+        on("*", etcd={URL: Endpoint("3.6.1")}),
+        "block",
+        "has no v2 API",
         remedy="0.21.3 or later",
     ),
     "v3 flannel needs no v2": Row(
         "etcd-api", on("*", offered=V3, etcd={URL: Endpoint("3.6.1")}), "ok", "serves v3"
     ),
     "v3 is not there": Row(
-        "etcd-api", on("*", offered=V3, etcd={URL: Endpoint("2.3.7", v2=True)}), "block",
+        "etcd-api",
+        on("*", offered=V3, etcd={URL: Endpoint("2.3.7", v2=True)}),
+        "block",
         "no v3 API",
     ),
     "the other API is forced": Row(
@@ -528,19 +701,29 @@ STORE = {
         "etcd-store", stored(error="no host reaches it"), "block", "no host reaches it"
     ),
     "no flannel, so nobody knows which API it reads": Row(
-        "etcd-store", stored(api="", error="it is not known which API"), "warn", "not judged",
+        "etcd-store",
+        stored(api="", error="it is not known which API"),
+        "warn",
+        "not judged",
         remedy="flannel-package",
     ),
     "etcd wants a password": Row(
-        "etcd-store", stored(error="etcd refuses 'f' (no; way); set FEDWIZ_ETCD_PASSWORD"),
-        "block", "refuses 'f' (no; way)", remedy="set FEDWIZ_ETCD_PASSWORD",
+        "etcd-store",
+        stored(error="etcd refuses 'f' (no; way); set FEDWIZ_ETCD_PASSWORD"),
+        "block",
+        "refuses 'f' (no; way)",
+        remedy="set FEDWIZ_ETCD_PASSWORD",
     ),
     "the same config in other words": Row(
-        "etcd-config", _config(json.dumps(json.loads(ANSWERS.config_json()), indent=4)), "ok",
+        "etcd-config",
+        _config(json.dumps(json.loads(ANSWERS.config_json()), indent=4)),
+        "ok",
         "as the answers want",
     ),
     "another config": Row(
-        "etcd-config", _config(json.dumps(OLD)), "warn",
+        "etcd-config",
+        _config(json.dumps(OLD)),
+        "warn",
         "Backend.Type udp -> vxlan, Backend.VNI unset -> 1, Network 18.16.0.0/16 -> 10.16.0.0/16",
     ),
     "a config that is none": Row("etcd-config", _config("'{}'"), "warn", "no JSON object"),
@@ -548,28 +731,40 @@ STORE = {
         "etcd-config", stored(other='{"Network":"10.1.0.0/16"}'), "warn", "the v3 API also holds"
     ),
     "a lease of nobody's": Row(
-        "leases", stored(DONE, leases=(*DONE.store.leases, lease("10.16.9.0/24", "10.9.9.9"))),
-        "warn", "leased to 10.9.9.9, which no node has; it expires in 22 h",
+        "leases",
+        stored(DONE, leases=(*DONE.store.leases, lease("10.16.9.0/24", "10.9.9.9"))),
+        "warn",
+        "leased to 10.9.9.9, which no node has; it expires in 22 h",
         remedy="ETCDCTL_API=2 etcdctl rm /coreos.com/network/subnets/10.16.9.0-24",
     ),
     "a lease that may be a silent host's": Row(
-        "leases", on(N1, stored(leases=(lease("10.16.9.0/24", "10.9.9.9"),)), links=()),
-        "warn", "address of fed-node1", remedy="again",
+        "leases",
+        on(N1, stored(leases=(lease("10.16.9.0/24", "10.9.9.9"),)), links=()),
+        "warn",
+        "address of fed-node1",
+        remedy="again",
     ),
     "two leases of one host": Row(
         "leases",
         stored(DONE, leases=(*DONE.store.leases, lease("10.16.9.0/24", ADDRESSES[N1]))),
-        "warn", "192.168.122.77 has 2 subnets",
+        "warn",
+        "192.168.122.77 has 2 subnets",
     ),
     "a lease that is none": Row(
-        "leases", stored(leases=(Value("/coreos.com/network/subnets/$(x)", "?", 1),)), "warn",
-        "$(x): ", remedy="'/coreos.com/network/subnets/$(x)'",
+        "leases",
+        stored(leases=(Value("/coreos.com/network/subnets/$(x)", "?", 1),)),
+        "warn",
+        "$(x): ",
+        remedy="'/coreos.com/network/subnets/$(x)'",
     ),
     "one subnet on two nodes": Row(
-        "leases", on("*", subnet_env={"FLANNEL_SUBNET": "10.16.5.1/24"}), "block",
-        "10.16.5.1/24", remedy="on fed-node2, fed-node3: ",
+        "leases",
+        on("*", subnet_env={"FLANNEL_SUBNET": "10.16.5.1/24"}),
+        "block",
+        "10.16.5.1/24",
+        remedy="on fed-node2, fed-node3: ",
     ),
-}  # fmt: skip
+}
 
 RPM = ('flannel.source="rpm"', 'flannel.path="/tmp/f.rpm"', f'flannel.sha256="{"a" * 64}"')
 
@@ -582,16 +777,26 @@ FLANNEL = {
     "dnf has none": Row(
         "flannel-package",
         on(N1, offered="", offered_why="Error: Unable to find a match: flannel"),
-        "block", "no flannel", N1, '"rpm" or "binary"',
+        "block",
+        "no flannel",
+        N1,
+        '"rpm" or "binary"',
     ),
     "dnf reaches nothing": Row(
         "flannel-package",
         on(N1, offered="", offered_why="Curl error (6): Could not resolve host: mirrors.fedora"),
-        "block", "can't resolve a name", N1, "resolv.conf",
+        "block",
+        "can't resolve a name",
+        N1,
+        "resolv.conf",
     ),
     "a file with a version": Row(
-        "flannel-package", replace(BARE, supplied=dict.fromkeys(NODES, "0.17.0-1")), "ok",
-        "flannel 0.17.0 will be uploaded", N1, sets=RPM,
+        "flannel-package",
+        replace(BARE, supplied=dict.fromkeys(NODES, "0.17.0-1")),
+        "ok",
+        "flannel 0.17.0 will be uploaded",
+        N1,
+        sets=RPM,
     ),
     "a file of no version": Row(
         "flannel-package", BARE, "block", "no version", N1, "etcd.api", RPM
@@ -602,7 +807,9 @@ FLANNEL = {
     "a unit that hears no options": Row(
         "flannel-package",
         on(N1, DONE, flanneld_unit="ExecStart=/x -etcd-endpoints=${FLANNEL_ETCD}"),
-        "warn", "FLANNEL_OPTIONS", N1,
+        "warn",
+        "FLANNEL_OPTIONS",
+        N1,
     ),
     "a version to refuse": Row(
         "flannel-version", _offers("0.19.2"), "block", "0.19.2 can't use an etcd"
@@ -610,12 +817,13 @@ FLANNEL = {
     "another version to refuse": Row("flannel-version", _offers("0.20.0"), "block", "0.20.0"),
     "a version that loses events": Row("flannel-version", _offers("0.21.2"), "warn", "loses"),
     "a version that no longer does": Row("flannel-version", _offers("0.21.3"), "ok", "0.21.3"),
-    "two generations": Row(
-        "flannel-version", on(N1, offered=V3), "block", "before and after 0.18"
-    ),
+    "two generations": Row("flannel-version", on(N1, offered=V3), "block", "before and after 0.18"),
     "two versions": Row("flannel-version", on(N1, offered="0.17.0-1"), "warn", "differs"),
     "a backend too new": Row(
-        "flannel-version", BARE, "block", "wireguard needs flannel 0.16.0",
+        "flannel-version",
+        BARE,
+        "block",
+        "wireguard needs flannel 0.16.0",
         sets=('backend.type="wireguard"',),
     ),
     "an option too new": Row(
@@ -635,23 +843,35 @@ FLANNEL = {
         "flannel-version", _offers("0.5.5"), "block", "no etcd user", sets=('etcd.user="f"',)
     ),
     "no br_netfilter": Row(
-        "flannel-version", on("*", offered="0.26.0-1", modules={"vxlan": True}), "block",
-        "br_netfilter", N1,
+        "flannel-version",
+        on("*", offered="0.26.0-1", modules={"vxlan": True}),
+        "block",
+        "br_netfilter",
+        N1,
     ),
     "no br_netfilter and an older flannel": Row(
         "flannel-version", on("*", modules={"vxlan": True}), "ok", "0.9.0"
     ),
     "a flag too new": Row(
-        "flannel-options", BARE, "block", "-iptables-resync=9 needs flannel 0.11.0",
+        "flannel-options",
+        BARE,
+        "block",
+        "-iptables-resync=9 needs flannel 0.11.0",
         sets=('flannel.options=["-ip-masq", "-iptables-resync=9"]',),
     ),
     "a flag that is gone": Row(
-        "flannel-options", BARE, "block", "no --remote any more",
+        "flannel-options",
+        BARE,
+        "block",
+        "no --remote any more",
         sets=('flannel.options=["-ip-masq", "--remote"]',),
     ),
     "a flag of nobody's": Row(
-        "flannel-options", BARE, "warn", "-colour",
-        sets=('flannel.options=["-ip-masq", "-colour"]',)
+        "flannel-options",
+        BARE,
+        "warn",
+        "-colour",
+        sets=('flannel.options=["-ip-masq", "-colour"]',),
     ),
     "no masquerading by flannel": Row(
         "flannel-options", BARE, "warn", "sender's own", sets=("flannel.options=[]",)
@@ -660,7 +880,11 @@ FLANNEL = {
         "backend-kernel", on(N1, modules={"tun": True}), "block", "no vxlan", N1, "kernel-modules"
     ),
     "udp elsewhere than on x86_64": Row(
-        "backend-kernel", on(N1, arch="aarch64"), "block", "aarch64", N1,
+        "backend-kernel",
+        on(N1, arch="aarch64"),
+        "block",
+        "aarch64",
+        N1,
         sets=('backend.type="udp"',),
     ),
     "host-gw needs nothing": Row(
@@ -673,10 +897,13 @@ FLANNEL = {
         "leftovers", DONE, "warn", "MTU 1450 instead of 1350", N1, sets=("backend.mtu=1400",)
     ),
     "another network's subnet.env": Row(
-        "leftovers", on(N1, subnet_env={"FLANNEL_NETWORK": "18.16.0.0/16"}), "warn",
-        "subnet.env of 18.16.0.0/16", N1,
+        "leftovers",
+        on(N1, subnet_env={"FLANNEL_NETWORK": "18.16.0.0/16"}),
+        "warn",
+        "subnet.env of 18.16.0.0/16",
+        N1,
     ),
-}  # fmt: skip
+}
 
 
 def _file(path: str, text: str) -> Known:
@@ -690,37 +917,55 @@ DOCKER = {
     "bip in sysconfig": Row(
         "docker-options",
         _file("/etc/sysconfig/docker-network", 'DOCKER_NETWORK_OPTIONS="--bip=10.1.1.1/24"'),
-        "block", "/etc/sysconfig/docker-network gives docker --bip", N1, "remove --bip from",
+        "block",
+        "/etc/sysconfig/docker-network gives docker --bip",
+        N1,
+        "remove --bip from",
     ),
     "-b in sysconfig": Row(
-        "docker-options", _file("/etc/sysconfig/docker", "OPTIONS='-b br0'"), "block",
-        "--bridge", N1,
+        "docker-options",
+        _file("/etc/sysconfig/docker", "OPTIONS='-b br0'"),
+        "block",
+        "--bridge",
+        N1,
     ),
     "commented out": Row(
-        "docker-options", _file("/etc/sysconfig/docker", "#OPTIONS='--bip=1.2.3.4/24'"), "ok",
+        "docker-options",
+        _file("/etc/sysconfig/docker", "#OPTIONS='--bip=1.2.3.4/24'"),
+        "ok",
         "no --bip",
     ),
     "words that only look like it": Row(
-        "docker-options", _file("/etc/sysconfig/docker", "OPTIONS='--bip-x --network-b -bx'"),
-        "ok", "no --bip",
+        "docker-options",
+        _file("/etc/sysconfig/docker", "OPTIONS='--bip-x --network-b -bx'"),
+        "ok",
+        "no --bip",
     ),
     "mtu in a drop-in": Row(
         "docker-options",
         on(N1, docker_unit=DROP_IN.format("mtu.conf", "ExecStart=/usr/bin/dockerd --mtu 1400")),
-        "block", "docker.service.d/mtu.conf gives docker --mtu", N1,
+        "block",
+        "docker.service.d/mtu.conf gives docker --mtu",
+        N1,
     ),
     "fedwiz's own drop-in": Row(
         "docker-options",
         on(N1, docker_unit=DROP_IN.format("60-fedwiz.conf", "ExecStart=/usr/bin/dockerd --mtu 1")),
-        "ok", "no --bip",
+        "ok",
+        "no --bip",
     ),
     "another program's -b": Row(
         "docker-options",
         on(N1, docker_unit=DROP_IN.format("x.conf", "ExecStartPre=/usr/bin/thing -b x")),
-        "ok", "no --bip",
+        "ok",
+        "no --bip",
     ),
     "bip in daemon.json": Row(
-        "docker-options", _file(DAEMON, '{"bip": "10.1.1.1/24"}'), "block", "sets bip to", N1,
+        "docker-options",
+        _file(DAEMON, '{"bip": "10.1.1.1/24"}'),
+        "block",
+        "sets bip to",
+        N1,
         f"remove bip from {DAEMON}",
     ),
     "daemon.json is none": Row(
@@ -734,7 +979,11 @@ DOCKER = {
         "docker-options", _file(DAEMON, '{"labels": ["gr\udcf6sse"]}'), "block", "not UTF-8", N1
     ),
     "containers outlive docker": Row(
-        "docker-options", _file(DAEMON, '{"live-restore": true}'), "warn", "live-restore", N1,
+        "docker-options",
+        _file(DAEMON, '{"live-restore": true}'),
+        "warn",
+        "live-restore",
+        N1,
         "restart them after the install",
     ),
     "iptables switched off": Row(
@@ -744,12 +993,17 @@ DOCKER = {
         "docker-options", on(N1, docker_unit=""), "warn", "not judged", N1
     ),
     "docker 28.5": Row(
-        "docker-version", on("*", docker_version="Docker version 28.5.2, build x"), "ok",
+        "docker-version",
+        on("*", docker_version="Docker version 28.5.2, build x"),
+        "ok",
         "allow-direct-routing",
     ),
     "docker 28.1": Row(
-        "docker-version", on(N1, docker_version="Docker version 28.1.0"), "ok",
-        "DOCKER_INSECURE_NO_IPTABLES_RAW", N1,
+        "docker-version",
+        on(N1, docker_version="Docker version 28.1.0"),
+        "ok",
+        "DOCKER_INSECURE_NO_IPTABLES_RAW",
+        N1,
     ),
     "docker 20 and a newer flannel": Row(
         "docker-version", on("*", offered=V3), "ok", "needs nothing"
@@ -764,29 +1018,36 @@ DOCKER = {
         "iptables", on(N1, rules={"filter": FILTER}), "warn", "not judged", N1
     ),
     "legacy beside nft": Row(
-        "iptables", on(N1, iptables="iptables v1.8.7 (legacy)", firewall=Firewall("public")),
-        "warn", "two sets of rules", N1,
+        "iptables",
+        on(N1, iptables="iptables v1.8.7 (legacy)", firewall=Firewall("public")),
+        "warn",
+        "two sets of rules",
+        N1,
     ),
-    "legacy alone": Row(
-        "iptables", on("*", iptables="iptables v1.8.7 (legacy)"), "ok", "(legacy)"
-    ),
+    "legacy alone": Row("iptables", on("*", iptables="iptables v1.8.7 (legacy)"), "ok", "(legacy)"),
     "forwarding is off": Row(
         "forwarding", on(N1, sysctls={"net.ipv4.ip_forward": "0"}), "ok", "turned on on fed-node1"
     ),
     "rp_filter is strict": Row(
         "forwarding",
         on(N1, sysctls={**NODE.sysctls, "net.ipv4.conf.all.rp_filter": "1"}),
-        "warn", "strict", N1,
+        "warn",
+        "strict",
+        N1,
     ),
     "containers stop": Row(
         "interrupts", on(N1, containers=3), "warn", "3 running containers will stop: docker", N1
     ),
     "the host reboots": Row(
-        "interrupts", on(N1, containers=1), "warn", "1 running container will stop: the host",
-        N1, sets=('docker.switch="reboot"',),
+        "interrupts",
+        on(N1, containers=1),
+        "warn",
+        "1 running container will stop: the host",
+        N1,
+        sets=('docker.switch="reboot"',),
     ),
     "containers go on": Row("interrupts", on("*", DONE, containers=3), "ok", "no container"),
-}  # fmt: skip
+}
 
 ROWS = HOSTS | RANGES | STORE | FLANNEL | DOCKER
 

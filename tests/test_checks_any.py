@@ -36,10 +36,16 @@ HELD = st.sampled_from(["10.0.2.15/24", "10.16.3.1/24", "192.168.122.77/24", "12
 """What the parsers have let through is well formed; all else is anybody's text."""
 
 LINKS = st.builds(
-    Link, st.sampled_from(["lo", "eth0", "eth1", "docker0", "flannel.1", "flannel0", "\n"]),
-    WORDS, st.integers(0, 70_000), st.booleans(), st.lists(HELD, max_size=2).map(tuple), WORDS,
-    st.none() | st.integers(), st.none() | st.integers(),
-)  # fmt: skip
+    Link,
+    st.sampled_from(["lo", "eth0", "eth1", "docker0", "flannel.1", "flannel0", "\n"]),
+    WORDS,
+    st.integers(0, 70_000),
+    st.booleans(),
+    st.lists(HELD, max_size=2).map(tuple),
+    WORDS,
+    st.none() | st.integers(),
+    st.none() | st.integers(),
+)
 ROUTES = st.builds(Route, st.just("default") | CIDRS, st.sampled_from(["eth0", "eth9"]), WORDS)
 UNITS = st.builds(
     Unit, st.sampled_from(["loaded", "not-found", ""]), st.sampled_from(["active", "failed", ""])
@@ -75,9 +81,23 @@ def _services() -> st.SearchStrategy[str]:
 
 FIELDS: Mapping[str, st.SearchStrategy[Any]] = {
     **dict.fromkeys(
-        ("hostname", "machine_id", "os", "kernel", "arch", "selinux", "offered", "offered_why",
-         "flanneld", "flanneld_version", "flanneld_unit", "docker_version", "docker_unit",
-         "iptables", "dnf_lock"),
+        (
+            "hostname",
+            "machine_id",
+            "os",
+            "kernel",
+            "arch",
+            "selinux",
+            "offered",
+            "offered_why",
+            "flanneld",
+            "flanneld_version",
+            "flanneld_unit",
+            "docker_version",
+            "docker_unit",
+            "iptables",
+            "dnf_lock",
+        ),
         WORDS,
     ),
     **dict.fromkeys(("read_only", "nameservers", "in_flight"), _tuples(WORDS)),
@@ -100,7 +120,7 @@ FIELDS: Mapping[str, st.SearchStrategy[Any]] = {
     "listening": st.frozensets(WORDS | st.just("127.0.0.1:2379"), max_size=3),
     "etcd": _by(st.just(URL), st.builds(Endpoint, WORDS, st.booleans(), WORDS)),
     "kube_nodes": _tuples(st.builds(KubeNode, WORDS, _tuples(WORDS), _by(WORDS, WORDS))),
-}  # fmt: skip
+}
 
 
 @st.composite

@@ -318,12 +318,29 @@ def test_a_reader_that_has_gone_changes_nothing(shell: Shell) -> None:
         read, write = os.pipe()
         os.close(read)
         log = (shell.home / "log").open("w+")
-        argv = [sys.executable, "-W", "error", "-m", "fedwiz", "demo", "install", "--yes",
-                "--hosts", "3", "--pace", "0"]  # fmt: skip
+        argv = [
+            sys.executable,
+            "-W",
+            "error",
+            "-m",
+            "fedwiz",
+            "demo",
+            "install",
+            "--yes",
+            "--hosts",
+            "3",
+            "--pace",
+            "0",
+        ]
         done = subprocess.run(
-            argv, env=shell.environ(), stdin=subprocess.DEVNULL, check=False, timeout=GIVE_UP,
-            stdout=write if stream == "out" else log, stderr=write if stream == "err" else log,
-        )  # fmt: skip
+            argv,
+            env=shell.environ(),
+            stdin=subprocess.DEVNULL,
+            check=False,
+            timeout=GIVE_UP,
+            stdout=write if stream == "out" else log,
+            stderr=write if stream == "err" else log,
+        )
         os.close(write)
         log.seek(0)
         assert done.returncode == 0

@@ -121,8 +121,9 @@ class Doors(Fake):
 
 
 async def carry(fake: Fake, stop: asyncio.Event | None = None) -> Applied:
-    return await apply(make(ANSWERS, BARE), fake.ways, fake.ways.emit, "run",
-                       stop or asyncio.Event())  # fmt: skip
+    return await apply(
+        make(ANSWERS, BARE), fake.ways, fake.ways.emit, "run", stop or asyncio.Event()
+    )
 
 
 async def test_a_confirmation_goes_over_a_connection_of_its_own() -> None:
@@ -155,8 +156,12 @@ async def test_a_run_that_is_stopped_confirms_what_it_has_done() -> None:
 async def test_one_that_was_taken_back_is_a_failure_and_the_others_go_on() -> None:
     fake = Doors({"fed-node2 sh confirm.sh": 1}, lines={"confirm.sh": ("switch was taken back",)})
     applied = await carry(fake)
-    assert applied.outcomes == {"fed-master": "ok", "fed-node1": "stopped", "fed-node2": "failed",
-                                "fed-node3": "stopped"}  # fmt: skip
+    assert applied.outcomes == {
+        "fed-master": "ok",
+        "fed-node1": "stopped",
+        "fed-node2": "failed",
+        "fed-node3": "stopped",
+    }
     assert applied.why["fed-node2"] == "switch: switch was taken back"
     assert fake.sent_to("fed-node1")[-1] == "sh confirm.sh switch", "its own switch is done"
 
@@ -262,10 +267,15 @@ class Node:
         for place in ("/run/fedwiz", "/var/lib/fedwiz", "/etc/systemd"):
             body = body.replace(place, f"{self.home}{place}")
         done = subprocess.run(
-            ["sh", "-c", body, f"{name}.sh", *argv], input=given, text=True, check=False,
-            capture_output=True, timeout=GIVE_UP, start_new_session=True,
+            ["sh", "-c", body, f"{name}.sh", *argv],
+            input=given,
+            text=True,
+            check=False,
+            capture_output=True,
+            timeout=GIVE_UP,
+            start_new_session=True,
             env={"HOME": str(self.home), "PATH": f"{self.home}/bin:{os.environ['PATH']}"},
-        )  # fmt: skip
+        )
         return done.returncode, done.stdout + done.stderr
 
     def arm(self, seconds: str, back: str) -> tuple[int, str]:
@@ -327,8 +337,12 @@ class Node:
 
     def systemctl(self, *words: str) -> None:
         path = f"{self.home}/bin:{os.environ['PATH']}"
-        subprocess.run([self.home / "bin/systemctl", *words], check=True, start_new_session=True,
-                       env={"HOME": str(self.home), "PATH": path})  # fmt: skip
+        subprocess.run(
+            [self.home / "bin/systemctl", *words],
+            check=True,
+            start_new_session=True,
+            env={"HOME": str(self.home), "PATH": path},
+        )
 
 
 @pytest.fixture

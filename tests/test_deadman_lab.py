@@ -44,8 +44,11 @@ def test_what_cuts_the_operator_off_is_taken_back(lab_factory: LabFactory, tmp_p
     operator = Operator(lab, tmp_path)
     operator.answers["ssh"]["confirm_within"] = 20
     lab.write("fed-node2", CUT, CUTS)
-    lab.ssh("fed-node3", "systemctl start firewalld && systemctl restart docker && "
-            "mv /usr/bin/firewall-cmd /usr/bin/firewall-cmd.real")  # fmt: skip
+    lab.ssh(
+        "fed-node3",
+        "systemctl start firewalld && systemctl restart docker && "
+        "mv /usr/bin/firewall-cmd /usr/bin/firewall-cmd.real",
+    )
     lab.write("fed-node3", "/usr/bin/firewall-cmd", WALL, "0755")
     was = lab.ssh("fed-node3", "firewall-cmd.real --list-all-zones")
 
@@ -109,8 +112,11 @@ def test_a_fedwiz_that_is_killed_is_made_good_by_the_hosts_or_by_the_next(
 
     operator.answers["ssh"]["confirm_within"] = 600
     at_the_moment(operator, r"fed-node1 +switch +stopping docker")
-    lab.ssh("fed-node1", "while systemctl list-units --no-legend --state=active,activating "
-            "'fedwiz-switch*' | grep -q .; do sleep 0.2; done")  # fmt: skip
+    lab.ssh(
+        "fed-node1",
+        "while systemctl list-units --no-legend --state=active,activating "
+        "'fedwiz-switch*' | grep -q .; do sleep 0.2; done",
+    )
     assert "fedwiz-deadman-switch" in lab.ssh("fed-node1", HANDS_OFF)
     assert operator.fedwiz("check").code == 0, "what waits is no work"
     moved = docker0(lab, "fed-node1")

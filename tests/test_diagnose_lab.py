@@ -20,11 +20,13 @@ from tests.test_verify_lab import answers_for, reached
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(1200)]
 
 FORWARDING = Fault(
-    "ip-forward", "fed-node2",
-    "sysctl -qw net.ipv4.ip_forward=0", "sysctl -qw net.ipv4.ip_forward=1",
+    "ip-forward",
+    "fed-node2",
+    "sysctl -qw net.ipv4.ip_forward=0",
+    "sysctl -qw net.ipv4.ip_forward=1",
     "sysctl -n net.ipv4.ip_forward",
     said=("does not pass packets on", "sysctl -w net.ipv4.ip_forward=1"),
-)  # fmt: skip
+)
 
 
 @pytest.fixture(scope="module", params=["classic", "modern"])

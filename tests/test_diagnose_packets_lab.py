@@ -35,10 +35,13 @@ def nft(cause: str, hook: str, what: str, *said: str) -> Fault:
 
 # docker's own policy is DROP; the unit that lets the network through is stopped.
 POLICY = Fault(
-    "forward-policy", NODE, "systemctl stop fedwiz-forward", "systemctl start fedwiz-forward",
+    "forward-policy",
+    NODE,
+    "systemctl stop fedwiz-forward",
+    "systemctl start fedwiz-forward",
     "iptables -S DOCKER-USER",
     said=("policy of FORWARD on fed-node2 is DROP", f"-I DOCKER-USER {ACCEPT}", "-P FORWARD DROP"),
-)  # fmt: skip
+)
 
 
 def asymmetric(lab: Lab) -> None:
@@ -61,74 +64,115 @@ def _subnet(lab: Lab) -> str:
 
 HIDE = f"POSTROUTING -s {NETWORK} ! -o docker0 -j MASQUERADE"
 NAT = Fault(
-    "nat", "fed-node1",
-    f"iptables -w -t nat -I {HIDE}", f"iptables -w -t nat -D {HIDE}",
+    "nat",
+    "fed-node1",
+    f"iptables -w -t nat -I {HIDE}",
+    f"iptables -w -t nat -D {HIDE}",
     "iptables -t nat -S POSTROUTING",
-    healthy=("fed-node2", "fed-node3"), fails="",
+    healthy=("fed-node2", "fed-node3"),
+    fails="",
     said=("in place of a container's own address", "-j MASQUERADE", f"-I POSTROUTING {ACCEPT}"),
-)  # fmt: skip
+)
 
 CLASSIC = {
     "FORWARD's policy": POLICY,
     "REJECT before flannel's rules": rule(
-        "forward-rule", f"filter FORWARD -s {NETWORK} -j REJECT", f"-I FORWARD {ACCEPT}",
-        f"3 dropped on {NODE} by `-A FORWARD -s {NETWORK} -j REJECT", shows=RULES,
+        "forward-rule",
+        f"filter FORWARD -s {NETWORK} -j REJECT",
+        f"-I FORWARD {ACCEPT}",
+        f"3 dropped on {NODE} by `-A FORWARD -s {NETWORK} -j REJECT",
+        shows=RULES,
     ),
     "nftables refuses to pass it on": nft(
-        "forward-rule", "forward", f"ip daddr {NETWORK} reject", "table inet mine, chain it",
+        "forward-rule",
+        "forward",
+        f"ip daddr {NETWORK} reject",
+        "table inet mine, chain it",
         f"nft insert rule inet mine it ip saddr {NETWORK} ip daddr {NETWORK} accept",
     ),
     "iptables lets no port in": rule(
-        "port-closed", "filter INPUT -p udp --dport 8472 -j DROP",
-        "lets no 8472/udp in", "3 dropped", shows="iptables -S INPUT",
+        "port-closed",
+        "filter INPUT -p udp --dport 8472 -j DROP",
+        "lets no 8472/udp in",
+        "3 dropped",
+        shows="iptables -S INPUT",
     ),
     "nftables lets no port out": nft(
-        "port-closed", "output", "udp dport 8472 drop", "let no 8472/udp out",
+        "port-closed",
+        "output",
+        "udp dport 8472 drop",
+        "let no 8472/udp out",
         "nft insert rule inet mine it udp dport 8472 accept",
     ),
     "strict reverse path filter": Fault(
-        "rp-filter", NODE, asymmetric, symmetric, "sysctl -n net.ipv4.conf.flannel/1.rp_filter",
+        "rp-filter",
+        NODE,
+        asymmetric,
+        symmetric,
+        "sysctl -n net.ipv4.conf.flannel/1.rp_filter",
         said=("strict reverse path filter", "flannel/1 = 1", "rp_filter=2"),
     ),
     "NAT": NAT,
-}  # fmt: skip
+}
 
 RAW = "-t raw -I PREROUTING"
 MODERN = {
     "a rule in DOCKER-USER": rule(
-        "docker-user", "filter DOCKER-USER -i flannel.1 -j DROP",
+        "docker-user",
+        "filter DOCKER-USER -i flannel.1 -j DROP",
         "3 dropped on fed-node2 by `-A DOCKER-USER -i flannel.1 -j DROP`",
-        f"-I DOCKER-USER {ACCEPT}", shows=RULES,
+        f"-I DOCKER-USER {ACCEPT}",
+        shows=RULES,
     ),
     "docker's rule in its chain": Fault(
-        "docker-direct-routing", NODE,
-        "systemctl stop fedwiz-forward", "systemctl start fedwiz-forward", RULES,
-        said=("-A DOCKER ! -i docker0 -o docker0 -j DROP", f"-I DOCKER-USER {ACCEPT}",
-              "fedwiz install"),
+        "docker-direct-routing",
+        NODE,
+        "systemctl stop fedwiz-forward",
+        "systemctl start fedwiz-forward",
+        RULES,
+        said=(
+            "-A DOCKER ! -i docker0 -o docker0 -j DROP",
+            f"-I DOCKER-USER {ACCEPT}",
+            "fedwiz install",
+        ),
     ),
     "docker's rule for each container": Fault(
-        "docker-direct-routing", NODE,
+        "docker-direct-routing",
+        NODE,
         "mv /etc/docker/daemon.json /root; systemctl restart docker",
         "mv /root/daemon.json /etc/docker; systemctl restart docker",
         "ls /etc/docker; iptables -t raw -S PREROUTING",
         said=("! -i docker0 -j DROP` (table raw)", f"{RAW} {ACCEPT}", "allow-direct-routing"),
     ),
     "firewalld": Fault(
-        "port-closed", NODE, "systemctl start firewalld", "systemctl stop firewalld",
+        "port-closed",
+        NODE,
+        "systemctl start firewalld",
+        "systemctl stop firewalld",
         "for f in '' --permanent; do firewall-cmd $f --list-ports; "
         "firewall-cmd $f --zone=trusted --list-sources; done 2>&1 || true",
-        said=("firewalld on fed-node2 lets no 8472/udp in", "--add-port=8472/udp",
-              f"--zone=trusted --add-source={NETWORK}", "--permanent"),
+        said=(
+            "firewalld on fed-node2 lets no 8472/udp in",
+            "--add-port=8472/udp",
+            f"--zone=trusted --add-source={NETWORK}",
+            "--permanent",
+        ),
     ),
     "nftables lets no port in": nft(
-        "port-closed", "input", "udp dport { 8472, 9000 } drop", "let no 8472/udp in",
+        "port-closed",
+        "input",
+        "udp dport { 8472, 9000 } drop",
+        "let no 8472/udp in",
         "`udp dport { 8472, 9000 } drop`",
     ),
     "iptables lets no port out": rule(
-        "port-closed", "mangle POSTROUTING -p udp --dport 8472 -j DROP",
-        "lets no 8472/udp out", "3 dropped", shows="iptables -t mangle -S POSTROUTING",
+        "port-closed",
+        "mangle POSTROUTING -p udp --dport 8472 -j DROP",
+        "lets no 8472/udp out",
+        "3 dropped",
+        shows="iptables -t mangle -S POSTROUTING",
     ),
-}  # fmt: skip
+}
 
 
 @pytest.fixture(scope="module", params=["classic", "modern"])

@@ -51,58 +51,78 @@ def etcd(lab: Lab, *words: str) -> str:
 
 
 ASTRAY = Fault(
-    "docker-astray", "fed-node2",
+    "docker-astray",
+    "fed-node2",
     "systemctl stop docker.socket docker; ip link delete docker0; cp /run/flannel/docker /root/opts"
     "; echo DOCKER_NETWORK_OPTIONS=--bip=172.17.0.1/16 >/run/flannel/docker; systemctl start docker"
     "; mv /root/opts /run/flannel/docker",
     MOVE,
     "ip -br -4 address show docker0",
     said=("has not taken 10.16.", "172.17.0.1/16", "ip link delete docker0"),
-)  # fmt: skip
+)
 
 STOPPED = Fault(
-    "flanneld-down", "fed-node2", STOP, "systemctl start flanneld", IS_ACTIVE,
-    fails="lease", said=("does not run on fed-node2: it was stopped", "systemctl start flanneld"),
-)  # fmt: skip
+    "flanneld-down",
+    "fed-node2",
+    STOP,
+    "systemctl start flanneld",
+    IS_ACTIVE,
+    fails="lease",
+    said=("does not run on fed-node2: it was stopped", "systemctl start flanneld"),
+)
 
 WITH_DOCKER = Fault(
-    "flanneld-down", "fed-node2", "systemctl stop flanneld",
-    "systemctl start flanneld docker", f"{IS_ACTIVE}; systemctl is-active docker || true",
+    "flanneld-down",
+    "fed-node2",
+    "systemctl stop flanneld",
+    "systemctl start flanneld docker",
+    f"{IS_ACTIVE}; systemctl is-active docker || true",
     said=("it was stopped", "docker, which went with it"),
-)  # fmt: skip
+)
 
 
 def lose_lease(lab: Lab) -> None:
     """As Fedora's package has it: what ends with status 0 is not started again."""
-    lab.write("fed-node2", "/run/systemd/system/flanneld.service.d/90-lab.conf",
-              "[Service]\nRestart=on-failure\n")  # fmt: skip
+    lab.write(
+        "fed-node2",
+        "/run/systemd/system/flanneld.service.d/90-lab.conf",
+        "[Service]\nRestart=on-failure\n",
+    )
     lab.ssh("fed-node2", "systemctl daemon-reload")
     etcd(lab, "rm", key_of(lab, "fed-node2"))
     lab.ssh("fed-node2", "timeout 30 sh -c 'while systemctl -q is-active flanneld; do :; done'")
 
 
 EXITED = Fault(
-    "flanneld-down", "fed-node2", lose_lease,
+    "flanneld-down",
+    "fed-node2",
+    lose_lease,
     "rm /run/systemd/system/flanneld.service.d/90-lab.conf; systemctl daemon-reload; "
     "systemctl start flanneld",
-    IS_ACTIVE, said=("its lease was deleted or ran out, and it ended",),
-)  # fmt: skip
+    IS_ACTIVE,
+    said=("its lease was deleted or ran out, and it ended",),
+)
 
 NO_ENDPOINT = Fault(
-    "flanneld-restarting", "fed-node2",
-    f"{KEPT}; sed -i 's/:2379/:2399/' {SYSCONFIG}; {TRY}", f"{BACK}; {RESTART}",
+    "flanneld-restarting",
+    "fed-node2",
+    f"{KEPT}; sed -i 's/:2379/:2399/' {SYSCONFIG}; {TRY}",
+    f"{BACK}; {RESTART}",
     f"grep 23.9 {SYSCONFIG}; {IS_ACTIVE}",
-    fails="lease", said=("is not ready, and waits", "nothing listens at etcd's endpoint", ":2399"),
-)  # fmt: skip
+    fails="lease",
+    said=("is not ready, and waits", "nothing listens at etcd's endpoint", ":2399"),
+)
 
 NO_FLAG = Fault(
-    "flanneld-restarting", "fed-node2",
+    "flanneld-restarting",
+    "fed-node2",
     f"{options('-no-such-flag')}; {TRY}; "
     "timeout 60 sh -c 'until systemctl show -p SubState flanneld | grep auto-restart; do :; done'",
     f"{BACK}; systemctl reset-failed flanneld; {RESTART}; systemctl start docker",
-    f"grep OPTIONS {SYSCONFIG}", fails="lease",
+    f"grep OPTIONS {SYSCONFIG}",
+    fails="lease",
     said=("ends and is started again", "does not know one of its flags"),
-)  # fmt: skip
+)
 
 
 def freeze(lab: Lab) -> None:
@@ -112,9 +132,13 @@ def freeze(lab: Lab) -> None:
 
 
 MISSING = Fault(
-    "lease-missing", "fed-node2", freeze, RESTART, "",
+    "lease-missing",
+    "fed-node2",
+    freeze,
+    RESTART,
+    "",
     said=("etcd has no lease of that node's", "systemctl restart flanneld"),
-)  # fmt: skip
+)
 
 
 def clone(lab: Lab) -> None:
@@ -122,8 +146,9 @@ def clone(lab: Lab) -> None:
     key = key_of(lab, "fed-node2")
     lab.ssh("fed-node2", STOP)
     etcd(lab, "rm", key)
-    lab.write("fed-node2", "/run/flannel/subnet.env",
-              lab.ssh("fed-node1", "cat /run/flannel/subnet.env"))  # fmt: skip
+    lab.write(
+        "fed-node2", "/run/flannel/subnet.env", lab.ssh("fed-node1", "cat /run/flannel/subnet.env")
+    )
     lab.ssh("fed-node2", f"systemctl start flanneld; {MOVE}")
 
 
@@ -138,11 +163,14 @@ OWNER = (
     f"curl -s {ETCD}/v2/keys{SUBNETS}/ | tr -d '\\\\' | grep -o 'subnets/[^\"]*\\|PublicIP[^,]*'"
 )
 TAKEN = Fault(
-    "lease-taken", "fed-node1", clone, unclone,
+    "lease-taken",
+    "fed-node1",
+    clone,
+    unclone,
     f"{SUBNET}; ip -br -4 address show docker0; {OWNER} | paste - - | sort",
     healthy=("fed-node2", "fed-node3"),
     said=("fed-node1 and fed-node2 both have the subnet", "its lease is fed-node2's"),
-)  # fmt: skip
+)
 
 NAT = (
     "ip link add eth9 type veth peer name eth8; ip link set eth8 up; ip link set eth9 up; "
@@ -163,35 +191,47 @@ def own_addresses(lab: Lab) -> None:
 
 
 SAME_IP = Fault(
-    "same-public-ip", "fed-node1", one_address, own_addresses,
-    f"{SUBNET}; ip -br -4 address show docker0; grep OPTIONS {SYSCONFIG}", healthy=None,
+    "same-public-ip",
+    "fed-node1",
+    one_address,
+    own_addresses,
+    f"{SUBNET}; ip -br -4 address show docker0; grep OPTIONS {SYSCONFIG}",
+    healthy=None,
     said=("fed-node1 and fed-node2 publish one address, 10.0.2.15",),
-)  # fmt: skip
+)
 
 WRONG_IFACE = Fault(
-    "wrong-interface", "fed-node2",
+    "wrong-interface",
+    "fed-node2",
     f"{NAT.format('10.99.9.2/24')}; {options('-iface=eth9')}; {RESTART}",
     f"{BACK}; {RESTART}; ip link delete eth9",
     f"grep OPTIONS {SYSCONFIG}; {OWNER} | paste - - | sort",
     said=("publishes 10.99.9.2, which fed-node", "take the other -iface out"),
-)  # fmt: skip
+)
 
 
 def other_prefix(lab: Lab) -> None:
     """All that flannel needs is there, too, but for the other nodes."""
     key = key_of(lab, "fed-node2")
-    etcd(lab, "set", "/atomic.io/network/config",
-         etcd(lab, "get", "/coreos.com/network/config").strip().splitlines()[-1])  # fmt: skip
+    etcd(
+        lab,
+        "set",
+        "/atomic.io/network/config",
+        etcd(lab, "get", "/coreos.com/network/config").strip().splitlines()[-1],
+    )
     lab.ssh("fed-node2", f"{KEPT}; sed -i s,/coreos.com/,/atomic.io/, {SYSCONFIG}; {RESTART}")
     etcd(lab, "rm", key)
 
 
 OTHER_PREFIX = Fault(
-    "other-prefix", "fed-node2", other_prefix, f"{BACK}; {RESTART}",
+    "other-prefix",
+    "fed-node2",
+    other_prefix,
+    f"{BACK}; {RESTART}",
     f"grep /network {SYSCONFIG}; curl -s {ETCD}/v2/keys/coreos.com/network/subnets | "
     "grep -c \"$(sed -n 's/FLANNEL_SUBNET=\\(.*\\)[.]1.*/\\1/p' /run/flannel/subnet.env)\" || true",
     said=("under /atomic.io/network in etcd, not under /coreos.com/network",),
-)  # fmt: skip
+)
 
 CONFIG = "/coreos.com/network/config"
 
@@ -213,26 +253,40 @@ def to_v3(lab: Lab) -> None:
 
 
 OTHER_API = Fault(
-    "other-api", "fed-master", to_v2, to_v3, f"ETCDCTL_API=3 etcdctl get {CONFIG}",
-    healthy=None, fails="lease",
+    "other-api",
+    "fed-master",
+    to_v2,
+    to_v3,
+    f"ETCDCTL_API=3 etcdctl get {CONFIG}",
+    healthy=None,
+    fails="lease",
     said=("is not in etcd's v3", "it is in v2, which this flannel does not"),
-)  # fmt: skip
+)
 
 NO_ETCD = (
     "iptables -{} OUTPUT -d $(getent ahostsv4 fed-master | sed -n '1s/ .*//p') -p tcp "
     "--dport 2379 -j REJECT"
 )
 REFUSED = Fault(
-    "etcd-unreachable", "fed-node2", NO_ETCD.format("A"), NO_ETCD.format("D"), "iptables -S OUTPUT",
-    fails="lease", said=("fed-node2 does not reach etcd", "-A OUTPUT -d", "-j REJECT", "fed-node1"),
-)  # fmt: skip
+    "etcd-unreachable",
+    "fed-node2",
+    NO_ETCD.format("A"),
+    NO_ETCD.format("D"),
+    "iptables -S OUTPUT",
+    fails="lease",
+    said=("fed-node2 does not reach etcd", "-A OUTPUT -d", "-j REJECT", "fed-node1"),
+)
 
 NO_NODE2 = "iptables -{} INPUT -s $(getent ahostsv4 fed-node2 | sed -n '1s/ .*//p') -p tcp -j DROP"
 DROPPED = Fault(
-    "etcd-unreachable", "fed-master", NO_NODE2.format("A"), NO_NODE2.format("D"),
+    "etcd-unreachable",
+    "fed-master",
+    NO_NODE2.format("A"),
+    NO_NODE2.format("D"),
     "iptables -S INPUT",
-    fails="lease", said=("fed-node2 does not reach etcd", "no answer", "-A INPUT -s"),
-)  # fmt: skip
+    fails="lease",
+    said=("fed-node2 does not reach etcd", "no answer", "-A INPUT -s"),
+)
 
 DATE = """#!/bin/sh
 [ "$1" = +%s.%N ] || exec /usr/bin/date.lab "$@"
@@ -255,23 +309,41 @@ def set_back(lab: Lab) -> None:
     lab.write("fed-node2", "/usr/bin/date.new", DATE, "0755")
     lab.write("fed-node2", "/usr/bin/chronyc", CHRONYC, "0755")
     lab.write("fed-node2", "/etc/systemd/system/chronyd.service", CHRONYD)
-    lab.ssh("fed-node2", "mv /usr/bin/date.new /usr/bin/date; systemctl daemon-reload; "
-            "echo -7000 >/run/clock")  # fmt: skip
+    lab.ssh(
+        "fed-node2",
+        "mv /usr/bin/date.new /usr/bin/date; systemctl daemon-reload; echo -7000 >/run/clock",
+    )
 
 
 CLOCK = Fault(
-    "clock-skew", "fed-node2", set_back,
+    "clock-skew",
+    "fed-node2",
+    set_back,
     "systemctl disable --now chronyd; rm /etc/systemd/system/chronyd.service /usr/bin/chronyc; "
     "mv /usr/bin/date.lab /usr/bin/date; rm -f /run/clock; systemctl daemon-reload",
     "systemctl is-active chronyd || true; systemctl is-enabled chronyd 2>&1 || true",
-    fails="lease", said=("s behind the others", "chronyc makestep"),
-)  # fmt: skip
+    fails="lease",
+    said=("s behind the others", "chronyc makestep"),
+)
 
-CLASSIC = {"docker astray": ASTRAY, "stopped with docker": WITH_DOCKER, "exited": EXITED,
-           "no endpoint": NO_ENDPOINT, "lease taken": TAKEN, "wrong interface": WRONG_IFACE,
-           "other prefix": OTHER_PREFIX, "dropped": DROPPED}  # fmt: skip
-MODERN = {"stopped": STOPPED, "no flag": NO_FLAG, "one address": SAME_IP, "other API": OTHER_API,
-          "refused": REFUSED, "clock": CLOCK}  # fmt: skip
+CLASSIC = {
+    "docker astray": ASTRAY,
+    "stopped with docker": WITH_DOCKER,
+    "exited": EXITED,
+    "no endpoint": NO_ENDPOINT,
+    "lease taken": TAKEN,
+    "wrong interface": WRONG_IFACE,
+    "other prefix": OTHER_PREFIX,
+    "dropped": DROPPED,
+}
+MODERN = {
+    "stopped": STOPPED,
+    "no flag": NO_FLAG,
+    "one address": SAME_IP,
+    "other API": OTHER_API,
+    "refused": REFUSED,
+    "clock": CLOCK,
+}
 
 
 @pytest.fixture(scope="module")

@@ -33,46 +33,72 @@ ip -4 neighbour show nud permanent | sort; bridge fdb show | grep ' dst ' | sort
 """
 
 ROUTE = Fault(
-    "missing-route", "fed-node1", TWO + 'ip route delete "$at/24"', LAID, SHOWS,
+    "missing-route",
+    "fed-node1",
+    TWO + 'ip route delete "$at/24"',
+    LAID,
+    SHOWS,
     said=("has no route to", "`ip route replace", "none to `wrapping` of fed-node1"),
-)  # fmt: skip
+)
 OTHER_ROUTE = Fault(
-    "missing-route", "fed-node2",
+    "missing-route",
+    "fed-node2",
     ONE + 'ip route delete "$at/24"; ip route add blackhole "$at/24" metric 7',
-    ONE + f'ip route delete blackhole "$at/24" 2>/dev/null; {LAID}', SHOWS + "ip route show type 6",
+    ONE + f'ip route delete blackhole "$at/24" 2>/dev/null; {LAID}',
+    SHOWS + "ip route show type 6",
     said=("where flannel does not", "`blackhole 10.16.", "metric 7`"),
-)  # fmt: skip
+)
 NEIGHBOUR = Fault(
-    "missing-neighbour", "fed-node1", TWO + 'ip neighbour delete "$at" dev flannel.1', LAID, SHOWS,
+    "missing-neighbour",
+    "fed-node1",
+    TWO + 'ip neighbour delete "$at" dev flannel.1',
+    LAID,
+    SHOWS,
     said=("has no neighbour entry", "nud permanent"),
-)  # fmt: skip
+)
 OTHER_MAC = Fault(
-    "missing-neighbour", "fed-node1",
+    "missing-neighbour",
+    "fed-node1",
     TWO + 'ip neighbour replace "$at" lladdr 02:00:00:00:00:01 dev flannel.1 nud permanent',
-    LAID, SHOWS, said=("wrong MAC", "02:00:00:00:00:01"),
-)  # fmt: skip
+    LAID,
+    SHOWS,
+    said=("wrong MAC", "02:00:00:00:00:01"),
+)
 FDB = Fault(
-    "missing-fdb", "fed-node1", TWO + 'bridge fdb delete "$mac" dev flannel.1', LAID, SHOWS,
+    "missing-fdb",
+    "fed-node1",
+    TWO + 'bridge fdb delete "$mac" dev flannel.1',
+    LAID,
+    SHOWS,
     said=("has no FDB entry", "self permanent"),
-)  # fmt: skip
+)
 FDB_BACK = Fault(
-    "missing-fdb", "fed-node2", ONE + 'bridge fdb delete "$mac" dev flannel.1', LAID, SHOWS,
+    "missing-fdb",
+    "fed-node2",
+    ONE + 'bridge fdb delete "$mac" dev flannel.1',
+    LAID,
+    SHOWS,
     said=("none to `wrapping` of fed-node2", "answers came"),
-)  # fmt: skip
+)
 ALL_THREE = Fault(
-    "missing-route", "fed-node2",
+    "missing-route",
+    "fed-node2",
     ONE + 'ip route delete "$at/24"; bridge fdb delete "$mac" dev flannel.1; '
     'ip neighbour delete "$at" dev flannel.1',
-    LAID, SHOWS, said=("has no route", "has no neighbour entry", "has no FDB entry"),
-)  # fmt: skip
+    LAID,
+    SHOWS,
+    said=("has no route", "has no neighbour entry", "has no FDB entry"),
+)
 STALE = Fault(
-    "stale-vtep-mac", "fed-node2",
+    "stale-vtep-mac",
+    "fed-node2",
     "ip -br link show flannel.1 | awk '{ print $3 }' >/root/mac; "
     "ip link set flannel.1 address 02:00:00:00:00:07",
-    f'ip link set flannel.1 address "$(cat /root/mac)"; {LAID}', SHOWS,
+    f'ip link set flannel.1 address "$(cat /root/mac)"; {LAID}',
+    SHOWS,
     healthy=("fed-node1", "fed-node3"),
     said=("02:00:00:00:00:07", "VtepMAC", "50-flannel.link"),
-)  # fmt: skip
+)
 
 
 def started_before(change: str, tidy: str = ":") -> Callable[[Lab], None]:
@@ -109,13 +135,22 @@ def laid_again(lab: Lab) -> None:
 
 
 VNI = Fault(
-    "other-vni", "fed-node2", started_before('"VNI":7', "ip link delete flannel.1"), laid_again,
-    SHOWS, fails="address", said=("flannel.7", "VNI 7", "and the network 1", "vtep.sh"),
-)  # fmt: skip
+    "other-vni",
+    "fed-node2",
+    started_before('"VNI":7', "ip link delete flannel.1"),
+    laid_again,
+    SHOWS,
+    fails="address",
+    said=("flannel.7", "VNI 7", "and the network 1", "vtep.sh"),
+)
 PORT = Fault(
-    "other-port", "fed-node2", started_before('"VNI":1,"Port":4789'), laid_again,
-    SHOWS, said=("UDP port 4789", "and the network 8472"),
-)  # fmt: skip
+    "other-port",
+    "fed-node2",
+    started_before('"VNI":1,"Port":4789'),
+    laid_again,
+    SHOWS,
+    said=("UDP port 4789", "and the network 8472"),
+)
 SENDERS_PORT = replace(PORT, pair=("fed-node2", "fed-node1"))
 
 
@@ -133,15 +168,23 @@ def between(mtu: int) -> Callable[[Lab], None]:
 
 LARGE = "ping -c 1 -W 1 -M do -s 1472 fed-node1 >/dev/null 2>&1 && echo whole"
 NIC = Fault(
-    "mtu", "fed-node2", "ip link set eth0 mtu 1400", "ip link set eth0 mtu 1500",
-    f"ip -o link show eth0 | grep -o 'mtu [0-9]*'; {LARGE}; true", fails="mtu",
+    "mtu",
+    "fed-node2",
+    "ip link set eth0 mtu 1400",
+    "ip link set eth0 mtu 1500",
+    f"ip -o link show eth0 | grep -o 'mtu [0-9]*'; {LARGE}; true",
+    fails="mtu",
     said=("eth0 on fed-node2 passes packets of 1400 bytes", "set up for 1500"),
-)  # fmt: skip
+)
 BETWEEN = Fault(
-    "mtu", "fed-node2", between(1400), between(1500),
+    "mtu",
+    "fed-node2",
+    between(1400),
+    between(1500),
     f"ip -o link show eth0 | grep -o 'mtu [0-9]*'; cat /run/flannel/subnet.env; {LARGE}; true",
-    fails="mtu", said=("connected by passes packets of 1400 bytes", "set up for 1500", "mtu.sh"),
-)  # fmt: skip
+    fails="mtu",
+    said=("connected by passes packets of 1400 bytes", "set up for 1500", "mtu.sh"),
+)
 
 FAULTS = {
     "a route that is gone": ("classic", ROUTE),
@@ -183,11 +226,14 @@ async def test_a_fault_is_named_mended_and_back(lab: Lab, answers: Answers, faul
 
 
 PLAIN = Fault(
-    "missing-route", "fed-node2",
+    "missing-route",
+    "fed-node2",
     "route=$(ip route show via %s); echo $route >/root/route; ip route delete $route",
-    "ip route replace $(cat /root/route)", "ip route show", healthy=None,
+    "ip route replace $(cat /root/route)",
+    "ip route show",
+    healthy=None,
     said=("has no route to", " dev eth0` on fed-node2", "none to `unwrapping` of fed-node1"),
-)  # fmt: skip
+)
 
 
 async def test_a_plain_route_that_is_gone(tmp_path: Path) -> None:

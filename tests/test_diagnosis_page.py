@@ -181,8 +181,14 @@ async def test_it_says_how_far_it_is_and_esc_leaves_at_once_and_nothing_stays() 
         await pilot.press("escape")
         await on(pilot, VerifyPage)
         frozen.thaw()
-        await until(pilot, lambda: runs()[0].outcome != "unknown" and runs()[0].verb == "diagnose"
-                    and runs()[0].outcome == "stopped")  # fmt: skip
+        await until(
+            pilot,
+            lambda: (
+                runs()[0].outcome != "unknown"
+                and runs()[0].verb == "diagnose"
+                and runs()[0].outcome == "stopped"
+            ),
+        )
         assert {it.name: len(it.containers) for it in cluster(pilot).nodes()} == before
 
 
@@ -224,8 +230,9 @@ async def test_where_something_else_is_wrong_too_it_says_that_it_is_still_not_ri
         await on(pilot, Dialog)
         await until(pilot, lambda: "X ip-forward on fed-node1" in words(pilot))
         await approved(pilot, "a")
-        await until(pilot, lambda: "X It is done, and fed-node1 -> fed-node2 is still" in
-                    words(pilot))  # fmt: skip
+        await until(
+            pilot, lambda: "X It is done, and fed-node1 -> fed-node2 is still" in words(pilot)
+        )
         await pilot.press("r")
         await until(pilot, lambda: "X ip-forward on fed-node2" in words(pilot))
 
@@ -255,8 +262,14 @@ async def test_esc_lets_a_remedy_come_to_its_end() -> None:
 async def test_where_containers_stop_the_clusters_name_is_typed() -> None:
     answers = practice_answers()
     do, back = ("systemctl", "restart", "docker"), ("true",)
-    it = Diagnosis("docker-off", "fed-node1", "why", "seen", "remedy",
-                   (mending("fed-node1", do, back, interrupts=True),))  # fmt: skip
+    it = Diagnosis(
+        "docker-off",
+        "fed-node1",
+        "why",
+        "seen",
+        "remedy",
+        (mending("fed-node1", do, back, interrupts=True),),
+    )
     known = Known({"fed-node1": Facts(containers=2)})
     async with opened(proof()) as pilot:
         await proven(pilot)
@@ -366,16 +379,20 @@ def test_a_cause_says_whether_fedwiz_mends_it(mends: bool, offer: str) -> None:
 
 
 def test_a_hop_that_nobody_could_count_is_a_question() -> None:
-    hops = (Hop("there", "fed-node1", "container", 3), Hop("there", "fed-node1", "raw", None),
-            Hop("there", "fed-node2", "arriving", 0))  # fmt: skip
+    hops = (
+        Hop("there", "fed-node1", "container", 3),
+        Hop("there", "fed-node1", "raw", None),
+        Hop("there", "fed-node2", "arriving", 0),
+    )
     said = causes.way(case(hops=hops, sent=3)).plain
     assert "? fed-node1  passed on to routing                   ?" in said
     assert "X fed-node2  arrived                                0  <- lost here" in said
 
 
 def test_what_dropped_packets_and_what_could_not_be_traced_is_said() -> None:
-    looks = {"fed-node2": Look(dropped=(Dropped("filter", "-A INPUT -j DROP", 3),),
-                               error="no table raw")}  # fmt: skip
+    looks = {
+        "fed-node2": Look(dropped=(Dropped("filter", "-A INPUT -j DROP", 3),), error="no table raw")
+    }
     said = causes.way(case(hops=(Hop("there", "fed-node1", "raw", 3),), looks=looks)).plain
     assert "fed-node2 dropped 3 by `-A INPUT -j DROP` (table filter)" in said
     assert "fed-node2: no table raw" in said
@@ -434,12 +451,18 @@ async def test_earlier_diagnoses_and_ways_back_are_looked_at() -> None:
 # Peers and sizes.
 
 
-def paired(kind: str, seen: str, other: dict[tuple[str, str], Verified] | None = None,
-           nodes: tuple[str, ...] = made.NODES) -> list[Event]:  # fmt: skip
+def paired(
+    kind: str,
+    seen: str,
+    other: dict[tuple[str, str], Verified] | None = None,
+    nodes: tuple[str, ...] = made.NODES,
+) -> list[Event]:
     return [
         (other or {}).get((one, two)) or Verified(kind, one, two, "pass", seen)
-        for one in nodes for two in nodes if one != two
-    ]  # fmt: skip
+        for one in nodes
+        for two in nodes
+        if one != two
+    ]
 
 
 def sized(nodes: int = 3) -> State:
@@ -449,10 +472,13 @@ def sized(nodes: int = 3) -> State:
     unknown = Verified("peer", *PAIR, "fail", "", "fed-node1 has no route to 10.16.30.0/24")
     way = "10.16.31.0/24 via 10.16.31.0 dev flannel.1\n10.16.31.0 lladdr 46:f1:d0:18:d0:02"
     return ended(
-        *leases(names), *paired("peer", way, {PAIR: unknown}, names), *pings(names),
+        *leases(names),
+        *paired("peer", way, {PAIR: unknown}, names),
+        *pings(names),
         *paired("mtu", "1450 of 1450 bytes; underlay 1500 of 1500", {PAIR: small}, names),
-        code=7, nodes=nodes,
-    )  # fmt: skip
+        code=7,
+        nodes=nodes,
+    )
 
 
 async def test_peers_and_sizes_are_matrices_too_with_the_pair_in_words() -> None:

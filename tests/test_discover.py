@@ -43,12 +43,16 @@ EXPANDED: dict[str, tuple[list[str], list[tuple[str, int, str]]]] = {
     "a short range": (["10.0.0.9-10"], [("10.0.0.9", 22, ""), ("10.0.0.10", 22, "")]),
     "a long range": (["10.0.0.255-10.0.1.0"], [("10.0.0.255", 22, ""), ("10.0.1.0", 22, "")]),
     "a range with a port": (["10.0.0.9-9:23"], [("10.0.0.9", 23, "")]),
-    "a line of /etc/hosts": (["192.168.122.76\tfed-master  fed-master.local # it"],
-                             [("192.168.122.76", 22, "fed-master")]),
+    "a line of /etc/hosts": (
+        ["192.168.122.76\tfed-master  fed-master.local # it"],
+        [("192.168.122.76", 22, "fed-master")],
+    ),
     "nothing": (["", "  ", "# 10.0.0.1"], []),
-    "twice": (["10.0.0.1", "10.0.0.1 fed-master", "10.0.0.0/30"],
-              [("10.0.0.1", 22, "fed-master"), ("10.0.0.2", 22, "")]),
-}  # fmt: skip
+    "twice": (
+        ["10.0.0.1", "10.0.0.1 fed-master", "10.0.0.0/30"],
+        [("10.0.0.1", 22, "fed-master"), ("10.0.0.2", 22, "")],
+    ),
+}
 
 
 @pytest.mark.parametrize(("said", "meant"), EXPANDED.values(), ids=EXPANDED)
@@ -90,8 +94,10 @@ def test_all_that_is_wrong_is_named_at_once() -> None:
     with pytest.raises(ValueError, match="only IPv4") as caught:
         expand(["10.0.0.300", "10.0.0.1", "fe80::1", "a_b"])
     assert [line.split(":")[0] for line in str(caught.value).splitlines()] == [
-        "'10.0.0.300'", "'fe80", "'a_b'"
-    ]  # fmt: skip
+        "'10.0.0.300'",
+        "'fe80",
+        "'a_b'",
+    ]
 
 
 def test_a_search_has_a_limit_in_all() -> None:
@@ -168,12 +174,18 @@ def test_known_hosts_tells_what_it_hides(tmp_path: Path) -> None:
 
 def test_libvirt_knows_its_guests(tmp_path: Path) -> None:
     guests = [
-        {"ip-address": "192.168.122.76", "mac-address": "52:54:00:00:00:01",
-         "hostname": "fed-master", "expiry-time": 1700000000},
+        {
+            "ip-address": "192.168.122.76",
+            "mac-address": "52:54:00:00:00:01",
+            "hostname": "fed-master",
+            "expiry-time": 1700000000,
+        },
         {"ip-address": "192.168.122.77", "mac-address": "52:54:00:00:00:02"},
         {"ip-address": "192.168.122.78", "hostname": "\x1b[31m; reboot"},
-        {"ip-address": "fd00::1", "hostname": "six"}, {"ip-address": 7}, "odd",
-    ]  # fmt: skip
+        {"ip-address": "fd00::1", "hostname": "six"},
+        {"ip-address": 7},
+        "odd",
+    ]
     (tmp_path / "virbr0.status").write_text(json.dumps(guests))
     (tmp_path / "virbr1.status").write_text("")
     (tmp_path / "virbr2.status").write_text("[" * 100_000)
@@ -260,10 +272,17 @@ async def test_a_host_is_seen_by_one_visit_without_a_login(sshd: tuple[int, str]
     named = (*targets, Target("127.0.0.2", port, "fed-master", "known_hosts"))
     seen = await look_at(named, on_progress=lambda *step: steps.append(step))
     assert seen == (
-        Sighting("127.0.0.2", port, "fed-master", "SSH-2.0-Test_1.0", "ssh-ed25519",
-                 fingerprint, "known_hosts"),
+        Sighting(
+            "127.0.0.2",
+            port,
+            "fed-master",
+            "SSH-2.0-Test_1.0",
+            "ssh-ed25519",
+            fingerprint,
+            "known_hosts",
+        ),
         Sighting("127.0.0.3", port, "", "SSH-2.0-Test_1.0", "ssh-ed25519", fingerprint, ""),
-    )  # fmt: skip
+    )
     assert [step[:2] for step in steps] == [(1, 2), (2, 2)]
     assert {step[2] for step in steps} == set(seen)
     assert (Counting.visits, Counting.logins) == (2, 0)

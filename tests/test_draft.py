@@ -32,9 +32,19 @@ def state_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 TEXTS = st.text(max_size=12) | st.sampled_from(["fed-node1", "FED-NODE1", "10.0.0.1", "::1", "a.b"])
 CANDIDATES = st.builds(
-    Candidate, TEXTS, TEXTS, st.booleans(), st.sampled_from(["", "master", "node"]),
-    TEXTS, TEXTS, TEXTS, TEXTS, TEXTS, st.integers(0, 65535), st.booleans(),
-)  # fmt: skip
+    Candidate,
+    TEXTS,
+    TEXTS,
+    st.booleans(),
+    st.sampled_from(["", "master", "node"]),
+    TEXTS,
+    TEXTS,
+    TEXTS,
+    TEXTS,
+    TEXTS,
+    st.integers(0, 65535),
+    st.booleans(),
+)
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=6),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=6), inner),

@@ -49,10 +49,15 @@ def ping(one: str, other: str, level: Judged = "pass") -> Verified:
 
 WHOLE: tuple[Event, ...] = (
     Versions("a", {"docker": "28.5.2", "flannel": "0.9.0", "kernel": "5.14"}),
-    Verified("address", "a", "", "pass", ""), lease("a", 24), env("a"),
-    Verified("address", "b", "", "pass", ""), lease("b", 82), env("b"),
-    ping("a", "b"), ping("b", "a"),
-)  # fmt: skip
+    Verified("address", "a", "", "pass", ""),
+    lease("a", 24),
+    env("a"),
+    Verified("address", "b", "", "pass", ""),
+    lease("b", 82),
+    env("b"),
+    ping("a", "b"),
+    ping("b", "a"),
+)
 
 
 def run(
@@ -118,7 +123,8 @@ CHANGED: dict[str, tuple[tuple[Event, ...], tuple[Change, ...]]] = {
     "no leases": (but(without=["lease"]), ()),
     "what is no lease": (but(Verified("lease", "a", "", "pass", "rubbish {")), ()),
     "a lease whose value is no JSON": (
-        but(Verified("lease", "a", "", "pass", "/subnets/10.16.24.0-24 [")), (),
+        but(Verified("lease", "a", "", "pass", "/subnets/10.16.24.0-24 [")),
+        (),
     ),
     "a lease whose key is no subnet": (
         but(Verified("lease", "a", "", "pass", '/subnets/zzz {"PublicIP": "10.9.9.9"}')),
@@ -126,7 +132,7 @@ CHANGED: dict[str, tuple[tuple[Event, ...], tuple[Change, ...]]] = {
     ),
     "an MTU that is none": (but(env("b", "1400; rm -rf /")), ()),
     "a lease of nobody's": ((*WHOLE, Verified("lease", "", "", "skipped", "/subnets/x {}")), ()),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize(("events", "changes"), CHANGED.values(), ids=CHANGED)
@@ -214,15 +220,18 @@ def test_the_last_complete_verification_of_the_same_cluster_counts(journals: Pat
     assert since(state) is None, "it is not held against itself"
     keep(journals, ids(10), run(*but(env("b", "9000")), at=BEGAN - 50))
     keep(journals, ids(20), run(*WHOLE, verb="install", at=BEGAN - 40))
-    for number, other in enumerate((
-        run(*WHOLE, name="d", at=BEGAN - 9),
-        run(*WHOLE, practice="healthy", at=BEGAN - 8),
-        run(ping("a", "b"), at=BEGAN - 7),
-        run(*WHOLE, verb="diagnose", at=BEGAN - 6),
-        run(*WHOLE, outcome="stopped", at=BEGAN - 5),
-        run(*WHOLE, outcome=None, at=BEGAN - 4),
-        run(*WHOLE, at=BEGAN + 60),
-    ), 30):  # fmt: skip
+    for number, other in enumerate(
+        (
+            run(*WHOLE, name="d", at=BEGAN - 9),
+            run(*WHOLE, practice="healthy", at=BEGAN - 8),
+            run(ping("a", "b"), at=BEGAN - 7),
+            run(*WHOLE, verb="diagnose", at=BEGAN - 6),
+            run(*WHOLE, outcome="stopped", at=BEGAN - 5),
+            run(*WHOLE, outcome=None, at=BEGAN - 4),
+            run(*WHOLE, at=BEGAN + 60),
+        ),
+        30,
+    ):
         keep(journals, ids(number), other)
     (journals / f"{ids(40)}.jsonl").write_text(to_line(now[0]) + "\nrubbish\n" + to_line(now[-1]))
     assert since(state) == Drift(

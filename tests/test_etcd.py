@@ -102,8 +102,10 @@ async def test_under_gives_the_keys_below_and_no_neighbours(keys: Opens, api: st
         for prefix in ("/coreos.com/network", "/coreos.com/network/"):
             found = await etcd.under(prefix)
             assert [value.text for value in found] == [
-                "network/a/b/c", "network/config", "network/subnets/10.2.0.0-24"
-            ]  # fmt: skip
+                "network/a/b/c",
+                "network/config",
+                "network/subnets/10.2.0.0-24",
+            ]
         assert await etcd.get("/coreos.com/network/a") is None, "a directory has no value"
 
 
@@ -293,8 +295,10 @@ def test_etcd3_loads_without_a_word_or_a_setting(before: str) -> None:
     code = f"{before}\nfrom fedwiz.etcd.library import library\nlibrary().etcd3.Etcd3Client"
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", code],
-        capture_output=True, text=True, env=os.environ | {"PYTHONPATH": str(Path.cwd())},
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        env=os.environ | {"PYTHONPATH": str(Path.cwd())},
+    )
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 

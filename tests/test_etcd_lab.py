@@ -43,13 +43,19 @@ def with_certificates(lab: Lab, folder: Path) -> None:
             mode = "0600" if name.endswith("-key") else "0644"
             lab.write(host, f"{PKI}/{name}.pem", file.read_text(), mode)
     own = {
-        "LISTEN_CLIENT_URLS": "https://0.0.0.0:2379", "ADVERTISE_CLIENT_URLS": TLS,
-        "CERT_FILE": f"{PKI}/fed-master.pem", "KEY_FILE": f"{PKI}/fed-master-key.pem",
-        "TRUSTED_CA_FILE": f"{PKI}/ca.pem", "CLIENT_CERT_AUTH": "true",
-    }  # fmt: skip
+        "LISTEN_CLIENT_URLS": "https://0.0.0.0:2379",
+        "ADVERTISE_CLIENT_URLS": TLS,
+        "CERT_FILE": f"{PKI}/fed-master.pem",
+        "KEY_FILE": f"{PKI}/fed-master-key.pem",
+        "TRUSTED_CA_FILE": f"{PKI}/ca.pem",
+        "CLIENT_CERT_AUTH": "true",
+    }
     text = "".join(f'ETCD_{name}="{value}"\n' for name, value in own.items())
-    lab.ssh("fed-master", f"chown etcd {PKI}/fed-master-key.pem; cat >>/etc/etcd/etcd.conf; "
-            "systemctl restart etcd", stdin=text)  # fmt: skip
+    lab.ssh(
+        "fed-master",
+        f"chown etcd {PKI}/fed-master-key.pem; cat >>/etc/etcd/etcd.conf; systemctl restart etcd",
+        stdin=text,
+    )
 
 
 def with_users(lab: Lab, secret: str = PASSWORD) -> None:
@@ -57,8 +63,9 @@ def with_users(lab: Lab, secret: str = PASSWORD) -> None:
     login = b64encode(b"root:r00t").decode()
 
     def tell(path: str, body: object, *words: str) -> None:
-        lab.ssh("fed-master", f"curl -sSf -d @- {' '.join(words)} {PLAIN}{path}",
-                stdin=json.dumps(body))  # fmt: skip
+        lab.ssh(
+            "fed-master", f"curl -sSf -d @- {' '.join(words)} {PLAIN}{path}", stdin=json.dumps(body)
+        )
 
     if lab.flannel == "v2":
         below = ["/coreos.com/network", "/coreos.com/network/*"]
@@ -91,10 +98,13 @@ def unchanged(lab: Lab) -> Iterator[None]:
     yield
     for node in lab.nodes:
         assert lab.ssh(node, pid) == before[node]
-        written = lab.ssh(node, "find /etc /usr /opt /root /var/lib /run/systemd/system "
-                          "/run/flannel -xdev -type f -cnewer /run/before -not -path '*/rpm/*' "
-                          "-not -path '*/.rpmdb/*' -not -path '/var/lib/docker/buildkit/*' "
-                          "2>/dev/null; true")  # fmt: skip
+        written = lab.ssh(
+            node,
+            "find /etc /usr /opt /root /var/lib /run/systemd/system "
+            "/run/flannel -xdev -type f -cnewer /run/before -not -path '*/rpm/*' "
+            "-not -path '*/.rpmdb/*' -not -path '/var/lib/docker/buildkit/*' "
+            "2>/dev/null; true",
+        )
         # But for rpm's locks, which a question takes too, and what docker writes a while after
         # it has started.
         assert written == ""
@@ -128,9 +138,12 @@ def kept_secret(lab: Lab, home: Path, *all_said: Said) -> None:
     texts += [path.read_text(errors="replace") for path in home.rglob("*") if path.is_file()]
     for host in lab.hosts:
         texts.append(lab.ssh(host, "journalctl --all --output=export"))
-        found = lab.ssh(host, "grep -rlsF -D skip -f - /etc /run /root /home /tmp /usr/local "
-                        "/var/lib/fedwiz /var/log /var/tmp; true",
-                        stdin=f"{CANARY}\n{basic}\n").split()  # fmt: skip
+        found = lab.ssh(
+            host,
+            "grep -rlsF -D skip -f - /etc /run /root /home /tmp /usr/local "
+            "/var/lib/fedwiz /var/log /var/tmp; true",
+            stdin=f"{CANARY}\n{basic}\n",
+        ).split()
         assert "ps -eo args" in lab.ssh(host, "cat /run/names")
         assert found == ([PASSWORD_FILE] if host in lab.nodes else [])
         if host in lab.nodes:

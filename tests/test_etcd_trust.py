@@ -39,8 +39,13 @@ def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
     ours, other = Authority(root / "ours"), Authority(root / "other")
     cert, key = ours.sign("server", "fed-master", "192.0.2.7")
     client, client_key = ours.sign("client")
-    options = ("--enable-v2=true", "--client-cert-auth", f"--trusted-ca-file={ours.file}",
-               f"--cert-file={cert}", f"--key-file={key}")  # fmt: skip
+    options = (
+        "--enable-v2=true",
+        "--client-cert-auth",
+        f"--trusted-ca-file={ours.file}",
+        f"--cert-file={cert}",
+        f"--key-file={key}",
+    )
     with etcd_server(root / "data", *options, scheme="https") as url:
         etcd = Etcd(endpoints=(url,), ca_file=str(ours.file), cert_file=client, key_file=client_key)
         yield Secured(url, etcd, str(other.file))

@@ -180,42 +180,63 @@ PARSED: Mapping[str, tuple[Parser, str, dict[str, Any]]] = {
         {"etcd_configs": {"v2": "a", "v3": "b"}},
     ),
     "a config in neither": (
-        parse.configs, 'v2 {"errorCode":100}\nv3 {"header":{}}\n', {"etcd_configs": {}}),
+        parse.configs,
+        'v2 {"errorCode":100}\nv3 {"header":{}}\n',
+        {"etcd_configs": {}},
+    ),
     "offered": (parse.offered, "0.9.0-7.fc32\n", {"offered": "0.9.0-7.fc32"}),
     "offered none": (parse.offered, "Error: repo\n", {"offered_why": "Error: repo"}),
     "a table that failed": (
-        parse.rules, "*filter\n-P FORWARD DROP\n#read\n*nat\n",
-        {"rules": {"filter": ("-P FORWARD DROP",)}}),
+        parse.rules,
+        "*filter\n-P FORWARD DROP\n#read\n*nat\n",
+        {"rules": {"filter": ("-P FORWARD DROP",)}},
+    ),
     "an empty subnet.env": (parse.subnet_env, "#read\n", {"subnet_env": {}}),
     "no subnet.env": (parse.subnet_env, "", {"subnet_env": None}),
     "neighbours of flannel's devices alone": (
         parse.neighbours,
-        ('[{"dst":"192.168.122.1","dev":"eth0","lladdr":"1e:3d:23:bc:92:aa","state":["REACHABLE"]},'
-        '{"dst":"10.16.99.0","dev":"flannel.1","lladdr":"5E:a3:84:fc:37:ba","state":["PERMANENT"]},'
-        '{"dst":"10.16.14.0","dev":"flannel.1","state":["FAILED"]}]'),
-        {"neighbours": (Neighbour("10.16.99.0", "flannel.1", "5e:a3:84:fc:37:ba", "PERMANENT"),
-                        Neighbour("10.16.14.0", "flannel.1", "", "FAILED"))}),
+        (
+            '[{"dst":"192.168.122.1","dev":"eth0","lladdr":"1e:3d:23:bc:92:aa","state":["REACHABLE"]},'
+            '{"dst":"10.16.99.0","dev":"flannel.1","lladdr":"5E:a3:84:fc:37:ba","state":["PERMANENT"]},'
+            '{"dst":"10.16.14.0","dev":"flannel.1","state":["FAILED"]}]'
+        ),
+        {
+            "neighbours": (
+                Neighbour("10.16.99.0", "flannel.1", "5e:a3:84:fc:37:ba", "PERMANENT"),
+                Neighbour("10.16.14.0", "flannel.1", "", "FAILED"),
+            )
+        },
+    ),
     "no neighbours": (parse.neighbours, "[ ]\n", {"neighbours": ()}),
     "the FDB": (
         parse.fdb,
-        ("5E:a3:84:fc:37:ba dev flannel.1 dst 192.168.122.36 self permanent\n"
-        "00:00:00:00:00:00 dev flannel.1 dst 239.1.1.1 via eth0 self permanent\n"
-        "33:33:00:00:00:01 dev flannel.1 self permanent\n"
-        "5e:a3:84:fc:37:bb dev flannel.1 vlan 1 dst fd00::7 self permanent\n#read\n"),
-        {"vteps": {"192.168.122.36", "239.1.1.1"},
-         "fdb": (Fdb("5e:a3:84:fc:37:ba", "192.168.122.36", "flannel.1"),
-                 Fdb("00:00:00:00:00:00", "239.1.1.1", "flannel.1"))}),
+        (
+            "5E:a3:84:fc:37:ba dev flannel.1 dst 192.168.122.36 self permanent\n"
+            "00:00:00:00:00:00 dev flannel.1 dst 239.1.1.1 via eth0 self permanent\n"
+            "33:33:00:00:00:01 dev flannel.1 self permanent\n"
+            "5e:a3:84:fc:37:bb dev flannel.1 vlan 1 dst fd00::7 self permanent\n#read\n"
+        ),
+        {
+            "vteps": {"192.168.122.36", "239.1.1.1"},
+            "fdb": (
+                Fdb("5e:a3:84:fc:37:ba", "192.168.122.36", "flannel.1"),
+                Fdb("00:00:00:00:00:00", "239.1.1.1", "flannel.1"),
+            ),
+        },
+    ),
     "an empty FDB": (parse.fdb, "#read\n", {"vteps": set(), "fdb": ()}),
     "no FDB": (parse.fdb, "", {"vteps": set(), "fdb": None}),
     "disk": (
-        parse.disk, "/ /dev/vda 100 60 40 60% /\n/etc /dev/vda 100 60 40 60% /\nro /etc\n",
-        {"free": {"/": 40, "/etc": 40}, "read_only": ("/etc",)}),
+        parse.disk,
+        "/ /dev/vda 100 60 40 60% /\n/etc /dev/vda 100 60 40 60% /\nro /etc\n",
+        {"free": {"/": 40, "/etc": 40}, "read_only": ("/etc",)},
+    ),
     "nodes": (
         parse.kube_nodes,
         '{"items":[{"metadata":{"name":"n","labels":{"a":"b"}},"status":{"addresses":[{"address":"1.2.3.4"}]}}]}',
         {"kube_nodes": (KubeNode("n", ("1.2.3.4",), {"a": "b"}),)},
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize(("parser", "said", "wanted"), PARSED.values(), ids=PARSED)
@@ -227,15 +248,40 @@ ODD = st.one_of(
     st.text(max_size=200),
     st.recursive(
         st.none() | st.booleans() | st.integers() | st.text(max_size=8),
-        lambda inner: st.lists(inner, max_size=4)
-        | st.dictionaries(
-            st.sampled_from(["ifname", "addr_info", "linkinfo", "info_data", "flags", "mtu", "dst",
-                             "local", "prefixlen", "family", "items", "metadata", "name", "labels",
-                             "status", "addresses", "etcdserver", "dev", "lladdr", "state"]),
-            inner, max_size=5),
+        lambda inner: (
+            st.lists(inner, max_size=4)
+            | st.dictionaries(
+                st.sampled_from(
+                    [
+                        "ifname",
+                        "addr_info",
+                        "linkinfo",
+                        "info_data",
+                        "flags",
+                        "mtu",
+                        "dst",
+                        "local",
+                        "prefixlen",
+                        "family",
+                        "items",
+                        "metadata",
+                        "name",
+                        "labels",
+                        "status",
+                        "addresses",
+                        "etcdserver",
+                        "dev",
+                        "lladdr",
+                        "state",
+                    ]
+                ),
+                inner,
+                max_size=5,
+            )
+        ),
         max_leaves=20,
     ).map(json.dumps),
-)  # fmt: skip
+)
 
 
 @settings(max_examples=300)

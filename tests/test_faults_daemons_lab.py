@@ -29,32 +29,45 @@ ROWS = {
         during=((r"fed-node2 +switch +starting flanneld", reboots),),
         heal=AS_BEFORE,
         rebooted=("fed-node2",),
-        says=("fed-node2 has restarted in the middle of `sh switch.sh 10.16.0.0/16 45`",
-              "run again"),
+        says=(
+            "fed-node2 has restarted in the middle of `sh switch.sh 10.16.0.0/16 45`",
+            "run again",
+        ),
     ),
     "docker refuses the new bip": Fault(
         where="fed-node2",
         generation="modern",
         inject=in_place_of("/usr/sbin/dockerd", BIP),
         heal=real_again("/usr/sbin/dockerd"),
-        says=("fed-node2: ", "docker did not start on flannel's subnet", "docker runs as before",
-              "see `journalctl -u docker`"),
+        says=(
+            "fed-node2: ",
+            "docker did not start on flannel's subnet",
+            "docker runs as before",
+            "see `journalctl -u docker`",
+        ),
     ),
     "docker does not start again at all": Fault(
         where="fed-node2, once it was stopped",
         during=((r"fed-node2 +switch +stopping docker", "chmod -x /usr/sbin/dockerd"),),
         heal="chmod +x /usr/sbin/dockerd",
         no_docker=("fed-node2",),
-        says=("fed-node2: ", "docker did not start on flannel's subnet", "docker does not run",
-              "see `journalctl -u docker`"),
+        says=(
+            "fed-node2: ",
+            "docker did not start on flannel's subnet",
+            "docker does not run",
+            "see `journalctl -u docker`",
+        ),
     ),
     "flanneld crash-loops": Fault(
         where="fed-node2, which has 15 s",
         answers=SOON,
         inject=flanneld('ExecStart=\\nExecStart=/bin/sh -c "echo panic: runtime error; exit 2"'),
         heal=AS_BEFORE,
-        says=("fed-node2: ", "flanneld did not get ready within 15 s, and docker runs as before",
-              "see `journalctl -u flanneld` there"),
+        says=(
+            "fed-node2: ",
+            "flanneld did not get ready within 15 s, and docker runs as before",
+            "see `journalctl -u flanneld` there",
+        ),
     ),
     "flanneld takes 60 s": Fault(
         where="fed-node2, which has 15 s",
@@ -62,10 +75,13 @@ ROWS = {
         answers=SOON,
         inject=flanneld("ExecStartPre=/bin/sleep 60"),
         heal=AS_BEFORE,
-        says=("fed-node2: ", "flanneld did not get ready within 15 s, and docker runs as before",
-              "see `journalctl -u flanneld` there"),
+        says=(
+            "fed-node2: ",
+            "flanneld did not get ready within 15 s, and docker runs as before",
+            "see `journalctl -u flanneld` there",
+        ),
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize(("name", "fault"), ROWS.items(), ids=ROWS)

@@ -138,12 +138,13 @@ ROWS = {
     ),
     "disk full on /run": Fault(
         where="fed-node2, once the plan is made",
-        during=((PLANNED,
-                 "mount -o remount,size=$(($(df --output=used /run | tail -n 1) + 4))k /run"),),
+        during=(
+            (PLANNED, "mount -o remount,size=$(($(df --output=used /run | tail -n 1) + 4))k /run"),
+        ),
         heal="mount -o remount,size=20% /run",
         says=("fed-node2: ", "file system on the host is full", "make room", "df -h"),
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize(("name", "fault"), ROWS.items(), ids=ROWS)

@@ -76,8 +76,10 @@ def by_proxy(delay: float = 0, rate: float = 0) -> Do:
         address = scene.lab.address(scene.fault.host)
         line = scene.stack.enter_context(Line(address, delay=delay, rate=rate))
         scene.kept["line"] = line
-        ssh_config(scene, f"Host {address}\n HostName 127.0.0.1\n Port {line.port}\n"
-                   f" HostKeyAlias {address}\n")  # fmt: skip
+        ssh_config(
+            scene,
+            f"Host {address}\n HostName 127.0.0.1\n Port {line.port}\n HostKeyAlias {address}\n",
+        )
 
     return put
 
@@ -126,10 +128,12 @@ def silent(seconds: int) -> Do:
     """Nothing gets through any more, in either direction; nobody ends a connection."""
 
     def drop(scene: Scene) -> None:
-        scene.ssh(f"{dropped(scene)}; nft add chain inet hole o '{{ type filter hook output "
-                  f"priority 0; }}'; nft add rule inet hole o ip daddr {scene.kept['from']} tcp "
-                  f"sport 22 drop; systemd-run -q --on-active={seconds} "
-                  f"--timer-property=AccuracySec=100ms {HOLE}")  # fmt: skip
+        scene.ssh(
+            f"{dropped(scene)}; nft add chain inet hole o '{{ type filter hook output "
+            f"priority 0; }}'; nft add rule inet hole o ip daddr {scene.kept['from']} tcp "
+            f"sport 22 drop; systemd-run -q --on-active={seconds} "
+            f"--timer-property=AccuracySec=100ms {HOLE}"
+        )
 
     return drop
 
@@ -186,8 +190,11 @@ def by_bastion(*hosts: str, window: int = 180) -> Do:
         scene.stack.callback(gone, scene)
         scene.kept["bastion"] = bastion
         behind = " ".join(lab.address(host) for host in hosts)
-        ssh_config(scene, f"Host {behind}\n ProxyJump bastion\nHost bastion\n HostName 127.0.0.1\n"
-                   f" Port {bastion.port}\n User root\n IdentityFile {lab.key}\n")  # fmt: skip
+        ssh_config(
+            scene,
+            f"Host {behind}\n ProxyJump bastion\nHost bastion\n HostName 127.0.0.1\n"
+            f" Port {bastion.port}\n User root\n IdentityFile {lab.key}\n",
+        )
         scene.operator.answers["ssh"] |= {"confirm_within": window}
 
     return put
@@ -248,8 +255,11 @@ ROWS = {
     "sshd restarts, then stops for 20 s": Fault(
         where="fed-node2, while dnf runs; and 20 s of silence while docker moves",
         inject=waiting(apart()),
-        during=(("fed-node2 +package +\\$", f"systemctl restart {SSHD}"), (DNF, stops_for(20)),
-                (DOCKER, silent(20))),
+        during=(
+            ("fed-node2 +package +\\$", f"systemctl restart {SSHD}"),
+            (DNF, stops_for(20)),
+            (DOCKER, silent(20)),
+        ),
         heal=direct,
         code=0,
         says=("fed-node2: nothing listens at .* port 22",),
@@ -270,8 +280,11 @@ ROWS = {
         during=(while_dnf(gone),),
         heal=direct,
         red=BOTH,
-        says=(UNSEEN, r"bastion: nothing listens at 127\.0\.0\.1 port \d+: start sshd there",
-              STILL),
+        says=(
+            UNSEEN,
+            r"bastion: nothing listens at 127\.0\.0\.1 port \d+: start sshd there",
+            STILL,
+        ),
         again=RESUME,
     ),
     "the keys are taken away": Fault(
@@ -279,8 +292,7 @@ ROWS = {
         inject=waiting(as_ops),
         during=(while_dnf(REVOKED),),
         heal=RESTORED,
-        says=(UNSEEN, "fed-node2 refuses the keys of ops: `ssh-copy-id -p 22 ops@",
-              STILL),
+        says=(UNSEEN, "fed-node2 refuses the keys of ops: `ssh-copy-id -p 22 ops@", STILL),
         again=RESUME,
     ),
     "another host answers": Fault(
@@ -289,12 +301,11 @@ ROWS = {
         inject=waiting(by_proxy()),
         during=(while_dnf(elsewhere),),
         heal=direct,
-        says=(UNSEEN, "fed-node2's host key has changed: .*; someone may be in between",
-              STILL),
+        says=(UNSEEN, "fed-node2's host key has changed: .*; someone may be in between", STILL),
         again=RESUME,
         also=nothing_accepted,
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize(("name", "fault"), ROWS.items(), ids=ROWS)

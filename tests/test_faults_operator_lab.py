@@ -114,8 +114,10 @@ ROWS = {
     "Ctrl+C twice": Fault(
         where="while dnf runs on fed-node2",
         generation="modern",
-        during=((r"fed-node2 +package +\$ sh package.sh", sent(signal.SIGINT)),
-                (HEARD, sent(signal.SIGINT))),
+        during=(
+            (r"fed-node2 +package +\$ sh package.sh", sent(signal.SIGINT)),
+            (HEARD, sent(signal.SIGINT)),
+        ),
         red=BOTH,
         code=130,
         says=(CLOSED,),
@@ -145,7 +147,7 @@ ROWS = {
         code=0,
         says=("nothing was changed",),
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize(("name", "fault"), ROWS.items(), ids=ROWS)

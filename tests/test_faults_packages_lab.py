@@ -65,16 +65,14 @@ ROWS = {
         inject=HELD_5,
         during=((WAITS, "systemctl stop holder"),),
         code=0,
-        says=(WARNED + ".*python3", WAITS + ".*python3",
-              r"fed-node2 +package +ok, "),
+        says=(WARNED + ".*python3", WAITS + ".*python3", r"fed-node2 +package +ok, "),
     ),
     "dnf's lock is held, then freed (dnf 4)": Fault(
         where="fed-node2, freed once it is waited for",
         inject=HELD_4,
         during=((WAITS, "systemctl stop holder; rm /var/lib/dnf/rpmdb_lock.pid"),),
         code=0,
-        says=(WARNED + ".*sleep 300", WAITS + "sleep 300",
-              r"fed-node2 +package +ok, "),
+        says=(WARNED + ".*sleep 300", WAITS + "sleep 300", r"fed-node2 +package +ok, "),
     ),
     "no repository can be reached": Fault(
         where="fed-node2, once the plan is made",
@@ -86,7 +84,7 @@ ROWS = {
     "a slow repository": Fault(
         where="fed-node2: 3 s for each answer",
         inject=f"systemd-run --quiet --unit=slow {SERVE}; "
-               + repository_at("http://127.0.0.1:8080/"),
+        + repository_at("http://127.0.0.1:8080/"),
         heal=f"systemctl stop slow; mv {REPO_FILE}.away {REPO_FILE}",
         code=0,
         says=(r"fed-node2 +package +ok, ",),
@@ -111,10 +109,12 @@ ROWS = {
         during=((r"fed-node2 +package +.*(Installing|Running transaction)", reboots),),
         heal=real_again(SLOW_POST),
         rebooted=("fed-node2",),
-        says=("fed-node2 has restarted in the middle of `sh package.sh dnf -y install flannel`",
-              "run again"),
+        says=(
+            "fed-node2 has restarted in the middle of `sh package.sh dnf -y install flannel`",
+            "run again",
+        ),
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize(("name", "fault"), ROWS.items(), ids=ROWS)

@@ -96,12 +96,16 @@ TYPED: dict[str, tuple[str, str, object, str]] = {
     "very large": ("ssh.port", "9" * 40, int("9" * 40), "a very large number: a number from"),
     "list": ("etcd.endpoints", "http://a:1 http://b:1", ["http://a:1", "http://b:1"], ""),
     "list with quotes": ("ssh.identity", "'a b' c", ["a b", "c"], ""),
-    "an open quote": ("ssh.identity", "'a b", "'a b",
-                      "\"'a b\": a quotation mark is left open; close it"),
+    "an open quote": (
+        "ssh.identity",
+        "'a b",
+        "'a b",
+        '"\'a b": a quotation mark is left open; close it',
+    ),
     "a wrong one in a list": ("etcd.endpoints", "ftp://a", ["ftp://a"], "http:// or https://"),
     "no list": ("flannel.options", '""', [], ""),
     "markup": ("verify.image", "[/x]", "[/x]", "'[/x]': a container image"),
-}  # fmt: skip
+}
 """A question, what is typed, the answer that it is, and what is said against it."""
 
 
@@ -159,8 +163,12 @@ async def test_what_is_typed_goes_into_the_draft_and_is_refused_below_its_field(
 
 async def write(pilot: Pilot[Any], said: str) -> None:
     """Type a text with signs that have no short name as keys."""
-    odd = {"'": "apostrophe", '"': "quotation_mark", "[": "left_square_bracket",
-           "]": "right_square_bracket"}  # fmt: skip
+    odd = {
+        "'": "apostrophe",
+        '"': "quotation_mark",
+        "[": "left_square_bracket",
+        "]": "right_square_bracket",
+    }
     for letter in said:
         if letter in odd:
             await pilot.press(odd[letter])
@@ -382,10 +390,14 @@ async def test_every_section_is_a_form(size: tuple[int, int]) -> None:
 def test_200_hosts_are_judged_at_every_key() -> None:
     def work(many: int) -> int:
         hosts = tuple(
-            Candidate(f"192.168.{120 + at // 250}.{1 + at % 250}", f"fed-{at}", chosen=True,
-                      role="node" if at else "master")
+            Candidate(
+                f"192.168.{120 + at // 250}.{1 + at % 250}",
+                f"fed-{at}",
+                chosen=True,
+                role="node" if at else "master",
+            )
             for at in range(many)
-        )  # fmt: skip
+        )
         draft = replace(filled("network"), candidates=hosts)
         assert draft.refusals() == {}
         return lines(draft.refusals)

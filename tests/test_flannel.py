@@ -73,17 +73,21 @@ NEXT: dict[str, tuple[Known, tuple[str, ...], Version]] = {
     "dnf's": (BARE, (), (0, 9, 0)),
     "installed already, whatever dnf offers": (on("*", DONE, offered="0.17.0-1"), (), (0, 9, 0)),
     "dnf's beside one without package": (
-        on("*", flanneld="/f", flanneld_version="v0.21.5"), (), (0, 9, 0),
+        on("*", flanneld="/f", flanneld_version="v0.21.5"),
+        (),
+        (0, 9, 0),
     ),
     "one without package, and dnf has none": (
-        on("*", flanneld="/f", flanneld_version="v0.21.5", offered=""), (), (0, 21, 5),
+        on("*", flanneld="/f", flanneld_version="v0.21.5", offered=""),
+        (),
+        (0, 21, 5),
     ),
     "the operator's": (SUPPLIED, RPM, (0, 21, 5)),
     "the operator's, of no version": (DONE, RPM, ()),
     "not wanted": (SUPPLIED, (), (0, 9, 0)),
     "none at all": (on("*", offered=""), (), ()),
     "a lost host": (replace(BARE, hosts={}), (), ()),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize(("known", "sets", "version"), NEXT.values(), ids=NEXT)
@@ -121,7 +125,8 @@ UNITS = {
         ("FLANNEL_ETCD", "FLANNEL_ETCD_KEY", "FLANNEL_OPTIONS"),
     ),
     "Fedora's": (
-        FLANNELD_UNIT, ("FLANNEL_ETCD_ENDPOINTS", "FLANNEL_ETCD_PREFIX", "FLANNEL_OPTIONS"),
+        FLANNELD_UNIT,
+        ("FLANNEL_ETCD_ENDPOINTS", "FLANNEL_ETCD_PREFIX", "FLANNEL_OPTIONS"),
     ),
     "flanneld-start": ("ExecStart=/usr/bin/flanneld-start $FLANNEL_OPTIONS", VARIABLES),
     "a comment": ("# ${FLANNEL_ETCD}\n ;$FLANNEL_ETCD_KEY\nExecStart=x", VARIABLES),
@@ -129,7 +134,7 @@ UNITS = {
         "ExecStart=x ${FLANNEL_ETCD_ENDPOINTS} ${FLANNEL_ETCD_PREFIX}",
         ("FLANNEL_ETCD_ENDPOINTS", "FLANNEL_ETCD_PREFIX"),
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize(("unit", "names"), UNITS.values(), ids=UNITS)

@@ -31,13 +31,17 @@ from fedwiz.state import State
 from tests.runs import BEGAN, WHOLE, any_records, blocked, one_fails, records
 
 RUN = "20261122-230612-1a2b"
-DRIFT = Drift("20261121-100000-ffff", BEGAN - 86400, (
-    Change("vtep_mac", "b", "", "3e:e6:aa:7a:66:fa", "82:3e:a6:5a:7a:56"),
-    Change("ping", "a", "b", "pass", "fail"),
-    Change("host", "d", "", "", "there"),
-    Change("docker", "a", "", "28.5.2", "29.0.1"),
-    Change("docker", "b", "", "28.5.2", "29.0.1"),
-))  # fmt: skip
+DRIFT = Drift(
+    "20261121-100000-ffff",
+    BEGAN - 86400,
+    (
+        Change("vtep_mac", "b", "", "3e:e6:aa:7a:66:fa", "82:3e:a6:5a:7a:56"),
+        Change("ping", "a", "b", "pass", "fail"),
+        Change("host", "d", "", "", "there"),
+        Change("docker", "a", "", "28.5.2", "29.0.1"),
+        Change("docker", "b", "", "28.5.2", "29.0.1"),
+    ),
+)
 
 
 def pair(
@@ -61,15 +65,34 @@ ALL: tuple[Event, ...] = (
     Diagnosed("a", "b", "ip-forward", "b", "b forwards nothing", "ip_forward 0", "set it", True, 1),
     Found("clock", "a", "warn", "5 s ahead", "start chronyd"),
     RunEnded("failed", 7, "b drops it"),
-)  # fmt: skip
+)
 
 EVERYTHING = (
-    "fedora-lab", RUN, "2026-11-22T23:06:12Z", "2026-11-22T23:06:18Z", "0.1.0", "fedora 29",
-    "29.0.1", "0.9.0", "5.14.1", "3.4.27", "0/3", "3/3, 0.42 ms", "b drops it: let it through",
-    "seen with NAT", "FLANNEL_MTU=9000", "too large: restart flanneld",
-    "10.16.2.0/24 via 10.16.2.0", "docker does not run on c", "5 s ahead", "start chronyd",
-    "ip-forward", "set it", "20261121-100000-ffff", "82:3e:a6:5a:7a:56",
-)  # fmt: skip
+    "fedora-lab",
+    RUN,
+    "2026-11-22T23:06:12Z",
+    "2026-11-22T23:06:18Z",
+    "0.1.0",
+    "fedora 29",
+    "29.0.1",
+    "0.9.0",
+    "5.14.1",
+    "3.4.27",
+    "0/3",
+    "3/3, 0.42 ms",
+    "b drops it: let it through",
+    "seen with NAT",
+    "FLANNEL_MTU=9000",
+    "too large: restart flanneld",
+    "10.16.2.0/24 via 10.16.2.0",
+    "docker does not run on c",
+    "5 s ahead",
+    "start chronyd",
+    "ip-forward",
+    "set it",
+    "20261121-100000-ffff",
+    "82:3e:a6:5a:7a:56",
+)
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -84,18 +107,22 @@ SEEN = "<script>alert('x')</script>\"'&]]>"
 
 
 def hostile() -> State:
-    state = State.of(records([
-        RunStarted("install", HOSTILE, (HOSTILE,), HOSTILE, HOSTILE),
-        HostLost(HOSTILE, HOSTILE),
-        Versions(HOSTILE, {HOSTILE: HOSTILE}),
-        Found(HOSTILE, HOSTILE, "block", HOSTILE, HOSTILE),
-        Verified(HOSTILE, HOSTILE, HOSTILE, "fail", f"{HOSTILE}\n{HOSTILE}", HOSTILE),
-        pair("ping", HOSTILE, "b", "fail", HOSTILE, HOSTILE),
-        pair("ping", "b", HOSTILE, "pass", HOSTILE, HOSTILE),
-        pair("mtu", HOSTILE, "b", "skipped", HOSTILE, HOSTILE),
-        Diagnosed(HOSTILE, "b", HOSTILE, HOSTILE, HOSTILE, HOSTILE, HOSTILE, True, 1),
-        RunEnded("failed", 5, HOSTILE),
-    ]))  # fmt: skip
+    state = State.of(
+        records(
+            [
+                RunStarted("install", HOSTILE, (HOSTILE,), HOSTILE, HOSTILE),
+                HostLost(HOSTILE, HOSTILE),
+                Versions(HOSTILE, {HOSTILE: HOSTILE}),
+                Found(HOSTILE, HOSTILE, "block", HOSTILE, HOSTILE),
+                Verified(HOSTILE, HOSTILE, HOSTILE, "fail", f"{HOSTILE}\n{HOSTILE}", HOSTILE),
+                pair("ping", HOSTILE, "b", "fail", HOSTILE, HOSTILE),
+                pair("ping", "b", HOSTILE, "pass", HOSTILE, HOSTILE),
+                pair("mtu", HOSTILE, "b", "skipped", HOSTILE, HOSTILE),
+                Diagnosed(HOSTILE, "b", HOSTILE, HOSTILE, HOSTILE, HOSTILE, HOSTILE, True, 1),
+                RunEnded("failed", 5, HOSTILE),
+            ]
+        )
+    )
     state.digest = HOSTILE
     return state
 
@@ -141,8 +168,15 @@ def test_a_page_has_nothing_of_a_host_s_but_text() -> None:
     for elements in tags.seen.values():
         for attributes in elements:
             assert attributes.keys() <= {
-                "lang", "charset", "http-equiv", "content", "name", "class", "scope", "open",
-            }  # fmt: skip
+                "lang",
+                "charset",
+                "http-equiv",
+                "content",
+                "name",
+                "class",
+                "scope",
+                "open",
+            }
             assert "script" not in (attributes.get("class") or "")
 
 
@@ -171,8 +205,15 @@ def test_junit_has_a_case_for_each_verdict() -> None:
     assert root.tag == "testsuites"
     suites = {it.get("name"): it for it in root}
     assert list(suites) == [
-        "run", "findings", "lease", "subnet_env", "peer", "ping", "mtu", "causes",
-    ]  # fmt: skip
+        "run",
+        "findings",
+        "lease",
+        "subnet_env",
+        "peer",
+        "ping",
+        "mtu",
+        "causes",
+    ]
     assert (root.get("tests"), root.get("failures"), root.get("skipped")) == ("10", "4", "2")
     pings = {it.get("name"): it for it in suites["ping"].iter("testcase")}
     assert list(pings) == ["a -> b", "b -> a", "a -> c"]
@@ -272,8 +313,10 @@ def nine(*bad: Verified) -> str:
     for kind in ("peer", "ping", "mtu"):
         said += [
             wrong.get((kind, one, other), pair(kind, one, other, seen="1450 of 1450"))
-            for one in names for other in names if one != other
-        ]  # fmt: skip
+            for one in names
+            for other in names
+            if one != other
+        ]
     return text(State.of(records([*said, RunEnded("ok", 0)])))
 
 

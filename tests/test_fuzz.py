@@ -33,9 +33,11 @@ def mutated(draw: st.DrawFn, target: Target) -> bytes:
     """A real input in which a few places hold something else, some of it many times."""
     said = draw(st.sampled_from(target.seeds))
     edits = st.tuples(
-        st.floats(0, 1), st.sampled_from(PIECES) | st.binary(max_size=3),
-        st.sampled_from([0, 1, 9]), st.sampled_from([1, 1, 1, 3, 4000]),
-    )  # fmt: skip
+        st.floats(0, 1),
+        st.sampled_from(PIECES) | st.binary(max_size=3),
+        st.sampled_from([0, 1, 9]),
+        st.sampled_from([1, 1, 1, 3, 4000]),
+    )
     for place, piece, gone, times in draw(st.lists(edits, min_size=1, max_size=4)):
         at = round(place * len(said))
         said = said[:at] + piece * min(times, 1 + 40_000 // (len(piece) or 1)) + said[at + gone :]
@@ -47,9 +49,12 @@ def test_whatever_is_read_is_read_or_refused(name: str) -> None:
     target = targets()[name]
 
     @settings(
-        max_examples=8 if "judged" in name else 15, derandomize=True, database=None,
-        suppress_health_check=list(HealthCheck), phases=[Phase.generate, Phase.shrink],
-    )  # fmt: skip
+        max_examples=8 if "judged" in name else 15,
+        derandomize=True,
+        database=None,
+        suppress_health_check=list(HealthCheck),
+        phases=[Phase.generate, Phase.shrink],
+    )
     @given(mutated(target))
     def judged(said: bytes) -> None:
         assert tried(target, said, MOST).why == ""
@@ -96,10 +101,8 @@ FOUND: dict[str, tuple[str, bytes]] = {
     "a set's key of 20000 parts": ("--set", b"network.cidr={" + b"a." * 20_000 + b"a=1}"),
     "a host key that is not ASCII": ("known_hosts", f"a {KEY}ä\n".encode()),
     "a salt that is not ASCII": ("known_hosts", f"|1|ä|a {KEY}\n".encode()),
-    "a hashed name that is not ASCII": (
-        "known_hosts", f"|1|c2FsdA==|ä {KEY}\n".encode()),
-    "a long ssh_config": (
-        "ssh_config", b"".join(b"Host h%d\nPort 3\n" % at for at in range(300))),
+    "a hashed name that is not ASCII": ("known_hosts", f"|1|c2FsdA==|ä {KEY}\n".encode()),
+    "a long ssh_config": ("ssh_config", b"".join(b"Host h%d\nPort 3\n" % at for at in range(300))),
     "half a character in daemon.json": ("daemon.json", rb'{"a": "\ud800"}'),
     "a daemon.json that is deep": ("daemon.json", b'{"a":' + b"[" * 940 + b"]" * 940 + b"}"),
     "a bastion's port of 5000 digits": ("ProxyJump", b"bastion:" + b"9" * 5000),
@@ -118,7 +121,7 @@ FOUND: dict[str, tuple[str, bytes]] = {
         "trace",
         _parted({"nft": "table inet a {\n" + " " * 4000 + "drop " * 2000 + "\n", "end": ""}),
     ),
-}  # fmt: skip
+}
 
 
 CHEAP = 60

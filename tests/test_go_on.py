@@ -72,8 +72,12 @@ async def cut_off(site: PracticeSite, draft: Draft, step: str, *, undo: bool = F
 
 @asynccontextmanager
 async def left(
-    step: str = "switch", *, undo: bool = False, size: tuple[int, int] = (80, 24), **said: Any,  # noqa: ANN401
-) -> AsyncIterator[Pilot[int]]:  # fmt: skip
+    step: str = "switch",
+    *,
+    undo: bool = False,
+    size: tuple[int, int] = (80, 24),
+    **said: Any,  # noqa: ANN401
+) -> AsyncIterator[Pilot[int]]:
     """The first page, after a run was cut off at a step; its cluster is there."""
     draft = filled("install", **said)
     site = PracticeSite(draft)

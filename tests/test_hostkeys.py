@@ -303,17 +303,23 @@ MARKERS = st.sampled_from(("", "", "", "@cert-authority ", "@revoked ", "@other 
 GAPS = st.sampled_from((" ", "\t", "  "))
 KEY_LINES = st.builds(
     lambda marker, names, gap, key: f"{marker}{names}{gap}{ED} {key}",
-    MARKERS, WRITTEN.filter(lambda it: it and it[0] not in "#@"), GAPS,
+    MARKERS,
+    WRITTEN.filter(lambda it: it and it[0] not in "#@"),
+    GAPS,
     st.sampled_from((MINE, OTHER)),
-)  # fmt: skip
+)
 OTHER_LINES = st.sampled_from(("", "#", f"# node1 {ED} {MINE}", "node1", f"node1 {ED}", "  "))
 FILE = st.lists(st.one_of(KEY_LINES, KEY_LINES, OTHER_LINES), max_size=5).map("\n".join)
 
 
 @pytest.mark.skipif(shutil.which("ssh-keygen") is None, reason="there is no ssh-keygen to ask")
 @settings(max_examples=150)
-@given(text=FILE, end=st.sampled_from(("", "\n")), host=st.sampled_from(("node1", "10.0.0.1")),
-       port=st.sampled_from((22, 2222)))  # fmt: skip
+@given(
+    text=FILE,
+    end=st.sampled_from(("", "\n")),
+    host=st.sampled_from(("node1", "10.0.0.1")),
+    port=st.sampled_from((22, 2222)),
+)
 def test_what_ssh_keygen_finds_is_found(text: str, end: str, host: str, port: int) -> None:
     name = host if port == 22 else f"[{host}]:{port}"
     with tempfile.TemporaryDirectory() as folder:

@@ -220,8 +220,9 @@ async def test_known_sources_are_picked_from_and_their_notes_are_said() -> None:
         assert "\x1b" not in said(pilot)
         draft = page(pilot).draft
         assert [(it.name, it.chosen, it.silent) for it in draft.candidates] == [
-            ("n1", False, False), ("", False, True)
-        ]  # fmt: skip
+            ("n1", False, False),
+            ("", False, True),
+        ]
         assert "from known_hosts" in detail(pilot)
 
 
@@ -401,8 +402,10 @@ async def test_unknown_keys_are_all_shown_and_accepted_by_nobody_but_the_operato
         await pilot.press("down", "space", "down", "down", "space")
         assert "2 of 4 accepted" in said(pilot)
         await pilot.press("enter")
-        await until(pilot, lambda: len(pilot.app.screen.query(KeyTable)) == 1 and
-                    "0 of 2 accepted" in said(pilot))  # fmt: skip
+        await until(
+            pilot,
+            lambda: len(pilot.app.screen.query(KeyTable)) == 1 and "0 of 2 accepted" in said(pilot),
+        )
         await pilot.press("escape")
         await until(pilot, lambda: "2 of 4 hosts read" in said(pilot))
         assert "+ known" in row(pilot, "fed-node1")
@@ -458,9 +461,12 @@ async def test_a_key_that_the_search_saw_otherwise_is_marked_and_never_ticked_wi
 
 @pytest.mark.parametrize(
     ("seen", "told", "so"),
-    [("ssh-ed25519 a", "ssh-ed25519 b", True), ("ssh-ed25519 a", "ssh-ed25519 a", False),
-     ("ssh-rsa a", "ssh-ed25519 b", False)],
-)  # fmt: skip
+    [
+        ("ssh-ed25519 a", "ssh-ed25519 b", True),
+        ("ssh-ed25519 a", "ssh-ed25519 a", False),
+        ("ssh-rsa a", "ssh-ed25519 b", False),
+    ],
+)
 def test_keys_of_two_types_say_nothing_of_each_other(seen: str, told: str, so: bool) -> None:
     assert differs(seen, told) is so
 
@@ -683,8 +689,10 @@ async def test_two_hosts_of_one_address_are_told_apart() -> None:
         assert [it.chosen for it in page(pilot).draft.candidates] == [True, True, False, True]
         await pilot.press("d")
         assert [it.name for it in page(pilot).draft.candidates] == [
-            "fed-master", "fed-node1", "fed-node3"
-        ]  # fmt: skip
+            "fed-master",
+            "fed-node1",
+            "fed-node3",
+        ]
 
 
 async def test_a_draft_that_was_killed_here_is_shown_as_it_was() -> None:
@@ -752,10 +760,17 @@ async def _asked(pilot: Pilot[Any]) -> None:
 def long() -> Draft:
     name = "-".join(["fed-node"] * 7)
     many = tuple(
-        Candidate(f"10.1.{n // 250}.{n % 250}", f"{name}{n}"[:63], chosen=n % 3 > 0, role="node",
-                  label=f"name=n{n}", source="libvirt", silent=n % 7 == 0)
+        Candidate(
+            f"10.1.{n // 250}.{n % 250}",
+            f"{name}{n}"[:63],
+            chosen=n % 3 > 0,
+            role="node",
+            label=f"name=n{n}",
+            source="libvirt",
+            silent=n % 7 == 0,
+        )
         for n in range(1, 201)
-    )  # fmt: skip
+    )
     return replace(filled("hosts"), candidates=many)
 
 

@@ -119,11 +119,6 @@ def test_screens_know_the_engine_and_textual_alone(path: Path) -> None:
         assert not name.startswith(("fedwiz.cli", "fedwiz.__main__")), f"{path.name}: {name}"
 
 
-@pytest.mark.parametrize("path", ENGINE + SCREENS, ids=lambda path: str(path.relative_to(ROOT)))
-def test_a_file_is_short(path: Path) -> None:
-    assert len(path.read_text().splitlines()) < 400
-
-
 README = (ROOT / "README.md").read_text()
 
 

@@ -42,23 +42,78 @@ ROOT = Path(__file__).parent.parent
 SHELLS = [it for it in ("sh", "bash", "dash", "fish", "zsh", "ksh") if shutil.which(it)]
 
 NASTY = (
-    "$(touch CANARY)", "`touch CANARY`", "; touch CANARY;", "| touch CANARY", "& touch CANARY &",
-    "\ntouch CANARY\n", "'; touch CANARY; '", '"; touch CANARY; "', "\\'; touch CANARY; \\'",
-    "${IFS}$HOME", "$((1+1))", "$0 $@ $*", "*", "~", "{a,b}", "{0}", "{}", "%s %n %d", "%%", "\\n",
-    "\\", "\\\\", "a\\", "'", '"', "#", "!!", "-rf", "--", "=x", "a b", "a\tb", "<(touch CANARY)",
-    "END_OF_INPUT", "\nEND_OF_INPUT\ntouch CANARY\n", "</pre><script>alert(1)</script>",
-    '"><img src=x onerror=alert(1)>', "&lt;&amp;&#60;", "]]>", "<!--", "-->", "<?xml?>", "<b>x</b>",
-    "[/b]", "[red]x[/red]", "[link=file:///etc]x[/link]", "[@click=app.quit]x[/]", "[/]", "\\[b]",
-    "\x1b[2J\x1b[31m", "\x1b]0;title\x07", "\x9b2J", "\x08\x08", "\r\rover", "\u202eevil\u2066",
-    "\u2028\u2029\x85", "\ufeff", "größe", "日本", "|a|b|", "\n# heading\n- item\n", "![x](y)",
-    "[x](javascript:alert(1))", "x" * 3000,
-)  # fmt: skip
+    "$(touch CANARY)",
+    "`touch CANARY`",
+    "; touch CANARY;",
+    "| touch CANARY",
+    "& touch CANARY &",
+    "\ntouch CANARY\n",
+    "'; touch CANARY; '",
+    '"; touch CANARY; "',
+    "\\'; touch CANARY; \\'",
+    "${IFS}$HOME",
+    "$((1+1))",
+    "$0 $@ $*",
+    "*",
+    "~",
+    "{a,b}",
+    "{0}",
+    "{}",
+    "%s %n %d",
+    "%%",
+    "\\n",
+    "\\",
+    "\\\\",
+    "a\\",
+    "'",
+    '"',
+    "#",
+    "!!",
+    "-rf",
+    "--",
+    "=x",
+    "a b",
+    "a\tb",
+    "<(touch CANARY)",
+    "END_OF_INPUT",
+    "\nEND_OF_INPUT\ntouch CANARY\n",
+    "</pre><script>alert(1)</script>",
+    '"><img src=x onerror=alert(1)>',
+    "&lt;&amp;&#60;",
+    "]]>",
+    "<!--",
+    "-->",
+    "<?xml?>",
+    "<b>x</b>",
+    "[/b]",
+    "[red]x[/red]",
+    "[link=file:///etc]x[/link]",
+    "[@click=app.quit]x[/]",
+    "[/]",
+    "\\[b]",
+    "\x1b[2J\x1b[31m",
+    "\x1b]0;title\x07",
+    "\x9b2J",
+    "\x08\x08",
+    "\r\rover",
+    "\u202eevil\u2066",
+    "\u2028\u2029\x85",
+    "\ufeff",
+    "größe",
+    "日本",
+    "|a|b|",
+    "\n# heading\n- item\n",
+    "![x](y)",
+    "[x](javascript:alert(1))",
+    "x" * 3000,
+)
 """What means something to a shell, to TOML, HTML, Markdown, markup, or a terminal."""
 
 WORDS = st.sampled_from(NASTY) | st.text(string.printable + "ä\u202e\x1b", max_size=30)
 HOSTILE = WORDS | st.lists(WORDS, min_size=2, max_size=3).map("".join)
-CHEAP = settings(max_examples=40, derandomize=True, database=None,
-                 suppress_health_check=list(HealthCheck))  # fmt: skip
+CHEAP = settings(
+    max_examples=40, derandomize=True, database=None, suppress_health_check=list(HealthCheck)
+)
 
 
 def no_nul(words: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
@@ -86,10 +141,14 @@ def tools(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def carried(shell: str, line: str, tools: Path, given: str = "") -> list[str]:
     """The words that a program got, of a line that sshd gives to a user's shell."""
     done = subprocess.run(
-        [shell, "-c", line], capture_output=True, check=False, cwd=tools, timeout=GIVE_UP,
+        [shell, "-c", line],
+        capture_output=True,
+        check=False,
+        cwd=tools,
+        timeout=GIVE_UP,
         input=given.encode(),
         env={"PATH": f"{tools}:{os.environ['PATH']}", "LC_ALL": "C.UTF-8", "HOME": str(tools)},
-    )  # fmt: skip
+    )
     assert done.returncode == 0, done.stderr.decode(errors="replace")
     return done.stdout.decode("utf-8", "surrogateescape").split("\0")[:-1]
 
@@ -133,23 +192,32 @@ def hostile(text: str) -> Answers:
         "name": text,
         "host": hosts,
         # Nobody's text but the operator's own, and refused: still no reason to run any of it.
-        "etcd": base.etcd.model_copy(update={
-            "endpoints": (text,), "prefix": text, "user": text, "ca_file": text,
-            "cert_file": text, "key_file": text}),
+        "etcd": base.etcd.model_copy(
+            update={
+                "endpoints": (text,),
+                "prefix": text,
+                "user": text,
+                "ca_file": text,
+                "cert_file": text,
+                "key_file": text,
+            }
+        ),
         "flannel": base.flannel.model_copy(update={"options": (text, text)}),
         "verify": base.verify.model_copy(update={"image": text}),
-    }  # fmt: skip
+    }
     return base.model_copy(update=changed)
 
 
 def planned(answers: Answers, text: str) -> Iterator[tuple[str, Action]]:
     """Every action of every step on a cluster whose hosts say such things, by host."""
     odd = {
-        "files": {"/etc/sysconfig/flanneld": File(f"A={text}\n", 0o644),
-                  "/etc/docker/daemon.json": File(json.dumps({"a": text}), 0o644)},
+        "files": {
+            "/etc/sysconfig/flanneld": File(f"A={text}\n", 0o644),
+            "/etc/docker/daemon.json": File(json.dumps({"a": text}), 0o644),
+        },
         "docker_unit": f"# /usr/lib/x\n[Service]\nExecStart=/usr/bin/dockerd {text}\n",
         "docker_version": "Docker version 28.5.2",
-    }  # fmt: skip
+    }
     for known in (BARE, DONE, on("*", DONE, **odd)):
         made = planning.make(answers, known)
         for host in made.hosts:
@@ -214,10 +282,14 @@ def given_to(script: str, name: str, words: list[str], stubs: Path, place: Path)
     text = script.replace("/run/", f"{place}/run/").replace("/etc/", f"{place}/etc/")
     (stubs / "sleep.calls").unlink(missing_ok=True)
     subprocess.run(
-        ["/bin/sh", "-c", text.replace("/proc/uptime", "/dev/null"), name, *words], cwd=place,
-        env={"PATH": str(stubs)}, stdin=subprocess.DEVNULL, capture_output=True, check=False,
+        ["/bin/sh", "-c", text.replace("/proc/uptime", "/dev/null"), name, *words],
+        cwd=place,
+        env={"PATH": str(stubs)},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        check=False,
         timeout=GIVE_UP,
-    )  # fmt: skip
+    )
     return (place / "CANARY").exists()
 
 
@@ -302,10 +374,18 @@ def test_a_subnet_env_is_never_run(name: str, env: str, tmp_path: Path) -> None:
     kept.write_text(hostile_env)
     subnet_env.write_text(hostile_env)
     # flanneld writes what etcd told it: the same.
-    systemctl.write_text(re.sub(r"printf '%s\\n' FLANNEL_NETWORK.*\n.*subnet.env\"",
-                                f'cp {kept} "{subnet_env}"', systemctl.read_text()))  # fmt: skip
-    words = {"switch": ["10.16.0.0/16", "45"], "restart": ["keep", "move", "-", "45"],
-             "settle": ["docker", "90"]}  # fmt: skip
+    systemctl.write_text(
+        re.sub(
+            r"printf '%s\\n' FLANNEL_NETWORK.*\n.*subnet.env\"",
+            f'cp {kept} "{subnet_env}"',
+            systemctl.read_text(),
+        )
+    )
+    words = {
+        "switch": ["10.16.0.0/16", "45"],
+        "restart": ["keep", "move", "-", "45"],
+        "settle": ["docker", "90"],
+    }
     process = host.start(*words.get(name, []), name=name)
     process.communicate(timeout=GIVE_UP)
     assert not canary.exists()
@@ -345,8 +425,12 @@ def test_a_script_to_be_run_by_hand_does_only_what_it_says(text: str, tmp_path: 
     sink = "#!/bin/sh\ncat >/dev/null\n"
     answers = hostile(text)
     made = planning.make(answers, on("*", BARE, docker_version="Docker version 28.5.2"))
-    firsts = {action.argv[0] for task in made.tasks() for action in task.actions
-              if isinstance(action, Run)}  # fmt: skip
+    firsts = {
+        action.argv[0]
+        for task in made.tasks()
+        for action in task.actions
+        if isinstance(action, Run)
+    }
     for name in {"etcdctl", "install", "systemctl", "dnf", *firsts}:
         (place / name).write_text(sink)
         (place / name).chmod(0o755)
@@ -385,9 +469,22 @@ def _answer(path: str, text: str) -> dict[str, Any]:
     return said
 
 
-TEXTS = ("name", "host.name", "host.address", "host.label", "host.interface", "ssh.user",
-         "ssh.known_hosts", "etcd.prefix", "etcd.user", "etcd.ca_file", "flannel.path",
-         "verify.image", "network.cidr", "backend.type")  # fmt: skip
+TEXTS = (
+    "name",
+    "host.name",
+    "host.address",
+    "host.label",
+    "host.interface",
+    "ssh.user",
+    "ssh.known_hosts",
+    "etcd.prefix",
+    "etcd.user",
+    "etcd.ca_file",
+    "flannel.path",
+    "verify.image",
+    "network.cidr",
+    "backend.type",
+)
 
 
 @CHEAP
@@ -438,8 +535,9 @@ def _spoilt(event: Event, text: str) -> Event:
         elif hints[field.name] == tuple[str, ...]:
             more[field.name] = tuple(f"{it}{text}" for it in value)
         elif isinstance(value, dict):
-            more[field.name] = {f"{key}{text}": text if isinstance(it, str) else it
-                                for key, it in value.items()}  # fmt: skip
+            more[field.name] = {
+                f"{key}{text}": text if isinstance(it, str) else it for key, it in value.items()
+            }
     return replace(event, **more)
 
 
@@ -541,9 +639,23 @@ def state_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-ON_SCREEN = ("[/b]", "[red]x[/red]", "[@click=app.quit]x[/]", "[/]", "\\[b]", "\x1b[2J\x1b[31m",
-             "\x1b]0;title\x07", "\x9b2J", "\u202eevil\u2066", "\r\rover", "a\nb", "%s {0} {}",
-             "<script>", "\u2028\x85", "x" * 3000)  # fmt: skip
+ON_SCREEN = (
+    "[/b]",
+    "[red]x[/red]",
+    "[@click=app.quit]x[/]",
+    "[/]",
+    "\\[b]",
+    "\x1b[2J\x1b[31m",
+    "\x1b]0;title\x07",
+    "\x9b2J",
+    "\u202eevil\u2066",
+    "\r\rover",
+    "a\nb",
+    "%s {0} {}",
+    "<script>",
+    "\u2028\x85",
+    "x" * 3000,
+)
 SEEN = ("[red]x[/red]", "\\[b]", "\x1b[2J\x1b[31m", "\u202eevil\u2066", "x" * 3000)
 """Of them, those that the default tier looks at: markup, a sequence, a direction, and length."""
 
@@ -584,10 +696,13 @@ async def test_dialogs_show_hostile_texts(text: str) -> None:
 @pytest.mark.usefixtures("state_home")
 @pytest.mark.parametrize(
     "text",
-    ["[/b][red]x[/red]\\[b][/]", "\x1b[2J\x1b]0;title\x07\x9b2J\u202eevil\u2066\r\rover",
-     "%s {0} {}<script>[@click=app.quit]x[/]" + "x" * 3000],
+    [
+        "[/b][red]x[/red]\\[b][/]",
+        "\x1b[2J\x1b]0;title\x07\x9b2J\u202eevil\u2066\r\rover",
+        "%s {0} {}<script>[@click=app.quit]x[/]" + "x" * 3000,
+    ],
     ids=["markup", "escapes", "length"],
-)  # fmt: skip
+)
 async def test_the_pages_of_a_run_show_hostile_texts(text: str) -> None:
     from screens.app import Fedwiz
     from screens.showing import RunPage

@@ -52,8 +52,10 @@ def test_the_whole_procedure(generation: str, lab_factory: LabFactory, tmp_path:
 
     proven(operator.install(), 3)
     assert config_by_hand(lab) == {
-        "Network": NETWORK, "SubnetLen": 24, "Backend": {"Type": "vxlan", "VNI": 1}
-    }  # fmt: skip
+        "Network": NETWORK,
+        "SubnetLen": 24,
+        "Backend": {"Type": "vxlan", "VNI": 1},
+    }
     kept = lab.ssh("fed-node1", "cat /etc/sysconfig/flanneld").splitlines()
     assert kept[:2] == ["# mine", 'KEPT="yes"']
 
@@ -70,8 +72,11 @@ def test_the_whole_procedure(generation: str, lab_factory: LabFactory, tmp_path:
     assert operator.left() == {}
 
     # docker's policy without the rules that let pods through: the procedure's own end.
-    lab.ssh("fed-node2", "systemctl stop fedwiz-forward; iptables -P FORWARD DROP; "
-            "iptables -D FORWARD -s 10.16.0.0/16 -j ACCEPT; true")  # fmt: skip
+    lab.ssh(
+        "fed-node2",
+        "systemctl stop fedwiz-forward; iptables -P FORWARD DROP; "
+        "iptables -D FORWARD -s 10.16.0.0/16 -j ACCEPT; true",
+    )
     lab.ssh("fed-node2", "iptables -F FLANNEL-FWD 2>/dev/null; true")
     red = operator.fedwiz("verify", "--json")
     assert red.code == 7
@@ -176,9 +181,12 @@ def test_firewalld_runs(generation: str, lab_factory: LabFactory, tmp_path: Path
     operator = Operator(lab, tmp_path)
     proven(operator.install(), 2)
     # It may take docker's rules with it; the one that lets pods through comes back by itself.
-    lab.ssh("fed-node1", "firewall-cmd --reload; for i in $(seq 100); do "
-            f"iptables -C DOCKER-USER -s {NETWORK} -d {NETWORK} -j ACCEPT && break; "
-            "sleep 0.1; done")  # fmt: skip
+    lab.ssh(
+        "fed-node1",
+        "firewall-cmd --reload; for i in $(seq 100); do "
+        f"iptables -C DOCKER-USER -s {NETWORK} -d {NETWORK} -j ACCEPT && break; "
+        "sleep 0.1; done",
+    )
     proven(operator.fedwiz("verify", "--json"), 2)
 
 
@@ -213,7 +221,11 @@ def test_the_plan_by_hand(generation: str, lab_factory: LabFactory, tmp_path: Pa
     for node in lab.nodes:
         lab.ssh(node, "systemd-run --quiet --unit=by-hand sh /root/plan.sh")
     for node in lab.nodes:
-        lab.ssh(node, "while systemctl -q is-active by-hand; do sleep 0.2; done; "
-                "! systemctl -q is-failed by-hand", timeout=180)  # fmt: skip
+        lab.ssh(
+            node,
+            "while systemctl -q is-active by-hand; do sleep 0.2; done; "
+            "! systemctl -q is-failed by-hand",
+            timeout=180,
+        )
     assert operator.left() == {}
     proven(operator.fedwiz("verify", "--json"), 2)

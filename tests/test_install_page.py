@@ -439,11 +439,19 @@ def panes_of(pilot: Pilot[int]) -> list[Pane]:
 async def test_four_hosts_stand_in_even_panes_and_keys_go_from_one_to_the_next() -> None:
     async with played("all-well") as pilot:
         ways = [
-            ("", "fed-master"), ("tab", "fed-node1"), ("down", "fed-node3"), ("right", "fed-node3"),
-            ("left", "fed-node2"), ("down", "fed-node2"), ("up", "fed-master"),
-            ("left", "fed-master"), ("right", "fed-node1"), ("right", "fed-node1"),
-            ("left", "fed-master"), ("shift+tab", "fed-node3"),
-        ]  # fmt: skip
+            ("", "fed-master"),
+            ("tab", "fed-node1"),
+            ("down", "fed-node3"),
+            ("right", "fed-node3"),
+            ("left", "fed-node2"),
+            ("down", "fed-node2"),
+            ("up", "fed-master"),
+            ("left", "fed-master"),
+            ("right", "fed-node1"),
+            ("right", "fed-node1"),
+            ("left", "fed-master"),
+            ("shift+tab", "fed-node3"),
+        ]
         for key, name in ways:
             if key:
                 await pilot.press(key)
@@ -475,10 +483,15 @@ async def test_many_hosts_stand_in_a_table_with_one_open_pane_red_ones_first_whe
         assert isinstance(pane, Pane)
         assert table.has_focus
         ways = [
-            ("", "fed-master"), ("down", "fed-node1"), ("end", "fed-node59"),
-            ("pageup", "fed-node53"), ("pagedown", "fed-node59"), ("up", "fed-node58"),
-            ("home", "fed-master"), ("up", "fed-master"),
-        ]  # fmt: skip
+            ("", "fed-master"),
+            ("down", "fed-node1"),
+            ("end", "fed-node59"),
+            ("pageup", "fed-node53"),
+            ("pagedown", "fed-node59"),
+            ("up", "fed-node58"),
+            ("home", "fed-master"),
+            ("up", "fed-master"),
+        ]
         for key, name in ways:
             if key:
                 await pilot.press(key)
@@ -554,8 +567,9 @@ async def test_enter_opens_the_whole_log_to_be_searched_and_escape_closes_it() -
         await on(pilot, LogScreen)
         lines = pilot.app.screen.query_one(Lines)
         await until(pilot, lambda: lines.lines)
-        mine = [it.event for it in recorded("all-well")
-                if getattr(it.event, "host", "") == "fed-node1"]  # fmt: skip
+        mine = [
+            it.event for it in recorded("all-well") if getattr(it.event, "host", "") == "fed-node1"
+        ]
         outputs = [f"  {it.line}" for it in mine if isinstance(it, Output)]
         texts = [text for _, _, text in lines.lines]
         assert [it for it in texts if it in outputs] == [it for it in outputs if it.strip()]
@@ -667,8 +681,10 @@ class Counted(list[Line]):
 async def test_a_long_log_is_read_whole_and_only_what_is_seen_of_it_is_looked_at(
     count: int,
 ) -> None:
-    many: list[Event] = [RunStarted("install", "lab", ("a", "b", "c")),
-            *(Output("a", "package", f"line {n}") for n in range(count))]  # fmt: skip
+    many: list[Event] = [
+        RunStarted("install", "lab", ("a", "b", "c")),
+        *(Output("a", "package", f"line {n}") for n in range(count)),
+    ]
     draft = take_up("stopped")
     path = runs_path() / f"{draft.run}.jsonl"
     path.write_text("".join(f"{to_line(record)}\n" for record in records(many, 0.001)))

@@ -79,8 +79,11 @@ def test_a_row_says_what_a_node_takes(
 ) -> None:
     link = made.link
     assert (link.name if link else "", made.published, made.why, made.word) == (
-        name, published, why, word,
-    )  # fmt: skip
+        name,
+        published,
+        why,
+        word,
+    )
 
 
 def test_the_list_begins_with_the_default_route_s_and_leaves_lo_out() -> None:
@@ -149,8 +152,10 @@ async def test_nat_twins_are_blocked_until_another_interface_is_chosen_for_all()
         await until(pilot, lambda: "+ 2 of 2" in shown(pilot.app))
         draft = kept("nat-twins")
         assert draft
-        assert interfaces(draft) == {"fed-master": "", **dict.fromkeys(
-            ("fed-node1", "fed-node2", "fed-node3"), "eth0")}  # fmt: skip
+        assert interfaces(draft) == {
+            "fed-master": "",
+            **dict.fromkeys(("fed-node1", "fed-node2", "fed-node3"), "eth0"),
+        }
         assert "chosen" in shown(pilot.app)
         await pilot.press("ctrl+n")
         await on(pilot, ReviewPage)

@@ -150,18 +150,33 @@ VXLAN = {"Network": "10.16.0.0/16", "SubnetLen": 24, "Backend": {"Type": "vxlan"
 
 JUDGED: dict[str, tuple[Bend, dict[str, str], str, str]] = {
     "healthy": (untouched, dict.fromkeys(NAMES, "ok"), "vxlan", "containers get 1450"),
-    "two links": (apart, {"host-gw": "block", "vxlan": "ok"}, "host-gw",
-                  "host-gw needs one link, and the nodes are on 2"),
-    "modules": (no_modules, {"vxlan": "ok", "wireguard": "block", "ipip": "block",
-                             "udp": "block", "alloc": "ok"}, "ipip", "has no ipip"),
+    "two links": (
+        apart,
+        {"host-gw": "block", "vxlan": "ok"},
+        "host-gw",
+        "host-gw needs one link, and the nodes are on 2",
+    ),
+    "modules": (
+        no_modules,
+        {"vxlan": "ok", "wireguard": "block", "ipip": "block", "udp": "block", "alloc": "ok"},
+        "ipip",
+        "has no ipip",
+    ),
     "mtu": (small, {"vxlan": "warn", "host-gw": "warn"}, "vxlan", "the nodes' MTUs differ"),
-    "leftover": (leftover, {"host-gw": "warn", "vxlan": "ok"}, "host-gw",
-                 "flannel.1 of an earlier flannel"),
-    "old": (old, {"wireguard": "block"}, "wireguard",
-            "wireguard needs flannel 0.16.0 or later; this is 0.9.0"),
-    "etcd": (etcd_holds(VXLAN), {"vxlan": "ok", "udp": "warn"}, "udp",
-             "Backend.Type vxlan -> udp"),
-}  # fmt: skip
+    "leftover": (
+        leftover,
+        {"host-gw": "warn", "vxlan": "ok"},
+        "host-gw",
+        "flannel.1 of an earlier flannel",
+    ),
+    "old": (
+        old,
+        {"wireguard": "block"},
+        "wireguard",
+        "wireguard needs flannel 0.16.0 or later; this is 0.9.0",
+    ),
+    "etcd": (etcd_holds(VXLAN), {"vxlan": "ok", "udp": "warn"}, "udp", "Backend.Type vxlan -> udp"),
+}
 """What the machines are like; what is said of each; a backend, and what is found of it."""
 
 

@@ -19,17 +19,27 @@ OLD = (
     '{"PublicIP":"10.77.0.11","BackendType":"vxlan","BackendData":{"VtepMAC":"ba:d9:d2:49:cf:fb"}}'
 )
 LEASES: dict[str, tuple[Value, tuple[str, str, str, str, int | None]]] = {
-    "vxlan": (leased("10.16.29.0-24", VXLAN),
-              ("10.16.29.0/24", "10.77.0.11", "vxlan", "ba:d9:d2:49:cf:fb", 1)),
-    "vxlan before 0.17": (leased("10.16.29.0-24", OLD),
-                          ("10.16.29.0/24", "10.77.0.11", "vxlan", "ba:d9:d2:49:cf:fb", None)),
-    "host-gw": (leased("10.16.29.0-24", '{"PublicIP":"10.77.0.11","BackendType":"host-gw"}'),
-                ("10.16.29.0/24", "10.77.0.11", "host-gw", "", None)),
-    "a reservation": (leased("10.16.29.0-24", '{"PublicIP":"10.77.0.11"}', None),
-                      ("10.16.29.0/24", "10.77.0.11", "", "", None)),
-    "two stacks": (leased("10.16.29.0-24&fc00::-64", VXLAN),
-                   ("10.16.29.0/24", "10.77.0.11", "vxlan", "ba:d9:d2:49:cf:fb", 1)),
-}  # fmt: skip
+    "vxlan": (
+        leased("10.16.29.0-24", VXLAN),
+        ("10.16.29.0/24", "10.77.0.11", "vxlan", "ba:d9:d2:49:cf:fb", 1),
+    ),
+    "vxlan before 0.17": (
+        leased("10.16.29.0-24", OLD),
+        ("10.16.29.0/24", "10.77.0.11", "vxlan", "ba:d9:d2:49:cf:fb", None),
+    ),
+    "host-gw": (
+        leased("10.16.29.0-24", '{"PublicIP":"10.77.0.11","BackendType":"host-gw"}'),
+        ("10.16.29.0/24", "10.77.0.11", "host-gw", "", None),
+    ),
+    "a reservation": (
+        leased("10.16.29.0-24", '{"PublicIP":"10.77.0.11"}', None),
+        ("10.16.29.0/24", "10.77.0.11", "", "", None),
+    ),
+    "two stacks": (
+        leased("10.16.29.0-24&fc00::-64", VXLAN),
+        ("10.16.29.0/24", "10.77.0.11", "vxlan", "ba:d9:d2:49:cf:fb", 1),
+    ),
+}
 
 
 @pytest.mark.parametrize(("value", "seen"), LEASES.values(), ids=LEASES)
@@ -64,8 +74,11 @@ def test_a_lease_that_is_none_says_what_is_wrong(value: Value, said: str) -> Non
 
 
 def test_what_is_odd_inside_a_lease_is_left_out() -> None:
-    odd = {"PublicIP": "10.0.0.1", "BackendType": 3,
-           "BackendData": {"VNI": True, "VtepMAC": "\x1b[31m"}}  # fmt: skip
+    odd = {
+        "PublicIP": "10.0.0.1",
+        "BackendType": 3,
+        "BackendData": {"VNI": True, "VtepMAC": "\x1b[31m"},
+    }
     (lease,) = parse_leases([leased("10.16.29.0-24", json.dumps(odd))])
     assert (lease.backend, lease.mac, lease.vni, lease.error) == ("", "", None, "")
     assert parse_leases([leased("10.16.29.0-24", '{"PublicIP":"1.1.1.1","BackendData":[1]}')])

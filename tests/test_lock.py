@@ -133,8 +133,15 @@ class Going:
 
     def cluster(self, journal: Journal) -> Cluster:
         journal.subscribe(self._heard)
-        return Cluster(self.answers, self.practice, self.practice.open_store, journal.emit,
-                       journal.id, practice="practice", limits=self.limits)  # fmt: skip
+        return Cluster(
+            self.answers,
+            self.practice,
+            self.practice.open_store,
+            journal.emit,
+            journal.id,
+            practice="practice",
+            limits=self.limits,
+        )
 
     async def install(self) -> Result:
         with Journal(self.home) as journal:

@@ -185,9 +185,11 @@ QUICK = Limits(silence=6, beat=0.5, patience=60, pause=0.2)
 async def test_a_black_hole_frees_it(user: str, lab_factory: LabFactory) -> None:
     lab = lab_factory("modern", 3)
     said = sshd.Ssh(
-        identity=(str(lab.key),), known_hosts=str(lab.known_hosts()), user=user,
+        identity=(str(lab.key),),
+        known_hosts=str(lab.known_hosts()),
+        user=user,
         sudo="no" if user == "root" else "ask",
-    )  # fmt: skip
+    )
     hosts = [Host(name, lab.address(name)) for name in lab.hosts]
     ssh = Ssh(said, hosts, sudo_password=Secret("sudo", lab.password), config=[])
     events, stop = asyncio.Queue[Event](), asyncio.Event()

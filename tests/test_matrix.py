@@ -202,8 +202,10 @@ async def test_the_next_that_is_wanted_comes_after_and_then_from_the_first_again
             assert matrix.to_next(lambda cell: cell is not None and cell.word == "fail")
             found.append(matrix.pair)
         assert found == [
-            ("fed-node1", "fed-node3"), ("fed-node4", "fed-node1"), ("fed-node1", "fed-node3"),
-        ]  # fmt: skip
+            ("fed-node1", "fed-node3"),
+            ("fed-node4", "fed-node1"),
+            ("fed-node1", "fed-node3"),
+        ]
         assert not matrix.to_next(lambda cell: cell is not None and cell.word == "skipped")
 
 

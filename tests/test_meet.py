@@ -59,40 +59,50 @@ def links(name: str, *more: Link, up: bool = True, addresses: Sequence[str] = ()
 OBSTACLES: Mapping[str, tuple[Meeting, str, str]] = {
     "lost": (
         meeting(replace(BARE, lost={N2: "no route to host"})),
-        "skipped", "fed-node2 could not be reached: no route to host",
+        "skipped",
+        "fed-node2 could not be reached: no route to host",
     ),
     "not asked": (
         meeting(replace(BARE, hosts={N1: BARE.hosts[N1], N3: BARE.hosts[N3]})),
-        "skipped", "there is no connection to it",
+        "skipped",
+        "there is no connection to it",
     ),
     "links unread": (meeting(on(N2, links=())), "skipped", "could not be read"),
     "no such interface": (
         meeting(BARE, f"host.{N2}.interface=eth7"),
-        "skipped", "fed-node2 has no interface eth7: set `interface` of fed-node2",
+        "skipped",
+        "fed-node2 has no interface eth7: set `interface` of fed-node2",
     ),
     "no such address": (
         meeting(BARE, f"host.{N2}.interface=10.9.9.9"),
-        "skipped", "fed-node2 has no interface 10.9.9.9",
+        "skipped",
+        "fed-node2 has no interface 10.9.9.9",
     ),
     "no default route": (meeting(on(N2, routes=())), "skipped", "no default route"),
     "no address": (
         meeting(links(N2, replace(ETH1, addresses=())), f"host.{N2}.interface=eth1"),
-        "skipped", "eth1 of fed-node2 has no IPv4 address",
+        "skipped",
+        "eth1 of fed-node2 has no IPv4 address",
     ),
     "down": (
         meeting(links(N2, up=False)),
-        "fail", f"eth0 of fed-node2, which has {A2}, is down: `ip link set eth0 up` there",
+        "fail",
+        f"eth0 of fed-node2, which has {A2}, is down: `ip link set eth0 up` there",
     ),
     "docker's own": (
-        meeting(BARE, f"host.{N2}.interface=docker0"), "fail", "docker0 of fed-node2, which has",
+        meeting(BARE, f"host.{N2}.interface=docker0"),
+        "fail",
+        "docker0 of fed-node2, which has",
     ),
     "what the others have, too": (
-        meeting(links(N2, replace(ETH1, addresses=("172.17.0.1/16",))),
-                f"host.{N2}.interface=eth1"),
-        "fail", "fed-node2 would publish 172.17.0.1, which fed-node",
+        meeting(
+            links(N2, replace(ETH1, addresses=("172.17.0.1/16",))), f"host.{N2}.interface=eth1"
+        ),
+        "fail",
+        "fed-node2 would publish 172.17.0.1, which fed-node",
     ),
     "loopback": (meeting(BARE, f"host.{N2}.interface=lo"), "fail", "127.0.0.1, which fed-node"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize(("made", "level", "why"), OBSTACLES.values(), ids=OBSTACLES)
@@ -121,8 +131,9 @@ def test_nodes_with_one_address_would_ping_themselves_and_nobody_knows_which_ans
 
 def test_a_name_that_is_no_word_of_a_command_is_not_sent() -> None:
     odd = "\ud800\x1b[2J"
-    known = on(N2, links=(replace(ETH1, name=odd),), routes=(replace(BARE.hosts[N2].routes[0],
-                                                                     dev=odd),))  # fmt: skip
+    known = on(
+        N2, links=(replace(ETH1, name=odd),), routes=(replace(BARE.hosts[N2].routes[0], dev=odd),)
+    )
     verdict = meeting(known).judge(N2, N1)
     assert verdict.level == "skipped"
     assert verdict.why.startswith(" of fed-node2 is no name for an interface")
@@ -137,69 +148,104 @@ JUDGED: Mapping[str, tuple[Meeting, tuple[str, str], str, str]] = {
     "well": (heard(meeting()), ("pass", "3/3, 0.31/0.35/0.42 ms"), "", ""),
     "some lost": (
         heard(meeting(), n1n2=Heard(Ping(3, 1, "1/1/1"), "none", "")),
-        ("pass", "1/3, 1/1/1 ms"), f"2 of 3 pings between {A1} and {A2} were lost", "ip -s link",
+        ("pass", "1/3, 1/1/1 ms"),
+        f"2 of 3 pings between {A1} and {A2} were lost",
+        "ip -s link",
     ),
     "one way only": (
         heard(meeting(), n1n2=LOST),
-        ("fail", "0/3"), "but fed-node2's own to fed-node1 come back: there is a way",
+        ("fail", "0/3"),
+        "but fed-node2's own to fed-node1 come back: there is a way",
         "see `iptables -S INPUT` on fed-node2",
     ),
     "no neighbour": (
         heard(meeting(), n1n2=replace(LOST, neighbour="FAILED"), n2n1=LOST),
-        ("fail", "0/3"), "nobody has that address on the wire that eth0 of fed-node1 is on",
+        ("fail", "0/3"),
+        "nobody has that address on the wire that eth0 of fed-node1 is on",
         "set `interface` of both",
     ),
     "a neighbour that answers no ping": (
         heard(meeting(), n1n2=replace(LOST, neighbour="REACHABLE"), n2n1=LOST),
-        ("fail", "0/3"), "though it is there, on one wire with eth0 of fed-node1: ICMP may be",
+        ("fail", "0/3"),
+        "though it is there, on one wire with eth0 of fed-node1: ICMP may be",
         "blocked, and flannel needs none; see `iptables -S INPUT` on fed-node2",
     ),
     "a neighbour that was there while it was pinged": (
         heard(meeting(), n1n2=replace(LOST, neighbour="STALE"), n2n1=LOST),
-        ("fail", "0/3"), "though it is there, on one wire with eth0 of fed-node1: ICMP may be",
+        ("fail", "0/3"),
+        "though it is there, on one wire with eth0 of fed-node1: ICMP may be",
         "blocked, and flannel needs none; see `iptables -S INPUT` on fed-node2",
     ),
     "a rule may": (
         heard(meeting(on(N2, rules={"filter": DROPS})), n1n2=LOST, n2n1=LOST),
-        ("fail", "0/3"), "or ICMP is blocked", f"see the rule `{DROPS[1]}` on fed-node2",
+        ("fail", "0/3"),
+        "or ICMP is blocked",
+        f"see the rule `{DROPS[1]}` on fed-node2",
     ),
     "a policy may": (
         heard(meeting(on(N2, rules={"filter": ("-P INPUT DROP",)})), n1n2=LOST, n2n1=LOST),
-        ("fail", "0/3"), "or ICMP is blocked", "see the rule `-P INPUT DROP` on fed-node2",
+        ("fail", "0/3"),
+        "or ICMP is blocked",
+        "see the rule `-P INPUT DROP` on fed-node2",
     ),
     "a rule of its own may": (
         heard(meeting(on(N1, rules={"filter": DROPS})), n1n2=LOST, n2n1=LOST),
-        ("fail", "0/3"), "or ICMP is blocked", f"see the rule `{DROPS[1]}` on fed-node1",
+        ("fail", "0/3"),
+        "or ICMP is blocked",
+        f"see the rule `{DROPS[1]}` on fed-node1",
     ),
     "rules on other things may not": (
-        heard(meeting(on(N2, rules={"filter": (
-            "-P FORWARD DROP", "-A INPUT -p tcp -j DROP", "-A INPUT -s 10.9.9.9/32 -j DROP",
-        )})), n1n2=LOST, n2n1=LOST),
-        ("fail", "0/3"), f"there is no way from {A1} (eth0 of fed-node1) to it, or ICMP is",
+        heard(
+            meeting(
+                on(
+                    N2,
+                    rules={
+                        "filter": (
+                            "-P FORWARD DROP",
+                            "-A INPUT -p tcp -j DROP",
+                            "-A INPUT -s 10.9.9.9/32 -j DROP",
+                        )
+                    },
+                )
+            ),
+            n1n2=LOST,
+            n2n1=LOST,
+        ),
+        ("fail", "0/3"),
+        f"there is no way from {A1} (eth0 of fed-node1) to it, or ICMP is",
         "see `iptables -S INPUT` on fed-node2",
     ),
     "two networks": (
         heard(FAR, n1n2=LOST, n2n1=LOST),
-        ("fail", "0/3"), "no ping came back from 10.77.0.2 (eth1 of fed-node2), which is on 10.",
+        ("fail", "0/3"),
+        "no ping came back from 10.77.0.2 (eth1 of fed-node2), which is on 10.",
         "and eth0 of fed-node1 on 192.168.122.0/24: no router leads there, or ICMP is blocked",
     ),
     "a word on why": (
         heard(meeting(), n1n2=replace(LOST, ping=Ping(3, 0, "", "From 9.9.9.9 Prohibited"))),
-        ("fail", "0/3, From 9.9.9.9 Prohibited"), "", "",
+        ("fail", "0/3, From 9.9.9.9 Prohibited"),
+        "",
+        "",
     ),
     "no figures": (
         heard(meeting(), n1n2=Heard(None, "none", "ping: bind: Cannot assign requested address")),
-        ("skipped", ""), "fed-node1 could not ping", f"try `ping -I {A1} {A2}` there",
+        ("skipped", ""),
+        "fed-node1 could not ping",
+        f"try `ping -I {A1} {A2}` there",
     ),
     "nothing sent": (
         heard(meeting(), n1n2=Heard(Ping(0, 0), "none", "")),
-        ("skipped", ""), "it said nothing", f"try `ping -I {A1} {A2}` there",
+        ("skipped", ""),
+        "it said nothing",
+        f"try `ping -I {A1} {A2}` there",
     ),
     "no answer": (
         replace(heard(meeting()), failed={N1: "fed-node1 has no ping"}),
-        ("skipped", ""), "fed-node1 has no ping", "",
+        ("skipped", ""),
+        "fed-node1 has no ping",
+        "",
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize(("made", "verdict", "why", "remedy"), JUDGED.values(), ids=JUDGED)
@@ -259,10 +305,25 @@ def test_an_answer_is_believed_only_whole(said: str) -> None:
         read(said, [A2, A3])
 
 
-WORDS = st.sampled_from([
-    "end", "end\n", "\n", " ", "met ", f"met {A2} none ", f"met {A3} FAILED ", A2, "none", "=",
-    b64(SAID[3]), b64(SAID[0]), b64("\udcff".encode("utf-8", "surrogateescape").hex()), "gICA", "٣",
-])  # fmt: skip
+WORDS = st.sampled_from(
+    [
+        "end",
+        "end\n",
+        "\n",
+        " ",
+        "met ",
+        f"met {A2} none ",
+        f"met {A3} FAILED ",
+        A2,
+        "none",
+        "=",
+        b64(SAID[3]),
+        b64(SAID[0]),
+        b64("\udcff".encode("utf-8", "surrogateescape").hex()),
+        "gICA",
+        "٣",
+    ]
+)
 
 
 @given(said=st.one_of(st.text(), st.lists(st.one_of(WORDS, st.text(max_size=9))).map("".join)))
@@ -397,9 +458,14 @@ def scripted(home: Path, **tools: str) -> subprocess.CompletedProcess[str]:
     environ = {"HOME": str(home), "PATH": str(home / "bin")}
     (home / "e;trap").touch()  # what the interface's name would be taken for
     return subprocess.run(
-        [str(home / "bin/sh"), *ask(HERE, PEERS).argv[1:]], capture_output=True, text=True,
-        check=False, env=environ, cwd=home, timeout=GIVE_UP,
-    )  # fmt: skip
+        [str(home / "bin/sh"), *ask(HERE, PEERS).argv[1:]],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=environ,
+        cwd=home,
+        timeout=GIVE_UP,
+    )
 
 
 def test_the_script_pings_all_at_once_bound_to_address_and_interface(tmp_path: Path) -> None:
@@ -595,22 +661,36 @@ SENT: Mapping[str, tuple[Callable[[Tried], None], End, str, bool]] = {
     "the other's is": (lambda it: down(it.node(2)), ETH0, P2, False),
     "nothing may leave": (
         lambda it: it.node(1).chains.append("filter", "OUTPUT", "-p icmp -j DROP"),
-        ETH0, P2, False,
+        ETH0,
+        P2,
+        False,
     ),
-    "on a second network": (both(has(1, "10.77.0.1"), has(2, "10.77.0.2")),
-                            SECOND, "10.77.0.2", True),
+    "on a second network": (
+        both(has(1, "10.77.0.1"), has(2, "10.77.0.2")),
+        SECOND,
+        "10.77.0.2",
+        True,
+    ),
     "whose address the peer has": (
         both(has(1, "10.77.0.1"), has(2, "10.77.0.2"), has(2, "10.77.0.1", "docker0")),
-        SECOND, "10.77.0.2", False,
+        SECOND,
+        "10.77.0.2",
+        False,
     ),
     # fed-master comes first where a wire has an address twice.
     "the answer goes to a twin": (
-        both(has(1, "10.77.0.1"), has(2, "10.77.0.2"),
-             lambda it: it.practice.cluster.machines["fed-master"].add_link(
-                 replace(ETH1, addresses=("10.77.0.1/24",)))),
-        SECOND, "10.77.0.2", False,
+        both(
+            has(1, "10.77.0.1"),
+            has(2, "10.77.0.2"),
+            lambda it: it.practice.cluster.machines["fed-master"].add_link(
+                replace(ETH1, addresses=("10.77.0.1/24",))
+            ),
+        ),
+        SECOND,
+        "10.77.0.2",
+        False,
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize(("bend", "end", "target", "comes_back"), SENT.values(), ids=SENT)

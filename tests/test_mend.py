@@ -26,8 +26,10 @@ def remedy(*mends: Mend) -> Diagnosis:
 def test_a_remedy_is_done_one_action_after_the_other() -> None:
     plan = plan_of(ANSWERS, remedy(ONE, TWO, THREE, ONE))
     assert [(task.host, task.step, len(task.actions)) for task in plan.tasks()] == [
-        ("fed-node1", "a-cause", 2), ("fed-node2", "a-cause-2", 1), ("fed-node1", "a-cause-3", 1),
-    ]  # fmt: skip
+        ("fed-node1", "a-cause", 2),
+        ("fed-node2", "a-cause-2", 1),
+        ("fed-node1", "a-cause-3", 1),
+    ]
     assert all(part.gate and len(part.lanes) == 1 for part in plan.parts)
     assert ONE.do.undo == "sysctl -w a=0"
 
@@ -46,8 +48,10 @@ def taken_back(records: list[Record]) -> list[tuple[str, str]]:
 async def test_what_was_done_is_taken_back_the_last_one_first() -> None:
     records = await carried(Fake(), ONE, TWO, THREE, NEVER)
     assert taken_back(records) == [
-        ("fed-node2", "rm x"), ("fed-node1", "ip link down"), ("fed-node1", "sysctl -w a=0"),
-    ]  # fmt: skip
+        ("fed-node2", "rm x"),
+        ("fed-node1", "ip link down"),
+        ("fed-node1", "sysctl -w a=0"),
+    ]
     back = way_back(records)[1].do
     assert isinstance(back, Run)
     assert back.interrupts

@@ -74,13 +74,17 @@ async def test_a_free_network_is_proposed_where_nothing_was_said_and_each_time_a
 
 async def test_what_etcd_holds_comes_before_a_proposal() -> None:
     config = {
-        "Network": "10.40.0.0/16", "SubnetLen": 25, "SubnetMin": "10.40.1.0",
+        "Network": "10.40.0.0/16",
+        "SubnetLen": 25,
+        "SubnetMin": "10.40.1.0",
         "Backend": {"Type": "host-gw"},
-    }  # fmt: skip
+    }
     async with at_work(unsaid(), etcd_holds(config)) as pilot:
         assert said(pilot) == {
-            "cidr": "10.40.0.0/16", "subnet_len": 25, "subnet_min": "10.40.1.0",
-        }  # fmt: skip
+            "cidr": "10.40.0.0/16",
+            "subnet_len": 25,
+            "subnet_min": "10.40.1.0",
+        }
         app: Any = pilot.app
         assert app.draft.said["backend"] == {"type": "host-gw"}
         assert "etcd holds it already" in shown(pilot.app)
@@ -248,8 +252,10 @@ async def test_the_first_and_the_last_subnet_are_asked_apart() -> None:
         await on(pilot, NetworkPage)
         await until(pilot, lambda: "subnet_min" in said(pilot))
         assert said(pilot) == {
-            "cidr": "10.16.0.0/16", "subnet_min": "10.16.8.0", "subnet_max": "10.16.9.0",
-        }  # fmt: skip
+            "cidr": "10.16.0.0/16",
+            "subnet_min": "10.16.8.0",
+            "subnet_max": "10.16.9.0",
+        }
         assert "min 10.16.8.0, max 10.16.9.0" in shown(pilot.app)
         assert "room for 2 of 3 nodes -> widen" in findings(pilot)
         await pilot.press("f3")

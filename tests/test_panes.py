@@ -168,8 +168,9 @@ FOREIGN = ["\x1b[31mred\x1b[0m", "[/x]", "宽" * 40, "\t\tx", "e\u0301" * 40, LO
 def test_nothing_that_a_host_says_or_is_called_breaks_the_frame(
     said: str, width: int, height: int
 ) -> None:
-    events = begun(Output(said, "package", said), StepEnded(said, "package", "failed", said),
-                   host=said)  # fmt: skip
+    events = begun(
+        Output(said, "package", said), StepEnded(said, "package", "failed", said), host=said
+    )
     drawn = of(events, said, width, height)
     assert len(drawn) <= height
     for line in drawn:
@@ -245,8 +246,17 @@ def test_a_line_of_the_table_is_as_wide_as_the_table(said: str, width: int) -> N
 def test_a_line_of_the_table_says_why_a_host_is_red() -> None:
     state = State.of(records(begun(StepEnded("a", "package", "failed", "no match"))))
     row = table.line(state.host("a"), Told(), BEGAN + 10, 78, 10)
-    assert text(row).split() == ["X", "failed", "a", "Install", "flannel", "0/12", "0:01", "no",
-                                 "match"]  # fmt: skip
+    assert text(row).split() == [
+        "X",
+        "failed",
+        "a",
+        "Install",
+        "flannel",
+        "0/12",
+        "0:01",
+        "no",
+        "match",
+    ]
     assert row[-1][1] == "error"
 
 

@@ -37,8 +37,19 @@ ALL = (NAME, WHERE, WHO, USER, KEYS_RIGHT, CHANGE, CIDR, LENGTH, BACKEND, OPTION
 FIRST = "What is to be done?"
 AND, DOCKER, READY = "  and", "How does docker move", "How long may flanneld take"
 ELSE = "Where else are hosts?"
-KNOWN = (*ALL, AND, ELSE, FACE, FIRST, NOW, DOCKER, READY,
-         "What is the host called?", "What does it do?", "Which label does")  # fmt: skip
+KNOWN = (
+    *ALL,
+    AND,
+    ELSE,
+    FACE,
+    FIRST,
+    NOW,
+    DOCKER,
+    READY,
+    "What is the host called?",
+    "What does it do?",
+    "Which label does",
+)
 END = "EOF"
 """In place of an answer: there is no more input."""
 
@@ -149,37 +160,61 @@ HOST, ROLE, LABEL = "What is the host called?", "What does it do?", "Which label
 PUBLIC, WHICH = "Are public addresses all right?", "Type the name of the finding"
 FAULTS: dict[str, tuple[str, Says, int, str]] = {
     "a host that is silent": (
-        "unreachable", {CHANGE: ["3"], HOST: "fed-node2"}, 4, "does not answer on port 22",
+        "unreachable",
+        {CHANGE: ["3"], HOST: "fed-node2"},
+        4,
+        "does not answer on port 22",
     ),
     "a host that is silent, and nobody is there": (
-        "unreachable", {CHANGE: END, APPROVE: []}, 4, "does not answer on port 22",
+        "unreachable",
+        {CHANGE: END, APPROVE: []},
+        4,
+        "does not answer on port 22",
     ),
     "a host that is silent, and left out": ("unreachable", {CHANGE: "-3"}, 0, "exit code 0"),
     "another key than before": (
-        "changed-key", {CHANGE: ["3"], HOST: "fed-node2"}, 4, "is not the one in known_hosts",
+        "changed-key",
+        {CHANGE: ["3"], HOST: "fed-node2"},
+        4,
+        "is not the one in known_hosts",
     ),
     "interfaces of a NAT": ("nat-twins", {}, 0, "exit code 0"),
     "interfaces of a NAT that stay": ("nat-twins", {FACE: "none"}, 3, "no peer reaches it"),
     "a public network": ("public-cidr", {}, 0, "exit code 0"),
     "a public network of one's own": (
-        "public-cidr", {CIDR: "18.16.0.0/16", PUBLIC: "yes"}, 0, "exit code 0",
+        "public-cidr",
+        {CIDR: "18.16.0.0/16", PUBLIC: "yes"},
+        0,
+        "exit code 0",
     ),
     "a network in use": ("overlap", {CIDR: ["10.16.0.0/16", ""]}, 0, "exit code 0"),
     "a network in use that stays": (
-        "overlap", {CIDR: ["10.16.0.0/16", "10.16.0.0/16"]}, 3, "overlaps",
+        "overlap",
+        {CIDR: ["10.16.0.0/16", "10.16.0.0/16"]},
+        3,
+        "overlaps",
     ),
     "no master to be seen": (
-        "no-etcd", {CHANGE: ["1"], ROLE: "master"}, 3, "etcd",
+        "no-etcd",
+        {CHANGE: ["1"], ROLE: "master"},
+        3,
+        "etcd",
     ),
     "a finding that is accepted": (
-        "disk-full", {NOW: "accept", WHICH: "disk"}, 0, "exit code 0",
+        "disk-full",
+        {NOW: "accept", WHICH: "disk"},
+        0,
+        "exit code 0",
     ),
     "nobody to say what now": ("disk-full", {NOW: END}, 3, "fed-node2"),
     "docker that does not start": (
-        "docker-refuses", {}, 5, "the same command goes on from here",
+        "docker-refuses",
+        {},
+        5,
+        "the same command goes on from here",
     ),
     "a rule that drops": ("forward-drop", {}, 7, "fed-node"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize(("fault", "says", "code", "last"), FAULTS.values(), ids=FAULTS)
@@ -198,10 +233,18 @@ def test_faults_end_as_they_should(fault: str, says: Says, code: int, last: str)
 
 
 ENDS = {
-    NAME: "name", WHERE: "host", WHO: "host", USER: "ssh.user", KEYS_RIGHT: "host",
-    CHANGE: "host", CIDR: "network.cidr", LENGTH: "network.subnet_len",
-    BACKEND: "backend.type", OPTION: "backend.vni", APPROVE: "approval",
-}  # fmt: skip
+    NAME: "name",
+    WHERE: "host",
+    WHO: "host",
+    USER: "ssh.user",
+    KEYS_RIGHT: "host",
+    CHANGE: "host",
+    CIDR: "network.cidr",
+    LENGTH: "network.subnet_len",
+    BACKEND: "backend.type",
+    OPTION: "backend.vni",
+    APPROVE: "approval",
+}
 
 
 @pytest.mark.parametrize(("question", "key"), ENDS.items(), ids=ENDS.values())
@@ -226,8 +269,10 @@ def test_a_question_can_be_gone_back_to() -> None:
 def test_before_the_first_question_is_what_is_to_be_done() -> None:
     says = {NAME: ["<", END], FIRST: "4", "What is wrong with it?": "forward-drop"}
     typist = Typist("demo", "--plain", *QUICK, says=says)
-    assert [it in asked for it, asked in zip((NAME, FIRST, "What is wrong", NAME), typist.asked,
-            strict=True)] == [True] * 4  # fmt: skip
+    assert [
+        it in asked
+        for it, asked in zip((NAME, FIRST, "What is wrong", NAME), typist.asked, strict=True)
+    ] == [True] * 4
     assert kept("forward-drop") is not None
 
 
@@ -235,7 +280,8 @@ REFUSED: dict[str, tuple[Says, str]] = {
     "a name": ({NAME: ["no name!", ""]}, "letters"),
     "a place": ({WHERE: ["10.0.0.0/8", ""]}, "at most"),
     "nobody there": (
-        {WHERE: ["192.168.5.0/29", "192.168.122.70-90"]}, "no host answers there",
+        {WHERE: ["192.168.5.0/29", "192.168.122.70-90"]},
+        "no host answers there",
     ),
     "too few": ({WHO: ["1 2", "1-9", "x", ""]}, "2 chosen: a cluster has one master"),
     "a user": ({USER: ["Root!", ""]}, "Root!"),
@@ -246,10 +292,11 @@ REFUSED: dict[str, tuple[Says, str]] = {
     "a backend": ({BACKEND: ["7", "vxlam", ""]}, "a number from 1 to 6"),
     "an option": ({OPTION: ["vnii", ""]}, "did you mean"),
     "an option's value": (
-        {OPTION: ["vni", ""], "Which VXLAN network": ["0", "7"]}, "a number from 1 to",
+        {OPTION: ["vni", ""], "Which VXLAN network": ["0", "7"]},
+        "a number from 1 to",
     ),
     "another answer": ({OTHER: ["etcd.prefx", ""]}, "etcd.prefix"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize(("says", "why"), REFUSED.values(), ids=REFUSED)
@@ -262,14 +309,22 @@ def test_what_is_refused_is_said_and_asked_again(says: Says, why: str) -> None:
 
 
 def test_a_host_is_told_anew_and_there_is_one_master() -> None:
-    says = {KEYS_RIGHT: "yes", CHANGE: ["2", "-4", "1", ""], HOST: ["lab-1", "<"], ROLE: "master",
-            LABEL: "first", CIDR: END}  # fmt: skip
+    says = {
+        KEYS_RIGHT: "yes",
+        CHANGE: ["2", "-4", "1", ""],
+        HOST: ["lab-1", "<"],
+        ROLE: "master",
+        LABEL: "first",
+        CIDR: END,
+    }
     Typist("demo", "--plain", *QUICK, says=says)
     draft = kept("healthy")
     assert draft is not None
     assert [(it.name, it.role, it.label) for it in draft.chosen] == [
-        ("fed-master", "node", ""), ("lab-1", "master", "first"), ("fed-node2", "node", ""),
-    ]  # fmt: skip
+        ("fed-master", "node", ""),
+        ("lab-1", "master", "first"),
+        ("fed-node2", "node", ""),
+    ]
 
 
 def test_help_is_there_at_every_question() -> None:
@@ -293,13 +348,20 @@ SAME: dict[str, tuple[Says, dict[str, object]]] = {
         {"backend.vni": 77, "backend.direct_routing": True},
     ),
     "answers of other sections": (
-        {OTHER: ["docker.switch", "flannel.options", "etcd.prefix"], "How does docker": "reboot",
-         "Which more options": "-ip-masq -v=2", "Under which key?": "/flannel"},
-        {"docker.switch": "reboot", "flannel.options": ["-ip-masq", "-v=2"],
-         "etcd.prefix": "/flannel"},
+        {
+            OTHER: ["docker.switch", "flannel.options", "etcd.prefix"],
+            "How does docker": "reboot",
+            "Which more options": "-ip-masq -v=2",
+            "Under which key?": "/flannel",
+        },
+        {
+            "docker.switch": "reboot",
+            "flannel.options": ["-ip-masq", "-v=2"],
+            "etcd.prefix": "/flannel",
+        },
     ),
     "a name": ({NAME: "my-lab", APPROVE: "my-lab"}, {"name": "my-lab"}),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize(("says", "puts"), SAME.values(), ids=SAME)
@@ -473,8 +535,17 @@ def test_keys_of_real_hosts_are_accepted_all_at_once(home: Home) -> None:
     says = {WHERE: f"127.0.0.1-3:{server.port}", KEYS_RIGHT: ["no", "yes"], CHANGE: ["r", END]}
     typist = Typist("--plain", says=says)
     assert typist.questions() == [
-        FIRST, NAME, WHERE, AND, WHO, USER, KEYS_RIGHT, CHANGE, KEYS_RIGHT, CHANGE
-    ]  # fmt: skip
+        FIRST,
+        NAME,
+        WHERE,
+        AND,
+        WHO,
+        USER,
+        KEYS_RIGHT,
+        CHANGE,
+        KEYS_RIGHT,
+        CHANGE,
+    ]
     err = typist.said.err
     shown = re.escape(hostkeys.fingerprint(server.key.split()[1]))
     assert len(re.findall(rf"127\.0\.0\.\d +ssh-ed25519 {shown}", err)) >= 6
@@ -490,8 +561,11 @@ def test_keys_of_real_hosts_are_accepted_all_at_once(home: Home) -> None:
 
 
 NUMBERS = {
-    "1-4 6": [1, 2, 3, 4, 6], "1,2, 3": [1, 2, 3], "all": [1, 2, 3, 4, 5, 6], "6 6 5": [6, 5],
-}  # fmt: skip
+    "1-4 6": [1, 2, 3, 4, 6],
+    "1,2, 3": [1, 2, 3],
+    "all": [1, 2, 3, 4, 5, 6],
+    "6 6 5": [6, 5],
+}
 
 
 @pytest.mark.parametrize(("text", "found"), NUMBERS.items(), ids=NUMBERS)

@@ -21,8 +21,18 @@ def test_a_fresh_cluster_gets_the_whole_procedure_in_its_order() -> None:
     assert [part.gate for part in plan.parts] == [True, False, False]
     assert [task.step for task in plan.tasks("fed-master")] == ["keep", "config"]
     steps = [task.step for task in plan.tasks("fed-node2")]
-    assert steps == ["keep", "kernel", "link", "package", "sysconfig", "unit", "forward", "enable",
-                     "switch", "peers"]  # fmt: skip
+    assert steps == [
+        "keep",
+        "kernel",
+        "link",
+        "package",
+        "sysconfig",
+        "unit",
+        "forward",
+        "enable",
+        "switch",
+        "peers",
+    ]
 
 
 def test_a_host_that_could_not_be_asked_has_nothing_planned() -> None:
@@ -72,8 +82,7 @@ def test_as_json_every_host_is_there_and_a_right_one_is_empty() -> None:
     assert [it["step"] for it in said["hosts"]["fed-master"]] == ["keep"]
     again = on("fed-master", READY, kept=Kept(Facts(), frozenset()))
     assert to_json(make(ANSWERS, again))["hosts"]["fed-master"] == []
-    [change] = [it for it in to_json(make(ANSWERS, BARE))["hosts"]["fed-node1"]
-                if it["interrupts"]]  # fmt: skip
+    [change] = [it for it in to_json(make(ANSWERS, BARE))["hosts"]["fed-node1"] if it["interrupts"]]
     assert change["step"] == "switch"
     assert set(change) >= {"step", "title", "shown", "diff", "interrupts"}
 
@@ -120,8 +129,11 @@ def test_the_scripts_are_shell(shell: str) -> None:
 
 
 def test_the_name_of_an_uploaded_file_is_a_word_of_the_script_s() -> None:
-    answers = answered("flannel.source=binary", "flannel.path=/tmp/my flanneld; reboot",
-                       f"flannel.sha256={'a' * 64}")  # fmt: skip
+    answers = answered(
+        "flannel.source=binary",
+        "flannel.path=/tmp/my flanneld; reboot",
+        f"flannel.sha256={'a' * 64}",
+    )
     script = scripts(make(answers, BARE), answers)["fed-node1"]
     assert " <'my flanneld; reboot'\n" in script
 
@@ -134,9 +146,13 @@ def test_the_name_of_an_uploaded_file_is_a_word_of_the_script_s() -> None:
     ],
 )
 def test_a_script_reaches_etcd_as_the_answers_say(api: str, flags: str) -> None:
-    answers = answered("etcd.ca_file=/ca", "etcd.cert_file=/c", "etcd.key_file=/k",
-                       "etcd.user=flannel",
-                       'etcd.endpoints=["https://fed-master:2379"]')  # fmt: skip
+    answers = answered(
+        "etcd.ca_file=/ca",
+        "etcd.cert_file=/c",
+        "etcd.key_file=/k",
+        "etcd.user=flannel",
+        'etcd.endpoints=["https://fed-master:2379"]',
+    )
     script = scripts(make(answers, stored(api=api)), answers)["fed-master"]
     assert f"etcdctl {flags} /coreos.com/network/config" in script
     assert f"etcdctl {flags.rpartition(' ')[0]} get /coreos.com/network/config" in script

@@ -83,15 +83,14 @@ class Row:
 
 ROWS: Mapping[str, Row] = {
     "well": Row(BARE, (("ok", "", "8472/udp gets through between all 3 nodes", ""),)),
-    "another port": Row(
-        BARE, (("ok", "", "4789/udp gets through", ""),), ("backend.port=4789",)
-    ),
+    "another port": Row(BARE, (("ok", "", "4789/udp gets through", ""),), ("backend.port=4789",)),
     "not tried": Row(
         replace(BARE, udp=None),
         (("warn", "", "not judged: whether 8472/udp lets packets through", "fedwiz check"),),
     ),
     "no port": Row(
-        replace(BARE, udp=None), (("ok", "", "host-gw has no UDP port", ""),),
+        replace(BARE, udp=None),
+        (("ok", "", "host-gw has no UDP port", ""),),
         ('backend.type="host-gw"',),
     ),
     "one lets nothing in": Row(
@@ -100,18 +99,36 @@ ROWS: Mapping[str, Row] = {
     ),
     "one refuses, by a rule": Row(
         tried(on(N2, rules=rules(DROP)), "n1n2", "n3n2", why="Connection refused"),
-        (("block", N2, "from other nodes (they hear: Connection refused)",
-          f"let 8472/udp in there, before the rule `{DROP}`"),),
+        (
+            (
+                "block",
+                N2,
+                "from other nodes (they hear: Connection refused)",
+                f"let 8472/udp in there, before the rule `{DROP}`",
+            ),
+        ),
     ),
     "one lets nothing out": Row(
         tried(BARE, "n1n"),
-        (("block", N1, "nothing that it sends to 8472/udp of other nodes arrives",
-          "let 8472/udp out there: see `iptables -S OUTPUT`"),),
+        (
+            (
+                "block",
+                N1,
+                "nothing that it sends to 8472/udp of other nodes arrives",
+                "let 8472/udp out there: see `iptables -S OUTPUT`",
+            ),
+        ),
     ),
     "one drops what it sends, by a rule": Row(
         tried(on(N1, rules=rules("-P OUTPUT DROP")), "n1n", why=NOT_ALLOWED),
-        (("block", N1, "its own packet filter drops what it sends to 8472/udp",
-          "out there, before the rule `-P OUTPUT DROP`"),),
+        (
+            (
+                "block",
+                N1,
+                "its own packet filter drops what it sends to 8472/udp",
+                "out there, before the rule `-P OUTPUT DROP`",
+            ),
+        ),
     ),
     "one pair": Row(
         tried(BARE, "n1n2"), (("block", N2, f"nothing arrives at 8472/udp from {N1}", NFT),)
@@ -126,8 +143,14 @@ ROWS: Mapping[str, Row] = {
     ),
     "none at all": Row(
         tried(BARE, "n"),
-        (("block", "", "each other's 8472/udp arrives, on none of the 3 nodes",
-          "the firewall of the network, the cloud or the hypervisor"),),
+        (
+            (
+                "block",
+                "",
+                "each other's 8472/udp arrives, on none of the 3 nodes",
+                "the firewall of the network, the cloud or the hypervisor",
+            ),
+        ),
     ),
     "none between two": Row(
         tried(replace(BARE, hosts={n: f for n, f in BARE.hosts.items() if n != N3}), "n"),
@@ -158,18 +181,29 @@ ROWS: Mapping[str, Row] = {
         (("ok", "", f"gets through to {N2}, {N3}; 8472/udp is in use on {N1}", ""),),
     ),
     "another's vxlan shares it": Row(
-        tried(on(N1, links=(*BARE.hosts[N1].links,
-                            Link("vx0", "", 1450, True, (), "vxlan", 7, 8472))), held={N1: ""}),
+        tried(
+            on(
+                N1, links=(*BARE.hosts[N1].links, Link("vx0", "", 1450, True, (), "vxlan", 7, 8472))
+            ),
+            held={N1: ""},
+        ),
         (("ok", "", f"in use on {N1}", ""),),
     ),
     "flannel's own udp": Row(
         replace(BARE, udp=Tried(held=dict.fromkeys(NODES, "flanneld (pid 7)"))),
-        (("ok", "", "8285/udp is in use", ""),), ('backend.type="udp"',),
+        (("ok", "", "8285/udp is in use", ""),),
+        ('backend.type="udp"',),
     ),
     "somebody has it": Row(
         tried(held={N1: "python3 (pid 7)"}),
-        (("block", N1, "python3 (pid 7) has 8472/udp, so flannel could not",
-          "or set backend.port to another port"),),
+        (
+            (
+                "block",
+                N1,
+                "python3 (pid 7) has 8472/udp, so flannel could not",
+                "or set backend.port to another port",
+            ),
+        ),
     ),
     "the kernel has it": Row(
         tried(held={N1: ""}),
@@ -178,8 +212,14 @@ ROWS: Mapping[str, Row] = {
     ),
     "one could not": Row(
         tried(failed={N1: WORDS["notool"]}),
-        (("warn", N1, "8472/udp was not tried there: it has no systemd-socket-activate",
-          "the verification shows"),),
+        (
+            (
+                "warn",
+                N1,
+                "8472/udp was not tried there: it has no systemd-socket-activate",
+                "the verification shows",
+            ),
+        ),
     ),
     "no address": Row(
         replace(on(N2, links=()), udp=Tried(frozenset({(N1, N3), (N3, N1)}))),
@@ -189,7 +229,7 @@ ROWS: Mapping[str, Row] = {
         replace(tried(BARE, "n2"), lost={N2: "no route"}),
         (("ok", "", f"gets through between all 2 nodes; nothing was tried with {N2}", ""),),
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("row", ROWS.values(), ids=ROWS)
@@ -230,7 +270,10 @@ RULES: Mapping[str, tuple[str, str, str, bool]] = {
     "its port": (DROP, "INPUT", udp(8472), True),
     "its port, out": (DROP.replace("INPUT", "OUTPUT"), "OUTPUT", udp(8472), True),
     "several ports": (
-        "-A INPUT -p udp -m multiport --dports 53,8472 -j DROP", "INPUT", udp(8472), True,
+        "-A INPUT -p udp -m multiport --dports 53,8472 -j DROP",
+        "INPUT",
+        udp(8472),
+        True,
     ),
     "another port": ("-A INPUT -p udp -m udp --dport 53 -j DROP", "INPUT", udp(8472), False),
     "a longer port": ("-A INPUT -p udp -m udp --dport 84721 -j DROP", "INPUT", udp(8472), False),
@@ -238,7 +281,7 @@ RULES: Mapping[str, tuple[str, str, str, bool]] = {
     "icmp": ("-A INPUT -p icmp -j DROP", "INPUT", ICMP, True),
     "icmp is not udp": ("-A INPUT -p icmp -j DROP", "INPUT", udp(8472), False),
     "accepts": ("-A INPUT -p udp -m udp --dport 8472 -j ACCEPT", "INPUT", udp(8472), False),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize(("rule", "chain", "about", "may"), RULES.values(), ids=RULES)
@@ -312,8 +355,25 @@ def test_an_answer_is_believed_only_whole(read: Callable[[str], object], said: s
         read(said)
 
 
-WORD = st.sampled_from(["ready", "held ", "failed ", "end\n", "\n", "sent ", A1, " ", "heard ", "1",
-                        "gone", "=", "gICA", b64(SS), "\ud800"]) | st.text(max_size=4)  # fmt: skip
+WORD = st.sampled_from(
+    [
+        "ready",
+        "held ",
+        "failed ",
+        "end\n",
+        "\n",
+        "sent ",
+        A1,
+        " ",
+        "heard ",
+        "1",
+        "gone",
+        "=",
+        "gICA",
+        b64(SS),
+        "\ud800",
+    ]
+) | st.text(max_size=4)
 
 
 @given(said=st.lists(WORD).map("".join))
@@ -430,9 +490,12 @@ BENT: Mapping[str, tuple[str, str, str, set[tuple[str, str]]]] = {
     "no bash": ("udp-send.sh", "nobash\n", WORDS["nobash"], {(N2, N1), (N2, N3)}),
     "ended": ("udp-tell.sh", "gone\n", WORDS["gone"], {(N1, N2), (N3, N2)}),
     "nonsense": (
-        "udp-tell.sh", "?", "it gives no answer (exit status 1, sh: no)", {(N1, N2), (N3, N2)},
+        "udp-tell.sh",
+        "?",
+        "it gives no answer (exit status 1, sh: no)",
+        {(N1, N2), (N3, N2)},
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize(("script", "said", "why", "without"), BENT.values(), ids=BENT)
@@ -452,8 +515,9 @@ async def test_a_node_whose_connection_breaks_is_among_the_lost(script: str) -> 
     assert known.lost == {N2: "the connection is gone"}
     said = [it for it in judge(practice_answers(4), known) if it.check in ("reachable", "udp-port")]
     assert [(it.check, it.level, it.host) for it in said] == [
-        ("reachable", "block", N2), ("udp-port", "ok", ""),
-    ]  # fmt: skip
+        ("reachable", "block", N2),
+        ("udp-port", "ok", ""),
+    ]
     assert said[1].seen.endswith(f"between all 2 nodes; nothing was tried with {N2}")
 
 
@@ -468,8 +532,9 @@ async def test_a_check_that_blocks_stops_the_plan_unless_it_is_accepted() -> Non
     cluster = on_practice(practice)
     result = await verbs.check(cluster)
     assert (result.code, result.why.partition(";")[0]) == (
-        verbs.BLOCKED, f"{N2}: nothing arrives at 8472/udp from other nodes",
-    )  # fmt: skip
+        verbs.BLOCKED,
+        f"{N2}: nothing arrives at 8472/udp from other nodes",
+    )
     cluster.accepted = ("udp-port",)
     plans = [await verbs.plan(cluster) for _ in range(2)]
     assert [it.code for it in plans] == [verbs.OK, verbs.OK]
@@ -538,24 +603,35 @@ def scripted(home: Path, run: Run, **tools: str) -> subprocess.CompletedProcess[
             tool.symlink_to(real)
     environ = {**os.environ, "HOME": str(home), "PATH": str(home / "bin")}
     return subprocess.run(
-        [str(home / "bin/sh"), *run.argv[1:]], capture_output=True, text=True,
-        check=False, env=environ, cwd=home, timeout=GIVE_UP,
-    )  # fmt: skip
+        [str(home / "bin/sh"), *run.argv[1:]],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=environ,
+        cwd=home,
+        timeout=GIVE_UP,
+    )
 
 
 HERE = listen("udp-fedwiz-t", 8472, 2)
 TOOLS = {
-    "systemd-run": SYSTEMD_RUN, "systemctl": SYSTEMCTL, "grep": GREP,
+    "systemd-run": SYSTEMD_RUN,
+    "systemctl": SYSTEMCTL,
+    "grep": GREP,
     "systemd-socket-activate": "#!/bin/sh\n",
-}  # fmt: skip
+}
 
 
 def test_it_listens_as_a_unit_that_ends_by_itself(tmp_path: Path) -> None:
     said = scripted(tmp_path, HERE, **TOOLS)
     assert (said.stdout, said.returncode) == ("ready\n", 0), said.stderr
     log = (tmp_path / "log").read_text().splitlines()
-    for word in ("--collect", "--unit=udp-fedwiz-t", "RuntimeMaxSec=15",
-                 "RuntimeDirectory=udp-fedwiz-t"):  # fmt: skip
+    for word in (
+        "--collect",
+        "--unit=udp-fedwiz-t",
+        "RuntimeMaxSec=15",
+        "RuntimeDirectory=udp-fedwiz-t",
+    ):
         assert word in log
     assert log[log.index("udp-fedwiz-t") :][:3] == ["udp-fedwiz-t", "8472", "80"]
 

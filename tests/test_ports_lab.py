@@ -87,18 +87,31 @@ TABLE = (
     "add rule inet guard in udp dport 8472 drop'"
 )
 WALLS = {
-    "drops": (N2, f"iptables -I {IN} DROP", f"iptables -D {IN} DROP",
-              "from other nodes; let 8472/udp in there, before the rule `-A INPUT -p udp"),
-    "rejects": (N2, f"iptables -I {IN} REJECT", f"iptables -D {IN} REJECT",
-                "from other nodes (they hear: Connection refused); let 8472/udp in there, before"),
-    "nft drops": (N2, TABLE, "nft delete table inet guard",
-                  "from other nodes; let 8472/udp in there: see `iptables -S INPUT`, `nft list"),
+    "drops": (
+        N2,
+        f"iptables -I {IN} DROP",
+        f"iptables -D {IN} DROP",
+        "from other nodes; let 8472/udp in there, before the rule `-A INPUT -p udp",
+    ),
+    "rejects": (
+        N2,
+        f"iptables -I {IN} REJECT",
+        f"iptables -D {IN} REJECT",
+        "from other nodes (they hear: Connection refused); let 8472/udp in there, before",
+    ),
+    "nft drops": (
+        N2,
+        TABLE,
+        "nft delete table inet guard",
+        "from other nodes; let 8472/udp in there: see `iptables -S INPUT`, `nft list",
+    ),
     "lets nothing out": (
-        N1, "iptables -I OUTPUT -p udp --dport 8472 -j DROP",
+        N1,
+        "iptables -I OUTPUT -p udp --dport 8472 -j DROP",
         "iptables -D OUTPUT -p udp --dport 8472 -j DROP",
         "its own packet filter drops what it sends to 8472/udp; let 8472/udp out there, before",
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize(("node", "done", "undone", "words"), WALLS.values(), ids=WALLS)

@@ -58,9 +58,13 @@ class Runs:
         self.number += 1
         self.events.clear()
         return verbs.Cluster(
-            self.answers, self.practice, self.practice.open_store, self.events.append,
-            f"run{self.number}", practice="practice",
-        )  # fmt: skip
+            self.answers,
+            self.practice,
+            self.practice.open_store,
+            self.events.append,
+            f"run{self.number}",
+            practice="practice",
+        )
 
     async def install(self) -> Result:
         result = await verbs.install(self.cluster(), agree, asyncio.Event())
@@ -108,13 +112,17 @@ async def well(it: Runs) -> None:
     left = await it.plan()
     assert left.plan is not None
     assert [task.step for task in left.plan.tasks()] == []
-    before = [(node.unit("docker.service").pid, node.unit("flanneld.service").pid)
-              for node in it.practice.cluster.nodes()]  # fmt: skip
+    before = [
+        (node.unit("docker.service").pid, node.unit("flanneld.service").pid)
+        for node in it.practice.cluster.nodes()
+    ]
     again = await it.install()
     assert (again.code, again.why) == (0, "")
     assert not any(isinstance(event, ActionEnded) for event in it.events)
-    assert before == [(node.unit("docker.service").pid, node.unit("flanneld.service").pid)
-                      for node in it.practice.cluster.nodes()]  # fmt: skip
+    assert before == [
+        (node.unit("docker.service").pid, node.unit("flanneld.service").pid)
+        for node in it.practice.cluster.nodes()
+    ]
 
 
 # The install, on healthy hosts.
@@ -223,10 +231,15 @@ def good_answers(draw: st.DrawFn) -> Answers:
     interfaces = st.sampled_from(["", "eth0", "ens3"])
     roles = ["master", *["node"] * nodes]
     hosts = [
-        {"name": f"h{number}", "address": f"10.200.{number // 4}.{10 + number}", "role": role,
-         "interface": draw(interfaces), "label": draw(st.sampled_from(["", f"label-{number}"]))}
+        {
+            "name": f"h{number}",
+            "address": f"10.200.{number // 4}.{10 + number}",
+            "role": role,
+            "interface": draw(interfaces),
+            "label": draw(st.sampled_from(["", f"label-{number}"])),
+        }
         for number, role in enumerate(roles)
-    ]  # fmt: skip
+    ]
     backend = draw(
         st.one_of(
             st.fixed_dictionaries(
@@ -243,14 +256,18 @@ def good_answers(draw: st.DrawFn) -> Answers:
     )
     # Routed and masqueraded by docker, a pod is let in nowhere: see the test of that.
     options = [["-ip-masq"]] if backend.get("direct_routing") else [[], ["-ip-masq"]]
-    return parse({
-        "version": 1, "name": "any", "host": hosts,
-        "network": {"cidr": draw(NETS), "subnet_len": draw(st.integers(24, 28))},
-        "backend": backend,
-        "etcd": {"prefix": draw(st.sampled_from(["/coreos.com/network", "/a/b-c"]))},
-        "flannel": {"options": draw(st.sampled_from(options))},
-        "docker": {"switch": draw(st.sampled_from(["restart", "reboot"]))},
-    })  # fmt: skip
+    return parse(
+        {
+            "version": 1,
+            "name": "any",
+            "host": hosts,
+            "network": {"cidr": draw(NETS), "subnet_len": draw(st.integers(24, 28))},
+            "backend": backend,
+            "etcd": {"prefix": draw(st.sampled_from(["/coreos.com/network", "/a/b-c"]))},
+            "flannel": {"options": draw(st.sampled_from(options))},
+            "docker": {"switch": draw(st.sampled_from(["restart", "reboot"]))},
+        }
+    )
 
 
 @pytest.mark.timeout(300)  # installs on a machine that may be busy
@@ -297,8 +314,13 @@ async def test_every_command_of_every_step_has_a_model(
     tmp_path: Path, source: str, kind: str, generation: str, switch: str
 ) -> None:
     sets = supplied(tmp_path, source) if source != "dnf" else ()
-    it = runs(GENERATIONS[generation], f"backend.type={kind}", f"docker.switch={switch}", *sets,
-              fault="firewalld")  # fmt: skip
+    it = runs(
+        GENERATIONS[generation],
+        f"backend.type={kind}",
+        f"docker.switch={switch}",
+        *sets,
+        fault="firewalld",
+    )
     plan = (await it.plan()).plan
     assert plan is not None
     sent = [action for task in plan.tasks() for action in task.actions]
@@ -375,9 +397,11 @@ async def test_pairs_with_a_broken_node_do_not_ping_and_all_others_do(
     names = [node.name for node in it.answers.nodes]
     assert result.code == 7
     assert it.lost_pairs() == {
-        (one, other) for one in names for other in names
+        (one, other)
+        for one in names
+        for other in names
         if one != other and "fed-node2" in (one, other)
-    }  # fmt: skip
+    }
 
 
 def peer(**more: str) -> Callable[[Machine, str], None]:
@@ -430,13 +454,16 @@ async def test_a_narrow_card_passes_small_pings_and_no_large_ones(generation: st
     assert result.code == 7
     assert it.lost_pairs() == it.lost_pairs("peer") == set()
     assert it.lost_pairs("mtu") == {
-        ("fed-node1", "fed-node2"), ("fed-node2", "fed-node1"),
-        ("fed-node3", "fed-node2"), ("fed-node2", "fed-node3"),
-    }  # fmt: skip
+        ("fed-node1", "fed-node2"),
+        ("fed-node2", "fed-node1"),
+        ("fed-node3", "fed-node2"),
+        ("fed-node2", "fed-node3"),
+    }
     seen = {event.seen for event in result.verdicts if event.kind == "mtu"}
     assert seen == {
-        "1450 of 1450 bytes; underlay 1500 of 1500", "1350 of 1450 bytes; underlay 1400 of 1500",
-    }  # fmt: skip
+        "1450 of 1450 bytes; underlay 1500 of 1500",
+        "1350 of 1450 bytes; underlay 1400 of 1500",
+    }
 
 
 @pytest.mark.parametrize(("only", "kinds"), [(("peer",), {"peer"}), (("mtu",), {"mtu"})])
@@ -446,8 +473,9 @@ async def test_some_kinds_are_proven_alone(only: tuple[str, ...], kinds: set[str
     assert result.code == 0
     assert {event.kind for event in result.verdicts} == kinds
     assert {(event.host, event.peer) for event in result.verdicts} == {
-        ("fed-node1", "fed-node3"), ("fed-node3", "fed-node1"),
-    }  # fmt: skip
+        ("fed-node1", "fed-node3"),
+        ("fed-node3", "fed-node1"),
+    }
 
 
 @pytest.mark.parametrize("generation", GENERATIONS)
@@ -468,8 +496,9 @@ async def test_where_forward_drops_pods_get_out_and_nobody_gets_in(generation: s
 async def test_without_flannels_masquerading_a_pod_is_seen_as_its_node() -> None:
     it = runs(MODERN, "flannel.options=[]")
     assert (await it.install()).code == 0
-    seen = [event.seen for event in it.events if isinstance(event, Verified)
-            and event.kind == "ping"]  # fmt: skip
+    seen = [
+        event.seen for event in it.events if isinstance(event, Verified) and event.kind == "ping"
+    ]
     assert len(seen) == 6
     assert all("(NAT)" in text for text in seen)
 

@@ -206,24 +206,31 @@ async def test_a_node_that_is_not_there_is_said() -> None:
 DROP = "-p udp -m udp --dport 8472 -j DROP"
 MENDS: Mapping[str, tuple[str, str, str]] = {
     "a rule is taken away": (
-        "port-closed", f"iptables -w 5 -D INPUT {DROP}", f"iptables -w 5 -I INPUT 1 {DROP}",
+        "port-closed",
+        f"iptables -w 5 -D INPUT {DROP}",
+        f"iptables -w 5 -I INPUT 1 {DROP}",
     ),
     "a rule is put before it": (
-        "port-closed", "iptables -I INPUT -p udp --dport 8472 -j ACCEPT",
+        "port-closed",
+        "iptables -I INPUT -p udp --dport 8472 -j ACCEPT",
         "iptables -D INPUT -p udp --dport 8472 -j ACCEPT",
     ),
     "a rule lets it pass": (
-        "forward-drop", "iptables -w 5 -t filter -I FORWARD -s 10.16.0.0/16 -j ACCEPT",
+        "forward-drop",
+        "iptables -w 5 -t filter -I FORWARD -s 10.16.0.0/16 -j ACCEPT",
         "iptables -w 5 -t filter -D FORWARD -s 10.16.0.0/16 -j ACCEPT",
     ),
     "forwarding is turned on": (
-        "no-forwarding", "sysctl -w net.ipv4.ip_forward=1", "sysctl -w net.ipv4.ip_forward=0",
+        "no-forwarding",
+        "sysctl -w net.ipv4.ip_forward=1",
+        "sysctl -w net.ipv4.ip_forward=0",
     ),
     "a route is put back": (
-        "missing-route", "ip route replace {net} via {net0} dev flannel.1 onlink",
+        "missing-route",
+        "ip route replace {net} via {net0} dev flannel.1 onlink",
         "ip route del {net} dev flannel.1",
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", MENDS)
@@ -263,12 +270,16 @@ async def test_a_neighbour_and_its_fdb_entry_are_put_right() -> None:
 @pytest.mark.parametrize(
     "words",
     [
-        "iptables -D INPUT -j DROP", "iptables -D INPUT 4", "iptables -I NOWHERE -j DROP",
-        "ip route del 10.99.0.0/24", "ip route add 10.99.0.0/24 dev nowhere",
-        "ip link set nowhere up", "ip neighbour replace 10.99.0.0 lladdr x dev flannel.1",
+        "iptables -D INPUT -j DROP",
+        "iptables -D INPUT 4",
+        "iptables -I NOWHERE -j DROP",
+        "ip route del 10.99.0.0/24",
+        "ip route add 10.99.0.0/24 dev nowhere",
+        "ip link set nowhere up",
+        "ip neighbour replace 10.99.0.0 lladdr x dev flannel.1",
         "bridge fdb del aa:aa:aa:aa:aa:aa dev flannel.1",
     ],
-)  # fmt: skip
+)
 async def test_what_can_not_be_done_fails(words: str) -> None:
     asked = Asked()
     assert await _run(asked, words) != 0

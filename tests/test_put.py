@@ -45,18 +45,23 @@ CASES = {
     "somebody has taken it away": Case(None, TEXT, 75, None, hashed(OLD), said="it is gone"),
     "sent once more": Case(TEXT, TEXT, 0, TEXT, hashed(OLD)),
     "longer than what is read of one": Case(
-        "x" * 70_000, TEXT, 0, TEXT, hashlib.sha256(b"x" * 65536).hexdigest()[:16]),
+        "x" * 70_000, TEXT, 0, TEXT, hashlib.sha256(b"x" * 65536).hexdigest()[:16]
+    ),
     "a secret": Case(None, SECRET, 0, SECRET, whole="line"),
     "a secret that is cut off": Case(None, SECRET[:-1], 1, None, whole="line", said=LOST),
     "no secret at all": Case(None, "", 1, None, whole="line", said=LOST),
-}  # fmt: skip
+}
 
 
 def put(path: Path, sent: str, seen: str, whole: str, mode: str = "0640") -> tuple[int, str]:
     done = subprocess.run(
         ["sh", "-c", script("put"), "put.sh", mode, path, seen, whole],
-        input=sent, capture_output=True, text=True, check=False, timeout=GIVE_UP,
-    )  # fmt: skip
+        input=sent,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=GIVE_UP,
+    )
     return done.returncode, done.stdout + done.stderr
 
 

@@ -48,29 +48,50 @@ class Promise:
 PROMISES: Mapping[str, Promise] = {
     "all-well": Promise(
         r"fedora-lab: \d+ actions done on 4 hosts; all 6 pairs of nodes ping; nothing blocks, ",
-        ("ok", 0), {"": "done"}, pings=6),
+        ("ok", 0),
+        {"": "done"},
+        pings=6,
+    ),
     "one-fails": Promise(
         rf"Practice cluster practice \(fault: docker-refuses\): {REFUSED}",
-        ("failed", 5), {"fed-master": "done", "fed-node2": "failed", "": "stopped"},
-        practice="docker-refuses"),
+        ("failed", 5),
+        {"fed-master": "done", "fed-node2": "failed", "": "stopped"},
+        practice="docker-refuses",
+    ),
     "lost-at-the-gate": Promise(
         r"fedora-lab: fed-master failed at Write the network into etcd: etcd at http://fed-master",
-        ("failed", 5), {"fed-master": "failed", "": "stopped"},
-        done=dict.fromkeys(("fed-master", "fed-node1", "fed-node2", "fed-node3"), 0)),
+        ("failed", 5),
+        {"fed-master": "failed", "": "stopped"},
+        done=dict.fromkeys(("fed-master", "fed-node1", "fed-node2", "fed-node3"), 0),
+    ),
     "stopped": Promise(
         r"Practice cluster practice \(healthy\): stopped by the operator; the same command goes on",
-        ("stopped", 130), {**dict.fromkeys(("fed-node4", "fed-node5", "fed-node6", "fed-node7"),
-                                           "stopped"), "": "done"},
-        hosts=8, practice="healthy", done={"fed-node1": 21, "fed-node5": 9, "fed-node7": 0}),
+        ("stopped", 130),
+        {
+            **dict.fromkeys(("fed-node4", "fed-node5", "fed-node6", "fed-node7"), "stopped"),
+            "": "done",
+        },
+        hosts=8,
+        practice="healthy",
+        done={"fed-node1": 21, "fed-node5": 9, "fed-node7": 0},
+    ),
     "sixty-hosts": Promise(
         rf"Practice cluster practice \(fault: docker-refuses\): {REFUSED}",
-        ("failed", 5), {"fed-master": "done", "fed-node2": "failed", "": "stopped"},
-        hosts=60, practice="docker-refuses"),
+        ("failed", 5),
+        {"fed-master": "done", "fed-node2": "failed", "": "stopped"},
+        hosts=60,
+        practice="docker-refuses",
+    ),
     "check-blocks": Promise(
         r"Practice cluster practice \(fault: nat-twins\): 3 findings must be settled first: "
         r"interface \(fed-node1\), ",
-        ("failed", 3), {"": "done"}, verb="check", practice="nat-twins", blocks=3),
-}  # fmt: skip
+        ("failed", 3),
+        {"": "done"},
+        verb="check",
+        practice="nat-twins",
+        blocks=3,
+    ),
+}
 
 
 @pytest.fixture(params=PROMISES)

@@ -56,8 +56,11 @@ def untouched(lab: Lab) -> None:
     docker_everywhere(lab)
     for node in lab.nodes:
         assert docker0(lab, node) == "172.17.0.1/16"
-        left = lab.ssh(node, "ls -d /etc/sysconfig/flanneld /run/flannel /etc/systemd/system/"
-                       "fedwiz-forward.service /run/fedwiz* 2>/dev/null; true")  # fmt: skip
+        left = lab.ssh(
+            node,
+            "ls -d /etc/sysconfig/flanneld /run/flannel /etc/systemd/system/"
+            "fedwiz-forward.service /run/fedwiz* 2>/dev/null; true",
+        )
         assert left == "", left
 
 
@@ -100,12 +103,15 @@ BLOCKS = {
         ("fed-node2: ", "dnf offers no flannel", 'flannel.source to "rpm" or "binary"'),
     ),
     "a repository that can't be read": Case(
-        "fed-node2", "mv /srv/repo/repodata /root; dnf clean all >/dev/null",
+        "fed-node2",
+        "mv /srv/repo/repodata /root; dnf clean all >/dev/null",
         "mv /root/repodata /srv/repo",
         ("fed-node2: ", "the host can't read its package repositories", "repomd.xml"),
     ),
     "a range that overlaps a route": Case(
-        "fed-node2", "ip route add 10.16.5.0/24 dev eth0", "ip route del 10.16.5.0/24",
+        "fed-node2",
+        "ip route add 10.16.5.0/24 dev eth0",
+        "ip route del 10.16.5.0/24",
         ("fed-node2", "10.16.0.0/16", "10.16.5.0/24"),
     ),
     "a full /run": Case(
@@ -122,15 +128,19 @@ BLOCKS = {
         ("fed-node1: ", "/etc/sysconfig/docker-network gives docker --bip", "remove --bip"),
     ),
     "two hosts of one name": Case(
-        "fed-node2", "hostname fed-node1", "hostname fed-node2",
+        "fed-node2",
+        "hostname fed-node1",
+        "hostname fed-node2",
         ("fed-node1, fed-node2", "are all called fed-node1", "hostnamectl set-hostname"),
     ),
     "no sudo for this host": Case(
-        "fed-node2", "mkdir /root/away; mv /etc/sudoers.d/* /root/away",
+        "fed-node2",
+        "mkdir /root/away; mv /etc/sudoers.d/* /root/away",
         "mv /root/away/* /etc/sudoers.d/; rmdir /root/away",
-        ("fed-node2", "sudo on fed-node2 wants ops's password", "ssh.sudo"), 4,
+        ("fed-node2", "sudo on fed-node2 wants ops's password", "ssh.sudo"),
+        4,
     ),
-}  # fmt: skip
+}
 
 
 @pytest.fixture(scope="module")
@@ -255,9 +265,12 @@ def test_etcd_has_another_network_through_the_other_api(shared: Lab, operator: O
 
 def test_an_approved_plan_that_is_stale(shared: Lab, operator: Operator) -> None:
     digest = operator.fedwiz("plan", "--json").json["digest"]
-    with changed(shared, "fed-node2",
-                 "echo 'FLANNEL_ETCD=\"http://fed-master:2379\"' >/etc/sysconfig/flanneld",
-                 "rm /etc/sysconfig/flanneld"):  # fmt: skip
+    with changed(
+        shared,
+        "fed-node2",
+        "echo 'FLANNEL_ETCD=\"http://fed-master:2379\"' >/etc/sysconfig/flanneld",
+        "rm /etc/sysconfig/flanneld",
+    ):
         stale = operator.fedwiz("install", "--approve", digest, "--headless")
         sentence(stale, 9, "fed-node2 files", "look at `fedwiz plan` again")
     untouched(shared)
@@ -313,8 +326,11 @@ def test_what_fails_on_one_host_leaves_the_others_alone(
     lab.ssh("fed-node2", f"rm {NEVER}; systemctl daemon-reload")
     lab.ssh("fed-node3", "mv -f /usr/sbin/dockerd.real /usr/sbin/dockerd")
     lab.ssh("fed-node4", REPO_BACK)
-    lab.ssh("fed-node4", "mount -t tmpfs -o size=16k none /etc/sysconfig; "
-            "dd if=/dev/zero of=/etc/sysconfig/full bs=4k 2>/dev/null; true")  # fmt: skip
+    lab.ssh(
+        "fed-node4",
+        "mount -t tmpfs -o size=16k none /etc/sysconfig; "
+        "dd if=/dev/zero of=/etc/sysconfig/full bs=4k 2>/dev/null; true",
+    )
     sentence(operator.fedwiz(*ALL), 5, "fed-node4: package: ", "a file system on the host is full")
     docker_everywhere(lab)
     for node in lab.nodes[:3]:
@@ -356,8 +372,11 @@ def test_ctrl_c_once_lets_what_runs_end_and_twice_leaves_it_to_the_hosts(
     twice = pressed(operator, r"fed-node1 +switch +stopping docker", 2)
     sentence(twice, 130, "closed by the operator", "the same command goes on from here")
     for node in lab.nodes:  # what must not be cut in half goes on
-        lab.ssh(node, "while systemctl list-units --no-legend --state=active,activating "
-                "'fedwiz-switch*' 'fedwiz-package*' | grep -q .; do sleep 0.2; done")  # fmt: skip
+        lab.ssh(
+            node,
+            "while systemctl list-units --no-legend --state=active,activating "
+            "'fedwiz-switch*' 'fedwiz-package*' | grep -q .; do sleep 0.2; done",
+        )
     docker_everywhere(lab)
     assert docker0(lab, "fed-node1").startswith("10.16.")
 

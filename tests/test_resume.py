@@ -166,9 +166,12 @@ PARTS = {"install": 8, "undo": 2, "undo of one node": 1}
 @pytest.mark.parametrize(
     ("verb", "part"),
     [(verb, "some") for verb in PARTS]
-    + [pytest.param(verb, part, marks=pytest.mark.full)
-       for verb, parts in PARTS.items() for part in range(parts)],
-)  # fmt: skip
+    + [
+        pytest.param(verb, part, marks=pytest.mark.full)
+        for verb, parts in PARTS.items()
+        for part in range(parts)
+    ],
+)
 async def test_at_every_record(
     verb: str, part: int | Literal["some"], runs: Mapping[str, Undisturbed]
 ) -> None:
@@ -237,8 +240,10 @@ class Past:
 
     def write(self, number: int) -> None:
         digest = f"{number:012}"
-        with Journal(journals.runs_path() / f"20260101-0000{number:02}-0000.jsonl",
-                     lambda: 1767279720.0 + number) as journal:  # fmt: skip
+        with Journal(
+            journals.runs_path() / f"20260101-0000{number:02}-0000.jsonl",
+            lambda: 1767279720.0 + number,
+        ) as journal:
             journal.emit(RunStarted(self.verb, self.cluster, (NODE,), self.practice))
             journal.emit(PlanMade(digest, {NODE: 1}))
             if self.begun:

@@ -99,9 +99,12 @@ def test_a_minute_without_a_line_loses_nothing(
             said.append(line)
             if node in line and "stopping docker" in line:
                 # Reset as well: a line that only fell silent would be had again sooner.
-                lab.ssh(node, f"systemd-run -q --on-active=60 nft delete table inet cut; {DROP}; "
-                        "nft add rule inet cut c tcp dport 22 drop; pkill -f '[@]notty'",
-                        check=False)  # fmt: skip
+                lab.ssh(
+                    node,
+                    f"systemd-run -q --on-active=60 nft delete table inet cut; {DROP}; "
+                    "nft add rule inet cut c tcp dport 22 drop; pkill -f '[@]notty'",
+                    check=False,
+                )
         code = running.wait()
     text = "".join(said)
     assert code == 0, text

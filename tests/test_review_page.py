@@ -448,12 +448,19 @@ def backends(draw: st.DrawFn) -> dict[str, Any]:
 def said(draw: st.DrawFn) -> dict[str, Any]:
     """Answers as a file has them, of a cluster of the practice hosts' names."""
     hosts = [
-        {"name": it.name, "address": it.address, "role": it.role,
-         **({"label": f"{draw(WORD)}-{n}"} if draw(st.booleans()) else {}),
-         **({"interface": draw(st.sampled_from(["eth0", "docker0", it.address, "none9"]))}
-            if draw(st.booleans()) else {})}
+        {
+            "name": it.name,
+            "address": it.address,
+            "role": it.role,
+            **({"label": f"{draw(WORD)}-{n}"} if draw(st.booleans()) else {}),
+            **(
+                {"interface": draw(st.sampled_from(["eth0", "docker0", it.address, "none9"]))}
+                if draw(st.booleans())
+                else {}
+            ),
+        }
         for n, it in enumerate(practice_answers().host)
-    ]  # fmt: skip
+    ]
     second = draw(st.integers(0, 255))
     data: dict[str, Any] = {
         "version": 1,
@@ -461,19 +468,34 @@ def said(draw: st.DrawFn) -> dict[str, Any]:
         "host": hosts,
         "network": {"cidr": f"10.{second}.0.0/16", "subnet_len": draw(st.integers(20, 28))},
         "backend": draw(backends()),
-        "ssh": {"user": draw(WORD), "port": draw(st.integers(1, 65535)),
-                "sudo": draw(st.sampled_from(["no", "nopasswd", "ask"]))},
-        "etcd": {"prefix": f"/{draw(WORD)}/network", "api": draw(st.sampled_from(
-            ["auto", "v2", "v3"])), "user": draw(st.sampled_from(["", "flannel"]))},
-        "flannel": {"options": draw(st.lists(st.sampled_from(["-ip-masq", "-v=10"]), max_size=2,
-                                             unique=True))},
+        "ssh": {
+            "user": draw(WORD),
+            "port": draw(st.integers(1, 65535)),
+            "sudo": draw(st.sampled_from(["no", "nopasswd", "ask"])),
+        },
+        "etcd": {
+            "prefix": f"/{draw(WORD)}/network",
+            "api": draw(st.sampled_from(["auto", "v2", "v3"])),
+            "user": draw(st.sampled_from(["", "flannel"])),
+        },
+        "flannel": {
+            "options": draw(
+                st.lists(st.sampled_from(["-ip-masq", "-v=10"]), max_size=2, unique=True)
+            )
+        },
         "docker": {"switch": draw(st.sampled_from(["restart", "reboot"]))},
         "verify": {"image": draw(st.sampled_from(["fedora:latest", "quay.io/a/b:1.2"]))},
-        "wizard": {"ask": draw(st.lists(st.sampled_from(["*", "network", "etcd"]), max_size=2,
-                                        unique=True))},
-    }  # fmt: skip
-    return {key: it for key, it in data.items()
-            if key in ("version", "name", "host", "network") or draw(st.booleans())}  # fmt: skip
+        "wizard": {
+            "ask": draw(
+                st.lists(st.sampled_from(["*", "network", "etcd"]), max_size=2, unique=True)
+            )
+        },
+    }
+    return {
+        key: it
+        for key, it in data.items()
+        if key in ("version", "name", "host", "network") or draw(st.booleans())
+    }
 
 
 @given(said())

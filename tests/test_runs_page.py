@@ -93,9 +93,15 @@ async def test_no_runs_are_said() -> None:
 
 @pytest.mark.parametrize(
     ("typed", "rows"),
-    [("stopped", 1), ("FEDORA", 2), ("practice fail", 3), ("fed-node59", 1), ("check", 1),
-     ("nothing-like-it", 0)],
-)  # fmt: skip
+    [
+        ("stopped", 1),
+        ("FEDORA", 2),
+        ("practice fail", 3),
+        ("fed-node59", 1),
+        ("check", 1),
+        ("nothing-like-it", 0),
+    ],
+)
 def test_a_filter_leaves_what_has_all_its_words(typed: str, rows: int) -> None:
     recorded()
     assert len(matching(runs(), typed)) == rows
@@ -150,9 +156,13 @@ async def test_an_install_that_was_sought_is_looked_at_and_what_it_verified_afte
 
 @pytest.mark.parametrize(
     ("verb", "page", "stops"),
-    [("install", "install", ("install", "verify")), ("verify", "verify", ("verify",)),
-     ("check", "verify", ("verify",)), ("plan", "verify", ("verify",))],
-)  # fmt: skip
+    [
+        ("install", "install", ("install", "verify")),
+        ("verify", "verify", ("verify",)),
+        ("check", "verify", ("verify",)),
+        ("plan", "verify", ("verify",)),
+    ],
+)
 def test_a_run_is_looked_at_where_it_has_something_to_show(
     verb: str, page: str, stops: tuple[str, ...]
 ) -> None:
@@ -164,9 +174,13 @@ def test_a_run_is_looked_at_where_it_has_something_to_show(
 
 @pytest.mark.parametrize(
     ("verb", "outcome", "page", "goal"),
-    [("install", "failed", "review", "install"), ("install", "stopped", "review", "install"),
-     ("install", "interrupted", "review", "install"), ("verify", "failed", "verify", "verify")],
-)  # fmt: skip
+    [
+        ("install", "failed", "review", "install"),
+        ("install", "stopped", "review", "install"),
+        ("install", "interrupted", "review", "install"),
+        ("verify", "failed", "verify", "verify"),
+    ],
+)
 def test_a_run_is_gone_on_with_from_its_answers(
     verb: str, outcome: str, page: str, goal: str
 ) -> None:

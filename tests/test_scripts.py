@@ -82,10 +82,13 @@ class Host:
         )
         path = f"{self.home}/bin:{os.environ['PATH']}"
         return subprocess.Popen(
-            ["sh", "-c", text, f"{name}.sh", *argv], text=True,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-            env={"HOME": str(self.home), "PATH": path, **environ}, start_new_session=True,
-        )  # fmt: skip
+            ["sh", "-c", text, f"{name}.sh", *argv],
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            env={"HOME": str(self.home), "PATH": path, **environ},
+            start_new_session=True,
+        )
 
     def switch(self, *argv: str, **environ: str) -> tuple[int, str]:
         process = self.start("10.16.0.0/16", "45", *argv, **environ)

@@ -200,11 +200,13 @@ async def test_what_is_held_answers_until_its_input_ends(home: Home) -> None:
 HELD = {
     "ends by itself": ("echo one; printf 'two'", ["one", None, None]),
     "no UTF-8": ("printf '\\377\\n'", ["\ufffd", None]),
-    "a long line": ("head -c 300000 /dev/zero | tr '\\0' x; echo; echo two",
-                    ["x" * 65536, "two", None]),
+    "a long line": (
+        "head -c 300000 /dev/zero | tr '\\0' x; echo; echo two",
+        ["x" * 65536, "two", None],
+    ),
     "on stderr": ("echo no >&2; echo yes", ["yes", None]),
     "no such command": ("exec nothing-of-that-name", [None]),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize(("script", "lines"), HELD.values(), ids=HELD)

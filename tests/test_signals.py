@@ -87,8 +87,15 @@ STAGES: dict[str, Callable[[object], bool]] = {
 }
 """Where an install is stopped."""
 
-IN_FLIGHT = ("keeping what is there", "a file", "a package", "arming", "the switch", "confirming",
-             "the last step")  # fmt: skip
+IN_FLIGHT = (
+    "keeping what is there",
+    "a file",
+    "a package",
+    "arming",
+    "the switch",
+    "confirming",
+    "the last step",
+)
 """Where something has been sent to a host, and has not ended."""
 
 STOPS = {
@@ -125,11 +132,14 @@ def each(ways: Mapping[str, tuple[signal.Signals, ...]]) -> list[Any]:
     some = kept(ways)
     return [
         pytest.param(
-            stage, signals, id=f"{stage}-{way}",
+            stage,
+            signals,
+            id=f"{stage}-{way}",
             marks=() if (stage, way) in some else pytest.mark.full,
         )
-        for stage in STAGES for way, signals in ways.items()
-    ]  # fmt: skip
+        for stage in STAGES
+        for way, signals in ways.items()
+    ]
 
 
 @pytest.mark.parametrize("ways", [STOPS, CLOSES], ids=["stops", "closes"])
@@ -253,9 +263,12 @@ def goes_on(machines: Machines, wanted: Image) -> None:
 
 @pytest.mark.parametrize(("stage", "signals"), each(STOPS))
 def test_what_runs_is_let_end(
-    stage: str, signals: tuple[signal.Signals, ...], undisturbed: Image,
-    unheard: list[int], capsys: pytest.CaptureFixture[str],
-) -> None:  # fmt: skip
+    stage: str,
+    signals: tuple[signal.Signals, ...],
+    undisturbed: Image,
+    unheard: list[int],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     machines = Machines(STAGES[stage], signals)
     code, records = install(machines)
     end = records[-1].event
@@ -275,9 +288,12 @@ def test_what_runs_is_let_end(
 
 @pytest.mark.parametrize(("stage", "signals"), each(CLOSES))
 def test_it_closes_at_once(
-    stage: str, signals: tuple[signal.Signals, ...], undisturbed: Image,
-    unheard: list[int], capsys: pytest.CaptureFixture[str],
-) -> None:  # fmt: skip
+    stage: str,
+    signals: tuple[signal.Signals, ...],
+    undisturbed: Image,
+    unheard: list[int],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     machines = Machines(STAGES[stage], signals)
     code, records = install(machines)
     end = records[-1].event
@@ -350,11 +366,14 @@ def pressing_twice(app: Fedwiz) -> None:
 
 
 WIZARD_ENDS: dict[str, tuple[Callable[[Fedwiz], None], str]] = {
-    **{name: (raising(*signals), "stopped by the operator") for name, signals in STOPS.items()
-       if name != "Ctrl+C"},
+    **{
+        name: (raising(*signals), "stopped by the operator")
+        for name, signals in STOPS.items()
+        if name != "Ctrl+C"
+    },
     **{name: (raising(*signals), "closed by the operator") for name, signals in CLOSES.items()},
     "Ctrl+C, the key, twice": (pressing_twice, "closed by the operator"),
-}  # fmt: skip
+}
 """How the wizard is ended, and why its run has then ended."""
 
 
@@ -364,12 +383,17 @@ SEEN = ("SIGTERM", "a logout", "Ctrl+C twice", "Ctrl+C, the key, twice")
 
 @pytest.mark.parametrize(
     ("stage", "name"),
-    [pytest.param("the switch", name, marks=() if name in SEEN else pytest.mark.full)
-     for name in WIZARD_ENDS]
-    + [("keeping what is there", "SIGHUP"), ("a package", "Ctrl+C, the key, twice"),
-       pytest.param("keeping what is there", "Ctrl+C, the key, twice", marks=pytest.mark.full),
-       pytest.param("a package", "SIGHUP", marks=pytest.mark.full)],
-)  # fmt: skip
+    [
+        pytest.param("the switch", name, marks=() if name in SEEN else pytest.mark.full)
+        for name in WIZARD_ENDS
+    ]
+    + [
+        ("keeping what is there", "SIGHUP"),
+        ("a package", "Ctrl+C, the key, twice"),
+        pytest.param("keeping what is there", "Ctrl+C, the key, twice", marks=pytest.mark.full),
+        pytest.param("a package", "SIGHUP", marks=pytest.mark.full),
+    ],
+)
 async def test_the_wizard_ends_as_the_command_line_does(
     stage: str, name: str, unheard: list[int]
 ) -> None:
@@ -469,40 +493,69 @@ APPROVED = ("\x0e", "practice\r")
 AT_TERMINAL: dict[str, Left] = {
     "the question: SIGTERM": Left(words=(*INSTALLS, "0"), until=(QUESTION,), signals=(TERM,)),
     "the question: SIGHUP": Left(
-        words=(*INSTALLS, "0"), until=(QUESTION,), signals=(HUP,), full=True,
+        words=(*INSTALLS, "0"),
+        until=(QUESTION,),
+        signals=(HUP,),
+        full=True,
     ),
     "the question: the input's end": Left(
-        words=(*INSTALLS, "0"), until=(QUESTION,), typed=("\x04",), code=2, says=WHY,
+        words=(*INSTALLS, "0"),
+        until=(QUESTION,),
+        typed=("\x04",),
+        code=2,
+        says=WHY,
     ),
     "a password: Ctrl+C": Left(words=ANSWERED, until=("sudo password of me: ",), typed=("\x03",)),
     "a password: SIGTERM": Left(
-        words=ANSWERED, until=("sudo password of me: ",), signals=(TERM,), full=True,
+        words=ANSWERED,
+        until=("sudo password of me: ",),
+        signals=(TERM,),
+        full=True,
     ),
     "a package: Ctrl+C": Left(
-        words=(*INSTALLS, SLOWLY, "--yes"), until=(PACKAGE,), typed=("\x03",),
+        words=(*INSTALLS, SLOWLY, "--yes"),
+        until=(PACKAGE,),
+        typed=("\x03",),
         says="fedwiz: stopped by the operator; the same command goes on from here",
     ),
     "prompts in lines: SIGTERM": Left(
-        words=(*DEMO, "0", "--plain"), until=("called? [",), signals=(TERM,),
+        words=(*DEMO, "0", "--plain"),
+        until=("called? [",),
+        signals=(TERM,),
     ),
     "the wizard, as it takes the screen: SIGTERM": Left(
-        words=(*DEMO, "0"), until=(SCREEN,), signals=(TERM,),
+        words=(*DEMO, "0"),
+        until=(SCREEN,),
+        signals=(TERM,),
     ),
     "the wizard, as it takes the screen: SIGHUP": Left(
-        words=(*DEMO, "0"), until=(SCREEN,), signals=(HUP,), full=True,
+        words=(*DEMO, "0"),
+        until=(SCREEN,),
+        signals=(HUP,),
+        full=True,
     ),
     "the wizard on a page: SIGINT": Left(words=(*DEMO, "0"), until=(ON_PAGE,), signals=(INT,)),
     "the wizard where sizes are told in band: SIGTERM": Left(
-        words=(*DEMO, "0"), until=(RESIZES[0], "\x1b[?1016h"), typed=(RESIZES[1],), signals=(TERM,),
+        words=(*DEMO, "0"),
+        until=(RESIZES[0], "\x1b[?1016h"),
+        typed=(RESIZES[1],),
+        signals=(TERM,),
     ),
     "the wizard while a package comes: Ctrl+C twice": Left(
-        words=(*DEMO, SLOWLY), page="review", until=REVIEWED, typed=(*APPROVED, "\x03\x03"),
+        words=(*DEMO, SLOWLY),
+        page="review",
+        until=REVIEWED,
+        typed=(*APPROVED, "\x03\x03"),
     ),
     "the wizard while a package comes: SIGHUP": Left(
-        words=(*DEMO, SLOWLY), page="review", until=REVIEWED, typed=APPROVED, signals=(HUP,),
+        words=(*DEMO, SLOWLY),
+        page="review",
+        until=REVIEWED,
+        typed=APPROVED,
+        signals=(HUP,),
         full=True,
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize(
@@ -599,10 +652,15 @@ def test_a_question_at_a_terminal_that_has_gone_is_one_that_nobody_answers(shell
 def begun(shell: Shell, *words: str, before: Callable[[], object] | None = None) -> Any:  # noqa: ANN401 - of bytes or of text
     """A command in a pipe, which says on stderr what it does."""
     return subprocess.Popen(
-        [sys.executable, "-W", "error", "-m", "fedwiz", *words], env=shell.environ(), text=True,
-        cwd=shell.home, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        [sys.executable, "-W", "error", "-m", "fedwiz", *words],
+        env=shell.environ(),
+        text=True,
+        cwd=shell.home,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         preexec_fn=before,
-    )  # fmt: skip
+    )
 
 
 def test_a_reader_that_goes_in_the_middle_stops_nothing(shell: Shell) -> None:

@@ -61,9 +61,11 @@ def draft(*names: str, **ssh: object) -> Draft:
 def three(home: Home, *lines: str, **ssh: object) -> Draft:
     """Three servers on loopback, nobody knows their keys."""
     servers = [home.serve(*lines) for _ in range(3)]
-    home.configure("".join(
-        f"Host n{at}\n HostName 127.0.0.1\n Port {it.port}\n" for at, it in enumerate(servers)
-    ))  # fmt: skip
+    home.configure(
+        "".join(
+            f"Host n{at}\n HostName 127.0.0.1\n Port {it.port}\n" for at, it in enumerate(servers)
+        )
+    )
     return draft("n0", "n1", "n2", **ssh)
 
 
@@ -92,8 +94,10 @@ async def test_keys_are_shown_accepted_and_known_from_then_on(home: Home) -> Non
     assert [it.host for it in heard if isinstance(it, HostLost)] == ["n1"]
     assert site.facts["n0"].kernel
     # All of them are this machine, which is what twins are made of.
-    assert any("machine-id" in it.seen or "host name" in it.seen
-               for it in census.twins(said, site.facts)["n0"])  # fmt: skip
+    assert any(
+        "machine-id" in it.seen or "host name" in it.seen
+        for it in census.twins(said, site.facts)["n0"]
+    )
 
     await site.accept(site.unknown.values())
     assert not (await Site().read(said.provisional())).lost
@@ -158,10 +162,12 @@ def sudoers(home: Home) -> Callable[[str], list[str]]:
             (place / name).chmod(0o755)
         home.serve(f"SetEnv PATH={place}:/usr/bin:/bin")
     home.know(*home.servers)
-    home.configure("".join(
-        f"Host n{at}\n HostName 127.0.0.1\n Port {it.port}\n"
-        for at, it in enumerate(home.servers)
-    ))  # fmt: skip
+    home.configure(
+        "".join(
+            f"Host n{at}\n HostName 127.0.0.1\n Port {it.port}\n"
+            for at, it in enumerate(home.servers)
+        )
+    )
 
     def wants(*passwords: str) -> list[str]:
         tried = []
@@ -348,8 +354,9 @@ async def test_nothing_is_decided_and_hosts_are_read_then_learnt_then_read_as_th
     await site.read(said.provisional())
     learnt = census.learn(said, site.facts)
     assert [(it.name, it.role) for it in learnt.candidates][:2] == [
-        ("fed-master", "master"), ("fed-node1", "node")
-    ]  # fmt: skip
+        ("fed-master", "master"),
+        ("fed-node1", "node"),
+    ]
     assert site.known(learnt.provisional()) is None  # etcd is asked for by the master's name
     await site.read(learnt.provisional())
     known = site.known(learnt.put("network.cidr", "10.16.0.0/16").answers())

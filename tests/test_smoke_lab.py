@@ -45,8 +45,9 @@ def test_a_cluster_from_its_check_to_its_undo(
         red = operator.fedwiz("verify", "--json")
         assert red.code == 7, red.err
         assert {it["level"] for it in red.verdicts("ping")} == {"fail"}
-        mended = operator.fedwiz("diagnose", *FORWARDING.pair, "--apply", "--yes", "--headless",
-                                 "--json")  # fmt: skip
+        mended = operator.fedwiz(
+            "diagnose", *FORWARDING.pair, "--apply", "--yes", "--headless", "--json"
+        )
         assert mended.code == 0, mended.err
         [found] = mended.json["diagnoses"]
         assert (found["cause"], found["host"]) == (FORWARDING.cause, FORWARDING.node)

@@ -43,7 +43,7 @@ FILES: Mapping[str, str] = {
     "comments": "#Port 3\n   # Port 4\n\nPort 5",
     "Match": "Match host n1\n User m\nMatch originalhost n1\n Port 33",
     "Match HostName": "Host n1\n HostName 10.9.9.9\nMatch host 10.9.9.9\n User a\n"
-                      "Match host n1\n User b",
+    "Match host n1\n User b",
     "Match case": "Match host N1\n User upper\nMatch originalhost N1\n Port 5",
     "Match patterns": "Match host *.org\n Port 4\nMatch host *.EXAMPLE.org\n User b",
     "Match list": 'Match host n1,!n2,*.org user "root"\n Port 3\nMatch host "n1, n2"\n User x',
@@ -58,9 +58,9 @@ FILES: Mapping[str, str] = {
     "Match exec order": "Match exec false\n Port 4\nMatch !exec false\n Port 5",
     "final": "Match final all\n User f\n HostName zz\nMatch final host zz\n Port 3",
     "final by HostName": "Host n1\n HostName 10.9.9.9\nHost 10.9.9.9\n User second\n"
-                         "Match final host 10.9.9.*\n Port 44\nHost 10.9.9.9\n IdentityFile ~/x",
+    "Match final host 10.9.9.*\n Port 44\nHost 10.9.9.9\n IdentityFile ~/x",
     "final adds keys once": "Host n1\n HostName 10.9.9.9\nMatch final\n IdentityFile /b\n"
-                            "Match all\n IdentityFile /a",
+    "Match all\n IdentityFile /a",
     "not final": "Match !final\n User q\nMatch final\n Port 8\nMatch canonical\n User c",
     "final lower case": "Host n1\n HostName Other.X\n User a\nMatch final host other.x\n Port 44",
     "Include": "Include INC/*.conf\nPort 5",
@@ -104,8 +104,8 @@ FILES: Mapping[str, str] = {
     "some keys": "PubkeyAuthentication host-bound\nIdentitiesOnly yes\nIdentitiesOnly no",
     "old options": "Protocol 2\nCipher 3des\nUseRoaming no\nGlobalKnownHostsFile2 /x",
     "of no matter": "ControlMaster auto\nControlPath /x\nAddKeysToAgent yes\nUpdateHostKeys ask\n"
-                    "VerifyHostKeyDNS yes\nGSSAPIAuthentication yes\nSetEnv A=b C=d\n"
-                    "LocalForward 80 a:80\nServerAliveInterval 5\nPKCS11Provider /x",
+    "VerifyHostKeyDNS yes\nGSSAPIAuthentication yes\nSetEnv A=b C=d\n"
+    "LocalForward 80 a:80\nServerAliveInterval 5\nPKCS11Provider /x",
     "smartcard": "SmartcardDevice /x\nPKCS11Provider /y",
     "no option": "Frobnicate yes",
     "option ignored": "IgnoreUnknown Frob*\nFrobnicate yes",
@@ -128,7 +128,7 @@ FILES: Mapping[str, str] = {
     "HostName of tokens": "HostName %h.%n",
     "HostName of %%": "HostName %%h",
     "not canonical": "CanonicalizeHostname no",
-}  # fmt: skip
+}
 
 
 def asked_ssh(path: Path, host: str) -> dict[str, list[str]] | str:
@@ -169,9 +169,12 @@ def usual() -> dict[str, dict[str, list[str]]]:
 def test_it_is_what_ssh_says(
     tmp_path: Path, name: str, usual: dict[str, dict[str, list[str]]]
 ) -> None:
-    inner = {"a.conf": "User inc_a\nHost n1\n Port 71\n", "loop": f"Include {tmp_path}/loop\n",
-             "b.conf": "Host *\n IdentityFile /b\nMatch all\n HostKeyAlias bb\n",
-             "bad": "Frob yes\n"}  # fmt: skip
+    inner = {
+        "a.conf": "User inc_a\nHost n1\n Port 71\n",
+        "loop": f"Include {tmp_path}/loop\n",
+        "b.conf": "Host *\n IdentityFile /b\nMatch all\n HostKeyAlias bb\n",
+        "bad": "Frob yes\n",
+    }
     for file, text in inner.items():
         (tmp_path / file).write_text(text)
     path = tmp_path / "config"

@@ -45,10 +45,14 @@ def has(known: Known, **texts: str) -> Known:
 
 
 FILES = {
-    "sysctl": SYSCTL_FILE, "modules": MODULES_FILE, "link": LINK_FILE,
-    "sysconfig": SYSCONFIG, "daemon": DAEMON_JSON,
-    "drop_in": DOCKER_DROP_IN, "forward": FORWARD_UNIT,
-}  # fmt: skip
+    "sysctl": SYSCTL_FILE,
+    "modules": MODULES_FILE,
+    "link": LINK_FILE,
+    "sysconfig": SYSCONFIG,
+    "daemon": DAEMON_JSON,
+    "drop_in": DOCKER_DROP_IN,
+    "forward": FORWARD_UNIT,
+}
 BRIDGE = "net.ipv4.ip_forward = 1\nnet.bridge.bridge-nf-call-iptables = 1\n"
 SYSCTLS = NODE.sysctls
 
@@ -72,10 +76,15 @@ KERNEL: Mapping[str, tuple[Known, list[str]]] = {
     "all there but the files": (on("*", modules=LOADED), [put(MODULES_FILE), put(SYSCTL_FILE)]),
     "all there": (SET, []),
     "a module to load": (
-        again(modules={"br_netfilter": False, "vxlan": True}), ["modprobe br_netfilter"]),
+        again(modules={"br_netfilter": False, "vxlan": True}),
+        ["modprobe br_netfilter"],
+    ),
     "a module that the kernel has not": (
-        has(on("*", modules={"vxlan": True}), sysctl="net.ipv4.ip_forward = 1\n",
-            modules="vxlan\n"), []),
+        has(
+            on("*", modules={"vxlan": True}), sysctl="net.ipv4.ip_forward = 1\n", modules="vxlan\n"
+        ),
+        [],
+    ),
     "no forwarding": (
         again(sysctls={**SYSCTLS, "net.ipv4.ip_forward": "0"}),
         ["sysctl -w net.ipv4.ip_forward=1"],
@@ -85,9 +94,13 @@ KERNEL: Mapping[str, tuple[Known, list[str]]] = {
         [put(SYSCTL_FILE), "sysctl -w net.ipv4.conf.all.rp_filter=2"],
     ),
     "a strict rp_filter, loosened before": (
-        has(again(sysctls={**SYSCTLS, "net.ipv4.conf.all.rp_filter": "2"}),
-            sysctl=BRIDGE + "net.ipv4.conf.all.rp_filter = 2\n"), []),
-}  # fmt: skip
+        has(
+            again(sysctls={**SYSCTLS, "net.ipv4.conf.all.rp_filter": "2"}),
+            sysctl=BRIDGE + "net.ipv4.conf.all.rp_filter = 2\n",
+        ),
+        [],
+    ),
+}
 
 
 @pytest.mark.parametrize(("known", "wanted"), KERNEL.values(), ids=KERNEL)
@@ -107,8 +120,9 @@ def test_networkmanager_is_told_only_where_it_is() -> None:
 
 
 PORT, WALL = "8472/udp", Firewall("public")
-OPENED = Firewall("public", frozenset({PORT}), frozenset({PORT}), frozenset({NET}),
-                  frozenset({NET}))  # fmt: skip
+OPENED = Firewall(
+    "public", frozenset({PORT}), frozenset({PORT}), frozenset({NET}), frozenset({NET})
+)
 FIREWALL: Mapping[str, tuple[Firewall | None, list[str]]] = {
     "no firewalld": (None, []),
     "closed": (
@@ -123,8 +137,9 @@ FIREWALL: Mapping[str, tuple[Firewall | None, list[str]]] = {
     "open": (OPENED, []),
     "open until the next reload": (
         replace(OPENED, permanent=frozenset()),
-        ["firewall-cmd --permanent --zone=public --add-port=8472/udp"]),
-}  # fmt: skip
+        ["firewall-cmd --permanent --zone=public --add-port=8472/udp"],
+    ),
+}
 
 
 @pytest.mark.parametrize(("wall", "wanted"), FIREWALL.values(), ids=FIREWALL)
@@ -137,9 +152,15 @@ CONFIG = ANSWERS.config_json()
 
 def test_config_is_written_where_there_is_none() -> None:
     assert left("config") == [
-        PutKey("/coreos.com/network/config", CONFIG, "v2", None, "",
-               "delete /coreos.com/network/config")
-    ]  # fmt: skip
+        PutKey(
+            "/coreos.com/network/config",
+            CONFIG,
+            "v2",
+            None,
+            "",
+            "delete /coreos.com/network/config",
+        )
+    ]
 
 
 def test_config_is_compared_as_json_and_replaced_at_the_revision_that_was_seen() -> None:
@@ -170,7 +191,10 @@ PACKAGE: Mapping[str, tuple[Known, Answers, list[str]]] = {
         ],
     ),
     "rpm, installed": (
-        replace(DONE, supplied=dict.fromkeys(BARE.hosts, "0.9.0-7.fc32")), answered(*RPM), []),
+        replace(DONE, supplied=dict.fromkeys(BARE.hosts, "0.9.0-7.fc32")),
+        answered(*RPM),
+        [],
+    ),
     "rpm, an older one installed": (
         replace(DONE, supplied=dict.fromkeys(BARE.hosts, "0.9.0-8.fc33")),
         answered(*RPM),
@@ -186,7 +210,7 @@ PACKAGE: Mapping[str, tuple[Known, Answers, list[str]]] = {
         [f"sh put.sh 0755 {BINARY}"],
     ),
     "binary, there": (on("*", FROM_FILE, hashes={BINARY: SHA}), answered(*BIN), []),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize(("known", "answers", "wanted"), PACKAGE.values(), ids=PACKAGE)
@@ -246,16 +270,22 @@ SYSCONF: Mapping[str, tuple[Known, Answers, dict[str, str]]] = {
         {"FLANNEL_OPTIONS": "-ip-masq -iface=eth1"},
     ),
     "no certificates any more": (
-        has(DONE, sysconfig=DONE.hosts["fed-node1"].files[SYSCONFIG].text
-            + 'FLANNELD_ETCD_CAFILE="/ca"\nFLANNELD_ETCD_USERNAME=""\n'),
+        has(
+            DONE,
+            sysconfig=DONE.hosts["fed-node1"].files[SYSCONFIG].text
+            + 'FLANNELD_ETCD_CAFILE="/ca"\nFLANNELD_ETCD_USERNAME=""\n',
+        ),
         ANSWERS,
         {"FLANNELD_ETCD_CAFILE": ""},
     ),
     "certificates": (
         DONE,
         answered(
-            'etcd.endpoints=["https://fed-master:2379"]', "etcd.ca_file=/etc/etcd/ca.pem",
-            "etcd.cert_file=/etc/etcd/c.pem", "etcd.key_file=/etc/etcd/k.pem"),
+            'etcd.endpoints=["https://fed-master:2379"]',
+            "etcd.ca_file=/etc/etcd/ca.pem",
+            "etcd.cert_file=/etc/etcd/c.pem",
+            "etcd.key_file=/etc/etcd/k.pem",
+        ),
         {
             "FLANNEL_ETCD_ENDPOINTS": "https://fed-master:2379",
             "FLANNELD_ETCD_CAFILE": "/etc/etcd/ca.pem",
@@ -263,7 +293,7 @@ SYSCONF: Mapping[str, tuple[Known, Answers, dict[str, str]]] = {
             "FLANNELD_ETCD_KEYFILE": "/etc/etcd/k.pem",
         },
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize(("known", "answers", "wanted"), SYSCONF.values(), ids=SYSCONF)
@@ -303,8 +333,9 @@ def test_a_docker_unit_that_ignores_the_options_is_made_to_hear_them() -> None:
     first, reload = left("docker", on("*", docker_unit=DEAF))
     assert isinstance(first, Run)
     assert first.input().splitlines()[2:] == [
-        "ExecStart=", "ExecStart=/usr/bin/dockerd -H fd:// $DOCKER_NETWORK_OPTIONS"
-    ]  # fmt: skip
+        "ExecStart=",
+        "ExecStart=/usr/bin/dockerd -H fd:// $DOCKER_NETWORK_OPTIONS",
+    ]
     assert reload.shown == "systemctl daemon-reload"
     done = has(on("*", docker_unit=HEARS), drop_in=first.input())
     assert left("docker", done) == []
@@ -314,11 +345,14 @@ DAEMON: Mapping[str, tuple[str, str | None, Any]] = {
     "docker 20": ("Docker version 20.10.24", None, None),
     "docker 28, no file": (DOCKER28, None, {"allow-direct-routing": True}),
     "docker 28, a file": (
-        DOCKER28, '{"live-restore": true}', {"live-restore": True, "allow-direct-routing": True}),
+        DOCKER28,
+        '{"live-restore": true}',
+        {"live-restore": True, "allow-direct-routing": True},
+    ),
     "docker 28, set": (DOCKER28, '{"allow-direct-routing": true}', None),
     "docker 28, a file that is no JSON": (DOCKER28, "{", None),
     "docker 28, a file that is not UTF-8": (DOCKER28, '{"labels": ["gr\udcf6sse"]}', None),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize(("docker", "text", "after"), DAEMON.values(), ids=DAEMON)
@@ -369,11 +403,14 @@ def test_forward(known: Known, wanted: list[str]) -> None:
     assert shown("forward", known) == wanted
 
 
-READY = on("*", DONE, files={
-    **DONE.hosts["fed-node1"].files,
-    "/etc/systemd/system/flanneld.service.d/60-fedwiz.conf":
-        File(DROP_IN_TEXT, 0o644),
-})  # fmt: skip
+READY = on(
+    "*",
+    DONE,
+    files={
+        **DONE.hosts["fed-node1"].files,
+        "/etc/systemd/system/flanneld.service.d/60-fedwiz.conf": File(DROP_IN_TEXT, 0o644),
+    },
+)
 """Nothing is left for the steps before the switch."""
 
 N1 = READY.hosts["fed-node1"]
@@ -518,12 +555,14 @@ PEER: Mapping[str, tuple[Known, Answers, list[str]]] = {
     "bare": (BARE, ANSWERS, [f"sh peers.sh fdb {PEERS}"]),
     "done": (READY, ANSWERS, []),
     "one is missing": (
-        on("fed-node1", READY, vteps=frozenset({"192.168.122.36"})), ANSWERS,
-        [f"sh peers.sh fdb {PEERS}"]),
+        on("fed-node1", READY, vteps=frozenset({"192.168.122.36"})),
+        ANSWERS,
+        [f"sh peers.sh fdb {PEERS}"],
+    ),
     "host-gw": (BARE, GW, [f"sh peers.sh route {PEERS}"]),
     "host-gw, done": (GW_READY, GW, []),
     "udp keeps it to itself": (BARE, answered("backend.type=udp"), []),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize(("known", "answers", "wanted"), PEER.values(), ids=PEER)

@@ -45,9 +45,10 @@ NAMES = st.sampled_from(["FLANNEL_ETCD", "FLANNEL_ETCD_KEY", "FLANNEL_OPTIONS", 
 LINES = st.one_of(
     st.text("ABC =#\"'/\\|&$`", max_size=12),
     NAMES,
-    st.tuples(st.sampled_from(["", " ", "# ", "export "]), NAMES, st.text("a\"'/ &|\\", max_size=8))
-    .map(lambda parts: f"{parts[0]}{parts[1]}={parts[2]}"),
-)  # fmt: skip
+    st.tuples(
+        st.sampled_from(["", " ", "# ", "export "]), NAMES, st.text("a\"'/ &|\\", max_size=8)
+    ).map(lambda parts: f"{parts[0]}{parts[1]}={parts[2]}"),
+)
 VALUES = st.text("abc019:/.,-_ =|&\\", max_size=12)
 
 

@@ -19,13 +19,24 @@ NAME = "fedwiz-probe-0a1b2c3d"
 
 
 def test_the_sender_counts_what_leaves_and_the_answer_that_comes_in() -> None:
-    counted = {match.partition(":")[2]: (table, chain, match)
-               for table, chain, match in rules(VXLAN, ONE, TWO, "there")}  # fmt: skip
+    counted = {
+        match.partition(":")[2]: (table, chain, match)
+        for table, chain, match in rules(VXLAN, ONE, TWO, "there")
+    }
     assert list(counted) == [
-        "there-container", "there-raw", "there-routing", "there-forwarding", "there-wrapping",
-        "there-sending", "back-arriving", "back-firewall", "back-unwrapping", "back-raw-in",
-        "back-routing-in", "back-forwarding-in",
-    ]  # fmt: skip
+        "there-container",
+        "there-raw",
+        "there-routing",
+        "there-forwarding",
+        "there-wrapping",
+        "there-sending",
+        "back-arriving",
+        "back-firewall",
+        "back-unwrapping",
+        "back-raw-in",
+        "back-routing-in",
+        "back-forwarding-in",
+    ]
     assert counted["there-container"][:2] == ("raw", "PREROUTING")
     assert counted["there-container"][2].startswith("-s 10.16.1.2 -p icmp --icmp-type 8 ")
     assert counted["there-sending"][:2] == ("security", "OUTPUT")
@@ -96,13 +107,17 @@ table inet guard { # handle 2
 		reject with icmp type host-prohibited # handle 8
 """
 BEFORE = said(
-    rules=RULES.format(policy=1, rule=2), stats=STATS.format(value=5),
-    flanneld="ActiveState=active\nSubState=running\nNRestarts=\n", log="I am\x1b[31m well\n\n",
+    rules=RULES.format(policy=1, rule=2),
+    stats=STATS.format(value=5),
+    flanneld="ActiveState=active\nSubState=running\nNRestarts=\n",
+    log="I am\x1b[31m well\n\n",
     sysctls="net.ipv4.conf.all.rp_filter = 2\nnet.ipv4.conf.flannel.1.rp_filter = 1\n"
     "net.ipv4.conf.x.rp_filter = 7\n",
     policy="0:\tfrom all lookup local\n",
-    routes="blackhole 10.16.3.0/24 \x1b[31mmetric 7\n", nft=NFT, error="no\nsecurity table",
-)  # fmt: skip
+    routes="blackhole 10.16.3.0/24 \x1b[31mmetric 7\n",
+    nft=NFT,
+    error="no\nsecurity table",
+)
 COUNTS = f"""\
 [3:252] -A PREROUTING -s 10.16.1.2/32 -p icmp -m icmp --icmp-type 8 -m comment --comment "{NAME}:there-container"
 [0:0] -A FORWARD -s 10.16.1.2/32 -p icmp -m icmp --icmp-type 8 -m comment --comment "{NAME}:there-routing"

@@ -94,8 +94,13 @@ async def test_which_agent_is_asked(
     monkeypatch.setenv("MY_AGENT", str(place))
     if where != "default":
         monkeypatch.setenv("SSH_AUTH_SOCK", str(place if where == "none" else home.path / "no"))
-    says = {"none": "none", "elsewhere": str(home.path / "no"), "the right one": "~/agent",
-            "a variable": "$MY_AGENT", "default": "SSH_AUTH_SOCK"}  # fmt: skip
+    says = {
+        "none": "none",
+        "elsewhere": str(home.path / "no"),
+        "the right one": "~/agent",
+        "a variable": "$MY_AGENT",
+        "default": "SSH_AUTH_SOCK",
+    }
     home.configure(f"IdentityAgent {says[where]}\n")
     heard = await said(home, server)
     assert (heard == "") is (where not in ("none", "elsewhere")), heard

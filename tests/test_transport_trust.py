@@ -25,9 +25,21 @@ async def said(home: Home, server: Sshd, host: Host | None = None, **options: ob
 
 def by_ssh(home: Home, server: Sshd) -> bool:
     """Whether ssh gets in, where nobody is asked."""
-    command = ["ssh", "-F", f"{home.path}/.ssh/config", "-i", f"{home.path}/.ssh/id_ed25519",
-               "-o", f"UserKnownHostsFile={home.known_hosts}", "-o", "BatchMode=yes",
-               "-p", str(server.port), "127.0.0.1", "true"]  # fmt: skip
+    command = [
+        "ssh",
+        "-F",
+        f"{home.path}/.ssh/config",
+        "-i",
+        f"{home.path}/.ssh/id_ed25519",
+        "-o",
+        f"UserKnownHostsFile={home.known_hosts}",
+        "-o",
+        "BatchMode=yes",
+        "-p",
+        str(server.port),
+        "127.0.0.1",
+        "true",
+    ]
     done = subprocess.run(command, capture_output=True, stdin=subprocess.DEVNULL, check=False)
     return done.returncode == 0
 
@@ -73,19 +85,30 @@ CERTIFICATES: dict[str, tuple[tuple[str, ...], str, bool, str]] = {
     "expired": ((*GOOD, "-V", "20200101:20200201"), "@cert-authority * {ca}", False, "expired"),
     "not yet": ((*GOOD, "-V", "20990101:20990201"), "@cert-authority * {ca}", False, "not yet"),
     "expired, key known": (
-        (*GOOD, "-V", "20200101:20200201"), "@cert-authority * {ca}\n{host} {key}", True, ""
+        (*GOOD, "-V", "20200101:20200201"),
+        "@cert-authority * {ca}\n{host} {key}",
+        True,
+        "",
     ),
     "another authority": (GOOD, "@cert-authority * {other}", False, "not known yet"),
     "another authority, key known": (GOOD, "@cert-authority * {other}\n{host} {key}", True, ""),
     "authority revoked": (
-        GOOD, "@revoked * {ca}\n@cert-authority * {ca}", False, "not to be trusted"
+        GOOD,
+        "@revoked * {ca}\n@cert-authority * {ca}",
+        False,
+        "not to be trusted",
     ),
     "key revoked": (GOOD, "@revoked * {key}\n@cert-authority * {ca}", False, "revokes"),
-}  # fmt: skip
+}
 
 
-LIKE_OTHERS = ("good, by bare name", "other host's line", "not yet", "expired, key known",
-               "another authority, key known")  # fmt: skip
+LIKE_OTHERS = (
+    "good, by bare name",
+    "other host's line",
+    "not yet",
+    "expired, key known",
+    "another authority, key known",
+)
 
 
 @pytest.mark.parametrize(
@@ -99,10 +122,15 @@ async def test_a_host_certificate_is_good_where_it_is_for_ssh(home: Home, name: 
     place = f"[127.0.0.1]:{it.port}"
     home.known_hosts.write_text(
         lines.format(
-            ca=it.authority, port=it.port, key=it.server.key, host=place,
-            hashed=hashed(place), other=keygen(home.path / "other"),
-        ) + "\n"
-    )  # fmt: skip
+            ca=it.authority,
+            port=it.port,
+            key=it.server.key,
+            host=place,
+            hashed=hashed(place),
+            other=keygen(home.path / "other"),
+        )
+        + "\n"
+    )
     assert by_ssh(home, it.server) is lets_in
     heard = await said(home, it.server)
     assert (heard == "") is lets_in, heard

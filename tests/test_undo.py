@@ -219,8 +219,9 @@ async def test_where_a_node_fails_etcd_s_key_stays() -> None:
     assert "/coreos.com/network/config" in runs.practice.cluster.keys.kept["v3"]
     same({"fed-node1": before["fed-node1"]}, images(runs.practice))
     assert (await runs.undo()).code == 0
-    followed = [it.host for it in runs.events
-                if isinstance(it, ActionStarted) and it.step == FOLLOWED]  # fmt: skip
+    followed = [
+        it.host for it in runs.events if isinstance(it, ActionStarted) and it.step == FOLLOWED
+    ]
     assert followed == ["fed-node2"]  # a unit whose end nobody saw
     same(before, images(runs.practice))
 
@@ -313,8 +314,11 @@ async def test_containers_go_on_where_docker_never_moved() -> None:
     pids = [runs.node(1).unit("docker.service").pid, runs.node(2).unit("docker.service").pid]
     result = await runs.undo()
     assert result.plan is not None
-    assert not any(action["interrupts"] for host in planning.to_json(result.plan)["hosts"].values()
-                   for action in host)  # fmt: skip
+    assert not any(
+        action["interrupts"]
+        for host in planning.to_json(result.plan)["hosts"].values()
+        for action in host
+    )
     assert [runs.node(each).unit("docker.service").pid for each in (1, 2)] == pids
     same(before, images(runs.practice))
 
@@ -338,5 +342,7 @@ def test_what_is_kept_is_what_steps_write_and_probes_read() -> None:
     assert lists("modules") == MODULES
     # What probes read besides is only read, or is of the moment.
     assert {*FILES, *HASHED} - {*TOUCHED, PACKAGED} == {
-        "/etc/sysconfig/docker", "/etc/sysconfig/docker-network", DUE,
-    }  # fmt: skip
+        "/etc/sysconfig/docker",
+        "/etc/sysconfig/docker-network",
+        DUE,
+    }

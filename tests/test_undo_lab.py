@@ -62,8 +62,11 @@ def undone(operator: Operator, *more: str) -> Said:
 
 def container(lab: Lab, node: str) -> str:
     """The address of a container that docker runs there, once the host has pinged it."""
-    lab.ssh(node, "docker image inspect lab/busy >/dev/null 2>&1 || "
-            "tar -C / -ch bin/busybox | docker import - lab/busy")  # fmt: skip
+    lab.ssh(
+        node,
+        "docker image inspect lab/busy >/dev/null 2>&1 || "
+        "tar -C / -ch bin/busybox | docker import - lab/busy",
+    )
     lab.ssh(node, "docker run -d --name box lab/busy /bin/busybox sleep 60")
     address = "docker inspect -f '{{.NetworkSettings.IPAddress}}' box"
     found = lab.ssh(node, f"a=$({address}); ping -c 1 -W 3 $a >/dev/null && echo $a").strip()
@@ -121,10 +124,14 @@ def test_a_reboot_that_cuts_the_operator_off_is_taken_back_and_undone(
     lab = lab_factory("modern", 3)
     local = tmp_path / "flanneld"
     sha256 = flanneld_in_one_file(lab, local)
-    operator = Operator(lab, tmp_path, {
-        "flannel": {"source": "binary", "path": str(local), "sha256": sha256},
-        "docker": {"switch": "reboot"},
-    })  # fmt: skip
+    operator = Operator(
+        lab,
+        tmp_path,
+        {
+            "flannel": {"source": "binary", "path": str(local), "sha256": sha256},
+            "docker": {"switch": "reboot"},
+        },
+    )
     operator.answers["ssh"]["confirm_within"] = 10
     lab.ssh("fed-node1", "systemctl enable --now firewalld && systemctl restart docker")
     lab.write("fed-node2", CUT, CUTS)
@@ -163,24 +170,34 @@ def test_hosts_that_had_things_of_their_own_have_them_again(
     local = tmp_path / Path(rpm).name
     shutil.copy(lab.root("fed-node1") / rpm.lstrip("/"), local)
     sha256 = lab.ssh("fed-node1", f"sha256sum {rpm}").split()[0]
-    operator = Operator(lab, tmp_path, {
-        "flannel": {"source": "rpm", "path": str(local), "sha256": sha256},
-        "backend": {"type": "udp"},
-    })  # fmt: skip
+    operator = Operator(
+        lab,
+        tmp_path,
+        {
+            "flannel": {"source": "rpm", "path": str(local), "sha256": sha256},
+            "backend": {"type": "udp"},
+        },
+    )
 
     lab.ssh("fed-master", f"curl -sf -X PUT {KEY} --data-urlencode 'value={THEIRS}'")
     lab.ssh("fed-node1", "dnf -y install flannel")
     lab.write("fed-node1", "/etc/sysconfig/flanneld", FORMER, "0640")
-    lab.ssh("fed-node1", "systemctl stop docker.socket docker; ip link del docker0; "
-            "systemctl enable --now flanneld && systemctl start docker && "
-            "iptables -P FORWARD ACCEPT && "
-            "iptables -A FORWARD -s 10.44.0.0/16 -j ACCEPT")  # fmt: skip
+    lab.ssh(
+        "fed-node1",
+        "systemctl stop docker.socket docker; ip link del docker0; "
+        "systemctl enable --now flanneld && systemctl start docker && "
+        "iptables -P FORWARD ACCEPT && "
+        "iptables -A FORWARD -s 10.44.0.0/16 -j ACCEPT",
+    )
     assert docker0(lab, "fed-node1").startswith("10.44.")
-    lab.ssh("fed-node2", "systemctl start firewalld && "
-            "sed -i 's/^DOCKER_NETWORK_OPTIONS=.*/DOCKER_NETWORK_OPTIONS=--bip=192.168.99.1\\/24/' "
-            "/etc/sysconfig/docker-network && systemctl restart docker && "
-            "sed -i 's/^DOCKER_NETWORK_OPTIONS=.*/DOCKER_NETWORK_OPTIONS=/' "
-            "/etc/sysconfig/docker-network")  # fmt: skip
+    lab.ssh(
+        "fed-node2",
+        "systemctl start firewalld && "
+        "sed -i 's/^DOCKER_NETWORK_OPTIONS=.*/DOCKER_NETWORK_OPTIONS=--bip=192.168.99.1\\/24/' "
+        "/etc/sysconfig/docker-network && systemctl restart docker && "
+        "sed -i 's/^DOCKER_NETWORK_OPTIONS=.*/DOCKER_NETWORK_OPTIONS=/' "
+        "/etc/sysconfig/docker-network",
+    )
     assert docker0(lab, "fed-node2") == "192.168.99.1/24"
     before = snapshots(lab)
 

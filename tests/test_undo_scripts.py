@@ -40,10 +40,14 @@ class Kept(Host):
     def begin(self, name: str, *argv: str, **environ: str) -> subprocess.Popen[str]:
         path = f"{self.home}/bin:{os.environ['PATH']}"
         return subprocess.Popen(
-            ["sh", "-c", self.sent(name), f"{name}.sh", *argv], text=True,
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-            env={"HOME": str(self.home), "PATH": path, **environ}, start_new_session=True,
-        )  # fmt: skip
+            ["sh", "-c", self.sent(name), f"{name}.sh", *argv],
+            text=True,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            env={"HOME": str(self.home), "PATH": path, **environ},
+            start_new_session=True,
+        )
 
     def done(self, name: str, *argv: str, **environ: str) -> tuple[int, str]:
         process = self.begin(name, *argv, **environ)

@@ -59,40 +59,61 @@ BACK: Mapping[str, tuple[Known, list[str]]] = {
     "nothing was kept": (BARE, []),
     "all as it was": (kept(BARE), []),
     "a file that was not there": (
-        kept(BARE, files=files(LINK_FILE)), [f"sh back.sh leave off disabled {LINK_FILE}"]),
+        kept(BARE, files=files(LINK_FILE)),
+        [f"sh back.sh leave off disabled {LINK_FILE}"],
+    ),
     "a file that somebody changed since": (
-        kept(BARE, files={LINK_FILE: File(LINK_TEXT + "# mine\n", 0o644)}), []),
+        kept(BARE, files={LINK_FILE: File(LINK_TEXT + "# mine\n", 0o644)}),
+        [],
+    ),
     "a file that was another one": (
-        kept(BARE, replace(NODE, files={LINK_FILE: File("# old\n", 0o644)}),
-             files=files(LINK_FILE)),
-        [f"sh back.sh leave off disabled {LINK_FILE}"]),
+        kept(
+            BARE, replace(NODE, files={LINK_FILE: File("# old\n", 0o644)}), files=files(LINK_FILE)
+        ),
+        [f"sh back.sh leave off disabled {LINK_FILE}"],
+    ),
     "docker on flannel's subnet": (
-        kept(BARE, **ON_FLANNEL), ["sh back.sh move off disabled flannel.1"]),
+        kept(BARE, **ON_FLANNEL),
+        ["sh back.sh move off disabled flannel.1"],
+    ),
     "docker stopped in the middle": (
         kept(BARE, units={**OFF, "docker.service": STOPPED}),
-        ["sh back.sh move off disabled"]),
+        ["sh back.sh move off disabled"],
+    ),
     "flanneld runs, docker never did": (
-        kept(BARE, replace(NODE, units=OFF | {"docker.service": STOPPED}),
-             units={**OFF, "docker.service": STOPPED, "flanneld.service": RUNS}),
-        ["sh back.sh leave off disabled"]),
+        kept(
+            BARE,
+            replace(NODE, units=OFF | {"docker.service": STOPPED}),
+            units={**OFF, "docker.service": STOPPED, "flanneld.service": RUNS},
+        ),
+        ["sh back.sh leave off disabled"],
+    ),
     "enabled alone": (
         kept(BARE, units={**OFF, "flanneld.service": Unit("loaded", "inactive", "enabled")}),
-        ["sh back.sh leave off disabled"]),
+        ["sh back.sh leave off disabled"],
+    ),
     "a route of host-gw's": (
         kept(BARE, routes=(*NODE.routes, HOP)),
-        ["sh back.sh leave off disabled '10.16.83.0/24 via 192.168.122.36'"]),
+        ["sh back.sh leave off disabled '10.16.83.0/24 via 192.168.122.36'"],
+    ),
     "a route that was there": (
-        kept(BARE, replace(NODE, routes=(*NODE.routes, HOP)), routes=(*NODE.routes, HOP)), []),
-    "a device that was there": (
-        kept(BARE, replace(NODE, **ON_FLANNEL), **ON_FLANNEL), []),
+        kept(BARE, replace(NODE, routes=(*NODE.routes, HOP)), routes=(*NODE.routes, HOP)),
+        [],
+    ),
+    "a device that was there": (kept(BARE, replace(NODE, **ON_FLANNEL), **ON_FLANNEL), []),
     "a device that was there, now with another address": (
-        kept(BARE, replace(NODE, **ON_FLANNEL), **ON_FLANNEL
-             | {"links": (*MOVED, replace(DEVICE, addresses=("10.44.3.0/32",)))}),
-        ["sh back.sh leave 45 enabled flannel.1"]),
+        kept(
+            BARE,
+            replace(NODE, **ON_FLANNEL),
+            **ON_FLANNEL | {"links": (*MOVED, replace(DEVICE, addresses=("10.44.3.0/32",)))},
+        ),
+        ["sh back.sh leave 45 enabled flannel.1"],
+    ),
     "flannel was there, and stands still": (
         kept(BARE, replace(NODE, **ON_FLANNEL), links=(*MOVED, DEVICE)),
-        ["sh back.sh leave 45 enabled"]),
-}  # fmt: skip
+        ["sh back.sh leave 45 enabled"],
+    ),
+}
 
 
 @pytest.mark.parametrize(("known", "lines"), BACK.values(), ids=BACK)
@@ -115,8 +136,11 @@ def test_a_flanneld_of_before_gets_the_seconds_that_it_may_take(seconds: int) ->
 )
 def test_docker_starts_anew_only_if_it_has_taken_what_goes(docker: Unit, bridge: str) -> None:
     text = "# Written by fedwiz.\n[Service]\nEnvironmentFile=-/run/flannel/docker\n"
-    known = kept(BARE, files={DOCKER_DROP_IN: File(text, 0o644)},
-                 units={**NODE.units, "docker.service": docker})  # fmt: skip
+    known = kept(
+        BARE,
+        files={DOCKER_DROP_IN: File(text, 0o644)},
+        units={**NODE.units, "docker.service": docker},
+    )
     [run] = BY_NAME["back"].left(ANSWERS, ANSWERS.named(N1), known)
     assert isinstance(run, Run)
     assert run.brief == f"sh back.sh {bridge} off disabled {DOCKER_DROP_IN}"
@@ -141,8 +165,9 @@ def test_what_is_left_alone_is_said() -> None:
     assert shown("forget", mine) == [
         f"sh forget.sh '{LINK_FILE} was changed since fedwiz wrote it'"
     ]
-    newer = kept(BARE, replace(NODE, packages={"flannel": "0.9.0-7"}),
-                 packages={"flannel": "0.21.5-1"})  # fmt: skip
+    newer = kept(
+        BARE, replace(NODE, packages={"flannel": "0.9.0-7"}), packages={"flannel": "0.21.5-1"}
+    )
     assert shown("unpackage", newer) == []
     [said] = left_alone(ANSWERS, ANSWERS.named(N1), newer)
     assert said.startswith("flannel is 0.21.5-1, and was 0.9.0-7")
@@ -179,35 +204,60 @@ RULES: Mapping[str, tuple[dict[str, tuple[str, ...]], dict[str, tuple[str, ...]]
     "that were there": ({"nat": (MASQ,)}, {"nat": (MASQ,)}, []),
     "once more": ({"nat": (MASQ,)}, {"nat": (MASQ, MASQ)}, [f"nat -D {MASQ[3:]}"]),
     "of an earlier network": (
-        {"nat": ()}, {"nat": (OLD, "-A POSTROUTING -s 10.44.0.0/16 -d 10.44.0.0/16 -j RETURN")},
-        ["nat -D POSTROUTING -s 10.44.0.0/16 ! -d 224.0.0.0/4 -j MASQUERADE",
-         "nat -D POSTROUTING -s 10.44.0.0/16 -d 10.44.0.0/16 -j RETURN"]),
+        {"nat": ()},
+        {"nat": (OLD, "-A POSTROUTING -s 10.44.0.0/16 -d 10.44.0.0/16 -j RETURN")},
+        [
+            "nat -D POSTROUTING -s 10.44.0.0/16 ! -d 224.0.0.0/4 -j MASQUERADE",
+            "nat -D POSTROUTING -s 10.44.0.0/16 -d 10.44.0.0/16 -j RETURN",
+        ],
+    ),
     "flannel's chains, jumps first": (
         {"filter": ()},
-        {"filter": ("-N FLANNEL-FWD", '-A FORWARD -m comment --comment "x y" -j FLANNEL-FWD',
-                    "-A FLANNEL-FWD -s 10.16.0.0/16 -j ACCEPT")},
-        ['filter -D FORWARD -m comment --comment "x y" -j FLANNEL-FWD',
-         "filter -F FLANNEL-FWD", "filter -X FLANNEL-FWD"]),
+        {
+            "filter": (
+                "-N FLANNEL-FWD",
+                '-A FORWARD -m comment --comment "x y" -j FLANNEL-FWD',
+                "-A FLANNEL-FWD -s 10.16.0.0/16 -j ACCEPT",
+            )
+        },
+        [
+            'filter -D FORWARD -m comment --comment "x y" -j FLANNEL-FWD',
+            "filter -F FLANNEL-FWD",
+            "filter -X FLANNEL-FWD",
+        ],
+    ),
     "in a chain of flannel's that was there": (
         {"filter": ("-N FLANNEL-FWD",)},
         {"filter": ("-N FLANNEL-FWD", "-A FLANNEL-FWD -s 10.16.0.0/16 -j ACCEPT")},
-        ["filter -D FLANNEL-FWD -s 10.16.0.0/16 -j ACCEPT"]),
+        ["filter -D FLANNEL-FWD -s 10.16.0.0/16 -j ACCEPT"],
+    ),
     "of an earlier network, whose packets it accepted": (
         {"filter": ()},
-        {"filter": ("-A FORWARD -s 10.44.0.0/16 -j ACCEPT",
-                    "-A FORWARD -d 10.44.0.0/16 -j ACCEPT")},
-        ["filter -D FORWARD -d 10.44.0.0/16 -j ACCEPT",
-         "filter -D FORWARD -s 10.44.0.0/16 -j ACCEPT"]),
+        {
+            "filter": (
+                "-A FORWARD -s 10.44.0.0/16 -j ACCEPT",
+                "-A FORWARD -d 10.44.0.0/16 -j ACCEPT",
+            )
+        },
+        [
+            "filter -D FORWARD -d 10.44.0.0/16 -j ACCEPT",
+            "filter -D FORWARD -s 10.44.0.0/16 -j ACCEPT",
+        ],
+    ),
     "somebody else's, who accepts one way": (
-        {"filter": ()}, {"filter": ("-A FORWARD -s 192.0.2.0/24 -j ACCEPT",)}, []),
-    "somebody else's": (
-        {"filter": ()}, {"filter": ("-A INPUT -s 192.0.2.0/24 -j DROP",)}, []),
+        {"filter": ()},
+        {"filter": ("-A FORWARD -s 192.0.2.0/24 -j ACCEPT",)},
+        [],
+    ),
+    "somebody else's": ({"filter": ()}, {"filter": ("-A INPUT -s 192.0.2.0/24 -j DROP",)}, []),
     "a policy": (
-        {"filter": ("-P FORWARD DROP",)}, {"filter": ("-P FORWARD ACCEPT",)},
-        ["filter -P FORWARD DROP"]),
+        {"filter": ("-P FORWARD DROP",)},
+        {"filter": ("-P FORWARD ACCEPT",)},
+        ["filter -P FORWARD DROP"],
+    ),
     "the operator's own, gone": ({"filter": (OWN,)}, {"filter": ()}, [f"filter -I {OWN[3:]}"]),
     "a table that could not be read then": ({}, {"nat": (MASQ,)}, []),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize(("was", "now", "lines"), RULES.values(), ids=RULES)
@@ -222,16 +272,25 @@ def test_rules_go_back(
 
 def test_the_firewall_and_the_kernel_go_back_where_fedwiz_changed_them() -> None:
     was = Firewall("public", frozenset({"22/tcp"}), frozenset({"22/tcp", "8472/udp"}))
-    now = Firewall("public", frozenset({"22/tcp", "8472/udp"}), frozenset({"22/tcp", "8472/udp"}),
-                   frozenset({"10.16.0.0/16"}), frozenset())  # fmt: skip
+    now = Firewall(
+        "public",
+        frozenset({"22/tcp", "8472/udp"}),
+        frozenset({"22/tcp", "8472/udp"}),
+        frozenset({"10.16.0.0/16"}),
+        frozenset(),
+    )
     known = kept(BARE, replace(NODE, firewall=was), firewall=now)
     assert shown("shut", known) == [
         "firewall-cmd --zone=public --remove-port=8472/udp",
         "firewall-cmd --zone=trusted --remove-source=10.16.0.0/16",
     ]
     old = replace(NODE, sysctls={"net.ipv4.ip_forward": "0"}, modules={"br_netfilter": True})
-    known = kept(BARE, old, sysctls={"net.ipv4.ip_forward": "1"},
-                 modules={"br_netfilter": True, "vxlan": True})  # fmt: skip
+    known = kept(
+        BARE,
+        old,
+        sysctls={"net.ipv4.ip_forward": "1"},
+        modules={"br_netfilter": True, "vxlan": True},
+    )
     assert shown("unset", known) == ["sysctl -w net.ipv4.ip_forward=0", "sh unload.sh vxlan"]
 
 
@@ -275,10 +334,15 @@ UNCONFIG: Mapping[str, tuple[Known, list[str]]] = {
     ),
     "a node still needs it": (etcd("v2", None, all_of=False), []),
     "a node could not be asked": (
-        replace(etcd("v2", None), hosts={
-            name: facts for name, facts in etcd("v2", None).hosts.items() if name != NODES[2]
-        }), []),
-}  # fmt: skip
+        replace(
+            etcd("v2", None),
+            hosts={
+                name: facts for name, facts in etcd("v2", None).hosts.items() if name != NODES[2]
+            },
+        ),
+        [],
+    ),
+}
 
 
 def going(config: str | None) -> Known:
@@ -324,9 +388,15 @@ def test_what_etcd_held_is_read_as_it_was_told() -> None:
     found = keeping.kept(said)["kept"]
     assert (found.api, found.config, found.leases) == ("v2", CONFIG, frozenset(LEASES))
     assert keeping.kept("") == {"kept": None}
-    for wrong in (said[:40], said.replace("units", "unit", 1), _with(parts, etcd="{}"),
-                  _with(parts, etcd="[1"), _with(parts, etcd='{"api":1,"config":{},"leases":[]}'),
-                  _with(parts, links="{"), "etcd ~~\n"):  # fmt: skip
+    for wrong in (
+        said[:40],
+        said.replace("units", "unit", 1),
+        _with(parts, etcd="{}"),
+        _with(parts, etcd="[1"),
+        _with(parts, etcd='{"api":1,"config":{},"leases":[]}'),
+        _with(parts, links="{"),
+        "etcd ~~\n",
+    ):
         with pytest.raises(ValueError, match=r"."):
             keeping.kept(wrong)
 

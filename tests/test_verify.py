@@ -161,8 +161,11 @@ def test_an_address_that_two_nodes_have_names_neither() -> None:
 def test_a_node_without_docker_is_skipped_and_that_is_not_well() -> None:
     found = by_pair(matrix(WELL.up(N2, Up(docker=False, error="no address"))))
     assert {pair for pair, it in found.items() if it.level == "skipped"} == {
-        (N1, N2), (N2, N1), (N2, N3), (N3, N2),
-    }  # fmt: skip
+        (N1, N2),
+        (N2, N1),
+        (N2, N3),
+        (N3, N2),
+    }
     assert "docker does not run on fed-node2" in found[N1, N2].why
     assert not ok(found.values())
 
@@ -185,8 +188,11 @@ def test_a_docker_that_can_run_nothing_is_a_failure() -> None:
 def test_all_pairs_with_a_lost_node_fail() -> None:
     found = by_pair(matrix(lost={N3: "no route to host"}))
     assert {pair for pair, it in found.items() if it.level == "fail"} == {
-        (N1, N3), (N3, N1), (N2, N3), (N3, N2),
-    }  # fmt: skip
+        (N1, N3),
+        (N3, N1),
+        (N2, N3),
+        (N3, N2),
+    }
     assert found[N1, N3].why == "fed-node3 could not be reached: no route to host"
 
 
@@ -289,8 +295,11 @@ async def test_a_node_that_goes_fails_its_pairs_and_no_others(lost_at: str) -> N
     last = Node(N3, lost_at)
     verdicts = await run_on(Node(N1), Node(N2), last)
     assert {(it.host, it.peer) for it in verdicts if it.level == "fail"} == {
-        (N1, N3), (N3, N1), (N2, N3), (N3, N2),
-    }  # fmt: skip
+        (N1, N3),
+        (N3, N1),
+        (N2, N3),
+        (N3, N2),
+    }
     assert lost_at in last.asked
     assert "pod-down.sh" not in last.asked
     skipped = {(it.kind, it.host, it.peer) for it in verdicts if it.level == "skipped"}

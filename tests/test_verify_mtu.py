@@ -136,7 +136,7 @@ WRONG: Mapping[str, tuple[Sizes, str, str]] = {
             "1354 do: give every interface on the way an MTU of 1450"
         ),
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize(("made", "seen", "why"), WRONG.values(), ids=WRONG)
@@ -161,13 +161,16 @@ def test_two_sizes_are_a_warning() -> None:
     assert not found[N1, N3].why
 
 
-@pytest.mark.parametrize(("seen", "said"), [
-    ("1350 of 1450 bytes; underlay 1400 of 1500", Crossed(1350, 1450, 1400, 1500)),
-    ("1450 of 1450 bytes; underlay not known", Crossed(1450, 1450, 0, 0)),
-    ("1450 of 1450 bytes", Crossed(1450, 1450, 0, 0)),
-    ("", None),
-    ("123456 of 1450 bytes", None),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("seen", "said"),
+    [
+        ("1350 of 1450 bytes; underlay 1400 of 1500", Crossed(1350, 1450, 1400, 1500)),
+        ("1450 of 1450 bytes; underlay not known", Crossed(1450, 1450, 0, 0)),
+        ("1450 of 1450 bytes", Crossed(1450, 1450, 0, 0)),
+        ("", None),
+        ("123456 of 1450 bytes", None),
+    ],
+)
 def test_what_a_verdict_shows_is_read_again(seen: str, said: Crossed | None) -> None:
     assert read(seen) == said
     assert said is None or str(said).startswith(seen)
@@ -182,8 +185,9 @@ LOST: dict[str, Mapping[str, Ping | None]] = {
 def test_a_pair_that_does_not_ping_is_skipped_and_its_ping_tells_why() -> None:
     it = judged(sizes(pings=LOST))[N1, N2]
     assert (it.level, it.why) == (
-        "skipped", "fed-node1 does not ping fed-node2, so there is nothing to measure",
-    )  # fmt: skip
+        "skipped",
+        "fed-node1 does not ping fed-node2, so there is nothing to measure",
+    )
     assert ok([it])
 
 
@@ -229,9 +233,13 @@ def measured(folder: Path, ways: str, paths: tuple[Way, ...]) -> tuple[dict[str,
         "WAYS": f"{folder}/ways",
     }
     said = subprocess.run(
-        pods.sizes(made, "192.0.2.1", paths).argv, env=env, capture_output=True, text=True,
-        check=True, timeout=GIVE_UP,
-    )  # fmt: skip
+        pods.sizes(made, "192.0.2.1", paths).argv,
+        env=env,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=GIVE_UP,
+    )
     tried = (folder / "log").read_text().splitlines() if (folder / "log").exists() else []
     return pods.read_sizes(said.stdout, paths), tried
 

@@ -178,10 +178,14 @@ async def test_what_the_procedure_looks_at_is_raw_and_judged_and_help_tells_the_
 
 async def test_what_is_missing_is_said_where_it_is_missing() -> None:
     gone = "fed-node3 could not be reached: no route"
-    lost = [Verified(kind, "fed-node3", "", "fail", "", gone)
-            for kind in ("address", "lease", "subnet_env")]  # fmt: skip
-    other = {pair: Verified("ping", *pair, "fail", "", gone)
-             for pair in (("fed-node3", "fed-node1"), ("fed-node1", "fed-node3"))}  # fmt: skip
+    lost = [
+        Verified(kind, "fed-node3", "", "fail", "", gone)
+        for kind in ("address", "lease", "subnet_env")
+    ]
+    other = {
+        pair: Verified("ping", *pair, "fail", "", gone)
+        for pair in (("fed-node3", "fed-node1"), ("fed-node1", "fed-node3"))
+    }
     state = ended(*leases(NODES[:2]), *lost, *pings(other=other), code=7)
     async with showing(state) as pilot:
         for key in "234":
@@ -360,8 +364,9 @@ async def test_a_network_that_works_does_not_hide_a_host_that_did_not_get_throug
     why = "exit status 1"
     failed = [
         RunStarted("install", "practice", made.HOSTS, "healthy"),
-        *made.step("fed-node2", outcome="failed", why=why), RunEnded("failed", 5, why),
-    ]  # fmt: skip
+        *made.step("fed-node2", outcome="failed", why=why),
+        RunEnded("failed", 5, why),
+    ]
     with Journal() as journal:
         for event in failed:
             journal.emit(event)
@@ -379,8 +384,14 @@ async def test_a_network_that_works_does_not_hide_a_host_that_did_not_get_throug
 
 async def test_a_run_of_before_is_looked_at_and_left_again() -> None:
     run = recorded(red())
-    draft = Draft(page="verify", goal="look", stops=("verify",), practice="healthy", run=run,
-                  said={"name": "practice"})  # fmt: skip
+    draft = Draft(
+        page="verify",
+        goal="look",
+        stops=("verify",),
+        practice="healthy",
+        run=run,
+        said={"name": "practice"},
+    )
     async with opened(draft) as pilot:
         await on(pilot, VerifyPage)
         await until(pilot, lambda: "2 of 6 pairs" in shown(pilot.app))

@@ -76,10 +76,12 @@ RIGHT: Mapping[str, Cluster] = {
     "entries of others": WELL.node(
         N1,
         neighbours=(
-            *(WELL.facts[N1].neighbours or ()), Neighbour("10.16.7.0", "flannel.1", "", "FAILED"),
+            *(WELL.facts[N1].neighbours or ()),
+            Neighbour("10.16.7.0", "flannel.1", "", "FAILED"),
         ),
         fdb=(
-            *(WELL.facts[N1].fdb or ()), Fdb("00:00:00:00:00:00", "239.1.1.1", "flannel.1"),
+            *(WELL.facts[N1].fdb or ()),
+            Fdb("00:00:00:00:00:00", "239.1.1.1", "flannel.1"),
             Fdb(mac(N2), "192.168.122.200", "flannel.9"),
         ),
     ),
@@ -87,7 +89,7 @@ RIGHT: Mapping[str, Cluster] = {
         WELL, leases=(*WELL.leases, replace(lease(N1, PublicIP="192.0.2.9"), key="/s/10.16.5.0-24"))
     ),
     "MAC in capitals": WELL.lease(N2, BackendData={"VtepMAC": mac(N2).upper()}),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("cluster", RIGHT.values(), ids=RIGHT)
@@ -178,7 +180,7 @@ WRONG: Mapping[str, tuple[Cluster, str]] = {
         entries(sent=("192.168.122.127",)),
         f"sends to 192.168.122.127 what is for {mac(N2)} of fed-node2, which is at 192.168.122.36",
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize(("cluster", "why"), WRONG.values(), ids=WRONG)
@@ -209,15 +211,11 @@ ALL = {
         "and wireguard by `dev flannel-wg`",
     ),
     "direct routes by nobody": (
-        backend(
-            DIRECT, lambda peer: Route(subnet(peer), "eth0", "192.168.122.1"), kind="vxlan"
-        ),
+        backend(DIRECT, lambda peer: Route(subnet(peer), "eth0", "192.168.122.1"), kind="vxlan"),
         "or on one link `via 192.168.122.",
     ),
     "another backend's leases": (
-        backend(
-            CONFIG.text, lambda peer: Route(subnet(peer), "eth0", at(peer)), kind="host-gw"
-        ),
+        backend(CONFIG.text, lambda peer: Route(subnet(peer), "eth0", at(peer)), kind="host-gw"),
         "lease is for host-gw, and the network is vxlan",
     ),
     "no leases": (replace(WELL, leases=()), "has no lease, so fed-node"),
@@ -236,7 +234,7 @@ ALL = {
         ),
         "has 10.16.0.0/16 itself, and fed-node",
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize(("cluster", "why"), ALL.values(), ids=ALL)
@@ -248,10 +246,12 @@ def test_what_is_wrong_everywhere_fails_everywhere(cluster: Cluster, why: str) -
 
 DOUBTS = {
     "two places for a MAC": (
-        entries(sent=("192.168.122.36", "192.168.122.127")), "has 2 FDB entries of flannel.1"),
+        entries(sent=("192.168.122.36", "192.168.122.127")),
+        "has 2 FDB entries of flannel.1",
+    ),
     "neighbours not read": (WELL.node(N1, neighbours=None), "see `ip neigh` on fed-node1"),
     "FDB not read": (WELL.node(N1, fdb=None), "see `bridge fdb show` on fed-node1"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize(("cluster", "why"), DOUBTS.values(), ids=DOUBTS)

@@ -106,8 +106,10 @@ PATHS = (Path("10.16.83.2", 1450, "192.0.2.2", 1500), Path("10.16.90.2", 1400, "
 def test_what_a_node_says_of_large_packets() -> None:
     said = "size 10.16.90.2 1400\nsize 192.0.2.2 0\nsize 10.16.83.2 1354\nend\n"
     assert pods.read_sizes(said, PATHS) == {
-        "10.16.83.2": 1354, "192.0.2.2": 0, "10.16.90.2": 1400,
-    }  # fmt: skip
+        "10.16.83.2": 1354,
+        "192.0.2.2": 0,
+        "10.16.90.2": 1400,
+    }
 
 
 NO_SIZES = {
@@ -139,14 +141,36 @@ READERS: Mapping[str, Callable[[str], object]] = {
     "counts": pods.read_counts,
     "sizes": lambda said: pods.read_sizes(said, PATHS),
 }
-WORDS = st.sampled_from([
-    "end", "end \n", "\n", " ", "ping ", "10.16.29.2", "999.1.1.1", "docker eWVz", "links ", "pid ",
-    b64(LINKS), b64("[{}]"), b64('[{"ifname":"e","addr_info":[{"family":"inet","local":1}]}]'),
-    "[3:9] -A INPUT -s ", "/32 -p icmp", "3 packets transmitted, 3 received", "٣",
-    " min/avg/max = 1/2/3",
-    "size 10.16.83.2 1", "size 10.16.90.2 9\n", "size 192.0.2.2 ",
-    "netns ", b64("net:[1]"), b64("7"), "error ", "inet ",
-])  # fmt: skip
+WORDS = st.sampled_from(
+    [
+        "end",
+        "end \n",
+        "\n",
+        " ",
+        "ping ",
+        "10.16.29.2",
+        "999.1.1.1",
+        "docker eWVz",
+        "links ",
+        "pid ",
+        b64(LINKS),
+        b64("[{}]"),
+        b64('[{"ifname":"e","addr_info":[{"family":"inet","local":1}]}]'),
+        "[3:9] -A INPUT -s ",
+        "/32 -p icmp",
+        "3 packets transmitted, 3 received",
+        "٣",
+        " min/avg/max = 1/2/3",
+        "size 10.16.83.2 1",
+        "size 10.16.90.2 9\n",
+        "size 192.0.2.2 ",
+        "netns ",
+        b64("net:[1]"),
+        b64("7"),
+        "error ",
+        "inet ",
+    ]
+)
 
 
 @pytest.mark.parametrize("read", READERS.values(), ids=READERS)

@@ -111,8 +111,19 @@ def test_one_journal_holds_the_rounds_and_its_state_is_that_of_the_last(shell: S
 
 
 def test_a_round_that_fails_is_the_exit_status(shell: Shell) -> None:
-    said = shell.fedwiz("demo", "verify", "--pace", "0", "--fault", "forward-drop",
-                        "--watch", "0", "--count", "2", "--json")  # fmt: skip
+    said = shell.fedwiz(
+        "demo",
+        "verify",
+        "--pace",
+        "0",
+        "--fault",
+        "forward-drop",
+        "--watch",
+        "0",
+        "--count",
+        "2",
+        "--json",
+    )
     assert said.code == 7
     assert said.json["rounds"] == 2
     assert [it.groups()[0] for it in map(ROUND.fullmatch, said.err.splitlines()) if it] == [
@@ -124,8 +135,19 @@ def test_a_round_that_fails_is_the_exit_status(shell: Shell) -> None:
 
 
 def test_ctrl_c_lets_the_round_end_and_its_result_counts(shell: Shell) -> None:
-    argv = [sys.executable, "-W", "error", "-m", "fedwiz", "demo", "verify", "--pace", "0",
-            "--watch", "600"]  # fmt: skip
+    argv = [
+        sys.executable,
+        "-W",
+        "error",
+        "-m",
+        "fedwiz",
+        "demo",
+        "verify",
+        "--pace",
+        "0",
+        "--watch",
+        "600",
+    ]
     with subprocess.Popen(
         argv, env=shell.environ(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as running:
@@ -140,8 +162,18 @@ def test_ctrl_c_lets_the_round_end_and_its_result_counts(shell: Shell) -> None:
 
 
 def test_a_terminal_is_redrawn_with_the_last_rounds_of_each_pair(shell: Shell) -> None:
-    words = ("demo", "verify", "--pace", "0", "--fault", "forward-drop", "--watch", "0",
-             "--count", "3")  # fmt: skip
+    words = (
+        "demo",
+        "verify",
+        "--pace",
+        "0",
+        "--fault",
+        "forward-drop",
+        "--watch",
+        "0",
+        "--count",
+        "3",
+    )
     with at_a_terminal(shell, *words) as terminal:
         assert terminal.end() == 7
     frames = terminal.seen.split("\x1b[H")[1:]
@@ -156,9 +188,17 @@ def test_a_terminal_is_redrawn_with_the_last_rounds_of_each_pair(shell: Shell) -
 
 def test_a_terminal_of_lines_gets_lines(shell: Shell) -> None:
     with at_a_terminal(
-        shell, "demo", "verify", "--pace", "0", "--watch", "0", "--count", "2",
+        shell,
+        "demo",
+        "verify",
+        "--pace",
+        "0",
+        "--watch",
+        "0",
+        "--count",
+        "2",
         environ={"TERM": "dumb"},
-    ) as terminal:  # fmt: skip
+    ) as terminal:
         assert terminal.end() == 0
     assert "\x1b" not in terminal.seen
     assert "round 2: all 6 pairs" in terminal.seen
@@ -190,8 +230,16 @@ def test_of_many_pairs_the_worst_are_drawn_and_the_others_counted() -> None:
     "form", [pytest.param(it, marks=() if it == ".html" else pytest.mark.full) for it in FORMS]
 )
 def test_a_report_is_written_also_when_it_is_red(form: str, shell: Shell) -> None:
-    said = shell.fedwiz("demo", "verify", "--pace", "0", "--fault", "forward-drop",
-                        "--report", f"said{form.upper()}")  # fmt: skip
+    said = shell.fedwiz(
+        "demo",
+        "verify",
+        "--pace",
+        "0",
+        "--fault",
+        "forward-drop",
+        "--report",
+        f"said{form.upper()}",
+    )
     assert said.code == 7
     path = shell.home / f"said{form.upper()}"
     text = path.read_text()

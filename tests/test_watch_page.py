@@ -87,8 +87,12 @@ async def test_that_run_is_shown_as_it_goes_with_its_log_to_its_end() -> None:
         await until(pilot, lambda: "Complete!" in shown(pilot.app))
         await pilot.press("escape")
         await on(pilot, InstallPage)
-        tell(pilot, ActionEnded("fed-node1", "package", "ok", 0, 1.0),
-             StepEnded("fed-node1", "package", "ok"), RunEnded("ok", 0))  # fmt: skip
+        tell(
+            pilot,
+            ActionEnded("fed-node1", "package", "ok", 0, 1.0),
+            StepEnded("fed-node1", "package", "ok"),
+            RunEnded("ok", 0),
+        )
         locks(pilot).free()
         await until(pilot, lambda: "That run has ended" in said(pilot))
         await pilot.press("ctrl+n")

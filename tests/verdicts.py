@@ -12,21 +12,42 @@ def leases(nodes: tuple[str, ...] = NODES) -> list[Event]:
     said = list[Event]()
     for at, node in enumerate(nodes):
         net, ip = f"10.16.{29 + at}", f"192.168.122.{77 + at}"
-        lease = {"PublicIP": ip, "BackendType": "vxlan",
-                 "BackendData": {"VtepMAC": f"46:f1:d0:18:d0:{at:02x}"}}  # fmt: skip
+        lease = {
+            "PublicIP": ip,
+            "BackendType": "vxlan",
+            "BackendData": {"VtepMAC": f"46:f1:d0:18:d0:{at:02x}"},
+        }
         said += [
-            Verified("address", node, "", "pass", (
-                f"inet 127.0.0.1/8 scope host lo\ninet {ip}/24 brd 192.168.122.255 scope global "
-                f"eth0\ninet {net}.0/32 scope global flannel.1\ninet {net}.1/24 scope global "
-                "docker0"
-            )),
-            Verified("lease", node, "", "pass",
-                     f"/coreos.com/network/subnets/{net}.0-24 {json.dumps(lease)}"),
-            Verified("subnet_env", node, "", "pass", (
-                f"FLANNEL_NETWORK=10.16.0.0/16\nFLANNEL_SUBNET={net}.1/24\nFLANNEL_MTU=1450\n"
-                "FLANNEL_IPMASQ=false"
-            )),
-        ]  # fmt: skip
+            Verified(
+                "address",
+                node,
+                "",
+                "pass",
+                (
+                    f"inet 127.0.0.1/8 scope host lo\ninet {ip}/24 brd 192.168.122.255 "
+                    f"scope global "
+                    f"eth0\ninet {net}.0/32 scope global flannel.1\ninet {net}.1/24 scope global "
+                    "docker0"
+                ),
+            ),
+            Verified(
+                "lease",
+                node,
+                "",
+                "pass",
+                f"/coreos.com/network/subnets/{net}.0-24 {json.dumps(lease)}",
+            ),
+            Verified(
+                "subnet_env",
+                node,
+                "",
+                "pass",
+                (
+                    f"FLANNEL_NETWORK=10.16.0.0/16\nFLANNEL_SUBNET={net}.1/24\nFLANNEL_MTU=1450\n"
+                    "FLANNEL_IPMASQ=false"
+                ),
+            ),
+        ]
     return said
 
 
@@ -65,7 +86,12 @@ def red() -> State:
     """Between the first two nodes nothing passes, and a stranger has a lease."""
     one, two = NODES[:2]
     lost = {(one, two): bad(one, two), (two, one): bad(two, one)}
-    stranger = Verified("lease", "", "", "skipped",
-                        '/coreos.com/network/subnets/10.16.9.0-24 {"PublicIP":"10.0.0.9"}',
-                        "10.0.0.9 is no host of the answers: add the host")  # fmt: skip
+    stranger = Verified(
+        "lease",
+        "",
+        "",
+        "skipped",
+        '/coreos.com/network/subnets/10.16.9.0-24 {"PublicIP":"10.0.0.9"}',
+        "10.0.0.9 is no host of the answers: add the host",
+    )
     return ended(*leases(), stranger, *pings(other=lost), code=7, why="fed-node1: 3 of 3 lost")

@@ -119,8 +119,17 @@ async def type_in(pilot: Pilot[Any], text: str) -> None:
     await pilot.press(*(_KEYS.get(letter, letter) for letter in text))
 
 
-_KEYS = {" ": "space", "/": "slash", ".": "full_stop", "-": "minus", ":": "colon", ",": "comma",
-         "_": "underscore", "~": "tilde", "=": "equals_sign"}  # fmt: skip
+_KEYS = {
+    " ": "space",
+    "/": "slash",
+    ".": "full_stop",
+    "-": "minus",
+    ":": "colon",
+    ",": "comma",
+    "_": "underscore",
+    "~": "tilde",
+    "=": "equals_sign",
+}
 
 
 @asynccontextmanager

@@ -44,8 +44,10 @@ def _conflicts(facts: Facts) -> Iterator[Finding]:
         lines = (line for line in text.splitlines() if not line.lstrip().startswith(OTHERS))
         flags = [f"--{found['long'] or 'bridge'}" for found in FLAG.finditer("\n".join(lines))]
         for flag in dict.fromkeys(flags):
-            yield block(f"{path} gives docker {flag}, which is flannel's to say",
-                        f"remove {flag} from {path}, then systemctl daemon-reload")  # fmt: skip
+            yield block(
+                f"{path} gives docker {flag}, which is flannel's to say",
+                f"remove {flag} from {path}, then systemctl daemon-reload",
+            )
     if DAEMON_JSON in facts.files:
         yield from _daemon_json(facts.files[DAEMON_JSON].text)
 

@@ -90,8 +90,9 @@ def flannel_version(answers: Answers, known: Known) -> Iterator[Finding]:
         yield warn(f"the nodes' flannel differs: {said}", "give all nodes one version of flannel")
     for version, hosts in versions.items():
         for finding in _judge(answers, version):
-            yield Finding("", hosts[0] if len(hosts) == 1 else "", finding.level,
-                          finding.seen, finding.remedy)  # fmt: skip
+            yield Finding(
+                "", hosts[0] if len(hosts) == 1 else "", finding.level, finding.seen, finding.remedy
+            )
     for host, facts in heard(answers, known, "nodes"):
         if next_version(answers, host.name, known) >= NEEDS_BR_NETFILTER:
             yield from _br_netfilter(host, facts)

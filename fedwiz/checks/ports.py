@@ -122,13 +122,15 @@ def _lost(trial: _Trial) -> Iterator[Finding]:
     for name in trial.named({of for of, _ in own}):
         yield block(
             f"its own packet filter drops what it sends to {trial.port}",
-            _remedy(trial, name, "OUTPUT"), name,
-        )  # fmt: skip
+            _remedy(trial, name, "OUTPUT"),
+            name,
+        )
     for name in trial.named(mute):
         yield block(
             f"nothing that it sends to {trial.port} of other nodes arrives",
-            _remedy(trial, name, "OUTPUT"), name,
-        )  # fmt: skip
+            _remedy(trial, name, "OUTPUT"),
+            name,
+        )
     for name in trial.named(suspects):
         senders = {of for of, to in rest if to == name and of not in mute}
         if not senders:

@@ -124,9 +124,10 @@ def network_capacity(answers: Answers, known: Known) -> Iterator[Finding]:
     taken = sum(
         1
         for lease in parse_leases(known.store.leases)
-        if lease.subnet and lease.public_ip not in ours
+        if lease.subnet
+        and lease.public_ip not in ours
         and network.inside(lease.subnet.partition("/")[0], net.cidr)
-    )  # fmt: skip
+    )
     said = f"{net.cidr} has {count(room, 'subnet')} for {count(nodes, 'node')}"
     if room - taken >= nodes:
         if net.subnet_min and net.subnet_min == net.cidr.partition("/")[0]:
@@ -211,10 +212,13 @@ def _interface(host: Host, facts: Facts) -> Iterator[Finding]:
         yield block(f"{link.name} leads to no other host", remedy, host.name)
     else:
         other = next(
-            (each.name for each in facts.links
-             if each is not link and host.address in map(str, (a.ip for a in _held(each)))),
+            (
+                each.name
+                for each in facts.links
+                if each is not link and host.address in map(str, (a.ip for a in _held(each)))
+            ),
             "",
-        )  # fmt: skip
+        )
         if other:
             yield warn(
                 f"fedwiz reaches it at {host.address} on {other}, "

@@ -11,10 +11,20 @@ from fedwiz.events import Record
 from fedwiz.follow import Followed
 from fedwiz.state import State
 
-CODES = frozenset({
-    verbs.OK, verbs.INTERNAL, verbs.USAGE, verbs.BLOCKED, verbs.UNREACHABLE, verbs.FAILED,
-    verbs.NOT_PROVEN, verbs.LOCKED, verbs.STALE, verbs.INTERRUPTED,
-})  # fmt: skip
+CODES = frozenset(
+    {
+        verbs.OK,
+        verbs.INTERNAL,
+        verbs.USAGE,
+        verbs.BLOCKED,
+        verbs.UNREACHABLE,
+        verbs.FAILED,
+        verbs.NOT_PROVEN,
+        verbs.LOCKED,
+        verbs.STALE,
+        verbs.INTERRUPTED,
+    }
+)
 """Those that a run may end with; what stands on the master is not trusted with any other."""
 
 

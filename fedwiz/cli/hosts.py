@@ -83,10 +83,12 @@ async def who(talk: Talk) -> None:
     before = [at for at, it in enumerate(rows, 1) if it.chosen]
     every = range(1, len(rows) + 1)
     said = await talk.prompt.text(
-        "host", "Which of them belong to the cluster?",
-        lambda text: _refused(text, len(rows)), ranges(before or every),
+        "host",
+        "Which of them belong to the cluster?",
+        lambda text: _refused(text, len(rows)),
+        ranges(before or every),
         "Their numbers, such as `1-4 6`, or `all`: one master and two nodes or more.",
-    )  # fmt: skip
+    )
     talk.choose(at - 1 for at in numbers(said, len(rows)))
     talk.keep(census.settled(talk.draft))
 
@@ -181,9 +183,11 @@ async def _which(talk: Talk, key: str) -> str:
     """
     try:
         return await talk.prompt.line(
-            key or "host", "Which one is to be changed?", "" if key else NONE,
+            key or "host",
+            "Which one is to be changed?",
+            "" if key else NONE,
             "Its number; `-3` leaves the third one out; `r` reads all again; none goes on.",
-        )  # fmt: skip
+        )
     except Ended:
         for address, why in talk.site.lost.items():
             raise Left(UNREACHABLE, f"{address}: {why}") from None
@@ -233,8 +237,16 @@ async def _change(talk: Talk, at: int) -> None:
 def _play(talk: Talk, at: int, role: str) -> None:
     """Give a host its role; there is one master."""
     mine: Role = "master" if role == "master" else "node"
-    talk.keep(replace(talk.draft, candidates=tuple(
-        replace(it, role=mine) if place == at
-        else replace(it, role="node") if mine == "master" and it.role == "master" else it
-        for place, it in enumerate(talk.draft.candidates)
-    )))  # fmt: skip
+    talk.keep(
+        replace(
+            talk.draft,
+            candidates=tuple(
+                replace(it, role=mine)
+                if place == at
+                else replace(it, role="node")
+                if mine == "master" and it.role == "master"
+                else it
+                for place, it in enumerate(talk.draft.candidates)
+            ),
+        )
+    )

@@ -79,8 +79,9 @@ def undone(options: argparse.Namespace, answers: Answers, make: Make) -> int:
     host = options.host or ""
     names = [node.name for node in answers.nodes]
     if host == answers.master.name:
-        raise Usage(f"{host} holds etcd's key, which goes when all nodes are undone: leave "
-                    "--host out")  # fmt: skip
+        raise Usage(
+            f"{host} holds etcd's key, which goes when all nodes are undone: leave --host out"
+        )
     if host and host not in names:
         raise Usage(f"{host} is no node of the answers: they are {', '.join(names)}")
     approve = keeping(approval(options, answers), host)

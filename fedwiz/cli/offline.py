@@ -39,11 +39,20 @@ def runs(options: argparse.Namespace) -> int:
     """The recorded runs, newest first."""
     found = journals.runs()
     if options.json:
-        give_json([
-            {"run": run.id, "verb": run.verb, "cluster": run.cluster, "started": run.started,
-             "outcome": run.outcome, "hosts": list(run.hosts), "practice": run.practice}
-            for run in found
-        ])  # fmt: skip
+        give_json(
+            [
+                {
+                    "run": run.id,
+                    "verb": run.verb,
+                    "cluster": run.cluster,
+                    "started": run.started,
+                    "outcome": run.outcome,
+                    "hosts": list(run.hosts),
+                    "practice": run.practice,
+                }
+                for run in found
+            ]
+        )
         return verbs.OK
     for run in found:
         began = time.strftime("%Y-%m-%d %H:%M", time.localtime(run.started))

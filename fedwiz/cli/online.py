@@ -86,8 +86,9 @@ def _pair(options: argparse.Namespace, answers: Answers) -> tuple[str, str] | No
     one, _, other = (name.strip() for name in options.pair.partition(","))
     names = [node.name for node in answers.nodes]
     if one == other or not {one, other} <= set(names):
-        raise Usage(f"--pair {options.pair}: give two different nodes as A,B; they are "
-                    f"{', '.join(names)}")  # fmt: skip
+        raise Usage(
+            f"--pair {options.pair}: give two different nodes as A,B; they are {', '.join(names)}"
+        )
     return one, other
 
 
@@ -130,15 +131,24 @@ def demo(options: argparse.Namespace) -> int:
         if options.work == "undo":
             await _to_take_back(answers, machines)
         return Cluster(
-            answers, machines, machines.open_store, unheard, "", accepted,
+            answers,
+            machines,
+            machines.open_store,
+            unheard,
+            "",
+            accepted,
             practice=fault,
-        )  # fmt: skip
+        )
 
     if not options.work:
         options.yes = True
-    verb = {"check": _checked, "plan": _planned, "verify": _verified,
-            "diagnose": mending.diagnosed, "undo": mending.undone,
-            }.get(options.work, _installed)  # fmt: skip
+    verb = {
+        "check": _checked,
+        "plan": _planned,
+        "verify": _verified,
+        "diagnose": mending.diagnosed,
+        "undo": mending.undone,
+    }.get(options.work, _installed)
     return verb(options, answers, make)
 
 
@@ -162,8 +172,9 @@ def _understood(options: argparse.Namespace) -> None:
     if options.fault and options.fault not in practice.FAULTS:
         raise Usage(f"--fault {options.fault}: there are {', '.join(practice.FAULTS)}, and list")
     if not 3 <= options.hosts <= practice.MOST:
-        raise Usage(f"--hosts {options.hosts}: a master and two nodes or more, up to "
-                    f"{practice.MOST} hosts")  # fmt: skip
+        raise Usage(
+            f"--hosts {options.hosts}: a master and two nodes or more, up to {practice.MOST} hosts"
+        )
     for name in VERIFYING:
         if options.work != "verify" and getattr(options, name) not in (None, []):
             raise Usage(f"--{name} is of a verification: `fedwiz demo verify --{name} ...`")

@@ -50,8 +50,13 @@ def parser() -> argparse.ArgumentParser:
     install = _verb(verbs, "install", "Check, plan, apply, verify.", [shared])
     _install(install)
     resume = _verb(verbs, "resume", "Go on with an install or undo that was cut off.", [shared])
-    resume.add_argument("run", metavar="RUN", nargs="?", default="",
-                        help="its id, or the beginning of it; the latest by default")  # fmt: skip
+    resume.add_argument(
+        "run",
+        metavar="RUN",
+        nargs="?",
+        default="",
+        help="its id, or the beginning of it; the latest by default",
+    )
     _approval(resume)
     _report(resume)
     verify = _verb(verbs, "verify", "Prove the network, on any cluster.", [shared])
@@ -60,9 +65,14 @@ def parser() -> argparse.ArgumentParser:
     diagnose = _verb(verbs, "diagnose", "Say why two nodes do not talk, and mend it.", [shared])
     _diagnose(diagnose)
     undo = _verb(verbs, "undo", "Take an install back, or what a remedy has done.", [shared])
-    undo.add_argument("run", nargs="?", default="", metavar="RUN",
-                      help="of a diagnosis: its id, or the beginning of it; without one: the "
-                           "install, back to what was kept on the hosts before it")  # fmt: skip
+    undo.add_argument(
+        "run",
+        nargs="?",
+        default="",
+        metavar="RUN",
+        help="of a diagnosis: its id, or the beginning of it; without one: the "
+        "install, back to what was kept on the hosts before it",
+    )
     undo.add_argument("--host", default="", metavar="NAME", help="take back this node alone")
     _approval(undo)
     _verb(verbs, "watch", "Watch the run that has the cluster's lock.", [shared])
@@ -72,15 +82,25 @@ def parser() -> argparse.ArgumentParser:
     runs.add_argument("--json", action="store_true", help="one JSON document on stdout")
     replay = _verb(verbs, "replay", "Tell a recorded run again.", [])
     replay.add_argument("run", metavar="RUN", help="its id, the beginning of it, or a file")
-    replay.add_argument("--speed", type=_speed, default=None, metavar="N",
-                        help="N times as fast as it was, at a terminal on the install's screen; "
-                             "0, the default: at once")  # fmt: skip
+    replay.add_argument(
+        "--speed",
+        type=_speed,
+        default=None,
+        metavar="N",
+        help="N times as fast as it was, at a terminal on the install's screen; "
+        "0, the default: at once",
+    )
     replay.add_argument("--plain", action="store_true", help="in lines, also at a terminal")
     replay.add_argument("--json", action="store_true", help="the records, one a line, on stdout")
     schema = _verb(verbs, "schema", "Print the JSON Schema of answers, or of reports.", [])
-    schema.add_argument("document", nargs="?", choices=("answers", "report"), default="answers",
-                        metavar="DOCUMENT", help="answers, the default: the answer file's; "
-                        "report: that of --json and of a report")  # fmt: skip
+    schema.add_argument(
+        "document",
+        nargs="?",
+        choices=("answers", "report"),
+        default="answers",
+        metavar="DOCUMENT",
+        help="answers, the default: the answer file's; report: that of --json and of a report",
+    )
     validate = _verb(verbs, "validate", "Judge an answer file; no network.", [])
     validate.add_argument("file", metavar="FILE")
     validate.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="sets")
@@ -103,31 +123,47 @@ def _given() -> argparse.ArgumentParser:
     """How answers are given."""
     given = argparse.ArgumentParser(add_help=False)
     given.add_argument("-a", "--answers", metavar="FILE", help="the answer file, TOML")
-    given.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="sets",
-                       help="an answer that counts instead of the file's, as network.cidr=...; "
-                            "a host's as host.NAME.interface=...; may be given often")  # fmt: skip
+    given.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        dest="sets",
+        help="an answer that counts instead of the file's, as network.cidr=...; "
+        "a host's as host.NAME.interface=...; may be given often",
+    )
     return given
 
 
 def _plain(verb: argparse.ArgumentParser) -> None:
-    verb.add_argument("--plain", action="store_true",
-                      help="numbered prompts, one line per event, no screens")  # fmt: skip
+    verb.add_argument(
+        "--plain", action="store_true", help="numbered prompts, one line per event, no screens"
+    )
 
 
 def _shared(given: argparse.ArgumentParser) -> argparse.ArgumentParser:
     """What every verb that goes to the hosts takes."""
     shared = argparse.ArgumentParser(add_help=False, parents=[given])
     shared.add_argument("--json", action="store_true", help="one JSON document on stdout")
-    shared.add_argument("--accept-new-host-keys", action="store_true",
-                        help="take the key of a host that known_hosts does not have")  # fmt: skip
-    shared.add_argument("--accept", action="append", default=[], metavar="CHECK[,CHECK]",
-                        help="a block of this check is only a warning")  # fmt: skip
+    shared.add_argument(
+        "--accept-new-host-keys",
+        action="store_true",
+        help="take the key of a host that known_hosts does not have",
+    )
+    shared.add_argument(
+        "--accept",
+        action="append",
+        default=[],
+        metavar="CHECK[,CHECK]",
+        help="a block of this check is only a warning",
+    )
     return shared
 
 
 def _discover(find: argparse.ArgumentParser) -> None:
-    find.add_argument("targets", nargs="*", metavar="TARGET",
-                      help="a CIDR, a range (192.168.122.10-40), a name")  # fmt: skip
+    find.add_argument(
+        "targets", nargs="*", metavar="TARGET", help="a CIDR, a range (192.168.122.10-40), a name"
+    )
     find.add_argument("--ssh-config", action="store_true", help="also the hosts of ~/.ssh/config")
     find.add_argument("--known-hosts", action="store_true", help="also those of known_hosts")
     find.add_argument("--libvirt", action="store_true", help="also libvirt's DHCP leases")
@@ -136,8 +172,9 @@ def _discover(find: argparse.ArgumentParser) -> None:
 
 
 def _plan(plan: argparse.ArgumentParser) -> None:
-    plan.add_argument("--shell", action="store_true",
-                      help="as one script per host, to be run by hand")  # fmt: skip
+    plan.add_argument(
+        "--shell", action="store_true", help="as one script per host, to be run by hand"
+    )
     plan.add_argument("--host", metavar="NAME", help="with --shell: this host's script alone")
 
 
@@ -149,33 +186,48 @@ def _diagnose(diagnose: argparse.ArgumentParser) -> None:
 
 
 def _remedy(diagnose: argparse.ArgumentParser) -> None:
-    diagnose.add_argument("--apply", action="store_true",
-                          help="show the remedy, and do it once it is approved")  # fmt: skip
-    diagnose.add_argument("--cause", default="", metavar="NAME",
-                          help="with --apply: the remedy of this cause instead")  # fmt: skip
+    diagnose.add_argument(
+        "--apply", action="store_true", help="show the remedy, and do it once it is approved"
+    )
+    diagnose.add_argument(
+        "--cause", default="", metavar="NAME", help="with --apply: the remedy of this cause instead"
+    )
 
 
 def _approval(verb: argparse.ArgumentParser) -> None:
     approval = verb.add_mutually_exclusive_group()
     approval.add_argument("--yes", action="store_true", help="approve the plan, whatever it is")
-    approval.add_argument("--approve", metavar="DIGEST",
-                          help="approve the plan of this digest only")  # fmt: skip
+    approval.add_argument(
+        "--approve", metavar="DIGEST", help="approve the plan of this digest only"
+    )
     verb.add_argument("--headless", action="store_true", help="one line per event, no screens")
 
 
 def _report(verb: argparse.ArgumentParser) -> None:
-    verb.add_argument("--report", metavar="FILE",
-                      help="write the report there, as its ending says: .md, .json, .html, "
-                           "or .xml for JUnit's")  # fmt: skip
+    verb.add_argument(
+        "--report",
+        metavar="FILE",
+        help="write the report there, as its ending says: .md, .json, .html, or .xml for JUnit's",
+    )
 
 
 def _verify(verify: argparse.ArgumentParser) -> None:
-    verify.add_argument("--only", action="append", default=[], metavar="KIND[,KIND]",
-                        help="only address, lease, subnet_env, peer, ping or mtu")  # fmt: skip
+    verify.add_argument(
+        "--only",
+        action="append",
+        default=[],
+        metavar="KIND[,KIND]",
+        help="only address, lease, subnet_env, peer, ping or mtu",
+    )
     verify.add_argument("--pair", metavar="A,B", help="only these two nodes")
-    verify.add_argument("--watch", nargs="?", type=_speed, const=5.0, metavar="SECONDS",
-                        help="again and again, with 5 seconds or so many between, until "
-                             "Ctrl+C")  # fmt: skip
+    verify.add_argument(
+        "--watch",
+        nargs="?",
+        type=_speed,
+        const=5.0,
+        metavar="SECONDS",
+        help="again and again, with 5 seconds or so many between, until Ctrl+C",
+    )
     verify.add_argument("--count", type=_rounds, metavar="N", help="with --watch: N times")
 
 
@@ -189,19 +241,40 @@ VERBS = ("discover", "check", "plan", "install", "verify", "diagnose", "undo")
 
 
 def _demo(demo: argparse.ArgumentParser) -> None:
-    demo.add_argument("work", nargs="?", choices=VERBS, metavar="VERB",
-                      help=f"{', '.join(VERBS)}; without one: the wizard, or install --yes "
-                           "where nobody can be asked")  # fmt: skip
-    demo.add_argument("sender", nargs="?", default="", metavar="A",
-                      help="with diagnose: the node that pings")  # fmt: skip
-    demo.add_argument("receiver", nargs="?", default="", metavar="B",
-                      help="with diagnose: the node that is to answer")  # fmt: skip
-    demo.add_argument("--hosts", type=int, default=4, metavar="N",
-                      help="the master and N-1 nodes, 4 by default")  # fmt: skip
-    demo.add_argument("--fault", default="", metavar="NAME",
-                      help="something that is wrong there; `list` names them")  # fmt: skip
-    demo.add_argument("--pace", type=_speed, default=None, metavar="N",
-                      help="real seconds for a practice second; 0: no waiting")  # fmt: skip
+    demo.add_argument(
+        "work",
+        nargs="?",
+        choices=VERBS,
+        metavar="VERB",
+        help=f"{', '.join(VERBS)}; without one: the wizard, or install --yes "
+        "where nobody can be asked",
+    )
+    demo.add_argument(
+        "sender", nargs="?", default="", metavar="A", help="with diagnose: the node that pings"
+    )
+    demo.add_argument(
+        "receiver",
+        nargs="?",
+        default="",
+        metavar="B",
+        help="with diagnose: the node that is to answer",
+    )
+    demo.add_argument(
+        "--hosts", type=int, default=4, metavar="N", help="the master and N-1 nodes, 4 by default"
+    )
+    demo.add_argument(
+        "--fault",
+        default="",
+        metavar="NAME",
+        help="something that is wrong there; `list` names them",
+    )
+    demo.add_argument(
+        "--pace",
+        type=_speed,
+        default=None,
+        metavar="N",
+        help="real seconds for a practice second; 0: no waiting",
+    )
     _plain(demo)
     _plan(demo)
     _install(demo)

@@ -30,9 +30,11 @@ async def cidr(talk: Talk) -> None:
         now = "" if CIDR in talk.draft.refusals() else talk.draft.get(CIDR)
         other = free(talk.answers(), known, [tried] if tried else ())
         said = await talk.prompt.line(
-            CIDR, asked.title, now if now and now != tried else other,
+            CIDR,
+            asked.title,
+            now if now and now != tried else other,
             f"{asked.help}  {tried} typed again is taken as it is." if tried else asked.help,
-        )  # fmt: skip
+        )
         talk.keep(talk.draft.put(CIDR, said))
         if (why := talk.draft.refusals().get(CIDR, "")) and not await _public(talk, why):
             continue
@@ -126,11 +128,12 @@ async def interfaces(talk: Talk) -> None:
         bad = talk.findings(known, ("interface",))
         talk.told(bad)
         said = await talk.prompt.line(
-            "host.interface", "Which node's interface is to be changed?",
+            "host.interface",
+            "Which node's interface is to be changed?",
             (_better(talk, nodes) if bad else "") or NONE,
             "A node's number and an interface or an address of it, such as `1 eth1`, or `all "
             "eth1`; `1 default` takes that of the default route; none goes on.",
-        )  # fmt: skip
+        )
         if said == NONE:
             return
         _use(talk, nodes, said)
@@ -140,10 +143,12 @@ def _links(talk: Talk, it: Candidate) -> list[Link]:
     """The interfaces that could carry a node's packets."""
     facts = talk.site.facts.get(it.address, Facts())
     return [
-        link for link in facts.links
-        if link.addresses and link.name not in ("lo", "docker0")
+        link
+        for link in facts.links
+        if link.addresses
+        and link.name not in ("lo", "docker0")
         and not link.name.startswith("flannel")
-    ]  # fmt: skip
+    ]
 
 
 def _uses(talk: Talk, it: Candidate) -> str:

@@ -108,9 +108,12 @@ async def what(talk: Talk) -> None:
         about = f"It stopped at {before.where}. {LATER}"
         options.insert(0, ("resume", f"Go on: {before.name}", about))
     said = await talk.prompt.pick(
-        "what", "What is to be done?", options, options[0][0],
+        "what",
+        "What is to be done?",
+        options,
+        options[0][0],
         "Nothing is changed on any machine before the plan was shown and approved.",
-    )  # fmt: skip
+    )
     if said == "resume" and before is not None:
         try:
             talk.begin(begin.resuming(before))
@@ -188,9 +191,12 @@ async def _blocked(talk: Talk, blocks: list[Finding], left: Left) -> None:
         if said == "accept":
             names = list(dict.fromkeys(it.check for it in blocks))
             name = await talk.prompt.text(
-                "accepted", "Type the name of the finding", lambda text: "" if text in names
-                else f"one of {', '.join(names)}; `<` accepts none",
-            )  # fmt: skip
+                "accepted",
+                "Type the name of the finding",
+                lambda text: (
+                    "" if text in names else f"one of {', '.join(names)}; `<` accepts none"
+                ),
+            )
             talk.keep(replace(talk.draft, accepted=(*talk.draft.accepted, name)))
     except Ended:
         raise left from None
@@ -205,8 +211,9 @@ async def _approved(talk: Talk, answers: Answers, plan: Plan) -> bool:
     help_ = "This is the last question: then the plan is carried out on all hosts at once."
     stops = any(
         isinstance(action, Run) and action.interrupts
-        for task in plan.tasks() for action in task.actions
-    )  # fmt: skip
+        for task in plan.tasks()
+        for action in task.actions
+    )
     if not stops:
         return await talk.prompt.yes("approval", "Do all this?", help_)
     say("  ! containers that run on the nodes stop")

@@ -66,8 +66,13 @@ class Prompt:
                 say(f"  {clean(text)}")
 
     async def text(
-        self, key: str, question: str, refuse: Refuse, default: str = "", help: str = ""  # noqa: A002
-    ) -> str:  # fmt: skip
+        self,
+        key: str,
+        question: str,
+        refuse: Refuse,
+        default: str = "",
+        help: str = "",  # noqa: A002
+    ) -> str:
         """A line that will do: it is asked for again, with a sentence that says why."""
         while True:
             said = await self.line(key, question, default, help)
@@ -77,8 +82,13 @@ class Prompt:
             wrong(why)
 
     async def pick(
-        self, key: str, question: str, options: Sequence[Option], default: str = "", help: str = ""  # noqa: A002
-    ) -> str:  # fmt: skip
+        self,
+        key: str,
+        question: str,
+        options: Sequence[Option],
+        default: str = "",
+        help: str = "",  # noqa: A002
+    ) -> str:
         """One of several, by its number or its name."""
         wide = max(len(title) for _, title, _ in options)
         for number, (_, title, more) in enumerate(options, 1):
@@ -90,18 +100,24 @@ class Prompt:
         by = {str(number): name for number, name in enumerate(names, 1)} | {n: n for n in names}
         first = str(names.index(default) + 1) if default in names else ""
         said = await self.text(
-            key, question,
-            lambda text: "" if text in by else f"a number from 1 to {len(names)}", first, help,
-        )  # fmt: skip
+            key,
+            question,
+            lambda text: "" if text in by else f"a number from 1 to {len(names)}",
+            first,
+            help,
+        )
         return by[said]
 
     async def yes(self, key: str, question: str, help: str = "", *, default: bool = False) -> bool:  # noqa: A002
         """Yes, typed in full, or no."""
         words = {"yes": True, "no": False}
         said = await self.text(
-            key, question, lambda text: "" if text in words else "type yes or no",
-            "yes" if default else "no", help,
-        )  # fmt: skip
+            key,
+            question,
+            lambda text: "" if text in words else "type yes or no",
+            "yes" if default else "no",
+            help,
+        )
         return words[said]
 
     async def answer(self, question: Question, value: object) -> object:

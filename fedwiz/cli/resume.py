@@ -19,8 +19,10 @@ def resume(options: argparse.Namespace) -> int:
     before = _before(options.run)
     answers = _answers(options, before)
     if answers.name != before.run.cluster:
-        raise Usage(f"run {before.run.id} is of {before.run.cluster}, and these answers are of "
-                    f"{answers.name}: give those of that run")  # fmt: skip
+        raise Usage(
+            f"run {before.run.id} is of {before.run.cluster}, and these answers are of "
+            f"{answers.name}: give those of that run"
+        )
     options.accept += before.accepted
     try:
         ask: verbs.Approve | None = approval(options, answers)
@@ -46,8 +48,9 @@ def _before(name: str) -> Unfinished:
         raise Usage(str(wrong)) from None
     summary = journals.summary(path)
     if summary is None or summary.practice or summary.verb not in (*unfinished.VERBS, "diagnose"):
-        raise Usage(f"{name} is no install or undo of a real cluster: there is nothing to go on "
-                    "with")  # fmt: skip
+        raise Usage(
+            f"{name} is no install or undo of a real cluster: there is nothing to go on with"
+        )
     found = unfinished.of(summary)
     if found is None:
         raise Usage(f"run {path.stem} {_not(summary.verb)}")

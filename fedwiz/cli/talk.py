@@ -110,17 +110,20 @@ class Talk:
 
     async def _trusted(self, keys: list[UnknownKey]) -> bool:
         """Have the operator compare the keys that nobody knows, all at once."""
-        say("These host keys are not known yet.  Compare them on the consoles, where "
-            "`ssh-keygen -lf /etc/ssh/ssh_host_TYPE_key.pub` shows them:")  # fmt: skip
+        say(
+            "These host keys are not known yet.  Compare them on the consoles, where "
+            "`ssh-keygen -lf /etc/ssh/ssh_host_TYPE_key.pub` shows them:"
+        )
         places = {host.name: host.address for host in self.answers().host}
         order = list(places)
         for key in sorted(keys, key=lambda it: order.index(it.host) if it.host in order else -1):
             where = dict.fromkeys((key.host, places.get(key.host, key.host)))
             say(clean(f"  {'  '.join(where):<34}  {key.kind} {key.fingerprint}"))
         right = await self.prompt.yes(
-            "host", "Are they right?  yes writes them into known_hosts",
+            "host",
+            "Are they right?  yes writes them into known_hosts",
             "yes only if you have compared them: a wrong one is somebody in between.",
-        )  # fmt: skip
+        )
         if right:
             await self.site.accept(keys)
         return right
@@ -143,9 +146,14 @@ class Talk:
     def choose(self, places: Iterable[int]) -> None:
         """Keep which candidates are to be hosts."""
         wanted = set(places)
-        self.keep(replace(self.draft, candidates=tuple(
-            replace(it, chosen=at in wanted) for at, it in enumerate(self.draft.candidates)
-        )))  # fmt: skip
+        self.keep(
+            replace(
+                self.draft,
+                candidates=tuple(
+                    replace(it, chosen=at in wanted) for at, it in enumerate(self.draft.candidates)
+                ),
+            )
+        )
 
 
 def judged(draft: Draft, known: Known, names: Collection[str]) -> tuple[Finding, ...]:

@@ -55,7 +55,7 @@ CAUSES: tuple[Cause, ...] = (
     lost_between,
     mtu,
     nat,
-)  # fmt: skip
+)
 """What is the reason of others stands before them."""
 
 

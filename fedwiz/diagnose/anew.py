@@ -97,15 +97,33 @@ def restart(
     ready, taken = case.answers.docker.ready_within, None
     # A password has no place in a journal.
     if back is not None and (old is None or "PASSWORD" not in old.text):
-        taken = run_script("restart", *back[:2], mode, str(ready), *back[2:], timeout=LONG + ready,
-                           stdin=(old.text,) if old else (), interrupts=interrupts)  # fmt: skip
-    return Mend(host, run_script(
-        "restart", subnet, docker, mode, str(ready), timeout=LONG + ready,
-        interrupts=interrupts, back=taken,
-        stdin=(change.text,) if change else (),
-        diff=diff(SYSCONFIG, change.file.text, change.text) if change else "",
-        undo=undo or (taken.brief if taken else "set back what the diff takes away, and restart"),
-    ))  # fmt: skip
+        taken = run_script(
+            "restart",
+            *back[:2],
+            mode,
+            str(ready),
+            *back[2:],
+            timeout=LONG + ready,
+            stdin=(old.text,) if old else (),
+            interrupts=interrupts,
+        )
+    return Mend(
+        host,
+        run_script(
+            "restart",
+            subnet,
+            docker,
+            mode,
+            str(ready),
+            timeout=LONG + ready,
+            interrupts=interrupts,
+            back=taken,
+            stdin=(change.text,) if change else (),
+            diff=diff(SYSCONFIG, change.file.text, change.text) if change else "",
+            undo=undo
+            or (taken.brief if taken else "set back what the diff takes away, and restart"),
+        ),
+    )
 
 
 def both_ways(case: Case, host: str, address: str) -> tuple[Mend, ...]:
@@ -134,8 +152,15 @@ def key_words(case: Case, key: str, value: str) -> tuple[str, ...]:
     etcd = case.answers.etcd
     if etcd.user or case.known.store.error or not case.known.store.api:
         return ()
-    return (case.known.store.api, etcd.endpoints[0], key, value,
-            etcd.ca_file, etcd.cert_file, etcd.key_file)  # fmt: skip
+    return (
+        case.known.store.api,
+        etcd.endpoints[0],
+        key,
+        value,
+        etcd.ca_file,
+        etcd.cert_file,
+        etcd.key_file,
+    )
 
 
 def subnet_key(case: Case, subnet: IPv4Network) -> str:

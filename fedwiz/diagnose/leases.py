@@ -70,9 +70,10 @@ def same_public_ip(case: Case) -> Iterator[Diagnosis]:
         if lease is None or host in done:
             continue
         twins = [
-            name for name in nodes
+            name
+            for name in nodes
             if lease.public_ip in addresses(case.facts(name)) and leased(case, name) == lease
-        ]  # fmt: skip
+        ]
         if host not in twins or len(twins) < 2:
             continue
         done |= set(twins)
@@ -141,12 +142,15 @@ def lease_taken(case: Case) -> Iterator[Diagnosis]:
             continue
         owner = next(
             (
-                name for name, facts in case.known.hosts.items()
-                if name != host and lease.public_ip in addresses(facts)
-                and subnet_of(facts) is not None and leased(case, name) == lease
+                name
+                for name, facts in case.known.hosts.items()
+                if name != host
+                and lease.public_ip in addresses(facts)
+                and subnet_of(facts) is not None
+                and leased(case, name) == lease
             ),
             "",
-        )  # fmt: skip
+        )
         if not owner:
             continue
         low, high = STEALS_SUBNET
@@ -162,10 +166,20 @@ def lease_taken(case: Case) -> Iterator[Diagnosis]:
             ),
             f"on {host}: `rm {SUBNET_ENV}`, restart flanneld, and move docker to its new subnet; "
             "an image for hosts must not hold that file",
-            (restart(case, host, "forget", "move", ("recall", "move", *words) if words else None,
-                     interrupts=True, undo=undo), *both_ways(case, host, _wanted(case, host))),
+            (
+                restart(
+                    case,
+                    host,
+                    "forget",
+                    "move",
+                    ("recall", "move", *words) if words else None,
+                    interrupts=True,
+                    undo=undo,
+                ),
+                *both_ways(case, host, _wanted(case, host)),
+            ),
             explains=not case.pings,
-        )  # fmt: skip
+        )
 
 
 def lease_missing(case: Case) -> Iterator[Diagnosis]:
@@ -181,11 +195,16 @@ def lease_missing(case: Case) -> Iterator[Diagnosis]:
         stays = subnet is not None and subnet.network.subnet_of(case.net.network)
         mends: tuple[Mend, ...] = (
             restart(
-                case, host, "keep", "leave" if stays else "move", None, interrupts=not stays,
+                case,
+                host,
+                "keep",
+                "leave" if stays else "move",
+                None,
+                interrupts=not stays,
                 undo="nothing: a flanneld that runs takes a lease",
             ),
             *both_ways(case, host, _wanted(case, host)),
-        )  # fmt: skip
+        )
         yield Diagnosis(
             "lease-missing",
             host,

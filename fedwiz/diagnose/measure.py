@@ -35,13 +35,18 @@ async def measure(
     """
     name, net, asker = pods.new_name(), nodes.overlay(answers, known), Asker(sessions, {})
     asked = [host for host in pair if host in sessions and host in known.hosts]
-    ups = await asker.ask({
-        host: pods.up(name, answers.verify.image, nodes.stand_in(known.hosts[host]))
-        for host in asked
-    })  # fmt: skip
+    ups = await asker.ask(
+        {
+            host: pods.up(name, answers.verify.image, nodes.stand_in(known.hosts[host]))
+            for host in asked
+        }
+    )
     started = {host: _up(reply) for host, reply in ups.items()}
-    gone = {host: known.lost.get(host, "there is no connection to it")
-            for host in pair if host not in started}  # fmt: skip
+    gone = {
+        host: known.lost.get(host, "there is no connection to it")
+        for host in pair
+        if host not in started
+    }
     matrix = Matrix(pair, known, net, gone, started)
     ends = _ends(answers, known, started) if matrix.obstacle(*pair)[0] == "pass" else {}
     runs = {host: trace.look(name) for host in asked}
@@ -61,9 +66,12 @@ async def measure(
     counts = _counts(down.get(pair[1]))
     received = sum(counts.values()) if counts else None
     return replace(
-        case, hops=trace.hops(net, *pair, looks, received), sent=ping.sent,
-        answered=ping.received, seen_as=replace(matrix, counts={pair[1]: counts}).seen_as(*pair),
-    )  # fmt: skip
+        case,
+        hops=trace.hops(net, *pair, looks, received),
+        sent=ping.sent,
+        answered=ping.received,
+        seen_as=replace(matrix, counts={pair[1]: counts}).seen_as(*pair),
+    )
 
 
 def _up(reply: Reply) -> Up:

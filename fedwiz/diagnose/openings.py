@@ -71,8 +71,11 @@ def _opened(case: Case, it: Dropper) -> Iterator[Mend]:
         for flags, there in (((), now), (("--permanent",), later)):
             if value not in there:
                 words = ("firewall-cmd", *flags, *where)
-                yield mend(it.host, (*words, f"--add-{option}={value}"),
-                           (*words, f"--remove-{option}={value}"))  # fmt: skip
+                yield mend(
+                    it.host,
+                    (*words, f"--add-{option}={value}"),
+                    (*words, f"--remove-{option}={value}"),
+                )
 
 
 def _accepted(case: Case, it: Dropper) -> Iterator[Mend]:

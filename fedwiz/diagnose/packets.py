@@ -68,9 +68,11 @@ def docker_direct_routing(case: Case) -> Iterator[Diagnosis]:
     mends = let_pass(case, found)
     network, rules = str(case.net.network), case.facts(found.host).rules.get("filter", ())
     accepted = re.compile(rf"-A (DOCKER-USER|FORWARD) -s {network} -d {network} .*-j ACCEPT")
-    if found.table == "raw" and any(DOCKER_ROUTED.fullmatch(rule) for rule in rules) and not any(
-        accepted.match(rule) for rule in rules
-    ):  # fmt: skip
+    if (
+        found.table == "raw"
+        and any(DOCKER_ROUTED.fullmatch(rule) for rule in rules)
+        and not any(accepted.match(rule) for rule in rules)
+    ):
         match = ("-s", network, "-d", network)
         mends += (accept(found.host, "filter", "DOCKER-USER", match),)
     yield Diagnosis(

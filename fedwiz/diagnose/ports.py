@@ -23,8 +23,9 @@ def port_closed(case: Case) -> Iterator[Diagnosis]:
     mends, out = let_pass(case, it), it.hook in ("output", "postrouting")
     does = f"no {_named(case.net)} {'out' if out else 'in'}"
     whose, let = {
-        "firewalld": ("firewalld", "lets"), "nft": ("nftables' own rules", "let"),
-    }.get(it.kind, ("a rule of iptables'", "lets"))  # fmt: skip
+        "firewalld": ("firewalld", "lets"),
+        "nft": ("nftables' own rules", "let"),
+    }.get(it.kind, ("a rule of iptables'", "lets"))
     keep = "put the same where its rules come from, such as /etc/sysconfig/iptables"
     shown = remedy(case, it, mends, _named(case.net), keep)
     why = f"{whose} on {it.host} {let} {does}"

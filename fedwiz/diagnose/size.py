@@ -87,14 +87,16 @@ def _interfaces(
     for link, need, said in wanted:
         if 0 < link.mtu < need:
             yield Diagnosis(
-                "mtu", host,
+                "mtu",
+                host,
                 f"{link.name} on {host} passes packets of {link.mtu} bytes, and flannel was set "
                 f"up for {need}",
                 "\n".join([f"{link.name}: mtu {link.mtu}; {said}", *_told(lacking)]),
                 f"`ip link set dev {link.name} mtu {need}` on {host}; and see what made it "
                 "smaller: NetworkManager's connection or an `ip link` by hand",
-                (mend(host, _set(link, need), _set(link, link.mtu)),), explains=bool(lacking),
-            )  # fmt: skip
+                (mend(host, _set(link, need), _set(link, link.mtu)),),
+                explains=bool(lacking),
+            )
 
 
 def _set(link: Link, size: int) -> tuple[str, ...]:
@@ -120,13 +122,15 @@ def _between(case: Case, narrow: Mapping[tuple[str, str], Crossed]) -> Diagnosis
     seen = [*_told(narrow), *_beyond(case, need)]
     if len(side) != 1:
         return Diagnosis(
-            "mtu", case.receiver,
+            "mtu",
+            case.receiver,
             f"what is between {case.sender} and {case.receiver} passes packets of {size} bytes, "
-            f"and flannel was set up for {need}", "\n".join(seen),
+            f"and flannel was set up for {need}",
+            "\n".join(seen),
             f"give all that is in between an MTU of {need} (switches, tunnels, a hypervisor's "
             f"network); or every node's interface one of {size}, and start flanneld and docker "
             "anew, node by node",
-        )  # fmt: skip
+        )
     host = side[0]
     mends = _lower(case, host, size)
     remedy = (
@@ -136,10 +140,14 @@ def _between(case: Case, narrow: Mapping[tuple[str, str], Crossed]) -> Diagnosis
     if mends:
         remedy += " (mtu.sh; its containers stop), which NetworkManager has to keep for good"
     return Diagnosis(
-        "mtu", host,
+        "mtu",
+        host,
         f"what {host} is connected by passes packets of {size} bytes, and flannel was set up for "
-        f"{need}", "\n".join(seen), remedy, mends,
-    )  # fmt: skip
+        f"{need}",
+        "\n".join(seen),
+        remedy,
+        mends,
+    )
 
 
 def _beyond(case: Case, need: int) -> Iterator[str]:
@@ -161,8 +169,14 @@ def _lower(case: Case, host: str, size: int) -> tuple[Mend, ...]:
         return ()  # then flanneld would take another subnet
     links = [(nic, size)] + ([(device, size - backend.overhead)] if device else [])
     back = _anew(case, network, [(link.name, link.mtu) for link, _ in links], interrupts=stops)
-    do = _anew(case, network, [(link.name, to) for link, to in links], interrupts=stops,
-               back=back, undo=back.brief)  # fmt: skip
+    do = _anew(
+        case,
+        network,
+        [(link.name, to) for link, to in links],
+        interrupts=stops,
+        back=back,
+        undo=back.brief,
+    )
     return (Mend(host, do),)
 
 
@@ -175,6 +189,14 @@ def _anew(
     """Set MTUs, and start flanneld and docker anew, as a step of the install does it."""
     ready = case.answers.docker.ready_within
     words = [word for name, size in sizes for word in (name, str(size))]
-    argv = ("sh", "-c", script("mtu") + script("switch"), "mtu.sh", *words, "--", network,
-            str(ready))  # fmt: skip
+    argv = (
+        "sh",
+        "-c",
+        script("mtu") + script("switch"),
+        "mtu.sh",
+        *words,
+        "--",
+        network,
+        str(ready),
+    )
     return Run(argv, unit="fedwiz-switch", timeout=OTHER + ready, **more)

@@ -117,10 +117,14 @@ def flanneld_restarting(case: Case) -> Iterator[Diagnosis]:
                 mends += (_start_docker(case, host),)
                 remedy += ", and start docker, which went with it"
         yield Diagnosis(
-            "flanneld-restarting", host, why,
-            "\n".join((*map(clean, wrong), _state(case, host))), remedy, mends,
+            "flanneld-restarting",
+            host,
+            why,
+            "\n".join((*map(clean, wrong), _state(case, host))),
+            remedy,
+            mends,
             explains=cut(case, host) or _docker_gone(case, host),
-        )  # fmt: skip
+        )
 
 
 def docker_astray(case: Case) -> Iterator[Diagnosis]:

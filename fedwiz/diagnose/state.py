@@ -46,8 +46,10 @@ def clock_skew(case: Case) -> Iterator[Diagnosis]:
         remedy = f"set the clock of {host} right, and have chronyd or another NTP client keep it so"
         if unit.there:
             remedy = f"on {host}: `systemctl enable --now chronyd && chronyc makestep`"
-            was = ("enabled" if unit.enabled == "enabled" else "disabled",
-                   "running" if unit.running else "stopped")  # fmt: skip
+            was = (
+                "enabled" if unit.enabled == "enabled" else "disabled",
+                "running" if unit.running else "stopped",
+            )
             back = run_script("clock", "back", *was, timeout=60)
             undo = "chronyd gets back to what it was; the clock stays right"
             mends = (Mend(host, run_script("clock", "step", timeout=90, undo=undo, back=back)),)
@@ -178,10 +180,19 @@ def other_prefix(case: Case) -> Iterator[Diagnosis]:
                 )
             ).strip(),
             f"write the prefix {wanted} into {SYSCONFIG} of {host}, and restart flanneld",
-            (restart(case, host, "keep", docker, (way, docker, *words), change=change,
-                     interrupts=not stays),),
+            (
+                restart(
+                    case,
+                    host,
+                    "keep",
+                    docker,
+                    (way, docker, *words),
+                    change=change,
+                    interrupts=not stays,
+                ),
+            ),
             explains=cut(case, host),
-        )  # fmt: skip
+        )
 
 
 def other_api(case: Case) -> Iterator[Diagnosis]:
@@ -201,9 +212,20 @@ def other_api(case: Case) -> Iterator[Diagnosis]:
     ready = answers.docker.ready_within
     for name, facts in case.known.hosts.items():
         if facts.unit(FLANNELD).active == "activating":  # it waits for that
-            mends.append(Mend(name, run_script("restart", "wait", "leave", "-", str(ready),
-                                               timeout=45 + ready,
-                                               undo="nothing was changed")))  # fmt: skip
+            mends.append(
+                Mend(
+                    name,
+                    run_script(
+                        "restart",
+                        "wait",
+                        "leave",
+                        "-",
+                        str(ready),
+                        timeout=45 + ready,
+                        undo="nothing was changed",
+                    ),
+                )
+            )
     yield Diagnosis(
         "other-api",
         answers.master.name,

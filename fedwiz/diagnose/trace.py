@@ -126,10 +126,13 @@ def read(before: str, after: str, name: str) -> Look:
         nft=tuple(_nft(first.get("nft", ""))),
         counts=_counts(last.get("counts", ""), name),
         dropped=tuple(_dropped(_drops(first.get("rules", "")), _drops(last.get("rules", "")))),
-        moved={key: now - stats[0].get(key, now) for key, now in stats[1].items()
-               if now != stats[0].get(key, now)},
+        moved={
+            key: now - stats[0].get(key, now)
+            for key, now in stats[1].items()
+            if now != stats[0].get(key, now)
+        },
         error=clean(" ".join(first.get("error", "").split()))[:300],
-    )  # fmt: skip
+    )
 
 
 def _counts(said: str, name: str) -> dict[str, int]:
@@ -202,8 +205,9 @@ def _nft(said: str) -> Iterator[NftDrop]:
                 yield NftDrop(family, table, chain, hook, clean(text), int(handle))
 
 
-def hops(net: Overlay, sender: str, receiver: str, looks: Mapping[str, Look],
-         received: int | None) -> tuple[Hop, ...]:  # fmt: skip
+def hops(
+    net: Overlay, sender: str, receiver: str, looks: Mapping[str, Look], received: int | None
+) -> tuple[Hop, ...]:
     """The whole way of a ping and its answer, with what was counted.
 
     Args:

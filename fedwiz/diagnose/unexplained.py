@@ -46,6 +46,9 @@ def unknown(case: Case) -> Diagnosis:
     elif not case.hops:
         why = f"no packet could be followed, and {why}"
     return Diagnosis(
-        "unknown", host, why, "\n".join(line for line in seen if line),
+        "unknown",
+        host,
+        why,
+        "\n".join(line for line in seen if line),
         f"look at what was measured; `tcpdump -ni any icmp` on {host} shows the packets themselves",
-    )  # fmt: skip
+    )

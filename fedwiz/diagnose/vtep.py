@@ -37,9 +37,11 @@ def device_of(case: Case, host: str) -> Link | None:
     found = [
         link
         for link in facts.flannel_links
-        if link.kind == "vxlan" and subnet and _named(link.name)
+        if link.kind == "vxlan"
+        and subnet
+        and _named(link.name)
         and any(ip_interface(text).ip in subnet.network for text in link.addresses)
-    ]  # fmt: skip
+    ]
     mac = lease.mac if lease else ""
     found.sort(key=lambda link: (link.mac.lower() != mac, link.name != case.net.device))
     return next(iter(found), None)
@@ -79,14 +81,20 @@ def stale_vtep_mac(case: Case) -> Iterator[Diagnosis]:
         if any(it.mac == mac for it in told):
             # The lease alone is wrong: the others know the MAC that the device has.
             yield Diagnosis(
-                "stale-vtep-mac", host, f"{host}'s lease has another MAC than {device.name} on it",
+                "stale-vtep-mac",
+                host,
+                f"{host}'s lease has another MAC than {device.name} on it",
                 f"{seen}; {peer} sends to {mac}",
-                f"on {host} {KEEPS_DOCKER}: flanneld writes its lease anew", explains=False,
-            )  # fmt: skip
+                f"on {host} {KEEPS_DOCKER}: flanneld writes its lease anew",
+                explains=False,
+            )
             continue
         gone = not any(it.mac for it in case.facts(host).neighbours or () if it.dev == device.name)
         yield Diagnosis(
-            "stale-vtep-mac", host, why, "\n".join(filter(None, (seen, counted(case)))),
+            "stale-vtep-mac",
+            host,
+            why,
+            "\n".join(filter(None, (seen, counted(case)))),
             f"`ip link set dev {device.name} address {lease.mac}` on {host}, and its peers' "
             "neighbour entries again; something gave the device a MAC of its own, as systemd "
             "does: `MACAddressPolicy=none` for flannel* in /etc/systemd/network/50-flannel.link "
@@ -94,7 +102,7 @@ def stale_vtep_mac(case: Case) -> Iterator[Diagnosis]:
             (Mend(host, _mac(case, host, device, lease)),),
             explains=loses(case, peer, peers=("unwrapping",))
             or (gone and loses(case, host, own=("wrapping",))),
-        )  # fmt: skip
+        )
 
 
 def _name(case: Case, host: str) -> str:
@@ -107,9 +115,11 @@ def _mac(case: Case, host: str, device: Link, lease: Lease) -> Run:
     peers = {
         first(it): it.mac
         for it in parse_leases(case.known.store.leases)
-        if not it.error and it.subnet != lease.subnet and it.backend == "vxlan"
+        if not it.error
+        and it.subnet != lease.subnet
+        and it.backend == "vxlan"
         and re.fullmatch(MAC, it.mac)
-    }  # fmt: skip
+    }
     before = {
         it.address: it.mac
         for it in case.facts(host).neighbours or ()
@@ -171,9 +181,13 @@ def _other(case: Case, which: int) -> Iterator[Diagnosis]:
         name = ("other-vni", "other-port")[which]
         if theirs is not None and theirs[which] == made[which]:
             yield Diagnosis(
-                name, host, f"{why}: it was made before a change, as {case.peer(host)}'s was", seen,
-                f"on every node, one after the other, {KEEPS_DOCKER}", explains=False,
-            )  # fmt: skip
+                name,
+                host,
+                f"{why}: it was made before a change, as {case.peer(host)}'s was",
+                seen,
+                f"on every node, one after the other, {KEEPS_DOCKER}",
+                explains=False,
+            )
             continue
         mends = _anew(case, host, device, made, wanted, which)
         how = f"on {host} {KEEPS_DOCKER}: flanneld makes its device anew, as etcd says"
@@ -183,10 +197,15 @@ def _other(case: Case, which: int) -> Iterator[Diagnosis]:
                 "is (vtep.sh), then have flanneld look again"
             )
         yield Diagnosis(
-            name, host, why, "\n".join(filter(None, (seen, counted(case)))), how, mends,
+            name,
+            host,
+            why,
+            "\n".join(filter(None, (seen, counted(case)))),
+            how,
+            mends,
             explains=loses(case, host, own=("wrapping",), peers=("firewall", "unwrapping"))
             or loses(case, case.peer(host), peers=("firewall", "unwrapping")),
-        )  # fmt: skip
+        )
 
 
 def _anew(
@@ -200,6 +219,7 @@ def _anew(
         return ()
     more = {"timeout": 150, "unit": "fedwiz-vtep"}
     back = run_script("vtep", name, device.name, *map(str, made), **more)
-    do = run_script("vtep", device.name, name, *map(str, to), "again", **more, back=back,
-                    undo=back.brief)  # fmt: skip
+    do = run_script(
+        "vtep", device.name, name, *map(str, to), "again", **more, back=back, undo=back.brief
+    )
     return (Mend(host, do),)

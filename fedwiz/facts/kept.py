@@ -31,8 +31,19 @@ READ: Mapping[str, Callable[[str], Mapping[str, Any]]] = {
 }
 """The parts that are facts."""
 
-PLAIN = ("names", "links", "routes", "units", "sysctls", "modules", "packages", "rules",
-         "firewall", "asked", "etcd")  # fmt: skip
+PLAIN = (
+    "names",
+    "links",
+    "routes",
+    "units",
+    "sysctls",
+    "modules",
+    "packages",
+    "rules",
+    "firewall",
+    "asked",
+    "etcd",
+)
 """Files that are told as they are; those that were kept whole are told as `files` and `hashes`."""
 
 

@@ -37,16 +37,27 @@ FILES = (
 """What steps write, or must know before they write."""
 
 HASHED = (
-    "/usr/local/bin/flanneld", "/usr/local/bin/flanneld.new", "/etc/sysconfig/fedwiz-etcd",
-)  # fmt: skip
+    "/usr/local/bin/flanneld",
+    "/usr/local/bin/flanneld.new",
+    "/etc/sysconfig/fedwiz-etcd",
+)
 """Files whose text is too long, or not to be read."""
 
 UNITS = (
-    "flanneld.service", "docker.service", "docker.socket", "etcd.service", "kubelet.service",
-    "kube-proxy.service", "kube-apiserver.service", "kube-controller-manager.service",
-    "kube-scheduler.service", "firewalld.service", "NetworkManager.service",
-    "fedwiz-forward.service", "chronyd.service",
-)  # fmt: skip
+    "flanneld.service",
+    "docker.service",
+    "docker.socket",
+    "etcd.service",
+    "kubelet.service",
+    "kube-proxy.service",
+    "kube-apiserver.service",
+    "kube-controller-manager.service",
+    "kube-scheduler.service",
+    "firewalld.service",
+    "NetworkManager.service",
+    "fedwiz-forward.service",
+    "chronyd.service",
+)
 SYSCTLS = (
     "net.ipv4.ip_forward",
     "net.ipv4.conf.all.rp_filter",
@@ -177,56 +188,98 @@ def _works_with_packages() -> str:
 def probes(answers: Answers, host: Host) -> tuple[Probe, ...]:
     """Every question to this host, in the order asked."""
     asked = [
-        Probe("names", "cat /proc/sys/kernel/hostname /etc/machine-id "
-              "/proc/sys/kernel/random/boot_id; uname -r; uname -m; date +%s.%N", parse.names),
+        Probe(
+            "names",
+            "cat /proc/sys/kernel/hostname /etc/machine-id "
+            "/proc/sys/kernel/random/boot_id; uname -r; uname -m; date +%s.%N",
+            parse.names,
+        ),
         Probe("os", "cat /etc/os-release", parse.os_release),
         Probe("selinux", "getenforce", lambda said: {"selinux": said.strip()}),
         Probe("virt", "systemd-detect-virt", lambda said: {"virt": said.strip()[:64]}),
         Probe("links", "ip -json -details address show", parse.links),
         Probe("routes", "ip -json -4 route show table main", parse.routes),
         Probe("neighbours", "ip -json -4 neighbour show", parse.neighbours),
-        Probe("fdb", "f=$(bridge fdb show) && { echo \"$f\" | grep ' dev flannel'; "
-              "echo '#read'; }", parse.fdb),
+        Probe(
+            "fdb",
+            "f=$(bridge fdb show) && { echo \"$f\" | grep ' dev flannel'; echo '#read'; }",
+            parse.fdb,
+        ),
         Probe("units", _units(), parse.units),
         Probe("files", _files(), parse.files),
         Probe("hashes", f"sha256sum -- {shlex.join(HASHED)}", parse.hashes),
         Probe("sysctls", f"sysctl -e {shlex.join(SYSCTLS)}", parse.sysctls),
         Probe("modules", _modules(), parse.modules),
-        Probe("packages", "rpm -q --qf '%{name} %{version}-%{release}\\n' flannel docker "
-              "docker-ce moby-engine etcd | grep -v ' is not '", parse.packages),
-        Probe("flanneld", "f=$(command -v flanneld || ls /usr/local/bin/flanneld) && "
-              "echo \"$f\" && timeout 5 \"$f\" --version 2>&1 | head -n 1", parse.flanneld),
-        Probe("flanneld_unit", "systemctl cat flanneld.service",
-              lambda said: {"flanneld_unit": said.strip()}),
-        Probe("docker_unit", "systemctl cat docker.service",
-              lambda said: {"docker_unit": said.strip()}),
-        Probe("docker", "dockerd --version | head -n 1",
-              lambda said: {"docker_version": said.strip()}),
-        Probe("containers", "systemctl -q is-active docker && timeout 20 docker ps -q | wc -l",
-              parse.containers, slow=True),
-        Probe("networks", "systemctl -q is-active docker && timeout 20 docker network ls -q | "
-              "xargs -r timeout 20 docker network inspect -f "
-              "'{{range .IPAM.Config}}{{.Subnet}} {{end}}'", parse.networks, slow=True),
+        Probe(
+            "packages",
+            "rpm -q --qf '%{name} %{version}-%{release}\\n' flannel docker "
+            "docker-ce moby-engine etcd | grep -v ' is not '",
+            parse.packages,
+        ),
+        Probe(
+            "flanneld",
+            "f=$(command -v flanneld || ls /usr/local/bin/flanneld) && "
+            'echo "$f" && timeout 5 "$f" --version 2>&1 | head -n 1',
+            parse.flanneld,
+        ),
+        Probe(
+            "flanneld_unit",
+            "systemctl cat flanneld.service",
+            lambda said: {"flanneld_unit": said.strip()},
+        ),
+        Probe(
+            "docker_unit",
+            "systemctl cat docker.service",
+            lambda said: {"docker_unit": said.strip()},
+        ),
+        Probe(
+            "docker", "dockerd --version | head -n 1", lambda said: {"docker_version": said.strip()}
+        ),
+        Probe(
+            "containers",
+            "systemctl -q is-active docker && timeout 20 docker ps -q | wc -l",
+            parse.containers,
+            slow=True,
+        ),
+        Probe(
+            "networks",
+            "systemctl -q is-active docker && timeout 20 docker network ls -q | "
+            "xargs -r timeout 20 docker network inspect -f "
+            "'{{range .IPAM.Config}}{{.Subnet}} {{end}}'",
+            parse.networks,
+            slow=True,
+        ),
         Probe("subnet_env", "cat /run/flannel/subnet.env && echo '#read'", parse.subnet_env),
         Probe("iptables", "iptables --version", lambda said: {"iptables": said.strip()}),
-        Probe("rules", "for t in filter nat raw; do echo \"*$t\"; "
-              "timeout 20 iptables -w 5 -t $t -S && echo '#read'; done", parse.rules),
+        Probe(
+            "rules",
+            'for t in filter nat raw; do echo "*$t"; '
+            "timeout 20 iptables -w 5 -t $t -S && echo '#read'; done",
+            parse.rules,
+        ),
         Probe("firewall", _firewall(host), parse.firewall, slow=True),
-        Probe("disk", "for d in / /etc /run /usr /var; do printf '%s ' $d; "
-              "df -Pk $d | tail -n 1; [ -w $d ] || echo \"ro $d\"; done", parse.disk),
+        Probe(
+            "disk",
+            "for d in / /etc /run /usr /var; do printf '%s ' $d; "
+            'df -Pk $d | tail -n 1; [ -w $d ] || echo "ro $d"; done',
+            parse.disk,
+        ),
         Probe("nameservers", "cat /etc/resolv.conf", parse.nameservers),
         Probe("listening", "ss -ltnH", parse.listening),
-        Probe("in_flight", "systemctl list-units --plain --no-legend --state=active,activating "
-              "'fedwiz-*.service'", parse.in_flight),
+        Probe(
+            "in_flight",
+            "systemctl list-units --plain --no-legend --state=active,activating 'fedwiz-*.service'",
+            parse.in_flight,
+        ),
         Probe("kept", kept.ask(FILES, HASHED), kept.kept),
         Probe("etcd", _etcd(answers), parse.etcd, slow=True),
         Probe("dnf_lock", _works_with_packages(), lambda said: {"dnf_lock": said.strip()}),
-    ]  # fmt: skip
+    ]
     if host.role == "master":
         asked.append(
             Probe("kube_nodes", "timeout 10 kubectl get nodes -o json", parse.kube_nodes, slow=True)
         )
-        asked.append(Probe("configs", _configs(answers), parse.configs, slow=True))  # fmt: skip
+        asked.append(Probe("configs", _configs(answers), parse.configs, slow=True))
     else:
         asked.append(Probe("offered", _offered(answers), parse.offered, slow=True))
     return tuple(asked)

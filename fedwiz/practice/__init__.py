@@ -17,9 +17,18 @@ from fedwiz.practice.session import Practice
 from fedwiz.practice.texts import CLASSIC, MODERN, Generation
 
 __all__ = [
-    "CLASSIC", "FAULTS", "MODERN", "MOST", "PACE", "Fault", "Generation", "Practice",
-    "host_key", "practice_answers", "sightings",
-]  # fmt: skip
+    "CLASSIC",
+    "FAULTS",
+    "MODERN",
+    "MOST",
+    "PACE",
+    "Fault",
+    "Generation",
+    "Practice",
+    "host_key",
+    "practice_answers",
+    "sightings",
+]
 
 MOST = 100
 """Hosts that a practice cluster may have."""
@@ -61,10 +70,17 @@ def practice_answers(hosts: int = 4, sets: Sequence[str] = (), fault: str = "") 
 def sightings(hosts: int = 4) -> tuple[Sighting, ...]:
     """What a search for hosts finds on the practice network."""
     return tuple(
-        Sighting(address, 22, name, "SSH-2.0-OpenSSH_10.0", "ssh-ed25519",
-                 fingerprint(host_key(name)), "practice")
+        Sighting(
+            address,
+            22,
+            name,
+            "SSH-2.0-OpenSSH_10.0",
+            "ssh-ed25519",
+            fingerprint(host_key(name)),
+            "practice",
+        )
         for name, address in _names(hosts)
-    )  # fmt: skip
+    )
 
 
 def host_key(name: str) -> str:

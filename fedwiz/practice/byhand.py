@@ -28,11 +28,16 @@ def _node(cluster: Cluster, node: Machine) -> None:
     options = [*answers.flannel.options, *([f"-iface={interface}"] if interface else [])]
     sysconfig = node.files["/etc/sysconfig/flanneld"]
     endpoints = ",".join(answers.etcd.endpoints)
-    sysconfig.text = with_values(sysconfig.text, {
-        "FLANNEL_ETCD": endpoints, "FLANNEL_ETCD_ENDPOINTS": endpoints,
-        "FLANNEL_ETCD_KEY": answers.etcd.prefix, "FLANNEL_ETCD_PREFIX": answers.etcd.prefix,
-        "FLANNEL_OPTIONS": " ".join(options),
-    })  # fmt: skip
+    sysconfig.text = with_values(
+        sysconfig.text,
+        {
+            "FLANNEL_ETCD": endpoints,
+            "FLANNEL_ETCD_ENDPOINTS": endpoints,
+            "FLANNEL_ETCD_KEY": answers.etcd.prefix,
+            "FLANNEL_ETCD_PREFIX": answers.etcd.prefix,
+            "FLANNEL_OPTIONS": " ".join(options),
+        },
+    )
     unit = node.cat(dockerd.UNIT)
     if "$DOCKER_NETWORK_OPTIONS" not in unit:
         start = next(line for line in unit.splitlines() if line.startswith("ExecStart="))

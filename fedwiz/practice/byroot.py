@@ -97,9 +97,10 @@ def _route(call: Call, verb: str, rest: Sequence[str]) -> int:
     said = _pairs(words, call, _ROUTE)
     dev, via = said.get("dev", ""), said.get("via", "")
     same = [
-        route for route in machine.routes
+        route
+        for route in machine.routes
         if route.to == to and dev in ("", route.dev) and via in ("", route.via)
-    ]  # fmt: skip
+    ]
     if verb in ("del", "delete"):
         if not same:
             call.say("RTNETLINK answers: No such process")

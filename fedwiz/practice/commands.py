@@ -111,8 +111,12 @@ async def dnf(call: Call) -> int:
             machine.put(path, text, 0o755 if "/bin/" in path or "libexec" in path else 0o644)
     machine.packages["flannel"] = release
     systemd.reload(machine)
-    call.say(f"[3/3] Installing flannel-0:{release}   100% |  21.4 MiB/s |  31.6 MiB |  00m01s"
-             if five else f"Installed:\n  flannel-{release}.x86_64", "Complete!")  # fmt: skip
+    call.say(
+        f"[3/3] Installing flannel-0:{release}   100% |  21.4 MiB/s |  31.6 MiB |  00m01s"
+        if five
+        else f"Installed:\n  flannel-{release}.x86_64",
+        "Complete!",
+    )
     return 0
 
 
@@ -169,8 +173,11 @@ async def firewall_cmd(call: Call) -> int:
         verb, _, what = flag.removeprefix("--").partition("-")
         trusted = what == "source" and "--zone=trusted" in words
         if verb in ("add", "remove") and (what in ("port", "protocol") or trusted):
-            name = ("trusted_permanent" if later else "trusted") if trusted else (
-                "permanent" if later else "ports")  # fmt: skip
+            name = (
+                ("trusted_permanent" if later else "trusted")
+                if trusted
+                else ("permanent" if later else "ports")
+            )
             held: frozenset[str] = getattr(walls, name)
             changed: Any = {name: held | {value} if verb == "add" else held - {value}}
             walls = replace(walls, **changed)

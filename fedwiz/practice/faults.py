@@ -265,53 +265,136 @@ CHANGED = (
 )
 SILENT = "{name} ({address}) does not answer on port 22: is it up, and is there a route to it?"
 
-FAULTS: Mapping[str, Fault] = MappingProxyType({
-    "no-etcd": Fault("etcd on the master does not run; a check stops the install.", 3,
-                     _no_etcd, _etcd),
-    "v2-only": Fault("etcd serves the v2 API alone, and dnf offers a flannel that reads v3; a "
-                     "check stops the install.", 3, _v2_only, _both),
-    "public-cidr": Fault("The answers give the containers a public network, as the procedure's "
-                         "example does; the answers are refused.", 2,
-                         sets=("network.cidr=18.16.0.0/16",)),
-    "overlap": Fault("The second node has a route into the containers' network; a check stops "
-                     "the install.", 3, _overlap, _no_overlap),
-    "duplicate-name": Fault("Two nodes are clones with one host name; a check stops the install.",
-                            3, _duplicate, _own_name),
-    "nat-twins": Fault("Every node's default route leads through a VirtualBox NAT, where each is "
-                       "10.0.2.15; a check stops the install.", 3, _nat, _no_nat),
-    "firewalld": Fault("firewalld runs on all hosts; the install opens what is needed and "
-                       "succeeds.", 0, _firewalls, _no_firewalls),
-    "forward-drop": Fault("A hardening script on the second node refuses all that is forwarded, "
-                          "each time docker has started; the verification fails.", 7,
-                          _spoiled(_hardened), _mended(_softened)),
-    "no-forwarding": Fault("Something on the second node turns ip_forward off each time docker "
-                           "has started; the verification fails.", 7,
-                           _spoiled(_not_forwarding), _mended(_forwarding)),
-    "port-closed": Fault("A rule on the second node drops what comes to flannel's UDP port; the "
-                         "verification fails.", 7, _spoiled(_closed), _mended(_opened)),
-    "stale-mac": Fault("The second node still has the MAC of a peer's old device; the "
-                       "verification fails.", 7, _spoiled(_stale), _relearned),
-    "missing-route": Fault("Something on the second node takes away the route to a peer's subnet; "
-                           "the verification fails.", 7, _spoiled(_routeless), _relearned),
-    "dnf-locked": Fault("Another dnf works on the second node; the install waits for it and "
-                        "succeeds.", 0, _on_second(dnf_busy=20.0), _on_second(dnf_busy=0.0)),
-    "flaky-ssh": Fault("The connection to the second node is lost while dnf works; the next run "
-                       "goes on from there.", 5, _on_second(cuts="dnf"), _on_second(cuts="")),
-    "docker-refuses": Fault("docker on the second node does not start on flannel's subnet, which "
-                            "a forgotten network of its own overlaps; it is taken back to what "
-                            "it was.", 5,
-                            _on_second(refuses_bip=True), _on_second(refuses_bip=False)),
-    "no-package": Fault("No repository has a flannel package; a check stops the install.", 3,
-                        _no_package, _package),
-    "disk-full": Fault("The second node's disk is full; a check stops the install.", 3,
-                       _on_second(free=3 * MIB), _on_second(free=20 * 1024 * MIB)),
-    "never-ready": Fault("What flanneld on the second node sends to etcd is lost, so it never gets "
-                         "ready; docker is taken back to what it was.", 5,
-                         _on_second(cut_off=True), _on_second(cut_off=False)),
-    "locked": Fault("Another operator's install runs; nothing is done.", 8, _taken, _free),
-    "changed-key": Fault("The second node shows another host key than before; nothing is done.",
-                         4, _way(CHANGED), _on_second(no_way="")),
-    "unreachable": Fault("The second node does not answer; nothing is done.", 4,
-                         _way(SILENT), _on_second(no_way="")),
-})  # fmt: skip
+FAULTS: Mapping[str, Fault] = MappingProxyType(
+    {
+        "no-etcd": Fault(
+            "etcd on the master does not run; a check stops the install.", 3, _no_etcd, _etcd
+        ),
+        "v2-only": Fault(
+            "etcd serves the v2 API alone, and dnf offers a flannel that reads v3; a "
+            "check stops the install.",
+            3,
+            _v2_only,
+            _both,
+        ),
+        "public-cidr": Fault(
+            "The answers give the containers a public network, as the procedure's "
+            "example does; the answers are refused.",
+            2,
+            sets=("network.cidr=18.16.0.0/16",),
+        ),
+        "overlap": Fault(
+            "The second node has a route into the containers' network; a check stops the install.",
+            3,
+            _overlap,
+            _no_overlap,
+        ),
+        "duplicate-name": Fault(
+            "Two nodes are clones with one host name; a check stops the install.",
+            3,
+            _duplicate,
+            _own_name,
+        ),
+        "nat-twins": Fault(
+            "Every node's default route leads through a VirtualBox NAT, where each is "
+            "10.0.2.15; a check stops the install.",
+            3,
+            _nat,
+            _no_nat,
+        ),
+        "firewalld": Fault(
+            "firewalld runs on all hosts; the install opens what is needed and succeeds.",
+            0,
+            _firewalls,
+            _no_firewalls,
+        ),
+        "forward-drop": Fault(
+            "A hardening script on the second node refuses all that is forwarded, "
+            "each time docker has started; the verification fails.",
+            7,
+            _spoiled(_hardened),
+            _mended(_softened),
+        ),
+        "no-forwarding": Fault(
+            "Something on the second node turns ip_forward off each time docker "
+            "has started; the verification fails.",
+            7,
+            _spoiled(_not_forwarding),
+            _mended(_forwarding),
+        ),
+        "port-closed": Fault(
+            "A rule on the second node drops what comes to flannel's UDP port; the "
+            "verification fails.",
+            7,
+            _spoiled(_closed),
+            _mended(_opened),
+        ),
+        "stale-mac": Fault(
+            "The second node still has the MAC of a peer's old device; the verification fails.",
+            7,
+            _spoiled(_stale),
+            _relearned,
+        ),
+        "missing-route": Fault(
+            "Something on the second node takes away the route to a peer's subnet; "
+            "the verification fails.",
+            7,
+            _spoiled(_routeless),
+            _relearned,
+        ),
+        "dnf-locked": Fault(
+            "Another dnf works on the second node; the install waits for it and succeeds.",
+            0,
+            _on_second(dnf_busy=20.0),
+            _on_second(dnf_busy=0.0),
+        ),
+        "flaky-ssh": Fault(
+            "The connection to the second node is lost while dnf works; the next run "
+            "goes on from there.",
+            5,
+            _on_second(cuts="dnf"),
+            _on_second(cuts=""),
+        ),
+        "docker-refuses": Fault(
+            "docker on the second node does not start on flannel's subnet, which "
+            "a forgotten network of its own overlaps; it is taken back to what "
+            "it was.",
+            5,
+            _on_second(refuses_bip=True),
+            _on_second(refuses_bip=False),
+        ),
+        "no-package": Fault(
+            "No repository has a flannel package; a check stops the install.",
+            3,
+            _no_package,
+            _package,
+        ),
+        "disk-full": Fault(
+            "The second node's disk is full; a check stops the install.",
+            3,
+            _on_second(free=3 * MIB),
+            _on_second(free=20 * 1024 * MIB),
+        ),
+        "never-ready": Fault(
+            "What flanneld on the second node sends to etcd is lost, so it never gets "
+            "ready; docker is taken back to what it was.",
+            5,
+            _on_second(cut_off=True),
+            _on_second(cut_off=False),
+        ),
+        "locked": Fault("Another operator's install runs; nothing is done.", 8, _taken, _free),
+        "changed-key": Fault(
+            "The second node shows another host key than before; nothing is done.",
+            4,
+            _way(CHANGED),
+            _on_second(no_way=""),
+        ),
+        "unreachable": Fault(
+            "The second node does not answer; nothing is done.",
+            4,
+            _way(SILENT),
+            _on_second(no_way=""),
+        ),
+    }
+)
 """By name; each tells what a run of `install` comes to."""

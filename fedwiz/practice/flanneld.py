@@ -129,8 +129,18 @@ def _begin(cluster: Cluster, machine: Machine) -> tuple[Daemon, bool]:
     config = _config(cluster, machine, flags, api, prefix)
     subnet = _lease(cluster, machine, config, api, prefix, public_ip)
     device = _device(cluster, machine, config, subnet, dev)
-    daemon = Daemon(api, prefix, release, str(config.network), config.type, config.backend,
-                    str(subnet), public_ip, dev, device)  # fmt: skip
+    daemon = Daemon(
+        api,
+        prefix,
+        release,
+        str(config.network),
+        config.type,
+        config.backend,
+        str(subnet),
+        public_ip,
+        dev,
+        device,
+    )
     _publish(cluster, machine, daemon)
     masq = flags.get("ip-masq", "false") in ("", "true")
     _subnet_env(machine, config, daemon, masq=masq)
@@ -171,10 +181,10 @@ def _config(
     if there is None:
         raise Failed(
             f"Couldn't fetch network config: 100: Key not found ({prefix}) [1]\ntimed out"
-            if api == "v2" else
-            "Couldn't fetch network config: flannel config not found in etcd store. Did you "
+            if api == "v2"
+            else "Couldn't fetch network config: flannel config not found in etcd store. Did you "
             "create your config using etcdv3 API?\ntimed out"
-        )  # fmt: skip
+        )
     try:
         return _read(json.loads(there.text))
     except (ValueError, KeyError, TypeError, AttributeError) as wrong:
@@ -193,11 +203,12 @@ def _read(said: Mapping[str, Any]) -> _Config:
     if str(backend.get("type", "")).lower() not in backends.BACKENDS:
         raise ValueError(f"unknown backend type: {backend.get('type', '')}")
     return _Config(
-        network, length,
+        network,
+        length,
         IPv4Network(f"{low.get('subnetmin', first)}/{length}"),
         IPv4Network(f"{low.get('subnetmax', last)}/{length}"),
         backend,
-    )  # fmt: skip
+    )
 
 
 def _lease(
@@ -255,8 +266,16 @@ def _device(
     mac = ":".join(f"{cluster.dice.randrange(256) & 0xFE | 2:02x}" for _ in range(6))
     port = int(backend.ports(options)[0].partition("/")[0]) if backend.port else None
     kind = {"vxlan": "vxlan", "udp": "tun", "ipip": "ipip", "wireguard": "wireguard"}[config.type]
-    made = Link(name, mac, backend.mtu(machine.links[dev].mtu, options), True, (address,), kind,
-                int(options.get("vni", 1)) if vxlan else None, port)  # fmt: skip
+    made = Link(
+        name,
+        mac,
+        backend.mtu(machine.links[dev].mtu, options),
+        True,
+        (address,),
+        kind,
+        int(options.get("vni", 1)) if vxlan else None,
+        port,
+    )
     old = machine.links.get(name)
     if old and (old.kind, old.vni, old.port) == (made.kind, made.vni, made.port):
         held = dict.fromkeys((*old.addresses, *made.addresses))  # an earlier one stays
@@ -290,8 +309,11 @@ def _subnet_env(machine: Machine, config: _Config, daemon: Daemon, *, masq: bool
     bip = f"{own.network_address + 1}/{own.prefixlen}"
     uplink = machine.links[daemon.dev].mtu
     backend = backends.BACKENDS[daemon.backend]
-    options = {o.name: daemon.options[o.key.lower()] for o in backend.options
-               if o.key.lower() in daemon.options}  # fmt: skip
+    options = {
+        o.name: daemon.options[o.key.lower()]
+        for o in backend.options
+        if o.key.lower() in daemon.options
+    }
     mtu = backend.mtu(uplink, options)
     machine.put(
         SUBNET_ENV,

@@ -189,8 +189,11 @@ class Machine:
         if not own:
             return ""
         inside = tuple(f"{path}.d/" for path in paths)
-        more = {path.rpartition("/")[2]: path for path in sorted(self.files, reverse=True)
-                if path.startswith(inside)}  # fmt: skip
+        more = {
+            path.rpartition("/")[2]: path
+            for path in sorted(self.files, reverse=True)
+            if path.startswith(inside)
+        }
         shown = [own, *(more[file] for file in sorted(more))]
         return "\n".join(f"# {path}\n{self.files[path].text}" for path in shown)
 
@@ -293,12 +296,17 @@ def new_id(name: str, what: str) -> str:
 
 def _machine(host: Host, number: int, generation: Generation) -> Machine:
     machine = Machine(
-        host.name, host.role, host.address, host.name, generation, host.label,
+        host.name,
+        host.role,
+        host.address,
+        host.name,
+        generation,
+        host.label,
         boot_id=new_id(host.name, "boot 1"),
         machine_id=new_id(host.name, "machine").replace("-", ""),
         sysctls={"net.ipv4.ip_forward": "0", "net.ipv4.conf.all.rp_filter": "2"},
         modules=dict.fromkeys(("br_netfilter", "vxlan", "ipip", "wireguard", "tun"), False),
-    )  # fmt: skip
+    )
     machine.add_link(Link("lo", "00:00:00:00:00:00", 65536, True, ("127.0.0.1/8",)))
     machine.routes.clear()  # lo's is in another table
     _wire(machine, host, number)

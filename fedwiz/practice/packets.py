@@ -85,8 +85,9 @@ def _travel(
     _fits(machine, peer, route.dev, size)
     if size > machine.links[first].mtu:
         raise Lost
-    return _arrive(peer, replace(packet, source=source), route.dev, for_whom,
-                   hidden=source != packet.source)  # fmt: skip
+    return _arrive(
+        peer, replace(packet, source=source), route.dev, for_whom, hidden=source != packet.source
+    )
 
 
 def _own(machine: Machine) -> str:
@@ -94,10 +95,11 @@ def _own(machine: Machine) -> str:
 
 
 HOOKS: Mapping[str, tuple[str, ...]] = {
-    chain: tuple(table for table in ("raw", "mangle", "filter", "security")
-                 if chain in BUILT_IN[table])
+    chain: tuple(
+        table for table in ("raw", "mangle", "filter", "security") if chain in BUILT_IN[table]
+    )
     for chain in ("PREROUTING", "INPUT", "FORWARD", "OUTPUT")
-}  # fmt: skip
+}
 """By chain, the tables that are asked, in the kernel's order; nat's only once a packet passes."""
 
 

@@ -41,8 +41,12 @@ async def up(call: Call) -> int:
         return 0
     held = (f"{pod.address}/{length}",)
     links = {"eth0": Link("eth0", "02:42:0a:00:00:02", mtu, True, held)}
-    call.say(_line("pid", str(pod.pid)), _line("netns", pod.netns),
-             _line("links", links_json(links)), _line("end", ""))  # fmt: skip
+    call.say(
+        _line("pid", str(pod.pid)),
+        _line("netns", pod.netns),
+        _line("links", links_json(links)),
+        _line("end", ""),
+    )
     return 0
 
 
@@ -180,8 +184,12 @@ async def down(call: Call) -> int:
     if pod is None and pid != "0":
         call.say("gone")
     if pod is not None and pod.pings is not None:
-        call.say(*(f"[{n}:{n * 84}] -A INPUT -s {source}/32 -p icmp -m icmp --icmp-type 8"
-                   for source, n in pod.pings.items()))  # fmt: skip
+        call.say(
+            *(
+                f"[{n}:{n * 84}] -A INPUT -s {source}/32 -p icmp -m icmp --icmp-type 8"
+                for source, n in pod.pings.items()
+            )
+        )
     if pod is not None and pod.link != "docker0":
         call.machine.drop_link(pod.link)
     dockerd.remove(call.machine, name)

@@ -55,27 +55,40 @@ def _names(cluster: Cluster, machine: Machine, script: str) -> str:
 
 def links_json(links: Mapping[str, Link]) -> str:
     """What `ip -json -details address show` prints, its keys that matter."""
-    return json.dumps([
-        {
-            "ifname": link.name, "address": link.mac, "mtu": link.mtu,
-            "flags": ["BROADCAST", "MULTICAST", *(["UP", "LOWER_UP"] if link.up else [])],
-            "linkinfo": {"info_kind": link.kind, "info_data": {"id": link.vni, "port": link.port}}
-            if link.kind else {},
-            "addr_info": [
-                {"family": "inet", "local": str(ip_interface(text).ip),
-                 "prefixlen": ip_interface(text).network.prefixlen}
-                for text in link.addresses
-            ],
-        }
-        for link in links.values()
-    ])  # fmt: skip
+    return json.dumps(
+        [
+            {
+                "ifname": link.name,
+                "address": link.mac,
+                "mtu": link.mtu,
+                "flags": ["BROADCAST", "MULTICAST", *(["UP", "LOWER_UP"] if link.up else [])],
+                "linkinfo": {
+                    "info_kind": link.kind,
+                    "info_data": {"id": link.vni, "port": link.port},
+                }
+                if link.kind
+                else {},
+                "addr_info": [
+                    {
+                        "family": "inet",
+                        "local": str(ip_interface(text).ip),
+                        "prefixlen": ip_interface(text).network.prefixlen,
+                    }
+                    for text in link.addresses
+                ],
+            }
+            for link in links.values()
+        ]
+    )
 
 
 def _routes(cluster: Cluster, machine: Machine, script: str) -> str:
-    return json.dumps([
-        {"dst": route.to, "dev": route.dev} | ({"gateway": route.via} if route.via else {})
-        for route in machine.routes
-    ])  # fmt: skip
+    return json.dumps(
+        [
+            {"dst": route.to, "dev": route.dev} | ({"gateway": route.via} if route.via else {})
+            for route in machine.routes
+        ]
+    )
 
 
 def _vteps(machine: Machine) -> Iterator[tuple[str, str, Peer]]:
@@ -93,11 +106,18 @@ def fdb(machine: Machine) -> Iterator[str]:
 
 
 def _neighbours(cluster: Cluster, machine: Machine, script: str) -> str:
-    return json.dumps([
-        {"dst": subnet.partition("/")[0], "dev": dev, "lladdr": peer.mac, "state": ["PERMANENT"]}
-        for dev, subnet, peer in _vteps(machine)
-        if peer.mac
-    ])  # fmt: skip
+    return json.dumps(
+        [
+            {
+                "dst": subnet.partition("/")[0],
+                "dev": dev,
+                "lladdr": peer.mac,
+                "state": ["PERMANENT"],
+            }
+            for dev, subnet, peer in _vteps(machine)
+            if peer.mac
+        ]
+    )
 
 
 def _units(cluster: Cluster, machine: Machine, script: str) -> str:
@@ -217,22 +237,26 @@ def _dnf_lock(cluster: Cluster, machine: Machine, script: str) -> str:
 
 
 def _kube_nodes(cluster: Cluster, machine: Machine, script: str) -> str:
-    return json.dumps({
-        "items": [
-            {
-                "metadata": {
-                    "name": node.name,
-                    "labels": {"kubernetes.io/hostname": node.name}
-                    | ({"name": node.label} if node.label else {}),
-                },
-                "status": {"addresses": [
-                    {"type": "InternalIP", "address": node.address},
-                    {"type": "Hostname", "address": node.hostname},
-                ]},
-            }
-            for node in cluster.nodes()
-        ]
-    })  # fmt: skip
+    return json.dumps(
+        {
+            "items": [
+                {
+                    "metadata": {
+                        "name": node.name,
+                        "labels": {"kubernetes.io/hostname": node.name}
+                        | ({"name": node.label} if node.label else {}),
+                    },
+                    "status": {
+                        "addresses": [
+                            {"type": "InternalIP", "address": node.address},
+                            {"type": "Hostname", "address": node.hostname},
+                        ]
+                    },
+                }
+                for node in cluster.nodes()
+            ]
+        }
+    )
 
 
 def _configs(cluster: Cluster, machine: Machine, script: str) -> str:
@@ -292,7 +316,8 @@ ANSWERS: Mapping[str, Callable[[Cluster, Machine, str], str]] = {
     "docker_unit": lambda _, machine, __: machine.cat("docker.service"),
     "docker": lambda _, machine, __: (
         f"Docker version {machine.generation.docker}, build practice\n"
-        if machine.role == "node" else ""
+        if machine.role == "node"
+        else ""
     ),
     "containers": _containers,
     "networks": _networks,
@@ -310,5 +335,5 @@ ANSWERS: Mapping[str, Callable[[Cluster, Machine, str], str]] = {
     "kube_nodes": _kube_nodes,
     "configs": _configs,
     "offered": _offered,
-}  # fmt: skip
+}
 """By the probe's name: what it prints on a host of the cluster; the last argument is the script."""

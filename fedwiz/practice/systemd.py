@@ -105,8 +105,9 @@ def down(machine: Machine) -> None:
     """The host goes down: what is only in memory is gone."""
     for name in list(machine.units):
         stop(machine, name)
-    machine.files = {path: held for path, held in machine.files.items()
-                     if not path.startswith("/run/")}  # fmt: skip
+    machine.files = {
+        path: held for path, held in machine.files.items() if not path.startswith("/run/")
+    }
     for link in [each for each in machine.links.values() if each.kind]:
         machine.drop_link(link.name)
     machine.routes = [r for r in machine.routes if r.to == "default" or not r.via]

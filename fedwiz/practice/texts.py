@@ -27,10 +27,12 @@ class Generation:
     dnf5: bool
 
 
-CLASSIC = Generation("32", "5.11.22-100.fc32.x86_64", "20.10.8", "3.4.23", True, "0.9.0-7.fc32",
-                     dnf5=False)  # fmt: skip
-MODERN = Generation("43", "6.17.8-300.fc43.x86_64", "28.5.2", "3.5.21", False, "0.21.5-1.fc43",
-                    dnf5=True)  # fmt: skip
+CLASSIC = Generation(
+    "32", "5.11.22-100.fc32.x86_64", "20.10.8", "3.4.23", True, "0.9.0-7.fc32", dnf5=False
+)
+MODERN = Generation(
+    "43", "6.17.8-300.fc43.x86_64", "28.5.2", "3.5.21", False, "0.21.5-1.fc43", dnf5=True
+)
 
 OS_RELEASE = 'NAME="Fedora Linux"\nVERSION="{0}"\nID=fedora\nVERSION_ID={0}\n'
 
@@ -113,11 +115,13 @@ def flannel_package(of: str) -> Mapping[str, str]:
         "endpoints": "FLANNEL_ETCD" if old else "FLANNEL_ETCD_ENDPOINTS",
         "prefix": "FLANNEL_ETCD_KEY" if old else "FLANNEL_ETCD_PREFIX",
     }
-    return MappingProxyType({
-        "/usr/bin/flanneld": "",
-        "/etc/sysconfig/flanneld": _SYSCONFIG.format(**names),
-        f"{UNITS}/flanneld.service": _FLANNELD.format(**names),
-        f"{UNITS}/docker.service.d/flannel.conf": _DROP_IN,
-        "/usr/lib/tmpfiles.d/flannel.conf": "d /run/flannel 0755 root root -\n",
-        "/usr/libexec/flannel/mk-docker-opts.sh": "#!/bin/sh\n",
-    })  # fmt: skip
+    return MappingProxyType(
+        {
+            "/usr/bin/flanneld": "",
+            "/etc/sysconfig/flanneld": _SYSCONFIG.format(**names),
+            f"{UNITS}/flanneld.service": _FLANNELD.format(**names),
+            f"{UNITS}/docker.service.d/flannel.conf": _DROP_IN,
+            "/usr/lib/tmpfiles.d/flannel.conf": "d /run/flannel 0755 root root -\n",
+            "/usr/libexec/flannel/mk-docker-opts.sh": "#!/bin/sh\n",
+        }
+    )

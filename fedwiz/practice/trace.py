@@ -58,9 +58,12 @@ def _looks(machine: Machine) -> dict[str, str]:
     unit = machine.unit(UNIT)
     well = unit.active == "active"
     shown = {
-        "ActiveState": unit.active, "SubState": "running" if well else "dead", "Result": "success",
-        "ExecMainStatus": "0", "NRestarts": "0",
-    }  # fmt: skip
+        "ActiveState": unit.active,
+        "SubState": "running" if well else "dead",
+        "Result": "success",
+        "ExecMainStatus": "0",
+        "NRestarts": "0",
+    }
     return {
         "flanneld": "".join(f"{key}={value}\n" for key, value in shown.items()),
         "log": "\n".join(machine.journal.get(UNIT, ())[-40:]),

@@ -17,22 +17,41 @@ from fedwiz.report.text import WIDTH, findings, markdown, matrix, reasons, round
 from fedwiz.state import State
 
 __all__ = [
-    "FORMS", "MODE", "SIGNS", "WIDTH", "as_json", "findings", "gist", "headline", "junit",
-    "markdown", "matrix", "nodes", "ok", "page", "pairs", "reasons", "rounds", "schema",
-    "standing", "text",
-]  # fmt: skip
+    "FORMS",
+    "MODE",
+    "SIGNS",
+    "WIDTH",
+    "as_json",
+    "findings",
+    "gist",
+    "headline",
+    "junit",
+    "markdown",
+    "matrix",
+    "nodes",
+    "ok",
+    "page",
+    "pairs",
+    "reasons",
+    "rounds",
+    "schema",
+    "standing",
+    "text",
+]
 
 
 def _json(state: State, run: str, drift: Drift | None) -> str:
     return json.dumps(as_json(state, run, drift), indent=2, ensure_ascii=False) + "\n"
 
 
-FORMS: Mapping[str, Callable[[State, str, Drift | None], str]] = MappingProxyType({
-    ".md": markdown,
-    ".json": _json,
-    ".html": page,
-    ".xml": junit,
-})  # fmt: skip
+FORMS: Mapping[str, Callable[[State, str, Drift | None], str]] = MappingProxyType(
+    {
+        ".md": markdown,
+        ".json": _json,
+        ".html": page,
+        ".xml": junit,
+    }
+)
 """The forms of a report that is a file, by the ending of the file's name."""
 
 MODE = 0o666

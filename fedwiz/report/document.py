@@ -86,10 +86,20 @@ def as_json(state: State, run: str = "", drift: Drift | None = None) -> dict[str
         ],
         "matrix": _matrix(state),
         "diagnoses": [
-            _said(it, "sender", "receiver", "cause", "host", "why", "seen", "remedy",
-                  "explains", "actions")
+            _said(
+                it,
+                "sender",
+                "receiver",
+                "cause",
+                "host",
+                "why",
+                "seen",
+                "remedy",
+                "explains",
+                "actions",
+            )
             for it in state.diagnoses
         ],
         "since": None if drift is None else _since(drift),
-    }  # fmt: skip
+    }
     return {**said, "practice": clean(state.practice)} if state.practice else said

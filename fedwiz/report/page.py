@@ -30,8 +30,11 @@ from fedwiz.report.summary import (
 from fedwiz.state import RED, HostState, State
 
 WORDS: dict[Judged | None, str] = {
-    "pass": "pings", "fail": "fails", "skipped": "not tried", None: "unknown",
-}  # fmt: skip
+    "pass": "pings",
+    "fail": "fails",
+    "skipped": "not tried",
+    None: "unknown",
+}
 
 NOTHING_LOADED = "default-src 'none'; style-src 'unsafe-inline'"
 
@@ -189,11 +192,13 @@ def _kind(state: State, kind: str) -> str:
     if kind in PER_PAIR:
         parts.append(_reasons(pairs(these, kind).values()))
     return _section(
-        title(kind), *filter(None, parts),
+        title(kind),
+        *filter(None, parts),
         f"<details{shown}><summary>{passed} of {count(len(these), 'verdict')} passed: "
         "what was seen</summary>",
-        _table((whom, "Verdict", "Seen", "Why, and what to do"), rows), "</details>",
-    )  # fmt: skip
+        _table((whom, "Verdict", "Seen", "Why, and what to do"), rows),
+        "</details>",
+    )
 
 
 def _since(drift: Drift) -> str:

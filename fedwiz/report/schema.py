@@ -41,28 +41,49 @@ def schema() -> dict[str, Any]:
         },
     )
     finding = _object(
-        "what a check found", check=TEXT, host=TEXT,
-        level={"enum": list(get_args(Level))}, seen=TEXT, remedy=TEXT,
-    )  # fmt: skip
+        "what a check found",
+        check=TEXT,
+        host=TEXT,
+        level={"enum": list(get_args(Level))},
+        seen=TEXT,
+        remedy=TEXT,
+    )
     verdict = _object(
         "kind: address, lease, subnet_env of a host; peer, ping, mtu of an ordered pair of nodes",
-        kind=TEXT, host=TEXT, peer=TEXT, level=judged, seen=TEXT,
+        kind=TEXT,
+        host=TEXT,
+        peer=TEXT,
+        level=judged,
+        seen=TEXT,
         why={**TEXT, "description": "what is wrong and one thing to do; a warning beside a pass"},
-    )  # fmt: skip
+    )
     change = _object(
         "what: host, subnet, public_ip, vtep_mac, backend, network, flannel_mtu, a version's name, "
-        "or a kind of verdict with its levels", what=TEXT, host=TEXT, peer=TEXT, before=TEXT,
+        "or a kind of verdict with its levels",
+        what=TEXT,
+        host=TEXT,
+        peer=TEXT,
+        before=TEXT,
         now=TEXT,
-    )  # fmt: skip
+    )
     diagnosis = _object(
         "a cause of what is wrong between two nodes; the likeliest comes first",
-        sender=TEXT, receiver=TEXT, cause=TEXT, host=TEXT, why=TEXT, seen=TEXT, remedy=TEXT,
-        explains={"type": "boolean"}, actions={"type": "integer"},
-    )  # fmt: skip
+        sender=TEXT,
+        receiver=TEXT,
+        cause=TEXT,
+        host=TEXT,
+        why=TEXT,
+        seen=TEXT,
+        remedy=TEXT,
+        explains={"type": "boolean"},
+        actions={"type": "integer"},
+    )
     since = _object(
-        "what changed since the last complete verification", run=TEXT,
-        started={"type": "string", "format": "date-time"}, changes=_list(change),
-    )  # fmt: skip
+        "what changed since the last complete verification",
+        run=TEXT,
+        started={"type": "string", "format": "date-time"},
+        changes=_list(change),
+    )
     cells = _list({"enum": [None, "unknown", *get_args(Judged)]})
     said = _object(
         "What a run of fedwiz found and proved.",
@@ -91,8 +112,9 @@ def schema() -> dict[str, Any]:
         since={"anyOf": [{"type": "null"}, since]},
     )
     said["properties"]["practice"] = {
-        **TEXT, "description": "on a practice cluster only: the name of its fault, or `healthy`",
-    }  # fmt: skip
+        **TEXT,
+        "description": "on a practice cluster only: the name of its fault, or `healthy`",
+    }
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "fedwiz report",

@@ -224,8 +224,9 @@ def _about(state: State, run: str) -> Iterator[str]:
         ran = [f"{clean(name)} {text}" for name, text in host.versions.items()]
         yield from _lines(
             f"{clean(host.name)}: " + (", ".join(filter(None, (*ran, took))) or "nothing is known"),
-            " " * 4, "  ",
-        )  # fmt: skip
+            " " * 4,
+            "  ",
+        )
 
 
 def _escape(line: str) -> str:

@@ -251,16 +251,22 @@ class _Pass:
             self.unfollowed.append(said)
             return False
         tokens = standard(
-            self._so_far(), self.original, self.said_or("port", "22"),
-            self.said_or("user", local_user()), self.said_or("hostkeyalias", self._so_far()),
-        )  # fmt: skip
+            self._so_far(),
+            self.original,
+            self.said_or("port", "22"),
+            self.said_or("user", local_user()),
+            self.said_or("hostkeyalias", self._so_far()),
+        )
         shell = os.environ.get("SHELL") or "/bin/sh"
         try:
             done = subprocess.run(
                 [shell, "-c", percents(command, tokens, said)],
-                stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-                timeout=PATIENCE, check=False,
-            )  # fmt: skip
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                timeout=PATIENCE,
+                check=False,
+            )
         except subprocess.TimeoutExpired:
             raise BadConfig(
                 f"{said.where}: the command of Match exec did not end within {PATIENCE} s: "

@@ -19,10 +19,17 @@ def standard(host: str, original: str, port: str, user: str, alias: str) -> dict
     """What the tokens of file names and commands stand for, but `%C` and `%j`."""
     local = os.uname().nodename
     return {
-        "d": str(Path.home()), "h": host, "i": str(os.getuid()), "k": alias or host,
-        "L": local.split(".")[0], "l": local, "n": original, "p": port, "r": user,
+        "d": str(Path.home()),
+        "h": host,
+        "i": str(os.getuid()),
+        "k": alias or host,
+        "L": local.split(".")[0],
+        "l": local,
+        "n": original,
+        "p": port,
+        "r": user,
         "u": local_user(),
-    }  # fmt: skip
+    }
 
 
 def percents(text: str, tokens: Mapping[str, str], said: Said) -> str:

@@ -48,12 +48,15 @@ def _differing(facts: Facts, kept: Kept) -> list[str]:
     """Files that are not as they were."""
     was = kept.was
     return [
-        path for path in TOUCHED
-        if path in kept.asked and (
-            facts.hashes.get(path) != was.hashes.get(path) if path in HASHED
+        path
+        for path in TOUCHED
+        if path in kept.asked
+        and (
+            facts.hashes.get(path) != was.hashes.get(path)
+            if path in HASHED
             else facts.files.get(path) != was.files.get(path)
         )
-    ]  # fmt: skip
+    ]
 
 
 def _changed(answers: Answers, host: Host, known: Known, kept: Kept) -> set[str]:
@@ -109,8 +112,11 @@ def left_alone(answers: Answers, host: Host, known: Known) -> list[str]:
     if kept is None:
         return []
     changed = _changed(answers, host, known, kept)
-    said = [f"{path} was changed since fedwiz wrote it" for path in _differing(facts, kept)
-            if path in changed]  # fmt: skip
+    said = [
+        f"{path} was changed since fedwiz wrote it"
+        for path in _differing(facts, kept)
+        if path in changed
+    ]
     had, has = kept.was.packages.get("flannel"), facts.packages.get("flannel")
     if had and has and had != has:
         said.append(f"flannel is {has}, and was {had}: install that one again if you need it")
@@ -123,10 +129,12 @@ def _restored(answers: Answers, host: Host, known: Known, kept: Kept) -> list[st
     ours = "flannel" not in kept.was.packages
     goes = ours and "flannel" in facts.packages
     return [
-        path for path in _differing(facts, kept)
-        if path not in changed and not (ours and path in SAVED)
+        path
+        for path in _differing(facts, kept)
+        if path not in changed
+        and not (ours and path in SAVED)
         and not (goes and path == SYSCONFIG and path not in kept.was.files)
-    ]  # fmt: skip
+    ]
 
 
 def _docker(answers: Answers, facts: Facts, kept: Kept, files: list[str]) -> str:
@@ -179,15 +187,24 @@ def back(answers: Answers, host: Host, known: Known) -> Iterator[Run]:
     forwards = facts.unit("fedwiz-forward.service")
     items = [*files, *ways]
     idle = (
-        bridge == "leave" and not items and runs == ran
+        bridge == "leave"
+        and not items
+        and runs == ran
         and ties == _enabled(facts, "flanneld.service")
         and not (forwards.running or forwards.enabled == "enabled")
-    )  # fmt: skip
+    )
     if not idle:
-        yield run_script("back", bridge, daemon, boot, *items, unit="fedwiz-back",
-                         timeout=OTHER + ready,
-                         interrupts=bridge == "move" and facts.unit("docker.service").running,
-                         diff=_diff(facts, was, files))  # fmt: skip
+        yield run_script(
+            "back",
+            bridge,
+            daemon,
+            boot,
+            *items,
+            unit="fedwiz-back",
+            timeout=OTHER + ready,
+            interrupts=bridge == "move" and facts.unit("docker.service").running,
+            diff=_diff(facts, was, files),
+        )
 
 
 def _ways(answers: Answers, facts: Facts, kept: Kept) -> Iterator[str]:
@@ -287,10 +304,10 @@ def forget(answers: Answers, host: Host, known: Known) -> Iterator[Run]:
 def needing(answers: Answers, known: Known) -> list[str]:
     """Nodes that need etcd's key as it is once all this is done, or of which that is not known."""
     return [
-        node.name for node in answers.nodes
-        if (facts := known.hosts.get(node.name)) is None
-        or (facts.kept is None and _goes_on(facts))
-    ]  # fmt: skip
+        node.name
+        for node in answers.nodes
+        if (facts := known.hosts.get(node.name)) is None or (facts.kept is None and _goes_on(facts))
+    ]
 
 
 def _goes_on(facts: Facts) -> bool:
@@ -331,9 +348,10 @@ def going_on(answers: Answers, known: Known) -> list[str]:
     """Nodes that are undone, and whose flanneld of before goes on with what etcd said then."""
     another = any(put.value is not None for put in _rewrites(answers, known))
     return [
-        node.name for node in answers.nodes
+        node.name
+        for node in answers.nodes
         if another and (facts := known.hosts.get(node.name)) and facts.kept and _goes_on(facts)
-    ]  # fmt: skip
+    ]
 
 
 @step("reconfig", "Put the network of before back into etcd", role="master", stage="config")

@@ -121,17 +121,29 @@ def forward(answers: Answers, host: Host, known: Known) -> Iterator[Run]:
     now = facts.unit("fedwiz-forward.service")
     if written and now.running:
         # It takes its own rule away, which after the reload would be another network's.
-        yield change("systemctl", "stop", "fedwiz-forward.service",
-                     undo="systemctl start fedwiz-forward.service")  # fmt: skip
+        yield change(
+            "systemctl",
+            "stop",
+            "fedwiz-forward.service",
+            undo="systemctl start fedwiz-forward.service",
+        )
     yield from written
     if written:
         yield change("systemctl", "daemon-reload")
     if now.enabled != "enabled":
-        yield change("systemctl", "enable", "fedwiz-forward.service",
-                     undo="systemctl disable fedwiz-forward.service")  # fmt: skip
+        yield change(
+            "systemctl",
+            "enable",
+            "fedwiz-forward.service",
+            undo="systemctl disable fedwiz-forward.service",
+        )
     if written or not now.running or not _accepted(facts, answers.network.cidr):
-        yield change("systemctl", "restart", "fedwiz-forward.service",
-                     undo="systemctl stop fedwiz-forward.service")  # fmt: skip
+        yield change(
+            "systemctl",
+            "restart",
+            "fedwiz-forward.service",
+            undo="systemctl stop fedwiz-forward.service",
+        )
 
 
 def _refused_early(facts: Facts) -> bool:
@@ -178,8 +190,9 @@ WantedBy=multi-user.target docker.service
 def enable(answers: Answers, host: Host, known: Known) -> Iterator[Run]:
     """`systemctl enable`."""
     if known.hosts[host.name].unit("flanneld.service").enabled != "enabled":
-        yield change("systemctl", "enable", "flanneld.service",
-                     undo="systemctl disable flanneld.service")  # fmt: skip
+        yield change(
+            "systemctl", "enable", "flanneld.service", undo="systemctl disable flanneld.service"
+        )
 
 
 BEFORE: tuple[Step, ...] = (package, sysconfig, unit, docker)
@@ -218,17 +231,37 @@ def switch(answers: Answers, host: Host, known: Known) -> Iterator[Run]:
     if answers.docker.switch == "reboot":
         back = run_script("switch", "--back", answers.network.cidr, *_ran(facts), timeout=400)
         # Where nobody gets in after the boot, it is the way back that is waited for.
-        yield change("systemctl", "reboot", reboots=True, interrupts=stops,
-                     timeout=900 + answers.ssh.confirm_within,
-                     undo="disable flanneld and reboot", back=back)  # fmt: skip
-        yield run_script("settle", "docker" if stops else "alone", str(ready + DOCKER_UP),
-                         unit="fedwiz-settle", timeout=OTHER + ready)  # fmt: skip
+        yield change(
+            "systemctl",
+            "reboot",
+            reboots=True,
+            interrupts=stops,
+            timeout=900 + answers.ssh.confirm_within,
+            undo="disable flanneld and reboot",
+            back=back,
+        )
+        yield run_script(
+            "settle",
+            "docker" if stops else "alone",
+            str(ready + DOCKER_UP),
+            unit="fedwiz-settle",
+            timeout=OTHER + ready,
+        )
         return
     stale = [link.name for link in facts.flannel_links if not _fits(answers, facts, host, link)]
     stale += [f"{route.to} via {route.via}" for route in _stale_routes(answers, host, known)]
     back = run_script("switch", "--back", answers.network.cidr, timeout=400, interrupts=stops)
-    yield run_script("switch", answers.network.cidr, str(ready), *stale, unit="fedwiz-switch",
-                     timeout=OTHER + ready, interrupts=stops, undo=undo, back=back)  # fmt: skip
+    yield run_script(
+        "switch",
+        answers.network.cidr,
+        str(ready),
+        *stale,
+        unit="fedwiz-switch",
+        timeout=OTHER + ready,
+        interrupts=stops,
+        undo=undo,
+        back=back,
+    )
 
 
 def _ran(facts: Facts) -> Iterator[str]:
@@ -299,10 +332,12 @@ def _stale_routes(answers: Answers, host: Host, known: Known) -> Iterator[Route]
         answers.backend.options.get("direct_routing")
     )
     stale = [
-        route for route in facts.routes
-        if route.via and not route.dev.startswith("flannel")
+        route
+        for route in facts.routes
+        if route.via
+        and not route.dev.startswith("flannel")
         and (not routed if within(route.to, cidr) else within(route.to, was))
-    ]  # fmt: skip
+    ]
     if stale:  # who the peers are takes a look at every node
         peers = peer_addresses(answers, host, known)
         yield from (route for route in stale if route.via in peers)

@@ -63,11 +63,13 @@ def config(answers: Answers, host: Host, known: Known) -> Iterator[PutKey]:
     if there is not None and same_json(there.text, value):
         return
     yield PutKey(
-        answers.key, value, stored.api or "v3",
+        answers.key,
+        value,
+        stored.api or "v3",
         previous=there.revision if there else None,
         was=there.text if there else "",
         undo="put the old value back" if there else f"delete {answers.key}",
-    )  # fmt: skip
+    )
 
 
 @step("package", "Install flannel")
@@ -90,8 +92,16 @@ def package(answers: Answers, host: Host, known: Known) -> Iterator[Run]:
 
 def _upload(answers: Answers, mode: str, path: str, there: str) -> Run:
     """Send the operator's file, which is put in place only if all of it has arrived."""
-    return run_script("put", mode, path, there, answers.flannel.sha256,
-                      upload=answers.flannel.path, timeout=900, undo=f"rm -f {path}")  # fmt: skip
+    return run_script(
+        "put",
+        mode,
+        path,
+        there,
+        answers.flannel.sha256,
+        upload=answers.flannel.path,
+        timeout=900,
+        undo=f"rm -f {path}",
+    )
 
 
 @step("sysconfig", "Tell flanneld where etcd is")
@@ -114,10 +124,13 @@ def sysconfig(answers: Answers, host: Host, known: Known) -> Iterator[Run]:
     words = [word for pair in left.items() for word in pair]
     brought = any(True for _ in package.left(answers, host, known))  # the package brings one
     yield run_script(
-        "sysconfig", SYSCONFIG, ANY if brought else seen(found), *words,
+        "sysconfig",
+        SYSCONFIG,
+        ANY if brought else seen(found),
+        *words,
         diff=diff(SYSCONFIG, there.text, with_values(there.text, left)),
         undo="set the variables back to what the diff takes away",
-    )  # fmt: skip
+    )
 
 
 def wanted_values(answers: Answers, host: Host, unit: str) -> dict[str, str]:
@@ -129,9 +142,12 @@ def wanted_values(answers: Answers, host: Host, unit: str) -> dict[str, str]:
     if host.interface:
         options.append(f"-iface={host.interface}")
     all_values = dict(
-        zip(VARIABLES, (endpoints, etcd.prefix, endpoints, etcd.prefix, " ".join(options)),
-            strict=True)
-    )  # fmt: skip
+        zip(
+            VARIABLES,
+            (endpoints, etcd.prefix, endpoints, etcd.prefix, " ".join(options)),
+            strict=True,
+        )
+    )
     wanted = {name: all_values[name] for name in endpoint_variables(unit)}
     own = (etcd.ca_file, etcd.cert_file, etcd.key_file, etcd.user)
     return wanted | {name: value for name, value in zip(OWN, own, strict=True) if value}
@@ -167,8 +183,15 @@ def _password(answers: Answers, known: Known, host: Host) -> Iterator[Run]:
     parts = ('FLANNELD_ETCD_PASSWORD="', Secret("etcd password", quoted), '"\n')
     # Its hash would let whoever reads it try passwords: the file is one line, whole with its end.
     there = known.hosts[host.name].hashes.get(PASSWORD_FILE)
-    put = run_script("put", "0600", PASSWORD_FILE, ANY if there else "absent", "line",
-                     stdin=parts, undo=f"rm {PASSWORD_FILE}")  # fmt: skip
+    put = run_script(
+        "put",
+        "0600",
+        PASSWORD_FILE,
+        ANY if there else "absent",
+        "line",
+        stdin=parts,
+        undo=f"rm {PASSWORD_FILE}",
+    )
     hashed = hashlib.sha256(put.input(reveal=True).encode()).hexdigest()
     if there != hashed:
         yield put

@@ -52,8 +52,12 @@ def kernel(answers: Answers, host: Host, known: Known) -> Iterator[Run]:
     for key, value in wanted.items():
         was = facts.sysctls.get(key)
         if was != value:
-            yield change("sysctl", "-w", f"{key}={value}",
-                         undo=f"sysctl -w {key}={was}" if was is not None else "")  # fmt: skip
+            yield change(
+                "sysctl",
+                "-w",
+                f"{key}={value}",
+                undo=f"sysctl -w {key}={was}" if was is not None else "",
+            )
 
 
 def settings(facts: Facts) -> dict[str, str]:

@@ -42,9 +42,18 @@ from fedwiz.steps.make import run_script
 from fedwiz.steps.table import Step, step
 
 CHANGING: tuple[Step, ...] = (
-    kernel, link, networkmanager, firewall, package, sysconfig, unit, docker, forward, enable,
+    kernel,
+    link,
+    networkmanager,
+    firewall,
+    package,
+    sysconfig,
+    unit,
+    docker,
+    forward,
+    enable,
     switch,
-)  # fmt: skip
+)
 """Steps that change a node; `due` goes with them, and `peers` changes nothing that stays."""
 
 SUBNET_ENV = "/run/flannel/subnet.env"
@@ -55,11 +64,24 @@ PACKAGED = "/usr/lib/systemd/system/docker.service.d/flannel.conf"
 """The package's own, whose folder rpm does not take away."""
 
 TOUCHED = (
-    SYSCONFIG, PASSWORD_FILE, BINARY, f"{BINARY}.new", OPTS, UNIT, DROP_IN,
-    DOCKER_DROP_IN, DAEMON_JSON, FORWARD_UNIT,
-    MODULES_FILE, SYSCTL_FILE, LINK_FILE, UNMANAGED_FILE,
-    SUBNET_ENV, OPTIONS_FILE, *SAVED,
-)  # fmt: skip
+    SYSCONFIG,
+    PASSWORD_FILE,
+    BINARY,
+    f"{BINARY}.new",
+    OPTS,
+    UNIT,
+    DROP_IN,
+    DOCKER_DROP_IN,
+    DAEMON_JSON,
+    FORWARD_UNIT,
+    MODULES_FILE,
+    SYSCTL_FILE,
+    LINK_FILE,
+    UNMANAGED_FILE,
+    SUBNET_ENV,
+    OPTIONS_FILE,
+    *SAVED,
+)
 """Files that an install writes, or has others write; `keep.sh` has the same list."""
 
 TITLE = "Keep what will be changed"
@@ -89,5 +111,6 @@ def keep_store(answers: Answers, host: Host, known: Known) -> Iterator[Run]:
     if rewrites or any(_due(answers, node, known) for node in nodes):
         stored = known.store
         api = "" if stored.error else stored.api
-        yield run_script("keep", "-", stdin=(kept.told(api, stored.config, stored.leases),),
-                         undo=UNDO)  # fmt: skip
+        yield run_script(
+            "keep", "-", stdin=(kept.told(api, stored.config, stored.leases),), undo=UNDO
+        )

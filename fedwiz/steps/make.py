@@ -37,20 +37,25 @@ def put_file(facts: Facts, path: str, text: str, mode: int = 0o644) -> Iterator[
     if there is not None and there.text == text and there.mode == mode:
         return
     yield run_script(
-        "put", f"{mode:04o}", path, seen(there), hashed(text),
+        "put",
+        f"{mode:04o}",
+        path,
+        seen(there),
+        hashed(text),
         stdin=(text,),
         diff=diff(path, there.text if there else "", text),
         undo=BACKUP if there else f"rm {path}",
         back=_put_back(path, text, there),
-    )  # fmt: skip
+    )
 
 
 def _put_back(path: str, text: str, there: File | None) -> Run:
     """Have the file as it was."""
     if there is None:
         return change("rm", "-f", path)
-    return run_script("put", f"{there.mode:04o}", path, hashed(text), hashed(there.text),
-                      stdin=(there.text,))  # fmt: skip
+    return run_script(
+        "put", f"{there.mode:04o}", path, hashed(text), hashed(there.text), stdin=(there.text,)
+    )
 
 
 def seen(there: File | None) -> str:
@@ -80,8 +85,9 @@ def run_script(name: str, *argv: str, **more: Any) -> Run:  # noqa: ANN401 - Run
 
 def dnf(verb: str, what: str, undo: str = "") -> Run:
     """Dnf's work with one package, once nobody else works with packages there; not cut in half."""
-    return run_script("package", "dnf", "-y", verb, what, unit="fedwiz-package", timeout=1800,
-                      undo=undo)  # fmt: skip
+    return run_script(
+        "package", "dnf", "-y", verb, what, unit="fedwiz-package", timeout=1800, undo=undo
+    )
 
 
 def peer_addresses(answers: Answers, host: Host, known: Known) -> set[str]:

@@ -77,11 +77,14 @@ async def verify(
             gone[name] = "there is no connection to it"
     run = pods.new_name()
     asker = Asker(sessions, gone)
-    ups = await _up(asker, {
-        name: pods.up(run, answers.verify.image, nodes.stand_in(known.hosts[name]))
-        for name in names
-        if name not in gone and not MEASURED.isdisjoint(only)
-    })  # fmt: skip
+    ups = await _up(
+        asker,
+        {
+            name: pods.up(run, answers.verify.image, nodes.stand_in(known.hosts[name]))
+            for name in names
+            if name not in gone and not MEASURED.isdisjoint(only)
+        },
+    )
     verdicts: list[Verdict] = []
 
     def tell(found: Iterable[Verdict]) -> None:
@@ -181,9 +184,9 @@ async def _sizes(
     asker: Asker, sizes: Sizes, able: Mapping[str, Pod], paths: Mapping[str, tuple[Path, ...]]
 ) -> Sizes:
     """The largest packets that cross."""
-    replies = await asker.ask({
-        name: pods.sizes(able[name], sizes.source(name), ways) for name, ways in paths.items()
-    })  # fmt: skip
+    replies = await asker.ask(
+        {name: pods.sizes(able[name], sizes.source(name), ways) for name, ways in paths.items()}
+    )
     crossed: dict[str, dict[str, int]] = {}
     failed: dict[str, tuple[Judged, str]] = {}
     for name, reply in replies.items():

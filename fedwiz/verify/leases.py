@@ -92,8 +92,9 @@ def _not_running(known: Known, host: Host, facts: Facts) -> str:
 
 def _doubt(answers: Answers, host: Host, facts: Facts) -> str:
     """What is no failure, and should be known."""
-    silent = [url for url in answers.etcd.endpoints
-              if url in facts.etcd and not facts.etcd[url].version]  # fmt: skip
+    silent = [
+        url for url in answers.etcd.endpoints if url in facts.etcd and not facts.etcd[url].version
+    ]
     if silent:
         return (
             f"of etcd's endpoints, {host.name} does not reach {silent[0]} "
@@ -212,15 +213,23 @@ def strangers(answers: Answers, known: Known) -> Iterator[Verdict]:
         seen = raw[lease.key]
         if lease.error:
             yield Verdict(
-                "lease", "", "", "skipped", seen,
+                "lease",
+                "",
+                "",
+                "skipped",
+                seen,
                 f"{lease.error}: flannel did not write it; look at it, and delete it",
-            )  # fmt: skip
+            )
         elif lease.public_ip not in ours:
             until = "stays until it is deleted"
             if lease.ttl is not None:
                 until = f"expires in {_time(lease.ttl)}"
             yield Verdict(
-                "lease", "", "", "skipped", seen,
+                "lease",
+                "",
+                "",
+                "skipped",
+                seen,
                 f"{lease.public_ip} is no host of the answers: add the host, or if it is gone "
                 f"delete the lease, which {until}",
-            )  # fmt: skip
+            )

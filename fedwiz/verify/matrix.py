@@ -139,16 +139,24 @@ class Matrix:
         gone = [host for host in (sender, receiver) if host in self.ended]
         if gone and (said is None or not said.received):
             return Verdict(
-                "ping", sender, receiver, "fail", "",
+                "ping",
+                sender,
+                receiver,
+                "fail",
+                "",
                 f"the container on {gone[0]} is gone: it ended by itself before the pings did, "
                 "since a node took too long; verify again when the hosts have less to do",
-            )  # fmt: skip
+            )
         if said is None:
             why = self.failed.get(sender) or "its ping gave no figures"
             return Verdict(
-                "ping", sender, receiver, "fail", "",
+                "ping",
+                sender,
+                receiver,
+                "fail",
+                "",
                 f"{sender} could not ping: {why}; try it by hand, then verify again",
-            )  # fmt: skip
+            )
         seen = f"{said.received}/{said.sent}"
         if 0 < said.received < said.sent:
             seen += f", {said.lost} % lost"

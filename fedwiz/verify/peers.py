@@ -132,15 +132,22 @@ class Ways:
             return shown, f"{peer}'s lease has no VtepMAC: `systemctl restart flanneld` on it", ""
         if lease.mac not in macs:
             has = f"takes {macs[0]} for" if macs else f"has no entry of {device} that tells"
-            return shown, (
-                f"{host} {has} the MAC of {route.via} on {peer}, which is {lease.mac}: {AGAIN}"
-            ), ""  # fmt: skip
+            return (
+                shown,
+                (f"{host} {has} the MAC of {route.via} on {peer}, which is {lease.mac}: {AGAIN}"),
+                "",
+            )
         if lease.public_ip not in sent:
             has = f"sends to {' and '.join(sent)}" if sent else f"has no FDB entry of {device} for"
-            return shown, (
-                f"{host} {has} what is for {lease.mac} of {peer}, which is at {lease.public_ip}: "
-                f"{AGAIN}"
-            ), ""  # fmt: skip
+            return (
+                shown,
+                (
+                    f"{host} {has} what is for {lease.mac} of {peer}, which is at "
+                    f"{lease.public_ip}: "
+                    f"{AGAIN}"
+                ),
+                "",
+            )
         doubt = f"{host} has {len(sent)} FDB entries of {device} for {lease.mac} of {peer}: {AGAIN}"
         return shown, "", doubt if len(sent) > 1 else ""
 

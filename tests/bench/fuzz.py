@@ -48,8 +48,10 @@ class Tally:
 
     def line(self) -> str:
         rate = self.runs / self.spent if self.spent else 0.0
-        return (f"{self.name:<22} {self.runs:>9} {rate:>10.0f} {self.slowest * 1000:>9.1f} "
-                f"{len(self.found):>9}")  # fmt: skip
+        return (
+            f"{self.name:<22} {self.runs:>9} {rate:>10.0f} {self.slowest * 1000:>9.1f} "
+            f"{len(self.found):>9}"
+        )
 
 
 HEAD = f"{'target':<22} {'runs':>9} {'runs/s':>10} {'max ms':>9} {'findings':>9}"
@@ -117,8 +119,10 @@ def main() -> int:
     total = sum(it.runs for it in tallies)
     found = sum(len(it.found) for it in tallies)
     slowest = max((it.slowest for it in tallies), default=0.0)
-    print(f"{total} runs of {len(tallies)} targets, the slowest {slowest * 1000:.0f} ms, "
-          f"{found} findings")  # fmt: skip
+    print(
+        f"{total} runs of {len(tallies)} targets, the slowest {slowest * 1000:.0f} ms, "
+        f"{found} findings"
+    )
     return bool(found)
 
 

@@ -38,8 +38,13 @@ def by_hand(lab: Lab, scripts: dict[str, str]) -> float:
     running = []
     for host, script in scripts.items():
         argv = labs.ssh_argv(lab.state, host, "sh -s")
-        ssh = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
-                               stderr=subprocess.PIPE, text=True)  # fmt: skip
+        ssh = subprocess.Popen(
+            argv,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
         assert ssh.stdin is not None
         ssh.stdin.write(script)
         ssh.stdin.close()

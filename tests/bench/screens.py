@@ -128,10 +128,16 @@ def inside(hosts: int, seconds: float, out: Path) -> None:
         took = time.monotonic() - wall
         now = resource.getrusage(resource.RUSAGE_SELF)
         cpu = now.ru_utime + now.ru_stime - used.ru_utime - used.ru_stime
-        found.update({
-            "keys": keys.result(), "lag": late.result(), "lines": told.result() / took,
-            "cpu": cpu / took, "rss": rss(), "left": page.waits,
-        })  # fmt: skip
+        found.update(
+            {
+                "keys": keys.result(),
+                "lag": late.result(),
+                "lines": told.result() / took,
+                "cpu": cpu / took,
+                "rss": rss(),
+                "left": page.waits,
+            }
+        )
         app.exit(0)
 
     app.run(auto_pilot=work)
@@ -154,11 +160,17 @@ def in_terminal(
     """
     above, below = pty.openpty()
     fcntl.ioctl(below, termios.TIOCSWINSZ, struct.pack("HHHH", size[1], size[0], 0, 0))
-    environ = {**os.environ, "PYTHONPATH": str(ROOT), "TERM": "xterm-256color",
-               "XDG_STATE_HOME": home, "COLORTERM": "truecolor"}  # fmt: skip
+    environ = {
+        **os.environ,
+        "PYTHONPATH": str(ROOT),
+        "TERM": "xterm-256color",
+        "XDG_STATE_HOME": home,
+        "COLORTERM": "truecolor",
+    }
     began, seen, count = time.monotonic(), b"", 0
-    running = subprocess.Popen(argv, stdin=below, stdout=below, stderr=below, env=environ,
-                               cwd=ROOT, start_new_session=True)  # fmt: skip
+    running = subprocess.Popen(
+        argv, stdin=below, stdout=below, stderr=below, env=environ, cwd=ROOT, start_new_session=True
+    )
     os.close(below)
     try:
         while running.poll() is None:
@@ -183,8 +195,9 @@ def in_terminal(
 def spread(values: Sequence[float]) -> str:
     """Median, a high percentile, and the worst."""
     cuts = statistics.quantiles(values, n=100)
-    return (f"p50 {cuts[49]:5.1f}  p95 {cuts[94]:5.1f}  p99 {cuts[98]:5.1f}  "
-            f"max {max(values):5.1f} ms")  # fmt: skip
+    return (
+        f"p50 {cuts[49]:5.1f}  p95 {cuts[94]:5.1f}  p99 {cuts[98]:5.1f}  max {max(values):5.1f} ms"
+    )
 
 
 def main() -> None:
@@ -202,21 +215,35 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as home:
         for hosts in KEYS:
             out = Path(home) / "out.json"
-            argv = [sys.executable, "-m", "tests.bench.screens", "--seconds", str(options.seconds),
-                    "--inside", str(hosts), str(out)]  # fmt: skip
+            argv = [
+                sys.executable,
+                "-m",
+                "tests.bench.screens",
+                "--seconds",
+                str(options.seconds),
+                "--inside",
+                str(hosts),
+                str(out),
+            ]
             _, count = in_terminal(argv, size, home=home)
             told = json.loads(out.read_text())
             what = "panes" if hosts <= 9 else "hosts in the table"
-            print(f"{hosts} {what}, {options.size}, {told['lines']:.0f} of {LINES} lines/s, "
-                  f"{told['left']} not yet shown")  # fmt: skip
+            print(
+                f"{hosts} {what}, {options.size}, {told['lines']:.0f} of {LINES} lines/s, "
+                f"{told['left']} not yet shown"
+            )
             print(f"  key  {spread(told['keys'])}  ({len(told['keys'])} keys)")
             print(f"  lag  {spread(told['lag'])}")
-            print(f"  CPU {told['cpu']:.0%}  memory {told['rss']:.0f} MB  "
-                  f"written {count / options.seconds / 1e6:.2f} MB/s")  # fmt: skip
+            print(
+                f"  CPU {told['cpu']:.0%}  memory {told['rss']:.0f} MB  "
+                f"written {count / options.seconds / 1e6:.2f} MB/s"
+            )
         start = [sys.executable, "-c", "from screens.app import run; run()"]
         took = [in_terminal(start, size, b"New install", home)[0] for _ in range(7)]
-        print(f"first paint: median {statistics.median(took):.2f} s, "
-              f"{min(took):.2f} to {max(took):.2f}")  # fmt: skip
+        print(
+            f"first paint: median {statistics.median(took):.2f} s, "
+            f"{min(took):.2f} to {max(took):.2f}"
+        )
 
 
 if __name__ == "__main__":
