@@ -18,20 +18,18 @@ from textual.binding import Binding, BindingType
 from textual.screen import Screen
 from textual.widgets import Static
 
-from fedwiz import keep as files
-from fedwiz.unfinished import Unfinished, unfinished
-from screens.ending import INTERRUPTED, Ending
-from screens.first import First
-from screens.frame import STEPS, beside
-from screens.loading import Begin, drafted, load, mistake
-from screens.page import Help, too_small
+from fedwiz.runs.unfinished import unfinished
+from fedwiz.util import files
+from screens.dialogs.dialog import Help
+from screens.lazy import Begin, drafted, load, mistake
+from screens.pages.welcome import First
 from screens.themes import DARK, LIGHT
+from screens.widgets.frame import STEPS, beside, too_small
+from screens.wizard import Wizard
 
 if TYPE_CHECKING:
-    from fedwiz.draft import Draft
-    from fedwiz.events import Record
-    from fedwiz.site import Site
-    from fedwiz.state import State
+    from fedwiz.model.events import Record
+    from fedwiz.wizard.draft import Draft
 
 
 @dataclass(frozen=True)
@@ -50,7 +48,7 @@ AT_ANY_SIZE = frozenset({"ctrl+c", "ctrl+q"})
 """Keys that count also where the terminal is too small to show what they do."""
 
 
-class Fedwiz(Ending):
+class Fedwiz(Wizard):
     """The wizard.  Gives the exit code of the last install or verification."""
 
     TITLE = "fedwiz"
@@ -75,25 +73,6 @@ class Fedwiz(Ending):
         """
         super().__init__()
         self._begin, self._play = begin, play
-        self._unkept = ""
-        self.draft: Draft | None = None
-        self.site: Site | None = None
-        self.state: State | None = None
-        """Of the last run that was shown; the report is made of it."""
-
-        self.code = INTERRUPTED
-        """The exit code: of the last install or verification.  Whoever leaves before that has
-        nothing that is proven."""
-
-        self.begun: object = None
-        """What the operator approved and the last install was begun with."""
-
-        self.resuming: Unfinished | None = None
-        """A run that the operator goes on with; the page Install takes it from here."""
-
-        self.proved: str | None = None
-        """The run after which the network was verified once more: its own verdicts are old."""
-
         self.refused: Exception | None = None
         """Why there was nothing to begin with; for whoever started the app."""
 
@@ -130,7 +109,7 @@ class Fedwiz(Ending):
 
     async def _replay(self, play: Play) -> None:
         """Show a recorded run, and nothing else."""
-        flow = await load("screens.replay")
+        flow = await load("screens.pages.replay")
         try:
             page = await asyncio.to_thread(flow.page, play.records, play.speed)
         except ValueError as wrong:
@@ -145,16 +124,16 @@ class Fedwiz(Ending):
         left = await asyncio.to_thread(unfinished)
         self._loaded()
         page = First(left)
-        self.run_worker(load("screens.flow"), group="load")
+        self.run_worker(load("screens.pages.flow"), group="load")
         choice = await self.push_screen_wait(page)
-        begun = (await load("screens.begin")).begun
+        begun = (await load("screens.pages.start")).begun
         self.draft = await begun(self, choice)
         if self.draft is not None:
             self.keep(self.draft)
 
     async def _page(self, draft: Draft) -> None:
         """Show the draft's page, and go where it leads."""
-        flow = await load("screens.flow")
+        flow = await load("screens.pages.flow")
         if self.site is None:
             self.site = flow.site(draft)
             self.site.ask = self.ask_secret
@@ -179,19 +158,6 @@ class Fedwiz(Ending):
         """A page takes the place of what was there while it was loaded."""
         self.screen_stack[0].query("#loading").remove()
 
-    def keep(self, draft: Draft) -> None:
-        """Take the draft as it is now, and write it down, so that a killed wizard goes on there."""
-        from fedwiz.draft import save
-
-        self.draft = draft
-        try:
-            save(draft)
-        except OSError as wrong:
-            why = f"What you say can't be kept ({wrong.strerror}): make room in your home folder."
-            if why != self._unkept:
-                self.notify(why, severity="warning", markup=False)
-            self._unkept = why
-
     # What every page can do.
 
     async def on_event(self, event: events.Event) -> None:
@@ -208,7 +174,7 @@ class Fedwiz(Ending):
 
     async def ask_secret(self, question: str) -> str | None:
         """Ask for a password; None: the operator gives none."""
-        from screens.dialogs import Ask
+        from screens.dialogs.basic import Ask
 
         return await self.push_screen_wait(
             Ask(question, "It is kept in memory only, until you leave.", hidden=True)
@@ -280,7 +246,7 @@ class Fedwiz(Ending):
         self.run_worker(self._leave(), group="leave", exclusive=True)
 
     async def _leave(self) -> None:
-        from screens.dialogs import Confirm
+        from screens.dialogs.basic import Confirm
 
         if isinstance(self.screen, Confirm):
             return

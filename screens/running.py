@@ -4,17 +4,18 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from fedwiz import keep, verbs
-from fedwiz.answers import Answers
-from fedwiz.draft import repeat
-from fedwiz.events import Sink
-from fedwiz.follow import Followed, follow
-from fedwiz.journal import Journal, Unwritten, answers_of
-from fedwiz.plan import Plan
-from fedwiz.resume import keeping, resume
-from fedwiz.site import Site
-from fedwiz.unfinished import Unfinished
-from fedwiz.verbs import Approve, Cluster, Result
+from fedwiz.answers.file import Answers
+from fedwiz.engine import verbs
+from fedwiz.engine.plan import Plan
+from fedwiz.engine.resume import keeping, resume
+from fedwiz.engine.verbs import Approve, Cluster, Result
+from fedwiz.engine.watch import Followed, follow
+from fedwiz.model.events import Sink
+from fedwiz.runs.journal import Journal, Unwritten, answers_of
+from fedwiz.runs.unfinished import Unfinished
+from fedwiz.util import files
+from fedwiz.wizard.draft import repeat
+from fedwiz.wizard.inventory import Site
 
 Work = Callable[[Cluster, asyncio.Event], Awaitable[Result]]
 """A verb's, with the event that asks it to begin nothing new."""
@@ -82,7 +83,7 @@ class Running:
             journal.subscribe(self._told)
             begun(journal.id)
             said = repeat(answers, self._accepted)
-            await asyncio.to_thread(keep.write, answers_of(journal.id), said)
+            await asyncio.to_thread(files.write, answers_of(journal.id), said)
             cluster = await self._site.cluster(answers, journal.emit, journal.id, self._accepted)
             try:
                 return await job.work(cluster, self.stop)

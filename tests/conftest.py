@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests.faulttable import injected, pytest_terminal_summary
 from tests.lab.fixture import lab_factory, running_labs
-from tests.sshd import Home, keygen
+from tests.support.install_faults import injected, pytest_terminal_summary
+from tests.support.sshd import Home, keygen
 
-pytest_plugins = ["tests.tiers"]
+pytest_plugins = ["tests.support.tiers"]
 __all__ = ["home", "injected", "lab_factory", "pytest_terminal_summary", "running_labs"]
 
 # A machine that is busy with the lab's hosts is no failure; `test_fuzz.py` holds what is read to

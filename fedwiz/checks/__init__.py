@@ -7,7 +7,7 @@ something, also that it could not judge.
 from collections.abc import Collection
 from dataclasses import replace
 
-from fedwiz.answers import Answers
+from fedwiz.answers.file import Answers
 from fedwiz.checks.docker import (
     docker_options,
     docker_versions,

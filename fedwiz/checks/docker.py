@@ -4,10 +4,10 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 
-from fedwiz.answers import Answers
+from fedwiz.answers.file import Answers
 from fedwiz.checks.finding import Finding, block, check, heard, ok, some, unread, warn
 from fedwiz.facts.values import Facts, Known
-from fedwiz.flannel import (
+from fedwiz.facts.versions import (
     docker_drops_routed,
     docker_knows_direct_routing,
     docker_version,

@@ -4,10 +4,10 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
-from fedwiz.answers import Answers, Host
-from fedwiz.clean import clean
-from fedwiz.events import Found
+from fedwiz.answers.file import Answers, Host
 from fedwiz.facts.values import Facts, Known
+from fedwiz.model.events import Found
+from fedwiz.util.sanitize import clean
 
 AGAIN = "run `fedwiz check` again"
 

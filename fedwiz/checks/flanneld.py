@@ -2,11 +2,10 @@
 
 from collections.abc import Iterator
 
-from fedwiz.answers import Answers, Host
-from fedwiz.causes import cause_of
+from fedwiz.answers.file import Answers, Host
 from fedwiz.checks.finding import Finding, block, check, heard, ok, some, unread, warn
 from fedwiz.facts.values import Facts, Known, Version
-from fedwiz.flannel import (
+from fedwiz.facts.versions import (
     FLAGS,
     FLAGS_GONE,
     LOST_EVENTS,
@@ -17,6 +16,7 @@ from fedwiz.flannel import (
     endpoint_variables,
     next_version,
 )
+from fedwiz.model.log_causes import cause_of
 
 SUPPLY = 'set flannel.source to "rpm" or "binary", and flannel.path to a file that you have'
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from shlex import quote
 from statistics import median
 
-from fedwiz.answers import Answers, Host
+from fedwiz.answers.file import Answers, Host
 from fedwiz.checks.finding import (
     Finding,
     block,
@@ -19,7 +19,7 @@ from fedwiz.checks.finding import (
 )
 from fedwiz.checks.ranges import NAT
 from fedwiz.facts.values import Facts, Known, KubeNode, Unit
-from fedwiz.flannel import CLOCKS_APART
+from fedwiz.facts.versions import CLOCKS_APART
 
 FEDORA_LIKE = frozenset({"fedora", "rhel", "centos", "rocky", "almalinux", "ol"})
 

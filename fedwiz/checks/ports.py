@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TypeAlias
 
-from fedwiz.answers import Answers
+from fedwiz.answers.file import Answers
 from fedwiz.checks.finding import Finding, block, check, count, heard, ok, some, unread, warn
 from fedwiz.facts.suspects import suspect, udp
 from fedwiz.facts.values import Facts, Known, Tried

@@ -4,9 +4,7 @@ from collections.abc import Iterable, Iterator
 from ipaddress import IPv4Interface, IPv4Network, ip_interface
 from shlex import quote
 
-from fedwiz import network
-from fedwiz.answers import Answers, Host
-from fedwiz.backends import KERNEL_VXLAN_PORT
+from fedwiz.answers.file import Answers, Host
 from fedwiz.checks.finding import (
     Finding,
     block,
@@ -22,6 +20,8 @@ from fedwiz.checks.finding import (
 )
 from fedwiz.etcd.leases import parse_leases
 from fedwiz.facts.values import Facts, Known, Link
+from fedwiz.model import addresses as network
+from fedwiz.model.backends import KERNEL_VXLAN_PORT
 
 SERVICES = "10.254.0.0/16"
 """Kubernetes' service addresses in Fedora's guide; no interface and no route shows them."""

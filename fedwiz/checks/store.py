@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from fedwiz.answers import Answers, Etcd
+from fedwiz.answers.file import Answers, Etcd
 from fedwiz.checks.finding import (
     Finding,
     block,
@@ -23,7 +23,7 @@ from fedwiz.checks.finding import (
 )
 from fedwiz.etcd.leases import Lease, parse_leases
 from fedwiz.facts.values import Endpoint, Known, version
-from fedwiz.flannel import STEALS_SUBNET, api_of, next_version
+from fedwiz.facts.versions import STEALS_SUBNET, api_of, next_version
 
 LOOPBACK = ("127.", "[::1]", "::1")
 NO_V2 = (3, 6)

@@ -5,13 +5,13 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
+from fedwiz.answers.passwords import take
 from fedwiz.cli.options import parser, with_verb
 from fedwiz.cli.output import explained, streams, unhurried
-from fedwiz.passwords import take
 
 if TYPE_CHECKING:  # --help, --version and the wizard's first page need not wait for pydantic
-    from fedwiz.draft import Draft
-    from fedwiz.events import Record
+    from fedwiz.model.events import Record
+    from fedwiz.wizard.draft import Draft
 
 Begin = Callable[[], "Draft | None"]
 """Makes the draft that the wizard begins with; None: it asks what is to be done."""
@@ -66,36 +66,36 @@ def _verb(name: str) -> Callable[[argparse.Namespace], int]:
 
         return wizard.wizard
     if name == "discover":
-        from fedwiz.cli import scan
+        from fedwiz.cli import discover
 
-        return scan.discover
+        return discover.discover
     if name in ("validate", "schema", "runs", "replay"):
-        from fedwiz.cli import offline
+        from fedwiz.cli import local_verbs
 
         return {
-            "validate": offline.validate,
-            "schema": offline.show_schema,
-            "runs": offline.runs,
-            "replay": offline.replay,
+            "validate": local_verbs.validate,
+            "schema": local_verbs.show_schema,
+            "runs": local_verbs.runs,
+            "replay": local_verbs.replay,
         }[name]
     if name == "resume":
         from fedwiz.cli import resume
 
         return resume.resume
     if name in ("diagnose", "undo"):
-        from fedwiz.cli import mending
+        from fedwiz.cli import diagnose
 
-        return {"diagnose": mending.diagnose, "undo": mending.undo}[name]
+        return {"diagnose": diagnose.diagnose, "undo": diagnose.undo}[name]
     if name == "watch":
-        from fedwiz.cli import follow
+        from fedwiz.cli import watch_run
 
-        return follow.watch
-    from fedwiz.cli import online
+        return watch_run.watch
+    from fedwiz.cli import cluster_verbs
 
     return {
-        "check": online.check,
-        "plan": online.plan,
-        "install": online.install,
-        "verify": online.verify,
-        "demo": online.demo,
+        "check": cluster_verbs.check,
+        "plan": cluster_verbs.plan,
+        "install": cluster_verbs.install,
+        "verify": cluster_verbs.verify,
+        "demo": cluster_verbs.demo,
     }[name]

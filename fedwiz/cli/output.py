@@ -11,14 +11,14 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from fedwiz.behind import Behind
+from fedwiz.util.background import Behind
 
 if TYPE_CHECKING:  # the first page of the wizard does not wait for it
-    from fedwiz.answers import Refused
+    from fedwiz.answers.file import Refused
 
 
 INTERRUPTED = 130
-"""As `fedwiz.verbs` has it, which is not loaded when this is."""
+"""As `fedwiz.engine.verbs` has it, which is not loaded when this is."""
 
 
 class Usage(Exception):  # noqa: N818 - it names what is so
@@ -118,9 +118,9 @@ def refuse(refused: "Refused", options: argparse.Namespace) -> None:
 
 def explained(wrong: Exception, options: argparse.Namespace) -> int | None:
     """Say why a command was not carried out; gives the exit code, None: it is a mistake of ours."""
-    from fedwiz import verbs
-    from fedwiz.answers import Refused
-    from fedwiz.journal import Unwritten
+    from fedwiz.answers.file import Refused
+    from fedwiz.engine import verbs
+    from fedwiz.runs.journal import Unwritten
 
     if isinstance(wrong, Refused):
         refuse(wrong, options)

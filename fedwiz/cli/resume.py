@@ -3,15 +3,16 @@
 import argparse
 import asyncio
 
-from fedwiz import journal as journals
-from fedwiz import resume as resuming
-from fedwiz import unfinished, verbs
-from fedwiz.answers import Answers, load
+from fedwiz.answers.file import Answers, load
 from fedwiz.cli.output import Usage, say
-from fedwiz.cli.run import answers_of, approval, real, run
-from fedwiz.cli.told import reported
-from fedwiz.unfinished import Unfinished
-from fedwiz.verbs import Cluster, Result
+from fedwiz.cli.results import reported
+from fedwiz.cli.runner import answers_of, approval, real, run
+from fedwiz.engine import resume as resuming
+from fedwiz.engine import verbs
+from fedwiz.engine.verbs import Cluster, Result
+from fedwiz.runs import journal as journals
+from fedwiz.runs import unfinished
+from fedwiz.runs.unfinished import Unfinished
 
 
 def resume(options: argparse.Namespace) -> int:

@@ -3,12 +3,12 @@
 import argparse
 from typing import TYPE_CHECKING
 
-from fedwiz import keep
 from fedwiz.cli.output import INTERRUPTED, Usage, prompts, say, screen
+from fedwiz.util import files
 
 if TYPE_CHECKING:
     from fedwiz.cli import Begin
-    from fedwiz.draft import Draft
+    from fedwiz.wizard.draft import Draft
 
 
 def wizard(options: argparse.Namespace) -> int:
@@ -38,9 +38,9 @@ def opened(options: argparse.Namespace, begin: "Begin | None") -> int:
         if code == INTERRUPTED:
             say("fedwiz: closed by the operator; the same command goes on from here")
         return code
-    from fedwiz.cli import plain
+    from fedwiz.cli.plain import flow
 
-    return plain.wizard(begin() if begin else None)
+    return flow.wizard(begin() if begin else None)
 
 
 def _begin(options: argparse.Namespace) -> "Begin | None":
@@ -48,19 +48,19 @@ def _begin(options: argparse.Namespace) -> "Begin | None":
     if options.answers or options.sets:
         draft = _given(options)
         return lambda: draft
-    return _kept if keep.place().exists() else None
+    return _kept if files.place().exists() else None
 
 
 def _kept() -> "Draft | None":
-    from fedwiz.draft import kept
+    from fedwiz.wizard.draft import kept
 
     return kept()
 
 
 def _given(options: argparse.Namespace) -> "Draft":
-    from fedwiz import begin
-    from fedwiz.draft import with_sets
+    from fedwiz.wizard import start
+    from fedwiz.wizard.draft import with_sets
 
     if options.answers:
-        return begin.of_file(options.answers, options.sets)
-    return with_sets(_kept() or begin.new(), options.sets)
+        return start.of_file(options.answers, options.sets)
+    return with_sets(_kept() or start.new(), options.sets)

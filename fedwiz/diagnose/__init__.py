@@ -5,8 +5,11 @@ CAUSES are asked in order; the first that explains why the pair does not ping is
 
 from fedwiz.diagnose.absent import no_container, unreachable
 from fedwiz.diagnose.cause import Cause
+from fedwiz.diagnose.daemons import docker_astray, flanneld_down, flanneld_restarting
+from fedwiz.diagnose.etcd import clock_skew, etcd_unreachable, other_api, other_prefix
 from fedwiz.diagnose.leases import lease_missing, lease_taken, same_public_ip, wrong_interface
 from fedwiz.diagnose.measure import measure
+from fedwiz.diagnose.mtu import mtu
 from fedwiz.diagnose.packets import (
     docker_direct_routing,
     docker_user,
@@ -17,13 +20,10 @@ from fedwiz.diagnose.packets import (
     rp_filter,
 )
 from fedwiz.diagnose.ports import lost_between, port_closed
-from fedwiz.diagnose.size import mtu
-from fedwiz.diagnose.standing import docker_astray, flanneld_down, flanneld_restarting
-from fedwiz.diagnose.state import clock_skew, etcd_unreachable, other_api, other_prefix
+from fedwiz.diagnose.routes import missing_fdb, missing_neighbour, missing_route
 from fedwiz.diagnose.unexplained import unknown
 from fedwiz.diagnose.values import Case, Diagnosis, Mend
 from fedwiz.diagnose.vtep import other_port, other_vni, stale_vtep_mac
-from fedwiz.diagnose.ways import missing_fdb, missing_neighbour, missing_route
 
 CAUSES: tuple[Cause, ...] = (
     unreachable,

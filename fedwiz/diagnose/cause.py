@@ -3,8 +3,8 @@
 from collections.abc import Callable, Iterator
 from typing import Any, TypeAlias
 
-from fedwiz.actions import Run
 from fedwiz.diagnose.values import Case, Diagnosis, Mend
+from fedwiz.model.actions import Run
 
 Cause: TypeAlias = Callable[[Case], Iterator[Diagnosis]]
 """Looks at a case, and tells what it finds; nothing where it is not the cause."""

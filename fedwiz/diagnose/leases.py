@@ -2,9 +2,8 @@
 
 from collections.abc import Iterator
 
-from fedwiz.clean import clean
-from fedwiz.diagnose import state
-from fedwiz.diagnose.anew import (
+from fedwiz.diagnose import etcd
+from fedwiz.diagnose.restarts import (
     Settings,
     both_ways,
     key_words,
@@ -17,7 +16,8 @@ from fedwiz.diagnose.anew import (
 from fedwiz.diagnose.trace import outer
 from fedwiz.diagnose.values import Case, Diagnosis, Mend
 from fedwiz.etcd.leases import Lease
-from fedwiz.flannel import STEALS_SUBNET, installed_version
+from fedwiz.facts.versions import STEALS_SUBNET, installed_version
+from fedwiz.util.sanitize import clean
 from fedwiz.verify.nodes import SUBNET_ENV, addresses, subnet_of
 
 OUTER = ("wrapping", "sending", "arriving", "firewall")
@@ -189,7 +189,7 @@ def lease_missing(case: Case) -> Iterator[Diagnosis]:
     for host in case.ends:
         if not runs(case, host) or case.lease(host) is not None or leased(case, host):
             continue
-        if state.known_why(case, host):
+        if etcd.known_why(case, host):
             continue
         subnet = subnet_of(case.facts(host))
         stays = subnet is not None and subnet.network.subnet_of(case.net.network)

@@ -3,12 +3,12 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from fedwiz.actions import Reply, Session
-from fedwiz.answers import Answers
-from fedwiz.diagnose import size, trace
+from fedwiz.answers.file import Answers
+from fedwiz.diagnose import mtu, trace
 from fedwiz.diagnose.trace import End
 from fedwiz.diagnose.values import Case, Look, published
 from fedwiz.facts import Known
+from fedwiz.model.actions import Reply, Session
 from fedwiz.verify import Verdict, nodes, pods
 from fedwiz.verify.asker import Asker
 from fedwiz.verify.matrix import Matrix
@@ -107,11 +107,11 @@ async def _ping(asker: Asker, matrix: Matrix, pair: tuple[str, str]) -> Ping | N
 
 async def _beyond(asker: Asker, case: Case) -> dict[str, dict[str, int]]:
     """What crosses from the two to other nodes, where it matters."""
-    paths, asked = {host: size.paths(case, host) for host in case.ends}, {}
+    paths, asked = {host: mtu.paths(case, host) for host in case.ends}, {}
     for host, ways in paths.items():
         pod = case.ups[host].pod if host in case.ups else None
-        if pod and ways and size.source(case, host):
-            asked[host] = pods.sizes(pod, size.source(case, host), ways)
+        if pod and ways and mtu.source(case, host):
+            asked[host] = pods.sizes(pod, mtu.source(case, host), ways)
     found = {}
     for host, reply in (await asker.ask(asked)).items():
         try:

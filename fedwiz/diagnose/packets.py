@@ -3,9 +3,9 @@
 import re
 from collections.abc import Iterator
 
+from fedwiz.diagnose.accept_rules import accept, let_pass, remedy
 from fedwiz.diagnose.cause import mend
 from fedwiz.diagnose.filters import Dropper, came, dropper, may_match, packet_of
-from fedwiz.diagnose.openings import accept, let_pass, remedy
 from fedwiz.diagnose.values import Case, Diagnosis, Hop, Mend
 from fedwiz.verify.nodes import addresses, subnet_of
 

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
+from fedwiz.diagnose.accept_rules import let_pass, remedy
 from fedwiz.diagnose.filters import came, dropper, opening
-from fedwiz.diagnose.openings import let_pass, remedy
 from fedwiz.diagnose.values import Case, Diagnosis
 from fedwiz.verify.nodes import addresses
 from fedwiz.verify.values import Overlay

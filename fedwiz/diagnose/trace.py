@@ -10,11 +10,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 
-from fedwiz.actions import Run
-from fedwiz.backends import BACKENDS
-from fedwiz.clean import clean
 from fedwiz.diagnose.values import Dropped, Hop, Look, NftDrop, Way
+from fedwiz.model.actions import Run
+from fedwiz.model.backends import BACKENDS
 from fedwiz.scripts import question
+from fedwiz.util.sanitize import clean
 from fedwiz.verify.pods import LIFE, parts_of
 from fedwiz.verify.values import Overlay
 

@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal, TypeAlias
 
-from fedwiz.actions import Action
-from fedwiz.answers import Answers, Host
+from fedwiz.answers.file import Answers, Host
 from fedwiz.etcd.leases import Lease
 from fedwiz.facts import Facts, Known
+from fedwiz.model.actions import Action
 from fedwiz.verify import Verdict
 from fedwiz.verify.leases import lease_of, usable
 from fedwiz.verify.values import Overlay, Up

@@ -4,14 +4,14 @@ import re
 from collections.abc import Iterator
 from ipaddress import ip_interface
 
-from fedwiz.actions import Run
-from fedwiz.backends import BACKENDS, KERNEL_VXLAN_PORT
+from fedwiz.answers.rules import interface
 from fedwiz.diagnose.cause import counted, loses
 from fedwiz.diagnose.values import Case, Diagnosis, Mend
 from fedwiz.etcd.leases import Lease, parse_leases
 from fedwiz.facts import Link
 from fedwiz.facts.parse import MAC
-from fedwiz.rules import interface
+from fedwiz.model.actions import Run
+from fedwiz.model.backends import BACKENDS, KERNEL_VXLAN_PORT
 from fedwiz.steps.make import run_script
 from fedwiz.verify.nodes import subnet_of
 from fedwiz.verify.peers import entries, first

@@ -12,9 +12,9 @@ from dataclasses import dataclass, replace
 from ipaddress import IPv4Address
 from typing import TYPE_CHECKING, TypeAlias
 
-from fedwiz.clean import clean
 from fedwiz.discover.sources import Source, known_hosts, libvirt, ssh_config
 from fedwiz.discover.targets import Target, expand
+from fedwiz.util.sanitize import clean
 
 if TYPE_CHECKING:
     import asyncssh

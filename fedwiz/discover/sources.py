@@ -11,10 +11,12 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address
 from pathlib import Path
 
-from fedwiz import hostkeys, rules, sshconfig
-from fedwiz.clean import clean
+from fedwiz.answers import rules
 from fedwiz.discover.targets import SSH_PORT, Target
-from fedwiz.keep import at_home
+from fedwiz.ssh import known_hosts as hostkeys
+from fedwiz.ssh import sshconfig
+from fedwiz.util.files import at_home
+from fedwiz.util.sanitize import clean
 
 LIBVIRT = Path("/var/lib/libvirt/dnsmasq")
 LARGEST = 4 << 20

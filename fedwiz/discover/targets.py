@@ -5,8 +5,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 
-from fedwiz import rules
-from fedwiz.clean import clean
+from fedwiz.answers import rules
+from fedwiz.util.sanitize import clean
 
 SSH_PORT = 22
 

@@ -10,16 +10,16 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from fedwiz.actions import Run, Secret, Session, Store
-from fedwiz.clean import clean
+from fedwiz.etcd.endpoint import TIMEOUT, EtcdError, Kind, Way
+from fedwiz.etcd.http import tls_trouble
 from fedwiz.etcd.leases import Lease, parse_leases
-from fedwiz.etcd.talk import tls_trouble
 from fedwiz.etcd.v2 import V2
 from fedwiz.etcd.v3 import V3
-from fedwiz.etcd.way import TIMEOUT, EtcdError, Kind, Way
+from fedwiz.model.actions import Run, Secret, Session, Store
+from fedwiz.util.sanitize import clean
 
 if TYPE_CHECKING:
-    from fedwiz.answers import Etcd
+    from fedwiz.answers.file import Etcd
 
 __all__ = ["EtcdError", "Kind", "Lease", "parse_leases", "store"]
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network
 from typing import Any
 
-from fedwiz.actions import Value
+from fedwiz.model.actions import Value
 
 
 @dataclass(frozen=True, slots=True)

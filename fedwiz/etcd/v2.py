@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NoReturn
 from urllib.parse import quote, urlencode, urlsplit
 
-from fedwiz.actions import PutKey, Value
-from fedwiz.etcd.talk import context, exchange
-from fedwiz.etcd.way import VALUE_LIMIT, Way
+from fedwiz.etcd.endpoint import VALUE_LIMIT, Way
+from fedwiz.etcd.http import context, exchange
+from fedwiz.model.actions import PutKey, Value
 
 NOT_V2 = "answers, but not as etcd's v2 API does; is the endpoint etcd's?"
 

@@ -5,9 +5,9 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
-from fedwiz.actions import PutKey, Value
-from fedwiz.etcd.library import library
-from fedwiz.etcd.way import REPLY_LIMIT, VALUE_LIMIT, Kind, Way
+from fedwiz.etcd.endpoint import REPLY_LIMIT, VALUE_LIMIT, Kind, Way
+from fedwiz.etcd.etcd3_shim import library
+from fedwiz.model.actions import PutKey, Value
 
 T = TypeVar("T")
 

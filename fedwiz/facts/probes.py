@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from fedwiz import scripts
-from fedwiz.answers import Answers, Host
-from fedwiz.facts import kept, parse
+from fedwiz.answers.file import Answers, Host
+from fedwiz.facts import before, parse
 from fedwiz.facts.values import Facts
 
 FILES = (
@@ -271,7 +271,7 @@ def probes(answers: Answers, host: Host) -> tuple[Probe, ...]:
             "systemctl list-units --plain --no-legend --state=active,activating 'fedwiz-*.service'",
             parse.in_flight,
         ),
-        Probe("kept", kept.ask(FILES, HASHED), kept.kept),
+        Probe("kept", before.ask(FILES, HASHED), before.kept),
         Probe("etcd", _etcd(answers), parse.etcd, slow=True),
         Probe("dnf_lock", _works_with_packages(), lambda said: {"dnf_lock": said.strip()}),
     ]

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, ip_interface
 
-from fedwiz.actions import Secret, Value
+from fedwiz.model.actions import Secret, Value
 
 Version = tuple[int, ...]
 

@@ -8,13 +8,13 @@ data.  A command that has no model here is a mistake, and raises.
 import base64
 from collections.abc import Sequence
 
-from fedwiz.answers import Answers, parse
+from fedwiz.answers.file import Answers, parse
 from fedwiz.discover import Sighting
-from fedwiz.hostkeys import fingerprint
 from fedwiz.practice.faults import FAULTS, Fault
+from fedwiz.practice.generations import CLASSIC, MODERN, Generation
 from fedwiz.practice.machine import new_id
 from fedwiz.practice.session import Practice
-from fedwiz.practice.texts import CLASSIC, MODERN, Generation
+from fedwiz.ssh.known_hosts import fingerprint
 
 __all__ = [
     "CLASSIC",

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from fedwiz.actions import Run
+from fedwiz.model.actions import Run
 from fedwiz.practice.machine import Cluster, Machine
 
 

@@ -7,10 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from fedwiz.practice import byroot, systemd
+from fedwiz.practice import admin_commands, systemd
 from fedwiz.practice.call import Call, Command, strange
+from fedwiz.practice.generations import flannel_package
 from fedwiz.practice.machine import Held
-from fedwiz.practice.texts import flannel_package
 
 NUMBER = re.compile(rb"(?<![\d.])v?(0\.\d{1,3}\.\d{1,3})(?![\d.])")
 SUPPLIED = "0.21.5"
@@ -196,7 +196,7 @@ async def tell_version(call: Call) -> int:
 
 
 COMMANDS: Mapping[str, Command] = {
-    **byroot.COMMANDS,
+    **admin_commands.COMMANDS,
     "firewall-cmd": firewall_cmd,
     "modprobe": modprobe,
     "rm": rm,

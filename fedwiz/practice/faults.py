@@ -5,7 +5,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from fedwiz.events import (
+from fedwiz.facts.values import Firewall, Link, Route
+from fedwiz.model.events import (
     ActionStarted,
     Connected,
     Event,
@@ -18,11 +19,10 @@ from fedwiz.events import (
     StepStarted,
     to_line,
 )
-from fedwiz.facts.values import Firewall, Link, Route
 from fedwiz.practice import flanneld, systemd
+from fedwiz.practice.generations import MODERN
 from fedwiz.practice.keys import Keys
 from fedwiz.practice.machine import MIB, Cluster, Machine, Peer
-from fedwiz.practice.texts import MODERN
 
 
 def _nothing(_: Cluster) -> None:

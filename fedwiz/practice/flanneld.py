@@ -9,11 +9,11 @@ from ipaddress import IPv4Network, ip_interface
 from typing import Any
 from urllib.parse import urlsplit
 
-from fedwiz import backends
 from fedwiz.facts.values import Link, Route, version
-from fedwiz.flannel import LOST_EVENTS, NEEDS_BR_NETFILTER, api_of, parse_version
+from fedwiz.facts.versions import LOST_EVENTS, NEEDS_BR_NETFILTER, api_of, parse_version
+from fedwiz.model import backends
+from fedwiz.model.envfile import values
 from fedwiz.practice.machine import Cluster, Daemon, Machine, Peer
-from fedwiz.sysconfig import values
 
 UNIT = "flanneld.service"
 SUBNET_ENV = "/run/flannel/subnet.env"

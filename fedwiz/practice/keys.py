@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from fedwiz.actions import PutKey, Value
+from fedwiz.model.actions import PutKey, Value
 
 
 @dataclass

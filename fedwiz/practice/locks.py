@@ -5,12 +5,8 @@ import base64
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
-from fedwiz.actions import Held, Unreachable
-
-if TYPE_CHECKING:  # a call is about a cluster, which has a lock
-    from fedwiz.practice.call import Call
+from fedwiz.model.actions import Held, Unreachable
 
 
 class PracticeHeld(Held):
@@ -103,15 +99,3 @@ class Locks:
         who = base64.b64encode(self._who.encode()).decode()
         piece = base64.b64encode(self._told.get(token, b"")[offset : offset + most]).decode()
         return [f"lock {'held' if self.locked else 'free'}", f"who {who}", f"told {piece}"]
-
-
-async def hold(_call: "Call") -> int:
-    """It is held, never run: see `PracticeSession.hold`."""
-    raise NotImplementedError
-
-
-async def look(call: "Call") -> int:
-    """See scripts/lock-look.sh."""
-    token, offset, most = call.run.argv[4:]
-    call.say(*call.cluster.locks.look(token, int(offset), int(most)))
-    return 0

@@ -8,12 +8,10 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from fedwiz.answers import Answers, Host
+from fedwiz.answers.file import Answers, Host
 from fedwiz.facts.values import Firewall, Link, Route, Unit, version
 from fedwiz.practice.chains import Chains, address_of, network_of
-from fedwiz.practice.keys import Keys
-from fedwiz.practice.locks import Locks
-from fedwiz.practice.texts import (
+from fedwiz.practice.generations import (
     LOCAL_UNITS,
     MODERN,
     OS_RELEASE,
@@ -22,6 +20,8 @@ from fedwiz.practice.texts import (
     docker_unit,
     plain_unit,
 )
+from fedwiz.practice.keys import Keys
+from fedwiz.practice.locks import Locks
 
 MASTER_UNITS = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler")
 NODE_UNITS = ("docker", "kubelet", "kube-proxy")

@@ -7,8 +7,8 @@ the hosts' own cards reach each other, by pings or at a UDP port, which needs no
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from fedwiz.backends import BACKENDS
 from fedwiz.facts.values import Link, Route
+from fedwiz.model.backends import BACKENDS
 from fedwiz.practice.chains import BUILT_IN, Packet, address_of, network_of
 from fedwiz.practice.machine import Cluster, Container, Machine
 

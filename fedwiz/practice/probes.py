@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from ipaddress import ip_interface
 
-from fedwiz.facts.kept import BEFORE, PLAIN
+from fedwiz.facts.before import BEFORE, PLAIN
 from fedwiz.facts.probes import FILES, HASHED, MODULES, SYSCTLS, UNITS
 from fedwiz.facts.values import Link
 from fedwiz.practice.call import Call

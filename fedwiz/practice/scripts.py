@@ -8,14 +8,14 @@ from collections.abc import Mapping
 from functools import cache
 from importlib import resources
 
-from fedwiz.practice import dockerd, flanneld, kept, locks, pods, systemd, udp
+from fedwiz.model.envfile import values, with_values
+from fedwiz.practice import backup, dockerd, flanneld, pods, systemd, udp
 from fedwiz.practice.call import Call, Command
 from fedwiz.practice.commands import dnf, uploaded
 from fedwiz.practice.machine import Held
 from fedwiz.practice.probes import fdb
 from fedwiz.practice.trace import trace
 from fedwiz.steps.docker import DUE
-from fedwiz.sysconfig import values, with_values
 
 DOCKER, FLANNELD = dockerd.UNIT, flanneld.UNIT
 
@@ -224,6 +224,18 @@ async def units(call: Call) -> int:
     return 0
 
 
+async def hold(_call: Call) -> int:
+    """It is held, never run: see `PracticeSession.hold`."""
+    raise NotImplementedError
+
+
+async def _lock_look(call: Call) -> int:
+    """See scripts/lock-look.sh."""
+    token, offset, most = call.run.argv[4:]
+    call.say(*call.cluster.locks.look(token, int(offset), int(most)))
+    return 0
+
+
 SCRIPTS: Mapping[str, Command] = {
     "arm": arm,
     "confirm": confirm,
@@ -244,12 +256,12 @@ SCRIPTS: Mapping[str, Command] = {
     "udp-send": udp.send,
     "udp-tell": udp.tell,
     "trace": trace,
-    "lock": locks.hold,
-    "lock-look": locks.look,
-    "keep": kept.keep,
-    "back": kept.back,
-    "unrule": kept.unrule,
-    "unload": kept.unload,
-    "forget": kept.forget,
+    "lock": hold,
+    "lock-look": _lock_look,
+    "keep": backup.keep,
+    "back": backup.back,
+    "unrule": backup.unrule,
+    "unload": backup.unload,
+    "forget": backup.forget,
 }
 """By the script's name; the files are in fedwiz/scripts."""

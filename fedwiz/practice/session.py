@@ -4,17 +4,26 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
-from fedwiz.actions import Held, OnLine, Reply, Run, Session, Store, Transport, Unreachable
-from fedwiz.answers import Answers
-from fedwiz.practice import locks, probes, scripts, systemd
-from fedwiz.practice.byhand import by_hand
+from fedwiz.answers.file import Answers
+from fedwiz.model.actions import (
+    Held,
+    OnLine,
+    Reply,
+    Run,
+    Session,
+    Store,
+    Transport,
+    Unreachable,
+)
+from fedwiz.practice import probes, scripts, systemd
 from fedwiz.practice.call import Call, Command, OutOfTime, strange
 from fedwiz.practice.commands import COMMANDS, tell_version
 from fedwiz.practice.faults import FAULTS
 from fedwiz.practice.flanneld import why_no_etcd
+from fedwiz.practice.generations import MODERN, Generation
 from fedwiz.practice.keys import PracticeStore
 from fedwiz.practice.machine import Cluster, Machine, build
-from fedwiz.practice.texts import MODERN, Generation
+from fedwiz.practice.preinstalled import by_hand
 
 TIMED_OUT = 124
 CONNECT, QUESTION, BOOT = 0.6, 0.1, 20.0
@@ -108,7 +117,7 @@ class PracticeSession(Session):
     @asynccontextmanager
     async def hold(self, run: Run) -> AsyncIterator[Held]:
         """See `Session.hold`: the lock alone stays on."""
-        if scripts.model(run.argv) is not locks.hold:
+        if scripts.model(run.argv) is not scripts.hold:
             raise strange(run)
         with self._cluster.locks.asked(run.argv[4:]) as held:
             yield held

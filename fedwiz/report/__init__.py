@@ -7,14 +7,14 @@ import json
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
-from fedwiz.drift import Drift
+from fedwiz.report.changes import Drift
 from fedwiz.report.document import as_json
+from fedwiz.report.html import page
 from fedwiz.report.junit import junit
-from fedwiz.report.page import page
 from fedwiz.report.schema import schema
 from fedwiz.report.summary import SIGNS, gist, headline, nodes, ok, pairs, standing
 from fedwiz.report.text import WIDTH, findings, markdown, matrix, reasons, rounds, text
-from fedwiz.state import State
+from fedwiz.runs.state import State
 
 __all__ = [
     "FORMS",

@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from fedwiz.clean import clean
-from fedwiz.drift import Drift
+from fedwiz.report.changes import Drift
 from fedwiz.report.summary import at, ended, headline, nodes, ok, pairs
-from fedwiz.state import HostState, State
+from fedwiz.runs.state import HostState, State
+from fedwiz.util.sanitize import clean
 
 SCHEMA = 1
 """The number of the document's form: another one when a key goes or means something else."""

@@ -7,8 +7,7 @@ The format is what Jenkins and GitLab take: testsuites, testsuite, testcase with
 import re
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
-from fedwiz.clean import clean
-from fedwiz.drift import Drift
+from fedwiz.report.changes import Drift
 from fedwiz.report.summary import (
     about,
     at,
@@ -22,7 +21,8 @@ from fedwiz.report.summary import (
     where,
 )
 from fedwiz.report.text import matrix
-from fedwiz.state import RED, State
+from fedwiz.runs.state import RED, State
+from fedwiz.util.sanitize import clean
 
 _NONE_OF_XML = re.compile("[^\t\n\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 """What no XML 1.0 document may hold, not even as a reference; carriage returns go, too."""

@@ -2,9 +2,9 @@
 
 from typing import Any, get_args
 
-from fedwiz.events import Judged, Level
+from fedwiz.model.events import Judged, Level
 from fedwiz.report.document import SCHEMA
-from fedwiz.state import Word
+from fedwiz.runs.state import Word
 
 TEXT = {"type": "string"}
 NUMBER_OR_NULL = {"type": ["number", "null"]}

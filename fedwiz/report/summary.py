@@ -5,10 +5,10 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TypeAlias
 
-from fedwiz.clean import clean
-from fedwiz.drift import Drift
-from fedwiz.events import WORST, Judged, Verified
-from fedwiz.state import HostState, State
+from fedwiz.model.events import WORST, Judged, Verified
+from fedwiz.report.changes import Drift
+from fedwiz.runs.state import HostState, State
+from fedwiz.util.sanitize import clean
 
 NAMED = 6
 """Pairs, hosts or findings that a line names before it says how many more there are."""

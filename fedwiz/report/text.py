@@ -3,9 +3,8 @@
 from collections.abc import Iterable, Iterator, Sequence
 from textwrap import wrap
 
-from fedwiz.clean import clean
-from fedwiz.drift import Drift
-from fedwiz.events import Diagnosed, Found, Verified
+from fedwiz.model.events import Diagnosed, Found, Verified
+from fedwiz.report.changes import Drift
 from fedwiz.report.summary import (
     LEVELS,
     PER_PAIR,
@@ -26,7 +25,8 @@ from fedwiz.report.summary import (
     title,
     where,
 )
-from fedwiz.state import State
+from fedwiz.runs.state import State
+from fedwiz.util.sanitize import clean
 
 WIDTH = 80
 """Columns of the text; only a word that is longer goes beyond them, and the first line."""

@@ -3,7 +3,7 @@
 from functools import cache
 from importlib import resources
 
-from fedwiz.actions import Run
+from fedwiz.model.actions import Run
 
 
 @cache

@@ -4,13 +4,13 @@ A step yields only what is left to do, and nothing where the host is right alrea
 is the dry run, and running again is resuming.
 """
 
-from fedwiz.steps.back import UNDO, UNDO_STAGES
+from fedwiz.steps.backup import keep, keep_store
 from fedwiz.steps.docker import docker, due, enable, forward, switch
 from fedwiz.steps.flannel import config, package, sysconfig, unit
 from fedwiz.steps.host import firewall, kernel, link, networkmanager
-from fedwiz.steps.keep import keep, keep_store
 from fedwiz.steps.peers import peers
 from fedwiz.steps.table import GATES, STAGES, Stage, Step
+from fedwiz.steps.undo import UNDO, UNDO_STAGES
 
 STEPS: tuple[Step, ...] = (
     keep_store,

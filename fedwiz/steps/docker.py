@@ -5,16 +5,16 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from fedwiz.actions import Run
-from fedwiz.answers import Answers, Host
-from fedwiz.backends import KERNEL_VXLAN_PORT
+from fedwiz.answers.file import Answers, Host
 from fedwiz.facts.values import Facts, File, Known, Link, Route
-from fedwiz.flannel import (
+from fedwiz.facts.versions import (
     docker_drops_routed,
     docker_knows_direct_routing,
     needs_forward,
     next_version,
 )
+from fedwiz.model.actions import Run
+from fedwiz.model.backends import KERNEL_VXLAN_PORT
 from fedwiz.steps.flannel import config, package, sysconfig, unit
 from fedwiz.steps.make import change, peer_addresses, put_file, run_script, within
 from fedwiz.steps.table import Step, step

@@ -4,14 +4,14 @@ import hashlib
 import re
 from collections.abc import Iterator
 
-from fedwiz.actions import Action, PutKey, Run, Secret
-from fedwiz.answers import Answers, Host
+from fedwiz.answers.file import Answers, Host
 from fedwiz.facts.values import File, Known
-from fedwiz.flannel import VARIABLES, endpoint_variables
+from fedwiz.facts.versions import VARIABLES, endpoint_variables
+from fedwiz.model.actions import Action, PutKey, Run, Secret
+from fedwiz.model.envfile import values, with_values
 from fedwiz.scripts import script
 from fedwiz.steps.make import ANY, change, diff, dnf, put_file, run_script, same_json, seen
 from fedwiz.steps.table import step
-from fedwiz.sysconfig import values, with_values
 
 SYSCONFIG = "/etc/sysconfig/flanneld"
 PASSWORD_FILE = "/etc/sysconfig/fedwiz-etcd"  # noqa: S105 - a path

@@ -8,7 +8,7 @@ import shlex
 from collections.abc import Iterable
 from dataclasses import replace
 
-from fedwiz.actions import Action, Run
+from fedwiz.model.actions import Action, Run
 from fedwiz.steps.make import run_script
 from fedwiz.steps.table import Step
 

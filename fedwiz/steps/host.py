@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from dataclasses import replace
 
-from fedwiz.actions import Run
-from fedwiz.answers import Answers, Host
+from fedwiz.answers.file import Answers, Host
 from fedwiz.facts.values import Facts, Known
+from fedwiz.model.actions import Run
 from fedwiz.steps.make import change, put_file
 from fedwiz.steps.table import step
 

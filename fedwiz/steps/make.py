@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from ipaddress import ip_interface, ip_network
 from typing import Any
 
-from fedwiz.actions import Run
-from fedwiz.answers import Answers, Host
+from fedwiz.answers.file import Answers, Host
 from fedwiz.facts.values import Facts, File, Known
+from fedwiz.model.actions import Run
 from fedwiz.scripts import script
 
 BACKUP = "the file's old text is what the diff takes away"

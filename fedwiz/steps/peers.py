@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 from ipaddress import IPv4Address
 
-from fedwiz.actions import Run
-from fedwiz.answers import Answers
-from fedwiz.backends import Options
+from fedwiz.answers.file import Answers
 from fedwiz.facts.values import Known
+from fedwiz.model.actions import Run
+from fedwiz.model.backends import Options
 from fedwiz.steps.docker import switch
 from fedwiz.steps.make import run_script
 from fedwiz.steps.table import step_of_all

@@ -4,9 +4,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from fedwiz.actions import Action
-from fedwiz.answers import Answers, Host
+from fedwiz.answers.file import Answers, Host
 from fedwiz.facts.values import Known
+from fedwiz.model.actions import Action
 
 Left: TypeAlias = Callable[[Answers, Host, Known], Iterator[Action]]
 """What is still left to do on a host: nothing where it is right already."""

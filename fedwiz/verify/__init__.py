@@ -12,11 +12,11 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from itertools import permutations
 
-from fedwiz.actions import Reply, Run, Session
-from fedwiz.answers import Answers, Host
-from fedwiz.clean import clean
-from fedwiz.events import Emit, Judged
+from fedwiz.answers.file import Answers, Host
 from fedwiz.facts import Known
+from fedwiz.model.actions import Reply, Run, Session
+from fedwiz.model.events import Emit, Judged
+from fedwiz.util.sanitize import clean
 from fedwiz.verify import leases, nodes, pods
 from fedwiz.verify.asker import Asker
 from fedwiz.verify.matrix import Matrix

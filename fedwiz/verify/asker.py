@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Mapping
 
-from fedwiz.actions import Reply, Run, Session, Unreachable
+from fedwiz.model.actions import Reply, Run, Session, Unreachable
 
 
 class Asker:

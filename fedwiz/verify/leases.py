@@ -4,10 +4,10 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from statistics import median
 
-from fedwiz.answers import Answers, Host
+from fedwiz.answers.file import Answers, Host
 from fedwiz.etcd.leases import Lease, parse_leases
 from fedwiz.facts import Facts, Known
-from fedwiz.flannel import CLOCKS_APART
+from fedwiz.facts.versions import CLOCKS_APART
 from fedwiz.verify.nodes import SUBNET_ENV, addresses, overlay, subnet_of
 from fedwiz.verify.pods import tidy
 from fedwiz.verify.values import Overlay, Verdict

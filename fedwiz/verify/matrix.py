@@ -4,10 +4,10 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network
 
-from fedwiz.events import Judged
 from fedwiz.facts import Known
-from fedwiz.verify.likely import likely
+from fedwiz.model.events import Judged
 from fedwiz.verify.nodes import addresses, subnet_of
+from fedwiz.verify.reasons import likely
 from fedwiz.verify.values import Overlay, Ping, Up, Verdict
 
 

@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network
 
-from fedwiz.backends import BACKENDS
 from fedwiz.etcd.leases import Lease
-from fedwiz.events import Judged
+from fedwiz.model.backends import BACKENDS
+from fedwiz.model.events import Judged
 from fedwiz.verify.matrix import Matrix
 from fedwiz.verify.nodes import addresses
 from fedwiz.verify.peers import leading

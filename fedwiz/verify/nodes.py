@@ -6,12 +6,12 @@ from collections.abc import Iterator, Mapping
 from ipaddress import IPv4Interface, IPv4Network, ip_interface
 from typing import Any
 
-from fedwiz.actions import Value
-from fedwiz.answers import Answers, Host
-from fedwiz.backends import BACKENDS, Backend
+from fedwiz.answers.file import Answers, Host
 from fedwiz.etcd.leases import Lease, parse_leases
 from fedwiz.facts import Facts, Known, Link
-from fedwiz.network import LONGEST
+from fedwiz.model.actions import Value
+from fedwiz.model.addresses import LONGEST
+from fedwiz.model.backends import BACKENDS, Backend
 from fedwiz.verify.pods import tidy
 from fedwiz.verify.values import Overlay, Up, Verdict
 

@@ -11,11 +11,11 @@ from functools import lru_cache
 from ipaddress import IPv4Network
 from shlex import quote
 
-from fedwiz.backends import BACKENDS
-from fedwiz.clean import clean
 from fedwiz.etcd.leases import Lease
-from fedwiz.events import Judged
 from fedwiz.facts import Facts, Known, Neighbour, Route
+from fedwiz.model.backends import BACKENDS
+from fedwiz.model.events import Judged
+from fedwiz.util.sanitize import clean
 from fedwiz.verify.nodes import subnet_of
 from fedwiz.verify.values import Overlay, Verdict
 

@@ -14,10 +14,10 @@ from collections.abc import Iterable, Mapping
 from ipaddress import IPv4Address, IPv4Interface
 from itertools import chain
 
-from fedwiz.actions import Run
-from fedwiz.clean import clean
 from fedwiz.facts import parse
+from fedwiz.model.actions import Run
 from fedwiz.scripts import question
+from fedwiz.util.sanitize import clean
 from fedwiz.verify.values import Path, Ping, Pod, Up
 
 LIFE = 60

@@ -14,12 +14,12 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
-from fedwiz.actions import Reply, Run, Session, Unreachable
-from fedwiz.answers import Answers
-from fedwiz.clean import clean
+from fedwiz.answers.file import Answers
 from fedwiz.facts import Known, Tried
+from fedwiz.model.actions import Reply, Run, Session, Unreachable
 from fedwiz.scripts import question
-from fedwiz.verify.meet import Meeting
+from fedwiz.util.sanitize import clean
+from fedwiz.verify.node_pings import Meeting
 from fedwiz.verify.pods import tidy
 
 T = TypeVar("T")

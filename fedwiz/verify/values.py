@@ -4,8 +4,8 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network
 from typing import TypeAlias
 
-from fedwiz.backends import Options
-from fedwiz.events import Verified
+from fedwiz.model.backends import Options
+from fedwiz.model.events import Verified
 
 Verdict: TypeAlias = Verified
 """A verdict is told as it is."""

@@ -2,11 +2,12 @@
 
     .venv/bin/python -m tests.bench.fuzz [--seconds 10] [--only NAME] [--seed 1] [--atheris]
 
-Everything that reads (`tests/fuzzed.py`) gets mutations of real inputs (`tests/mutate.py`) for so
-many seconds each.  A finding is an exception that is not documented, or a call of about a second
-of processor time (`tests.fuzzed.SLOW`); it is printed with a file that holds its input.  The exit
-status says whether there was any.  `--atheris` has atheris choose the inputs, by what code they
-reach; it is no dependency of the tests (`pip install atheris`).
+Everything that reads (`tests/support/fuzz_targets.py`) gets mutations of real inputs
+(`tests/support/mutations.py`), for so many seconds each.  A finding is an exception that is not
+documented, or a call of about a second of processor time (`fuzz_targets.SLOW`); it is printed with
+a file that holds its input.  The exit status says whether there was any.  `--atheris` has atheris
+choose the inputs, by what code they reach; it is no dependency of the tests
+(`pip install atheris`).
 """
 
 import argparse
@@ -22,8 +23,8 @@ from random import Random
 from types import FunctionType
 from typing import Any
 
-from tests.fuzzed import Outcome, Target, targets, tried
-from tests.mutate import Mutator
+from tests.support.fuzz_targets import Outcome, Target, targets, tried
+from tests.support.mutations import Mutator
 
 
 @dataclass

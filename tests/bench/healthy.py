@@ -15,13 +15,13 @@ import tempfile
 import time
 from pathlib import Path
 
-from fedwiz import verbs
-from fedwiz.answers import Answers
-from fedwiz.events import Record, Verified
-from tests.faulty import cluster, diagnosed
+from fedwiz.answers.file import Answers
+from fedwiz.engine import verbs
+from fedwiz.model.events import Record, Verified
 from tests.lab.fixture import Lab
-from tests.operator import Operator
-from tests.test_verify_lab import answers_for
+from tests.lab.test_verify import answers_for
+from tests.support.diagnosis_faults import cluster, diagnosed
+from tests.support.lab_operator import Operator
 
 GENERATIONS, BACKENDS = ("classic", "modern"), ("vxlan", "host-gw", "udp")
 

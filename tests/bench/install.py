@@ -20,7 +20,7 @@ from pathlib import Path
 
 from tests.lab import labs
 from tests.lab.fixture import Lab
-from tests.operator import Operator
+from tests.support.lab_operator import Operator
 
 
 def installed(operator: Operator) -> float:

@@ -30,9 +30,9 @@ from typing import Any
 from textual import events
 from textual.pilot import Pilot
 
-from fedwiz.events import Event, Output, PlanMade, Record, RunStarted, StepStarted
+from fedwiz.model.events import Event, Output, PlanMade, Record, RunStarted, StepStarted
 
-ROOT = Path(__file__).parent.parent.parent
+ROOT = Path(__file__).parents[2]
 KEYS = {
     9: ("tab", "shift+tab", "up", "down", "left", "right"),
     100: ("up", "down", "pageup", "pagedown", "home", "end", "f"),
@@ -110,7 +110,7 @@ def rss() -> float:
 def inside(hosts: int, seconds: float, out: Path) -> None:
     """Measure in this process, whose terminal is the one to draw on."""
     from screens.app import Fedwiz, Play
-    from screens.showing import PlayPage
+    from screens.pages.run_page import PlayPage
 
     app, found = Fedwiz(play=Play(begun(hosts), 0)), dict[str, Any]()
 

@@ -95,7 +95,7 @@ class Lab:
         return lab
 
     def _install(self, images: Path) -> None:
-        from tests.operator import Operator  # it imports this module
+        from tests.support.lab_operator import Operator  # it imports this module
 
         home = self.state.folder / "operator"
         home.mkdir()

@@ -16,7 +16,7 @@ import pytest
 from tests.lab import labroot, labstate
 from tests.lab.fixture import PATIENCE, Lab, LabFactory, require_lab
 from tests.lab.labstate import RUN
-from tests.operator import Operator
+from tests.support.lab_operator import Operator
 
 pytestmark = pytest.mark.lab
 

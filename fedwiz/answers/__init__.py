@@ -1,0 +1,1 @@
+"""What the operator answers: its rules, its file, and what overrides it."""

@@ -1,0 +1,190 @@
+"""The answers as a whole, and what has to be right between them."""
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from typing import Annotated, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+
+from fedwiz.answers import rules
+from fedwiz.answers.sections import (
+    BackendAnswers,
+    Docker,
+    Etcd,
+    Flannel,
+    Host,
+    Network,
+    Ssh,
+    Verify,
+    Wizard,
+    ask,
+    several,
+)
+from fedwiz.model import addresses
+
+
+class Answers(BaseModel):
+    """Everything the operator decided.  Frozen, comparable, hashable."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+    version: Literal[1] = ask("Which format is this file?", "1 is the only one.", 1)
+    name: Annotated[str, AfterValidator(rules.cluster)] = ask(
+        "What is the cluster called?", "Names its runs and its lock.", ..., "fedora-lab"
+    )
+    ssh: Ssh = Ssh()
+    host: tuple[Host, ...] = Field(json_schema_extra={"minItems": 3})
+    etcd: Etcd = Etcd()
+    network: Network
+    backend: BackendAnswers = BackendAnswers()
+    flannel: Flannel = Flannel()
+    docker: Docker = Docker()
+    verify: Verify = Verify()
+    wizard: Wizard = Wizard()
+
+    @field_validator("version", mode="before")
+    @classmethod
+    def _number(cls, version: object) -> object:
+        if type(version) is not int or version != 1:  # True and 1.0 equal 1
+            raise ValueError("this fedwiz reads version = 1")
+        return version
+
+    @field_validator("etcd")
+    @classmethod
+    def _endpoints(cls, etcd: Etcd, info: ValidationInfo) -> Etcd:
+        usual = usual_endpoints(info.data.get("host", ()))
+        return etcd if etcd.endpoints else etcd.model_copy(update={"endpoints": usual})
+
+    @model_validator(mode="after")
+    def _whole(self) -> "Answers":
+        if why := between(self.host, self.etcd, self.network):
+            raise several(why)
+        return self
+
+    @property
+    def master(self) -> Host:
+        """The one master."""
+        return next(host for host in self.host if host.role == "master")
+
+    @property
+    def nodes(self) -> tuple[Host, ...]:
+        """The nodes, as they are listed; two at least."""
+        return tuple(host for host in self.host if host.role == "node")
+
+    def named(self, name: str) -> Host:
+        """The host of that name.
+
+        Raises:
+            KeyError: there is none.
+        """
+        for host in self.host:
+            if host.name == name:
+                return host
+        raise KeyError(name)
+
+    @property
+    def key(self) -> str:
+        """Where etcd keeps flannel's configuration."""
+        return f"{self.etcd.prefix}/config"
+
+    def config_json(self) -> str:
+        """The value of that key, compact, in the order of flannel's documentation."""
+        net = self.network
+        said: dict[str, object] = {"Network": net.cidr, "SubnetLen": net.subnet_len}
+        if net.subnet_min:
+            said["SubnetMin"] = net.subnet_min
+        if net.subnet_max:
+            said["SubnetMax"] = net.subnet_max
+        said["Backend"] = self.backend.backend.config(self.backend.options)
+        return json.dumps(said, separators=(",", ":"))
+
+
+def usual_endpoints(hosts: Sequence[Host]) -> tuple[str, ...]:
+    """Where etcd is when nobody says: on the master."""
+    return tuple(f"http://{host.name}:2379" for host in hosts if host.role == "master")[:1]
+
+
+def places(names: Sequence[object]) -> list[str]:
+    """How each host is called in a refusal: `host[fed-node1]`.
+
+    By number, `host[#2]`, where the name is missing, unusable, or two hosts'.
+    """
+    said = []
+    owners = Counter(name.lower() for name in names if isinstance(name, str))
+    for number, name in enumerate(names, 1):
+        try:
+            plain = rules.host_name(name) if isinstance(name, str) else ""
+        except ValueError:
+            plain = ""
+        alone = owners[plain.lower()] == 1
+        said.append(f"host[{plain}]" if plain and alone else f"host[#{number}]")
+    return said
+
+
+def between(
+    hosts: Sequence[Host], etcd: Etcd | None = None, net: Network | None = None
+) -> dict[str, str]:
+    """What is wrong between answers that are each right; by key, empty: nothing."""
+    return {**_alike(hosts), **_roles(hosts), **(_network(hosts, etcd, net) if net else {})}
+
+
+def _alike(hosts: Sequence[Host]) -> dict[str, str]:
+    """Names, addresses and labels that two hosts share; flannel would mix the two up."""
+    why = {}
+    wheres = places([host.name for host in hosts])
+    for field in ("name", "address", "label"):
+        first: dict[str, str] = {}
+        for where, host in zip(wheres, hosts, strict=True):
+            said = str(getattr(host, field))
+            other = first.setdefault(said.lower(), where)
+            if said and other != where:
+                why[f"{where}.{field}"] = f"{said!r}: {other} has it too; each host needs its own"
+    return why
+
+
+def _roles(hosts: Sequence[Host]) -> dict[str, str]:
+    masters = [host.name for host in hosts if host.role == "master"]
+    nodes = len(hosts) - len(masters)
+    if len(masters) != 1:
+        said = f"{len(masters)} masters ({', '.join(masters)})" if masters else "no master"
+        return {"host": f'{said}; exactly one host has role = "master"'}
+    if nodes < 2:
+        return {
+            "host": f"{nodes} {'node' if nodes == 1 else 'nodes'}; two or more hosts "
+            'have role = "node"'
+        }
+    return {}
+
+
+def _network(hosts: Sequence[Host], etcd: Etcd | None, net: Network) -> dict[str, str]:
+    """The containers' network against everything that has an address of its own."""
+    cidr = net.cidr
+    if why := addresses.refuse_network(cidr, allow_public=net.allow_public):
+        return {"network.cidr": f"{cidr!r}: {why}"}
+    used = {f"the address of {host.name}": host.address for host in hosts}
+    used |= {f"the interface of {host.name}": host.interface for host in hosts}
+    if etcd:
+        used |= {f"the endpoint {url}": rules.endpoint_host(url) for url in etcd.endpoints}
+    known = {source: [text] for source, text in used.items() if addresses.is_address(text)}
+    if met := addresses.overlaps(cidr, known):
+        free = addresses.propose(text for texts in known.values() for text in texts)
+        return {"network.cidr": f"{cidr!r}: contains {met[0].source}; such as {free} is free"}
+    room = addresses.capacity(cidr, net.subnet_len, net.subnet_min, net.subnet_max)
+    nodes = sum(host.role == "node" for host in hosts)
+    if room >= nodes:
+        return {}
+    said = f"{net.subnet_len}: room for {room} of {nodes} nodes"
+    longer = addresses.shortest_for(cidr, nodes)
+    if net.subnet_min or net.subnet_max:
+        return {"network.subnet_len": f"{said}; widen subnet_min and subnet_max, or leave them out"}
+    right = f"{longer} has room" if longer else "choose a larger network"
+    return {"network.subnet_len": f"{said}; {right}"}

@@ -1,0 +1,202 @@
+"""Verbs that go to the hosts, and the same on a practice cluster."""
+
+import argparse
+import asyncio
+from typing import TYPE_CHECKING
+
+from fedwiz.answers.file import Answers
+from fedwiz.cli import diagnose, watch_verify, wizard
+from fedwiz.cli.output import Usage, give
+from fedwiz.cli.results import planned, reported
+from fedwiz.cli.runner import Make, Work, answers_of, approval, named, real, run
+from fedwiz.engine import verbs
+from fedwiz.engine.plan import Plan
+from fedwiz.engine.resume import keeping
+from fedwiz.engine.verbs import Cluster, Result
+from fedwiz.verify import KINDS
+
+if TYPE_CHECKING:
+    from fedwiz.practice import Practice
+
+
+def check(options: argparse.Namespace) -> int:
+    """Read the hosts and judge them."""
+    answers = answers_of(options)
+    return _checked(options, answers, real(answers, options))
+
+
+def plan(options: argparse.Namespace) -> int:
+    """Show what an install would do."""
+    answers = answers_of(options)
+    return _planned(options, answers, real(answers, options))
+
+
+def install(options: argparse.Namespace) -> int:
+    """Check, plan, apply, verify."""
+    answers = answers_of(options)
+    return _installed(options, answers, real(answers, options))
+
+
+def verify(options: argparse.Namespace) -> int:
+    """Prove the network."""
+    answers = answers_of(options)
+    return _verified(options, answers, real(answers, options))
+
+
+def _checked(options: argparse.Namespace, answers: Answers, make: Make) -> int:
+    work: Work = lambda cluster, _: verbs.check(cluster)  # noqa: E731 - one word for one call
+    return reported(options, *run(work, make, options, reads=True))
+
+
+def _planned(options: argparse.Namespace, answers: Answers, make: Make) -> int:
+    work: Work = lambda cluster, _: verbs.plan(cluster)  # noqa: E731
+    names = [host.name for host in answers.host]
+    if options.host and options.host not in names:
+        raise Usage(f"--host {options.host}: the hosts are {', '.join(names)}")
+    result, state, _ = run(work, make, options, reads=True)
+    return planned(options, answers, result, state)
+
+
+def _verified(options: argparse.Namespace, answers: Answers, make: Make) -> int:
+    only = named("--only", options.only, KINDS, "kind of verdict")
+    if options.only and not only:
+        raise Usage(f"--only: name some of {', '.join(KINDS)}")
+    pair = _pair(options, answers)
+    if options.watch is None:
+        if options.count:
+            raise Usage("--count is of rounds: give --watch, too")
+        work: Work = lambda cluster, _: verbs.prove(cluster, only=only or KINDS, pair=pair)  # noqa: E731
+        return reported(options, *run(work, make, options))
+
+    async def rounds(cluster: Cluster, stop: asyncio.Event) -> Result:
+        return await verbs.watch(
+            cluster, options.watch, stop, count=options.count or 0, only=only or KINDS, pair=pair
+        )
+
+    done = run(rounds, make, options, told=watch_verify.told(lines=options.json))
+    if not options.json:
+        give("")
+    return reported(options, *done)
+
+
+def _pair(options: argparse.Namespace, answers: Answers) -> tuple[str, str] | None:
+    """The two nodes that alone are verified."""
+    if options.pair is None:
+        return None
+    one, _, other = (name.strip() for name in options.pair.partition(","))
+    names = [node.name for node in answers.nodes]
+    if one == other or not {one, other} <= set(names):
+        raise Usage(
+            f"--pair {options.pair}: give two different nodes as A,B; they are {', '.join(names)}"
+        )
+    return one, other
+
+
+def _installed(options: argparse.Namespace, answers: Answers, make: Make) -> int:
+    approve = keeping(approval(options, answers))
+
+    async def work(cluster: Cluster, stop: asyncio.Event) -> Result:
+        return await verbs.install(cluster, approve, stop, verified=not options.no_verify)
+
+    return reported(options, *run(work, make, options))
+
+
+def demo(options: argparse.Namespace) -> int:
+    """A verb on simulated hosts: the same engine, and the same answers, findings and plan.
+
+    Without a verb it is the wizard, where somebody can be asked.
+    """
+    from fedwiz import practice
+    from fedwiz.cli import discover
+    from fedwiz.wizard.inventory import unheard
+    from fedwiz.wizard.start import practising
+
+    if options.fault == "list":
+        give("\n".join(f"{name:<16} {fault.help}" for name, fault in practice.FAULTS.items()))
+        return verbs.OK
+    _understood(options)
+    if options.work == "discover":
+        return discover.sighted(options, practice.sightings(options.hosts))
+    pace = practice.PACE if options.pace is None else options.pace
+    fault = options.fault or "healthy"
+    if _asks(options):
+        draft = practising(fault, options.hosts, pace, options.sets)
+        return wizard.opened(options, lambda: draft)
+    answers = practice.practice_answers(options.hosts, options.sets, options.fault)
+    # There is something to verify only where an install has been.
+    ready = options.work in ("verify", "diagnose")
+    machines = practice.Practice(answers, options.fault, pace, installed=ready)
+
+    async def make(accepted: tuple[str, ...]) -> Cluster:
+        if options.work == "undo":
+            await _to_take_back(answers, machines)
+        return Cluster(
+            answers,
+            machines,
+            machines.open_store,
+            unheard,
+            "",
+            accepted,
+            practice=fault,
+        )
+
+    if not options.work:
+        options.yes = True
+    verb = {
+        "check": _checked,
+        "plan": _planned,
+        "verify": _verified,
+        "diagnose": diagnose.diagnosed,
+        "undo": diagnose.undone,
+    }.get(options.work, _installed)
+    return verb(options, answers, make)
+
+
+async def _to_take_back(answers: Answers, machines: "Practice") -> None:
+    """Have an install done, at once and with nothing said."""
+    from fedwiz.wizard.inventory import unheard
+
+    async def agreed(_plan: Plan, _result: Result) -> str:
+        return ""
+
+    pace, machines.cluster.pace = machines.cluster.pace, 0.0
+    before = Cluster(answers, machines, machines.open_store, unheard, "before")
+    await verbs.install(before, agreed, asyncio.Event(), verified=False)
+    machines.cluster.pace = pace
+
+
+def _understood(options: argparse.Namespace) -> None:
+    """Raises Usage where options of a demo do not go together."""
+    from fedwiz import practice
+
+    if options.fault and options.fault not in practice.FAULTS:
+        raise Usage(f"--fault {options.fault}: there are {', '.join(practice.FAULTS)}, and list")
+    if not 3 <= options.hosts <= practice.MOST:
+        raise Usage(
+            f"--hosts {options.hosts}: a master and two nodes or more, up to {practice.MOST} hosts"
+        )
+    for name in VERIFYING:
+        if options.work != "verify" and getattr(options, name) not in (None, []):
+            raise Usage(f"--{name} is of a verification: `fedwiz demo verify --{name} ...`")
+    if options.report is not None and options.work in ("discover", "plan"):
+        raise Usage("--report is of check, install and verify")
+    about_a_pair = options.sender or options.apply or options.cause
+    if about_a_pair and options.work != "diagnose":
+        raise Usage("two nodes, --apply and --cause go with demo's verb diagnose")
+    if options.work == "diagnose" and not options.receiver:
+        raise Usage("diagnose is about two nodes: name the one that pings, then the other")
+
+
+ALONE = ("yes", "approve", "headless", "json", "no_verify", "shell", "host", "accept", "report")
+"""Options of a demo that say what is to be done, so that nothing is asked."""
+
+VERIFYING = ("only", "pair", "watch", "count")
+"""Options of a demo that only `verify` takes."""
+
+
+def _asks(options: argparse.Namespace) -> bool:
+    """Whether a demo is the wizard's."""
+    said = options.work or any(getattr(options, name) for name in ALONE)
+    if options.plain and said:
+        raise Usage("--plain asks what the wizard asks: leave the verb and its options out")
+    return not said and wizard.possible(options)

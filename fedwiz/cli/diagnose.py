@@ -1,0 +1,92 @@
+"""Verbs that name a pair's trouble, mend it, and take a remedy back."""
+
+import argparse
+import asyncio
+
+from fedwiz.answers.file import Answers
+from fedwiz.cli.output import Usage, say
+from fedwiz.cli.results import reported
+from fedwiz.cli.runner import Make, answers_of, approval, real, run
+from fedwiz.engine import remedy
+from fedwiz.engine import undo as undoing
+from fedwiz.engine.resume import keeping
+from fedwiz.engine.verbs import Cluster, Result
+from fedwiz.model.events import RunStarted
+from fedwiz.runs import journal as journals
+
+
+def diagnose(options: argparse.Namespace) -> int:
+    """Say why two nodes do not talk, and mend it where that is wanted."""
+    answers = answers_of(options)
+    return diagnosed(options, answers, real(answers, options))
+
+
+def diagnosed(options: argparse.Namespace, answers: Answers, make: Make) -> int:
+    """The same on any cluster.
+
+    Raises:
+        Usage: these are no two nodes, or nobody can be asked to approve.
+    """
+    pair = (options.sender, options.receiver)
+    names = [node.name for node in answers.nodes]
+    for name in pair:
+        if name not in names:
+            raise Usage(f"{name} is no node of the answers: they are {', '.join(names)}")
+    if pair[0] == pair[1]:
+        raise Usage(f"{pair[0]} and itself are no pair: name two nodes")
+    if not options.apply and (options.yes or options.approve or options.cause):
+        raise Usage("--yes, --approve and --cause are about a remedy: give --apply, too")
+    approve = approval(options, answers) if options.apply else None
+
+    async def work(cluster: Cluster, stop: asyncio.Event) -> Result:
+        return await remedy.diagnose(cluster, pair, stop, approve=approve, cause=options.cause)
+
+    result, state, run_id = run(work, make, options, reads=not options.apply)
+    code = reported(options, result, state, run_id)
+    if result.applied is not None and remedy.way_back(journals.read(journals.find(run_id))):
+        say(f"fedwiz: `fedwiz undo -a FILE {run_id}` takes back what was done")
+    return code
+
+
+def undo(options: argparse.Namespace) -> int:
+    """Take back an install, or what a run has done."""
+    answers = answers_of(options)
+    if not options.run:
+        return undone(options, answers, real(answers, options))
+    if options.host:
+        raise Usage("--host is of an install's way back: leave RUN out")
+    make, approve = real(answers, options), approval(options, answers)
+    try:
+        records = journals.read(journals.find(options.run))
+    except ValueError as wrong:
+        raise Usage(str(wrong)) from None
+    began = next((it.event for it in records if isinstance(it.event, RunStarted)), None)
+    if began is not None and began.verb == "install":
+        raise Usage(f"{options.run} is an install: leave RUN out to take it back")
+
+    async def work(cluster: Cluster, stop: asyncio.Event) -> Result:
+        return await remedy.undo(cluster, records, approve, stop)
+
+    return reported(options, *run(work, make, options))
+
+
+def undone(options: argparse.Namespace, answers: Answers, make: Make) -> int:
+    """Take an install back, on any cluster.
+
+    Raises:
+        Usage: this is no node, or nobody can be asked to approve.
+    """
+    host = options.host or ""
+    names = [node.name for node in answers.nodes]
+    if host == answers.master.name:
+        raise Usage(
+            f"{host} holds etcd's key, which goes when all nodes are undone: leave --host out"
+        )
+    if host and host not in names:
+        raise Usage(f"{host} is no node of the answers: they are {', '.join(names)}")
+    approve = keeping(approval(options, answers), host)
+
+    async def work(cluster: Cluster, stop: asyncio.Event) -> Result:
+        return await undoing.undo_install(cluster, approve, stop, host=host)
+
+    return reported(options, *run(work, make, options))

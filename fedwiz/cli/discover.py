@@ -1,0 +1,78 @@
+"""The verb `discover`."""
+
+import argparse
+import asyncio
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+
+from fedwiz.cli.output import Usage, give, give_json, say
+from fedwiz.discover import (
+    OnProgress,
+    Sighting,
+    Source,
+    expand,
+    known_hosts,
+    libvirt,
+    ssh_config,
+)
+from fedwiz.discover import discover as look
+from fedwiz.engine import verbs
+from fedwiz.util.sanitize import clean
+
+EVERY = 1.0
+"""Seconds between two lines of progress."""
+
+
+def discover(options: argparse.Namespace) -> int:
+    """Look for hosts that answer ssh."""
+    try:
+        targets = list(expand(options.targets))
+    except ValueError as wrong:
+        raise Usage(str(wrong)) from None
+    if options.port != 22:
+        targets = [replace(it, port=options.port) if it.port == 22 else it for it in targets]
+    for source in _sources(options):
+        targets += source.targets
+        for note in source.notes:
+            say(clean(note))
+    if not targets:
+        raise Usage(
+            "nothing to look at: give a CIDR, a range or a name, or --ssh-config, --known-hosts "
+            "or --libvirt"
+        )
+    return sighted(options, asyncio.run(look(targets, on_progress=progress())))
+
+
+def _sources(options: argparse.Namespace) -> Iterator[Source]:
+    if options.ssh_config:
+        yield ssh_config(Path("~/.ssh/config"))
+    if options.known_hosts:
+        yield known_hosts(Path("~/.ssh/known_hosts"))
+    if options.libvirt:
+        yield libvirt()
+
+
+def progress() -> OnProgress:
+    """A line on stderr now and then while a search goes on."""
+    told, found = time.monotonic(), 0
+
+    def tell(done: int, total: int, seen: Sighting | None) -> None:
+        nonlocal told, found
+        found += seen is not None
+        if time.monotonic() - told >= EVERY or done == total:
+            told = time.monotonic()
+            say(f"looked at {done} of {total}: {found} answer ssh")
+
+    return tell
+
+
+def sighted(options: argparse.Namespace, found: Sequence[Sighting]) -> int:
+    """A table of what was found, or JSON."""
+    if options.json:
+        give_json([asdict(it) for it in found])
+        return verbs.OK
+    for it in found:
+        give(clean(f"{it.address:<15}  {it.name or '-':<16}  {it.fingerprint:<50}  {it.banner}"))
+    return verbs.OK

@@ -1,0 +1,92 @@
+"""Verbs that need no host: the answer file's, and those on recorded runs."""
+
+import argparse
+import asyncio
+import time
+from pathlib import Path
+
+from fedwiz import report
+from fedwiz.answers.file import load, schema
+from fedwiz.answers.package_file import check_files
+from fedwiz.cli.output import Usage, give, give_json, say, screen
+from fedwiz.cli.runner import tell
+from fedwiz.engine import verbs
+from fedwiz.model.events import Record
+from fedwiz.report import changes
+from fedwiz.runs import describe
+from fedwiz.runs import journal as journals
+from fedwiz.runs.state import State
+from fedwiz.runs.unfinished import unfinished
+from fedwiz.util.sanitize import clean
+
+
+def validate(options: argparse.Namespace) -> int:
+    """Judge an answer file without a network."""
+    answers = load(Path(options.file), options.sets)
+    check_files(answers)
+    if options.json:
+        give_json({"ok": True, "answers": answers.model_dump(mode="json")})
+    else:
+        nodes = ", ".join(node.name for node in answers.nodes)
+        give(f"{options.file} is right: {answers.name}, {answers.master.name} with {nodes}")
+    return verbs.OK
+
+
+def show_schema(options: argparse.Namespace) -> int:
+    """The JSON Schema of answers, or of reports."""
+    give_json(report.schema() if options.document == "report" else schema())
+    return verbs.OK
+
+
+def runs(options: argparse.Namespace) -> int:
+    """The recorded runs, newest first."""
+    found = journals.runs()
+    if options.json:
+        give_json(
+            [
+                {
+                    "run": run.id,
+                    "verb": run.verb,
+                    "cluster": run.cluster,
+                    "started": run.started,
+                    "outcome": run.outcome,
+                    "hosts": list(run.hosts),
+                    "practice": run.practice,
+                }
+                for run in found
+            ]
+        )
+        return verbs.OK
+    for run in found:
+        began = time.strftime("%Y-%m-%d %H:%M", time.localtime(run.started))
+        where = f"{run.cluster} (practice)" if run.practice else run.cluster
+        give(clean(f"{run.id}  {began}  {run.verb:<8} {run.outcome:<12} {where}"))
+    if (left := unfinished()) is not None:
+        say(f"{left.sentence}: `fedwiz resume` goes on with it ({left.run.id})")
+    if not found:
+        give(f"no runs are recorded in {journals.runs_path()}")
+    return verbs.OK
+
+
+def replay(options: argparse.Namespace) -> int:
+    """Tell a recorded run again, on the screen of an install where a speed is given."""
+    try:
+        records = journals.read(journals.find(options.run))
+    except ValueError as wrong:
+        raise Usage(str(wrong)) from None
+    lines = options.json or options.plain or not options.speed
+    if not lines and screen() and options.screens is not None:
+        return int(options.screens().replay(records, options.speed))
+    state = State()
+
+    def again(record: Record) -> None:
+        state.apply(record)
+        if options.json:
+            give(describe.as_json_line(record))
+        else:
+            tell(record)
+
+    asyncio.run(journals.replay(records, again, options.speed or 0.0))
+    if not options.json:
+        give(report.text(state, changes.since(state)))
+    return verbs.OK

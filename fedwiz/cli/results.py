@@ -1,0 +1,80 @@
+"""What a verb's result looks like, for people and as JSON."""
+
+import argparse
+from pathlib import Path
+
+from fedwiz import report
+from fedwiz.answers.file import Answers
+from fedwiz.cli.output import Usage, give, give_json, say
+from fedwiz.engine import plan as planning
+from fedwiz.engine import verbs
+from fedwiz.engine.verbs import Result
+from fedwiz.report import changes
+from fedwiz.runs import describe
+from fedwiz.runs.state import State
+from fedwiz.util import files
+
+
+def place(options: argparse.Namespace) -> Path | None:
+    """Where the report is wanted as a file; None: nowhere.
+
+    Raises:
+        Usage: there it can't be written, or its name does not say in which form.
+    """
+    said = getattr(options, "report", None)
+    if said is None:
+        return None
+    path = Path(said)
+    if path.suffix.lower() not in report.FORMS:
+        raise Usage(f"--report {said}: its name says in which form: {', '.join(report.FORMS)}")
+    if why := files.refuses(path):
+        raise Usage(f"--report {said}: {why}")
+    return path
+
+
+def reported(options: argparse.Namespace, result: Result, state: State, run: str = "") -> int:
+    """The report of a check, a verification or an install; of a run that never began, why."""
+    if not (state.verb or options.json):
+        say(f"fedwiz: {result.why}")
+        return result.code
+    if failed := describe.failures(state):
+        say(failed)
+    since = changes.since(state)
+    if options.json:
+        give_json(report.as_json(state, run, since))
+    else:
+        give(report.text(state, since))
+    if result.why:
+        say(f"fedwiz: {result.why}")
+    path = place(options)
+    if path is None:
+        return result.code
+    try:
+        form = report.FORMS[path.suffix.lower()]
+        files.write(path, form(state, run, since), mode=report.MODE)
+    except OSError as wrong:
+        say(f"fedwiz: the report {path} could not be written: {wrong.strerror or wrong}")
+        return result.code or verbs.INTERNAL
+    return result.code
+
+
+def planned(options: argparse.Namespace, answers: Answers, result: Result, state: State) -> int:
+    """A plan: as text, as JSON, or as one script per host."""
+    if result.plan is None or result.known is None or result.code == verbs.UNREACHABLE:
+        # Half a cluster's plan would be approved as if it were the whole.
+        return reported(options, result, state)
+    try:
+        verbs.keep(result.plan, result.known)
+    except OSError as wrong:
+        say(f"the plan could not be kept, for --approve to compare: {wrong.strerror or wrong}")
+    if options.shell:
+        scripts = planning.scripts(result.plan, answers)
+        give("\n".join(t for name, t in scripts.items() if options.host in (None, name)))
+    elif options.json:
+        blocks = [it for it in report.as_json(state)["findings"] if it["level"] == "block"]
+        give_json({**planning.to_json(result.plan), "ok": result.code == 0, "blocks": blocks})
+    else:
+        give(planning.text(result.plan))
+    if result.why:
+        say(f"fedwiz: {result.why}")
+    return result.code

@@ -1,0 +1,77 @@
+"""The verb `watch`: another operator's run, told as it goes."""
+
+import argparse
+import asyncio
+
+from fedwiz import report
+from fedwiz.cli.output import Usage, give, say
+from fedwiz.cli.runner import Make, answers_of, listening, real, tell
+from fedwiz.engine import verbs
+from fedwiz.engine import watch as follow
+from fedwiz.engine.watch import Followed
+from fedwiz.model.actions import Unreachable
+from fedwiz.model.events import Record
+from fedwiz.runs import describe
+from fedwiz.runs.state import State
+
+CODES = frozenset(
+    {
+        verbs.OK,
+        verbs.INTERNAL,
+        verbs.USAGE,
+        verbs.BLOCKED,
+        verbs.UNREACHABLE,
+        verbs.FAILED,
+        verbs.NOT_PROVEN,
+        verbs.LOCKED,
+        verbs.STALE,
+        verbs.INTERRUPTED,
+    }
+)
+"""Those that a run may end with; what stands on the master is not trusted with any other."""
+
+
+def watch(options: argparse.Namespace) -> int:
+    """Follow the run that has the cluster's lock, to its end."""
+    return watched(options, real(answers_of(options), options))
+
+
+def watched(options: argparse.Namespace, make: Make) -> int:
+    """The same on any cluster.
+
+    Raises:
+        Usage: the options are not of this verb.
+    """
+    if options.accept:
+        raise Usage("--accept is of verbs that check; watch only looks")
+    state = State()
+
+    def told(record: Record) -> None:
+        state.apply(record)
+        if options.json:
+            give(describe.as_json_line(record))
+        else:
+            tell(record)
+
+    async def whole(_stop: asyncio.Event) -> Followed:
+        cluster = await make(())
+        master = cluster.answers.master.name
+        async with cluster.transport.connect(master) as session:
+            return await follow.follow(session, told, lambda text: say(f"fedwiz: {text}"))
+
+    try:
+        followed = asyncio.run(listening(whole, lambda: True))
+    except asyncio.CancelledError:
+        say("fedwiz: watching has ended; the run goes on")
+        return verbs.INTERRUPTED
+    except Unreachable as gone:
+        say(f"fedwiz: {gone}")
+        return verbs.UNREACHABLE
+    if state.verb and not options.json:
+        give(report.text(state))
+    if followed.ended is None:
+        say(f"fedwiz: {followed.why}")
+        return verbs.FAILED if state.verb else verbs.OK
+    if state.why:
+        say(f"fedwiz: {state.why}")
+    return followed.ended.code if followed.ended.code in CODES else verbs.FAILED

@@ -1,0 +1,1 @@
+"""Plan, approval, locks and the verbs that change a cluster."""

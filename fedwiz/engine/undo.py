@@ -1,0 +1,145 @@
+"""The verb `undo`: from an install back to what was kept on the hosts before it."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+
+from fedwiz.engine import plan as planning
+from fedwiz.engine.connections import Reach
+from fedwiz.engine.deadman import disarm
+from fedwiz.engine.leftovers import attach
+from fedwiz.engine.verbs import (
+    BLOCKED,
+    INTERRUPTED,
+    OK,
+    UNREACHABLE,
+    USAGE,
+    Approve,
+    Cluster,
+    Result,
+    carry_out,
+    look,
+    run_verb,
+)
+from fedwiz.facts import Facts, Known
+from fedwiz.model.events import PlanMade
+from fedwiz.steps import UNDO, UNDO_STAGES
+from fedwiz.steps.backup import TOUCHED
+from fedwiz.steps.undo import going_on, needing
+
+NO_WAY = "fedwiz can't take back what it did not begin"
+
+
+async def undo_install(
+    cluster: Cluster, approve: Approve, stop: asyncio.Event, *, host: str = ""
+) -> Result:
+    """Take an install back, on hosts that can be reached; whether checks pass does not matter.
+
+    Args:
+        cluster: what to work on.
+        approve: asked with the plan of it.
+        stop: once set, nothing new is begun.
+        host: this node alone; etcd's key stays then.  Empty: all of them.
+    """
+
+    async def whole(cluster: Cluster, ways: Reach, result: Result) -> None:
+        await disarm(ways)
+        await attach(ways)
+        known = await look(cluster, ways, result)
+        known = replace(known, hosts=_wanted(cluster, known, host))
+        others = needing(cluster.answers, known)
+        later = going_on(cluster.answers, known) if others else []
+        known = replace(known, hosts={k: v for k, v in known.hosts.items() if k not in later})
+        result.plan = planning.make(cluster.answers, known, UNDO, UNDO_STAGES)
+        cluster.emit(PlanMade(result.plan.digest, result.plan.actions))
+        result.code, result.why = _standing(cluster, known, host)
+        if result.code != OK or not any(result.plan.actions.values()):
+            _lost(ways, result, host)
+            _wait(cluster, result, later, others)
+            return
+        if stop.is_set():
+            result.code, result.why = INTERRUPTED, "stopped before anything was changed"
+            return
+        result.why = await approve(result.plan, result)
+        if result.why:
+            result.code = USAGE if result.code == OK else result.code
+            return
+        await carry_out(cluster, ways, result, stop)
+        if result.code == OK:
+            result.why = _stays(cluster, known, host)
+            _lost(ways, result, host)
+            _wait(cluster, result, later, others)
+
+    return await run_verb("undo", cluster, whole, changes=True)
+
+
+def _wanted(cluster: Cluster, known: Known, host: str) -> dict[str, Facts]:
+    """The hosts that are undone; the master, which knows of the leases, is always one."""
+    names = (cluster.answers.master.name, host)
+    return {name: facts for name, facts in known.hosts.items() if not host or name in names}
+
+
+def _standing(cluster: Cluster, known: Known, host: str) -> tuple[int, str]:
+    """Why there is nothing to be done, or not now; OK and no word: there is."""
+    busy = [
+        f"{name} ({', '.join(facts.in_flight)})"
+        for name, facts in known.hosts.items()
+        if facts.in_flight
+    ]
+    if busy:
+        return BLOCKED, f"something of fedwiz's still runs on {', '.join(busy)}; wait for its end"
+    nodes = [node.name for node in cluster.answers.nodes if node.name in known.hosts]
+    bare = [name for name in nodes if known.hosts[name].kept is None]
+    ours = [name for name in bare if _ours(known.hosts[name])]
+    said = f"nothing was kept on {_listed(bare)}; {NO_WAY}"
+    if ours and len(bare) == len(nodes):
+        return USAGE, f"{said}, and files of its name are there: {_files(known.hosts[ours[0]])}"
+    return OK, said if bare and len(bare) == len(nodes) else ""
+
+
+def _ours(facts: Facts) -> bool:
+    return bool(_files(facts))
+
+
+def _files(facts: Facts) -> str:
+    """Files that only fedwiz writes."""
+    there = (path for path in TOUCHED if path in facts.files or path in facts.hashes)
+    return ", ".join(path for path in there if "fedwiz" in path)
+
+
+def _stays(cluster: Cluster, known: Known, host: str) -> str:
+    """What stays in etcd, and for whom; empty: nothing."""
+    still = needing(cluster.answers, known)
+    if host or not still:
+        return ""
+    return f"etcd's {cluster.answers.key} stays: {_listed(still)} may still need it"
+
+
+def _lost(ways: Reach, result: Result, host: str) -> None:
+    """A host that could not be reached is said, whatever became of the others."""
+    lost = {name: why for name, why in ways.lost.items() if host in ("", name)}
+    if result.code != OK or not lost:
+        return
+    name, why = next(iter(lost.items()))
+    also = f"; {result.why}" if result.why else ""
+    result.code = UNREACHABLE
+    result.why = (
+        f"{_listed(list(lost))} could not be reached, and is as it was ({name}: {why}){also}; "
+        "run it again later"
+    )
+
+
+def _wait(cluster: Cluster, result: Result, later: Sequence[str], others: Sequence[str]) -> None:
+    """Of nodes that had a flannel of their own, which needs what etcd said then."""
+    if result.code not in (OK, UNREACHABLE) or not later:
+        return
+    result.code = result.code or USAGE
+    also = f"; {result.why}" if result.why else ""
+    result.why = (
+        f"{_listed(later)} had flannel on the network that etcd's {cluster.answers.key} said "
+        f"before, and can go back to that only together with {_listed(others)}: undo them all{also}"
+    )
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names)

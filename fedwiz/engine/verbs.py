@@ -1,0 +1,423 @@
+"""The verbs: check, plan, install, verify, each from answers to a result."""
+
+import asyncio
+import hashlib
+import itertools
+import json
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field, fields, replace
+
+from fedwiz import __version__
+from fedwiz.answers.file import Answers
+from fedwiz.checks import Finding, judge
+from fedwiz.diagnose import Case, Diagnosis
+from fedwiz.engine import plan as planning
+from fedwiz.engine.apply import Applied, apply
+from fedwiz.engine.connections import Reach, connect, gather, reach
+from fedwiz.engine.deadman import disarm
+from fedwiz.engine.leftovers import attach
+from fedwiz.engine.lock import Limits, Lock, set_within
+from fedwiz.engine.plan import Plan
+from fedwiz.facts import Known
+from fedwiz.model.actions import OpenStore, Secret, Transport
+from fedwiz.model.events import (
+    Emit,
+    Outcome,
+    PlanMade,
+    RoundEnded,
+    RoundStarted,
+    RunEnded,
+    RunStarted,
+)
+from fedwiz.runs import journal as journals
+from fedwiz.verify import KINDS, Verdict, verify
+from fedwiz.verify import ok as all_well
+from fedwiz.verify.ports import attempt
+
+OK, INTERNAL, USAGE, BLOCKED, UNREACHABLE, FAILED = 0, 1, 2, 3, 4, 5
+NOT_PROVEN, LOCKED, STALE, INTERRUPTED = 7, 8, 9, 130
+"""Exit codes."""
+
+Approve = Callable[[Plan, "Result"], Awaitable[str]]
+"""Asked for approval; says why there is none, or nothing."""
+
+
+@dataclass
+class Cluster:
+    """What a verb works on, and the ways there."""
+
+    answers: Answers
+    transport: Transport
+    open_store: OpenStore
+    emit: Emit
+    run_id: str
+    accepted: Collection[str] = ()
+    """Names of checks whose block is only a warning."""
+
+    etcd_password: Secret | None = None
+    supplied: str = ""
+    practice: str = ""
+    limits: Limits = field(default_factory=Limits)
+    """How long the cluster's lock is waited for."""
+
+
+@dataclass
+class Result:
+    """What a verb came to."""
+
+    code: int = INTERNAL
+    why: str = ""
+    known: Known | None = None
+    findings: tuple[Finding, ...] = ()
+    plan: Plan | None = None
+    applied: Applied | None = None
+    verdicts: tuple[Verdict, ...] = ()
+    diagnoses: tuple[Diagnosis, ...] = ()
+    case: Case | None = None
+    """What a diagnosis has measured."""
+
+
+async def check(cluster: Cluster) -> Result:
+    """Probes, a trial of the backend's UDP port, and findings; changes nothing."""
+    return await run_verb("check", cluster, _check)
+
+
+async def plan(cluster: Cluster) -> Result:
+    """What is left to do; changes nothing."""
+    return await run_verb("plan", cluster, _plan)
+
+
+async def prove(
+    cluster: Cluster, *, only: Collection[str] = KINDS, pair: tuple[str, str] | None = None
+) -> Result:
+    """The verification alone, on any cluster; `only` and `pair` as `verify` takes them."""
+
+    async def some(cluster: Cluster, ways: Reach, result: Result) -> None:
+        await prove_network(cluster, ways, result, only, pair)
+
+    return await run_verb("verify", cluster, some)
+
+
+async def watch(
+    cluster: Cluster,
+    every: float,
+    stop: asyncio.Event,
+    *,
+    count: int = 0,
+    only: Collection[str] = KINDS,
+    pair: tuple[str, str] | None = None,
+) -> Result:
+    """Verify again and again over the same sessions; what came of it is that of the last round.
+
+    A host that is lost is sought again before each round.
+
+    Args:
+        cluster: what to work on.
+        every: seconds between a round's end and the beginning of the next.
+        stop: once set, the round that goes on is the last.
+        count: of rounds; 0: until `stop` is set.
+        only: as `verify` takes it.
+        pair: as `verify` takes it.
+    """
+
+    async def rounds(cluster: Cluster, ways: Reach, result: Result) -> None:
+        for number in itertools.count(1):
+            cluster.emit(RoundStarted(number))
+            if number > 1:
+                await connect(ways)
+            async with AsyncExitStack() as stack:  # each round's way to etcd ends with the round
+                await prove_network(cluster, replace(ways, stack=stack), result, only, pair)
+            cluster.emit(RoundEnded(number, result.code))
+            if number == count or await set_within(stop, every):
+                return
+
+    return await run_verb("verify", cluster, rounds)
+
+
+async def install(
+    cluster: Cluster, approve: Approve, stop: asyncio.Event, *, verified: bool = True
+) -> Result:
+    """Check, plan, apply, verify.
+
+    Args:
+        cluster: what to work on.
+        approve: asked once there is a plan with something in it.
+        stop: once set, nothing new is begun.
+        verified: False leaves the verification out.
+    """
+
+    async def whole(cluster: Cluster, ways: Reach, result: Result) -> None:
+        await disarm(ways)
+        await attach(ways)
+        await _plan(cluster, ways, result)
+        if result.code != OK or result.plan is None:
+            return
+        if stop.is_set():
+            result.code, result.why = INTERRUPTED, "stopped before anything was changed"
+            return
+        if any(result.plan.actions.values()):
+            result.why = await approve(result.plan, result)
+            if result.why:
+                result.code = USAGE if result.code == OK else result.code
+                return
+            await carry_out(cluster, ways, result, stop)
+        if result.code == OK and stop.is_set():
+            result.code = INTERRUPTED
+            result.why = "stopped before the verification; the same command goes on from here"
+        if result.code == OK and verified:
+            await prove_network(cluster, ways, result)
+
+    return await run_verb("install", cluster, whole, changes=True)
+
+
+def approving(approved: Plan) -> Approve:
+    """Approves what lies within the plan that the operator approved."""
+
+    async def approve(plan: Plan, result: Result) -> str:
+        more = planning.more(plan, planning.approved(approved))
+        if not more:
+            return ""
+        result.code = STALE
+        return f"the plan has changed since you approved it (now also: {more})"
+
+    return approve
+
+
+async def run_verb(
+    verb: str,
+    cluster: Cluster,
+    work: Callable[[Cluster, Reach, Result], Awaitable[None]],
+    *,
+    changes: bool = False,
+) -> Result:
+    """Between the run's first event and its last, with all hosts connected.
+
+    Args:
+        verb: its name.
+        cluster: what it works on.
+        work: what it does; whatever it finds out goes into the result.
+        changes: it is for one at a time: it has the cluster's lock, or does not begin.
+    """
+    answers, result = cluster.answers, Result()
+    names = tuple(host.name for host in answers.host)
+    async with AsyncExitStack() as stack:
+        lock = None
+        if changes:
+            lock = Lock(
+                verb,
+                cluster.run_id,
+                answers.name,
+                cluster.transport,
+                answers.master.name,
+                cluster.emit,
+                cluster.limits,
+            )
+            cluster = replace(cluster, emit=lock.emit)
+        cluster.emit(
+            RunStarted(
+                verb, answers.name, names, cluster.practice, __version__, tuple(cluster.accepted)
+            )
+        )
+        try:
+            ways = await stack.enter_async_context(
+                reach(
+                    answers,
+                    cluster.transport,
+                    cluster.open_store,
+                    cluster.emit,
+                    cluster.etcd_password,
+                )
+            )
+            if lock is not None:
+                await _locked(lock, ways, stack)
+            if lock is not None and lock.taken:
+                result.code, result.why = LOCKED, lock.gone
+            else:
+                await work(cluster, ways, result)
+        except asyncio.CancelledError:
+            result.code, result.why = INTERRUPTED, "closed by the operator"
+            raise
+        except Exception as wrong:
+            result.code, result.why = INTERNAL, str(wrong)
+            raise
+        finally:
+            outcome: Outcome = "ok" if result.code == OK else "failed"
+            if result.code == INTERRUPTED:
+                outcome = "stopped"
+            cluster.emit(RunEnded(outcome, result.code, result.why))
+    return result
+
+
+async def _locked(lock: Lock, ways: Reach, stack: AsyncExitStack) -> None:
+    """Take the lock.  Where the master can't be reached there is none, and a check says why."""
+    ways.may_begin = lock.may_begin
+    master = ways.answers.master.name
+    if master in ways.sessions:
+        await stack.enter_async_context(lock.sought())
+    else:
+        lock.bar(f"the cluster's lock is on {master}, which can't be reached")
+
+
+async def look(cluster: Cluster, ways: Reach, result: Result) -> Known:
+    """Read all hosts anew."""
+    result.known = await gather(ways, cluster.supplied)
+    return result.known
+
+
+async def _check(cluster: Cluster, ways: Reach, result: Result) -> None:
+    known = await attempt(cluster.answers, ways.sessions, await look(cluster, ways, result))
+    result.known = known
+    for host, why in known.lost.items():
+        ways.lose(host, why)
+    result.findings = judge(cluster.answers, known, cluster.accepted)
+    if not known.hosts:  # that is all there is to say
+        result.findings = tuple(it for it in result.findings if it.check == "reachable")
+    for it in result.findings:
+        cluster.emit(it)
+    result.code, result.why = standing(result.findings, known)
+
+
+def standing(findings: Iterable[Finding], known: Known) -> tuple[int, str]:
+    """The exit code that findings lead to, and why it is not OK."""
+    blocks = [finding for finding in findings if finding.level == "block"]
+    gone = [finding for finding in blocks if finding.check == "reachable"]
+    if gone:
+        # The one that was lost first: a later one may only be its consequence.
+        first = next((it for name in known.lost for it in gone if it.host == name), gone[0])
+        why = _at(first.host, first.seen)
+        if len(gone) > 1:
+            why += f" (lost: {', '.join(finding.host for finding in gone)})"
+        return UNREACHABLE, why
+    if not blocks:
+        return OK, ""
+    why = _at(blocks[0].host, f"{blocks[0].seen}; {blocks[0].remedy}")
+    return BLOCKED, why + (f" (of {len(blocks)} findings that block)" if len(blocks) > 1 else "")
+
+
+def _at(host: str, said: str) -> str:
+    """Said of a host, which is named once."""
+    return said if not host or host in said else f"{host}: {said}"
+
+
+async def _plan(cluster: Cluster, ways: Reach, result: Result) -> None:
+    await _check(cluster, ways, result)
+    if result.known is None or not result.known.hosts:
+        return  # nothing was read, so nobody knows what is left to do
+    result.plan = planning.make(cluster.answers, result.known)
+    cluster.emit(PlanMade(result.plan.digest, result.plan.actions))
+
+
+async def carry_out(cluster: Cluster, ways: Reach, result: Result, stop: asyncio.Event) -> None:
+    """Do what the plan says, and note what came of it."""
+    assert result.plan is not None  # noqa: S101 - it was made just before
+    applied = await apply(result.plan, ways, cluster.emit, cluster.run_id, stop)
+    result.applied = applied
+    if not applied.lost:
+        return
+    result.code = FAILED
+    worst = [host for host in applied.lost if applied.outcomes[host] != "stopped"]
+    alike: dict[str, list[str]] = {}
+    for host in sorted(worst):
+        alike.setdefault(applied.why.get(host, ""), []).append(host)
+    said = [f"{', '.join(hosts)}: {why}" for why, hosts in alike.items()]
+    if applied.stale:
+        result.code = STALE
+    elif applied.barred:
+        result.code, said = LOCKED, [applied.barred, *said]
+    elif not worst:
+        result.code, said = INTERRUPTED, ["stopped by the operator"]
+    result.why = "; ".join(said) + "; the same command goes on from here"
+
+
+async def prove_network(
+    cluster: Cluster,
+    ways: Reach,
+    result: Result,
+    only: Collection[str] = KINDS,
+    pair: tuple[str, str] | None = None,
+) -> None:
+    """Verify, and note what came of it."""
+    known = await look(cluster, ways, result)
+    result.verdicts = await verify(
+        cluster.answers,
+        dict(ways.sessions),
+        known,
+        cluster.emit,
+        dict(ways.lost),
+        only=only,
+        pair=pair,
+    )
+    nodes = {node.name for node in cluster.answers.nodes}
+    if nodes <= ways.lost.keys():
+        result.code, result.why = UNREACHABLE, "no node could be reached"
+    elif all_well(result.verdicts):
+        result.code, result.why = OK, ""
+    else:
+        result.code = NOT_PROVEN
+        # A lease of a stranger's is skipped too, and is not what kept it from being proven.
+        keep = [it for it in result.verdicts if it.kind == "ping" or it.level == "fail"]
+        first = min(
+            (it for it in keep if it.level != "pass"),
+            key=lambda it: it.level != "fail",
+            default=None,
+        )
+        result.why = _at(first.host, first.why) if first else "nothing was verified"
+
+
+VOLATILE = frozenset(
+    {
+        "clock",
+        "skew",
+        "free",
+        "listening",
+        "containers",
+        "dnf_lock",
+        "in_flight",
+        "neighbours",
+        "fdb",
+    }
+)
+"""Facts that move by themselves, and decide nothing in a plan."""
+
+
+def keep(plan: Plan, known: Known | None, host: str = "") -> None:
+    """Keep a plan under its digest, for a later run.
+
+    What it was made of is for an approval to say what moved since; what it does, for `resume` to
+    go on within it once it was approved.
+
+    Args:
+        plan: as it is shown.
+        known: what it was made of.
+        host: the node that alone is taken back; empty: all of them, or it is no way back.
+
+    Raises:
+        OSError: it can't be written.
+    """
+    said = {
+        "facts": fingerprints(known) if known else {},
+        "actions": planning.approved(plan),
+        "host": host,
+    }
+    journals.keep_plan(plan.digest, json.dumps(said))
+
+
+def fingerprints(known: Known) -> dict[str, str]:
+    """`HOST FACT` -> a hash of it: enough to say which fact moved, without keeping the facts."""
+    found = {
+        f"{host} {each.name}": getattr(facts, each.name)
+        for host, facts in known.hosts.items()
+        for each in fields(facts)
+        if each.name not in VOLATILE
+    }
+    found["etcd config"] = known.store.config
+    return {
+        name: hashlib.sha256(repr(value).encode("utf-8", "replace")).hexdigest()[:16]
+        for name, value in found.items()
+    }
+
+
+def moved(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
+    """Names of facts that differ."""
+    return sorted(name for name in before.keys() | now.keys() if before.get(name) != now.get(name))

@@ -1,0 +1,118 @@
+"""How an etcd endpoint is reached, and what is said when it isn't."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
+
+from fedwiz.model.actions import Unreachable
+from fedwiz.util.sanitize import clean
+
+Kind: TypeAlias = Literal["unreachable", "timeout", "auth", "denied", "tls", "no-api"]
+
+TIMEOUT = 10.0
+"""Seconds for each request; etcd answers in milliseconds, or has no leader."""
+
+REPLY_LIMIT = 16 << 20
+"""Bytes of one answer: a lease is some 200, so this is far more than flannel can have."""
+
+VALUE_LIMIT = 256 << 10
+"""Characters kept of one value; flannel's own are below 1000."""
+
+
+class EtcdError(Unreachable):
+    """etcd can't be reached or used; the message says why and, after its last `; `, what to do."""
+
+    def __init__(self, kind: Kind, text: str) -> None:
+        super().__init__(text)
+        self.kind = kind
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """How one endpoint is reached, and as whom."""
+
+    url: str
+    host: str
+    """Its name as the hosts know it, which its certificate must carry."""
+
+    port: int
+    """On loopback, here; forwarded."""
+
+    seen_from: str
+    """Name of the host whose session forwards the port."""
+
+    tls: bool
+    ca: str = ""
+    """This and the two below are PEM; what is secret is kept out of `repr`."""
+
+    cert: str = ""
+    key: str = field(default="", repr=False)
+    user: str = ""
+    password: str = field(default="", repr=False)
+    timeout: float = TIMEOUT
+
+    def error(self, kind: Kind, cause: str = "", *, key: str = "") -> EtcdError:
+        """The kind of error as a sentence: who, why, and one thing to do about it."""
+        who = f"etcd at {self.url}, seen from {self.seen_from},"
+        return EtcdError(kind, f"{who} {_SENTENCES[kind](self, clean(cause)[:300], key)}")
+
+
+# What each kind of error says.
+
+
+def _unreachable(way: Way, cause: str, _key: str) -> str:
+    return (
+        f"can't be reached ({cause}); is etcd running, and does ETCD_LISTEN_CLIENT_URLS there "
+        f"have an address that {way.seen_from} reaches?"
+    )
+
+
+def _timeout(way: Way, _cause: str, _key: str) -> str:
+    return (
+        f"gave no answer within {way.timeout:g} s; does a firewall drop the packets, or has "
+        "etcd no leader?"
+    )
+
+
+def _auth(way: Way, cause: str, _key: str) -> str:
+    if "not enabled" in cause:
+        return f"has no users ({cause}); leave etcd.user empty"
+    if not way.user:
+        return f"asks who is there ({cause}); set etcd.user and FEDWIZ_ETCD_PASSWORD"
+    return f"refuses {way.user!r} ({cause}); check etcd.user and FEDWIZ_ETCD_PASSWORD"
+
+
+def _denied(way: Way, _cause: str, key: str) -> str:
+    who = repr(way.user) if way.user else "a stranger"
+    return f"denies {who} the key {key}; grant a role that reads and writes it"
+
+
+def _tls(way: Way, cause: str, _key: str) -> str:
+    low = cause.lower()
+    if "speaks" in low:
+        fix = f"begin the endpoint with {'http' if way.tls else 'https'}://"
+    elif "mismatch" in low:
+        fix = "etcd.endpoints must use a name or an address that the certificate has"
+    elif "expired" in low or "not yet valid" in low:
+        fix = "renew it, or set the clocks right"
+    elif "verify" in low:
+        fix = "etcd.ca_file must name the authority that signed etcd's certificate"
+    elif not way.cert:
+        fix = "if it asks for a client certificate, set etcd.cert_file and etcd.key_file"
+    else:
+        fix = "check etcd.ca_file, etcd.cert_file and etcd.key_file"
+    return f"agrees on no TLS ({cause}); {fix}"
+
+
+def _no_api(_way: Way, cause: str, _key: str) -> str:
+    return cause
+
+
+_SENTENCES: Mapping[Kind, Callable[[Way, str, str], str]] = {
+    "unreachable": _unreachable,
+    "timeout": _timeout,
+    "auth": _auth,
+    "denied": _denied,
+    "tls": _tls,
+    "no-api": _no_api,
+}

@@ -1,0 +1,1 @@
+"""What every layer speaks of: actions, events, backends, addresses.  Imports nothing of fedwiz."""

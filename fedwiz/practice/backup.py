@@ -1,0 +1,151 @@
+"""What is kept before an install and the way back to it, as a simulated host carries them out."""
+
+import copy
+
+from fedwiz.facts.before import BEFORE
+from fedwiz.practice import dockerd, flanneld, probes, systemd
+from fedwiz.practice.call import Call
+from fedwiz.practice.machine import Held, Machine
+from fedwiz.practice.probes import WHOLE
+from fedwiz.steps.backup import PACKAGED, TOUCHED
+from fedwiz.steps.docker import DUE
+
+FORWARD = systemd.FORWARD
+
+
+async def keep(call: Call) -> int:
+    """See scripts/keep.sh."""
+    (zone,) = call.run.argv[4:]
+    machine = call.machine
+    await call.spend(0.5)
+    if f"{BEFORE}/names" in machine.files:
+        call.say(f"{BEFORE} is there already, and stays as it is")
+        return 0
+    said = {
+        name: probes.ANSWERS[name](call.cluster, machine, "")
+        for name in ("names", "links", "routes", "units", "sysctls", "rules", "firewall")
+    }
+    said["modules"] = "".join(f"{name} 1\n" for name, on in machine.modules.items() if on)
+    said["packages"] = "".join(
+        f"{name} {release}\n" for name, release in machine.packages.items() if name == "flannel"
+    )
+    said["asked"] = "".join(f"{path}\n" for path in (*TOUCHED, PACKAGED))
+    said["etcd"] = call.run.input()
+    if zone == "-":
+        said["firewall"] = ""
+    for name, text in said.items():
+        machine.put(f"{BEFORE}/{name}", text, 0o600)
+    for path in TOUCHED:
+        if path in machine.files:
+            machine.files[f"{WHOLE}{path}"] = copy.copy(machine.files[path])
+    call.say(f"kept in {BEFORE}")
+    return 0
+
+
+async def back(call: Call) -> int:
+    """See scripts/back.sh."""
+    docker, daemon, enabled, *items = call.run.argv[4:]
+    machine = call.machine
+    if not any(path.startswith(BEFORE) for path in machine.files):
+        call.say(f"there is no {BEFORE} any more")
+        return 1
+    await call.spend(1.0)
+    if docker != "leave":
+        call.say("stopping docker")
+        await call.spend(2.0)
+        systemd.stop(machine, dockerd.UNIT)
+    _untie(machine, daemon, enabled)
+    if docker != "leave":
+        machine.drop_link("docker0")
+    for item in items:
+        _restore(call, item)
+    own = any(path.startswith(f"{WHOLE}/run/flannel/") for path in machine.files)
+    if daemon == "off" and not own:
+        for path in [path for path in machine.files if path.startswith("/run/flannel/")]:
+            del machine.files[path]
+    systemd.reload(machine)
+    if daemon not in ("off", "leave"):
+        systemd.start(call.cluster, machine, flanneld.UNIT)
+    if enabled == "enabled":
+        systemd.enable(machine, flanneld.UNIT)
+    if docker == "move" and not await _started(call):
+        return 1
+    if docker != "leave":
+        machine.files.pop(DUE, None)
+    return 0
+
+
+async def _started(call: Call) -> bool:
+    """Start docker again, and say where it is."""
+    call.say("starting docker")
+    await call.spend(3.0)
+    if not systemd.start(call.cluster, call.machine, dockerd.UNIT):
+        call.say("docker did not start; see `journalctl -u docker` there")
+        return False
+    bridge = call.machine.links["docker0"]
+    call.say(f"docker runs on {' '.join(bridge.addresses)}, as before")
+    return True
+
+
+def _untie(machine: Machine, daemon: str, enabled: str) -> None:
+    """Stop flanneld and the forward unit, docker no longer bound to them."""
+    if machine.unit(FORWARD).there:
+        systemd.enable(machine, FORWARD, wanted=False)
+        systemd.stop(machine, FORWARD)
+    if enabled != "leave" and machine.unit(flanneld.UNIT).there:
+        systemd.enable(machine, flanneld.UNIT, wanted=False)
+    if daemon != "leave":
+        systemd.stop(machine, flanneld.UNIT)
+
+
+def _restore(call: Call, item: str) -> None:
+    """A file as it was kept, or gone; a route or a device gone."""
+    machine = call.machine
+    to, route, via = item.partition(" via ")
+    if item.startswith("/"):
+        kept = machine.files.get(f"{WHOLE}{item}")
+        if kept:
+            machine.files[item] = Held(kept.text, kept.mode, kept.sha256, kept.says)
+        else:
+            machine.files.pop(item, None)
+        call.say(f"{item} is as it was" if kept else f"{item} is gone")
+    elif route:
+        machine.routes = [it for it in machine.routes if (it.to, it.via) != (to, via)]
+    else:
+        machine.drop_link(item)
+
+
+async def unrule(call: Call) -> int:
+    """See scripts/unrule.sh."""
+    await call.spend(0.3)
+    chains = call.machine.chains
+    for line in call.run.input().splitlines():
+        table, flag, chain, *rest = line.split(" ")
+        if flag == "-D":
+            chains.delete(table, chain, " ".join(rest))
+        elif flag == "-I":
+            chains.insert(table, chain, " ".join(rest))
+        elif flag == "-P":
+            chains.policies[chain] = rest[0]
+        else:  # -F, then -X
+            chains.rules[table].pop(chain, None)
+    return 0
+
+
+async def unload(call: Call) -> int:
+    """See scripts/unload.sh."""
+    await call.spend(0.2)
+    for name in call.run.argv[4:]:
+        call.machine.modules[name] = False
+        call.say(f"{name} is unloaded")
+    return 0
+
+
+async def forget(call: Call) -> int:
+    """See scripts/forget.sh."""
+    await call.spend(0.1)
+    call.say(*(f"left as it is: {left}" for left in call.run.argv[4:]))
+    gone = ("/var/lib/fedwiz/", "/run/fedwiz/")
+    files = call.machine.files
+    call.machine.files = {path: held for path, held in files.items() if not path.startswith(gone)}
+    return 0

@@ -1,0 +1,181 @@
+"""Drift: what has changed on a cluster since it was last verified.
+
+Each verification's journal is kept, so a later one can be held against it: two states in, the
+changes out, and of each only what both of them know.
+"""
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from fedwiz.etcd.leases import parse_leases
+from fedwiz.model.actions import Value
+from fedwiz.model.events import WORST, Judged
+from fedwiz.runs import journal
+from fedwiz.runs.state import State
+from fedwiz.util.sanitize import clean
+
+VERBS = ("verify", "install")
+"""The verbs that verify."""
+
+WHOLE = frozenset({"address", "lease", "subnet_env", "ping"})
+"""The kinds of verdicts that a complete verification has; an older fedwiz knew no others."""
+
+READ = 50
+"""Journals of a cluster that are looked at for its last complete verification."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One thing that is not as it was.  All its texts are clean."""
+
+    what: str
+    """`host` (it is new, or gone), `subnet`, `public_ip`, `vtep_mac`, `backend`, `network`,
+    `flannel_mtu`, a name of `Versions`, or a kind of verdict, whose level is another one."""
+
+    host: str
+    peer: str
+    """With kinds that are about a pair of nodes: the receiver; else empty."""
+
+    before: str
+    now: str
+    """Empty: it is gone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Drift:
+    """What changed since a run that is over."""
+
+    run: str
+    """Its id."""
+
+    started: float
+    """When it began, in seconds since 1970."""
+
+    changes: tuple[Change, ...] = ()
+
+
+def since(state: State) -> Drift | None:
+    """What changed since the last complete verification of the same cluster; None: there is none.
+
+    Args:
+        state: of a verification; those that began before it are looked at.
+    """
+    if state.started is None or not state.verdicts:
+        return None
+    looked = 0
+    for run in journal.runs():
+        alike = (run.cluster, run.practice) == (state.cluster, state.practice)
+        if not alike or run.verb not in VERBS or run.started >= state.started or looked == READ:
+            continue
+        looked += 1
+        try:
+            before = State.of(journal.read(run.path))
+        except ValueError:
+            continue
+        if complete(before) and same(before, state):
+            return Drift(run.id, run.started, compare(before, state))
+    return None
+
+
+def complete(state: State) -> bool:
+    """The run ended, and judged all its nodes and all ordered pairs of them."""
+    nodes = {it.host for it in state.verdicts if it.kind == "address"}
+    pinged = {(it.host, it.peer) for it in state.verdicts if it.kind == "ping"}
+    return (
+        state.outcome in ("ok", "failed")
+        and {it.kind for it in state.verdicts} >= WHOLE
+        and len(pinged) == len(nodes) * (len(nodes) - 1)
+    )
+
+
+def same(before: State, now: State) -> bool:
+    """Both are of one cluster, as far as can be told: two may have one name.
+
+    It is another one where no host is in both, or where the addresses that flannel published are
+    known of hosts that are in both, and none of them is as it was.
+    """
+    if (before.cluster, before.practice) != (now.cluster, now.practice):
+        return False
+    old, new = _readings(before), _readings(now)
+    known = [key for key in old.keys() & new.keys() if key[0] == "public_ip"]
+    moved = bool(known) and all(old[key] != new[key] for key in known)
+    return not moved and bool(before.hosts.keys() & now.hosts.keys())
+
+
+def compare(before: State, now: State) -> tuple[Change, ...]:
+    """Everything that differs and is known of both, hosts first, then what is read, then levels."""
+    changes = [
+        Change(
+            "host", clean(name), "", "there" * (name in before.hosts), "there" * (name in now.hosts)
+        )
+        for name in dict.fromkeys((*now.hosts, *before.hosts))
+        if (name in before.hosts) != (name in now.hosts)
+    ]
+    for old, new in ((_readings(before), _readings(now)), (_levels(before), _levels(now))):
+        changes += [
+            Change(
+                clean(what), clean(host), clean(peer), clean(old[what, host, peer]), clean(value)
+            )
+            for (what, host, peer), value in new.items()
+            if old.get((what, host, peer), value) != value
+        ]
+    return tuple(changes)
+
+
+Key = tuple[str, str, str]
+"""What, host and peer."""
+
+
+def _levels(state: State) -> dict[Key, str]:
+    """The worst level by kind, host and peer; what is about no known host is not compared."""
+    found: dict[Key, Judged] = {}
+    for it in state.verdicts:
+        if it.host:
+            key = it.kind, it.host, it.peer
+            found[key] = min(found.get(key, it.level), it.level, key=WORST.index)
+    return {key: str(level) for key, level in found.items()}
+
+
+def _readings(state: State) -> dict[Key, str]:
+    """What was read of each host."""
+    found: dict[Key, str] = {}
+    for name, host in state.hosts.items():
+        found |= {(what, name, ""): text for what, text in host.versions.items()}
+    for it in state.verdicts:
+        said: Iterable[tuple[str, str]] = ()
+        if it.kind == "lease":
+            said = _of_leases(it.seen)
+        elif it.kind == "subnet_env":
+            said = _of_env(it.seen)
+        found |= {(what, it.host, ""): text for what, text in said if it.host and text}
+    return found
+
+
+def _of_leases(seen: str) -> Iterator[tuple[str, str]]:
+    """What a lease verdict's evidence says: a line of key and value for each lease."""
+    values = (line.partition(" ") for line in seen.splitlines())
+    read = parse_leases(Value(key, text, 0) for key, _, text in values)
+    leases = [lease for lease in read if not lease.error]
+    fields: dict[str, list[str]] = {
+        "subnet": [lease.subnet for lease in leases],
+        "public_ip": [lease.public_ip for lease in leases],
+        "vtep_mac": [lease.mac for lease in leases],
+        "backend": [lease.backend for lease in leases],
+    }
+    for what, texts in fields.items():
+        yield what, ", ".join(sorted({text for text in texts if text}))
+
+
+_ENV = {
+    "FLANNEL_NETWORK": ("network", re.compile(r"[0-9./]{9,18}")),
+    "FLANNEL_MTU": ("flannel_mtu", re.compile(r"[1-9][0-9]{2,4}")),
+}
+
+
+def _of_env(seen: str) -> Iterator[tuple[str, str]]:
+    for line in seen.splitlines():
+        name, _, text = line.partition("=")
+        what, form = _ENV.get(name, ("", None))
+        if form is not None and form.fullmatch(text):
+            yield what, text

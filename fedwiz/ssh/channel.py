@@ -1,0 +1,88 @@
+"""A command that stays on, over a channel of its own."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import asyncssh
+
+from fedwiz.model.actions import Held, Unreachable
+from fedwiz.util.sanitize import clean
+
+LONGEST = 64 * 1024
+"""Bytes of a line; what it has more than these is dropped."""
+
+FAREWELL = 3
+"""Seconds that it has to end by itself, once its input has."""
+
+
+class SshHeld(Held):
+    """A process at the other end of a channel."""
+
+    def __init__(self, name: str, process: asyncssh.SSHClientProcess[bytes]) -> None:
+        self._name = name
+        self._process = process
+        self._rest = b""
+
+    async def line(self) -> str | None:
+        """See `Held.line`."""
+        while b"\n" not in self._rest:
+            try:
+                data = await self._process.stdout.read(LONGEST)
+            except (OSError, asyncssh.Error):
+                return None
+            if not data:
+                return None
+            self._rest += data
+            if b"\n" not in data:
+                self._rest = self._rest[:LONGEST]
+        line, _, self._rest = self._rest.partition(b"\n")
+        return line[:LONGEST].decode(errors="replace")
+
+    async def send(self, data: bytes) -> None:
+        """See `Held.send`."""
+        try:
+            self._process.stdin.write(data)
+            await self._process.stdin.drain()
+        except (OSError, asyncssh.Error) as error:
+            raise Unreachable(f"the connection to {self._name} is gone ({error})") from None
+
+    async def let_go(self) -> None:
+        """End its input, and see it end; not for long."""
+        try:
+            async with asyncio.timeout(FAREWELL):
+                if not self._process.stdin.is_closing():
+                    self._process.stdin.write_eof()
+                while await self.line() is not None:
+                    pass
+        except (OSError, asyncssh.Error, TimeoutError):
+            pass
+        self._process.close()
+
+
+@asynccontextmanager
+async def held(
+    name: str, conn: asyncssh.SSHClientConnection, sent: str, first: bytes
+) -> AsyncIterator[Held]:
+    """Start a command that stays on; what it writes on stderr is dropped.
+
+    Args:
+        name: the host's.
+        conn: the connection to it.
+        sent: the command line.
+        first: what its input begins with.
+
+    Raises:
+        Unreachable: it did not start.
+    """
+    try:
+        process = await conn.create_process(sent, encoding=None, stderr=asyncssh.DEVNULL)
+    except (OSError, asyncssh.Error) as error:
+        why = clean(str(error)) or type(error).__name__
+        raise Unreachable(f"{name} did not start what is to stay on ({why}): run again") from None
+    it = SshHeld(name, process)
+    try:
+        await it.send(first)
+        yield it
+    finally:
+        await it.let_go()

@@ -1,0 +1,309 @@
+"""Opening connections: as the operator's ssh would, to hosts that are the ones they say."""
+
+import asyncio
+import logging
+import socket
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Literal, Protocol
+
+import asyncssh
+
+from fedwiz.model.actions import Secret, Session, Transport, Unreachable
+from fedwiz.ssh import algorithms
+from fedwiz.ssh import known_hosts as hostkeys
+from fedwiz.ssh.command_line import Root
+from fedwiz.ssh.handshake import Sudo, welcome
+from fedwiz.ssh.identities import AskPassphrase, Keys, missing, usual
+from fedwiz.ssh.jump_hosts import Bastions
+from fedwiz.ssh.known_hosts import Entry, KeyRefused, Trust, UnknownKey
+from fedwiz.ssh.login import Door, Limits, refused
+from fedwiz.ssh.route import Asked, Way, configs, hop, paths, resolve
+from fedwiz.ssh.session import SshSession
+from fedwiz.util.sanitize import clean
+
+FAMILIES = {"any": socket.AF_UNSPEC, "inet": socket.AF_INET, "inet6": socket.AF_INET6}
+AFTER_REBOOT = Limits(connect=5, login=10)
+DEFAULT_USER, DEFAULT_PORT, DEFAULT_KNOWN_HOSTS = "root", 22, "~/.ssh/known_hosts"
+
+# What the library has to say is in the errors that it raises.
+logging.getLogger("asyncssh").addHandler(logging.NullHandler())
+logging.getLogger("asyncssh").propagate = False
+
+
+class SshAnswers(Protocol):
+    """The part of the answers that says how to connect."""
+
+    @property
+    def user(self) -> str: ...  # noqa: D102
+    @property
+    def port(self) -> int: ...  # noqa: D102
+    @property
+    def identity(self) -> tuple[str, ...]: ...  # noqa: D102
+    @property
+    def known_hosts(self) -> str: ...  # noqa: D102
+    @property
+    def sudo(self) -> Literal["no", "nopasswd", "ask"]: ...  # noqa: D102
+    @property
+    def width(self) -> int: ...  # noqa: D102
+    @property
+    def confirm_within(self) -> int: ...  # noqa: D102
+
+
+class HostAnswers(Protocol):
+    """The part of the answers that says which host."""
+
+    @property
+    def name(self) -> str: ...  # noqa: D102
+    @property
+    def address(self) -> str: ...  # noqa: D102
+    @property
+    def host_key(self) -> str: ...  # noqa: D102
+
+
+class Ssh(Transport):
+    """The hosts of the answers, over SSH."""
+
+    def __init__(
+        self,
+        ssh: SshAnswers,
+        hosts: Sequence[HostAnswers],
+        *,
+        accept_new: bool = False,
+        sudo_password: Secret | None = None,
+        passphrase: AskPassphrase | None = None,
+        limits: Limits | None = None,
+        config: Sequence[Path] | None = None,
+    ) -> None:
+        """Nothing is opened yet.
+
+        Args:
+            ssh: how to connect; what equals its default is left to ssh_config.
+            hosts: the hosts that `connect` knows.
+            accept_new: take the key of a host that nobody knows, and write it down.
+            sudo_password: for `sudo = "ask"`.
+            passphrase: asks for a locked key's passphrase, once per key.
+            limits: how long to wait for a host.
+            config: ssh_config files instead of the user's and the system's.
+        """
+        self._ssh = ssh
+        self._hosts = {host.name: host for host in hosts}
+        self._accept_new = accept_new
+        self._limits = limits or Limits()
+        root: Root = "" if ssh.sudo == "no" else ssh.sudo
+        self._sudo = Sudo(root, sudo_password, self._limits.sudo)
+        self._keys = Keys(passphrase)
+        self._config = configs(config)
+        self._width = asyncio.Semaphore(ssh.width)
+        self._bastions = Bastions(
+            self._config, lambda way, tunnel: self._open(way, self._limits, tunnel)
+        )
+        self._entries: dict[tuple[Path, ...], tuple[Entry, ...]] = {}
+        self._taken: list[Entry] = []
+        """Keys accepted since this began: also where no file keeps them, they may not change."""
+
+        self._users = 0
+
+    @asynccontextmanager
+    async def connect(self, name: str) -> AsyncIterator[Session]:
+        """See `Transport.connect`."""
+        self._users += 1
+        try:
+            session = await self._session(name)
+            try:
+                yield session
+            finally:
+                await session.close()
+        finally:
+            self._users -= 1
+            if not self._users:
+                await self._bastions.close()
+
+    async def accept(self, key: UnknownKey) -> None:
+        """Write down a key that the operator has compared and found right.
+
+        Raises:
+            Unreachable: known_hosts can't be written.
+        """
+        asked = self._asked(key.host) if key.host in self._hosts else hop(key.host)
+        self._remember(await resolve(asked, self._config), key.kind, key.blob)
+        self._bastions.forget()
+
+    async def _session(self, name: str) -> SshSession:
+        way = await resolve(self._asked(name), self._config)
+        missing(paths(way.asked.identity))
+        async with self._width:
+            conn = await self._open(way, self._limits)
+            try:
+                standing = await welcome(name, way.user, conn, self._sudo, self._limits.words)
+            except BaseException:
+                conn.abort()
+                raise
+        again = partial(self._open, way, AFTER_REBOOT)
+        return SshSession(name, conn, standing, again, self._ssh.confirm_within)
+
+    def _asked(self, name: str) -> Asked:
+        host, ssh = self._hosts[name], self._ssh
+        return Asked(
+            name=name,
+            address=host.address,
+            user="" if ssh.user == DEFAULT_USER else ssh.user,
+            port=0 if ssh.port == DEFAULT_PORT else ssh.port,
+            identity=ssh.identity,
+            known_hosts="" if ssh.known_hosts == DEFAULT_KNOWN_HOSTS else ssh.known_hosts,
+            default_user=DEFAULT_USER,
+            pin=host.host_key,
+        )
+
+    async def _open(
+        self, way: Way, limits: Limits, tunnel: asyncssh.SSHClientConnection | None = None
+    ) -> asyncssh.SSHClientConnection:
+        """Log in, by way of the bastions if there are any.
+
+        A certificate that is no good is no key that is wrong: the host is asked for its plain key
+        then, as ssh does.
+
+        Raises:
+            Unreachable: why not, and what to do about it.
+        """
+        if tunnel is not None or not way.hops:
+            return await self._by(way, limits, tunnel)
+        tunnel = await self._bastions.to(way.hops, (way.asked.address,))
+        try:
+            return await self._by(way, limits, tunnel)
+        except Unreachable:
+            if not tunnel.is_closed():
+                raise
+        # It was the bastion's connection that went; it is opened anew, once for all behind it.
+        return await self._by(way, limits, await self._bastions.to(way.hops, (way.asked.address,)))
+
+    async def _by(
+        self, way: Way, limits: Limits, tunnel: asyncssh.SSHClientConnection | None
+    ) -> asyncssh.SSHClientConnection:
+        trust = self._trust(way)
+        try:
+            return await self._log_in(way, limits, tunnel, trust)
+        except _BadCertificate as why:
+            return await self._log_in(way, limits, tunnel, replace(trust, plain=str(why)))
+
+    async def _log_in(
+        self,
+        way: Way,
+        limits: Limits,
+        tunnel: asyncssh.SSHClientConnection | None,
+        trust: Trust,
+    ) -> asyncssh.SSHClientConnection:
+        direct = tunnel is None and not way.proxy
+        signs = algorithms.authorities(way.algorithms)
+
+        def judge(kind: str, blob: str, address: str) -> KeyRefused | None:
+            return trust.refusal(kind, blob) or (
+                self._moved(way, kind, blob, address) if way.check_ip and direct else None
+            )
+
+        def authority(kind: str, blob: str) -> bool:
+            return kind in signs and any(it.blob == blob for it in trust.authorities)
+
+        own = usual() if way.identities is None else way.identities
+        ring = self._keys.ring(own, way.certificates, way.agent, only=way.identities_only)
+        async with ring as shown:
+            try:
+                async with asyncio.timeout(limits.connect) as limit:
+                    door = Door(judge, authority, self._keys, shown, limit, limits)
+                    conn = await asyncssh.connect(
+                        way.host,
+                        way.port,
+                        tunnel=tunnel,
+                        proxy_command=() if tunnel else way.proxy,
+                        family=FAMILIES[way.family],
+                        local_addr=(way.bind, 0) if way.bind else None,
+                        config=None,
+                        client_factory=lambda: door,
+                        username=way.user,
+                        client_keys=None,
+                        host_key_alias=way.alias or None,
+                        known_hosts=([], [], _keys(trust.revoked) if trust.authorities else []),
+                        password_auth=False,
+                        kbdint_auth=False,
+                        host_based_auth=False,
+                        gss_host=None,
+                        connect_timeout=None,
+                        login_timeout=0,
+                        keepalive_interval=15,
+                        keepalive_count_max=3,
+                        agent_forwarding=False,
+                        x11_forwarding=False,
+                        command=None,
+                        request_pty=False,
+                        env=None,
+                        send_env=None,
+                        **algorithms.offers(way.algorithms, trust),
+                    )
+            except (OSError, ValueError, asyncssh.Error) as error:
+                said = clean(str(error))
+                judged = isinstance(error, asyncssh.HostKeyNotVerifiable) and not door.why
+                if judged and trust.authorities and "CA key is revoked" not in said:
+                    raise _BadCertificate(said) from None
+                raise refused(way, error, door, limits) from None
+        if door.shown[1] and not trust.pin and not trust.knows(door.shown[1]):
+            try:
+                self._remember(way, *door.shown)
+            except Unreachable:
+                conn.abort()
+                raise
+        return conn
+
+    def _trust(self, way: Way) -> Trust:
+        entries = self._lines(way)
+        known = hostkeys.known(entries, way.known_as, way.known_port)
+        bare = hostkeys.known(entries, way.known_as)
+        accept_new = self._accept_new or way.accept_new
+        revoked = hostkeys.revoked(way.revoked) if way.revoked else ()
+        known = replace(known, revoked=(*known.revoked, *revoked))
+        return Trust(way.asked.name, known, bare, way.asked.pin, accept_new, rsa_bits=way.rsa_bits)
+
+    def _lines(self, way: Way) -> tuple[Entry, ...]:
+        if way.files not in self._entries:
+            self._entries[way.files] = hostkeys.read(way.files)
+        return (*self._entries[way.files], *self._taken)
+
+    def _moved(self, way: Way, kind: str, blob: str, address: str) -> KeyRefused | None:
+        """CheckHostIP: why the address is not the one that had the key; None: it may be."""
+        by_address = hostkeys.known(self._lines(way), address, way.known_port)
+        if by_address.standing(blob)[0] in ("known", "unknown"):
+            return None
+        return Trust(f"{way.asked.name} ({address})", by_address).refusal(kind, blob)
+
+    def _remember(self, way: Way, kind: str, blob: str) -> None:
+        file = way.files[0] if way.files else Path("/dev/null")
+        self._entries.pop(way.files, None)
+        try:
+            if str(file) != "/dev/null":
+                hostkeys.remember(
+                    file, way.known_as, kind, blob, port=way.known_port, hide=way.hide
+                )
+        except OSError as error:
+            raise Unreachable(
+                f"{way.asked.name}'s host key can't be written into {file} ({error.strerror}): "
+                f"make that file yours"
+            ) from None
+        name = hostkeys.written(way.known_as, way.known_port)
+        self._taken.append(Entry("", 0, "", name, kind, blob))
+
+
+class _BadCertificate(Exception):  # noqa: N818 - never leaves this module
+    """The host's certificate is not good for it; says why."""
+
+
+def _keys(entries: Sequence[Entry]) -> list[asyncssh.SSHKey]:
+    """The entries' keys as the library wants them; of a type it does not know: none."""
+    found = []
+    for entry in entries:
+        try:
+            found.append(asyncssh.import_public_key(f"{entry.kind} {entry.blob}"))
+        except asyncssh.KeyImportError:
+            continue
+    return found

@@ -1,0 +1,116 @@
+"""The step before all others: what they are about to touch is kept on the host itself."""
+
+from collections.abc import Iterator
+
+from fedwiz.answers.file import Answers, Host
+from fedwiz.facts import before
+from fedwiz.facts.values import Known
+from fedwiz.model.actions import Run
+from fedwiz.steps.docker import (
+    DAEMON_JSON,
+    DOCKER_DROP_IN,
+    FORWARD_UNIT,
+    OPTIONS_FILE,
+    docker,
+    enable,
+    forward,
+    switch,
+)
+from fedwiz.steps.flannel import (
+    BINARY,
+    DROP_IN,
+    OPTS,
+    PASSWORD_FILE,
+    SYSCONFIG,
+    UNIT,
+    config,
+    package,
+    sysconfig,
+    unit,
+)
+from fedwiz.steps.host import (
+    LINK_FILE,
+    MODULES_FILE,
+    SYSCTL_FILE,
+    UNMANAGED_FILE,
+    firewall,
+    kernel,
+    link,
+    networkmanager,
+)
+from fedwiz.steps.make import run_script
+from fedwiz.steps.table import Step, step
+
+CHANGING: tuple[Step, ...] = (
+    kernel,
+    link,
+    networkmanager,
+    firewall,
+    package,
+    sysconfig,
+    unit,
+    docker,
+    forward,
+    enable,
+    switch,
+)
+"""Steps that change a node; `due` goes with them, and `peers` changes nothing that stays."""
+
+SUBNET_ENV = "/run/flannel/subnet.env"
+SAVED = (f"{SYSCONFIG}.rpmsave", f"{SYSCONFIG}.rpmnew")
+"""What rpm leaves beside a file that was changed."""
+
+PACKAGED = "/usr/lib/systemd/system/docker.service.d/flannel.conf"
+"""The package's own, whose folder rpm does not take away."""
+
+TOUCHED = (
+    SYSCONFIG,
+    PASSWORD_FILE,
+    BINARY,
+    f"{BINARY}.new",
+    OPTS,
+    UNIT,
+    DROP_IN,
+    DOCKER_DROP_IN,
+    DAEMON_JSON,
+    FORWARD_UNIT,
+    MODULES_FILE,
+    SYSCTL_FILE,
+    LINK_FILE,
+    UNMANAGED_FILE,
+    SUBNET_ENV,
+    OPTIONS_FILE,
+    *SAVED,
+)
+"""Files that an install writes, or has others write; `keep.sh` has the same list."""
+
+TITLE = "Keep what will be changed"
+UNDO = f"rm -r {before.BEFORE}"
+
+
+def _due(answers: Answers, host: Host, known: Known) -> bool:
+    return any(True for other in CHANGING for _ in other.left(answers, host, known))
+
+
+@step("keep", TITLE)
+def keep(answers: Answers, host: Host, known: Known) -> Iterator[Run]:
+    """Once, before the first change: a later run never writes over it."""
+    facts = known.hosts[host.name]
+    if facts.kept is None and _due(answers, host, known):
+        zone = facts.firewall.zone if facts.firewall else ""
+        yield run_script("keep", zone or "-", undo=UNDO)
+
+
+@step("keep", TITLE, role="master", stage="config")
+def keep_store(answers: Answers, host: Host, known: Known) -> Iterator[Run]:
+    """Etcd's key, and whose leases there were before any node got one by this install."""
+    if known.hosts[host.name].kept is not None:
+        return
+    nodes = (node for node in answers.nodes if node.name in known.hosts)
+    rewrites = any(True for _ in config.left(answers, host, known))
+    if rewrites or any(_due(answers, node, known) for node in nodes):
+        stored = known.store
+        api = "" if stored.error else stored.api
+        yield run_script(
+            "keep", "-", stdin=(before.told(api, stored.config, stored.leases),), undo=UNDO
+        )

@@ -1,0 +1,1 @@
+"""Files, background writes, and text made safe for a terminal."""

@@ -1,0 +1,327 @@
+"""Do the nodes meet?  The addresses that flannel is to publish are pinged before it is there.
+
+A node sends flannel's packets from the address that it publishes, out by that address's
+interface; so do these pings, bound to both.  A ping that comes back proves a way.  One that
+does not is no proof of none: ICMP may be blocked, and flannel needs none of it.
+"""
+
+import base64
+import re
+from asyncio import TaskGroup
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from ipaddress import IPv4Interface
+from itertools import permutations
+from shlex import quote
+
+from fedwiz.answers import rules
+from fedwiz.answers.file import Answers, Host
+from fedwiz.facts import Facts, Known
+from fedwiz.facts.suspects import ICMP, suspect
+from fedwiz.model.actions import Reply, Run, Session, Unreachable
+from fedwiz.model.events import Emit, Judged
+from fedwiz.scripts import question
+from fedwiz.util.sanitize import clean
+from fedwiz.verify.pods import read_ping, tidy
+from fedwiz.verify.values import Ping, Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """Where flannel's packets leave a node, and arrive."""
+
+    dev: str
+    """The interface's name."""
+
+    held: IPv4Interface
+
+    @property
+    def address(self) -> str:
+        """What flannel publishes."""
+        return str(self.held.ip)
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What a node said of one peer."""
+
+    ping: Ping | None
+    """None: ping itself did not do its work."""
+
+    neighbour: str
+    """The kernel's word: `REACHABLE`, `FAILED`, ...; `none`: it is no neighbour, or not known.
+
+    `STALE`, read after pings, is a neighbour that was there while they were sent: had it been in
+    doubt before, they would have made the kernel ask (`DELAY`, then `PROBE`).
+    """
+
+    said: str
+    """By ping, in one line."""
+
+
+def ask(end: End, peers: Collection[str]) -> Run:
+    """Ping all peers' addresses at once; 4 s where pings get lost, 14 s at most."""
+    return question("meet", end.address, end.dev, *peers, timeout=20)
+
+
+def read(said: str, peers: Collection[str]) -> dict[str, Heard]:
+    """What `ask` was answered, by the peers' addresses.
+
+    Raises:
+        ValueError: it is cut off, no answer, or not about these peers.
+    """
+    lines = said.splitlines()
+    if lines[-1:] != ["end"]:
+        raise ValueError("the answer is not whole")
+    found: dict[str, Heard] = {}
+    for line in lines[:-1]:
+        words = re.fullmatch(r"met (\S+) ([A-Za-z_]{1,20}) ([A-Za-z0-9+/=]*)", line)
+        if not words:
+            raise ValueError("not a ping's answer")
+        peer, neighbour, encoded = words.groups()
+        told = base64.b64decode(encoded, validate=True).decode("utf-8", "replace")
+        found[peer] = Heard(_ping(told), neighbour, " ".join(tidy(told).split())[:200])
+    if len(lines) != len(found) + 1 or found.keys() != set(peers):
+        raise ValueError("the answer is not about those that were pinged")
+    return found
+
+
+def _ping(told: str) -> Ping | None:
+    try:
+        return read_ping(told)
+    except ValueError:
+        return None
+
+
+@dataclass(frozen=True)
+class Meeting:
+    """All that is known and was heard; each mapping by node."""
+
+    nodes: Mapping[str, Host]
+    known: Known
+    heard: Mapping[str, Mapping[str, Heard]] = field(default_factory=dict)
+    """By sender, then by the peer's address."""
+
+    failed: Mapping[str, str] = field(default_factory=dict)
+    """Why a node's answer tells nothing."""
+
+    @cached_property
+    def ends(self) -> Mapping[str, End]:
+        """Of the nodes that have what flannel needs."""
+        found = {}
+        for name, host in self.nodes.items():
+            facts = self.known.hosts.get(name, Facts())
+            link, address = facts.uplink(host.interface), facts.public_ip(host.interface)
+            for held in map(IPv4Interface, link.addresses if link else ()):
+                if link and str(held.ip) == address:
+                    found[name] = End(link.name, held)
+        return found
+
+    @cached_property
+    def owners(self) -> Mapping[str, frozenset[str]]:
+        """The nodes that would publish an address, by that address."""
+        found: dict[str, frozenset[str]] = {}
+        for name, end in self.ends.items():
+            found[end.address] = found.get(end.address, frozenset()) | {name}
+        return found
+
+    @cached_property
+    def held(self) -> Mapping[str, frozenset[str]]:
+        """All addresses of a node's own."""
+        return {
+            name: frozenset(
+                text.partition("/")[0] for link in facts.links for text in link.addresses
+            )
+            for name, facts in self.known.hosts.items()
+        }
+
+    @cached_property
+    def troubles(self) -> Mapping[str, tuple[Judged, str]]:
+        """Level and reason why a node can't be pinged, nor ping; those that can are left out."""
+        found = {name: self._trouble(host) for name, host in self.nodes.items()}
+        return {name: trouble for name, trouble in found.items() if trouble}
+
+    def _trouble(self, host: Host) -> tuple[Judged, str] | None:
+        name, facts = host.name, self.known.hosts.get(host.name)
+        if name in self.known.lost or facts is None:
+            why = self.known.lost.get(name, "there is no connection to it")
+            return "skipped", f"{name} could not be reached: {why}"
+        if not facts.links:
+            return "skipped", f"the interfaces of {name} could not be read: see `ip address` there"
+        link, end = facts.uplink(host.interface), self.ends.get(name)
+        remedy = f"set `interface` of {name} to the one by which the other nodes reach it"
+        if link is None and host.interface:
+            return "skipped", f"{name} has no interface {host.interface}: {remedy}"
+        if link is None:
+            return (
+                "skipped",
+                f"{name} has no default route, so flannel finds no interface: {remedy}",
+            )
+        if end is None:
+            return "skipped", f"{link.name} of {name} has no IPv4 address: {remedy}"
+        try:
+            rules.interface(link.name)  # what is sent as a word must be one
+        except ValueError:
+            return "skipped", f"{link.name} of {name} is no name for an interface: {remedy}"
+        if not link.up:
+            # It is not pinged: by another card, its address may answer all the same.
+            up = f"`ip link set {quote(link.name)} up` there"
+            return "fail", f"{link.name} of {name}, which has {end.address}, is down: {up}"
+        return None
+
+    def obstacle(self, sender: str, receiver: str) -> tuple[Judged, str]:
+        """Level and reason why this pair is not to ping; `pass` where it is."""
+        for host in (sender, receiver):
+            if host in self.troubles:
+                return self.troubles[host]
+        for host, other in ((sender, receiver), (receiver, sender)):
+            address = self.ends[host].address
+            twins = self.owners[address] - {host}
+            if twins:
+                both = " and ".join(sorted((host, other if other in twins else min(twins))))
+                return "fail", (
+                    f"{both} would both publish {address}, so nobody could tell them "
+                    "apart: set `interface` of each to the one with an address of its own"
+                )
+            if address in self.held[other]:
+                return "fail", (
+                    f"{host} would publish {address}, which {other} has itself, so {other} would "
+                    f"talk to itself: set `interface` of {host} to one with an address of its own"
+                )
+        return "pass", ""
+
+    def peers(self, sender: str) -> tuple[str, ...]:
+        """The addresses that a node is to ping."""
+        return tuple(
+            self.ends[peer].address
+            for peer in self.nodes
+            if peer != sender and self.obstacle(sender, peer)[0] == "pass"
+        )
+
+    def judge(self, sender: str, receiver: str) -> Verdict:
+        """The verdict on one pair."""
+        level, why = self.obstacle(sender, receiver)
+        if level != "pass":
+            return _verdict(sender, receiver, level, "", why)
+        if sender in self.failed:
+            return _verdict(sender, receiver, "skipped", "", self.failed[sender])
+        one, other = self.ends[sender], self.ends[receiver]
+        heard = self.heard[sender][other.address]
+        ping = heard.ping
+        if ping is None or not ping.sent:
+            why = f"{sender} could not ping {other.address} ({heard.said or 'it said nothing'})"
+            why += f": try `ping -I {one.address} {other.address}` there"
+            return _verdict(sender, receiver, "skipped", "", why)
+        seen = f"{ping.received}/{ping.sent}"
+        seen += "".join(f", {more}" for more in (ping.rtt and f"{ping.rtt} ms", ping.note) if more)
+        if not ping.received:
+            return _verdict(sender, receiver, "fail", seen, self._likely(sender, receiver, heard))
+        if ping.received < ping.sent:
+            why = (
+                f"{ping.sent - ping.received} of {ping.sent} pings between {one.address} and "
+                f"{other.address} were lost: look at the errors in `ip -s link` on both"
+            )
+        return _verdict(sender, receiver, "pass", seen, why)
+
+    def _likely(self, sender: str, receiver: str, heard: Heard) -> str:
+        """What no ping that came back can mean, and one thing to do."""
+        one, other = self.ends[sender], self.ends[receiver]
+        lost = f"no ping came back from {other.address} ({other.dev} of {receiver})"
+        back = self.heard.get(receiver, {}).get(one.address)
+        if back and back.ping and back.ping.received:
+            return (
+                f"{lost}, but {receiver}'s own to {sender} come back: there is a way, and "
+                "something on it blocks ICMP, which flannel does not need; "
+                f"{self._suspect(receiver, sender)}"
+            )
+        if heard.neighbour in ("FAILED", "INCOMPLETE"):
+            return (
+                f"{lost}: nobody has that address on the wire that {one.dev} of {sender} is "
+                "on; set `interface` of both to those that share a network"
+            )
+        if heard.neighbour in ("REACHABLE", "STALE"):
+            return (
+                f"{lost}, though it is there, on one wire with {one.dev} of {sender}: ICMP "
+                f"may be blocked, and flannel needs none; {self._suspect(receiver, sender)}"
+            )
+        if one.held.network != other.held.network:
+            return (
+                f"{lost}, which is on {other.held.network}, and {one.dev} of {sender} on "
+                f"{one.held.network}: no router leads there, or ICMP is blocked on the way; set "
+                "`interface` of both to those that share a network, or see the router"
+            )
+        return (
+            f"{lost}: there is no way from {one.address} ({one.dev} of {sender}) to it, or "
+            f"ICMP is blocked; {self._suspect(receiver, sender)}"
+        )
+
+    def _suspect(self, receiver: str, sender: str) -> str:
+        """Where to look for what blocks ICMP: at a rule of one of both, if one may."""
+        for host in (receiver, sender):
+            if rule := suspect(self.known.hosts[host].rules.get("filter", ()), "INPUT", ICMP):
+                return f"see the rule `{rule}` on {host}"
+        return f"see `iptables -S INPUT` on {receiver}"
+
+
+def _verdict(sender: str, receiver: str, level: Judged, seen: str, why: str) -> Verdict:
+    return Verdict("meet", sender, receiver, level, clean(seen), clean(why))
+
+
+async def meet(
+    answers: Answers, sessions: Mapping[str, Session], known: Known, emit: Emit
+) -> tuple[Verdict, ...]:
+    """Judge all ordered pairs of nodes: one command for each node, all at once; changes nothing.
+
+    It takes some 0.5 s, and 4 to 9 s where pings get lost.
+
+    Args:
+        answers: the nodes, each with the `interface` that is to be tried.
+        sessions: open ones by host; a node without one is pinged, and can't ping.
+        known: facts, read just before; no etcd is needed.
+        emit: gets each verdict, once all nodes have answered.  Whoever puts them in a journal
+            has the report count them with those on the finished network.
+
+    Returns:
+        One verdict of kind `meet` for each pair, in the order of the answers.  `pass`: pings
+        came back, though maybe not all, and then `why` warns.  `fail`: none did, which alone
+        proves nothing, or none would mean anything.  `skipped`: nothing is known, and why.
+    """
+    nodes = {host.name: host for host in answers.nodes}
+    meeting = Meeting(nodes, known)
+    heard: dict[str, Mapping[str, Heard]] = {}
+    failed: dict[str, str] = {}
+
+    async def one(name: str, peers: tuple[str, ...]) -> None:
+        if name not in sessions:
+            failed[name] = f"{name} could not be asked: there is no connection to it"
+            return
+        try:
+            reply = await sessions[name].ask(ask(meeting.ends[name], peers))
+        except Unreachable as why:
+            failed[name] = f"{name} could not be asked: {why}"
+            return
+        try:
+            heard[name] = read(reply.out, peers)
+        except ValueError as wrong:
+            failed[name] = _no_answer(name, reply, wrong)
+
+    async with TaskGroup() as group:
+        for name in nodes:
+            if peers := meeting.peers(name):
+                group.create_task(one(name, peers), name=f"meet {name}")
+    meeting = Meeting(nodes, known, heard, failed)
+    verdicts = tuple(meeting.judge(*pair) for pair in permutations(nodes, 2))
+    for verdict in verdicts:
+        emit(verdict)
+    return verdicts
+
+
+def _no_answer(name: str, reply: Reply, wrong: ValueError) -> str:
+    if reply.out.split() == ["noping"]:
+        return f"{name} has no ping, so nothing is known: `dnf install iputils` there"
+    said = " ".join(tidy(reply.err or reply.out).split())[:300]
+    return (
+        f"{name} could not ping ({wrong}; exit status {reply.code}, {said or 'it said nothing'}): "
+        "try ping there by hand"
+    )

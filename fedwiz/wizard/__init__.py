@@ -1,0 +1,1 @@
+"""The wizard without a face: what screens and numbered prompts share."""

@@ -1,0 +1,170 @@
+"""What a diagnosis has found, as text: causes, and the way of the packets."""
+
+from collections.abc import Iterator, Mapping
+
+from textual.content import Content
+
+from fedwiz.checks.finding import count
+from fedwiz.diagnose import Case, Diagnosis
+from fedwiz.diagnose.unexplained import SAYS
+from fedwiz.diagnose.values import Hop
+from fedwiz.engine.verbs import OK, Result
+from fedwiz.runs.state import State
+from fedwiz.util.sanitize import clean
+from screens.widgets import sentences
+from screens.widgets.signs import advice, finding, mark
+from screens.widgets.verdict_table import word
+
+PLACES: Mapping[str, str] = {
+    "container": "out of the container",
+    "raw": "passed on to routing",
+    "routing": "has a route, and may be forwarded",
+    "forwarding": "forwarded",
+    "wrapping": "wrapped for the other node",
+    "sending": "sent to the other node",
+    "arriving": "arrived",
+    "firewall": "let in",
+    "unwrapping": "unwrapped",
+    "raw-in": "passed on to routing",
+    "routing-in": "has a route, and may be forwarded",
+    "forwarding-in": "forwarded",
+    "received": "in the container",
+}
+"""What has become of a packet that a hop counts, by the hop's name."""
+
+
+def verdict(result: Result) -> Content:
+    """What a diagnosis came to, in a sentence."""
+    case, found = result.case, result.diagnoses
+    if found:
+        first = found[0]
+        level = "block" if first.explains else "warn"
+        return mark(level, f"{first.cause} on {clean(first.host)}: {clean(first.why)}")
+    if result.code == OK and case is not None:
+        return mark("ok", f"Nothing is wrong: {_pinged(case)}.")
+    return mark("block", clean(result.why) or "the diagnosis did not get through")
+
+
+def _pinged(case: Case) -> str:
+    seen = f", and {case.receiver} saw {case.seen_as}" if case.seen_as else ""
+    return f"{case.answered} of {count(case.sent, 'ping')} came back{seen}"
+
+
+def line(it: Diagnosis) -> Content:
+    """A cause, in one line."""
+    said = f"{it.cause}  {clean(it.host)}"
+    if it.explains:
+        return mark("block", said)
+    return mark("warn", f"{said}  wrong too, but stops no ping")
+
+
+def cause(it: Diagnosis) -> Content:
+    """All that is known of a cause."""
+    if it.mends:
+        offer = f"fedwiz does it, in {count(len(it.mends), 'action')}: a shows them."
+    else:
+        offer = "fedwiz does not do this: it is yours to do."
+    parts: list[Content | str] = [
+        Content.styled(f"{it.cause} on {clean(it.host)}\n", "bold"),
+        clean(it.why),
+    ]
+    if not it.explains:
+        parts.append("\nIt does not stop this ping.")
+    parts += [
+        advice(it.remedy),
+        "\n    ",
+        offer,
+        "\n\n",
+        Content.styled("What says so:\n", "$text-muted"),
+        _lines(it.seen, 0),
+    ]
+    return Content.assemble(*parts)
+
+
+def _lines(text: str, indent: int) -> str:
+    return f"\n{' ' * indent}".join(map(clean, text.splitlines()))
+
+
+def way_line(case: Case) -> Content:
+    """The way of the packets, in one line."""
+    lost = case.lost
+    if not case.hops:
+        return mark("skipped", "The way of the packets  none could be followed")
+    if lost is None or case.pings:
+        return mark("ok", f"The way of the packets  {_pinged(case)}")
+    said = f"the {_what(lost)} is lost on {clean(lost.host)}"
+    return mark("fail", f"The way of the packets  {said}")
+
+
+def _what(lost: Hop) -> str:
+    return "answer" if lost.way == "back" else "ping"
+
+
+def way(case: Case) -> Content:
+    """Where packets were counted, hop by hop, and where they are lost."""
+    if not case.hops:
+        return Content(_errors(case) or "No packet could be followed between the two nodes.")
+    wide = max(len(clean(host)) for host in case.ends)
+    parts = list[Content | str]()
+    lost, past = None if case.pings else case.lost, False
+    if lost is not None:
+        said = f"The {_what(lost)} is lost on {clean(lost.host)}: {SAYS.get(lost.name, '')}"
+        parts += [mark("fail", said), "\n\n"]
+    for direction, title in (("there", "The ping"), ("back", "Its answer")):
+        parts.append(Content.styled(f"{title}, packets that were counted\n", "$text-muted"))
+        for hop in case.hops:
+            if hop.way == direction:
+                parts += [_hop(hop, wide, lost=hop is lost, past=past), "\n"]
+                past = past or hop is lost
+        parts.append("\n")
+    parts += [f"{it}\n" for it in _dropped(case)]
+    return Content.assemble(*parts, _errors(case)).rstrip()
+
+
+def _hop(hop: Hop, wide: int, *, lost: bool, past: bool) -> Content:
+    number = "?" if hop.count is None else str(hop.count)
+    said = f"{clean(hop.host):<{wide}}  {PLACES.get(hop.name, hop.name):<33}  {number:>5}"
+    if lost:
+        return mark("fail", f"{said}  <- lost here")
+    if hop.count is None:
+        return mark("unknown", said)
+    return mark("skipped" if past or not hop.count else "pass", said)
+
+
+def _dropped(case: Case) -> Iterator[str]:
+    for host in case.ends:
+        for it in case.look(host).dropped:
+            yield f"{clean(host)} dropped {it.packets} by `{clean(it.rule)}` (table {it.table})"
+
+
+def _errors(case: Case) -> str:
+    errors = ((host, case.look(host).error) for host in case.ends)
+    return "\n".join(f"{clean(host)}: {clean(error)}" for host, error in errors if error)
+
+
+def verdicts(result: Result) -> Content:
+    """What the verification of the two has found wrong, or doubtful."""
+    said = [
+        finding(
+            word(it),
+            sentences.arrow(it.host, it.peer) if it.peer else clean(it.host),
+            it.seen,
+            it.why,
+        )
+        for it in result.verdicts
+        if word(it) != "pass"
+    ]
+    passed = sum(word(it) == "pass" for it in result.verdicts)
+    return Content("\n\n").join([*said, mark("ok", f"pass  {count(passed, 'verdict')}")])
+
+
+def done(state: State) -> Content:
+    """What was sent to hosts, and what they said."""
+    parts = list[Content | str]()
+    for host in state.hosts.values():
+        if host.steps:
+            word = host.word if host.word != "waiting" else "running"
+            parts += [mark(word, f"{clean(host.name)}  {host.title}"), "\n"]
+            parts += [f"    {each}\n" for each in host.lines]
+            parts += [f"    {host.why}\n"] if host.why else []
+    return Content.assemble(*parts).rstrip() if parts else Content("Nothing was sent to any host.")

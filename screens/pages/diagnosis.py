@@ -1,0 +1,403 @@
+"""Why a pair of nodes does not ping: the cause, the way of the packets, and a remedy."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Any, ClassVar, cast
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import VerticalScroll
+from textual.content import Content
+from textual.widgets import OptionList, Static
+from textual.widgets.option_list import Option
+
+from fedwiz.answers.file import Answers, Refused
+from fedwiz.diagnose import Diagnosis as Cause
+from fedwiz.engine import remedy, verbs
+from fedwiz.engine.plan import Plan
+from fedwiz.engine.verbs import Cluster, Result
+from fedwiz.model.events import Record
+from fedwiz.runs.state import State
+from fedwiz.util.sanitize import clean
+from fedwiz.wizard.inventory import Site
+from screens.dialogs import cause
+from screens.dialogs.approve import agreed
+from screens.dialogs.dialog import Dialog
+from screens.recorded_run import proved, unkept
+from screens.widgets import sentences
+from screens.widgets.frame import Said
+from screens.widgets.signs import mark
+from screens.widgets.verdict_table import word
+
+if TYPE_CHECKING:
+    from screens.wizard import Wizard
+
+REFRESH = 1 / 8
+"""Seconds between two looks at what has come in."""
+
+DONE, WAY, VERDICTS = "done", "way", "verdicts"
+"""What an item is about, if it is no cause."""
+
+
+class Items(OptionList):
+    """A list of which one is read."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "select", "Read on")]
+
+
+class Text(VerticalScroll, can_focus=True):
+    """What is read."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "screen.text", "To the list")]
+
+
+Doing = Callable[[Cluster, asyncio.Event], Coroutine[Any, Any, Result]]
+
+
+class Diagnosis(Dialog[bool]):
+    """Asks two nodes, and mends what is wrong there.  Gives whether anything was changed."""
+
+    STEP: ClassVar[str] = "verify"
+    HELP: ClassVar[str | None] = (
+        "The two nodes are verified, then a container on the one pings a container on the other "
+        "while both nodes count its packets on their way: out of the container, through each "
+        "node's rules, over the wire, and back.  Nothing of that stays on them.\n\n"
+        "From the counts and from what the nodes say of themselves comes the cause, with what "
+        "says so, and one thing to do.  What stops this ping stands first; something that is "
+        "wrong besides is marked by !.\n\n"
+        "a shows how fedwiz would mend the cause under the cursor, as a plan: every command, "
+        "which containers stop, and how it is undone.  Nothing is changed before you approve.  "
+        "Then the two are verified again.  u takes a remedy back, in the same way.\n\n"
+        "Enter leads from the list into its text, to scroll there, and back."
+    )
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "close", "Back"),
+        Binding("a", "apply", "Mend", tooltip="Show the remedy, and do it once approved"),
+        Binding("u", "undo", "Take back", tooltip="Take the last remedy back, once approved"),
+        Binding("r,f5", "again", "Again", key_display="r", tooltip="Diagnose again"),
+        Binding("f1,question_mark", "app.help", "Help", key_display="F1"),
+    ]
+    DEFAULT_CSS = """
+    Diagnosis > #dialog { width: 100%; max-width: 100%; height: 96%; max-height: 96%; }
+    Diagnosis #headline { height: auto; max-height: 4; margin-bottom: 1; }
+    Diagnosis #items { height: auto; max-height: 6; text-wrap: nowrap; text-overflow: ellipsis; }
+    Diagnosis #text { height: 1fr; margin-top: 1; }
+    Diagnosis #text:focus { background: $panel; }
+    """
+
+    def __init__(
+        self,
+        site: Site,
+        answers: Answers,
+        accepted: tuple[str, ...],
+        pair: tuple[str, str],
+        mended: list[tuple[str, tuple[Record, ...]]],
+    ) -> None:
+        """Nothing is asked yet.
+
+        Args:
+            site: the machines.
+            answers: what they are meant to be.
+            accepted: checks whose block the operator takes for a warning.
+            pair: the node that pings, and the one that is to answer.
+            mended: id and records of runs that have carried a remedy out, the last one last;
+                more are added, and those that are taken back are taken away.
+        """
+        super().__init__(sentences.arrow(*pair))
+        self._site, self._answers, self._accepted, self._pair = site, answers, accepted, pair
+        self._mended = mended
+        self._state, self._records, self._drawn = State(), list[Record](), -1
+        self._run = ""
+        self._result: Result | None = None
+        self._stop: asyncio.Event | None = None
+        """Set, it has what runs end; None: nothing runs."""
+
+        self._changing = self._changed = False
+        self._outcome: Content | None = None
+        """What came of a remedy, or of taking it back."""
+
+        self._trouble = ""
+        self._keys: list[str] = []
+
+    @property
+    def wizard(self) -> "Wizard":
+        """The app, as what it is."""
+        return cast("Wizard", self.app)
+
+    def content(self) -> ComposeResult:
+        """The sentence, the list, and the text of what it is on."""
+        yield Static("", id="headline")
+        yield Items(id="items")
+        with Text(id="text"):
+            yield Static("", id="shown")
+        yield Said(id="said")
+
+    def on_mount(self) -> None:
+        """Ask."""
+        self.query_one(OptionList).focus()
+        self.set_interval(REFRESH, self._drain)
+        self.action_again()
+
+    # What runs.
+
+    def action_again(self) -> None:
+        """Ask again."""
+        if self._stop is not None:
+            return
+        self._result = self._outcome = None
+
+        async def ask(cluster: Cluster, stop: asyncio.Event) -> Result:
+            return await remedy.diagnose(cluster, self._pair, stop)
+
+        # The app's, since it goes on to its end when this is left: it tidies up on the nodes.
+        self.app.run_worker(self._work(ask), group="diagnose")
+
+    async def _work(self, do: Doing) -> Result | None:
+        """Do it, and show what came of it; None: it could not be begun."""
+        self._stop = stop = asyncio.Event()
+        self._trouble = ""
+        self._state, self._records, self._drawn = State(), [], -1
+        self._list()
+        result = None
+        try:
+            result = await proved(
+                self._site,
+                self._answers,
+                self._accepted,
+                self._records.append,
+                self._begun,
+                lambda cluster: do(cluster, stop),
+            )
+        except Refused as refused:
+            self._trouble = f"the answers can't be used: {refused}"
+        except OSError as wrong:
+            self._trouble = unkept(wrong)
+        finally:
+            self._stop = None
+        self._drain()
+        if not self._changing:
+            self._result = result
+            self._list()
+        return result
+
+    def _begun(self, run: str) -> None:
+        self._run = run
+
+    def _drain(self) -> None:
+        """Show what has come in since the last time."""
+        if self._drawn == len(self._records):
+            return
+        for record in self._records[max(self._drawn, 0) :]:
+            self._state.apply(record)
+        self._drawn = len(self._records)
+        if self.is_attached:
+            self._head()
+            if self._key() == DONE:
+                self._tell()
+                self.query_one("#text").scroll_end(animate=False)
+
+    # What is shown.
+
+    def _head(self) -> None:
+        if self._trouble:
+            said = mark("block", "\n".join(map(clean, self._trouble.splitlines())))
+        elif self._stop is not None:
+            said = mark("running", sentences.diagnosing(self._state))
+        elif self._outcome is not None:
+            said = self._outcome
+        elif self._result is not None:
+            said = cause.verdict(self._result)
+        else:
+            said = Content("")
+        self.query_one("#headline", Static).update(said)
+
+    def _list(self) -> None:
+        """List what there is, the first of it open."""
+        if not self.is_attached:
+            return
+        listed = list[tuple[str, Content]]()
+        result = self._result
+        if self._changing or self._outcome is not None:
+            listed.append((DONE, Content("  What was sent to the nodes")))
+        elif result is not None:
+            listed += [(str(at), cause.line(it)) for at, it in enumerate(result.diagnoses)]
+            if result.case is not None:
+                listed.append((WAY, cause.way_line(result.case)))
+            if result.verdicts:
+                bad = sum(word(it) != "pass" for it in result.verdicts)
+                level = "warn" if bad else "ok"
+                listed.append((VERDICTS, mark(level, f"Verdicts on the two  {bad} to look at")))
+        self._keys = [key for key, _ in listed]
+        options = self.query_one(OptionList)
+        options.clear_options()
+        options.add_options(Option(line) for _, line in listed)
+        options.highlighted = 0 if listed else None
+        self._head()
+        self._tell()
+        self._hint()
+        self.refresh_bindings()
+
+    def _key(self) -> str:
+        at = self.query_one(OptionList).highlighted
+        return self._keys[at] if at is not None and at < len(self._keys) else ""
+
+    @on(OptionList.OptionHighlighted)
+    def _moved(self) -> None:
+        self._tell()
+        self.query_one("#text").scroll_home(animate=False)
+        self.refresh_bindings()
+
+    def _tell(self) -> None:
+        """Show the text of what the cursor is on."""
+        self.query_one("#shown", Static).update(self._text(self._key()))
+
+    def _text(self, key: str) -> Content:
+        result = self._result
+        if key == DONE:
+            return cause.done(self._state)
+        if result is None or not key:
+            return Content("")
+        if key == WAY and result.case is not None:
+            return cause.way(result.case)
+        return cause.verdicts(result) if key == VERDICTS else cause.cause(self._causes[int(key)])
+
+    def _hint(self) -> None:
+        chosen = self._chosen()
+        if self._stop is None and chosen is not None and chosen.mends and self._outcome is None:
+            self._say(f"a shows how fedwiz would mend {chosen.cause}; nothing is changed yet.")
+        elif self._stop is None and self._mended and self._mended[-1][0] == self._run:
+            by_hand = "" if self._site.practice else f", and so does `fedwiz undo {self._run}`"
+            self._say(f"u takes it back{by_hand}.")
+        else:
+            self._say("")
+
+    def _say(self, text: str, level: str = "") -> None:
+        self.query_one("#said", Said).say(text, level)
+
+    @property
+    def _causes(self) -> tuple[Cause, ...]:
+        return self._result.diagnoses if self._result is not None else ()
+
+    def _chosen(self) -> Cause | None:
+        """The cause under the cursor, else the first that can be mended, else the first."""
+        key = self._key()
+        if key.isdigit():
+            return self._causes[int(key)]
+        return next((it for it in self._causes if it.mends), next(iter(self._causes), None))
+
+    # What the keys do.
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Only what means something now."""
+        rests = self._stop is None and not self._changing
+        if action == "apply":
+            return rests and self._outcome is None and bool(self._causes)
+        if action == "undo":
+            return rests and bool(self._mended)
+        return rests if action == "again" else super().check_action(action, parameters)
+
+    def action_text(self) -> None:
+        """To the text, to scroll in it; from there back to the list."""
+        text, options = self.query_one("#text"), self.query_one(OptionList)
+        (options if text.has_focus else text).focus()
+
+    @on(OptionList.OptionSelected)
+    def _selected(self) -> None:
+        self.action_text()
+
+    def action_close(self) -> None:
+        """Leave.  What only asks ends by itself; what changes hosts is let end first."""
+        if self._stop is not None:
+            self._stop.set()
+            if self._changing:
+                self._say("What runs is let end, nothing new is begun; then Esc leaves.", "warn")
+                return
+        if self.is_current:
+            self.dismiss(self._changed)
+
+    def action_apply(self) -> None:
+        """Show the remedy, and do it once it is approved."""
+        chosen, result = self._chosen(), self._result
+        if chosen is None or result is None:
+            return
+        if not chosen.mends:
+            self._say(f"{chosen.cause} is not for fedwiz to mend: {clean(chosen.remedy)}", "warn")
+            return
+        plan = remedy.plan_of(self._answers, chosen)
+
+        async def do(cluster: Cluster, stop: asyncio.Event) -> Result:
+            return await remedy.diagnose(
+                cluster,
+                self._pair,
+                stop,
+                approve=verbs.approving(plan),
+                cause=chosen.cause,
+                host=chosen.host,
+            )
+
+        self.run_worker(
+            self._approved(plan, chosen.remedy, do, self._applied), group="ask", exclusive=True
+        )
+
+    def action_undo(self) -> None:
+        """Show what takes the last remedy back, and do it once it is approved."""
+        _, records = self._mended[-1]
+        plan = remedy.plan_back(self._answers, records)
+
+        async def do(cluster: Cluster, stop: asyncio.Event) -> Result:
+            return await remedy.undo(cluster, records, verbs.approving(plan), stop)
+
+        about = "What the last remedy has done is taken back."
+        self.run_worker(
+            self._approved(plan, about, do, self._taken_back), group="ask", exclusive=True
+        )
+
+    async def _approved(
+        self, plan: Plan, about: str, do: Doing, ended: Callable[[Result], Content]
+    ) -> None:
+        """Ask, and do it."""
+        known = self._result.known if self._result is not None else None
+        if not await agreed(self.wizard, self._answers.name, plan, known, about):
+            self._say("Not approved; nothing was changed.")
+            return
+        # The app's, since nothing may cut it off.
+        self.app.run_worker(self._change(do, ended), group="mend")
+
+    async def _change(self, do: Doing, ended: Callable[[Result], Content]) -> None:
+        self._changing, self._outcome = True, None
+        self.wizard.stop = self._ask_to_stop
+        try:
+            result = await self._work(do)
+        finally:
+            self._changing, self.wizard.stop = False, None
+        self._changed = True
+        self._outcome = ended(result) if result is not None else Content("")
+        if remedy.way_back(self._records):
+            self._mended.append((self._run, tuple(self._records)))
+        self._list()
+
+    def _ask_to_stop(self) -> None:
+        if self._stop is not None:
+            self._stop.set()
+        if self.is_attached:
+            self._say("Stopping: what runs is let end, nothing new is begun.", "warn")
+
+    def _applied(self, result: Result) -> Content:
+        pair = sentences.arrow(*self._pair)
+        why = clean(result.why)
+        if result.applied is None:
+            return mark("warn", f"Nothing was changed: {why}.  r diagnoses again.")
+        if result.code == verbs.OK:
+            return mark("ok", f"Mended: {pair} was verified again, and all of it passes.")
+        if result.applied.lost:
+            return mark("block", f"The remedy did not get through: {why}")
+        return mark(
+            "block", f"It is done, and {pair} is still not right: {why}.  r diagnoses again."
+        )
+
+    def _taken_back(self, result: Result) -> Content:
+        if result.code != verbs.OK:
+            return mark("block", f"Not all is taken back: {clean(result.why)}")
+        self._mended.pop()
+        return mark("ok", "Taken back: the hosts are as they were before.  r diagnoses again.")

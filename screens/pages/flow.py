@@ -1,0 +1,27 @@
+"""FLOW: the pages in order.  Loading it loads everything heavy, so the app does that late."""
+
+from fedwiz.wizard.inventory import site
+from screens.pages.backend import BackendPage
+from screens.pages.hosts import HostsPage
+from screens.pages.install import InstallPage
+from screens.pages.interfaces import InterfacesPage
+from screens.pages.network import NetworkPage
+from screens.pages.page import Page
+from screens.pages.review import ReviewPage
+from screens.pages.verify import VerifyPage
+
+__all__ = ["FLOW", "site"]
+
+FLOW: dict[str, type[Page]] = {
+    page.STEP: page
+    for page in (
+        HostsPage,
+        NetworkPage,
+        BackendPage,
+        InterfacesPage,
+        ReviewPage,
+        InstallPage,
+        VerifyPage,
+    )
+}
+"""By the name that a draft keeps."""

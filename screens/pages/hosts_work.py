@@ -1,0 +1,250 @@
+"""What takes its time on the page of the hosts: to look for machines, and to read them."""
+
+import asyncio
+from abc import abstractmethod
+from collections import deque
+from collections.abc import Awaitable, Callable
+
+from fedwiz.answers.file import Answers, Refused
+from fedwiz.discover import Sighting, Target
+from fedwiz.model.actions import Unreachable
+from fedwiz.model.events import Connected, Event, FactsRead, HostLost
+from fedwiz.util.sanitize import clean
+from fedwiz.wizard import candidates
+from fedwiz.wizard.draft import Draft
+from fedwiz.wizard.inventory import Site
+from screens.dialogs.basic import Pick
+from screens.dialogs.host_keys import Keys
+from screens.pages.page import Page
+
+REFRESH = 0.2
+"""Seconds between two looks at what a search or a reading has brought."""
+
+
+class Work(Page):
+    """The page's part that waits for networks; what is shown is the other part's."""
+
+    def __init__(self, draft: Draft, site: Site) -> None:
+        super().__init__(draft, site)
+        self.busy = ""
+        """`look`, `read`, or nothing."""
+
+        self.doing: dict[str, str] = {}
+        """By address: how far the reading is."""
+
+        self.judged = candidates.Judged()
+        self._found: deque[Sighting] = deque()
+        self._counts = (0, 0, 0)
+
+    @abstractmethod
+    def change(self, draft: Draft) -> None:
+        """Take another draft, and show it."""
+
+    @abstractmethod
+    def show(self) -> None:
+        """Show the draft, and what is known of the machines, as they are now."""
+
+    @abstractmethod
+    def say_block(self, before: str = "") -> None:
+        """Say the first thing that is in the way, and how many more; the cursor goes there."""
+
+    @abstractmethod
+    def to_list(self) -> None:
+        """Put the focus where machines are chosen."""
+
+    def on_mount(self) -> None:
+        """Show what comes in."""
+        self.set_interval(REFRESH, self._drain)
+
+    # Looking for machines.
+
+    def begin(self, work: Callable[..., Awaitable[None]], *told: object) -> None:
+        """Begin what takes its time; what was begun before ends."""
+        self.busy, self.doing = "", {}
+        self._found.clear()
+        self.run_worker(work(*told), group="work", exclusive=True)
+
+    def action_sources(self) -> None:
+        """Look in what this computer already knows."""
+        self.run_worker(self._sources(), group="dialog", exclusive=True)
+
+    async def _sources(self) -> None:
+        sources = self.site.sources()
+        about = {
+            "ssh config": "The hosts that ~/.ssh/config names.",
+            "known_hosts": "The hosts whose keys ~/.ssh/known_hosts has; not the hashed ones.",
+            "libvirt": "The machines that libvirt's networks gave an address.",
+            "practice network": "The simulated machines.",
+        }
+        name = await self.wizard.push_screen_wait(
+            Pick(
+                "What does this computer know?",
+                [(it, it, about.get(it, "")) for it in sources],
+                text="fedwiz looks who answers there as ssh; it logs in nowhere.",
+            )
+        )
+        if name is None:
+            return
+        source = await asyncio.to_thread(sources[name])
+        notes = "; ".join(map(clean, source.notes))
+        if not source.targets:
+            self.say(f"{name} knows of no hosts" + (f": {notes}" if notes else ""), "warn")
+            return
+        self.change(self.draft.add(candidates.known(source.targets)))
+        self.to_list()
+        self.begin(self.look, source.targets, (), notes)
+
+    async def look(
+        self, one: tuple[Target, ...], many: tuple[Target, ...], notes: str = ""
+    ) -> None:
+        """Look who answers; those that were named are listed whether they do or not."""
+        first = len(self.draft.candidates)
+        self.busy, self._counts = "look", (0, len(one) + len(many), 0)
+        await self.site.look((*one, *many), self._looked)
+        self.busy = ""
+        self._drain()
+        self.change(candidates.sorted_from(candidates.quiet(self.draft, one), first))
+        done, _, answer = self._counts
+        said, level = searched(done, answer, notes, some=bool(self.draft.chosen))
+        if answer:
+            self.to_list()
+        self.say(said, level)
+
+    def _looked(self, done: int, every: int, seen: Sighting | None) -> None:
+        self._counts = (done, every, self._counts[2] + (seen is not None))
+        if seen is not None:
+            self._found.append(seen)
+
+    def _drain(self) -> None:
+        """Show what has come in since the last time."""
+        if self._found:
+            found = list(self._found)
+            self._found.clear()
+            self.change(candidates.sighted(self.draft, found))
+        elif self.busy == "read":
+            self.show()
+        if self.busy == "look":
+            done, every, answer = self._counts
+            self.say(f"looked at {done} of {every}: {_answer(answer)}")
+        elif self.busy == "read":
+            done = sum(word not in ("waiting", "reading") for word in self.doing.values())
+            self.say(f"reading {done} of {len(self.doing)} hosts")
+
+    # Reading them.
+
+    def action_read(self) -> None:
+        """Log in to all that are chosen, and read what runs there."""
+        self.begin(self.read_hosts, False)
+
+    async def read_hosts(self, onward: bool) -> None:
+        """Read, ask for what is in the way, learn names and roles; then go on, if that is meant."""
+        if why := candidates.ready(self.draft):
+            self.say(clean(why), "block")
+            return
+        self.change(candidates.settled(self.draft))
+        try:
+            while await self._read_once(self.draft.provisional()):
+                pass
+        except Unreachable as why_not:
+            self.say(clean(str(why_not)), "block")
+            return
+        learnt = self._learn()
+        if self.site.known(self.draft.provisional()) is None:
+            await self._read_once(self.draft.provisional(), ask=False)
+        if onward and not learnt:
+            self.go_on()
+        else:
+            self._summary(learnt)
+
+    async def _read_once(self, answers: Answers, *, ask: bool = True) -> bool:
+        """Read all once; whether keys were accepted, so that there is more to be read."""
+        addresses = {host.name: host.address for host in answers.host}
+        self.doing = dict.fromkeys(addresses.values(), "waiting")
+        self.busy = "read"
+        words: dict[type[Event], str] = {Connected: "reading", FactsRead: "done", HostLost: "lost"}
+
+        def heard(event: Event) -> None:
+            if isinstance(event, Connected | FactsRead | HostLost):
+                self.doing[addresses[event.host]] = words[type(event)]
+
+        await self.site.read(answers, heard)
+        self.busy, self.doing = "", {}
+        self.change(self.draft)
+        if not (ask and self.site.unknown):
+            return False
+        order = {it.address: at for at, it in enumerate(self.draft.candidates)}
+        keys = sorted(self.site.unknown.items(), key=lambda it: order.get(it[0], -1))
+        seen = {it.address: it.shown_key for it in self.draft.chosen}
+        right = await self.wizard.push_screen_wait(Keys(keys, seen)) or ()
+        await self.site.accept(right)
+        draft = self.draft
+        for address, key in keys:
+            if key in right:
+                draft = draft.host(address, shown_key=f"{key.kind} {key.fingerprint}")
+        self.change(draft)
+        return bool(right)
+
+    def _learn(self) -> str:
+        """Take the names and the roles that the machines suggest; says which master, and why."""
+        before = any(it.role == "master" for it in self.draft.chosen)
+        self.change(candidates.learn(self.draft, self.site.facts))
+        master = next((it for it in self.draft.chosen if it.role == "master"), None)
+        if before or master is None:
+            return ""
+        called = clean(master.name or master.address)
+        return f"{called} runs etcd, so it is proposed as the master"
+
+    def _summary(self, learnt: str) -> None:
+        chosen = self.draft.chosen
+        read = sum(it.address in self.site.facts for it in chosen)
+        said = f"{read} of {len(chosen)} hosts read"
+        if self.judged.blocks:
+            self.say_block(f"{said}; {learnt}" if learnt else said)
+        else:
+            more = f"{learnt}.  m makes another one" if learnt else "nothing is in the way"
+            self.say(f"{said}; {more}", "ok")
+
+    def go_on(self) -> None:
+        """To the next page, if nothing is in the way."""
+        if self.judged.blocks:
+            self.say_block()
+        elif self.is_current:
+            self.dismiss("next")
+
+    def action_back(self) -> None:
+        """End what is under way; where nothing is, to the page before."""
+        if self.busy:
+            self.workers.cancel_group(self, "work")
+            what = "search" if self.busy == "look" else "reading"
+            self.busy, self.doing = "", {}
+            self.show()
+            self.say(f"The {what} was stopped; what it found is kept.")
+        else:
+            super().action_back()
+
+
+def searched(done: int, answer: int, notes: str, *, some: bool) -> tuple[str, str]:
+    """What a search came to, and of which level that is.
+
+    Args:
+        done: machines that were looked at.
+        answer: those of them that answer.
+        notes: what else there is to say, clean.
+        some: hosts are chosen already.
+    """
+    said = f"looked at {done}: {_answer(answer)}" + (f"; {notes}" if notes else "")
+    if not answer:
+        return f"{said}: is it the right network, and does ssh listen there?", "warn"
+    return (said, "ok") if some else (f"{said}; Space chooses one, a chooses all", "")
+
+
+def _answer(many: int) -> str:
+    return {0: "nobody answers ssh", 1: "one answers ssh"}.get(many, f"{many} answer ssh")
+
+
+def readable(draft: Draft) -> Answers | None:
+    """Answers to read the hosts with; None: not enough is said."""
+    try:
+        return draft.provisional()
+    except Refused:
+        return None

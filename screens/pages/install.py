@@ -1,0 +1,290 @@
+"""The page Install."""
+
+import asyncio
+from dataclasses import replace
+from typing import TYPE_CHECKING, ClassVar
+
+from textual.binding import Binding, BindingType
+from textual.worker import Worker
+
+from fedwiz.answers.file import Refused
+from fedwiz.engine import verbs
+from fedwiz.engine.plan import Plan
+from fedwiz.engine.verbs import Result
+from fedwiz.model.actions import Unreachable
+from fedwiz.model.events import Record
+from fedwiz.util.sanitize import clean
+from screens.dialogs.approve import agreed
+from screens.pages.outcome import (
+    Sentence,
+    onward,
+    outcome,
+    outcome_of_another,
+    reason,
+    recalled,
+    unwatched,
+)
+from screens.pages.run_page import RunPage
+from screens.recorded_run import journal_of
+from screens.running import Job, Running, installing, resuming, watched
+from screens.widgets.log_view import Read, of_file, of_host
+
+if TYPE_CHECKING:
+    from fedwiz.wizard.draft import Draft
+    from fedwiz.wizard.inventory import Site
+
+HINT = "Ctrl+C lets what runs end and begins nothing new.  Enter: a host's full log."
+STOPPING = "Stopping: what runs is let end, nothing new is begun.  Ctrl+C once more closes at once."
+WATCH = "watch"
+
+
+class InstallPage(RunPage):
+    """Carries the approved plan out, and shows it."""
+
+    STEP = "install"
+    QUESTION = "Installing"
+    HELP: ClassVar[str | None] = (
+        "The plan that you approved is carried out, on all hosts side by side, and nothing that "
+        "was not in it. Each host has a pane: its state, the step that goes on, how many "
+        "operations are done, and the last lines that it said. With more than nine hosts there is "
+        "a table; the host under the cursor is open below it.\n\n"
+        "If another operator changes the cluster just now, nothing is begun, and w shows that "
+        "run as it goes; leaving it does not end it.\n\n"
+        "A host that fails does not keep the others from going on. When all have ended, r tries "
+        "again what is left.\n\n"
+        "Ctrl+C once: what runs is let end, and nothing new is begun. Twice: fedwiz closes now; "
+        "what was sent to a host may go on there, and the next run looks what came of it. Nothing "
+        "is lost either way: start fedwiz again, and it offers to go on with this run, as far as "
+        "you have approved it."
+    )
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("r", "retry", "Try again what is left"),
+        Binding("w", "watch", "Watch", tooltip="Watch the run that has the cluster's lock"),
+    ]
+
+    def __init__(self, draft: "Draft", site: "Site") -> None:
+        super().__init__(draft, site)
+        self._install: Running | None = None
+        self._job: Job | None = None
+        """What was left of an earlier run; r tries it again.  None: what is approved is done."""
+
+        self._worker: Worker[None] | None = None
+        self._retried = False
+        self._recalling = False
+        self._seen_end = ""
+        self._heard: list[Record] | None = None
+        """What another operator's run told, which is shown; None: none is."""
+
+    @property
+    def question(self) -> str:
+        """What it does."""
+        return "Taking the install back" if self._undoes else self.QUESTION
+
+    @property
+    def _again(self) -> Job | None:
+        """What r tries again; None: nothing was approved since the wizard began."""
+        approved = self.site.approved
+        return self._job or (installing(approved) if approved else None)
+
+    @property
+    def _undoes(self) -> bool:
+        return self.draft.goal == "undo"
+
+    def on_mount(self) -> None:
+        """Begin what was approved, or show the run that was begun before."""
+        approved = self.site.approved
+        before, self.wizard.resuming = self.wizard.resuming, None
+        if before is not None:
+            self._retried = True
+            self._job = resuming(before, self.draft.answers(), self._more)
+            self._begin(self._job)
+        elif approved is not None and approved is not self.wizard.begun:
+            self._begin(installing(approved))
+        elif self.draft.run:
+            self.speed = 0.0
+            self.run_worker(self._recall(self.draft.run), group="recall")
+        else:
+            self.clear()
+            self.say("No plan is approved yet.  Ctrl+N leads to Review.")
+
+    # A run of before.
+
+    async def _recall(self, run: str) -> None:
+        """Show a recorded run, all at once."""
+        self.say("reading the journal of the run")
+        self.clear()
+        self._recalling = True
+        before = await asyncio.to_thread(recalled, journal_of(run))
+        self._recalling, self._seen_end = bool(before.records), before.cut_off
+        if before.trouble is not None:
+            self.say(*before.trouble)
+        for record in before.records:
+            self.sink(record)
+
+    # A run of now.
+
+    @property
+    def runs(self) -> bool:
+        """Whether an install goes on."""
+        return self._install is not None
+
+    def _begin(self, job: Job) -> None:
+        """Begin to work.  The worker is the app's: a page that goes takes its own along."""
+        self.workers.cancel_group(self, WATCH)
+        self.clear()
+        self.speed, self._seen_end, self._heard = 1.0, "", None
+        self.wizard.begun = self.site.approved
+        self._install = Running(self.site, self.draft.accepted, self.sink)
+        self.wizard.stop = self._press
+        self.say(HINT)
+        self.refresh_bindings()
+        self._worker = self.wizard.run_worker(
+            self._run(self._install, job), group="install", exit_on_error=True
+        )
+
+    async def _more(self, plan: Plan, result: Result) -> str:
+        """Ask for more than was approved: an install at Review, a way back here."""
+        if self._undoes:
+            text = "More is left to take back than you approved then."
+            yes = await agreed(self.wizard, self.draft.name, plan, result.known, text)
+            return "" if yes else "not approved; nothing was changed"
+        result.code = verbs.STALE
+        return "more is left to do than you approved then"
+
+    async def _run(self, running: Running, job: Job) -> None:
+        wrong = ""
+        try:
+            result = await running.run(job, self._begun)
+            self.wizard.code = result.code if result else verbs.INTERNAL
+        except Refused as refused:
+            wrong = f"Nothing was begun: {refused}"
+            self.wizard.code = verbs.USAGE
+        except OSError as full:
+            wrong = f"Nothing was begun: no journal can be kept: {full.strerror or full}"
+            self.wizard.code = verbs.INTERNAL
+        finally:
+            self._install = self._worker = None
+            self.wizard.stop = None
+        if wrong:
+            self.say(" ".join(wrong.split()), "block")
+            self.refresh_bindings()
+
+    def _begun(self, run: str) -> None:
+        self.keep(replace(self.draft, run=run))
+
+    def _press(self) -> None:
+        """Ctrl+C: begin nothing new; again: close now."""
+        if self._install is None:
+            return
+        if not self._install.stop.is_set():
+            self._install.stop.set()
+            self.say(STOPPING, "warn")
+            return
+        self.say("Closing.  What was sent to a host may go on there.", "warn")
+        self.wizard.code, self.wizard.leaving = verbs.INTERRUPTED, True
+        if self._worker is not None:
+            self._worker.cancel()
+
+    # The end of a run.
+
+    def ended(self) -> None:
+        """Say what came of it, and what can be done now."""
+        self._recalling = False
+        if self._heard is not None:
+            self.say(*outcome_of_another(self.state))
+        elif self._seen_end:
+            self.say(f"{self._seen_end}.  r: look what is left, at Review.", "warn")
+        elif self.state.code == verbs.STALE and self._retried:
+            # Another plan than the approved one: the operator has to see it.
+            self.wizard.notify(
+                f"Look at the plan again: {reason(self.state)}.",
+                severity="warning",
+                markup=False,
+                timeout=10,
+            )
+            self.dismiss("back")
+        else:
+            self.say(*outcome(self.state, undoes=self._undoes))
+
+    # Another operator's run.
+
+    def action_watch(self) -> None:
+        """Show the run that has the cluster's lock, as it goes; leaving that does not end it."""
+        self.clear()
+        self.wizard.state = None  # it is nobody's report
+        self.speed, self._heard = 1.0, []
+        self.run_worker(self._watch(self._heard), group=WATCH, exclusive=True)
+        self.refresh_bindings()
+
+    async def _watch(self, heard: list[Record]) -> None:
+        show = self.sink
+
+        def tell(record: Record) -> None:
+            heard.append(record)
+            show(record)
+
+        def note(text: str) -> None:
+            self.say(f"{clean(text)}.  Esc: leave it to itself; it goes on.")
+
+        note("looking who has the cluster's lock")
+        try:
+            followed = await watched(self.site, self.draft.answers(), tell, note)
+        except (Refused, Unreachable) as wrong:
+            self.say(f"It can't be watched: {clean(str(wrong))}.  r: try yours again.", "block")
+        else:
+            if followed.ended is None:
+                self.say(*unwatched(followed.why))
+
+    # Keys.
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """There is something to try again only where something is left."""
+        if action == "watch":
+            return self._heard is None and self.state.code == verbs.LOCKED and not self.runs
+        if action == "retry" and self._heard is not None:
+            return True
+        if action == "retry":
+            well = self.state.code in (verbs.OK, verbs.NOT_PROVEN)
+            return not (self.runs or well or self.draft.goal == "look")
+        return super().check_action(action, parameters)
+
+    def action_retry(self) -> None:
+        """Make a plan of what is left, and carry it out as far as it was approved."""
+        if self.runs:
+            return
+        stale = self.state.code == verbs.STALE and self._heard is None
+        job = self._again
+        if job is None or stale or self._seen_end:
+            self.dismiss("back")
+            return
+        self._retried = True
+        self._begin(job)
+
+    def action_back(self) -> None:
+        """To Review; not while hosts are being changed."""
+        if self.runs:
+            self.say(
+                "The install goes on.  Ctrl+C lets what runs end, and begins nothing new.", "warn"
+            )
+        else:
+            self.dismiss("first" if self._undoes else "back")
+
+    def action_next(self) -> None:
+        """To the verification, or to what has to be done before it."""
+        if self._recalling:
+            return  # it is there in a moment, and says then where to go on
+        if self.runs:
+            self.say("The install goes on: the verification comes when it has ended.", "warn")
+        else:
+            another, again = self._heard is not None, self._again is not None
+            to = onward(self.state, self.draft.goal, another=another, again=again)
+            if isinstance(to, Sentence):
+                self.say(*to)
+            else:
+                self.dismiss(to)
+
+    def reader(self, host: str, upto: int) -> Read:
+        """From the journal, or from what was heard."""
+        if self._heard is not None:
+            return of_host(tuple(self._heard), host, upto)
+        return of_file(journal_of(self.draft.run), host, upto)

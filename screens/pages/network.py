@@ -1,0 +1,376 @@
+"""The page Network: which addresses the containers get, and how many of them each node."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, ClassVar
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.content import Content
+from textual.widgets import Input, OptionList, Static
+from textual.widgets.option_list import Option
+
+from fedwiz.answers.file import SECTIONS, Answers, Refused, parse
+from fedwiz.answers.sections import refuse_backend
+from fedwiz.checks import Finding
+from fedwiz.checks.finding import count
+from fedwiz.checks.ranges import free
+from fedwiz.facts import Known
+from fedwiz.model import addresses
+from fedwiz.util.sanitize import clean
+from fedwiz.wizard.draft import Draft
+from fedwiz.wizard.suggestions import USUAL, held, proposed
+from screens.dialogs.basic import Confirm
+from screens.dialogs.form import Form
+from screens.pages.judged_page import Choices, Judging
+from screens.widgets.findings import judged, refused, told, unheard
+from screens.widgets.form import asked, taken
+from screens.widgets.signs import mark
+
+CIDR, LENGTH, PUBLIC = "network.cidr", "network.subnet_len", "network.allow_public"
+JUDGES = ("network-public", "network-overlap", "network-capacity")
+BOUNDS = asked("network", but=(CIDR, LENGTH, PUBLIC))
+USUAL_LENGTH: int = SECTIONS["network"].model_fields["subnet_len"].default
+
+HINT = "F2 proposes a free network.  Enter leads on to the size of its parts."
+NO_SIZES = "Once the network is right, the sizes of its parts are here."
+
+CONSEQUENCE = (
+    "{cidr} belongs to somebody on the internet.  Containers, and the hosts themselves, will "
+    "never reach the machines that really have these addresses: their packets stay in the "
+    "cluster.\n\nThat is all right where these addresses are yours, or where nobody here will "
+    "ever want to reach them.  A private network costs nothing: F2 proposes one."
+)
+
+
+class NetworkPage(Judging):
+    """Asks for the containers' network, and judges it at every key."""
+
+    STEP = "network"
+    QUESTION = "Which addresses do the containers get?"
+    HELP: ClassVar[str | None] = (
+        "All containers of the cluster get addresses of one network, and each node hands out a "
+        "part of it, its subnet.  The network must be used by nothing else that any host can "
+        "reach: what overlaps is cut off as soon as flannel starts.\n\n"
+        "Type the network, such as 10.16.0.0/16.  Below it stands what is wrong with it, or "
+        "that it is private, free on all hosts and large enough.  F2 proposes one that is free; "
+        "pressed again, another.\n\n"
+        "Then choose how large each node's part is: a small number after the `/` gives many "
+        "addresses to few nodes, a large one few addresses to many nodes.  /24 is usual.\n\n"
+        "Public addresses are somebody's: only F4 lets you take them.  F3 asks for the first "
+        "and the last subnet, which hardly anybody needs."
+    )
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (110, "-wide")]  # noqa: RUF012 - as Textual declares it
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("f2", "propose", "Propose"),
+        Binding("f3", "bounds", "Bounds"),
+        Binding("f4", "public", "Public"),
+        Binding("down", "to_lengths", "To the table", show=False),
+    ]
+    DEFAULT_CSS = """
+    NetworkPage #range { height: 3; }
+    NetworkPage #range Static { width: auto; padding: 1 1 0 0; }
+    NetworkPage #range Input { width: 28; }
+    NetworkPage #range #from { padding: 1 0 0 2; width: 1fr; color: $text-muted; }
+    NetworkPage #judgement { height: auto; }
+    NetworkPage #seen { height: auto; max-height: 7; }
+    NetworkPage #seen:focus { background: $surface; }
+    NetworkPage #parts { height: 1fr; margin-top: 1; }
+    NetworkPage #heading { color: $text-muted; }
+    NetworkPage #lengths { height: 1fr; }
+    NetworkPage.-wide #body { layout: horizontal; }
+    NetworkPage.-wide #judgement { width: 1fr; height: 1fr; }
+    NetworkPage.-wide #seen { max-height: 100%; height: 1fr; margin-top: 1; }
+    NetworkPage.-wide #parts { width: 60; margin: 1 0 0 2; }
+    """
+
+    _proposed = ""
+    """What was proposed when the hosts were read."""
+
+    _hinted = ""
+    """The hint that was given last; with it the keys change."""
+
+    def __init__(self, *args: Any) -> None:  # noqa: ANN401 - those of Page
+        super().__init__(*args)
+        self._found: list[Finding] = []
+        self._refused: list[str] = []
+        """Networks that were proposed and not wanted."""
+        self._shown: tuple[str, object, int] | None = None
+        """What the table was made of."""
+
+    def content(self) -> ComposeResult:
+        """The range and what is seen of it; the table of lengths."""
+        with Vertical(id="judgement"):
+            with Horizontal(id="range"):
+                yield Static("Network")
+                yield Input(
+                    _text(self.draft),
+                    placeholder="such as 10.16.0.0/16",
+                    max_length=64,
+                    select_on_focus=False,
+                )
+                yield Static("", id="from", markup=False)
+            yield Static("", id="reading")
+            with VerticalScroll(id="seen", can_focus=False):
+                yield Static("", id="findings")
+        with Vertical(id="parts"):
+            yield Static("", id="heading")
+            yield Choices(id="lengths")
+
+    # What is said.
+
+    @on(Input.Changed)
+    def typed(self, event: Input.Changed) -> None:
+        """Take the network as it stands there, right or wrong."""
+        event.stop()
+        text = event.value.strip()
+        if text == _text(self.draft):
+            return
+        draft = self.draft.put(CIDR, text)
+        if _is_network(text) and addresses.is_private(text):
+            draft = draft.put(PUBLIC, None)  # it was allowed for another one
+        self._take(draft)
+
+    def _take(self, draft: Draft) -> None:
+        self.keep(draft)
+        self.judge()
+
+    @on(Input.Submitted)
+    def entered(self, event: Input.Submitted) -> None:
+        """On to the size of the parts."""
+        event.stop()
+        self.action_to_lengths()
+
+    def action_to_lengths(self) -> None:
+        """To the table."""
+        self.query_one("#lengths").focus()
+
+    @on(OptionList.OptionSelected)
+    def chosen(self, event: OptionList.OptionSelected) -> None:
+        """Take a length."""
+        event.stop()
+        rows = addresses.lengths(_text(self.draft))
+        self._take(self.draft.put(LENGTH, rows[event.option_index].subnet_len))
+
+    def action_propose(self) -> None:
+        """Put a free network in its place, each time another one."""
+        if self.base is None or self.known is None:
+            self.say("Nothing can be proposed before the hosts are read: F5 reads them.", "warn")
+            return
+        now = _text(self.draft)
+        if _is_network(now):
+            self._refused.append(now)
+        found = free(self.base, self.known, self._refused)
+        if not found:
+            self._refused.clear()
+            self.say("No other network of a usual size is free on all hosts.", "warn")
+            return
+        field = self.query_one(Input)
+        field.value = found
+        field.cursor_position = len(found)
+
+    def action_bounds(self) -> None:
+        """Ask for the first and the last subnet."""
+        self.run_worker(self._bounds(), group="dialog", exclusive=True)
+
+    async def _bounds(self) -> None:
+        form = Form("The first and the last subnet", BOUNDS, self.draft)
+        given = await self.wizard.push_screen_wait(form)
+        if given is not None:
+            self._take(taken(self.draft, given, BOUNDS))
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """F4 is there only where it means something."""
+        if action == "public":
+            return _is_network(_text(self.draft)) and addresses.is_public(_text(self.draft))
+        return super().check_action(action, parameters)
+
+    def action_public(self) -> None:
+        """Allow public addresses, or take that back."""
+        self.run_worker(self._public(), group="dialog", exclusive=True)
+
+    async def _public(self) -> None:
+        if self.draft.get(PUBLIC) is True:
+            self._take(self.draft.put(PUBLIC, None))
+            return
+        cidr = _text(self.draft)
+        question = Confirm(
+            "Take public addresses?", CONSEQUENCE.format(cidr=cidr), "Yes, allow", "No"
+        )
+        if await self.wizard.push_screen_wait(question) and cidr == _text(self.draft):
+            self._take(self.draft.put(PUBLIC, True))
+
+    # What is judged.
+
+    def learn(self, known: Known) -> None:
+        """Begin with the network that etcd holds, else with one that is free."""
+        assert self.base is not None  # noqa: S101 - it is what was read with
+        self._proposed = free(self.base, known)
+        if self.draft.get(CIDR) is not None:
+            return
+        draft = proposed(self.draft, known, self._proposed)
+        if draft != self.draft:
+            self.keep(draft)
+        with self.prevent(Input.Changed):
+            field = self.query_one(Input)
+            field.value = _text(self.draft)
+            field.cursor_position = len(field.value)
+
+    def judge(self) -> None:
+        """Judge the network by itself, then against the hosts."""
+        found = findings(self.draft, self.base, self.known, self.unread, busy=self.busy)
+        self._found = found
+        self.put("#findings", told(found))
+        self.put("#from", Content(self._from()))
+        self.call_after_refresh(self._reach)
+        self.query_one(Input).set_class(any(it.level == "block" for it in found), "-refused")
+        self._lengths()
+        hint = self._hint()
+        if hint != self._hinted:
+            self._hinted = hint
+            self.refresh_bindings()
+        self.say(hint)
+
+    def _reach(self) -> None:
+        """Let Tab lead to the findings where not all can be seen; show the length under the cursor.
+
+        Both are known only once everything has its place.
+        """
+        seen = self.query_one("#seen")
+        seen.can_focus = seen.max_scroll_y > 0
+        self.query_one(Choices).scroll_to_highlight()
+
+    def _from(self) -> str:
+        """Where the network comes from, if not from the operator; and its bounds."""
+        cidr, parts = _text(self.draft), []
+        if self.known is not None and cidr:
+            if held(self.known).get("network", {}).get("cidr") == cidr:
+                parts.append("etcd holds it already")
+            elif cidr == self._proposed:
+                read, many = len(self.known.hosts), len(self.known.hosts) + len(self.known.lost)
+                on = f"all {many}" if read == many else f"{read} of {many}"
+                parts.append(f"proposed: free on {on} hosts")
+        bounds = {it.path.rpartition("_")[2]: self.draft.get(it.path) for it in BOUNDS}
+        given = [f"{name} {clean(str(said))}" for name, said in bounds.items() if said]
+        return "\n".join([*parts, ", ".join(given)])
+
+    def _hint(self) -> str:
+        """What can be done now."""
+        cidr = _text(self.draft)
+        if not _is_network(cidr) or not addresses.is_public(cidr):
+            return HINT
+        if self.draft.get(PUBLIC) is True:
+            return "Public addresses are allowed: F4 takes that back."
+        return "F2 proposes a private network; F4 takes the public one all the same."
+
+    def _lengths(self) -> None:
+        """Show what each length gives; of what was not changed, nothing is drawn again."""
+        cidr, said = _text(self.draft), self.draft.get(LENGTH)
+        chosen = USUAL_LENGTH if said is None else said
+        nodes = sum(it.role == "node" for it in self.base.host) if self.base else 0
+        if (cidr, chosen, nodes) == self._shown:
+            return
+        same = self._shown is not None and self._shown[::2] == (cidr, nodes)
+        self._shown = (cidr, chosen, nodes)
+        listed = self.query_one(Choices)
+        rows = addresses.lengths(cidr) if _is_network(cidr) else ()
+        at = listed.highlighted if same else None
+        listed.set_options(Option(part(it, chosen, nodes)) for it in rows)
+        head = f"{'part':<6}{'nodes':>11}{'addresses each':>18}"
+        self.put("#heading", Content(head if rows else NO_SIZES))
+        wanted = (n for n, it in enumerate(rows) if it.subnet_len == chosen)
+        roomy = (n for n, it in enumerate(rows) if it.subnets >= nodes)
+        if rows:
+            listed.highlighted = at if at is not None else next(wanted, next(roomy, 0))
+
+    def action_next(self) -> None:
+        """On, unless something blocks."""
+        if not self.stopped(self._found):
+            self.dismiss("next")
+        else:
+            self.query_one(Input).focus()
+
+
+def findings(
+    draft: Draft,
+    base: Answers | None,
+    known: Known | None,
+    unread: Iterable[Finding] = (),
+    *,
+    busy: bool = False,
+) -> list[Finding]:
+    """What is to be said of the network: by itself, then against the hosts.
+
+    Args:
+        draft: what was said.
+        base: answers that will do for reading the hosts; None: not even those are there.
+        known: what was read; None: nothing yet.
+        unread: why the hosts can't be read.
+        busy: they are being read now.
+    """
+    answers, why = _answers(draft, base)
+    if busy and draft.get(CIDR) is None:
+        why = {}  # one will be proposed
+    found = [refused(text, "" if key == CIDR else key) for key, text in why.items()]
+    found += unread
+    if answers is not None and known is not None:
+        found += judged(JUDGES, answers, known)
+        found += unheard(known)
+        if known.store.config is not None:
+            found += judged(("etcd-config",), answers, known)
+    elif answers is not None:
+        found += judged(JUDGES[:1], answers, Known({}))
+    return found
+
+
+def _answers(draft: Draft, base: Answers | None) -> tuple[Answers | None, dict[str, str]]:
+    """Answers that have this network, and what is wrong with it by itself.
+
+    One that is public is left to the check, which knows what would be free.
+    """
+    if base is None:
+        why = draft.refusals()
+        return None, {key: it for key, it in why.items() if key.startswith("network.")}
+    said = draft.said.get("network", {})
+    data = {**base.model_dump(), "network": said, "backend": _backend(draft)}
+    try:
+        return parse(data), {}
+    except Refused as wrong:
+        why = wrong.why
+    try:
+        answers = parse({**data, "network": {**said, "allow_public": True}})
+    except (Refused, TypeError):
+        return None, dict(why)
+    kept = answers.network.model_copy(update={"allow_public": False})
+    return answers.model_copy(update={"network": kept}), {}
+
+
+def _text(draft: Draft) -> str:
+    """The network as it was typed."""
+    said = draft.get(CIDR)
+    return "" if said is None else str(said)
+
+
+def _backend(draft: Draft) -> dict[str, Any]:
+    """The backend that was said, as far as etcd's config can be compared with it."""
+    said = draft.said.get("backend")
+    table = dict(said) if isinstance(said, Mapping) else {}
+    options = {key: it for key, it in table.items() if key != "type"}
+    return {} if refuse_backend(str(table.get("type", USUAL)), options) else table
+
+
+def _is_network(text: str) -> bool:
+    return not addresses.refuse_network(text, allow_public=True)
+
+
+def part(it: addresses.Length, chosen: int, nodes: int) -> Content:
+    """A length: how many nodes can have one, and what each of them gets."""
+    numbers = f"/{it.subnet_len:<5}{it.subnets:>11,}{it.addresses:>18,}   "
+    state: Iterable[Content | str] = ("",)
+    if it.subnets < nodes:
+        said = "chosen, no room" if it.subnet_len == chosen else "no room"
+        state = (mark("block", f"{said} for {count(nodes, 'node')}"),)
+    elif it.subnet_len == chosen:
+        state = (mark("ok", "chosen"),)
+    return Content.assemble(numbers, *state)

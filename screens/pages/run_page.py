@@ -1,0 +1,391 @@
+"""A page that shows a run: live or recorded, it can't tell which."""
+
+import time
+from collections import Counter, deque
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING, ClassVar
+
+from textual import events
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Grid, Vertical
+from textual.content import Content
+from textual.widget import Widget
+
+from fedwiz.model.events import Found, PlanMade, Record, RunEnded, Sink, Verified
+from fedwiz.report import gist
+from fedwiz.runs.journal import replay
+from fedwiz.runs.state import RED, HostState, State
+from fedwiz.util.sanitize import clean
+from screens.pages.page import Page
+from screens.widgets.host_panes import Pane, Told, bar, clock, columns, counted
+from screens.widgets.host_progress import Table
+from screens.widgets.log_view import LogScreen, Read, of_host
+from screens.widgets.signs import mark
+
+if TYPE_CHECKING:
+    from fedwiz.wizard.draft import Draft
+    from fedwiz.wizard.inventory import Site
+
+Start = Callable[[Sink], Awaitable[object]]
+"""Begins a run and hands every record to the sink: the engine's, or a replay's."""
+
+REFRESH = 1 / 5
+"""Seconds between redraws; a record may wait that long."""
+
+BUDGET = 0.02
+"""Seconds in which records are taken in at once: whoever presses a key comes in between."""
+
+PANES = 9
+"""Hosts that get a pane each; more of them get a table."""
+
+ORDER = ("failed", "unknown", "lost", "stopped", "running", "connecting", "waiting", "done")
+"""In which the counts are said."""
+
+
+class Overall(Widget):
+    """How far the run is, in one line."""
+
+    DEFAULT_CSS = """
+    Overall { height: 1; margin-bottom: 1; }
+    """
+    ALLOW_SELECT: ClassVar[bool] = False
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._state, self._now = State(), 0.0
+
+    def show(self, state: State, now: float) -> None:
+        """Show how far it is."""
+        self._state, self._now = state, now
+        self.refresh()
+
+    def render(self) -> Content:
+        """The line."""
+        return overall(self._state, self._now, self.size.width)
+
+
+def overall(state: State, now: float, width: int) -> Content:
+    """How far a run is: operations, time, hosts by state, findings or verdicts."""
+    parts = list[Content | str]()
+    if not state.hosts:
+        return Content.styled("No host is being worked on.", "$text-muted")
+    if state.planned:
+        drawn = bar(state.done, state.planned, 14 if width < 100 else 26)
+        parts.append(f"{drawn} {state.done}/{state.planned}  ")
+    if state.started is not None:
+        parts.append(Content.styled(f"{clock(state.elapsed(now))}   ", "bold"))
+    words: Counter[str] = Counter(host.word for host in state.hosts.values())
+    said = [mark(word, f"{words[word]} {word}") for word in ORDER if words[word]]
+    judged: Counter[str] = Counter(it.level for it in state.verdicts)
+    if not judged and not state.planned:
+        judged = Counter(it.level for it in state.findings)
+    if judged:
+        kind = "verdicts" if state.verdicts else "findings"
+        said.append(Content.styled(f"{kind}: {counted(judged)}", "$text-muted"))
+    for each in said:
+        parts += [each, "  "]
+    return Content.assemble(*parts)
+
+
+class RunPage(Page):
+    """Shows a run: a pane for each host, or a table of hosts with one open pane."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter", "log", "Full log"),
+        Binding("f", "red_first", "Red first"),
+        Binding("up", "move(0,-1)", "Up", show=False),
+        Binding("down", "move(0,1)", "Down", show=False),
+        Binding("left", "move(-1,0)", "Left", show=False),
+        Binding("right", "move(1,0)", "Right", show=False),
+    ]
+    DEFAULT_CSS = """
+    RunPage #panes { grid-gutter: 0 2; }
+    RunPage #many > Pane { height: 42%; margin-top: 1; }
+    """
+
+    def __init__(self, draft: "Draft", site: "Site") -> None:
+        super().__init__(draft, site)
+        self.state = State()
+        self.speed = 1.0
+        """How fast the run's time goes by; 0: it stands still."""
+
+        self._inbox: deque[Record] = deque()
+        self._told: dict[str, Told] = {}
+        self._number = -1
+        self._seen = time.monotonic()
+        self._second = -1
+        self._order: list[str] = []
+        self._laid, self._columns = -1, 1
+        self._red_first = False
+        self.shown_end = False
+        """Whether the run has ended, and all of it is shown."""
+
+        self._full_log: LogScreen | None = None
+
+    def content(self) -> ComposeResult:
+        """A line about all, and both ways to show the hosts; one of them is in sight."""
+        yield Overall()
+        with Grid(id="panes"):
+            for _ in range(PANES):
+                yield Pane()
+        with Vertical(id="many"):
+            yield Table()
+            yield Pane(can_focus=False)
+
+    def on_mount(self) -> None:
+        """Look for news from now on."""
+        self.query_one("#body").styles.padding = (0, 1)  # each line is one more of a host's
+        for widget in self.query("#panes Pane, #many"):
+            widget.display = False
+        self.set_interval(REFRESH, self.drain)
+
+    @property
+    def sink(self) -> Sink:
+        """Takes the records of the run."""
+        return self._inbox.append
+
+    def clear(self) -> None:
+        """Forget the run that was shown; another one begins."""
+        self.state, self._inbox, self._told = State(), deque(), {}
+        self._number, self._second, self.shown_end = -1, -1, False
+        self._laid = -1  # with hosts again, there is a log to open
+        self._seen = time.monotonic()
+        self.wizard.state = self.state
+
+    @property
+    def runs(self) -> bool:
+        """Whether it goes on, also after its last record: connections are to be closed."""
+        return False
+
+    @property
+    def waits(self) -> int:
+        """Records that were told and are not shown yet."""
+        return len(self._inbox)
+
+    @property
+    def now(self) -> float:
+        """The run's own time, in seconds since 1970."""
+        if self.state.latest is None:
+            return 0.0
+        return self.state.latest + (time.monotonic() - self._seen) * self.speed
+
+    # Taking records in.
+
+    def drain(self) -> None:
+        """Take in what has come since the last time, and show it."""
+        until, touched, told = time.monotonic() + BUDGET, set[str](), list[Record]()
+        while self._inbox and time.monotonic() < until:
+            record = self._inbox.popleft()
+            touched |= self._take(record)
+            told.append(record)
+        if told:
+            self._seen = time.monotonic()
+            if self._full_log is not None:
+                self._full_log.follow(told)
+        if self.is_current or self._full_log is None:
+            self._show(touched)
+        if self._inbox:
+            self.call_later(self.drain)
+        elif self.state.outcome and not self.shown_end and not self.runs:
+            self.shown_end = True
+            self.ended()
+            self.refresh_bindings()
+
+    def _take(self, record: Record) -> set[str]:
+        """Take one record in; whose pane it changes."""
+        event = record.event
+        self.state.apply(record)
+        self._number = record.number
+        if isinstance(event, Found | Verified) and event.host:
+            self._told.setdefault(event.host, Told()).take(event)
+        if isinstance(event, PlanMade):
+            for told in self._told.values():
+                told.void()
+        host = getattr(event, "host", "")
+        return {host} if host else set(self.state.hosts)
+
+    def ended(self) -> None:
+        """The run's last event was taken in."""
+
+    # Showing them.
+
+    def _show(self, touched: set[str]) -> None:
+        """Draw what has changed, and once a second what shows a time."""
+        now = self.now
+        if int(now) != self._second:
+            self._second = int(now)
+            touched |= {it.name for it in self.state.hosts.values() if it.word == "running"}
+        elif not touched:
+            return
+        self.query_one(Overall).show(self.state, now)
+        hosts = self._arranged()
+        if len(hosts) > PANES:
+            self._show_table(hosts, touched, now)
+            return
+        for pane, host in zip(self._panes, hosts, strict=False):
+            if host.name in touched or pane.host is not host:
+                pane.show(host, self._told.get(host.name, Told()), now)
+
+    def _show_table(self, hosts: Sequence[HostState], touched: set[str], now: float) -> None:
+        table = self.query_one(Table)
+        names = [host.name for host in hosts]
+        if names != self._order or len(touched) > len(hosts) // 2:
+            self._order = names
+            table.show(hosts, self._told, now)
+        else:
+            table.changed(touched, now)
+        if table.cursor in touched:
+            self._open()
+
+    def _open(self) -> None:
+        """Show the host under the cursor in the open pane."""
+        host = self.state.hosts.get(self.query_one(Table).cursor)
+        if host is not None:
+            told = self._told.get(host.name, Told())
+            self.query_one("#many > Pane", Pane).show(host, told, self.now)
+
+    def _arranged(self) -> list[HostState]:
+        """The hosts in the order in which they are shown; puts the widgets in place for them."""
+        hosts = list(self.state.hosts.values())
+        if self._red_first:
+            hosts.sort(key=lambda host: host.word not in RED)
+        if len(hosts) != self._laid:
+            self._lay(len(hosts))
+        return hosts
+
+    @property
+    def _panes(self) -> list[Pane]:
+        """Those of the grid that are in use."""
+        return [pane for pane in self.query("#panes > Pane").results(Pane) if pane.display]
+
+    def _lay(self, count: int) -> None:
+        """Panes for so many hosts, in as many columns as make the rows even."""
+        self._laid, many = count, count > PANES
+        self.query_one("#many").display = many
+        grid = self.query_one("#panes", Grid)
+        grid.display = not many
+        for at, pane in enumerate(self.query("#panes > Pane").results(Pane)):
+            pane.display = not many and at < count
+            pane.host = None
+        self._columns, lines = columns(count, self.size.width)
+        grid.styles.grid_size_columns, grid.styles.grid_size_rows = self._columns, lines
+        self._order = []
+        first: Widget | None = self.query_one(Table) if many else next(iter(self._panes), None)
+        if first is not None and (self.focused is None or not self.focused.display or many):
+            first.focus()
+        self.refresh_bindings()
+
+    def show_all(self) -> None:
+        """Draw everything anew."""
+        if self.is_mounted:
+            self._order = []
+            for pane in self._panes:
+                pane.host = None
+            self._show(set(self.state.hosts))
+
+    def on_resize(self, event: events.Resize) -> None:
+        """Other columns may fit now."""
+        del event  # the page's own handler has it too
+        if self.state.hosts:
+            self._lay(len(self.state.hosts))
+            self.call_after_refresh(self.show_all)
+
+    def on_screen_resume(self) -> None:
+        """What has changed meanwhile."""
+        self._full_log = None
+        self.show_all()
+
+    def on_table_moved(self) -> None:
+        """Open the host under the cursor."""
+        self._open()
+
+    # Keys.
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """A table can be ordered; without hosts there is no log."""
+        del parameters
+        if action == "red_first":
+            return len(self.state.hosts) > PANES
+        return bool(self.state.hosts) if action == "log" else True
+
+    def action_move(self, right: int, down: int) -> None:
+        """To the pane beside this one."""
+        panes = self._panes
+        here = next((at for at, pane in enumerate(panes) if pane.has_focus), -1)
+        to = here + right + down * self._columns
+        same_row = here // self._columns == to // self._columns
+        if here >= 0 and 0 <= to < len(panes) and (down or same_row):
+            panes[to].focus()
+
+    def action_red_first(self) -> None:
+        """Those that did not get through first, or all in the order of the answers."""
+        self._red_first = not self._red_first
+        self.say("red hosts come first" if self._red_first else "in the order of the answers")
+        self.show_all()
+
+    def action_log(self) -> None:
+        """All that was said of the host in focus."""
+        if len(self.state.hosts) > PANES:
+            name = self.query_one(Table).cursor
+        else:
+            host = next((pane.host for pane in self._panes if pane.has_focus), None)
+            name = host.name if host else next(iter(self.state.hosts), "")
+        if name:
+            self._full_log = LogScreen(name, self.reader(name, self._number))
+            self.app.push_screen(self._full_log)
+
+    def reader(self, host: str, upto: int) -> Read:
+        """Where a host's log is read from, up to a record's number."""
+        del host, upto
+        return lambda: ()
+
+
+class PlayPage(RunPage):
+    """A recorded run, told again."""
+
+    STEP = "install"
+    QUESTION = "A recorded run, told again"
+    HELP: ClassVar[str | None] = (
+        "This run was recorded, and is told again as it went. Nothing is touched.\n\n"
+        "Each host has a pane: its state, the step that goes on, how many operations are done, "
+        "and the last lines that it said. With more than nine hosts there is a table, and the "
+        "host under the cursor is open below it. Enter shows the whole log of a host."
+    )
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape,q", "back", "Close"),
+        Binding("ctrl+n", "next", "Close", show=False),
+    ]
+
+    def __init__(
+        self, draft: "Draft", site: "Site", records: Sequence[Record], speed: float
+    ) -> None:
+        """Nothing is told yet.
+
+        Args:
+            draft: says the cluster's name.
+            site: is not used.
+            records: of the run.
+            speed: so many times as fast as it went; 0: all at once.
+        """
+        super().__init__(draft, site)
+        self.speed = speed
+        self._records = records
+
+    def on_mount(self) -> None:
+        """Begin to tell."""
+        self.clear()
+        self.run_worker(self._play(), group="play")
+
+    async def _play(self) -> None:
+        await replay(self._records, self.sink, self.speed)
+        if self._records and not isinstance(self._records[-1].event, RunEnded):
+            self.say("The run was cut off here: its end is not recorded.", "warn")
+
+    def ended(self) -> None:
+        """What came of it."""
+        self.say(clean(gist(self.state)), "ok" if self.state.outcome == "ok" else "block")
+
+    def reader(self, host: str, upto: int) -> Read:
+        """From the records that are there; not what is still to be told."""
+        return of_host(self._records, host, upto)

@@ -1,0 +1,260 @@
+"""Earlier runs: to look at one, or to go on with one that did not get through."""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import ClassVar
+
+from rich.text import Text
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.content import Content
+from textual.widgets import DataTable, Input, Static
+
+from fedwiz import practice
+from fedwiz.answers.file import Refused, read
+from fedwiz.runs import journal
+from fedwiz.runs.journal import RunSummary
+from fedwiz.runs.unfinished import of
+from fedwiz.util.sanitize import clean
+from fedwiz.wizard.draft import Draft
+from fedwiz.wizard.start import VERIFYING
+from screens.dialogs.basic import lines
+from screens.dialogs.dialog import Dialog
+from screens.widgets.frame import Said
+from screens.widgets.signs import cell
+
+WORDS = {"ok": "ok", "failed": "failed", "stopped": "stopped", "unknown": "unknown"}
+"""Outcomes that have a sign of their own; any other is as good as not known."""
+
+COLUMNS = ("when", "verb", "outcome", "hosts", "cluster")
+
+
+def look(run: RunSummary) -> Draft:
+    """The draft that shows a run as it was: an install's panes, else what it found."""
+    page = "install" if run.verb == "install" else "verify"
+    stops = ("install", "verify") if page == "install" else ("verify",)
+    return Draft(
+        page=page,
+        goal="look",
+        stops=stops,
+        run=run.id,
+        practice=_fault(run),
+        said={"name": run.cluster},
+    )
+
+
+def go_on(run: RunSummary) -> Draft:
+    """The draft that does what a run has left: its answers, and a new plan of what is left.
+
+    Raises:
+        Refused: there is nothing to go on with, or no answers are kept of it.
+    """
+    if run.verb == "undo" and of(run) is not None:
+        raise Refused(
+            {
+                run.id: (
+                    f"the first page goes on with the latest one; `fedwiz resume {run.id}` "
+                    f"with this one"
+                )
+            }
+        )
+    if run.verb in ("diagnose", "undo"):
+        raise Refused(
+            {
+                run.id: (
+                    f"this {run.verb} is not gone on with: verify the network, and there go "
+                    f"to a pair and "
+                    "press Enter"
+                )
+            }
+        )
+    if run.verb not in ("install", "verify"):
+        raise Refused({run.id: f"a {run.verb} changes nothing, so nothing is left of it"})
+    if run.outcome == "ok":
+        raise Refused({run.id: "this run got through: there is nothing to go on with"})
+    file = run.path.with_suffix(".toml")
+    if not file.is_file():
+        raise Refused(
+            {
+                run.id: (
+                    "its answers are not kept here: open the answer file that it was "
+                    "begun with, and "
+                    "only what is left is done"
+                )
+            }
+        )
+    draft = Draft.of(read(file))
+    if run.practice:
+        draft = replace(draft, practice=_fault(run), size=len(run.hosts))
+    if run.verb == "verify":
+        return replace(draft, page="verify", goal="verify", stops=VERIFYING)
+    return replace(draft, page="review")
+
+
+def _fault(run: RunSummary) -> str:
+    """The fault of its practice cluster, as far as this fedwiz knows it; empty: real hosts."""
+    known = run.practice in practice.FAULTS
+    return run.practice if known or not run.practice else "healthy"
+
+
+class Runs(Dialog[Draft]):
+    """The runs, newest first.  Gives the draft of what is to be done with one."""
+
+    HELP: ClassVar[str | None] = (
+        "Every run of fedwiz writes down what it does, as it does it; here they are, the newest "
+        "first.\n\n"
+        "Enter shows one as it went: an install's hosts and lines, and what was verified.  "
+        "Nothing is asked of any host.\n\n"
+        "g goes on with one that did not get through: its answers are taken, the hosts are read "
+        "again, and you see a plan of what is left before anything is done."
+    )
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "close", "Close"),
+        Binding("enter", "look", "Look at it", priority=True),
+        Binding("g", "go_on", "Go on with it"),
+        Binding("slash", "filter", "Filter", key_display="/"),
+    ]
+    DEFAULT_CSS = """
+    Runs > #dialog { width: 110; height: 90%; }
+    Runs DataTable { height: 1fr; background: $surface; }
+    Runs #filter { display: none; }
+    Runs #filter.-open { display: block; }
+    Runs #about { height: auto; max-height: 3; color: $text-muted; padding: 0 1; }
+    Runs #empty { height: 1fr; color: $text-muted; padding: 0 1; }
+    """
+
+    def __init__(self) -> None:
+        super().__init__("Earlier runs")
+        self._all: Sequence[RunSummary] = ()
+        self._listed: list[RunSummary] = []
+
+    def content(self) -> ComposeResult:
+        """The filter, the table, and the run under the cursor."""
+        yield Input(placeholder="part of a name, a day or an outcome", id="filter", compact=True)
+        yield DataTable[Text](cursor_type="row")
+        yield Static("reading the runs", id="empty", markup=False)
+        yield Static("", id="about")
+        yield Said(id="said")
+
+    def on_mount(self) -> None:
+        """Read them, off the loop."""
+        table = self.query_one(DataTable)
+        for title in COLUMNS:
+            table.add_column(Text(title, justify="right" if title == "hosts" else "left"))
+        table.display = False
+        table.focus()
+        self.run_worker(self._read(), group="read")
+
+    async def _read(self) -> None:
+        self._all = await asyncio.to_thread(journal.runs)
+        self._list()
+
+    def _list(self) -> None:
+        """Those that the filter leaves."""
+        self._listed = matching(self._all, self.query_one("#filter", Input).value)
+        table = self.query_one(DataTable)
+        table.clear()
+        for run in self._listed:
+            table.add_row(*self._cells(run))
+        table.display = bool(self._listed)
+        empty = self.query_one("#empty", Static)
+        empty.display = not self._listed
+        empty.update(
+            Content(
+                "No run has this in it.  Esc takes the filter away."
+                if self._all
+                else f"No run is recorded yet in {journal.runs_path()}.  The first install "
+                f"or verification "
+                "will be."
+            )
+        )
+        self._tell()
+        if not self.query_one("#filter").has_focus:
+            table.focus()
+
+    def _cells(self, run: RunSummary) -> tuple[Text, ...]:
+        where = " (practice)" if run.practice else ""
+        return (
+            Text(_when(run)),
+            Text(clean(run.verb)),
+            cell(self.app, WORDS.get(run.outcome, "unknown"), clean(run.outcome)),
+            Text(str(len(run.hosts)), justify="right"),
+            Text(clean(run.cluster + where)),
+        )
+
+    @property
+    def run(self) -> RunSummary | None:
+        """The run under the cursor; None: there is none."""
+        at = self.query_one(DataTable).cursor_row
+        return self._listed[at] if 0 <= at < len(self._listed) else None
+
+    @on(DataTable.RowHighlighted)
+    def _tell(self) -> None:
+        run = self.run
+        said = ""
+        if run is not None:
+            fault = f"practice: {clean(run.practice)}  " if run.practice else ""
+            said = f"{run.id}  {fault}{', '.join(map(clean, run.hosts))}"
+        self.query_one("#about", Static).update(Content(said))
+        self.query_one("#said", Said).say("")
+
+    @on(Input.Changed, "#filter")
+    def _filtered(self) -> None:
+        self._list()
+
+    def action_filter(self) -> None:
+        """Open the filter."""
+        field = self.query_one("#filter", Input)
+        field.add_class("-open")
+        field.focus()
+
+    def action_close(self) -> None:
+        """Take the filter away; where there is none, close."""
+        field = self.query_one("#filter", Input)
+        if not field.has_class("-open"):
+            self.dismiss(None)
+            return
+        field.remove_class("-open")
+        self.query_one(DataTable).focus()
+        field.value = ""
+
+    def action_look(self) -> None:
+        """Show the run; in the filter: to the list that it leaves."""
+        if self.query_one("#filter").has_focus:
+            self.query_one(DataTable).focus()
+        elif self.run is not None:
+            self.dismiss(look(self.run))
+
+    def action_go_on(self) -> None:
+        """Go on with the run."""
+        if self.run is not None:
+            self.run_worker(self._go_on(self.run), group="go on", exclusive=True)
+
+    async def _go_on(self, run: RunSummary) -> None:
+        try:
+            draft = await asyncio.to_thread(go_on, run)
+        except Refused as refused:
+            why = "; ".join(refused.why.values())
+            self.query_one("#said", Said).say(lines(why), "warn")
+        else:
+            if self.is_current:
+                self.dismiss(draft)
+
+
+def matching(every: Sequence[RunSummary], typed: str) -> list[RunSummary]:
+    """The runs that have all the words that were typed, in whatever is shown of them."""
+    words = typed.lower().split()
+    return [run for run in every if all(word in _searched(run) for word in words)]
+
+
+def _when(run: RunSummary) -> str:
+    return time.strftime("%Y-%m-%d %H:%M", time.localtime(run.started))
+
+
+def _searched(run: RunSummary) -> str:
+    """All that a filter may be about."""
+    words = (run.id, _when(run), run.verb, run.outcome, run.cluster, run.practice, *run.hosts)
+    return " ".join(words).lower()

@@ -1,0 +1,118 @@
+"""Saving a report, or answers, where the operator wants them."""
+
+import asyncio
+from functools import partial
+from pathlib import Path
+
+from fedwiz import report
+from fedwiz.report import changes
+from fedwiz.runs.state import State
+from fedwiz.util import files
+from fedwiz.util.sanitize import clean
+from screens.dialogs.basic import Ask, Confirm
+from screens.pages.page import Page
+
+
+async def save_report(page: Page, state: State, run: str) -> None:
+    """Ask for a place, and save the report there.
+
+    Args:
+        page: asks, and says what came of it.
+        state: of the run.
+        run: its id.
+    """
+    said = await page.wizard.push_screen_wait(
+        Ask(
+            "Save the report",
+            "Where to?  Its ending says what is written: .md Markdown, .json JSON, "
+            ".html a page for "
+            "a browser, .xml JUnit's for continuous integration.",
+            f"{clean(state.cluster).replace('/', '-') or 'cluster'}-report.md",
+            refuse=unfit_report,
+        )
+    )
+    if said is None:
+        return
+    path = path_of(said)
+    since = await asyncio.to_thread(changes.since, state)
+    await put(page, path, report_as(path, state, run, since), report.MODE)
+
+
+async def save_answers(page: Page, name: str, text: str) -> None:
+    """Ask for a place, and save an answer file there.
+
+    Args:
+        page: asks, and says what came of it.
+        name: the cluster's, after which the file is named unless the operator says otherwise.
+        text: what will be in it.
+    """
+    said = await page.wizard.push_screen_wait(
+        Ask(
+            "Save the answers",
+            f"Where to?  A name alone is a file in {short(Path.cwd())}.",
+            f"{clean(name).replace('/', '-') or 'cluster'}.toml",
+            refuse=unfit,
+        )
+    )
+    if said is not None:
+        await put(page, path_of(said), text)
+
+
+async def put(page: Page, path: Path, text: str, mode: int = 0o600) -> None:
+    """Write a file; one that is there only if that is wanted.
+
+    Args:
+        page: asks, and says what came of it.
+        path: where.
+        text: what will be in it.
+        mode: who may read it, as far as the umask lets them; by default the operator alone.
+    """
+    there = f"{path}\n\nThere is such a file already, and it would be replaced."
+    if await asyncio.to_thread(path.exists) and not await page.wizard.push_screen_wait(
+        Confirm("Replace the file?", there, "Yes, replace it", "No, keep it")
+    ):
+        return
+    try:
+        await asyncio.to_thread(partial(files.write, path, text, mode=mode))
+    except OSError as wrong:
+        page.say(f"Not saved: {path}: {wrong.strerror or wrong}; try another place.", "block")
+    else:
+        page.say(f"Saved: {short(path)}", "ok")
+
+
+def short(path: Path) -> str:
+    """The path as one types it."""
+    home = Path.home()
+    return f"~/{path.relative_to(home)}" if path.is_relative_to(home) else str(path)
+
+
+def path_of(text: str) -> Path:
+    """The place that was typed, whole.
+
+    Raises:
+        RuntimeError: there is no such user.
+    """
+    return Path(text.strip()).expanduser().absolute()
+
+
+def report_as(path: Path, state: State, run: str, since: changes.Drift | None) -> str:
+    """The report of a run, in the form that the ending of its file's name says."""
+    return report.FORMS[path.suffix.lower()](state, run, since)
+
+
+def unfit_report(text: str) -> str:
+    """Why a report can't be written there; empty: it may."""
+    if Path(text.strip()).suffix.lower() not in report.FORMS:
+        return f"its name ends in {', '.join(report.FORMS)}, such as report.md"
+    return unfit(text)
+
+
+def unfit(text: str) -> str:
+    """Why nothing can be written there; empty: it may."""
+    if not text.strip():
+        return "write the path of a file"
+    try:
+        path = path_of(text)
+    except RuntimeError:
+        return "nobody is known by that name; write the whole path"
+    return f"{path} is a directory; name a file in it" if path.is_dir() else ""

@@ -1,0 +1,129 @@
+"""The first page: what is to be done.  It is there before anything heavy is loaded."""
+
+import textwrap
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import ClassVar
+
+from textual import events, on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.content import Content
+from textual.screen import Screen
+from textual.widgets import OptionList, Static
+from textual.widgets.option_list import Option
+
+from fedwiz.runs.unfinished import Unfinished
+from fedwiz.wizard.goals import GOALS, LATER, What
+from screens.dialogs.basic import Options
+from screens.widgets.frame import Keys, Said, Small, too_small
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What the operator wants to do."""
+
+    what: What
+    before: Unfinished | None = None
+    """The run that is gone on with."""
+
+
+WIDTH = 64
+"""Columns of the list."""
+
+
+class First(Screen[Choice]):
+    """Asks what is to be done."""
+
+    HELP: ClassVar[str | None] = (
+        "fedwiz takes Fedora machines, one Kubernetes master with etcd and two or more nodes with "
+        "docker, to a flannel overlay network that is proven to work.\n\n"
+        "Nothing is changed on any machine before you have seen the whole plan and approved it. "
+        "What you type is kept as you go: leave with Ctrl+Q and start fedwiz again, and you are "
+        "where you were.\n\n"
+        "A run that was cut off is offered first. Going on makes a plan of what is left and "
+        "carries it out as far as you approved it then; you are asked for anything more. To leave "
+        "it, choose something else: it stays under Earlier runs, and for `fedwiz resume`.\n\n"
+        "New to it?  Take the practice cluster: the same pages, on simulated machines."
+    )
+    LAYERS = ("default", "over")
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("g", "choose('resume')", "Go on with what was cut off", show=False),
+        *(
+            Binding(str(number), f"choose('{what}')", title, show=False)
+            for number, (what, (title, _)) in enumerate(GOALS.items(), 1)
+        ),
+    ]
+    DEFAULT_CSS = """
+    First #page { height: 1fr; align: center middle; }
+    First #welcome { width: 64; height: auto; max-height: 100%; }
+    First #name { text-style: bold; color: $primary; }
+    First #about { color: $text-muted; margin-bottom: 1; }
+    First OptionList { height: auto; }
+    """
+
+    def __init__(self, before: Unfinished | None = None) -> None:
+        """Nothing is chosen.
+
+        Args:
+            before: a run that can be gone on with; None: there is none.
+        """
+        super().__init__()
+        self._before = before
+
+    def compose(self) -> ComposeResult:
+        """The name, what it does, and the list."""
+        with Vertical(id="page"), Vertical(id="welcome"):
+            yield Static("fedwiz", id="name")
+            yield Static("A flannel overlay network on Fedora hosts, proven to work.", id="about")
+            yield Options(*self._options())
+        yield Said(id="said")
+        yield Keys()
+        yield Small()
+
+    def _options(self) -> Iterator[Option]:
+        if self._before is not None:
+            about = f"It stopped at {self._before.where}.\n{LATER}"
+            yield _option("g", "resume", f"Go on: {self._before.name}", about)
+        for number, (what, (title, more)) in enumerate(GOALS.items(), 1):
+            yield _option(str(number), what, title, more)
+
+    def say(self, text: str, level: str = "") -> None:
+        """Say a sentence above the keys."""
+        self.query_one("#said", Said).say(text, level)
+
+    def on_resize(self, event: events.Resize) -> None:
+        """Cover the page where it does not fit."""
+        self.set_class(too_small(*event.size), "-small")
+
+    @on(OptionList.OptionSelected)
+    def selected(self, event: OptionList.OptionSelected) -> None:
+        """Give the choice."""
+        for what in ("resume", *GOALS):
+            if what == event.option_id:
+                self.action_choose(what)
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """There is something to go on with only where a run was cut off."""
+        if action == "choose" and parameters == ("resume",):
+            return self._before is not None
+        return super().check_action(action, parameters)
+
+    def action_choose(self, what: What) -> None:
+        """By its number."""
+        self.dismiss(Choice(what, self._before if what == "resume" else None))
+
+
+def _option(key: str, what: str, title: str, more: str) -> Option:
+    """A choice: its key, what it is, and a few lines that say more."""
+    lines = "\n   ".join(it for line in more.splitlines() for it in textwrap.wrap(line, WIDTH - 7))
+    return Option(
+        Content.assemble(
+            Content.styled(f"{key}  ", "$text-muted"),
+            Content.styled(title, "bold"),
+            "\n   ",
+            Content.styled(lines, "$text-muted"),
+        ),
+        id=what,
+    )

@@ -1,0 +1,155 @@
+"""What every page has around it: the steps, where one is, what is said, and the keys."""
+
+from collections.abc import Collection, Sequence
+from typing import Any, ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding
+from textual.containers import Horizontal, Vertical
+from textual.content import Content
+from textual.screen import Screen
+from textual.widgets import Footer, Static
+
+STEPS = {
+    "hosts": "Hosts",
+    "network": "Network",
+    "backend": "Backend",
+    "interfaces": "Interfaces",
+    "review": "Review",
+    "install": "Install",
+    "verify": "Verify",
+}
+"""The pages in order, and how they are called."""
+
+
+def beside(page: str, move: str, goal: str, stops: Sequence[str]) -> str:
+    """The page that a move leads to; empty: the first page, before all others.
+
+    Args:
+        page: where one is.
+        move: `next`, which goes to where the draft stops next, or `back`, to any of its goal's.
+        goal: the draft's.
+        stops: its pages.
+    """
+    pages = [it for it in STEPS if goal == "install" or it in stops]
+    here = pages.index(page)
+    if move == "back":
+        return pages[here - 1] if here else ""
+    return next((it for it in pages[here + 1 :] if it in stops), page)
+
+
+LEAST = (80, 24)
+"""Columns and rows that a page needs."""
+
+
+class Head(Vertical):
+    """Two lines: the question of this page and the cluster; then the list of steps."""
+
+    DEFAULT_CSS = """
+    Head { height: 3; padding: 0 1; background: $panel; }
+    Head Horizontal { height: 1; }
+    Head #question { width: 1fr; text-style: bold; }
+    Head #cluster { width: auto; color: $text-muted; }
+    Head #steps { height: 1; }
+    Head #rule { height: 1; color: $panel-darken-3; }
+    """
+
+    def __init__(
+        self, step: str, question: str, cluster: str = "", pages: Collection[str] = tuple(STEPS)
+    ) -> None:
+        """What it says.
+
+        Args:
+            step: the page that it stands on.
+            question: of that page.
+            cluster: which, and whether it is real.
+            pages: those of this walk.
+        """
+        super().__init__()
+        self._step, self._question, self._cluster = step, question, cluster
+        self._pages = pages
+
+    def compose(self) -> ComposeResult:
+        """The lines."""
+        with Horizontal():
+            yield Static(self._question, id="question", markup=False)
+            yield Static(self._cluster, id="cluster", markup=False)
+        yield Static(steps(self._step, self._pages), id="steps")
+
+    def cluster(self, text: str) -> None:
+        """Say another cluster."""
+        self.query_one("#cluster", Static).update(Content(text))
+
+
+def steps(now: str, pages: Collection[str] = tuple(STEPS)) -> Content:
+    """The list of steps with a sign at each: done, here, to come."""
+    parts = list[Content | str]()
+    before = now in STEPS
+    for name, title in STEPS.items():
+        if name not in pages:
+            continue
+        if name == now:
+            parts.append(Content.styled(f"> {title}", "bold $accent"))
+            before = False
+        elif before:
+            parts.append(Content.styled(f"+ {title}", "$success"))
+        else:
+            parts.append(Content.styled(f"  {title}", "$text-muted"))
+        parts.append("  ")
+    return Content.assemble(*parts[:-1])
+
+
+class Small(Static):
+    """Covers a page whose terminal is too small for it."""
+
+    DEFAULT_CSS = """
+    Small { layer: over; display: none; width: 100%; height: 100%; background: $background; }
+    """
+    ALLOW_SELECT: ClassVar[bool] = False
+
+    def render(self) -> Content:
+        """One sentence."""
+        width, height = self.app.size
+        return Content(
+            f"fedwiz needs {LEAST[0]}x{LEAST[1]} characters and has {width}x{height}. "
+            "Make the terminal larger: nothing is lost."
+        )
+
+
+class Keys(Footer):
+    """The live keys.  Made anew only when they are others: the focus moves more often than that."""
+
+    def __init__(self) -> None:
+        super().__init__(show_command_palette=False)
+        self._keys: list[tuple[Binding, bool]] = []
+
+    def bindings_changed(self, screen: Screen[Any]) -> None:
+        """Other keys may be live now."""
+        keys = [(it.binding, it.enabled) for it in screen.active_bindings.values()]
+        if keys == self._keys or not screen.app.app_focus:
+            return
+        self._keys = keys
+        super().bindings_changed(screen)
+
+
+class Said(Static):
+    """The line above the keys: a hint, or what keeps one from going on."""
+
+    DEFAULT_CSS = """
+    Said { height: auto; max-height: 4; padding: 0 1; color: $text-muted; }
+    Said.-warn { color: $text-warning; }
+    Said.-block { color: $text-error; }
+    Said.-ok { color: $text-success; }
+    """
+
+    def say(self, text: str, level: str = "") -> None:
+        """Say a sentence, of the level `ok`, `warn` or `block`; of none: a hint."""
+        for each in ("ok", "warn", "block"):
+            self.set_class(each == level, f"-{each}")
+        sign = {"ok": "+ ", "warn": "! ", "block": "X "}.get(level, "")
+        self.update(Content(f"{sign}{text}" if text else ""))
+
+
+def too_small(width: int, height: int) -> bool:
+    """Whether a page can't be shown."""
+    return width < LEAST[0] or height < LEAST[1]

@@ -1,0 +1,265 @@
+"""How the machines are shown: a row for each, and all that is known of one."""
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import ClassVar, TypeAlias
+
+from rich.text import Text
+from textual.binding import Binding, BindingType
+from textual.content import Content
+from textual.coordinate import Coordinate
+from textual.widgets import DataTable
+
+from fedwiz.checks import CHECKS, Finding
+from fedwiz.checks.hosts import MASTER_KUBE, NODE_KUBE
+from fedwiz.facts import Facts
+from fedwiz.facts.values import Link
+from fedwiz.util.sanitize import clean
+from fedwiz.wizard.candidates import Judged
+from fedwiz.wizard.draft import Candidate, Draft
+from fedwiz.wizard.inventory import Site
+from screens.widgets import signs
+
+Part: TypeAlias = tuple[str, str]
+"""A word with a sign, as in `signs`, and a text; `~` before the word: its colour alone."""
+
+Cells: TypeAlias = tuple[tuple[Part, ...], ...]
+"""A row as it is shown."""
+
+Row: TypeAlias = tuple[int, Cells]
+"""A candidate's place in the draft, and its cells."""
+
+COLUMNS = ("", "role", "name", "address", "host key", "system", "services")
+NARROW = (4, 7, 15, 16, 10, 10, 15)
+"""Characters of each, with the blank after it, where 80 are all there are."""
+
+LEVELS = ("", "ok", "warn", "block")
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What there is to show of the machines."""
+
+    draft: Draft
+    site: Site
+    judged: Judged
+    services: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """By address and service: the level of what the check says of it."""
+
+    doing: Mapping[str, str] = field(default_factory=dict)
+    """By address: how far the reading is."""
+
+    @cached_property
+    def _decided(self) -> bool:
+        return any(it.role == "master" for it in self.draft.chosen)
+
+    def _role(self, it: Candidate) -> str:
+        """What it is to do; without a word of the operator's a node, once there is a master."""
+        return it.role or ("node" if self._decided and it.chosen else "")
+
+    def cells(self, at: int) -> Cells:
+        """The row of a candidate."""
+        it = self.draft.candidates[at]
+        worst = max((f.level for f in self.judged.rows[at]), key=LEVELS.index, default="")
+        tone = "~block" if worst == "block" else ""
+        name = clean(it.name) or " "
+        return (
+            ((tone, "[x]" if it.chosen else "[ ]"),),
+            ((tone, self._role(it)),),
+            ((worst, name) if worst else ("", f"  {name}"),),
+            ((tone, clean(it.address)),),
+            (self._key(it),),
+            (self._system(it),),
+            tuple(self._services(it)),
+        )
+
+    def _key(self, it: Candidate) -> Part:
+        if it.address in self.site.changed:
+            return "changed", "changed"
+        if it.address in self.site.unknown:
+            return "unknown", "new"
+        read = it.address in self.site.facts
+        if it.host_key:
+            return ("ok" if read else "", "pinned")
+        if read:
+            return "ok", "known"
+        return "", "seen" if it.shown_key else ""
+
+    def _system(self, it: Candidate) -> Part:
+        if it.address in self.doing:
+            return self.doing[it.address], ""
+        if it.address in self.site.lost:
+            return "lost", ""
+        facts = self.site.facts.get(it.address)
+        if facts is not None:
+            return "", clean(f"{facts.os} {facts.os_version}".strip())
+        return ("unknown", "silent") if it.silent else ("", "")
+
+    def _services(self, it: Candidate) -> Iterator[Part]:
+        """What it is there for, and Kubernetes as a whole."""
+        facts = self.site.facts.get(it.address)
+        if facts is None or not it.chosen:
+            return
+        levels = self.services.get(it.address, {})
+        master = self._role(it) == "master"
+        first, kube = ("etcd", MASTER_KUBE) if master else ("docker", NODE_KUBE)
+        yield levels.get(first, ""), first
+        yield max((levels.get(name, "") for name in kube), key=LEVELS.index), "kube"
+
+    def detail(self, at: int) -> Content:
+        """All that is known of a candidate, its problems first."""
+        it = self.draft.candidates[at]
+        facts, lines = self.site.facts.get(it.address), list[Content | str]()
+        about = (
+            self._role(it),
+            clean(it.address) if it.name else "",
+            it.label and f"label {clean(it.label)}",
+        )
+        lines.append(
+            Content.assemble(
+                Content.styled(clean(it.name) or clean(it.address) or "(no address)", "bold"),
+                *(f"  {text}" for text in about if text),
+            )
+        )
+        lines += [signs.finding(f.level, "", f.seen, f.remedy) for f in self.judged.rows[at]]
+        lines += [
+            Content.assemble(Content.styled(f"{title:<12}", "$text-muted"), text)
+            for title, text in (*self._keys(it), *(self._facts(it, facts) if facts else ()))
+            if text
+        ]
+        lines.append(
+            Content.assemble(
+                Content.styled(f"{'from':<12}", "$text-muted"), clean(it.source) or "you"
+            )
+        )
+        return Content("\n").join(it if isinstance(it, Content) else Content(it) for it in lines)
+
+    def _keys(self, it: Candidate) -> Iterator[tuple[str, Content | str]]:
+        key = self.site.unknown.get(it.address)
+        shown = f"{key.kind} {key.fingerprint}" if key else it.shown_key
+        text = self._key(it)[1]
+        yield f"{text} key".strip(), clean(shown)
+        yield "pinned", clean(it.host_key)
+        if key and it.shown_key and differs(it.shown_key, shown):
+            yield "", signs.mark("changed", f"the search saw {clean(it.shown_key)}")
+
+    def _facts(self, it: Candidate, facts: Facts) -> Iterator[tuple[str, Content | str]]:
+        virt = "" if facts.virt in ("", "none") else f", {facts.virt}"
+        yield (
+            "system",
+            clean(f"{facts.os} {facts.os_version}, kernel {facts.kernel}, {facts.arch}{virt}"),
+        )
+        if facts.hostname and facts.hostname != it.name:
+            yield "host name", clean(facts.hostname)
+        levels = self.services.get(it.address, {})
+        master = self._role(it) == "master"
+        names = ("etcd", *MASTER_KUBE) if master else ("docker", *NODE_KUBE)
+        yield (
+            "services",
+            Content("  ").join(
+                signs.mark(levels.get(name, "ok"), name.removeprefix("kube-")) for name in names
+            ),
+        )
+        links = [link for link in facts.links if link.name != "lo"]
+        yield "interfaces", clean(", ".join(map(_link, links)))
+
+
+def _link(link: Link) -> str:
+    return " ".join((link.name, *link.addresses)) + ("" if link.up else " (down)")
+
+
+def differs(seen: str, shown: str) -> bool:
+    """Whether two keys of one type are not the same; of two types nothing can be said."""
+    return seen != shown and seen.partition(" ")[0] == shown.partition(" ")[0]
+
+
+def services(found: Iterable[Finding], addresses: Mapping[str, str]) -> dict[str, dict[str, str]]:
+    """By address and service: the level of what the check `services` says of it.
+
+    Args:
+        found: its findings, each of which begins with the service's name.
+        addresses: by the names that the findings use.
+    """
+    levels: dict[str, dict[str, str]] = {}
+    for it in found:
+        if it.level != "ok" and it.host in addresses:
+            levels.setdefault(addresses[it.host], {})[it.seen.partition(" ")[0]] = it.level
+    return levels
+
+
+SERVICES = next(check for check in CHECKS if check.name == "services")
+
+
+class HostTable(DataTable[Text]):
+    """A row for each machine, of fixed widths that fit the terminal."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("home", "scroll_top", "First", show=False),
+        Binding("end", "scroll_bottom", "Last", show=False),
+    ]
+
+    def __init__(self) -> None:
+        super().__init__(cursor_type="row", cell_padding=0, id="hosts")
+        self._rows: list[Row] = []
+        self._stale = False
+        """All has to be drawn anew."""
+
+    def on_mount(self) -> None:
+        """The columns, in the width that there is."""
+        for at, title in enumerate(COLUMNS):
+            self.add_column(title, width=NARROW[at], key=str(at))
+
+    def fit(self, width: int) -> None:
+        """Give what is beyond 80 characters to names, then to services."""
+        spare = max(0, width - sum(NARROW) - 1)
+        name = NARROW[2] + min(spare * 2 // 3, 50)
+        widths = [*NARROW[:2], name, *NARROW[3:6], NARROW[6] + min(spare // 3, 20)]
+        if [column.width for column in self.ordered_columns] != widths:
+            for column, each in zip(self.ordered_columns, widths, strict=True):
+                column.width = each
+            self._stale = True
+
+    def show(self, rows: Sequence[Row]) -> None:
+        """Show these; only what differs from before is drawn anew."""
+        old, rows = self._rows, list(rows)
+        if self._stale or [at for at, _ in rows[: len(old)]] != [at for at, _ in old]:
+            here, self._stale, self._rows = self.place, False, rows
+            self.clear()
+            for _, cells in rows:
+                self.add_row(*map(self._cell, cells, range(len(cells))))
+            self.to(here)
+            return
+        for number, (_, cells) in enumerate(rows[: len(old)]):
+            for column, cell in enumerate(cells):
+                if cell != old[number][1][column]:
+                    self.update_cell_at(Coordinate(number, column), self._cell(cell, column))
+        for _, cells in rows[len(old) :]:
+            self.add_row(*map(self._cell, cells, range(len(cells))))
+        self._rows = rows
+
+    @property
+    def place(self) -> int:
+        """The place in the draft of the candidate under the cursor; -1: there is none."""
+        return self._rows[self.cursor_row][0] if self.cursor_row < len(self._rows) else -1
+
+    @property
+    def shown(self) -> Collection[int]:
+        """The places of all that are shown."""
+        return [at for at, _ in self._rows]
+
+    def to(self, place: int) -> None:
+        """Put the cursor on a candidate; where it is not shown, on the nearest after it."""
+        after = (number for number, (at, _) in enumerate(self._rows) if at >= place)
+        self.move_cursor(row=next(after, max(0, len(self._rows) - 1)))
+
+    def _cell(self, parts: tuple[Part, ...], column: int) -> Text:
+        text = Text(no_wrap=True, overflow="ellipsis")
+        for number, (word, said) in enumerate(parts):
+            text.append(" " if number else "")
+            if word.startswith("~"):
+                text.append_text(signs.cell(self.app, word[1:], said or " ")[2:])
+            else:
+                text.append_text(signs.cell(self.app, word, said) if word else Text(said))
+        text.truncate(self.ordered_columns[column].width - 1, overflow="ellipsis")
+        return text

@@ -1,0 +1,214 @@
+"""What the page Interfaces shows: a row for each node, as data."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from textual.content import Content
+
+from fedwiz.answers.file import Answers, Refused
+from fedwiz.checks import Finding
+from fedwiz.checks.finding import shared
+from fedwiz.facts import Facts, Known, Link
+from fedwiz.util.sanitize import clean
+from fedwiz.verify import Verdict
+from fedwiz.wizard.draft import Draft
+from screens.widgets import findings as found_by
+from screens.widgets.signs import finding, mark
+
+JUDGES = ("interface", "same-link", "mtu", "distinct-names")
+"""The checks that look at what is chosen here."""
+
+FAILURES = 6
+"""Nodes that a node does not reach, whose reasons are shown."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A node, and all that is known of its interface."""
+
+    name: str
+    address: str
+    interface: str
+    """As it was chosen; empty: the default route's."""
+
+    facts: Facts | None
+    lost: str
+    """Why it could not be read."""
+
+    findings: tuple[Finding, ...] = ()
+    met: tuple[Verdict, ...] = ()
+    """Its pings to the other nodes; empty: none were sent yet."""
+
+    @property
+    def link(self) -> Link | None:
+        """The interface."""
+        return self.facts.uplink(self.interface) if self.facts else None
+
+    @property
+    def published(self) -> str:
+        """The address that flannel publishes, with its prefix where it is known."""
+        address = self.facts.public_ip(self.interface) if self.facts else ""
+        held = self.link.addresses if self.link else ()
+        return next((text for text in held if text.partition("/")[0] == address), address)
+
+    @property
+    def why(self) -> str:
+        """Who has chosen it."""
+        if self.interface:
+            return "chosen"
+        return "default route" if self.link else ""
+
+    @property
+    def word(self) -> str:
+        """Its state."""
+        if self.lost:
+            return "lost"
+        if self.facts is None:
+            return "reading"
+        levels = {it.level for it in self.findings}
+        unmet = any(it.level != "pass" for it in self.met)
+        return "block" if "block" in levels else "warn" if "warn" in levels or unmet else "ok"
+
+    @property
+    def reaches(self) -> str:
+        """`3 of 3`; empty: it was not tried yet."""
+        passed = sum(it.level == "pass" for it in self.met)
+        return f"{passed} of {len(self.met)}" if self.met else ""
+
+
+def judged(answers: Answers, known: Known, accepted: Sequence[str] = ()) -> tuple[Finding, ...]:
+    """What the checks find in the interfaces of the answers."""
+    found = found_by.judged(JUDGES, answers, known)
+    return tuple(
+        replace(it, level="warn") if it.level == "block" and it.check in accepted else it
+        for it in found
+    )
+
+
+def rows(
+    draft: Draft, answers: Answers | None, known: Known | None, met: Sequence[Verdict] = ()
+) -> tuple[tuple[Row, ...], tuple[Finding, ...]]:
+    """A row for each node, and the findings about the cluster.
+
+    Args:
+        draft: who the nodes are.
+        answers: those that the hosts were read with; None: there are none yet.
+        known: what was read; None: nothing yet.
+        met: who reaches whom.
+    """
+    findings = judged(answers, known, draft.accepted) if answers and known else ()
+    names = {it.address: it.name for it in answers.host} if answers else {}
+    facts = known.hosts if known else {}
+    lost = known.lost if known else {}
+    pings: dict[str, list[Verdict]] = {}
+    for verdict in met:
+        pings.setdefault(verdict.host, []).append(verdict)
+    found = tuple(
+        Row(
+            it.name or it.address,
+            it.address,
+            it.interface,
+            facts.get(names.get(it.address, "")),
+            lost.get(names.get(it.address, ""), ""),
+            tuple(f for f in findings if f.host and f.host == names.get(it.address)),
+            tuple(pings.get(names.get(it.address, ""), ()))
+            if names.get(it.address) not in lost
+            else (),
+        )
+        for it in draft.chosen
+        if it.role != "master"
+    )
+    return _marked(found, findings), tuple(it for it in findings if not it.host)
+
+
+def _marked(found: tuple[Row, ...], findings: tuple[Finding, ...]) -> tuple[Row, ...]:
+    """Those that share an address have the finding about it as their own, too."""
+    told = [it for it in findings if not it.host and it.check == "interface" and it.level != "ok"]
+    twins = {
+        name: next((it for it in told if f"publish {address}," in it.seen), None)
+        for address, owners in shared(
+            (row.address, row.published.partition("/")[0]) for row in found
+        )
+        for name in owners
+    }
+    return tuple(
+        replace(row, findings=(*row.findings, twin)) if (twin := twins.get(row.address)) else row
+        for row in found
+    )
+
+
+def offered(facts: Facts) -> Iterator[tuple[str, str, str]]:
+    """The interfaces of a host to choose from: value, title, what is known of it.
+
+    The default route's is the first, and what is no card the last.  One with several addresses is
+    there once for each; flannel takes the first unless told.
+    """
+    default = facts.default_link
+    ordered = sorted(facts.links, key=lambda it: (it is not default, bool(it.kind)))
+    for link in ordered:
+        if link.name == "lo":
+            continue
+        about = [f"MTU {link.mtu}", "up" if link.up else "down"]
+        about += [link.kind] if link.kind else []
+        about += ["of the default route, which flannel takes by itself"] if link is default else []
+        first, *others = link.addresses or ("",)
+        title = f"{link.name}  {first or 'no IPv4 address'}"
+        yield "" if link is default else link.name, title, ", ".join(about)
+        for other in others:
+            yield other.partition("/")[0], f"{link.name}  {other}", ", ".join(about)
+
+
+def columns(width: int, shown: Sequence[Row]) -> dict[str, int]:
+    """The table's columns, and how wide each is.
+
+    Args:
+        width: of all of them.
+        shown: what is in them.
+    """
+    roomy = width >= 100
+    unread = any(row.word == "reading" for row in shown)
+    widths = {
+        "state": 10 if unread else 8,
+        "host": 0,
+        "interface": 16 if roomy else 10,
+        "address": 20 if roomy else 16,
+        "MTU": 5,
+        "link": 6,
+        "why": 15 if roomy else 8,
+        "reaches": 14 if roomy else 11,
+    }
+    longest = max((len(clean(row.name)) for row in shown), default=0)
+    widths["host"] = max(min(longest + 1, width - sum(widths.values())), 8)
+    return widths
+
+
+def about(row: Row) -> Iterator[Content]:
+    """All that is to be said of a node."""
+    yield Content.styled(clean(row.name), "bold")
+    if row.lost:
+        yield finding("lost", "", row.lost)
+    bad = [it for it in row.findings if it.level != "ok"]
+    yield from (finding(it.level, "", it.seen, it.remedy) for it in bad)
+    unmet = [it for it in row.met if it.level != "pass"]
+    lossy = [it for it in row.met if it.level == "pass" and it.why]
+    if unmet and row.word == "block":  # which is why
+        yield mark("warn", f"warn  reaches {row.reaches} nodes")
+        return
+    for it in [*unmet, *lossy][:FAILURES]:
+        seen = f"does not reach {it.peer}" if it.level != "pass" else f"{it.peer}: {it.seen}"
+        yield finding("warn", "", seen, it.why)
+    if len(unmet) > FAILURES:
+        yield mark("warn", f"warn  and {len(unmet) - FAILURES} more that it does not reach")
+    if row.met and not unmet:
+        yield mark("ok", f"reaches {row.reaches} nodes from {row.published.partition('/')[0]}")
+    elif row.facts and not row.met:
+        yield mark("waiting", "pinging the other nodes is still to come")
+
+
+def why_unread(draft: Draft) -> str:
+    """The first thing that keeps the hosts from being read."""
+    try:
+        draft.provisional()
+    except Refused as refused:
+        return clean(f"{next(iter(refused.why.items()), ('', ''))[1]}")
+    return ""

@@ -1,0 +1,122 @@
+"""The verdicts about pairs of nodes: a matrix of a kind, and the pair under the cursor in words."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from textual import on
+from textual.app import ComposeResult
+from textual.containers import Vertical, VerticalScroll
+from textual.content import Content
+from textual.widgets import Static
+
+from fedwiz import report
+from fedwiz.model.events import Verified
+from fedwiz.runs.rounds import Levels
+from screens.widgets import sentences
+from screens.widgets.matrix import PINGS, Cell, Matrix
+from screens.widgets.verdict_table import word
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """How a kind of verdicts is shown."""
+
+    means: tuple[str, str]
+    """What the signs of a pass and of a failure say."""
+
+    figures: bool = False
+
+
+KINDS: Mapping[str, About] = {
+    "ping": About(PINGS),
+    "peer": About(("knows the way", "does not")),
+    "mtu": About(("crosses", "too small"), figures=True),
+}
+"""By the kind of their verdicts."""
+
+
+class Pairs(Vertical):
+    """A matrix; below it both directions of the pair under the cursor."""
+
+    DEFAULT_CSS = """
+    Pairs > .pair { height: 1fr; min-height: 3; margin-top: 1; }
+    """
+
+    def __init__(self, kind: str, id: str, *, opens: bool) -> None:  # noqa: A002 - a widget's
+        super().__init__(id=id)
+        self._kind, self._opens = kind, opens
+        self._found: Mapping[tuple[str, str], Verified] = {}
+        self._verdicts: Sequence[Verified] = ()
+        self._history: Mapping[tuple[str, str], Levels] = {}
+        self._empty = ""
+
+    def compose(self) -> ComposeResult:
+        """The matrix and the words."""
+        about = KINDS[self._kind]
+        yield Matrix(about.means, figures=about.figures, opens=self._opens)
+        with VerticalScroll(classes="pair"):
+            yield Static("")
+
+    @property
+    def matrix(self) -> Matrix:
+        """Who is in it, and where the cursor is."""
+        return self.query_one(Matrix)
+
+    def show(
+        self,
+        nodes: Sequence[str],
+        verdicts: Sequence[Verified],
+        history: Mapping[tuple[str, str], Levels],
+        empty: str,
+    ) -> None:
+        """Draw the verdicts of this kind.
+
+        Args:
+            nodes: in order.
+            verdicts: of all kinds.
+            history: of each pair in the last rounds; empty: there are none.
+            empty: what is said where there are no nodes.
+        """
+        self._verdicts, self._history, self._empty = verdicts, history, empty
+        self._found = report.pairs(verdicts, self._kind)
+        cells = {pair: cell_of(it) for pair, it in self._found.items()}
+        self.matrix.show(nodes, cells)
+        self._tell()
+
+    @on(Matrix.Moved)
+    def _moved(self) -> None:
+        self._tell()
+        self.query_one(".pair").scroll_home(animate=False)
+
+    def _tell(self) -> None:
+        """What is known of the pair under the cursor."""
+        pair = self.matrix.pair
+        if pair is None:
+            said = Content.styled(self._empty, "$text-muted")
+        elif pair[0] == pair[1]:
+            said = sentences.about(self._verdicts, pair[0])
+        else:
+            said = sentences.between(self._found, self._history, *pair)
+        self.query_one(".pair Static", Static).update(said)
+
+    def to_next(self) -> bool:
+        """To the next pair that is no mere pass; whether there is one."""
+        return self.matrix.to_next(doubtful)
+
+    def to_first(self) -> None:
+        """To what needs a look, unless the operator is looking at something already."""
+        if self.matrix.nodes and not self.matrix.touched:
+            self.matrix.to(0, 0)
+            if not self.to_next():
+                self.matrix.to(0, 1)
+
+
+def cell_of(it: Verified) -> Cell:
+    """Beside the sign what the verdict has measured, in short."""
+    texts = {"ping": it.seen.partition(",")[0], "mtu": it.seen.partition(" ")[0]}
+    return Cell(word(it), texts.get(it.kind, ""))
+
+
+def doubtful(found: Cell | None) -> bool:
+    """It needs a look: something is known, and it is no mere pass."""
+    return found is not None and found.word != "pass"

@@ -1,0 +1,193 @@
+"""The verdicts about hosts: a table of a kind, and the whole of the one under the cursor."""
+
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import ClassVar
+
+from rich.text import Text
+from textual import on
+from textual.app import ComposeResult
+from textual.containers import Vertical, VerticalScroll
+from textual.content import Content
+from textual.widgets import DataTable, Static
+
+from fedwiz.etcd.leases import parse_leases
+from fedwiz.model.actions import Value
+from fedwiz.model.events import Verified
+from fedwiz.util.sanitize import clean
+from screens.widgets.signs import cell, finding
+
+NOBODY = "no known host"
+"""What a verdict is about that no host of the answers has."""
+
+
+def word(it: Verified) -> str:
+    """The verdict in one word; a pass that says something is a warning."""
+    return "warn" if it.level == "pass" and it.why else it.level
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A line of a table."""
+
+    verdict: Verified
+    cells: tuple[str, ...] = ()
+
+
+Rows = Callable[[Verified], Iterator[Row]]
+"""The lines that a verdict makes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """How a kind of verdicts is shown."""
+
+    kind: str
+    columns: tuple[str, ...]
+    """After the verdict and the host; those that begin with a blank are numbers."""
+
+    rows: Rows
+    asked: str
+    """What the procedure has one type to see the same."""
+
+
+def _addresses(it: Verified) -> Iterator[Row]:
+    """Source: `ip -4 address`, its lines with an address; the last word is the device."""
+    found = dict[str, list[str]]()
+    for line in it.seen.splitlines():
+        if said := re.match(r"\s*inet (\S+).*?(\S+)\s*$", line):
+            found.setdefault(said[2], []).append(said[1])
+    flannel = [
+        text for name, texts in found.items() if name.startswith("flannel") for text in texts
+    ]
+    yield Row(it, (", ".join(flannel), ", ".join(found.get("docker0", ()))))
+
+
+def _leases(it: Verified) -> Iterator[Row]:
+    """A line for each lease; one for a host that has none."""
+    lines = it.seen.splitlines()
+    for line in lines:
+        key, _, text = line.partition(" ")
+        for lease in parse_leases([Value(key, text, 0)]):
+            yield Row(it, (lease.subnet, lease.public_ip, lease.mac))
+    if not lines:
+        yield Row(it, ("", "", ""))
+
+
+def _subnet_env(it: Verified) -> Iterator[Row]:
+    said = dict(line.partition("=")[::2] for line in it.seen.splitlines())
+    names = ("FLANNEL_SUBNET", "FLANNEL_MTU", "FLANNEL_IPMASQ")
+    yield Row(it, tuple(said.get(name, "") for name in names))
+
+
+TABLES: Mapping[str, Table] = {
+    "address": Table("address", ("flannel", "docker0"), _addresses, "ip -4 a | grep inet"),
+    "lease": Table(
+        "lease",
+        ("subnet", "public IP", "VtepMAC"),
+        _leases,
+        "curl -s .../v2/keys/.../subnets | python -mjson.tool",
+    ),
+    "subnet_env": Table(
+        "subnet_env", ("subnet", " MTU", "masquerades"), _subnet_env, "cat /run/flannel/subnet.env"
+    ),
+}
+"""By the kind of their verdicts."""
+
+
+def raw(it: Verified) -> str:
+    """What the host or etcd has, as the procedure's commands would show it."""
+    if it.kind != "lease":
+        return "\n".join(map(clean, it.seen.splitlines()))
+    shown = list[str]()
+    for line in it.seen.splitlines():
+        key, _, text = line.partition(" ")
+        with suppress(ValueError, RecursionError):
+            text = json.dumps(json.loads(text), indent=4)
+        shown += [clean(key), *map(clean, text.splitlines())]
+    return "\n".join(shown)
+
+
+class Verdicts(Vertical):
+    """A table of the verdicts of a kind; below it the one under the cursor, as it was read."""
+
+    DEFAULT_CSS = """
+    Verdicts DataTable { height: auto; max-height: 55%; margin-bottom: 1; }
+    Verdicts .whole { height: 1fr; }
+    """
+
+    EMPTY: ClassVar[str] = "Nothing is known yet."
+
+    def __init__(self, kind: str, id: str | None = None) -> None:  # noqa: A002 - a widget's
+        super().__init__(id=id)
+        self._table, self._rows = TABLES[kind], list[Row]()
+        self._drawn: object = None
+
+    def compose(self) -> ComposeResult:
+        """The table and the whole."""
+        yield DataTable[Text](cursor_type="row")
+        with VerticalScroll(classes="whole"):
+            yield Static("")
+
+    def show(self, verdicts: Sequence[Verified]) -> None:
+        """Draw the verdicts of this kind, where they are others than before."""
+        mine = [it for it in verdicts if it.kind == self._table.kind]
+        room = 16 if self.app.size.width < 100 else 32  # 100: names and a MAC beside each other
+        drawn = (mine, room, self.app.theme)
+        if drawn == self._drawn:
+            return
+        self._drawn = drawn
+        self._rows = [row for it in mine for row in self._table.rows(it)]
+        table = self.query_one(DataTable)
+        here = table.cursor_row
+        table.clear(columns=True)
+        for title in ("verdict", "host", *self._table.columns):
+            table.add_column(Text(title.strip(), justify="right" if title[0] == " " else "left"))
+        for row in self._rows:
+            table.add_row(*self._cells(row, room))
+        table.move_cursor(row=here)
+        table.display = bool(self._rows)
+        self._tell()
+
+    def _cells(self, row: Row, room: int) -> Iterator[Text]:
+        it = row.verdict
+        yield cell(self.app, word(it))
+        name = clean(it.host) or NOBODY
+        yield Text(name if len(name) <= room else name[: room - 1] + "~")
+        for title, text in zip(self._table.columns, row.cells, strict=True):
+            yield Text(clean(text) or "-", justify="right" if title[0] == " " else "left")
+
+    def to_next(self) -> bool:
+        """To the next verdict that is no mere pass; whether there is one."""
+        table, count = self.query_one(DataTable), len(self._rows)
+        for step in range(1, count + 1):
+            at = (table.cursor_row + step) % count
+            if word(self._rows[at].verdict) != "pass":
+                table.move_cursor(row=at)
+                return True
+        return False
+
+    @on(DataTable.RowHighlighted)
+    def _highlighted(self, event: DataTable.RowHighlighted) -> None:
+        event.stop()
+        self._tell()
+
+    def _tell(self) -> None:
+        at, whole = self.query_one(DataTable).cursor_row, self.query_one(".whole", VerticalScroll)
+        whole.query_one(Static).update(self._whole(at))
+        whole.scroll_home(animate=False)
+
+    def _whole(self, at: int) -> Content:
+        if not 0 <= at < len(self._rows):
+            return Content.styled(self.EMPTY, "$text-muted")
+        it = self._rows[at].verdict
+        judged = finding(word(it), it.host or NOBODY, "", it.why)
+        return Content.assemble(
+            judged,
+            "\n",
+            Content.styled(f"$ {self._table.asked}\n", "$text-muted"),
+            raw(it) or "(nothing)",
+        )

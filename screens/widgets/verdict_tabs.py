@@ -1,0 +1,139 @@
+"""All verdicts of a run, by tabs, as they are and judged."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from textual import on
+from textual.app import ComposeResult
+from textual.containers import Vertical, VerticalScroll
+from textual.content import Content
+from textual.message import Message
+from textual.widget import Widget
+from textual.widgets import ContentSwitcher, Static
+
+from fedwiz.model.events import Verified
+from fedwiz.runs.rounds import History
+from fedwiz.runs.state import State
+from screens.widgets import sentences
+from screens.widgets.pair_view import KINDS, Pairs
+from screens.widgets.tab_bar import Tabs
+from screens.widgets.verdict_table import Verdicts
+
+TABS = {
+    "ping": "Matrix",
+    "address": "Addresses",
+    "lease": "Subnets",
+    "subnet_env": "subnet.env",
+    "peer": "Peers",
+    "mtu": "Size",
+    "": "Findings",
+}
+"""By the kind of their verdicts."""
+
+LAST = len(TABS) - 1
+
+
+class Proof(Vertical):
+    """The tabs, and what is in them."""
+
+    class Turned(Message):
+        """Another tab is open."""
+
+    DEFAULT_CSS = """
+    Proof { height: 1fr; }
+    Proof.-low Tabs { margin-bottom: 0; }
+    Proof ContentSwitcher { height: 1fr; }
+    Proof ContentSwitcher > * { height: 1fr; }
+    """
+
+    def __init__(self, *, opens: bool) -> None:
+        """Nothing is known yet.
+
+        Args:
+            opens: Enter opens a pair, which is told by `Matrix.Opened`.
+        """
+        super().__init__()
+        self._opens = opens
+        self.at = 0
+        """The tab that is open."""
+
+    def compose(self) -> ComposeResult:
+        """The tabs, and a view for each."""
+        yield Tabs(tuple(TABS.values()))
+        with ContentSwitcher(initial="tab-0"):
+            for number, kind in enumerate(TABS):
+                if kind in KINDS:
+                    yield Pairs(kind, f"tab-{number}", opens=self._opens)
+                elif kind:
+                    yield Verdicts(kind, id=f"tab-{number}")
+            with VerticalScroll(id=f"tab-{LAST}"):
+                yield Static("", id="sentences")
+
+    @property
+    def _view(self) -> Widget:
+        return self.query_one(f"#tab-{self.at}", Widget)
+
+    def show(
+        self,
+        state: State,
+        verdicts: Sequence[Verified],
+        nodes: Sequence[str],
+        history: History,
+        files: Mapping[str, Path],
+        trouble: Content | None = None,
+        *,
+        going: bool = False,
+    ) -> None:
+        """Draw what there is, in the tab that is open.
+
+        Args:
+            state: of the run.
+            verdicts: those that count.
+            nodes: that they are about, in order.
+            history: of the last rounds.
+            files: what was written of the run, by what it is.
+            trouble: what keeps one from verifying.
+            going: the run has not ended.
+        """
+        worst = sentences.worst(verdicts)
+        self.query_one(Tabs).draw(self.at, [worst.get(kind, "") for kind in TABS])
+        view = self._view
+        if isinstance(view, Pairs):
+            kind = list(TABS)[self.at]
+            empty = "" if going else state.why or "No node was verified."
+            rounds = history.pairs(kind) if history.rounds > 1 else {}
+            view.show(nodes, verdicts, rounds, empty)
+        elif isinstance(view, Verdicts):
+            view.show(verdicts)
+        else:
+            said = sentences.sentences(state, verdicts, files)
+            if trouble:
+                said = Content.assemble(trouble, "\n\n", said)
+            self.query_one("#sentences", Static).update(said)
+
+    @on(Tabs.Turned)
+    def _turned(self, event: Tabs.Turned) -> None:
+        event.stop()
+        self.turn(event.at)
+
+    def turn(self, at: int) -> None:
+        """Open a tab; the focus stays where it is."""
+        self.at = at
+        self.query_one(ContentSwitcher).current = f"tab-{at}"
+        self.post_message(self.Turned())
+
+    def enter(self, at: int) -> None:
+        """Open a tab, and go into it."""
+        self.turn(at)
+        inside = (it for it in self._view.walk_children(Widget) if it.focusable)
+        next(inside, self._view).focus()
+
+    def to_next(self) -> bool:
+        """To the next verdict in this tab that is no mere pass; whether there is one."""
+        view = self._view
+        return isinstance(view, Pairs | Verdicts) and view.to_next()
+
+    def to_first(self) -> None:
+        """To what needs a look, unless the operator is looking at something already."""
+        if isinstance(self._view, Pairs):
+            self._view.to_first()
