@@ -18,13 +18,13 @@ from textual.binding import Binding, BindingType
 from textual.screen import Screen
 from textual.widgets import Static
 
-from fedwiz.runs.unfinished import unfinished
+from fedwiz.runs.unfinished import interrupted_run
 from fedwiz.util import files
 from screens.dialogs.dialog import Help
 from screens.lazy import Begin, drafted, load, mistake
-from screens.pages.welcome import First
+from screens.pages.welcome import WelcomePage
 from screens.themes import DARK, LIGHT
-from screens.widgets.frame import STEPS, beside, too_small
+from screens.widgets.frame import PAGE_TITLES, beside, too_small
 from screens.wizard import Wizard
 
 if TYPE_CHECKING:
@@ -121,9 +121,9 @@ class Fedwiz(Wizard):
 
     async def _first(self) -> None:
         """Ask what is to be done; load all pages in the meantime."""
-        left = await asyncio.to_thread(unfinished)
+        left = await asyncio.to_thread(interrupted_run)
         self._loaded()
-        page = First(left)
+        page = WelcomePage(left)
         self.run_worker(load("screens.pages.flow"), group="load")
         choice = await self.push_screen_wait(page)
         begun = (await load("screens.pages.start")).begun
@@ -135,7 +135,7 @@ class Fedwiz(Wizard):
         """Show the draft's page, and go where it leads."""
         flow = await load("screens.pages.flow")
         if self.site is None:
-            self.site = flow.site(draft)
+            self.site = flow.inventory(draft)
             self.site.ask = self.ask_secret
         self._loaded()
         move = await self.push_screen_wait(flow.FLOW[draft.page](draft, self.site))
@@ -185,7 +185,7 @@ class Fedwiz(Wizard):
         page = self.screen
         if isinstance(page, Help):
             return
-        title = STEPS.get(getattr(page, "STEP", ""), "fedwiz")
+        title = PAGE_TITLES.get(getattr(page, "STEP", ""), "fedwiz")
         keys = [
             (self.get_key_display(it), it.tooltip or it.description)
             for it in self._bindings_of(page)

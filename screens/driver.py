@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any, TextIO, cast
 
 from textual.drivers.linux_driver import LinuxDriver
 
-from fedwiz.util.background import Behind
+from fedwiz.util.background import BackgroundWriter
 
 if TYPE_CHECKING:
     from textual.app import App
 
 
-class Output:
+class TerminalOutput:
     """What is written to a terminal; to one that has gone, nothing is."""
 
     def __init__(self, file: TextIO, gone: Callable[[], None]) -> None:
@@ -54,9 +54,9 @@ class Terminal(LinuxDriver):
     def __init__(self, app: "App[Any]", **options: Any) -> None:  # noqa: ANN401 - passed on
         super().__init__(app, **options)
         self._loop = asyncio.get_running_loop()
-        self._output = Output(cast("TextIO", self._file), self._gone)
+        self._output = TerminalOutput(cast("TextIO", self._file), self._gone)
         self._file = cast("Any", self._output)
-        self._behind = Behind()
+        self._behind = BackgroundWriter()
 
     def write(self, data: str) -> None:
         """Have it written, and wait for nobody."""

@@ -39,11 +39,11 @@ def drafted(begin: Begin) -> "Draft | Exception | None":
 
     A draft whose install was cut off is none to begin with: the first page offers to go on with it.
     """
-    from fedwiz.answers.file import Refused
-    from fedwiz.wizard.start import cut_off
+    from fedwiz.answers.file import AnswersError
+    from fedwiz.wizard.start import interrupted
 
     try:
         draft = begin()
-    except Refused as refused:
+    except AnswersError as refused:
         return refused
-    return None if draft is not None and cut_off(draft) else draft
+    return None if draft is not None and interrupted(draft) else draft

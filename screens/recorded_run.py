@@ -12,9 +12,9 @@ from fedwiz.runs.journal import Journal, answers_of, runs_path
 from fedwiz.runs.state import State
 from fedwiz.util import files
 from fedwiz.wizard.draft import Draft, repeat
-from fedwiz.wizard.inventory import Site
+from fedwiz.wizard.inventory import Inventory
 
-Work: TypeAlias = Callable[[verbs.Cluster], Awaitable[verbs.Result]]
+Work: TypeAlias = Callable[[verbs.RunContext], Awaitable[verbs.Result]]
 """Does a verb's work on a cluster."""
 
 
@@ -35,12 +35,12 @@ def fits(draft: Draft, state: State) -> bool:
 
 
 async def proved(
-    site: Site,
+    site: Inventory,
     answers: Answers,
     accepted: tuple[str, ...],
     told: Sink,
     begun: Callable[[str], None],
-    work: Work = verbs.prove,
+    work: Work = verbs.verify,
 ) -> verbs.Result:
     """A verb's work, by itself; a verification unless another is given.
 

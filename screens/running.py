@@ -8,16 +8,16 @@ from fedwiz.answers.file import Answers
 from fedwiz.engine import verbs
 from fedwiz.engine.plan import Plan
 from fedwiz.engine.resume import keeping, resume
-from fedwiz.engine.verbs import Approve, Cluster, Result
+from fedwiz.engine.verbs import Approve, Result, RunContext
 from fedwiz.engine.watch import Followed, follow
 from fedwiz.model.events import Sink
-from fedwiz.runs.journal import Journal, Unwritten, answers_of
-from fedwiz.runs.unfinished import Unfinished
+from fedwiz.runs.journal import Journal, JournalError, answers_of
+from fedwiz.runs.unfinished import InterruptedRun
 from fedwiz.util import files
 from fedwiz.wizard.draft import repeat
-from fedwiz.wizard.inventory import Site
+from fedwiz.wizard.inventory import Inventory
 
-Work = Callable[[Cluster, asyncio.Event], Awaitable[Result]]
+Work = Callable[[RunContext, asyncio.Event], Awaitable[Result]]
 """A verb's, with the event that asks it to begin nothing new."""
 
 
@@ -33,16 +33,16 @@ def installing(approved: tuple[Answers, Plan]) -> Job:
     """The install of an approved plan."""
     answers, plan = approved
 
-    async def work(cluster: Cluster, stop: asyncio.Event) -> Result:
+    async def work(cluster: RunContext, stop: asyncio.Event) -> Result:
         return await verbs.install(cluster, keeping(verbs.approving(plan)), stop)
 
     return Job(answers, work)
 
 
-def resuming(before: Unfinished, answers: Answers, ask: Approve) -> Job:
+def resuming(before: InterruptedRun, answers: Answers, ask: Approve) -> Job:
     """What a run has left; asks for more than was approved then."""
 
-    async def work(cluster: Cluster, stop: asyncio.Event) -> Result:
+    async def work(cluster: RunContext, stop: asyncio.Event) -> Result:
         return await resume(before, cluster, ask, stop)
 
     return Job(answers, work)
@@ -51,7 +51,7 @@ def resuming(before: Unfinished, answers: Answers, ask: Approve) -> Job:
 class Running:
     """A job at work, from its journal's first line to its last."""
 
-    def __init__(self, site: Site, accepted: tuple[str, ...], told: Sink) -> None:
+    def __init__(self, site: Inventory, accepted: tuple[str, ...], told: Sink) -> None:
         """Nothing is begun yet.
 
         Args:
@@ -87,12 +87,12 @@ class Running:
             cluster = await self._site.cluster(answers, journal.emit, journal.id, self._accepted)
             try:
                 return await job.work(cluster, self.stop)
-            except Unwritten:
+            except JournalError:
                 return None
 
 
 async def watched(
-    site: Site, answers: Answers, tell: Sink, note: Callable[[str], None]
+    site: Inventory, answers: Answers, tell: Sink, note: Callable[[str], None]
 ) -> Followed:
     """Tell what the run tells that has the cluster's lock; it does not notice.
 

@@ -8,9 +8,9 @@ from screens.lifecycle import INTERRUPTED, Ending
 
 if TYPE_CHECKING:
     from fedwiz.runs.state import State
-    from fedwiz.runs.unfinished import Unfinished
+    from fedwiz.runs.unfinished import InterruptedRun
     from fedwiz.wizard.draft import Draft
-    from fedwiz.wizard.inventory import Site
+    from fedwiz.wizard.inventory import Inventory
 
 
 class Wizard(Ending):
@@ -20,7 +20,7 @@ class Wizard(Ending):
         super().__init__()
         self._unkept = ""
         self.draft: Draft | None = None
-        self.site: Site | None = None
+        self.site: Inventory | None = None
         self.state: State | None = None
         """Of the last run that was shown; the report is made of it."""
 
@@ -31,7 +31,7 @@ class Wizard(Ending):
         self.begun: object = None
         """What the operator approved and the last install was begun with."""
 
-        self.resuming: Unfinished | None = None
+        self.resuming: InterruptedRun | None = None
         """A run that the operator goes on with; the page Install takes it from here."""
 
         self.proved: str | None = None

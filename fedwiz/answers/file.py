@@ -17,7 +17,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from fedwiz.answers import rules
-from fedwiz.answers.model import Answers, between, places, usual_endpoints
+from fedwiz.answers.model import Answers, cross_checks, host_paths, usual_endpoints
 from fedwiz.answers.overrides import overlaid, toml
 from fedwiz.answers.questions import QUESTIONS, Question, questions_table, schema
 from fedwiz.answers.sections import (
@@ -40,6 +40,7 @@ __all__ = [
     "QUESTIONS",
     "SECTIONS",
     "Answers",
+    "AnswersError",
     "BackendAnswers",
     "Docker",
     "Etcd",
@@ -47,15 +48,14 @@ __all__ = [
     "Host",
     "Network",
     "Question",
-    "Refused",
     "Section",
     "Ssh",
     "Verify",
     "Wizard",
     "dump",
+    "from_flannel_config",
     "load",
     "missing",
-    "of_config",
     "overlay",
     "parse",
     "questions_table",
@@ -65,11 +65,11 @@ __all__ = [
 
 S = TypeVar("S", bound=Section)
 
-LARGEST = 1 << 20
+MAX_FILE_BYTES = 1 << 20
 """Bytes of an answer file: far above any cluster's, far below what hurts to parse."""
 
 
-class Refused(Exception):  # noqa: N818 - it names what is so, and reads well in `except`
+class AnswersError(Exception):
     """Answers that can't be used."""
 
     def __init__(self, why: Mapping[str, str]) -> None:
@@ -87,7 +87,7 @@ def overlay(data: Mapping[str, Any], sets: Sequence[str]) -> dict[str, Any]:
     """
     said, why = overlaid(data, sets)
     if why:
-        raise Refused(why)
+        raise AnswersError(why)
     return said
 
 
@@ -103,14 +103,14 @@ def parse(data: Mapping[str, Any], sets: Sequence[str] = ()) -> Answers:
     except ValidationError as wrong:
         names = said.get("host")
         names = names if isinstance(names, list) else []
-        wheres = places([it.get("name") if isinstance(it, dict) else None for it in names])
+        wheres = host_paths([it.get("name") if isinstance(it, dict) else None for it in names])
         for error in wrong.errors(include_url=False):
             for key, text in _refusals(error, wheres):
                 why.setdefault(key, text)
         # Answers that are wrong in themselves hide what is wrong between the others.
-        raise Refused(_loose(said) | why) from None
+        raise AnswersError(_loose(said) | why) from None
     if why:
-        raise Refused(why)
+        raise AnswersError(why)
     return answers
 
 
@@ -123,27 +123,33 @@ def read(path: Path) -> dict[str, Any]:
     place = str(path)
     try:
         with path.expanduser().open("rb") as file:
-            raw = file.read(LARGEST + 1)
+            raw = file.read(MAX_FILE_BYTES + 1)
     except FileNotFoundError:
-        raise Refused({place: "there is no such file; give the path of an answer file"}) from None
+        raise AnswersError(
+            {place: "there is no such file; give the path of an answer file"}
+        ) from None
     except IsADirectoryError:
-        raise Refused({place: "a directory; give the answer file in it"}) from None
+        raise AnswersError({place: "a directory; give the answer file in it"}) from None
     except (OSError, ValueError, RuntimeError) as wrong:
         said = getattr(wrong, "strerror", None) or str(wrong)
-        raise Refused({place: f"can't be read ({said}); give a file that you may read"}) from None
-    if len(raw) > LARGEST:
-        raise Refused({place: "more than 1 MiB; an answer file is some kilobytes of TOML"})
+        raise AnswersError(
+            {place: f"can't be read ({said}); give a file that you may read"}
+        ) from None
+    if len(raw) > MAX_FILE_BYTES:
+        raise AnswersError({place: "more than 1 MiB; an answer file is some kilobytes of TOML"})
     try:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as wrong:
         line = raw.count(b"\n", 0, wrong.start) + 1
-        raise Refused({place: f"line {line} is not UTF-8; save the file as UTF-8"}) from None
+        raise AnswersError({place: f"line {line} is not UTF-8; save the file as UTF-8"}) from None
     try:
         return toml(text)
     except RecursionError:
-        raise Refused({place: "nested too deeply; an answer file has tables of values"}) from None
+        raise AnswersError(
+            {place: "nested too deeply; an answer file has tables of values"}
+        ) from None
     except ValueError as wrong:
-        raise Refused({place: _syntax(str(wrong), text)}) from None
+        raise AnswersError({place: _syntax(str(wrong), text)}) from None
 
 
 def _syntax(said: str, text: str) -> str:
@@ -186,7 +192,7 @@ def dump(answers: Answers) -> str:
     return "\n".join(parts)
 
 
-def of_config(text: str) -> dict[str, dict[str, Any]]:
+def from_flannel_config(text: str) -> dict[str, dict[str, Any]]:
     """The sections `network` and `backend` that would write this config of flannel's.
 
     Of a network that fedwiz could not write, neither; of a backend that it does not offer, or
@@ -235,7 +241,7 @@ def _loose(said: Mapping[str, Any]) -> dict[str, str]:
     listed = raw if isinstance(raw, list) else []
     hosts = [host for host in (_alone(Host, item) for item in listed) if host]
     net = _alone(Network, said.get("network"))
-    why = between(hosts, _alone(Etcd, said.get("etcd", {})), net)
+    why = cross_checks(hosts, _alone(Etcd, said.get("etcd", {})), net)
     if len(hosts) == len(listed) > 0:
         return why
     # With a host left out, numbers count the others and a role may be the missing one's.

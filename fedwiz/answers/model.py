@@ -66,7 +66,7 @@ class Answers(BaseModel):
 
     @model_validator(mode="after")
     def _whole(self) -> "Answers":
-        if why := between(self.host, self.etcd, self.network):
+        if why := cross_checks(self.host, self.etcd, self.network):
             raise several(why)
         return self
 
@@ -113,7 +113,7 @@ def usual_endpoints(hosts: Sequence[Host]) -> tuple[str, ...]:
     return tuple(f"http://{host.name}:2379" for host in hosts if host.role == "master")[:1]
 
 
-def places(names: Sequence[object]) -> list[str]:
+def host_paths(names: Sequence[object]) -> list[str]:
     """How each host is called in a refusal: `host[fed-node1]`.
 
     By number, `host[#2]`, where the name is missing, unusable, or two hosts'.
@@ -130,7 +130,7 @@ def places(names: Sequence[object]) -> list[str]:
     return said
 
 
-def between(
+def cross_checks(
     hosts: Sequence[Host], etcd: Etcd | None = None, net: Network | None = None
 ) -> dict[str, str]:
     """What is wrong between answers that are each right; by key, empty: nothing."""
@@ -140,7 +140,7 @@ def between(
 def _alike(hosts: Sequence[Host]) -> dict[str, str]:
     """Names, addresses and labels that two hosts share; flannel would mix the two up."""
     why = {}
-    wheres = places([host.name for host in hosts])
+    wheres = host_paths([host.name for host in hosts])
     for field in ("name", "address", "label"):
         first: dict[str, str] = {}
         for where, host in zip(wheres, hosts, strict=True):

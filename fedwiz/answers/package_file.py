@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fedwiz.answers import rules
-from fedwiz.answers.file import Answers, Refused
+from fedwiz.answers.file import Answers, AnswersError
 
 _LEAD = 96
 """Bytes of an RPM's lead: magic 4, version 2, type 2, architecture 2, name 66, and more.
@@ -49,7 +49,7 @@ def check_files(answers: Answers) -> LocalFile | None:
     try:
         path = Path(flannel.path).expanduser()
         if not stat.S_ISREG(path.stat().st_mode):
-            raise Refused({"flannel.path": f"{rules.clip(flannel.path)}: no file; name one"})
+            raise AnswersError({"flannel.path": f"{rules.clip(flannel.path)}: no file; name one"})
         with path.open("rb") as file:
             lead = file.read(_LEAD)
             file.seek(0)
@@ -58,13 +58,13 @@ def check_files(answers: Answers) -> LocalFile | None:
     except (OSError, RuntimeError) as wrong:
         why = getattr(wrong, "strerror", None) or str(wrong)
         said = f"{rules.clip(flannel.path)}: {why}; name a file of this machine's"
-        raise Refused({"flannel.path": said}) from None
+        raise AnswersError({"flannel.path": said}) from None
     said = _rpm(lead) if flannel.source == "rpm" else _program(lead)
     if said:
-        raise Refused({"flannel.path": f"{rules.clip(flannel.path)}: {said}"})
+        raise AnswersError({"flannel.path": f"{rules.clip(flannel.path)}: {said}"})
     if found != flannel.sha256:
         said = f"the file has {found}; if that is the one you want, give this"
-        raise Refused({"flannel.sha256": f"{flannel.sha256}: {said}"})
+        raise AnswersError({"flannel.sha256": f"{flannel.sha256}: {said}"})
     package, version = _called(lead) if flannel.source == "rpm" else ("", "")
     return LocalFile(path, size, found, package, version)
 

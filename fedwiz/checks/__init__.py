@@ -48,7 +48,7 @@ from fedwiz.checks.ranges import (
     same_link,
 )
 from fedwiz.checks.store import etcd_api, etcd_config, etcd_reachable, etcd_store, leases
-from fedwiz.facts.values import Known
+from fedwiz.facts.values import ClusterFacts
 
 __all__ = ["CHECKS", "Check", "Finding", "judge"]
 
@@ -91,7 +91,9 @@ CHECKS: tuple[Check, ...] = (
 )
 
 
-def judge(answers: Answers, known: Known, accepted: Collection[str] = ()) -> tuple[Finding, ...]:
+def judge(
+    answers: Answers, known: ClusterFacts, accepted: Collection[str] = ()
+) -> tuple[Finding, ...]:
     """Every finding of every check, in the order of CHECKS.
 
     Args:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from fedwiz.answers.file import Answers
 from fedwiz.checks.finding import Finding, block, check, heard, ok, some, unread, warn
-from fedwiz.facts.values import Facts, Known
+from fedwiz.facts.values import ClusterFacts, Facts
 from fedwiz.facts.versions import (
     docker_drops_routed,
     docker_knows_direct_routing,
@@ -17,17 +17,17 @@ from fedwiz.facts.versions import (
 
 DAEMON_JSON = "/etc/docker/daemon.json"
 SYSCONFIG = ("/etc/sysconfig/docker", "/etc/sysconfig/docker-network")
-KEYS = ("bip", "bridge", "mtu", "ip-masq", "fixed-cidr")
+DAEMON_JSON_KEYS = ("bip", "bridge", "mtu", "ip-masq", "fixed-cidr")
 """What flannel tells docker, or what contradicts it; docker refuses to be told twice."""
 
-OTHERS = ("#", ";", "ExecStartPre=", "ExecStartPost=", "ExecStop")
+NOT_DOCKERD = ("#", ";", "ExecStartPre=", "ExecStartPost=", "ExecStop")
 """Lines that say nothing to dockerd."""
 
 FLAG = re.compile(r"(?<![\w-])(?:--(?P<long>bip|bridge|mtu|ip-masq|fixed-cidr)|-b)(?=[=\s\"']|$)")
 
 
 @check("docker-options", "Does docker take its network from flannel alone?", about="nodes")
-def docker_options(answers: Answers, known: Known) -> Iterator[Finding]:
+def docker_options(answers: Answers, known: ClusterFacts) -> Iterator[Finding]:
     """A dockerd that is told something twice does not start."""
     for host, facts in heard(answers, known, "nodes"):
         if not facts.units or (facts.unit("docker.service").there and not facts.docker_unit):
@@ -41,7 +41,7 @@ def _conflicts(facts: Facts) -> Iterator[Finding]:
     texts = {path: facts.files[path].text for path in SYSCONFIG if path in facts.files}
     texts |= _unit_files(facts.docker_unit)
     for path, text in texts.items():
-        lines = (line for line in text.splitlines() if not line.lstrip().startswith(OTHERS))
+        lines = (line for line in text.splitlines() if not line.lstrip().startswith(NOT_DOCKERD))
         flags = [f"--{found['long'] or 'bridge'}" for found in FLAG.finditer("\n".join(lines))]
         for flag in dict.fromkeys(flags):
             yield block(
@@ -77,7 +77,7 @@ def _daemon_json(text: str) -> Iterator[Finding]:
         seen = said if isinstance(said, str) else f"{DAEMON_JSON} holds no JSON object"
         yield block(seen, f"mend {DAEMON_JSON}; `python3 -m json.tool {DAEMON_JSON}` shows where")
         return
-    for key in KEYS:
+    for key in DAEMON_JSON_KEYS:
         if key in said:
             yield block(
                 f"{DAEMON_JSON} sets {key} to {json.dumps(said[key])[:40]}, "
@@ -98,7 +98,7 @@ def _daemon_json(text: str) -> Iterator[Finding]:
 
 
 @check("docker-version", "Does this docker let flannel's packets through?", about="nodes")
-def docker_versions(answers: Answers, known: Known) -> Iterator[Finding]:
+def docker_versions(answers: Answers, known: ClusterFacts) -> Iterator[Finding]:
     """From 28 on docker drops what is routed straight to a container; the install sees to it."""
     fine: dict[str, list[str]] = {}
     for host, facts in heard(answers, known, "nodes"):
@@ -123,7 +123,7 @@ def docker_versions(answers: Answers, known: Known) -> Iterator[Finding]:
 
 
 @check("iptables", "Is there an iptables that works?", about="nodes")
-def iptables(answers: Answers, known: Known) -> Iterator[Finding]:
+def iptables(answers: Answers, known: ClusterFacts) -> Iterator[Finding]:
     """Docker and flannel write rules with it, and must mean the same tables."""
     for host, facts in heard(answers, known, "nodes"):
         if "filter" not in facts.rules and "nat" not in facts.rules:
@@ -146,7 +146,7 @@ def iptables(answers: Answers, known: Known) -> Iterator[Finding]:
 
 
 @check("forwarding", "Will the kernel forward containers' packets?", about="nodes")
-def forwarding(answers: Answers, known: Known) -> Iterator[Finding]:
+def forwarding(answers: Answers, known: ClusterFacts) -> Iterator[Finding]:
     """`ip_forward` is turned on; a strict reverse path filter drops what comes another way."""
     off = []
     for host, facts in heard(answers, known, "nodes"):
@@ -164,7 +164,7 @@ def forwarding(answers: Answers, known: Known) -> Iterator[Finding]:
 
 
 @check("interrupts", "Will running containers be stopped?", about="nodes")
-def interrupts(answers: Answers, known: Known) -> Iterator[Finding]:
+def interrupts(answers: Answers, known: ClusterFacts) -> Iterator[Finding]:
     """Only where docker still has to move to flannel's subnet; the plan has the last word."""
     for host, facts in heard(answers, known, "nodes"):
         if not facts.units:

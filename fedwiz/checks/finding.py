@@ -5,11 +5,11 @@ from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
 from fedwiz.answers.file import Answers, Host
-from fedwiz.facts.values import Facts, Known
+from fedwiz.facts.values import ClusterFacts, Facts
 from fedwiz.model.events import Found
-from fedwiz.util.sanitize import clean
+from fedwiz.util.sanitize import sanitize
 
-AGAIN = "run `fedwiz check` again"
+CHECK_AGAIN = "run `fedwiz check` again"
 
 
 Finding: TypeAlias = Found
@@ -31,16 +31,18 @@ def block(seen: str, remedy: str, host: str = "") -> Finding:
     return Finding("", host, "block", seen, remedy)
 
 
-def unread(what: str, host: str = "", remedy: str = AGAIN) -> Finding:
+def unread(what: str, host: str = "", remedy: str = CHECK_AGAIN) -> Finding:
     """A fact is missing, so nobody knows: a warning, and never a pass."""
     return warn(f"not judged: {what} could not be read", remedy, host)
 
 
-Judge: TypeAlias = Callable[[Answers, Known], Iterator[Finding]]
+Judge: TypeAlias = Callable[[Answers, ClusterFacts], Iterator[Finding]]
 About: TypeAlias = Literal["cluster", "master", "nodes", "hosts"]
 
 
-def heard(answers: Answers, known: Known, about: About = "hosts") -> Iterator[tuple[Host, Facts]]:
+def heard(
+    answers: Answers, known: ClusterFacts, about: About = "hosts"
+) -> Iterator[tuple[Host, Facts]]:
     """The hosts that answered, with what they said."""
     for host in answers.host:
         if (about == "nodes" and host.role != "node") or (
@@ -62,7 +64,7 @@ class Check:
     judge: Judge
     about: About
 
-    def findings(self, answers: Answers, known: Known) -> Iterator[Finding]:
+    def findings(self, answers: Answers, known: ClusterFacts) -> Iterator[Finding]:
         """What it finds: at least one finding, whatever was read."""
         asked = self.about == "cluster" or any(heard(answers, known, self.about))
         found = list(self.judge(answers, known)) if asked else []
@@ -91,7 +93,7 @@ def check(name: str, title: str, about: About = "cluster") -> Callable[[Judge], 
 
 
 def _line(text: str) -> str:
-    return clean(" ".join(text.split()))
+    return sanitize(" ".join(text.split()))
 
 
 def some(words: Iterable[str], most: int = 4) -> str:
@@ -106,7 +108,7 @@ def count(number: int, one: str, many: str = "") -> str:
     return f"{number} {one if number == 1 else many or one + 's'}"
 
 
-def published(answers: Answers, known: Known) -> set[str]:
+def published(answers: Answers, known: ClusterFacts) -> set[str]:
     """The addresses that flannel publishes for the nodes, and those at which fedwiz seeks them."""
     found = {facts.public_ip(host.interface) for host, facts in heard(answers, known, "nodes")}
     return (found | {host.address for host in answers.nodes}) - {""}

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from fedwiz.answers.file import Answers, Host
 from fedwiz.checks.finding import Finding, block, check, heard, ok, some, unread, warn
-from fedwiz.facts.values import Facts, Known, Version
+from fedwiz.facts.values import ClusterFacts, Facts, Version
 from fedwiz.facts.versions import (
     FLAGS,
     FLAGS_GONE,
@@ -22,7 +22,7 @@ SUPPLY = 'set flannel.source to "rpm" or "binary", and flannel.path to a file th
 
 
 @check("flannel-package", "Is there a flannel to install?", about="nodes")
-def flannel_package(answers: Answers, known: Known) -> Iterator[Finding]:
+def flannel_package(answers: Answers, known: ClusterFacts) -> Iterator[Finding]:
     """What dnf offers on the node is the only truth about Fedora's package."""
     for host, facts in heard(answers, known, "nodes"):
         if answers.flannel.source != "dnf":
@@ -41,7 +41,7 @@ def flannel_package(answers: Answers, known: Known) -> Iterator[Finding]:
             yield _none(host, facts)
 
 
-def _supplied(answers: Answers, host: Host, known: Known) -> Iterator[Finding]:
+def _supplied(answers: Answers, host: Host, known: ClusterFacts) -> Iterator[Finding]:
     version = next_version(answers, host.name, known)
     if version:
         yield ok(f"flannel {dotted(version)} will be uploaded", host.name)
@@ -69,7 +69,7 @@ def dotted(version: Version) -> str:
 
 
 @check("flannel-version", "Does this flannel do what the answers ask of it?", about="nodes")
-def flannel_version(answers: Answers, known: Known) -> Iterator[Finding]:
+def flannel_version(answers: Answers, known: ClusterFacts) -> Iterator[Finding]:
     """Known faults by version, and whatever this version has not learnt yet."""
     versions: dict[Version, list[str]] = {}
     for host, _ in heard(answers, known, "nodes"):
@@ -131,7 +131,7 @@ def _tls(answers: Answers, version: Version) -> Iterator[Finding]:
 
 
 @check("flannel-options", "Does this flanneld know its options?", about="nodes")
-def flannel_options(answers: Answers, known: Known) -> Iterator[Finding]:
+def flannel_options(answers: Answers, known: ClusterFacts) -> Iterator[Finding]:
     """Each option against each version that will run."""
     options = answers.flannel.options
     hosts = [host for host, _ in heard(answers, known, "nodes")]
@@ -180,7 +180,7 @@ def _br_netfilter(host: Host, facts: Facts) -> Iterator[Finding]:
 
 
 @check("backend-kernel", "Has the kernel what the backend needs?", about="nodes")
-def backend_kernel(answers: Answers, known: Known) -> Iterator[Finding]:
+def backend_kernel(answers: Answers, known: ClusterFacts) -> Iterator[Finding]:
     """A module that is missing shows only when flanneld makes its device."""
     backend = answers.backend.backend
     for host, facts in heard(answers, known, "nodes"):
@@ -205,7 +205,7 @@ def backend_kernel(answers: Answers, known: Known) -> Iterator[Finding]:
 
 
 @check("leftovers", "Did an earlier flannel leave anything behind?", about="nodes")
-def leftovers(answers: Answers, known: Known) -> Iterator[Finding]:
+def leftovers(answers: Answers, known: ClusterFacts) -> Iterator[Finding]:
     """Stopping flanneld leaves its device, routes and subnet.env; two networks would then mix."""
     backend, options = answers.backend.backend, answers.backend.options
     device, cidr = backend.device(options), answers.network.cidr

@@ -18,14 +18,14 @@ from fedwiz.checks.finding import (
     warn,
 )
 from fedwiz.checks.ranges import NAT
-from fedwiz.facts.values import Facts, Known, KubeNode, Unit
+from fedwiz.facts.values import ClusterFacts, Facts, KubeNode, Unit
 from fedwiz.facts.versions import CLOCKS_APART
 
 FEDORA_LIKE = frozenset({"fedora", "rhel", "centos", "rocky", "almalinux", "ol"})
 
 
 @check("reachable", "Does every host answer?")
-def reachable(answers: Answers, known: Known) -> Iterator[Finding]:
+def reachable(answers: Answers, known: ClusterFacts) -> Iterator[Finding]:
     """The only check that speaks of hosts that are lost."""
     for host in answers.host:
         if host.name in known.lost:
@@ -38,7 +38,7 @@ def reachable(answers: Answers, known: Known) -> Iterator[Finding]:
 
 
 @check("os", "Do the hosts run Fedora?", about="hosts")
-def os(answers: Answers, known: Known) -> Iterator[Finding]:
+def os(answers: Answers, known: ClusterFacts) -> Iterator[Finding]:
     """The package's name and layout are Fedora's; other systems may differ."""
     said = set()
     for host, facts in heard(answers, known):
@@ -55,7 +55,7 @@ def os(answers: Answers, known: Known) -> Iterator[Finding]:
 
 
 @check("distinct-names", "Does every host have a name and addresses of its own?", about="hosts")
-def distinct_names(answers: Answers, known: Known) -> Iterator[Finding]:
+def distinct_names(answers: Answers, known: ClusterFacts) -> Iterator[Finding]:
     """Clones share what must differ: two hosts would be one to Kubernetes, flannel or the switch.
 
     Addresses of bridges repeat on every host, and so does the NAT interface of VirtualBox's
@@ -119,7 +119,7 @@ NODE_KUBE = ("kubelet", "kube-proxy")
 
 
 @check("services", "Do etcd, docker and Kubernetes run where they belong?", about="hosts")
-def services(answers: Answers, known: Known) -> Iterator[Finding]:
+def services(answers: Answers, known: ClusterFacts) -> Iterator[Finding]:
     """Both etcd and docker are needed now; flannel comes up without Kubernetes' services."""
     etcd_answers = any(
         end.version for _, facts in heard(answers, known) for end in facts.etcd.values()
@@ -189,7 +189,7 @@ def _docker(host: Host, facts: Facts) -> Iterator[Finding]:
 
 
 @check("labels", "Does Kubernetes know the nodes, by labels that differ?", about="master")
-def labels(answers: Answers, known: Known) -> Iterator[Finding]:
+def labels(answers: Answers, known: ClusterFacts) -> Iterator[Finding]:
     """Only where `kubectl` answers on the master; the procedure labels nodes `name=...`."""
     for _, facts in heard(answers, known, "master"):
         if not facts.kube_nodes:
@@ -246,7 +246,7 @@ COMFORT = 200 * MIB
 
 
 @check("disk", "Is there room for what is installed?", about="nodes")
-def disk(answers: Answers, known: Known) -> Iterator[Finding]:
+def disk(answers: Answers, known: ClusterFacts) -> Iterator[Finding]:
     """A full disk in the middle of a package's transaction is the worst place to find out."""
     for host, facts in heard(answers, known, "nodes"):
         if not facts.free:
@@ -279,7 +279,7 @@ def disk(answers: Answers, known: Known) -> Iterator[Finding]:
 
 
 @check("dnf-lock", "Is dnf free?", about="nodes")
-def dnf_lock(answers: Answers, known: Known) -> Iterator[Finding]:
+def dnf_lock(answers: Answers, known: ClusterFacts) -> Iterator[Finding]:
     """It waits for the other by itself, which looks like hanging."""
     for host, facts in heard(answers, known, "nodes"):
         if not facts.hostname:
@@ -296,7 +296,7 @@ def dnf_lock(answers: Answers, known: Known) -> Iterator[Finding]:
 
 
 @check("in-flight", "Has the last run ended on every host?", about="hosts")
-def in_flight(answers: Answers, known: Known) -> Iterator[Finding]:
+def in_flight(answers: Answers, known: ClusterFacts) -> Iterator[Finding]:
     """What must not be cut in half runs on when a connection or the wizard has gone."""
     for host, facts in heard(answers, known):
         if not facts.units:
@@ -315,7 +315,7 @@ APART_WARN = 2.0
 
 
 @check("clock", "Do the hosts' clocks agree?", about="hosts")
-def clock(answers: Answers, known: Known) -> Iterator[Finding]:
+def clock(answers: Answers, known: ClusterFacts) -> Iterator[Finding]:
     """Against the middle one of the hosts: the operator's own clock counts for nothing."""
     skews = {}
     for host, facts in heard(answers, known):
@@ -335,7 +335,7 @@ def clock(answers: Answers, known: Known) -> Iterator[Finding]:
 
 
 @check("selinux", "Will SELinux let flanneld run?", about="nodes")
-def selinux(answers: Answers, known: Known) -> Iterator[Finding]:
+def selinux(answers: Answers, known: ClusterFacts) -> Iterator[Finding]:
     """A file that was copied into place needs its label; a package brings its own."""
     modes = {facts.selinux.lower() or "absent" for _, facts in heard(answers, known, "nodes")}
     said = f"SELinux is {some(sorted(modes))} on the nodes"
@@ -345,7 +345,7 @@ def selinux(answers: Answers, known: Known) -> Iterator[Finding]:
 
 
 @check("network-manager", "Will NetworkManager leave flannel's devices alone?", about="nodes")
-def network_manager(answers: Answers, known: Known) -> Iterator[Finding]:
+def network_manager(answers: Answers, known: ClusterFacts) -> Iterator[Finding]:
     """It takes the address off a device that it thinks is its own."""
     for host, facts in heard(answers, known, "nodes"):
         if not facts.units:

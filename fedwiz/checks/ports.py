@@ -9,7 +9,7 @@ from typing import TypeAlias
 from fedwiz.answers.file import Answers
 from fedwiz.checks.finding import Finding, block, check, count, heard, ok, some, unread, warn
 from fedwiz.facts.suspects import suspect, udp
-from fedwiz.facts.values import Facts, Known, Tried
+from fedwiz.facts.values import ClusterFacts, Facts, Tried
 
 NOT_ALLOWED = "Operation not permitted"
 """What the kernel says to a sender whose own packet filter drops what it sends."""
@@ -69,7 +69,7 @@ class _Trial:
 
 
 @check("udp-port", "Does the backend's UDP port let packets through?", about="nodes")
-def udp_port(answers: Answers, known: Known) -> Iterator[Finding]:
+def udp_port(answers: Answers, known: ClusterFacts) -> Iterator[Finding]:
     """Each node has sent datagrams to each other's, before flannel has the port."""
     backend = answers.backend.backend
     ports = backend.ports(answers.backend.options)
@@ -157,7 +157,7 @@ def _remedy(trial: _Trial, name: str, chain: str) -> str:
     )
 
 
-def _well(trial: _Trial, known: Known) -> str:
+def _well(trial: _Trial, known: ClusterFacts) -> str:
     """Where it arrives, and where that was not to be tried."""
     held = trial.named([it for it in trial.nodes if it in trial.tried.held])
     shut = [name for name, facts in trial.nodes.items() if facts.shut(trial.port)]

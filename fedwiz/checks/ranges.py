@@ -19,11 +19,11 @@ from fedwiz.checks.finding import (
     warn,
 )
 from fedwiz.etcd.leases import parse_leases
-from fedwiz.facts.values import Facts, Known, Link
+from fedwiz.facts.values import ClusterFacts, Facts, Link
 from fedwiz.model import addresses as network
 from fedwiz.model.backends import KERNEL_VXLAN_PORT
 
-SERVICES = "10.254.0.0/16"
+SERVICE_CIDR = "10.254.0.0/16"
 """Kubernetes' service addresses in Fedora's guide; no interface and no route shows them."""
 
 NAT = "10.0.2.15"
@@ -31,7 +31,7 @@ NAT = "10.0.2.15"
 
 
 @check("network-public", "Is the containers' network private?")
-def network_public(answers: Answers, known: Known) -> Iterator[Finding]:
+def network_public(answers: Answers, known: ClusterFacts) -> Iterator[Finding]:
     """Containers can't reach the owners of a public range; the procedure's example is one."""
     cidr, net = answers.network.cidr, answers.network
     if not network.is_public(cidr):
@@ -48,7 +48,7 @@ def network_public(answers: Answers, known: Known) -> Iterator[Finding]:
 
 
 @check("network-overlap", "Is the containers' network used by nothing else?", about="hosts")
-def network_overlap(answers: Answers, known: Known) -> Iterator[Finding]:
+def network_overlap(answers: Answers, known: ClusterFacts) -> Iterator[Finding]:
     """What overlaps is cut off, the installer's own SSH connection too, once flanneld starts."""
     met = network.overlaps(answers.network.cidr, _used(answers, known))
     other = (free(answers, known) if met else "") or "a smaller one"
@@ -67,7 +67,7 @@ def network_overlap(answers: Answers, known: Known) -> Iterator[Finding]:
     yield ok(f"{answers.network.cidr} meets no address, route or docker network")
 
 
-def free(answers: Answers, known: Known, but: Iterable[str] = ()) -> str:
+def free(answers: Answers, known: ClusterFacts, but: Iterable[str] = ()) -> str:
     """A network for the containers that nothing uses; empty: there is none.
 
     Args:
@@ -79,9 +79,9 @@ def free(answers: Answers, known: Known, but: Iterable[str] = ()) -> str:
     return network.propose([*(text for texts in used for text in texts), *but])
 
 
-def _used(answers: Answers, known: Known) -> dict[str, list[str]]:
+def _used(answers: Answers, known: ClusterFacts) -> dict[str, list[str]]:
     """Ranges in use, by `host<TAB>what`; what an earlier flannel made is left out."""
-    used = {"\tKubernetes' service addresses in Fedora's guide": [SERVICES]}
+    used = {"\tKubernetes' service addresses in Fedora's guide": [SERVICE_CIDR]}
     nodes = published(answers, known)
     nodes |= {lease.public_ip for lease in parse_leases(known.store.leases)} - {""}
     for host in answers.host:
@@ -116,7 +116,7 @@ def _own(facts: Facts, answers: Answers) -> set[str]:
 
 
 @check("network-capacity", "Has the network a subnet for every node?")
-def network_capacity(answers: Answers, known: Known) -> Iterator[Finding]:
+def network_capacity(answers: Answers, known: ClusterFacts) -> Iterator[Finding]:
     """Subnets that etcd holds for others count: flannel gives them to nobody else."""
     net, nodes = answers.network, len(answers.nodes)
     room = network.capacity(net.cidr, net.subnet_len, net.subnet_min, net.subnet_max)
@@ -152,7 +152,7 @@ def _held(link: Link) -> list[IPv4Interface]:
 
 
 @check("interface", "Which interface carries flannel's packets?", about="nodes")
-def interface(answers: Answers, known: Known) -> Iterator[Finding]:
+def interface(answers: Answers, known: ClusterFacts) -> Iterator[Finding]:
     """Without `-iface` flannel takes the default route's, which may lead to a NAT or nowhere."""
     for host, facts in heard(answers, known, "nodes"):
         if not facts.links:
@@ -229,7 +229,7 @@ def _interface(host: Host, facts: Facts) -> Iterator[Finding]:
 
 
 @check("same-link", "Do all nodes share one link, where the backend needs it?", about="nodes")
-def same_link(answers: Answers, known: Known) -> Iterator[Finding]:
+def same_link(answers: Answers, known: ClusterFacts) -> Iterator[Finding]:
     """host-gw's routes lead to the peers themselves, so no router may be between."""
     backend = answers.backend.backend
     if not backend.same_link:
@@ -258,7 +258,7 @@ def _uplink_network(host: Host, facts: Facts) -> IPv4Network | None:
 
 
 @check("mtu", "Do packets of one size pass between all nodes?", about="nodes")
-def mtu(answers: Answers, known: Known) -> Iterator[Finding]:
+def mtu(answers: Answers, known: ClusterFacts) -> Iterator[Finding]:
     """Small pings work where sizes differ, and TLS hangs."""
     sizes: dict[int, list[str]] = {}
     for host, facts in heard(answers, known, "nodes"):
@@ -285,7 +285,7 @@ def mtu(answers: Answers, known: Known) -> Iterator[Finding]:
 
 
 @check("firewall", "Will the backend's packets be let in?", about="nodes")
-def firewall(answers: Answers, known: Known) -> Iterator[Finding]:
+def firewall(answers: Answers, known: ClusterFacts) -> Iterator[Finding]:
     """Only firewalld's rules are opened by the install; others are their owner's."""
     backend = answers.backend.backend
     wanted = (*backend.ports(answers.backend.options), *backend.protocols)
@@ -308,7 +308,7 @@ def firewall(answers: Answers, known: Known) -> Iterator[Finding]:
 
 
 @check("hypervisor", "Does the machines' host let the backend's packets pass?", about="nodes")
-def hypervisor(answers: Answers, known: Known) -> Iterator[Finding]:
+def hypervisor(answers: Answers, known: ClusterFacts) -> Iterator[Finding]:
     """VMware's NSX takes UDP 8472 for its own (flannel-io/flannel#2388); no node sees that."""
     backend = answers.backend.backend
     eaten = f"{KERNEL_VXLAN_PORT}/udp" in backend.ports(answers.backend.options)

@@ -22,7 +22,7 @@ from fedwiz.checks.finding import (
     warn,
 )
 from fedwiz.etcd.leases import Lease, parse_leases
-from fedwiz.facts.values import Endpoint, Known, version
+from fedwiz.facts.values import ClusterFacts, Endpoint, version
 from fedwiz.facts.versions import STEALS_SUBNET, api_of, next_version
 
 LOOPBACK = ("127.", "[::1]", "::1")
@@ -31,7 +31,7 @@ NO_V2 = (3, 6)
 
 
 @check("etcd-reachable", "Does every node reach etcd?", about="nodes")
-def etcd_reachable(answers: Answers, known: Known) -> Iterator[Finding]:
+def etcd_reachable(answers: Answers, known: ClusterFacts) -> Iterator[Finding]:
     """Flannel of the v3 era says nothing and waits for ever where it does not.
 
     One endpoint that answers is enough: flannel tries them in turn.
@@ -51,7 +51,7 @@ def etcd_reachable(answers: Answers, known: Known) -> Iterator[Finding]:
     yield ok(f"every node reaches etcd {some(sorted(versions))}")
 
 
-def _listeners(url: str, answers: Answers, known: Known) -> list[str]:
+def _listeners(url: str, answers: Answers, known: ClusterFacts) -> list[str]:
     """What listens at the endpoint's port on the master, if the endpoint is the master's."""
     name, port = urlsplit(url).hostname or "", _port(url)
     for host, facts in heard(answers, known, "master"):
@@ -61,7 +61,7 @@ def _listeners(url: str, answers: Answers, known: Known) -> list[str]:
     return []
 
 
-PLAIN = r"wrong version number|packet length|too_long|\(35\).*(?:unexpected eof|syscall)"
+NOT_TLS = r"wrong version number|packet length|too_long|\(35\).*(?:unexpected eof|syscall)"
 """curl's words for an answer that is no TLS, or none, to the first words of TLS."""
 
 
@@ -82,7 +82,7 @@ def _no_tls(url: str, end: Endpoint, etcd: Etcd) -> tuple[str, str] | None:
                 f"etcd.{key} can't be used here: {told}",
                 f"put {path} on this host, as PEM, or set etcd.{key} to where it is",
             )
-    if re.search(PLAIN, said):
+    if re.search(NOT_TLS, said):
         return f"it speaks no TLS ({told})", "begin the endpoint with http://"
     if "alert" in said or "(55)" in said or "(56)" in said:
         # With TLS 1.3 a client is refused only after its first words.
@@ -148,7 +148,7 @@ def _ends(listener: str, port: int) -> bool:
 
 
 @check("etcd-api", "Does etcd speak the API that flannel reads?", about="nodes")
-def etcd_api(answers: Answers, known: Known) -> Iterator[Finding]:
+def etcd_api(answers: Answers, known: ClusterFacts) -> Iterator[Finding]:
     """Flannel before 0.18 reads v2 alone, later ones v3 alone; the two stores are apart."""
     read: dict[str, list[str]] = {}
     for host, _ in heard(answers, known, "nodes"):
@@ -175,7 +175,7 @@ def etcd_api(answers: Answers, known: Known) -> Iterator[Finding]:
     yield ok(f"etcd serves {some(sorted(read))}, which flannel reads")
 
 
-def _answering(answers: Answers, known: Known) -> dict[str, Endpoint]:
+def _answering(answers: Answers, known: ClusterFacts) -> dict[str, Endpoint]:
     """Each endpoint that answered somewhere, as one of the nodes saw it."""
     return {
         url: end
@@ -208,7 +208,7 @@ def _serves(url: str, end: Endpoint, api: str) -> Iterator[Finding]:
 
 
 @check("etcd-store", "Can fedwiz read etcd?")
-def etcd_store(answers: Answers, known: Known) -> Iterator[Finding]:
+def etcd_store(answers: Answers, known: ClusterFacts) -> Iterator[Finding]:
     """By way of a host, as the plan will write it."""
     store = known.store
     if not store.api:  # the checks that say why are the ones that block
@@ -223,7 +223,7 @@ def etcd_store(answers: Answers, known: Known) -> Iterator[Finding]:
 
 
 @check("etcd-config", "Does etcd hold another network already?")
-def etcd_config(answers: Answers, known: Known) -> Iterator[Finding]:
+def etcd_config(answers: Answers, known: ClusterFacts) -> Iterator[Finding]:
     """Nodes that run on the old network notice nothing until flanneld restarts."""
     store = known.store
     if store.error or not store.api:
@@ -281,7 +281,7 @@ def _flat(config: Mapping[str, Any]) -> dict[str, str]:
 
 
 @check("leases", "Does every subnet in etcd belong to one of the nodes?")
-def leases(answers: Answers, known: Known) -> Iterator[Finding]:
+def leases(answers: Answers, known: ClusterFacts) -> Iterator[Finding]:
     """Stale ones lead packets to hosts that are gone; shared ones make two nodes one."""
     yield from _same_subnet(answers, known)
     if known.store.error or not known.store.api:
@@ -321,7 +321,7 @@ def _delete(api: str, lease: Lease) -> str:
     return f"if that host is gone: ETCDCTL_API={api[1:]} etcdctl {verb} {shlex.quote(lease.key)}"
 
 
-def _same_subnet(answers: Answers, known: Known) -> Iterator[Finding]:
+def _same_subnet(answers: Answers, known: ClusterFacts) -> Iterator[Finding]:
     held = [
         (host.name, (facts.subnet_env or {}).get("FLANNEL_SUBNET", ""))
         for host, facts in heard(answers, known, "nodes")

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 from fedwiz.answers.file import Answers
 from fedwiz.cli import diagnose, watch_verify, wizard
-from fedwiz.cli.output import Usage, give
+from fedwiz.cli.output import UsageError, give
 from fedwiz.cli.results import planned, reported
 from fedwiz.cli.runner import Make, Work, answers_of, approval, named, real, run
 from fedwiz.engine import verbs
 from fedwiz.engine.plan import Plan
 from fedwiz.engine.resume import keeping
-from fedwiz.engine.verbs import Cluster, Result
+from fedwiz.engine.verbs import Result, RunContext
 from fedwiz.verify import KINDS
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def _planned(options: argparse.Namespace, answers: Answers, make: Make) -> int:
     work: Work = lambda cluster, _: verbs.plan(cluster)  # noqa: E731
     names = [host.name for host in answers.host]
     if options.host and options.host not in names:
-        raise Usage(f"--host {options.host}: the hosts are {', '.join(names)}")
+        raise UsageError(f"--host {options.host}: the hosts are {', '.join(names)}")
     result, state, _ = run(work, make, options, reads=True)
     return planned(options, answers, result, state)
 
@@ -60,15 +60,15 @@ def _planned(options: argparse.Namespace, answers: Answers, make: Make) -> int:
 def _verified(options: argparse.Namespace, answers: Answers, make: Make) -> int:
     only = named("--only", options.only, KINDS, "kind of verdict")
     if options.only and not only:
-        raise Usage(f"--only: name some of {', '.join(KINDS)}")
+        raise UsageError(f"--only: name some of {', '.join(KINDS)}")
     pair = _pair(options, answers)
     if options.watch is None:
         if options.count:
-            raise Usage("--count is of rounds: give --watch, too")
-        work: Work = lambda cluster, _: verbs.prove(cluster, only=only or KINDS, pair=pair)  # noqa: E731
+            raise UsageError("--count is of rounds: give --watch, too")
+        work: Work = lambda cluster, _: verbs.verify(cluster, only=only or KINDS, pair=pair)  # noqa: E731
         return reported(options, *run(work, make, options))
 
-    async def rounds(cluster: Cluster, stop: asyncio.Event) -> Result:
+    async def rounds(cluster: RunContext, stop: asyncio.Event) -> Result:
         return await verbs.watch(
             cluster, options.watch, stop, count=options.count or 0, only=only or KINDS, pair=pair
         )
@@ -86,7 +86,7 @@ def _pair(options: argparse.Namespace, answers: Answers) -> tuple[str, str] | No
     one, _, other = (name.strip() for name in options.pair.partition(","))
     names = [node.name for node in answers.nodes]
     if one == other or not {one, other} <= set(names):
-        raise Usage(
+        raise UsageError(
             f"--pair {options.pair}: give two different nodes as A,B; they are {', '.join(names)}"
         )
     return one, other
@@ -95,7 +95,7 @@ def _pair(options: argparse.Namespace, answers: Answers) -> tuple[str, str] | No
 def _installed(options: argparse.Namespace, answers: Answers, make: Make) -> int:
     approve = keeping(approval(options, answers))
 
-    async def work(cluster: Cluster, stop: asyncio.Event) -> Result:
+    async def work(cluster: RunContext, stop: asyncio.Event) -> Result:
         return await verbs.install(cluster, approve, stop, verified=not options.no_verify)
 
     return reported(options, *run(work, make, options))
@@ -108,8 +108,8 @@ def demo(options: argparse.Namespace) -> int:
     """
     from fedwiz import practice
     from fedwiz.cli import discover
-    from fedwiz.wizard.inventory import unheard
-    from fedwiz.wizard.start import practising
+    from fedwiz.wizard.inventory import ignore
+    from fedwiz.wizard.start import practice_draft
 
     if options.fault == "list":
         give("\n".join(f"{name:<16} {fault.help}" for name, fault in practice.FAULTS.items()))
@@ -120,21 +120,21 @@ def demo(options: argparse.Namespace) -> int:
     pace = practice.PACE if options.pace is None else options.pace
     fault = options.fault or "healthy"
     if _asks(options):
-        draft = practising(fault, options.hosts, pace, options.sets)
+        draft = practice_draft(fault, options.hosts, pace, options.sets)
         return wizard.opened(options, lambda: draft)
     answers = practice.practice_answers(options.hosts, options.sets, options.fault)
     # There is something to verify only where an install has been.
     ready = options.work in ("verify", "diagnose")
     machines = practice.Practice(answers, options.fault, pace, installed=ready)
 
-    async def make(accepted: tuple[str, ...]) -> Cluster:
+    async def make(accepted: tuple[str, ...]) -> RunContext:
         if options.work == "undo":
             await _to_take_back(answers, machines)
-        return Cluster(
+        return RunContext(
             answers,
             machines,
             machines.open_store,
-            unheard,
+            ignore,
             "",
             accepted,
             practice=fault,
@@ -154,13 +154,13 @@ def demo(options: argparse.Namespace) -> int:
 
 async def _to_take_back(answers: Answers, machines: "Practice") -> None:
     """Have an install done, at once and with nothing said."""
-    from fedwiz.wizard.inventory import unheard
+    from fedwiz.wizard.inventory import ignore
 
     async def agreed(_plan: Plan, _result: Result) -> str:
         return ""
 
     pace, machines.cluster.pace = machines.cluster.pace, 0.0
-    before = Cluster(answers, machines, machines.open_store, unheard, "before")
+    before = RunContext(answers, machines, machines.open_store, ignore, "before")
     await verbs.install(before, agreed, asyncio.Event(), verified=False)
     machines.cluster.pace = pace
 
@@ -170,27 +170,30 @@ def _understood(options: argparse.Namespace) -> None:
     from fedwiz import practice
 
     if options.fault and options.fault not in practice.FAULTS:
-        raise Usage(f"--fault {options.fault}: there are {', '.join(practice.FAULTS)}, and list")
-    if not 3 <= options.hosts <= practice.MOST:
-        raise Usage(
-            f"--hosts {options.hosts}: a master and two nodes or more, up to {practice.MOST} hosts"
+        raise UsageError(
+            f"--fault {options.fault}: there are {', '.join(practice.FAULTS)}, and list"
         )
-    for name in VERIFYING:
+    if not 3 <= options.hosts <= practice.MAX_HOSTS:
+        raise UsageError(
+            f"--hosts {options.hosts}: a master and two nodes or more, "
+            f"up to {practice.MAX_HOSTS} hosts"
+        )
+    for name in VERIFY_OPTIONS:
         if options.work != "verify" and getattr(options, name) not in (None, []):
-            raise Usage(f"--{name} is of a verification: `fedwiz demo verify --{name} ...`")
+            raise UsageError(f"--{name} is of a verification: `fedwiz demo verify --{name} ...`")
     if options.report is not None and options.work in ("discover", "plan"):
-        raise Usage("--report is of check, install and verify")
+        raise UsageError("--report is of check, install and verify")
     about_a_pair = options.sender or options.apply or options.cause
     if about_a_pair and options.work != "diagnose":
-        raise Usage("two nodes, --apply and --cause go with demo's verb diagnose")
+        raise UsageError("two nodes, --apply and --cause go with demo's verb diagnose")
     if options.work == "diagnose" and not options.receiver:
-        raise Usage("diagnose is about two nodes: name the one that pings, then the other")
+        raise UsageError("diagnose is about two nodes: name the one that pings, then the other")
 
 
 ALONE = ("yes", "approve", "headless", "json", "no_verify", "shell", "host", "accept", "report")
 """Options of a demo that say what is to be done, so that nothing is asked."""
 
-VERIFYING = ("only", "pair", "watch", "count")
+VERIFY_OPTIONS = ("only", "pair", "watch", "count")
 """Options of a demo that only `verify` takes."""
 
 
@@ -198,5 +201,5 @@ def _asks(options: argparse.Namespace) -> bool:
     """Whether a demo is the wizard's."""
     said = options.work or any(getattr(options, name) for name in ALONE)
     if options.plain and said:
-        raise Usage("--plain asks what the wizard asks: leave the verb and its options out")
+        raise UsageError("--plain asks what the wizard asks: leave the verb and its options out")
     return not said and wizard.possible(options)

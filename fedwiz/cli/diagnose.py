@@ -4,13 +4,13 @@ import argparse
 import asyncio
 
 from fedwiz.answers.file import Answers
-from fedwiz.cli.output import Usage, say
+from fedwiz.cli.output import UsageError, say
 from fedwiz.cli.results import reported
 from fedwiz.cli.runner import Make, answers_of, approval, real, run
-from fedwiz.engine import remedy
+from fedwiz.engine import fix
 from fedwiz.engine import undo as undoing
 from fedwiz.engine.resume import keeping
-from fedwiz.engine.verbs import Cluster, Result
+from fedwiz.engine.verbs import Result, RunContext
 from fedwiz.model.events import RunStarted
 from fedwiz.runs import journal as journals
 
@@ -31,19 +31,19 @@ def diagnosed(options: argparse.Namespace, answers: Answers, make: Make) -> int:
     names = [node.name for node in answers.nodes]
     for name in pair:
         if name not in names:
-            raise Usage(f"{name} is no node of the answers: they are {', '.join(names)}")
+            raise UsageError(f"{name} is no node of the answers: they are {', '.join(names)}")
     if pair[0] == pair[1]:
-        raise Usage(f"{pair[0]} and itself are no pair: name two nodes")
+        raise UsageError(f"{pair[0]} and itself are no pair: name two nodes")
     if not options.apply and (options.yes or options.approve or options.cause):
-        raise Usage("--yes, --approve and --cause are about a remedy: give --apply, too")
+        raise UsageError("--yes, --approve and --cause are about a remedy: give --apply, too")
     approve = approval(options, answers) if options.apply else None
 
-    async def work(cluster: Cluster, stop: asyncio.Event) -> Result:
-        return await remedy.diagnose(cluster, pair, stop, approve=approve, cause=options.cause)
+    async def work(cluster: RunContext, stop: asyncio.Event) -> Result:
+        return await fix.diagnose(cluster, pair, stop, approve=approve, cause=options.cause)
 
     result, state, run_id = run(work, make, options, reads=not options.apply)
     code = reported(options, result, state, run_id)
-    if result.applied is not None and remedy.way_back(journals.read(journals.find(run_id))):
+    if result.applied is not None and fix.undo_actions(journals.read(journals.find(run_id))):
         say(f"fedwiz: `fedwiz undo -a FILE {run_id}` takes back what was done")
     return code
 
@@ -54,18 +54,18 @@ def undo(options: argparse.Namespace) -> int:
     if not options.run:
         return undone(options, answers, real(answers, options))
     if options.host:
-        raise Usage("--host is of an install's way back: leave RUN out")
+        raise UsageError("--host is of an install's way back: leave RUN out")
     make, approve = real(answers, options), approval(options, answers)
     try:
         records = journals.read(journals.find(options.run))
     except ValueError as wrong:
-        raise Usage(str(wrong)) from None
+        raise UsageError(str(wrong)) from None
     began = next((it.event for it in records if isinstance(it.event, RunStarted)), None)
     if began is not None and began.verb == "install":
-        raise Usage(f"{options.run} is an install: leave RUN out to take it back")
+        raise UsageError(f"{options.run} is an install: leave RUN out to take it back")
 
-    async def work(cluster: Cluster, stop: asyncio.Event) -> Result:
-        return await remedy.undo(cluster, records, approve, stop)
+    async def work(cluster: RunContext, stop: asyncio.Event) -> Result:
+        return await fix.undo_fix(cluster, records, approve, stop)
 
     return reported(options, *run(work, make, options))
 
@@ -79,14 +79,14 @@ def undone(options: argparse.Namespace, answers: Answers, make: Make) -> int:
     host = options.host or ""
     names = [node.name for node in answers.nodes]
     if host == answers.master.name:
-        raise Usage(
+        raise UsageError(
             f"{host} holds etcd's key, which goes when all nodes are undone: leave --host out"
         )
     if host and host not in names:
-        raise Usage(f"{host} is no node of the answers: they are {', '.join(names)}")
+        raise UsageError(f"{host} is no node of the answers: they are {', '.join(names)}")
     approve = keeping(approval(options, answers), host)
 
-    async def work(cluster: Cluster, stop: asyncio.Event) -> Result:
+    async def work(cluster: RunContext, stop: asyncio.Event) -> Result:
         return await undoing.undo_install(cluster, approve, stop, host=host)
 
     return reported(options, *run(work, make, options))

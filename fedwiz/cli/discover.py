@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from fedwiz.cli.output import Usage, give, give_json, say
+from fedwiz.cli.output import UsageError, give, give_json, say
 from fedwiz.discover import (
     OnProgress,
     Sighting,
@@ -19,9 +19,9 @@ from fedwiz.discover import (
 )
 from fedwiz.discover import discover as look
 from fedwiz.engine import verbs
-from fedwiz.util.sanitize import clean
+from fedwiz.util.sanitize import sanitize
 
-EVERY = 1.0
+PROGRESS_SECONDS = 1.0
 """Seconds between two lines of progress."""
 
 
@@ -30,15 +30,15 @@ def discover(options: argparse.Namespace) -> int:
     try:
         targets = list(expand(options.targets))
     except ValueError as wrong:
-        raise Usage(str(wrong)) from None
+        raise UsageError(str(wrong)) from None
     if options.port != 22:
         targets = [replace(it, port=options.port) if it.port == 22 else it for it in targets]
     for source in _sources(options):
         targets += source.targets
         for note in source.notes:
-            say(clean(note))
+            say(sanitize(note))
     if not targets:
-        raise Usage(
+        raise UsageError(
             "nothing to look at: give a CIDR, a range or a name, or --ssh-config, --known-hosts "
             "or --libvirt"
         )
@@ -61,7 +61,7 @@ def progress() -> OnProgress:
     def tell(done: int, total: int, seen: Sighting | None) -> None:
         nonlocal told, found
         found += seen is not None
-        if time.monotonic() - told >= EVERY or done == total:
+        if time.monotonic() - told >= PROGRESS_SECONDS or done == total:
             told = time.monotonic()
             say(f"looked at {done} of {total}: {found} answer ssh")
 
@@ -74,5 +74,5 @@ def sighted(options: argparse.Namespace, found: Sequence[Sighting]) -> int:
         give_json([asdict(it) for it in found])
         return verbs.OK
     for it in found:
-        give(clean(f"{it.address:<15}  {it.name or '-':<16}  {it.fingerprint:<50}  {it.banner}"))
+        give(sanitize(f"{it.address:<15}  {it.name or '-':<16}  {it.fingerprint:<50}  {it.banner}"))
     return verbs.OK

@@ -8,7 +8,7 @@ from pathlib import Path
 from fedwiz import report
 from fedwiz.answers.file import load, schema
 from fedwiz.answers.package_file import check_files
-from fedwiz.cli.output import Usage, give, give_json, say, screen
+from fedwiz.cli.output import UsageError, give, give_json, say, screen
 from fedwiz.cli.runner import tell
 from fedwiz.engine import verbs
 from fedwiz.model.events import Record
@@ -16,8 +16,8 @@ from fedwiz.report import changes
 from fedwiz.runs import describe
 from fedwiz.runs import journal as journals
 from fedwiz.runs.state import State
-from fedwiz.runs.unfinished import unfinished
-from fedwiz.util.sanitize import clean
+from fedwiz.runs.unfinished import interrupted_run
+from fedwiz.util.sanitize import sanitize
 
 
 def validate(options: argparse.Namespace) -> int:
@@ -60,8 +60,8 @@ def runs(options: argparse.Namespace) -> int:
     for run in found:
         began = time.strftime("%Y-%m-%d %H:%M", time.localtime(run.started))
         where = f"{run.cluster} (practice)" if run.practice else run.cluster
-        give(clean(f"{run.id}  {began}  {run.verb:<8} {run.outcome:<12} {where}"))
-    if (left := unfinished()) is not None:
+        give(sanitize(f"{run.id}  {began}  {run.verb:<8} {run.outcome:<12} {where}"))
+    if (left := interrupted_run()) is not None:
         say(f"{left.sentence}: `fedwiz resume` goes on with it ({left.run.id})")
     if not found:
         give(f"no runs are recorded in {journals.runs_path()}")
@@ -73,7 +73,7 @@ def replay(options: argparse.Namespace) -> int:
     try:
         records = journals.read(journals.find(options.run))
     except ValueError as wrong:
-        raise Usage(str(wrong)) from None
+        raise UsageError(str(wrong)) from None
     lines = options.json or options.plain or not options.speed
     if not lines and screen() and options.screens is not None:
         return int(options.screens().replay(records, options.speed))

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from fedwiz import __version__
 
-CODES = """\
+EXIT_STATUSES = """\
 exit status:
   0  ok                         5    install failed; the same command goes on
   1  internal error             7    verification failed
@@ -16,13 +16,13 @@ exit status:
 """
 
 
-OWN = ("-h", "--help", "--version")
+OWN_OPTIONS = ("-h", "--help", "--version")
 """Options of fedwiz's own; all others before any verb are the wizard's."""
 
 
 def with_verb(argv: Sequence[str]) -> list[str]:
     """A command line without a verb means the wizard."""
-    wizard = not argv or (argv[0].startswith("-") and argv[0] not in OWN)
+    wizard = not argv or (argv[0].startswith("-") and argv[0] not in OWN_OPTIONS)
     return ["wizard", *argv] if wizard else list(argv)
 
 
@@ -31,7 +31,7 @@ def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(
         prog="fedwiz",
         description="Takes Fedora hosts to a flannel overlay network that is proven to work.",
-        epilog=CODES,
+        epilog=EXIT_STATUSES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )

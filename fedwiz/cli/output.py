@@ -11,17 +11,17 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from fedwiz.util.background import Behind
+from fedwiz.util.background import BackgroundWriter
 
 if TYPE_CHECKING:  # the first page of the wizard does not wait for it
-    from fedwiz.answers.file import Refused
+    from fedwiz.answers.file import AnswersError
 
 
 INTERRUPTED = 130
 """As `fedwiz.engine.verbs` has it, which is not loaded when this is."""
 
 
-class Usage(Exception):  # noqa: N818 - it names what is so
+class UsageError(Exception):
     """The command can't be carried out as it was given."""
 
 
@@ -35,7 +35,7 @@ def streams() -> None:
             setattr(sys, name, Path(os.devnull).open(mode))  # noqa: SIM115 - to the end
 
 
-_behind: Behind | None = None
+_behind: BackgroundWriter | None = None
 
 
 @contextmanager
@@ -46,7 +46,7 @@ def unhurried() -> Iterator[None]:
         Exception: what could not be written, such as a letter that the terminal does not have.
     """
     global _behind
-    _behind, before = Behind(), _behind
+    _behind, before = BackgroundWriter(), _behind
     try:
         yield
     finally:
@@ -108,7 +108,7 @@ def give_json(document: object) -> None:
     give(json.dumps(document, indent=2, ensure_ascii=False))
 
 
-def refuse(refused: "Refused", options: argparse.Namespace) -> None:
+def refuse(refused: "AnswersError", options: argparse.Namespace) -> None:
     """Every refusal, by key."""
     if getattr(options, "json", False):
         give_json({"ok": False, "refused": dict(refused.why)})
@@ -118,17 +118,17 @@ def refuse(refused: "Refused", options: argparse.Namespace) -> None:
 
 def explained(wrong: Exception, options: argparse.Namespace) -> int | None:
     """Say why a command was not carried out; gives the exit code, None: it is a mistake of ours."""
-    from fedwiz.answers.file import Refused
+    from fedwiz.answers.file import AnswersError
     from fedwiz.engine import verbs
-    from fedwiz.runs.journal import Unwritten
+    from fedwiz.runs.journal import JournalError
 
-    if isinstance(wrong, Refused):
+    if isinstance(wrong, AnswersError):
         refuse(wrong, options)
         return verbs.USAGE
-    if isinstance(wrong, Usage):
+    if isinstance(wrong, UsageError):
         say(f"fedwiz: {wrong}")
         return verbs.USAGE
-    if isinstance(wrong, Unwritten):
+    if isinstance(wrong, JournalError):
         say(f"fedwiz: {wrong}; make room for it, and the same command goes on from here")
         return verbs.INTERNAL
     return None

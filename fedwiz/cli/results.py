@@ -5,7 +5,7 @@ from pathlib import Path
 
 from fedwiz import report
 from fedwiz.answers.file import Answers
-from fedwiz.cli.output import Usage, give, give_json, say
+from fedwiz.cli.output import UsageError, give, give_json, say
 from fedwiz.engine import plan as planning
 from fedwiz.engine import verbs
 from fedwiz.engine.verbs import Result
@@ -26,9 +26,9 @@ def place(options: argparse.Namespace) -> Path | None:
         return None
     path = Path(said)
     if path.suffix.lower() not in report.FORMS:
-        raise Usage(f"--report {said}: its name says in which form: {', '.join(report.FORMS)}")
+        raise UsageError(f"--report {said}: its name says in which form: {', '.join(report.FORMS)}")
     if why := files.refuses(path):
-        raise Usage(f"--report {said}: {why}")
+        raise UsageError(f"--report {said}: {why}")
     return path
 
 
@@ -64,7 +64,7 @@ def planned(options: argparse.Namespace, answers: Answers, result: Result, state
         # Half a cluster's plan would be approved as if it were the whole.
         return reported(options, result, state)
     try:
-        verbs.keep(result.plan, result.known)
+        verbs.save_plan(result.plan, result.known)
     except OSError as wrong:
         say(f"the plan could not be kept, for --approve to compare: {wrong.strerror or wrong}")
     if options.shell:

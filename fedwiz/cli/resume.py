@@ -4,15 +4,15 @@ import argparse
 import asyncio
 
 from fedwiz.answers.file import Answers, load
-from fedwiz.cli.output import Usage, say
+from fedwiz.cli.output import UsageError, say
 from fedwiz.cli.results import reported
 from fedwiz.cli.runner import answers_of, approval, real, run
 from fedwiz.engine import resume as resuming
 from fedwiz.engine import verbs
-from fedwiz.engine.verbs import Cluster, Result
+from fedwiz.engine.verbs import Result, RunContext
 from fedwiz.runs import journal as journals
 from fedwiz.runs import unfinished
-from fedwiz.runs.unfinished import Unfinished
+from fedwiz.runs.unfinished import InterruptedRun
 
 
 def resume(options: argparse.Namespace) -> int:
@@ -20,41 +20,45 @@ def resume(options: argparse.Namespace) -> int:
     before = _before(options.run)
     answers = _answers(options, before)
     if answers.name != before.run.cluster:
-        raise Usage(
+        raise UsageError(
             f"run {before.run.id} is of {before.run.cluster}, and these answers are of "
             f"{answers.name}: give those of that run"
         )
     options.accept += before.accepted
     try:
         ask: verbs.Approve | None = approval(options, answers)
-    except Usage:
+    except UsageError:
         ask = None
     say(f"going on with {before.sentence} ({before.run.id})")
 
-    async def work(cluster: Cluster, stop: asyncio.Event) -> Result:
+    async def work(cluster: RunContext, stop: asyncio.Event) -> Result:
         return await resuming.resume(before, cluster, ask, stop)
 
     return reported(options, *run(work, real(answers, options), options))
 
 
-def _before(name: str) -> Unfinished:
+def _before(name: str) -> InterruptedRun:
     if not name:
-        found = unfinished.unfinished()
+        found = unfinished.interrupted_run()
         if found is None:
-            raise Usage("no run is left to go on with; `fedwiz runs` lists what was run")
+            raise UsageError("no run is left to go on with; `fedwiz runs` lists what was run")
         return found
     try:
         path = journals.find(name)
     except ValueError as wrong:
-        raise Usage(str(wrong)) from None
+        raise UsageError(str(wrong)) from None
     summary = journals.summary(path)
-    if summary is None or summary.practice or summary.verb not in (*unfinished.VERBS, "diagnose"):
-        raise Usage(
+    if (
+        summary is None
+        or summary.practice
+        or summary.verb not in (*unfinished.RESUMABLE_VERBS, "diagnose")
+    ):
+        raise UsageError(
             f"{name} is no install or undo of a real cluster: there is nothing to go on with"
         )
     found = unfinished.of(summary)
     if found is None:
-        raise Usage(f"run {path.stem} {_not(summary.verb)}")
+        raise UsageError(f"run {path.stem} {_not(summary.verb)}")
     return found
 
 
@@ -71,11 +75,11 @@ def _not(verb: str) -> str:
     )
 
 
-def _answers(options: argparse.Namespace, before: Unfinished) -> Answers:
+def _answers(options: argparse.Namespace, before: InterruptedRun) -> Answers:
     """Those that were given, or those that the run left."""
     if options.answers or options.sets:
         return answers_of(options)
     path = before.run.path.with_suffix(".toml")
     if not path.is_file():
-        raise Usage(f"run {before.run.id} has left no answers: give them with -a FILE")
+        raise UsageError(f"run {before.run.id} has left no answers: give them with -a FILE")
     return load(path, ())

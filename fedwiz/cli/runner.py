@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from fedwiz.answers.file import Answers, load, parse
-from fedwiz.cli.output import Usage, give, say, terminal
+from fedwiz.cli.output import UsageError, give, say, terminal
 from fedwiz.cli.results import place
 from fedwiz.cli.terminal import ask, waiting
 from fedwiz.engine import plan as planning
 from fedwiz.engine import verbs
 from fedwiz.engine.plan import Plan
-from fedwiz.engine.verbs import Cluster, Result
+from fedwiz.engine.verbs import Result, RunContext
 from fedwiz.model.events import Record, Sink
 from fedwiz.runs import describe
 from fedwiz.runs import journal as journals
@@ -27,8 +27,8 @@ from fedwiz.util import files
 from fedwiz.wizard.draft import repeat
 
 T = TypeVar("T")
-Work = Callable[[Cluster, asyncio.Event], Coroutine[Any, Any, Result]]
-Make = Callable[[tuple[str, ...]], Coroutine[Any, Any, Cluster]]
+Work = Callable[[RunContext, asyncio.Event], Coroutine[Any, Any, Result]]
+Make = Callable[[tuple[str, ...]], Coroutine[Any, Any, RunContext]]
 """Makes what a verb works on, given the checks whose blocks are accepted."""
 
 
@@ -42,7 +42,9 @@ def answers_of(options: argparse.Namespace) -> Answers:
     if options.answers:
         return load(Path(options.answers), options.sets)
     if not options.sets:
-        raise Usage("no answers: give an answer file with -a FILE; `fedwiz schema` says its form")
+        raise UsageError(
+            "no answers: give an answer file with -a FILE; `fedwiz schema` says its form"
+        )
     return parse({"version": 1}, options.sets)
 
 
@@ -53,15 +55,15 @@ def real(answers: Answers, options: argparse.Namespace) -> Make:
         Usage: a password is needed, and nobody can be asked.
     """
     from fedwiz.answers.passwords import has, passwords
-    from fedwiz.wizard.inventory import Site
+    from fedwiz.wizard.inventory import Inventory
 
     for name, variable, _ in passwords(answers):
         if not has(variable) and not terminal():
-            raise Usage(f"{name} is needed: set {variable} in the environment")
-    site = Site(accept_new=options.accept_new_host_keys)
+            raise UsageError(f"{name} is needed: set {variable} in the environment")
+    site = Inventory(accept_new=options.accept_new_host_keys)
     site.ask = _secret
 
-    async def make(accepted: tuple[str, ...]) -> Cluster:
+    async def make(accepted: tuple[str, ...]) -> RunContext:
         return await site.cluster(answers, accepted=accepted)
 
     return make
@@ -88,7 +90,7 @@ def named(option: str, said: Iterable[str], known: Sequence[str], what: str) -> 
         if name not in known:
             near = difflib.get_close_matches(name, known, 1)
             right = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"
-            raise Usage(f"{option} {name}: no {what} is called that; {right}")
+            raise UsageError(f"{option} {name}: no {what} is called that; {right}")
     return names
 
 
@@ -98,7 +100,7 @@ def run(
     options: argparse.Namespace,
     *,
     reads: bool = False,
-    told: "Told | None" = None,
+    told: "RecordedRun | None" = None,
 ) -> tuple[Result, State, str]:
     """Do a verb's work with a journal, a line on stderr per event, and an ear for Ctrl+C.
 
@@ -118,7 +120,7 @@ def run(
     """
     accepted = _accepted(options)
     place(options)
-    told = Told() if told is None else told
+    told = RecordedRun() if told is None else told
 
     async def whole(stop: asyncio.Event) -> Result:
         return await told.of(work, await make(accepted), stop)
@@ -135,7 +137,7 @@ def closed() -> Result:
     return Result(verbs.INTERRUPTED, "closed by the operator; the same command goes on from here")
 
 
-class Told:
+class RecordedRun:
     """A run that is written down, and told in lines on stderr."""
 
     def __init__(self, sink: Sink | None = None) -> None:
@@ -143,7 +145,7 @@ class Told:
         self.run = ""
         self._sink = tell if sink is None else sink
 
-    async def of(self, work: Work, cluster: Cluster, stop: asyncio.Event) -> Result:
+    async def of(self, work: Work, cluster: RunContext, stop: asyncio.Event) -> Result:
         """Do the work, with a journal of its own.
 
         Raises:
@@ -152,7 +154,7 @@ class Told:
         try:
             opened = journals.Journal()
         except OSError as wrong:
-            raise Usage(
+            raise UsageError(
                 f"no journal can be kept in {journals.runs_path()} ({wrong.strerror or wrong}): "
                 "make that directory yours, or set XDG_STATE_HOME to another one"
             ) from None
@@ -164,7 +166,7 @@ class Told:
             return await work(cluster, stop)
 
 
-def _keep_answers(cluster: Cluster, run: str) -> None:
+def _keep_answers(cluster: RunContext, run: str) -> None:
     """Keep what repeats the run; where that can't be, it is the operator who has them."""
     with suppress(OSError):
         files.write(journals.answers_of(run), repeat(cluster.answers, tuple(cluster.accepted)))
@@ -216,7 +218,7 @@ def approval(options: argparse.Namespace, answers: Answers) -> verbs.Approve:
     """
     mute = options.json or options.headless or not terminal()
     if mute and not (options.yes or options.approve):
-        raise Usage(
+        raise UsageError(
             "nobody can be asked to approve the plan: give --yes, or --approve with the digest "
             "that `fedwiz plan` shows"
         )

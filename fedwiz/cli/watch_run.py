@@ -4,17 +4,17 @@ import argparse
 import asyncio
 
 from fedwiz import report
-from fedwiz.cli.output import Usage, give, say
+from fedwiz.cli.output import UsageError, give, say
 from fedwiz.cli.runner import Make, answers_of, listening, real, tell
 from fedwiz.engine import verbs
 from fedwiz.engine import watch as follow
 from fedwiz.engine.watch import Followed
-from fedwiz.model.actions import Unreachable
+from fedwiz.model.actions import UnreachableError
 from fedwiz.model.events import Record
 from fedwiz.runs import describe
 from fedwiz.runs.state import State
 
-CODES = frozenset(
+KNOWN_CODES = frozenset(
     {
         verbs.OK,
         verbs.INTERNAL,
@@ -43,7 +43,7 @@ def watched(options: argparse.Namespace, make: Make) -> int:
         Usage: the options are not of this verb.
     """
     if options.accept:
-        raise Usage("--accept is of verbs that check; watch only looks")
+        raise UsageError("--accept is of verbs that check; watch only looks")
     state = State()
 
     def told(record: Record) -> None:
@@ -64,7 +64,7 @@ def watched(options: argparse.Namespace, make: Make) -> int:
     except asyncio.CancelledError:
         say("fedwiz: watching has ended; the run goes on")
         return verbs.INTERRUPTED
-    except Unreachable as gone:
+    except UnreachableError as gone:
         say(f"fedwiz: {gone}")
         return verbs.UNREACHABLE
     if state.verb and not options.json:
@@ -74,4 +74,4 @@ def watched(options: argparse.Namespace, make: Make) -> int:
         return verbs.FAILED if state.verb else verbs.OK
     if state.why:
         say(f"fedwiz: {state.why}")
-    return followed.ended.code if followed.ended.code in CODES else verbs.FAILED
+    return followed.ended.code if followed.ended.code in KNOWN_CODES else verbs.FAILED

@@ -6,7 +6,7 @@ from textwrap import wrap
 
 from fedwiz import report
 from fedwiz.cli.output import draw, drawable, give, say
-from fedwiz.cli.runner import Told, tell
+from fedwiz.cli.runner import RecordedRun, tell
 from fedwiz.model.events import (
     Connected,
     HostLost,
@@ -16,25 +16,25 @@ from fedwiz.model.events import (
     RunEnded,
     RunStarted,
 )
-from fedwiz.runs.rounds import KEPT, About, History, Levels
+from fedwiz.runs.rounds import ROUNDS_KEPT, Levels, Rounds, Subject
 from fedwiz.runs.state import State
-from fedwiz.util.sanitize import clean
+from fedwiz.util.sanitize import sanitize
 
 TOLD = (RunStarted, Connected, HostLost, RunEnded)
 """Events that are a line of their own; verdicts are told by their rounds."""
 
-PAIRS = 20
+MAX_PAIRS_DRAWN = 20
 """Pairs whose last rounds are drawn, the worst first; of the others it is said how many."""
 
 
-def told(*, lines: bool) -> Told:
+def told(*, lines: bool) -> RecordedRun:
     """A run whose rounds are told, on a terminal or in a pipe.
 
     Args:
         lines: in lines on stderr, since stdout is for the result.
     """
     rounds = _Rounds(redraws=drawable() and not lines, write=say if lines else give)
-    run = Told(rounds.apply)
+    run = RecordedRun(rounds.apply)
     rounds.state = run.state
     return run
 
@@ -44,7 +44,7 @@ class _Rounds:
 
     def __init__(self, *, redraws: bool, write: Callable[[str], None]) -> None:
         self.state = State()
-        self._history = History()
+        self._history = Rounds()
         self._redraws = redraws
         self._write = write
 
@@ -62,29 +62,33 @@ class _Rounds:
             tell(record)
 
 
-def lines(state: State, history: History) -> Iterator[str]:
+def lines(state: State, history: Rounds) -> Iterator[str]:
     """A round in a line, and a line for each thing that is not as in the round before."""
-    yield f"round {state.rounds}: {report.standing(state)}"
+    yield f"round {state.rounds}: {report.verdict_line(state)}"
     why = {(it.kind, it.host, it.peer): it.why for it in state.verdicts}
     for it, before, now in history.changes():
-        reason = f": {clean(why.get(it, ''))}" if now != "pass" and why.get(it) else ""
+        reason = f": {sanitize(why.get(it, ''))}" if now != "pass" and why.get(it) else ""
         yield f"  {_name(it)}: {before or 'unknown'} -> {now or 'unknown'}{reason}"
 
 
-def _name(it: About) -> str:
-    host = clean(it.host) or "cluster"
-    return f"{clean(it.kind)} {host} -> {clean(it.peer)}" if it.peer else f"{clean(it.kind)} {host}"
+def _name(it: Subject) -> str:
+    host = sanitize(it.host) or "cluster"
+    return (
+        f"{sanitize(it.kind)} {host} -> {sanitize(it.peer)}"
+        if it.peer
+        else f"{sanitize(it.kind)} {host}"
+    )
 
 
-def frame(state: State, history: History, stamp: str) -> Iterator[str]:
+def frame(state: State, history: Rounds, stamp: str) -> Iterator[str]:
     """What a terminal shows after a round."""
-    name = f"{clean(state.cluster)} (practice)" if state.practice else clean(state.cluster)
-    said = f"{name}, round {state.rounds}, {stamp}: {report.standing(state)}"
-    yield from wrap(said, report.WIDTH, break_on_hyphens=False)
+    name = f"{sanitize(state.cluster)} (practice)" if state.practice else sanitize(state.cluster)
+    said = f"{name}, round {state.rounds}, {stamp}: {report.verdict_line(state)}"
+    yield from wrap(said, report.WIDTH_COLUMNS, break_on_hyphens=False)
     yield ""
     yield from report.rounds(state)
     yield ""
-    yield from past(history.pairs(), min(history.rounds, KEPT))
+    yield from past(history.pairs(), min(history.rounds, ROUNDS_KEPT))
     yield "Ctrl+C ends it after a round."
 
 
@@ -95,12 +99,12 @@ def past(pairs: Mapping[tuple[str, str], Levels], rounds: int) -> Iterator[str]:
     yield f"The last {rounds} rounds, the newest at the right" if rounds > 1 else "The first round"
     doubtful = {pair: it for pair, it in pairs.items() if set(it) != {"pass"}}
     ordered = sorted(doubtful.items(), key=lambda item: sum(it == "pass" for it in item[1]))
-    for (sender, receiver), levels in ordered[:PAIRS]:
-        yield f"  {signs(levels):>{KEPT}}  {clean(sender)} -> {clean(receiver)}"
-    if rest := ordered[PAIRS:]:
+    for (sender, receiver), levels in ordered[:MAX_PAIRS_DRAWN]:
+        yield f"  {signs(levels):>{ROUNDS_KEPT}}  {sanitize(sender)} -> {sanitize(receiver)}"
+    if rest := ordered[MAX_PAIRS_DRAWN:]:
         yield f"  and {len(rest)} pairs more that did not ping in each"
     if well := len(pairs) - len(doubtful):
-        yield f"  {'+' * rounds:>{KEPT}}  {well} {'pair' if well == 1 else 'pairs'}"
+        yield f"  {'+' * rounds:>{ROUNDS_KEPT}}  {well} {'pair' if well == 1 else 'pairs'}"
 
 
 def signs(levels: Sequence[Judged | None]) -> str:

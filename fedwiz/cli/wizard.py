@@ -3,7 +3,7 @@
 import argparse
 from typing import TYPE_CHECKING
 
-from fedwiz.cli.output import INTERRUPTED, Usage, prompts, say, screen
+from fedwiz.cli.output import INTERRUPTED, UsageError, prompts, say, screen
 from fedwiz.util import files
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ def wizard(options: argparse.Namespace) -> int:
         Refused: the answers that were given can't be used.
     """
     if not possible(options):
-        raise Usage(
+        raise UsageError(
             "nobody can be asked here: give a verb, such as `fedwiz install -a FILE --yes`, or "
             "--plain, which asks in lines; `fedwiz --help` names the verbs"
         )
@@ -62,5 +62,5 @@ def _given(options: argparse.Namespace) -> "Draft":
     from fedwiz.wizard.draft import with_sets
 
     if options.answers:
-        return start.of_file(options.answers, options.sets)
+        return start.from_file(options.answers, options.sets)
     return with_sets(_kept() or start.new(), options.sets)

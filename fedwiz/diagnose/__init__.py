@@ -22,7 +22,7 @@ from fedwiz.diagnose.packets import (
 from fedwiz.diagnose.ports import lost_between, port_closed
 from fedwiz.diagnose.routes import missing_fdb, missing_neighbour, missing_route
 from fedwiz.diagnose.unexplained import unknown
-from fedwiz.diagnose.values import Case, Diagnosis, Mend
+from fedwiz.diagnose.values import Case, Diagnosis, Fix
 from fedwiz.diagnose.vtep import other_port, other_vni, stale_vtep_mac
 
 CAUSES: tuple[Cause, ...] = (
@@ -68,4 +68,4 @@ def causes(case: Case) -> tuple[Diagnosis, ...]:
     return tuple(found)
 
 
-__all__ = ["CAUSES", "Case", "Diagnosis", "Mend", "causes", "measure"]
+__all__ = ["CAUSES", "Case", "Diagnosis", "Fix", "causes", "measure"]

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 
 from fedwiz.diagnose.cause import mend
 from fedwiz.diagnose.filters import Dropper, chains, opening
-from fedwiz.diagnose.values import Case, Mend
+from fedwiz.diagnose.values import Case, Fix
 from fedwiz.steps.make import run_script
 
 COMMENT = "fedwiz"
@@ -14,7 +14,7 @@ COMMENT = "fedwiz"
 _TOKEN = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,127}")
 
 
-def let_pass(case: Case, it: Dropper) -> tuple[Mend, ...]:
+def let_pass(case: Case, it: Dropper) -> tuple[Fix, ...]:
     """Accept such packets before they are dropped; what was there stays as it is."""
     if it.kind == "firewalld":
         return tuple(_opened(case, it))
@@ -26,7 +26,7 @@ def let_pass(case: Case, it: Dropper) -> tuple[Mend, ...]:
     return tuple(_accepted(case, it))
 
 
-def accept(host: str, table: str, chain: str, match: tuple[str, ...]) -> Mend:
+def accept(host: str, table: str, chain: str, match: tuple[str, ...]) -> Fix:
     """A rule of iptables' before all others of a chain."""
     tail = (chain, *match, "-m", "comment", "--comment", COMMENT, "-j", "ACCEPT")
     words = ("iptables", "-w", *(() if table == "filter" else ("-t", table)))
@@ -55,7 +55,7 @@ def _leads(rules: Sequence[str], way: list[str], it: Dropper) -> bool:
     return it.chain != it.hook.upper() and it.chain in chains(rules, goes)
 
 
-def _opened(case: Case, it: Dropper) -> Iterator[Mend]:
+def _opened(case: Case, it: Dropper) -> Iterator[Fix]:
     """All that the install lets through, now and for good.
 
     Permanent alone comes with the next reload; a port alone lets packets in, and not on.
@@ -78,12 +78,12 @@ def _opened(case: Case, it: Dropper) -> Iterator[Mend]:
                 )
 
 
-def _accepted(case: Case, it: Dropper) -> Iterator[Mend]:
+def _accepted(case: Case, it: Dropper) -> Iterator[Fix]:
     """In the very chain: what one table of nftables' accepts another one may still drop."""
     if all(_TOKEN.fullmatch(word) for word in _where(it)):
         back = run_script("nft-accept", "off", *_where(it))
         words = ("on", *_where(it), *_nft_match(case, it))
-        yield Mend(it.host, run_script("nft-accept", *words, undo=back.brief, back=back))
+        yield Fix(it.host, run_script("nft-accept", *words, undo=back.brief, back=back))
 
 
 def _where(it: Dropper) -> tuple[str, ...]:
@@ -99,7 +99,7 @@ def _nft_match(case: Case, it: Dropper) -> tuple[str, ...]:
     return ("ip", "protocol", it.packet.protocol)
 
 
-def remedy(case: Case, it: Dropper, mends: tuple[Mend, ...], what: str, keep: str) -> str:
+def remedy(case: Case, it: Dropper, mends: tuple[Fix, ...], what: str, keep: str) -> str:
     """One thing to do, and how it is kept for good.
 
     Args:
@@ -120,7 +120,7 @@ def remedy(case: Case, it: Dropper, mends: tuple[Mend, ...], what: str, keep: st
     return f"{shown} on {it.host}; for good, {keep}"
 
 
-def told(case: Case, it: Dropper, mends: tuple[Mend, ...]) -> str:
+def told(case: Case, it: Dropper, mends: tuple[Fix, ...]) -> str:
     """The remedy as commands to type."""
     if it.kind == "nft" and mends:
         words = ("nft", "insert", "rule", *_where(it), *_nft_match(case, it), "accept")

@@ -6,12 +6,12 @@ from ipaddress import IPv4Interface
 from fedwiz.diagnose import etcd
 from fedwiz.diagnose.cause import mend
 from fedwiz.diagnose.restarts import DOCKER, FLANNELD, cut, restart, settings
-from fedwiz.diagnose.values import Case, Diagnosis, Mend
+from fedwiz.diagnose.values import Case, Diagnosis, Fix
 from fedwiz.facts.values import Unit
 from fedwiz.model.log_causes import Cause, cause_of
 from fedwiz.steps.docker import OPTIONS_FILE
 from fedwiz.steps.flannel import DROP_IN
-from fedwiz.util.sanitize import clean
+from fedwiz.util.sanitize import sanitize
 from fedwiz.verify.nodes import subnet_of
 
 
@@ -72,7 +72,7 @@ def _docker_gone(case: Case, host: str) -> bool:
     return _along(case, host) and case.lost_at("forwarding", "forwarding-in", host=host)
 
 
-def _start_docker(case: Case, host: str) -> Mend:
+def _start_docker(case: Case, host: str) -> Fix:
     socket = case.facts(host).unit("docker.socket")
     more = ("docker.socket",) if socket.there and not socket.running else ()
     return mend(host, ("systemctl", "start", DOCKER), ("systemctl", "stop", *more, DOCKER))
@@ -105,7 +105,7 @@ def flanneld_restarting(case: Case) -> Iterator[Diagnosis]:
         known, change = _cause(case, host), settings(case, host)
         why = f"flanneld {what} on {host}" + (f": {known.sentence}" if known else "")
         remedy = known.remedy if known else f"see `journalctl -u flanneld` on {host}"
-        mends: tuple[Mend, ...] = ()
+        mends: tuple[Fix, ...] = ()
         wrong: tuple[str, ...] = ()
         if change and change.wrong:
             wrong = change.wrong
@@ -120,7 +120,7 @@ def flanneld_restarting(case: Case) -> Iterator[Diagnosis]:
             "flanneld-restarting",
             host,
             why,
-            "\n".join((*map(clean, wrong), _state(case, host))),
+            "\n".join((*map(sanitize, wrong), _state(case, host))),
             remedy,
             mends,
             explains=cut(case, host) or _docker_gone(case, host),
@@ -144,7 +144,7 @@ def docker_astray(case: Case) -> Iterator[Diagnosis]:
         if pod is not None:
             shown += f"; a container got {pod.address}"
         heeds = OPTIONS_FILE in facts.docker_unit and "DOCKER_NETWORK_OPTIONS" in facts.docker_unit
-        mends: tuple[Mend, ...] = ()
+        mends: tuple[Fix, ...] = ()
         remedy = f"`fedwiz install`: docker's unit on {host} does not read {OPTIONS_FILE}"
         if heeds and held and not there:
             back = ("skip", f"--bip={held} --mtu={docker0.mtu}")

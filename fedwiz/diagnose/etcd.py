@@ -19,14 +19,14 @@ from fedwiz.diagnose.restarts import (
     settings,
     subnet_key,
 )
-from fedwiz.diagnose.values import Case, Diagnosis, Mend
+from fedwiz.diagnose.values import Case, Diagnosis, Fix
 from fedwiz.facts.values import Endpoint, Facts
 from fedwiz.facts.versions import CLOCKS_APART
 from fedwiz.model.actions import PutKey
 from fedwiz.steps.flannel import SYSCONFIG
 from fedwiz.steps.flannel import config as config_step
 from fedwiz.steps.make import run_script
-from fedwiz.util.sanitize import clean
+from fedwiz.util.sanitize import sanitize
 from fedwiz.verify.nodes import addresses, subnet_of
 
 CHRONYD = "chronyd.service"
@@ -42,7 +42,7 @@ def clock_skew(case: Case) -> Iterator[Diagnosis]:
             continue
         where = "ahead of" if apart > 0 else "behind"
         unit = case.facts(host).unit(CHRONYD)
-        mends: tuple[Mend, ...] = ()
+        mends: tuple[Fix, ...] = ()
         remedy = f"set the clock of {host} right, and have chronyd or another NTP client keep it so"
         if unit.there:
             remedy = f"on {host}: `systemctl enable --now chronyd && chronyc makestep`"
@@ -52,7 +52,7 @@ def clock_skew(case: Case) -> Iterator[Diagnosis]:
             )
             back = run_script("clock", "back", *was, timeout=60)
             undo = "chronyd gets back to what it was; the clock stays right"
-            mends = (Mend(host, run_script("clock", "step", timeout=90, undo=undo, back=back)),)
+            mends = (Fix(host, run_script("clock", "step", timeout=90, undo=undo, back=back)),)
         yield Diagnosis(
             "clock-skew",
             host,
@@ -85,7 +85,7 @@ def etcd_unreachable(case: Case) -> Iterator[Diagnosis]:
             "etcd-unreachable",
             where or host,
             f"{host} does not reach etcd at {url}: {_how(end)}" + (f", by {suspect}" * bool(where)),
-            f"{host}: {clean(end.error) or 'no answer in 3 s'}\n{', '.join(others)}: it answers",
+            f"{host}: {sanitize(end.error) or 'no answer in 3 s'}\n{', '.join(others)}: it answers",
             _opened(host, url, where, mends),
             mends,
             explains=cut(case, host),
@@ -112,7 +112,7 @@ def _how(end: Endpoint) -> str:
     return "no connection"
 
 
-def _suspect(case: Case, host: str, url: str) -> tuple[str, str, tuple[Mend, ...]]:
+def _suspect(case: Case, host: str, url: str) -> tuple[str, str, tuple[Fix, ...]]:
     """Where packets to etcd are refused, by what, and what lets them through."""
     there, port = urlsplit(url), urlsplit(url).port or 2379
     master = case.answers.master
@@ -139,11 +139,11 @@ def _suspect(case: Case, host: str, url: str) -> tuple[str, str, tuple[Mend, ...
     return "", "", ()
 
 
-def _accept(host: str, words: tuple[str, ...]) -> Mend:
+def _accept(host: str, words: tuple[str, ...]) -> Fix:
     return mend(host, ("iptables", "-w", "-I", *words), ("iptables", "-w", "-D", *words))
 
 
-def _opened(host: str, url: str, where: str, mends: tuple[Mend, ...]) -> str:
+def _opened(host: str, url: str, where: str, mends: tuple[Fix, ...]) -> str:
     if not mends:
         return f"see that `curl {url}/version` answers on {host}: its route, name and firewall"
     say = " ".join(mends[0].do.argv) if hasattr(mends[0].do, "argv") else ""
@@ -175,7 +175,7 @@ def other_prefix(case: Case) -> Iterator[Diagnosis]:
             "as the others do",
             "\n".join(
                 (
-                    *map(clean, change.wrong),
+                    *map(sanitize, change.wrong),
                     f"no lease under {wanted} is of {host}" if lease is None else "",
                 )
             ).strip(),
@@ -203,17 +203,17 @@ def other_api(case: Case) -> Iterator[Diagnosis]:
     other = "v2" if store.api == "v3" else "v3"
     where = f"it is in {other}, which this flannel does not read" if store.other else "nor in "
     where += "" if store.other else other
-    mends: list[Mend] = []
+    mends: list[Fix] = []
     for put in config_step.left(answers, answers.master, case.known):
         assert isinstance(put, PutKey)  # noqa: S101 - that step writes a key
         words = key_words(case, put.key, put.value or "") if put.previous is None else ()
         back = run_script("etcd-key", words[0], *words[1:], timeout=30) if words else None
-        mends.append(Mend(answers.master.name, replace(put, back=back)))
+        mends.append(Fix(answers.master.name, replace(put, back=back)))
     ready = answers.docker.ready_within
     for name, facts in case.known.hosts.items():
         if facts.unit(FLANNELD).active == "activating":  # it waits for that
             mends.append(
-                Mend(
+                Fix(
                     name,
                     run_script(
                         "restart",
@@ -231,7 +231,7 @@ def other_api(case: Case) -> Iterator[Diagnosis]:
         answers.master.name,
         f"flannel's configuration is not in etcd's {store.api}, which flannel reads: {where}",
         f"{store.api} {answers.key}: no such key"
-        + (f"\n{other} {answers.key}: {clean(store.other)[:200]}" if store.other else ""),
+        + (f"\n{other} {answers.key}: {sanitize(store.other)[:200]}" if store.other else ""),
         f"write {answers.key} through {store.api}; running daemons notice at their next start",
         tuple(mends),
         explains=any(cut(case, host) and not _ready(case, host) for host in case.ends),

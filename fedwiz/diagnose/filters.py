@@ -15,7 +15,7 @@ from fedwiz.diagnose.trace import HOPS, outer
 from fedwiz.diagnose.values import Case, Hop, NftDrop
 from fedwiz.verify.values import Overlay
 
-STAGES: Mapping[str, tuple[str, ...]] = {
+HOOKS: Mapping[str, tuple[str, ...]] = {
     "raw": ("prerouting",),
     "routing": ("prerouting",),
     "forwarding": ("forward",),
@@ -88,7 +88,7 @@ def dropper(case: Case) -> Dropper | None:
     lost = case.lost
     if lost is None:
         return None
-    places = [(lost.host, hook) for hook in STAGES.get(lost.name, ())]
+    places = [(lost.host, hook) for hook in HOOKS.get(lost.name, ())]
     packet = packet_of(case, lost)
     if lost.name == "arriving" or (lost.name == "unwrapping" and not outer(case.net)):
         places.insert(0, (case.peer(lost.host), "postrouting"))

@@ -14,10 +14,10 @@ from fedwiz.diagnose.restarts import (
     settings,
 )
 from fedwiz.diagnose.trace import outer
-from fedwiz.diagnose.values import Case, Diagnosis, Mend
+from fedwiz.diagnose.values import Case, Diagnosis, Fix
 from fedwiz.etcd.leases import Lease
 from fedwiz.facts.versions import STEALS_SUBNET, installed_version
-from fedwiz.util.sanitize import clean
+from fedwiz.util.sanitize import sanitize
 from fedwiz.verify.nodes import SUBNET_ENV, addresses, subnet_of
 
 OUTER = ("wrapping", "sending", "arriving", "firewall")
@@ -26,7 +26,7 @@ OUTER = ("wrapping", "sending", "arriving", "firewall")
 
 def _raw(case: Case, lease: Lease | None) -> str:
     found = (it for it in case.known.store.leases if lease and it.key == lease.key)
-    return next((clean(f"{it.key} {it.text}") for it in found), "")
+    return next((sanitize(f"{it.key} {it.text}") for it in found), "")
 
 
 def _value(case: Case, lease: Lease) -> str:
@@ -98,7 +98,9 @@ def same_public_ip(case: Case) -> Iterator[Diagnosis]:
 
 
 def _env(case: Case, host: str) -> str:
-    return clean(f"{SUBNET_ENV} says {(case.facts(host).subnet_env or {}).get('FLANNEL_SUBNET')}")
+    return sanitize(
+        f"{SUBNET_ENV} says {(case.facts(host).subnet_env or {}).get('FLANNEL_SUBNET')}"
+    )
 
 
 def wrong_interface(case: Case) -> Iterator[Diagnosis]:
@@ -123,7 +125,7 @@ def wrong_interface(case: Case) -> Iterator[Diagnosis]:
             host,
             f"{host} publishes {lease.public_ip}, which {case.peer(host)} does not reach; its own "
             f"address is {wanted}",
-            "\n".join((_raw(case, lease), *(map(clean, change.wrong) if change else ()))),
+            "\n".join((_raw(case, lease), *(map(sanitize, change.wrong) if change else ()))),
             _iface(case, host),
             (
                 restart(case, host, "keep", "move", back, change=change, interrupts=True),
@@ -193,7 +195,7 @@ def lease_missing(case: Case) -> Iterator[Diagnosis]:
             continue
         subnet = subnet_of(case.facts(host))
         stays = subnet is not None and subnet.network.subnet_of(case.net.network)
-        mends: tuple[Mend, ...] = (
+        mends: tuple[Fix, ...] = (
             restart(
                 case,
                 host,

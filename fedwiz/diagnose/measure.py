@@ -7,18 +7,18 @@ from fedwiz.answers.file import Answers
 from fedwiz.diagnose import mtu, trace
 from fedwiz.diagnose.trace import End
 from fedwiz.diagnose.values import Case, Look, published
-from fedwiz.facts import Known
+from fedwiz.facts import ClusterFacts
 from fedwiz.model.actions import Reply, Session
 from fedwiz.verify import Verdict, nodes, pods
 from fedwiz.verify.asker import Asker
-from fedwiz.verify.matrix import Matrix
+from fedwiz.verify.matrix import PairMatrix
 from fedwiz.verify.values import Ping, Up
 
 
 async def measure(
     answers: Answers,
     sessions: Mapping[str, Session],
-    known: Known,
+    known: ClusterFacts,
     verdicts: Sequence[Verdict],
     pair: tuple[str, str],
 ) -> Case:
@@ -47,7 +47,7 @@ async def measure(
         for host in pair
         if host not in started
     }
-    matrix = Matrix(pair, known, net, gone, started)
+    matrix = PairMatrix(pair, known, net, gone, started)
     ends = _ends(answers, known, started) if matrix.obstacle(*pair)[0] == "pass" else {}
     runs = {host: trace.look(name) for host in asked}
     if len(ends) == 2:
@@ -81,7 +81,7 @@ def _up(reply: Reply) -> Up:
         return Up(error=str(wrong))
 
 
-def _ends(answers: Answers, known: Known, ups: Mapping[str, Up]) -> dict[str, End]:
+def _ends(answers: Answers, known: ClusterFacts, ups: Mapping[str, Up]) -> dict[str, End]:
     """The nodes that packets can be followed on."""
     found = {}
     for host in answers.nodes:
@@ -91,7 +91,7 @@ def _ends(answers: Answers, known: Known, ups: Mapping[str, Up]) -> dict[str, En
     return found
 
 
-async def _ping(asker: Asker, matrix: Matrix, pair: tuple[str, str]) -> Ping | None:
+async def _ping(asker: Asker, matrix: PairMatrix, pair: tuple[str, str]) -> Ping | None:
     """From the first to the second; None where ping itself did not do its work."""
     sender, receiver = (matrix.ups[host].pod for host in pair)
     if sender is None or receiver is None:

@@ -4,18 +4,18 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from fedwiz.diagnose.cause import mend
-from fedwiz.diagnose.values import Case, Diagnosis, Mend
+from fedwiz.diagnose.values import Case, Diagnosis, Fix
 from fedwiz.diagnose.vtep import device_of
 from fedwiz.facts import Link
 from fedwiz.model.actions import Run
 from fedwiz.model.backends import BACKENDS
 from fedwiz.scripts import script
-from fedwiz.steps.docker import OTHER
+from fedwiz.steps.docker import SCRIPT_SECONDS
 from fedwiz.verify.mtu import Crossed, read
 from fedwiz.verify.nodes import addresses, mtu_of
 from fedwiz.verify.values import Path
 
-LEAST = 84
+MIN_PING_BYTES = 84
 """Bytes of a ping that any way carries."""
 
 
@@ -39,7 +39,7 @@ def paths(case: Case, host: str) -> tuple[Path, ...]:
     ]
     if pod is None or not need:
         return ()
-    return tuple(Path(str(pod.address), LEAST, address, need) for address in others)
+    return tuple(Path(str(pod.address), MIN_PING_BYTES, address, need) for address in others)
 
 
 def source(case: Case, host: str) -> str:
@@ -157,7 +157,7 @@ def _beyond(case: Case, need: int) -> Iterator[str]:
             yield f"from {host} to {address} cross {under} of {need} bytes"
 
 
-def _lower(case: Case, host: str, size: int) -> tuple[Mend, ...]:
+def _lower(case: Case, host: str, size: int) -> tuple[Fix, ...]:
     """Lower the interface's MTU, and have flannel and docker follow; docker has to stop for it."""
     backend, nic, facts = BACKENDS[case.net.backend], _uplink(case, host), case.facts(host)
     device = device_of(case, host) or facts.link(case.net.device)
@@ -177,7 +177,7 @@ def _lower(case: Case, host: str, size: int) -> tuple[Mend, ...]:
         back=back,
         undo=back.brief,
     )
-    return (Mend(host, do),)
+    return (Fix(host, do),)
 
 
 def _anew(
@@ -199,4 +199,4 @@ def _anew(
         network,
         str(ready),
     )
-    return Run(argv, unit="fedwiz-switch", timeout=OTHER + ready, **more)
+    return Run(argv, unit="fedwiz-switch", timeout=SCRIPT_SECONDS + ready, **more)

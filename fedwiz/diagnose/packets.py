@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from fedwiz.diagnose.accept_rules import accept, let_pass, remedy
 from fedwiz.diagnose.cause import mend
 from fedwiz.diagnose.filters import Dropper, came, dropper, may_match, packet_of
-from fedwiz.diagnose.values import Case, Diagnosis, Hop, Mend
+from fedwiz.diagnose.values import Case, Diagnosis, Fix, Hop
 from fedwiz.verify.nodes import addresses, subnet_of
 
 INSTALL = "`fedwiz install` puts a unit there that keeps such a rule"
 
 
-def sysctl(host: str, name: str, value: str, was: str) -> Mend:
+def sysctl(host: str, name: str, value: str, was: str) -> Fix:
     """Set a kernel setting, until the next boot."""
     return mend(host, ("sysctl", "-w", f"{name}={value}"), ("sysctl", "-w", f"{name}={was}"))
 
@@ -56,7 +56,7 @@ def _cause(it: Dropper) -> str:
     return "docker-direct-routing" if docker else "forward-rule"
 
 
-def _shown(mends: tuple[Mend, ...]) -> str:
+def _shown(mends: tuple[Fix, ...]) -> str:
     return " and ".join(f"`{it.do.brief}`" for it in mends)
 
 

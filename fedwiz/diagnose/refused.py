@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from ipaddress import IPv4Address, IPv4Network
 
-DEEP = 8
+MAX_DEPTH = 8
 
 
 def refusing(rules: Sequence[str], chain: str, source: str, target: str, port: int) -> str:
@@ -37,7 +37,7 @@ def _walk(rules: Sequence[str], chain: str, packet: tuple[str, str, str], depth:
             return ""
         if goal in ("ACCEPT", "DROP", "REJECT"):
             return rule if goal != "ACCEPT" else f"{rule.partition(' -j ')[0]} -j ACCEPT"
-        if depth < DEEP and (found := _walk(rules, goal, packet, depth + 1)):
+        if depth < MAX_DEPTH and (found := _walk(rules, goal, packet, depth + 1)):
             return found
     return ""
 

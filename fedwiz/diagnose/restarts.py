@@ -3,12 +3,12 @@
 from dataclasses import dataclass
 from ipaddress import IPv4Network
 
-from fedwiz.diagnose.values import Case, Mend
+from fedwiz.diagnose.values import Case, Fix
 from fedwiz.etcd.leases import Lease
 from fedwiz.facts.values import File
 from fedwiz.facts.versions import endpoint_variables
 from fedwiz.model.envfile import values, with_values
-from fedwiz.steps.flannel import OWN, SYSCONFIG, wanted_values
+from fedwiz.steps.flannel import FLANNELD_ENVIRONMENT, SYSCONFIG, wanted_values
 from fedwiz.steps.make import diff, run_script
 from fedwiz.steps.peers import told_by
 from fedwiz.verify.leases import usable
@@ -16,7 +16,7 @@ from fedwiz.verify.nodes import subnet_of
 from fedwiz.verify.peers import leading
 
 FLANNELD, DOCKER = "flanneld.service", "docker.service"
-LONG = 255
+DOCKER_SECONDS = 255
 """Seconds that docker takes, besides those that flanneld gets to be ready."""
 
 
@@ -48,7 +48,7 @@ def settings(case: Case, host: str, interface: str = "") -> Settings | None:
         node = node.model_copy(update={"interface": interface})
     wanted = wanted_values(case.answers, node, facts.flanneld_unit)
     now = values(file.text)
-    wanted |= {name: "" for name in OWN if now.get(name) and name not in wanted}
+    wanted |= {name: "" for name in FLANNELD_ENVIRONMENT if now.get(name) and name not in wanted}
     left = {name: value for name, value in wanted.items() if now.get(name, "") != value}
     wrong = tuple(
         f'{SYSCONFIG}: {name} is "{now.get(name, "")}", and the answers want "{value}"'
@@ -78,7 +78,7 @@ def restart(
     change: Settings | None = None,
     interrupts: bool = False,
     undo: str = "",
-) -> Mend:
+) -> Fix:
     """Start flanneld anew.
 
     Args:
@@ -103,11 +103,11 @@ def restart(
             mode,
             str(ready),
             *back[2:],
-            timeout=LONG + ready,
+            timeout=DOCKER_SECONDS + ready,
             stdin=(old.text,) if old else (),
             interrupts=interrupts,
         )
-    return Mend(
+    return Fix(
         host,
         run_script(
             "restart",
@@ -115,7 +115,7 @@ def restart(
             docker,
             mode,
             str(ready),
-            timeout=LONG + ready,
+            timeout=DOCKER_SECONDS + ready,
             interrupts=interrupts,
             back=taken,
             stdin=(change.text,) if change else (),
@@ -126,7 +126,7 @@ def restart(
     )
 
 
-def both_ways(case: Case, host: str, address: str) -> tuple[Mend, ...]:
+def both_ways(case: Case, host: str, address: str) -> tuple[Fix, ...]:
     """Wait until a node that was started anew and its peer of the two have learnt of each other.
 
     Args:
@@ -143,7 +143,7 @@ def both_ways(case: Case, host: str, address: str) -> tuple[Mend, ...]:
     if lease is not None:
         ways.append((host, lease.public_ip))
     return tuple(
-        Mend(one, run_script("peers", kind, to, timeout=150, undo=said)) for one, to in ways
+        Fix(one, run_script("peers", kind, to, timeout=150, undo=said)) for one, to in ways
     )
 
 

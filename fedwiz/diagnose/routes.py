@@ -12,7 +12,7 @@ from ipaddress import IPv4Interface, IPv4Network
 
 from fedwiz.diagnose.cause import counted, loses, mend
 from fedwiz.diagnose.trace import outer
-from fedwiz.diagnose.values import Case, Diagnosis, Mend
+from fedwiz.diagnose.values import Case, Diagnosis, Fix
 from fedwiz.diagnose.vtep import device_of, stale
 from fedwiz.etcd.leases import Lease
 from fedwiz.facts import Facts, Link, Route, version
@@ -25,7 +25,7 @@ from fedwiz.verify.values import Overlay
 PER_PEER = (0, 8)
 """flannel's first version with entries for each peer; before, it had one route for all."""
 
-KINDS = ("vxlan", "host-gw", "ipip", *COVERED)
+TRACED_BACKENDS = ("vxlan", "host-gw", "ipip", *COVERED)
 TYPES = ("blackhole", "unreachable", "prohibit", "throw")
 NO_WORDS = ("linkdown", "dead", "offload", "trap")
 """What `ip route show` tells and `ip route add` does not take."""
@@ -38,7 +38,7 @@ class Gap:
     cause: str
     why: str
     seen: str
-    mends: tuple[Mend, ...]
+    mends: tuple[Fix, ...]
     """Empty: flannel could not do it either."""
 
     had: bool
@@ -46,7 +46,7 @@ class Gap:
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
+class PeerPath:
     """How a node gets to the other one."""
 
     case: Case
@@ -203,12 +203,12 @@ def _line(case: Case, host: str, route: Route) -> tuple[str, ...]:
     return (*words, *(("dev", route.dev) if route.dev else ()))
 
 
-def way(case: Case, host: str) -> Way | None:
+def peer_path(case: Case, host: str) -> PeerPath | None:
     """How a node gets to the other one; None where that can't be judged, or flannel lays none."""
     facts, lease, device = case.facts(host), case.lease(case.peer(host)), device_of(case, host)
     net = replace(case.net, device=device.name) if device else case.net
     own, link = subnet_of(facts), facts.link(net.device)
-    if lease is None or own is None or net.backend not in KINDS or not facts.links:
+    if lease is None or own is None or net.backend not in TRACED_BACKENDS or not facts.links:
         return None
     if lease.backend and lease.backend != net.backend:
         return None
@@ -218,12 +218,12 @@ def way(case: Case, host: str) -> Way | None:
         return None  # then its ways have gone with it
     if stale(case, host) or stale(case, case.peer(host)):
         return None  # what follows from another MAC is named with that
-    return Way(case, host, net, lease)
+    return PeerPath(case, host, net, lease)
 
 
-def _found(case: Case) -> Iterator[tuple[Way, Sequence[Gap]]]:
+def _found(case: Case) -> Iterator[tuple[PeerPath, Sequence[Gap]]]:
     for host in case.ends:
-        here = way(case, host)
+        here = peer_path(case, host)
         gaps = list(here.gaps()) if here else []
         if here and gaps:
             yield here, gaps
@@ -235,7 +235,7 @@ def _named(case: Case, cause: str) -> Iterator[Diagnosis]:
             yield _diagnosis(here, gaps)
 
 
-def _diagnosis(here: Way, gaps: Sequence[Gap]) -> Diagnosis:
+def _diagnosis(here: PeerPath, gaps: Sequence[Gap]) -> Diagnosis:
     one, mends = gaps[0], tuple(it for gap in gaps for it in gap.mends)
     why = "; ".join([one.why, *(gap.why.removeprefix(f"{here.host} ") for gap in gaps[1:])])
     seen = "\n".join(filter(None, [*(gap.seen for gap in gaps), counted(here.case)]))
@@ -246,7 +246,7 @@ def _diagnosis(here: Way, gaps: Sequence[Gap]) -> Diagnosis:
     return Diagnosis(one.cause, here.host, why, seen, remedy, mends, _explains(here, gaps))
 
 
-def _kept(here: Way, gaps: Sequence[Gap]) -> str:
+def _kept(here: PeerPath, gaps: Sequence[Gap]) -> str:
     """How it stays as it should be.
 
     Source: flannel's `route_network.go`, which looks after routes alone, every 10 seconds.
@@ -261,7 +261,7 @@ def _kept(here: Way, gaps: Sequence[Gap]) -> str:
     return "flanneld writes it when it starts and not again, so see what took it away"
 
 
-def _explains(here: Way, gaps: Sequence[Gap]) -> bool:
+def _explains(here: PeerPath, gaps: Sequence[Gap]) -> bool:
     """Whether what the node sends is lost where such a thing loses it."""
     case, host = here.case, here.host
     for gap in gaps:

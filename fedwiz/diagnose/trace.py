@@ -14,8 +14,8 @@ from fedwiz.diagnose.values import Dropped, Hop, Look, NftDrop, Way
 from fedwiz.model.actions import Run
 from fedwiz.model.backends import BACKENDS
 from fedwiz.scripts import question
-from fedwiz.util.sanitize import clean
-from fedwiz.verify.pods import LIFE, parts_of
+from fedwiz.util.sanitize import sanitize
+from fedwiz.verify.pods import POD_SECONDS, parts_of
 from fedwiz.verify.values import Overlay
 
 HOPS: Mapping[str, tuple[str, str, str]] = {
@@ -92,12 +92,12 @@ def on(name: str, net: Overlay, here: End, peer: End, way: Way) -> Run:
     for table, chain, match in rules(net, here, peer, way):
         lines[table].append(f"-I {chain} {match.format(name)}")
     tables = ("\n".join(said) for said in lines.values())
-    return question("trace", "on", name, str(LIFE), *tables, timeout=40)
+    return question("trace", "on", name, str(POD_SECONDS), *tables, timeout=40)
 
 
 def look(name: str) -> Run:
     """Tell how a node looks, where there is nothing to count."""
-    return question("trace", "on", name, str(LIFE), "", "", "", timeout=40)
+    return question("trace", "on", name, str(POD_SECONDS), "", "", "", timeout=40)
 
 
 def off(name: str) -> Run:
@@ -118,11 +118,11 @@ def read(before: str, after: str, name: str) -> Look:
     stats = _stats(first.get("stats", "")), _stats(last.get("stats", ""))
     shown = [line.partition("=") for line in first.get("flanneld", "").splitlines()]
     return Look(
-        flanneld={key: clean(value) for key, _, value in shown if value},
-        log=tuple(clean(line) for line in first.get("log", "").splitlines()),
+        flanneld={key: sanitize(value) for key, _, value in shown if value},
+        log=tuple(sanitize(line) for line in first.get("log", "").splitlines()),
         rp_filter=_rp_filter(first.get("sysctls", "")),
-        policy=tuple(clean(line) for line in first.get("policy", "").splitlines()),
-        routes=tuple(clean(line) for line in first.get("routes", "").splitlines()),
+        policy=tuple(sanitize(line) for line in first.get("policy", "").splitlines()),
+        routes=tuple(sanitize(line) for line in first.get("routes", "").splitlines()),
         nft=tuple(_nft(first.get("nft", ""))),
         counts=_counts(last.get("counts", ""), name),
         dropped=tuple(_dropped(_drops(first.get("rules", "")), _drops(last.get("rules", "")))),
@@ -131,7 +131,7 @@ def read(before: str, after: str, name: str) -> Look:
             for key, now in stats[1].items()
             if now != stats[0].get(key, now)
         },
-        error=clean(" ".join(first.get("error", "").split()))[:300],
+        error=sanitize(" ".join(first.get("error", "").split()))[:300],
     )
 
 
@@ -153,7 +153,7 @@ def _drops(said: str) -> dict[tuple[str, str], int]:
             if policy[2] == "DROP":
                 found[table, f"-P {policy[1]} DROP"] = int(policy[3])
         elif rule := re.fullmatch(r"\[(\d{1,18}):\d{1,18}\] (-A .*)", line):
-            key = table, clean(rule[2])
+            key = table, sanitize(rule[2])
             found[key] = found.get(key, 0) + int(rule[1])
     return found
 
@@ -202,7 +202,7 @@ def _nft(said: str) -> Iterator[NftDrop]:
         elif rule := re.fullmatch(r"\s+(\S.*) # handle (\d{1,9})", line):
             text, handle = rule.groups()
             if re.search(r"\b(?:drop|reject)\b", text):
-                yield NftDrop(family, table, chain, hook, clean(text), int(handle))
+                yield NftDrop(family, table, chain, hook, sanitize(text), int(handle))
 
 
 def hops(

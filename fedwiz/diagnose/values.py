@@ -7,7 +7,7 @@ from typing import Literal, TypeAlias
 
 from fedwiz.answers.file import Answers, Host
 from fedwiz.etcd.leases import Lease
-from fedwiz.facts import Facts, Known
+from fedwiz.facts import ClusterFacts, Facts
 from fedwiz.model.actions import Action
 from fedwiz.verify import Verdict
 from fedwiz.verify.leases import lease_of, usable
@@ -87,7 +87,7 @@ class Look:
 
 
 @dataclass(frozen=True, slots=True)
-class Mend:
+class Fix:
     """One change of a remedy."""
 
     host: str
@@ -113,7 +113,7 @@ class Diagnosis:
     remedy: str
     """One thing to do."""
 
-    mends: tuple[Mend, ...] = ()
+    mends: tuple[Fix, ...] = ()
     """The same as actions, in order; empty: fedwiz does not do it."""
 
     explains: bool = True
@@ -121,7 +121,7 @@ class Diagnosis:
     and stops nothing now."""
 
 
-def published(known: Known, host: Host) -> str:
+def published(known: ClusterFacts, host: Host) -> str:
     """The address that others send a node's packets to; empty: there is none."""
     lease = lease_of(usable(known), known, host)
     facts = known.hosts.get(host.name, Facts())
@@ -133,7 +133,7 @@ class Case:
     """All that is known of two nodes, for the causes to look at.  It is asked for A -> B."""
 
     answers: Answers
-    known: Known
+    known: ClusterFacts
     net: Overlay
     sender: str
     receiver: str

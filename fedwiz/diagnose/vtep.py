@@ -6,7 +6,7 @@ from ipaddress import ip_interface
 
 from fedwiz.answers.rules import interface
 from fedwiz.diagnose.cause import counted, loses
-from fedwiz.diagnose.values import Case, Diagnosis, Mend
+from fedwiz.diagnose.values import Case, Diagnosis, Fix
 from fedwiz.etcd.leases import Lease, parse_leases
 from fedwiz.facts import Link
 from fedwiz.facts.parse import MAC
@@ -16,7 +16,7 @@ from fedwiz.steps.make import run_script
 from fedwiz.verify.nodes import subnet_of
 from fedwiz.verify.peers import entries, first
 
-WORDS = ("vni", "port")
+FIXED_AT_CREATION = ("vni", "port")
 """What a vxlan device is made with, and can't be given later."""
 
 KEEPS_DOCKER = (
@@ -99,7 +99,7 @@ def stale_vtep_mac(case: Case) -> Iterator[Diagnosis]:
             "neighbour entries again; something gave the device a MAC of its own, as systemd "
             "does: `MACAddressPolicy=none` for flannel* in /etc/systemd/network/50-flannel.link "
             "keeps it off",
-            (Mend(host, _mac(case, host, device, lease)),),
+            (Fix(host, _mac(case, host, device, lease)),),
             explains=loses(case, peer, peers=("unwrapping",))
             or (gone and loses(case, host, own=("wrapping",))),
         )
@@ -210,7 +210,7 @@ def _other(case: Case, which: int) -> Iterator[Diagnosis]:
 
 def _anew(
     case: Case, host: str, device: Link, made: tuple[int, int], wanted: tuple[int, int], which: int
-) -> tuple[Mend, ...]:
+) -> tuple[Fix, ...]:
     """Make the device anew; nothing where its name is another device's."""
     # One thing at a time: the other word stays what it is.
     to = (wanted[0], made[1]) if which == 0 else (made[0], wanted[1])
@@ -222,4 +222,4 @@ def _anew(
     do = run_script(
         "vtep", device.name, name, *map(str, to), "again", **more, back=back, undo=back.brief
     )
-    return (Mend(host, do),)
+    return (Fix(host, do),)

@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from fedwiz.discover.sources import Source, known_hosts, libvirt, ssh_config
 from fedwiz.discover.targets import Target, expand
-from fedwiz.util.sanitize import clean
+from fedwiz.util.sanitize import sanitize
 
 if TYPE_CHECKING:
     import asyncssh
 
 __all__ = [
-    "Limits",
+    "ScanLimits",
     "Sighting",
     "Source",
     "Target",
@@ -31,7 +31,7 @@ __all__ = [
     "ssh_config",
 ]
 
-KEX = (
+QUICK_KEX = (
     "curve25519-sha256",
     "curve25519-sha256@libssh.org",
     "ecdh-sha2-nistp256",
@@ -52,7 +52,7 @@ KEY_TYPES = (
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class ScanLimits:
     """Seconds."""
 
     reach: float = 1
@@ -92,7 +92,7 @@ async def discover(
     *,
     width: int = 64,
     on_progress: OnProgress | None = None,
-    limits: Limits | None = None,
+    limits: ScanLimits | None = None,
 ) -> tuple[Sighting, ...]:
     """Look at every target once, at most `width` at a time.
 
@@ -100,7 +100,7 @@ async def discover(
         Who answered as SSH, by address.
     """
     # Loaded off the loop, where screens run: it takes a fifth of a second.
-    options, patience = await asyncio.to_thread(_options), limits or Limits()
+    options, patience = await asyncio.to_thread(_options), limits or ScanLimits()
     places = await _resolved(tuple(targets), width)
     waiting = iter(places)
     found: list[Sighting] = []
@@ -159,13 +159,13 @@ def _options() -> "asyncssh.SSHClientConnectionOptions":
         username="nobody",
         client_keys=None,
         agent_path=None,
-        kex_algs=KEX,
+        kex_algs=QUICK_KEX,
         server_host_key_algs=KEY_TYPES,
     )
 
 
 async def _greet(
-    target: Target, options: "asyncssh.SSHClientConnectionOptions", limits: Limits
+    target: Target, options: "asyncssh.SSHClientConnectionOptions", limits: ScanLimits
 ) -> Sighting | None:
     """Connect, hear banner and key, and leave; None: nobody there, or nobody who speaks SSH."""
     import asyncssh
@@ -210,7 +210,7 @@ async def _greet(
         address=target.address,
         port=target.port,
         name=target.name,
-        banner=clean(str(said))[:100],
+        banner=sanitize(str(said))[:100],
         key_type=visitor.key.get_algorithm() if visitor.key else "",
         fingerprint=visitor.key.get_fingerprint() if visitor.key else "",
         source=target.source,

@@ -16,10 +16,10 @@ from fedwiz.discover.targets import SSH_PORT, Target
 from fedwiz.ssh import known_hosts as hostkeys
 from fedwiz.ssh import sshconfig
 from fedwiz.util.files import at_home
-from fedwiz.util.sanitize import clean
+from fedwiz.util.sanitize import sanitize
 
 LIBVIRT = Path("/var/lib/libvirt/dnsmasq")
-LARGEST = 4 << 20
+MAX_FILE_BYTES = 4 << 20
 """Bytes read of one file; ten thousand leases have fewer."""
 
 
@@ -44,8 +44,8 @@ def ssh_config(path: Path) -> Source:
         named = sshconfig.look([path], "", run=False)
     except OSError as error:
         return Source((), (f"{path}: {error.strerror}",))
-    except sshconfig.BadConfig as why:
-        return Source((), (f"ssh can't use {path}: {clean(str(why))}",))
+    except sshconfig.SshConfigError as why:
+        return Source((), (f"ssh can't use {path}: {sanitize(str(why))}",))
     found: list[Target] = []
     notes = [
         f"{said.where}: Match exec is not followed here, for it would run a command"
@@ -54,8 +54,8 @@ def ssh_config(path: Path) -> Source:
     for name in named.names:
         try:
             config = sshconfig.look([path], name, run=False)
-        except (OSError, sshconfig.BadConfig) as why:
-            notes.append(f"{clean(name)} was left out: {clean(str(why))}")
+        except (OSError, sshconfig.SshConfigError) as why:
+            notes.append(f"{sanitize(name)} was left out: {sanitize(str(why))}")
             continue
         target = _target(config.host, name, "ssh config", config.get("port", "22"))
         if target is not None:
@@ -163,6 +163,6 @@ def _read(path: Path) -> tuple[str, tuple[str, ...]]:
     """A file's text, and a note where it can't be read."""
     try:
         with at_home(path).open("rb") as file:
-            return file.read(LARGEST).decode(errors="replace"), ()
+            return file.read(MAX_FILE_BYTES).decode(errors="replace"), ()
     except OSError as error:
         return "", (f"{path}: {error.strerror}",)

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 
 from fedwiz.answers import rules
-from fedwiz.util.sanitize import clean
+from fedwiz.util.sanitize import sanitize
 
 SSH_PORT = 22
 
-MOST = 4096
+MAX_ADDRESSES = 4096
 """Addresses of one search: a /20, about a minute's worth where nobody answers."""
 
 
@@ -45,9 +45,11 @@ def expand(said: Iterable[str]) -> tuple[Target, ...]:
                 if target.name and not known.name:
                     found[target.address, target.port] = target
         except ValueError as error:
-            wrong.append(f"{clean(text.strip())[:80]!r}: {error}")
-    if len(found) > MOST:
-        wrong.append(f"{len(found)} addresses in all: at most {MOST} are looked at in one go")
+            wrong.append(f"{sanitize(text.strip())[:80]!r}: {error}")
+    if len(found) > MAX_ADDRESSES:
+        wrong.append(
+            f"{len(found)} addresses in all: at most {MAX_ADDRESSES} are looked at in one go"
+        )
     if wrong:
         raise ValueError("\n".join(wrong))
     return tuple(found.values())
@@ -92,7 +94,9 @@ def _ipv4(text: str) -> IPv4Address:
     try:
         return IPv4Address(text)
     except ValueError:
-        raise ValueError(f"{clean(text)[:40]} is no IPv4 address, such as 192.168.122.76") from None
+        raise ValueError(
+            f"{sanitize(text)[:40]} is no IPv4 address, such as 192.168.122.76"
+        ) from None
 
 
 def _network(text: str) -> Iterator[str]:
@@ -100,9 +104,9 @@ def _network(text: str) -> Iterator[str]:
         network = IPv4Network(text, strict=False)
     except ValueError:
         raise ValueError("no IPv4 network, such as 192.168.122.0/24") from None
-    if network.num_addresses > MOST:
+    if network.num_addresses > MAX_ADDRESSES:
         raise ValueError(
-            f"{network.num_addresses} addresses; at most {MOST}, such as {network[0]}/20"
+            f"{network.num_addresses} addresses; at most {MAX_ADDRESSES}, such as {network[0]}/20"
         )
     return (str(address) for address in network.hosts())
 
@@ -111,6 +115,6 @@ def _range(first: IPv4Address, last: IPv4Address) -> Iterator[str]:
     size = int(last) - int(first) + 1
     if size < 1:
         raise ValueError("the range ends before it begins, unlike 192.168.122.10-40")
-    if size > MOST:
-        raise ValueError(f"{size} addresses; at most {MOST}")
+    if size > MAX_ADDRESSES:
+        raise ValueError(f"{size} addresses; at most {MAX_ADDRESSES}")
     return (str(first + step) for step in range(size))

@@ -7,10 +7,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import TypeGuard
 
-from fedwiz.engine.connections import Reach
-from fedwiz.engine.deadman import anew
+from fedwiz.engine.connections import Connections
+from fedwiz.engine.deadman import run_on_new_connection
 from fedwiz.engine.plan import Lane, Part, Plan, Task
-from fedwiz.model.actions import Action, OnLine, PutKey, Run, Unreachable
+from fedwiz.model.actions import Action, OnLine, PutKey, Run, UnreachableError
 from fedwiz.model.events import (
     ActionEnded,
     ActionStarted,
@@ -22,10 +22,10 @@ from fedwiz.model.events import (
     WayBack,
 )
 from fedwiz.model.log_causes import Cause, cause_of
-from fedwiz.runs.journal import Unwritten
+from fedwiz.runs.journal import JournalError
 from fedwiz.steps.make import same_json
 
-CHANGED = 75
+FILE_CHANGED = 75
 """Exit status of a script of fedwiz's that finds a file another one than the plan saw."""
 
 KEPT_LINES = 60
@@ -52,7 +52,9 @@ class Applied:
         return {host for host, outcome in self.outcomes.items() if outcome != "ok"}
 
 
-async def apply(plan: Plan, ways: Reach, emit: Emit, run_id: str, stop: asyncio.Event) -> Applied:
+async def apply(
+    plan: Plan, ways: Connections, emit: Emit, run_id: str, stop: asyncio.Event
+) -> Applied:
     """Do what the plan says, stage after stage.
 
     A host whose action fails gets no other one; the others go on, unless the stage is a gate.
@@ -82,7 +84,7 @@ async def apply(plan: Plan, ways: Reach, emit: Emit, run_id: str, stop: asyncio.
 class _Apply:
     """What the lanes of one plan share."""
 
-    ways: Reach
+    ways: Connections
     emit: Emit
     run_id: str
     stop: asyncio.Event
@@ -91,7 +93,7 @@ class _Apply:
     shut: str = ""
     """Why a gate is shut; empty: it is open."""
 
-    unwritten: Unwritten | None = None
+    unwritten: JournalError | None = None
     """The journal takes no more: what runs is let end, and nothing is begun."""
 
     def closed(self, part: Part) -> str:
@@ -125,7 +127,7 @@ class _Apply:
                     return
                 try:
                     outcome, why = await self._task(task)
-                except Unwritten as full:
+                except JournalError as full:
                     self.unwritten = full
                     self.stop.set()
                     outcome, why = "stopped", str(full)
@@ -182,10 +184,10 @@ class _Apply:
             else:
                 code, gone = await self._run(task.host, replace(action, unit=unit), say)
                 why = _why(code, action, lines) + (gone and f" ({gone})") if code else ""
-                if code == CHANGED and action.script:
+                if code == FILE_CHANGED and action.script:
                     self.applied.stale = why
             outcome = "failed" if code else "ok"
-        except Unreachable as gone:
+        except UnreachableError as gone:
             why = str(gone)
             if isinstance(action, PutKey):
                 outcome = "failed"
@@ -201,14 +203,16 @@ class _Apply:
     async def _run(self, host: str, run: Run, say: OnLine) -> tuple[int, str]:
         """The exit status, and why the host could not be reached before; empty: it could."""
         if run.fresh:
-            return await anew(self.ways, host, run, say)
+            return await run_on_new_connection(self.ways, host, run, say)
         return await self.ways.session(host).run(run, say), ""
 
     async def _put(self, put: PutKey, say: OnLine) -> tuple[int, str]:
         """Write or delete a key if it is as the plan saw it, then read it back."""
         try:
             return await self._written(put, say)
-        except Unreachable:  # the way there may have gone with a connection that is back by now
+        except (
+            UnreachableError
+        ):  # the way there may have gone with a connection that is back by now
             self.ways.forget_store()
             return await self._written(put, say)
 

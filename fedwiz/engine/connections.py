@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from fedwiz import facts
 from fedwiz.answers.file import Answers, Host
-from fedwiz.facts import Facts, Known, Stored
+from fedwiz.facts import ClusterFacts, Facts, Stored
 from fedwiz.facts import versions as flannel
 from fedwiz.model.actions import (
     OpenStore,
@@ -17,10 +17,10 @@ from fedwiz.model.actions import (
     Session,
     Store,
     Transport,
-    Unreachable,
+    UnreachableError,
 )
 from fedwiz.model.events import Connected, Emit, FactsRead, HostLost, Versions
-from fedwiz.util.sanitize import clean
+from fedwiz.util.sanitize import sanitize
 
 MayBegin = Callable[[asyncio.Event], Awaitable[str]]
 """Given the event that asks to begin nothing new."""
@@ -31,7 +31,7 @@ async def _always(_stop: asyncio.Event) -> str:
 
 
 @dataclass
-class Reach:
+class Connections:
     """A session per host that could be reached, and etcd by way of one of them."""
 
     answers: Answers
@@ -64,7 +64,7 @@ class Reach:
             Unreachable: there is none, or not any more.
         """
         if host not in self.sessions:
-            raise Unreachable(self.lost.get(host, f"{host} is not connected"))
+            raise UnreachableError(self.lost.get(host, f"{host} is not connected"))
         return self.sessions[host]
 
     async def store(self, api: str, known: Mapping[str, Facts]) -> Store:
@@ -79,13 +79,13 @@ class Reach:
         names = [name for name in names if name in self.sessions]
         # Those that reached it a moment ago first: each other one may cost a time-out.
         names.sort(key=lambda name: not _reaches(known.get(name)))
-        gone = Unreachable("no host is left that could reach etcd")
+        gone = UnreachableError("no host is left that could reach etcd")
         for name in names:
             try:
                 self._store = await self.stack.enter_async_context(
                     self.open_store(self.sessions[name], api)
                 )
-            except Unreachable as why:
+            except UnreachableError as why:
                 gone = why
                 if _reaches(known.get(name)):
                     break
@@ -103,21 +103,21 @@ def _reaches(known: Facts | None) -> bool:
 
 
 @asynccontextmanager
-async def reach(
+async def connect_all(
     answers: Answers,
     transport: Transport,
     open_store: OpenStore,
     emit: Emit,
     etcd_password: Secret | None = None,
-) -> AsyncIterator[Reach]:
+) -> AsyncIterator[Connections]:
     """Connect to all hosts at once, as many as `ssh.width` says; who can't be reached is lost."""
     async with AsyncExitStack() as stack:
-        ways = Reach(answers, transport, open_store, stack, emit, etcd_password)
+        ways = Connections(answers, transport, open_store, stack, emit, etcd_password)
         await connect(ways)
         yield ways
 
 
-async def connect(ways: Reach) -> None:
+async def connect(ways: Connections) -> None:
     """Connect to all hosts that there is no session with; done again, also to those lost since."""
     width = asyncio.Semaphore(ways.answers.ssh.width)
 
@@ -125,7 +125,7 @@ async def connect(ways: Reach) -> None:
         async with width:
             try:
                 session = await ways.stack.enter_async_context(ways.transport.connect(host.name))
-            except Unreachable as why:
+            except UnreachableError as why:
                 ways.lose(host.name, str(why))
                 return
         ways.lost.pop(host.name, None)
@@ -138,7 +138,7 @@ async def connect(ways: Reach) -> None:
                 group.create_task(one(host), name=f"connect {host.name}")
 
 
-async def gather(ways: Reach, supplied: str = "") -> Known:
+async def read_facts(ways: Connections, supplied: str = "") -> ClusterFacts:
     """Ask all hosts everything at once, then etcd.
 
     Args:
@@ -154,12 +154,12 @@ async def gather(ways: Reach, supplied: str = "") -> Known:
             found[host.name] = await _facts(answers, host, session)
             if host.role == "node" and answers.flannel.source != "dnf":
                 versions[host.name] = supplied or await _version_of_binary(answers, session)
-        except Unreachable as why:
+        except UnreachableError as why:
             ways.lose(host.name, str(why))
             return
         ways.emit(FactsRead(host.name, round(time.monotonic() - began, 3)))
         said = found[host.name].versions
-        ways.emit(Versions(host.name, {name: clean(text) for name, text in said.items()}))
+        ways.emit(Versions(host.name, {name: sanitize(text) for name, text in said.items()}))
 
     ways.forget_store()
     began = time.monotonic()
@@ -168,9 +168,9 @@ async def gather(ways: Reach, supplied: str = "") -> Known:
             if host.name in ways.sessions:
                 group.create_task(ask(host, ways.sessions[host.name]), name=f"ask {host.name}")
     ordered = {host.name: found[host.name] for host in answers.host if host.name in found}
-    known = Known(ordered, Stored(), versions, ways.etcd_password, dict(ways.lost))
+    known = ClusterFacts(ordered, Stored(), versions, ways.etcd_password, dict(ways.lost))
     stored = await _stored(ways, known)
-    return Known(ordered, stored, versions, ways.etcd_password, dict(ways.lost))
+    return ClusterFacts(ordered, stored, versions, ways.etcd_password, dict(ways.lost))
 
 
 async def _facts(answers: Answers, host: Host, session: Session) -> Facts:
@@ -183,7 +183,7 @@ async def _facts(answers: Answers, host: Host, session: Session) -> Facts:
         said = " ".join((reply.err or reply.out).split())[:200]
         if "\ufffd" in said:  # bytes that are no text tell nobody anything
             said = ""
-        raise Unreachable(
+        raise UnreachableError(
             f"{host.name} did not answer as a Linux host does ({wrong}; exit status "
             f"{reply.code}{': ' + said if said else ''}); try `ssh` to it by hand"
         ) from None
@@ -204,7 +204,7 @@ async def _version_of_binary(answers: Answers, session: Session) -> str:
     return reply.out.strip()[:200] if flannel.parse_version(reply.out) else ""
 
 
-async def _stored(ways: Reach, known: Known) -> Stored:
+async def _stored(ways: Connections, known: ClusterFacts) -> Stored:
     answers = ways.answers
     api = flannel.api(answers, known)
     if not api:
@@ -213,7 +213,7 @@ async def _stored(ways: Reach, known: Known) -> Stored:
         store = await ways.store(api, known.hosts)
         config = await store.get(answers.key)
         leases = await store.under(f"{answers.etcd.prefix}/subnets/")
-    except Unreachable as why:
+    except UnreachableError as why:
         return Stored(api, error=str(why))
     master = known.hosts.get(answers.master.name)
     configs = master.etcd_configs if master else {}

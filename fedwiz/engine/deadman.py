@@ -4,22 +4,28 @@ import asyncio
 import time
 from dataclasses import replace
 
-from fedwiz.engine.connections import Reach
-from fedwiz.model.actions import LoginRefused, OnLine, Run, Unreachable
+from fedwiz.engine.connections import Connections
+from fedwiz.model.actions import LoginRefusedError, OnLine, Run, UnreachableError
 from fedwiz.model.events import Output
-from fedwiz.ssh.known_hosts import KeyRefused
+from fedwiz.ssh.known_hosts import KeyRefusedError
 from fedwiz.steps.make import run_script
 
-LONGEST = 500
+MAX_WAIT_SECONDS = 500
 """Seconds after its time that a host is waited for: it takes a step back, and docker has its
 own time to stop and to start."""
 
-PAUSE = 2.0
+RETRY_SECONDS = 2.0
 """Seconds between two tries to connect."""
 
 
-async def anew(
-    ways: Reach, host: str, run: Run, say: OnLine, *, longest: float = LONGEST, pause: float = PAUSE
+async def run_on_new_connection(
+    ways: Connections,
+    host: str,
+    run: Run,
+    say: OnLine,
+    *,
+    longest: float = MAX_WAIT_SECONDS,
+    pause: float = RETRY_SECONDS,
 ) -> tuple[int, str]:
     """Run a command over a connection that is opened for it.
 
@@ -37,9 +43,9 @@ async def anew(
         try:
             async with ways.transport.connect(host) as session:
                 return await session.run(replace(run, fresh=0), say), gone
-        except (KeyRefused, LoginRefused):
+        except (KeyRefusedError, LoginRefusedError):
             raise
-        except Unreachable as why:
+        except UnreachableError as why:
             if not gone:
                 gone = str(why)
                 say(f"no new connection: {gone}")
@@ -50,7 +56,7 @@ async def anew(
         await asyncio.sleep(pause)
 
 
-async def disarm(ways: Reach) -> None:
+async def confirm_all(ways: Connections) -> None:
     """Confirm what earlier runs left to be taken back, on all hosts that can be reached.
 
     That this run's connections could be opened shows what a confirmation has to show.  A host
@@ -62,8 +68,8 @@ async def disarm(ways: Reach) -> None:
             ways.emit(Output(host, "guard", line))
 
         try:
-            await ways.session(host).run(run_script("confirm", timeout=LONGEST), say)
-        except Unreachable as why:
+            await ways.session(host).run(run_script("confirm", timeout=MAX_WAIT_SECONDS), say)
+        except UnreachableError as why:
             ways.lose(host, str(why))
 
     async with asyncio.TaskGroup() as group:

@@ -17,24 +17,24 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 from secrets import token_hex
 
-from fedwiz.model.actions import Held, Run, Transport, Unreachable
+from fedwiz.model.actions import Channel, Run, Transport, UnreachableError
 from fedwiz.model.events import Emit, Event, LockMoved, Output, Record, RunEnded, to_line
 from fedwiz.scripts import script
-from fedwiz.util.sanitize import clean
+from fedwiz.util.sanitize import sanitize
 
-MOST = 4 << 20
+MAX_FEED_BYTES = 4 << 20
 """Bytes of what a run tells that are kept on the master; of its output half as much."""
 
-WATCH = "; wait, or watch it with `fedwiz watch -a FILE`"
+WATCH_HINT = "; wait, or watch it with `fedwiz watch -a FILE`"
 """What the command line is told of somebody else's run, and a page has a key for."""
 
-CHUNK = 32 * 1024
-PAUSE = 0.3
+CHUNK_BYTES = 32 * 1024
+SEND_SECONDS = 0.3
 """Seconds between two pieces: the master starts a process for each."""
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class LockTimes:
     """Seconds."""
 
     silence: float = 60
@@ -88,7 +88,7 @@ class Holder:
         return f"{self.who}{where} has been changing this cluster since {since} ({self.verb}{run})"
 
 
-_LONGEST = 2048
+_MAX_LINE_BYTES = 2048
 _RULES: dict[str, re.Pattern[str]] = {
     "token": re.compile(r"[0-9a-f]{16}"),
     "who": re.compile(r"[A-Za-z0-9._+-]{1,60}@[A-Za-z0-9._+-]{1,60}"),
@@ -106,13 +106,13 @@ def parse(text: str) -> Holder:
     Raises:
         ValueError: it is not one that fedwiz wrote.
     """
-    if len(text) > _LONGEST:
+    if len(text) > _MAX_LINE_BYTES:
         raise ValueError("it is too long")
     said: dict[str, str] = {}
     for line in text.removesuffix("\n").split("\n"):
         name, _, value = line.partition(" ")
         if name in said or name not in _RULES or not _RULES[name].fullmatch(value):
-            raise ValueError(f"not a line of it: {clean(line)[:80]!r}")
+            raise ValueError(f"not a line of it: {sanitize(line)[:80]!r}")
         said[name] = value
     if missing := _RULES.keys() - said.keys():
         raise ValueError(f"it lacks {', '.join(sorted(missing))}")
@@ -124,7 +124,7 @@ def parse(text: str) -> Holder:
         float(said["since"]),
         said["verb"],
         said["run"],
-        clean(said["cluster"]),
+        sanitize(said["cluster"]),
     )
 
 
@@ -155,7 +155,7 @@ def _now() -> tuple[float, float]:
     return time.monotonic(), time.time()
 
 
-class _AllSaid(Exception):  # noqa: N818 - never leaves this module
+class _DoneSendingError(Exception):
     """The run is over."""
 
 
@@ -173,7 +173,7 @@ class Lock:
         transport: Transport,
         host: str,
         emit: Emit,
-        limits: Limits,
+        limits: LockTimes,
     ) -> None:
         """Nothing is taken yet.
 
@@ -208,7 +208,7 @@ class Lock:
     def emit(self, event: Event) -> object:
         """Emit it, and have its record sent when there is time, as far as there is room."""
         record = self._emit(event)
-        room = MOST // 2 if isinstance(event, Output) else MOST
+        room = MAX_FEED_BYTES // 2 if isinstance(event, Output) else MAX_FEED_BYTES
         if isinstance(record, Record) and (len(self._told) < room or isinstance(event, RunEnded)):
             self._told += to_line(record).encode("ascii") + b"\n"
             self._news.set()
@@ -282,7 +282,7 @@ class Lock:
                         await self._converse(held)
                         lost = time.monotonic()
                         self._lose()
-            except Unreachable as gone:
+            except UnreachableError as gone:
                 why = str(gone)
             if self._closing.is_set() or self.gone:
                 return
@@ -309,7 +309,7 @@ class Lock:
         words = ("lock.sh", self._token, silence, operator(), *self._words)
         return Run(("sh", "-c", script("lock"), *words))
 
-    async def _answered(self, held: Held) -> str:
+    async def _answered(self, held: Channel) -> str:
         """Take in the answer to who wants the lock; gives why it is not had."""
         asked = _now()
         first = await _line(held, self._limits.silence)
@@ -331,7 +331,7 @@ class Lock:
             self._moved.set()
             return ""
         if words != ["taken"]:
-            return clean(first)[:300] or "it says nothing"
+            return sanitize(first)[:300] or "it says nothing"
         holder = await _holder(held, self._limits.silence)
         if holder is not None and holder.token == self._token:
             return f"{self._host} has not missed the lost connection yet"
@@ -341,37 +341,37 @@ class Lock:
         self.bar(f"{lost}{who}; wait, or watch it with `fedwiz watch -a FILE`")
         return self.gone
 
-    async def _converse(self, held: Held) -> None:
+    async def _converse(self, held: Channel) -> None:
         """Tell and hear until the run is over, or nothing is heard any more."""
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._listen(held))
                 group.create_task(self._tell(held))
-        except* (Unreachable, _AllSaid):
+        except* (UnreachableError, _DoneSendingError):
             pass
 
-    async def _listen(self, held: Held) -> None:
+    async def _listen(self, held: Channel) -> None:
         while True:
             size = (await _line(held, self._limits.lost)).strip()
             if size.isdecimal():
                 self._hear(int(size[:12]))
 
-    async def _tell(self, held: Held) -> None:
+    async def _tell(self, held: Channel) -> None:
         """Send what was told, and in times of silence an empty line, until all is said."""
         while not (self._closing.is_set() and self._sent == len(self._told)):
             if self._sent == len(self._told):
                 self._news.clear()
                 if not await set_within(self._news, self._limits.beat):
                     self._told += b"\n"
-            piece = bytes(self._told[self._sent : self._sent + CHUNK])
+            piece = bytes(self._told[self._sent : self._sent + CHUNK_BYTES])
             self._sent += len(piece)
             self._said.append((self._sent, *_now()))
             await held.send(piece)
-            await set_within(self._closing, PAUSE)
-        raise _AllSaid
+            await set_within(self._closing, SEND_SECONDS)
+        raise _DoneSendingError
 
 
-async def _line(held: Held, seconds: float) -> str:
+async def _line(held: Channel, seconds: float) -> str:
     """The next line.
 
     Raises:
@@ -381,16 +381,16 @@ async def _line(held: Held, seconds: float) -> str:
         async with asyncio.timeout(seconds):
             line = await held.line()
     except TimeoutError:
-        raise Unreachable(f"no answer within {seconds:g} s") from None
+        raise UnreachableError(f"no answer within {seconds:g} s") from None
     if line is None:
-        raise Unreachable("it has ended without an answer")
+        raise UnreachableError("it has ended without an answer")
     return line or " "
 
 
-async def _holder(held: Held, seconds: float) -> Holder | None:
+async def _holder(held: Channel, seconds: float) -> Holder | None:
     """Who has it, as a `taken` goes on; None where that can't be read."""
     lines = list[str]()
-    with suppress(Unreachable):
+    with suppress(UnreachableError):
         while len(lines) < 2 * len(_RULES):
             lines.append(await _line(held, seconds))
     try:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 from fedwiz.answers.file import Answers
-from fedwiz.facts import Known
+from fedwiz.facts import ClusterFacts
 from fedwiz.model.actions import Action, PutKey, Run
 from fedwiz.scripts import whole
 from fedwiz.steps import GATES, STAGES, STEPS, Stage, Step
@@ -77,7 +77,7 @@ class Plan:
 
 def make(
     answers: Answers,
-    known: Known,
+    known: ClusterFacts,
     steps: Sequence[Step] = STEPS,
     stages: Sequence[Stage] = STAGES,
 ) -> Plan:

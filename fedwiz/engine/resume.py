@@ -6,12 +6,12 @@ from contextlib import suppress
 from fedwiz.engine import plan as planning
 from fedwiz.engine.plan import Plan
 from fedwiz.engine.undo import undo_install
-from fedwiz.engine.verbs import STALE, Approve, Cluster, Result, install, keep
-from fedwiz.runs.unfinished import Unfinished, approved
+from fedwiz.engine.verbs import STALE, Approve, Result, RunContext, install, save_plan
+from fedwiz.runs.unfinished import InterruptedRun, approved
 
 
 async def resume(
-    before: Unfinished, cluster: Cluster, ask: Approve | None, stop: asyncio.Event
+    before: InterruptedRun, cluster: RunContext, ask: Approve | None, stop: asyncio.Event
 ) -> Result:
     """Go on with a run: make a plan of what is left, and carry it out as far as it was approved.
 
@@ -39,7 +39,7 @@ def keeping(approve: Approve, host: str = "") -> Approve:
         why = await approve(plan, result)
         if not why:
             with suppress(OSError):  # then it will be asked for
-                keep(plan, result.known, host)
+                save_plan(plan, result.known, host)
         return why
 
     return approved

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from fedwiz.engine import plan as planning
-from fedwiz.engine.connections import Reach
-from fedwiz.engine.deadman import disarm
-from fedwiz.engine.leftovers import attach
+from fedwiz.engine.connections import Connections
+from fedwiz.engine.deadman import confirm_all
+from fedwiz.engine.leftovers import follow_leftover_units
 from fedwiz.engine.verbs import (
     BLOCKED,
     INTERRUPTED,
@@ -15,15 +15,15 @@ from fedwiz.engine.verbs import (
     UNREACHABLE,
     USAGE,
     Approve,
-    Cluster,
     Result,
+    RunContext,
     carry_out,
     look,
     run_verb,
 )
-from fedwiz.facts import Facts, Known
+from fedwiz.facts import ClusterFacts, Facts
 from fedwiz.model.events import PlanMade
-from fedwiz.steps import UNDO, UNDO_STAGES
+from fedwiz.steps import UNDO_STAGES, UNDO_STEPS
 from fedwiz.steps.backup import TOUCHED
 from fedwiz.steps.undo import going_on, needing
 
@@ -31,7 +31,7 @@ NO_WAY = "fedwiz can't take back what it did not begin"
 
 
 async def undo_install(
-    cluster: Cluster, approve: Approve, stop: asyncio.Event, *, host: str = ""
+    cluster: RunContext, approve: Approve, stop: asyncio.Event, *, host: str = ""
 ) -> Result:
     """Take an install back, on hosts that can be reached; whether checks pass does not matter.
 
@@ -42,15 +42,15 @@ async def undo_install(
         host: this node alone; etcd's key stays then.  Empty: all of them.
     """
 
-    async def whole(cluster: Cluster, ways: Reach, result: Result) -> None:
-        await disarm(ways)
-        await attach(ways)
+    async def whole(cluster: RunContext, ways: Connections, result: Result) -> None:
+        await confirm_all(ways)
+        await follow_leftover_units(ways)
         known = await look(cluster, ways, result)
         known = replace(known, hosts=_wanted(cluster, known, host))
         others = needing(cluster.answers, known)
         later = going_on(cluster.answers, known) if others else []
         known = replace(known, hosts={k: v for k, v in known.hosts.items() if k not in later})
-        result.plan = planning.make(cluster.answers, known, UNDO, UNDO_STAGES)
+        result.plan = planning.make(cluster.answers, known, UNDO_STEPS, UNDO_STAGES)
         cluster.emit(PlanMade(result.plan.digest, result.plan.actions))
         result.code, result.why = _standing(cluster, known, host)
         if result.code != OK or not any(result.plan.actions.values()):
@@ -73,13 +73,13 @@ async def undo_install(
     return await run_verb("undo", cluster, whole, changes=True)
 
 
-def _wanted(cluster: Cluster, known: Known, host: str) -> dict[str, Facts]:
+def _wanted(cluster: RunContext, known: ClusterFacts, host: str) -> dict[str, Facts]:
     """The hosts that are undone; the master, which knows of the leases, is always one."""
     names = (cluster.answers.master.name, host)
     return {name: facts for name, facts in known.hosts.items() if not host or name in names}
 
 
-def _standing(cluster: Cluster, known: Known, host: str) -> tuple[int, str]:
+def _standing(cluster: RunContext, known: ClusterFacts, host: str) -> tuple[int, str]:
     """Why there is nothing to be done, or not now; OK and no word: there is."""
     busy = [
         f"{name} ({', '.join(facts.in_flight)})"
@@ -107,7 +107,7 @@ def _files(facts: Facts) -> str:
     return ", ".join(path for path in there if "fedwiz" in path)
 
 
-def _stays(cluster: Cluster, known: Known, host: str) -> str:
+def _stays(cluster: RunContext, known: ClusterFacts, host: str) -> str:
     """What stays in etcd, and for whom; empty: nothing."""
     still = needing(cluster.answers, known)
     if host or not still:
@@ -115,7 +115,7 @@ def _stays(cluster: Cluster, known: Known, host: str) -> str:
     return f"etcd's {cluster.answers.key} stays: {_listed(still)} may still need it"
 
 
-def _lost(ways: Reach, result: Result, host: str) -> None:
+def _lost(ways: Connections, result: Result, host: str) -> None:
     """A host that could not be reached is said, whatever became of the others."""
     lost = {name: why for name, why in ways.lost.items() if host in ("", name)}
     if result.code != OK or not lost:
@@ -129,7 +129,7 @@ def _lost(ways: Reach, result: Result, host: str) -> None:
     )
 
 
-def _wait(cluster: Cluster, result: Result, later: Sequence[str], others: Sequence[str]) -> None:
+def _wait(cluster: RunContext, result: Result, later: Sequence[str], others: Sequence[str]) -> None:
     """Of nodes that had a flannel of their own, which needs what etcd said then."""
     if result.code not in (OK, UNREACHABLE) or not later:
         return

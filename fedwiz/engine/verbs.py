@@ -9,17 +9,18 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, fields, replace
 
 from fedwiz import __version__
+from fedwiz import verify as verification
 from fedwiz.answers.file import Answers
 from fedwiz.checks import Finding, judge
 from fedwiz.diagnose import Case, Diagnosis
 from fedwiz.engine import plan as planning
 from fedwiz.engine.apply import Applied, apply
-from fedwiz.engine.connections import Reach, connect, gather, reach
-from fedwiz.engine.deadman import disarm
-from fedwiz.engine.leftovers import attach
-from fedwiz.engine.lock import Limits, Lock, set_within
+from fedwiz.engine.connections import Connections, connect, connect_all, read_facts
+from fedwiz.engine.deadman import confirm_all
+from fedwiz.engine.leftovers import follow_leftover_units
+from fedwiz.engine.lock import Lock, LockTimes, set_within
 from fedwiz.engine.plan import Plan
-from fedwiz.facts import Known
+from fedwiz.facts import ClusterFacts
 from fedwiz.model.actions import OpenStore, Secret, Transport
 from fedwiz.model.events import (
     Emit,
@@ -31,7 +32,7 @@ from fedwiz.model.events import (
     RunStarted,
 )
 from fedwiz.runs import journal as journals
-from fedwiz.verify import KINDS, Verdict, verify
+from fedwiz.verify import KINDS, Verdict
 from fedwiz.verify import ok as all_well
 from fedwiz.verify.ports import attempt
 
@@ -44,7 +45,7 @@ Approve = Callable[[Plan, "Result"], Awaitable[str]]
 
 
 @dataclass
-class Cluster:
+class RunContext:
     """What a verb works on, and the ways there."""
 
     answers: Answers
@@ -58,7 +59,7 @@ class Cluster:
     etcd_password: Secret | None = None
     supplied: str = ""
     practice: str = ""
-    limits: Limits = field(default_factory=Limits)
+    limits: LockTimes = field(default_factory=LockTimes)
     """How long the cluster's lock is waited for."""
 
 
@@ -68,7 +69,7 @@ class Result:
 
     code: int = INTERNAL
     why: str = ""
-    known: Known | None = None
+    known: ClusterFacts | None = None
     findings: tuple[Finding, ...] = ()
     plan: Plan | None = None
     applied: Applied | None = None
@@ -78,29 +79,29 @@ class Result:
     """What a diagnosis has measured."""
 
 
-async def check(cluster: Cluster) -> Result:
+async def check(cluster: RunContext) -> Result:
     """Probes, a trial of the backend's UDP port, and findings; changes nothing."""
     return await run_verb("check", cluster, _check)
 
 
-async def plan(cluster: Cluster) -> Result:
+async def plan(cluster: RunContext) -> Result:
     """What is left to do; changes nothing."""
     return await run_verb("plan", cluster, _plan)
 
 
-async def prove(
-    cluster: Cluster, *, only: Collection[str] = KINDS, pair: tuple[str, str] | None = None
+async def verify(
+    cluster: RunContext, *, only: Collection[str] = KINDS, pair: tuple[str, str] | None = None
 ) -> Result:
     """The verification alone, on any cluster; `only` and `pair` as `verify` takes them."""
 
-    async def some(cluster: Cluster, ways: Reach, result: Result) -> None:
-        await prove_network(cluster, ways, result, only, pair)
+    async def some(cluster: RunContext, ways: Connections, result: Result) -> None:
+        await verify_network(cluster, ways, result, only, pair)
 
     return await run_verb("verify", cluster, some)
 
 
 async def watch(
-    cluster: Cluster,
+    cluster: RunContext,
     every: float,
     stop: asyncio.Event,
     *,
@@ -121,13 +122,13 @@ async def watch(
         pair: as `verify` takes it.
     """
 
-    async def rounds(cluster: Cluster, ways: Reach, result: Result) -> None:
+    async def rounds(cluster: RunContext, ways: Connections, result: Result) -> None:
         for number in itertools.count(1):
             cluster.emit(RoundStarted(number))
             if number > 1:
                 await connect(ways)
             async with AsyncExitStack() as stack:  # each round's way to etcd ends with the round
-                await prove_network(cluster, replace(ways, stack=stack), result, only, pair)
+                await verify_network(cluster, replace(ways, stack=stack), result, only, pair)
             cluster.emit(RoundEnded(number, result.code))
             if number == count or await set_within(stop, every):
                 return
@@ -136,7 +137,7 @@ async def watch(
 
 
 async def install(
-    cluster: Cluster, approve: Approve, stop: asyncio.Event, *, verified: bool = True
+    cluster: RunContext, approve: Approve, stop: asyncio.Event, *, verified: bool = True
 ) -> Result:
     """Check, plan, apply, verify.
 
@@ -147,9 +148,9 @@ async def install(
         verified: False leaves the verification out.
     """
 
-    async def whole(cluster: Cluster, ways: Reach, result: Result) -> None:
-        await disarm(ways)
-        await attach(ways)
+    async def whole(cluster: RunContext, ways: Connections, result: Result) -> None:
+        await confirm_all(ways)
+        await follow_leftover_units(ways)
         await _plan(cluster, ways, result)
         if result.code != OK or result.plan is None:
             return
@@ -166,7 +167,7 @@ async def install(
             result.code = INTERRUPTED
             result.why = "stopped before the verification; the same command goes on from here"
         if result.code == OK and verified:
-            await prove_network(cluster, ways, result)
+            await verify_network(cluster, ways, result)
 
     return await run_verb("install", cluster, whole, changes=True)
 
@@ -186,8 +187,8 @@ def approving(approved: Plan) -> Approve:
 
 async def run_verb(
     verb: str,
-    cluster: Cluster,
-    work: Callable[[Cluster, Reach, Result], Awaitable[None]],
+    cluster: RunContext,
+    work: Callable[[RunContext, Connections, Result], Awaitable[None]],
     *,
     changes: bool = False,
 ) -> Result:
@@ -221,7 +222,7 @@ async def run_verb(
         )
         try:
             ways = await stack.enter_async_context(
-                reach(
+                connect_all(
                     answers,
                     cluster.transport,
                     cluster.open_store,
@@ -249,7 +250,7 @@ async def run_verb(
     return result
 
 
-async def _locked(lock: Lock, ways: Reach, stack: AsyncExitStack) -> None:
+async def _locked(lock: Lock, ways: Connections, stack: AsyncExitStack) -> None:
     """Take the lock.  Where the master can't be reached there is none, and a check says why."""
     ways.may_begin = lock.may_begin
     master = ways.answers.master.name
@@ -259,13 +260,13 @@ async def _locked(lock: Lock, ways: Reach, stack: AsyncExitStack) -> None:
         lock.bar(f"the cluster's lock is on {master}, which can't be reached")
 
 
-async def look(cluster: Cluster, ways: Reach, result: Result) -> Known:
+async def look(cluster: RunContext, ways: Connections, result: Result) -> ClusterFacts:
     """Read all hosts anew."""
-    result.known = await gather(ways, cluster.supplied)
+    result.known = await read_facts(ways, cluster.supplied)
     return result.known
 
 
-async def _check(cluster: Cluster, ways: Reach, result: Result) -> None:
+async def _check(cluster: RunContext, ways: Connections, result: Result) -> None:
     known = await attempt(cluster.answers, ways.sessions, await look(cluster, ways, result))
     result.known = known
     for host, why in known.lost.items():
@@ -278,7 +279,7 @@ async def _check(cluster: Cluster, ways: Reach, result: Result) -> None:
     result.code, result.why = standing(result.findings, known)
 
 
-def standing(findings: Iterable[Finding], known: Known) -> tuple[int, str]:
+def standing(findings: Iterable[Finding], known: ClusterFacts) -> tuple[int, str]:
     """The exit code that findings lead to, and why it is not OK."""
     blocks = [finding for finding in findings if finding.level == "block"]
     gone = [finding for finding in blocks if finding.check == "reachable"]
@@ -300,7 +301,7 @@ def _at(host: str, said: str) -> str:
     return said if not host or host in said else f"{host}: {said}"
 
 
-async def _plan(cluster: Cluster, ways: Reach, result: Result) -> None:
+async def _plan(cluster: RunContext, ways: Connections, result: Result) -> None:
     await _check(cluster, ways, result)
     if result.known is None or not result.known.hosts:
         return  # nothing was read, so nobody knows what is left to do
@@ -308,7 +309,9 @@ async def _plan(cluster: Cluster, ways: Reach, result: Result) -> None:
     cluster.emit(PlanMade(result.plan.digest, result.plan.actions))
 
 
-async def carry_out(cluster: Cluster, ways: Reach, result: Result, stop: asyncio.Event) -> None:
+async def carry_out(
+    cluster: RunContext, ways: Connections, result: Result, stop: asyncio.Event
+) -> None:
     """Do what the plan says, and note what came of it."""
     assert result.plan is not None  # noqa: S101 - it was made just before
     applied = await apply(result.plan, ways, cluster.emit, cluster.run_id, stop)
@@ -330,16 +333,16 @@ async def carry_out(cluster: Cluster, ways: Reach, result: Result, stop: asyncio
     result.why = "; ".join(said) + "; the same command goes on from here"
 
 
-async def prove_network(
-    cluster: Cluster,
-    ways: Reach,
+async def verify_network(
+    cluster: RunContext,
+    ways: Connections,
     result: Result,
     only: Collection[str] = KINDS,
     pair: tuple[str, str] | None = None,
 ) -> None:
     """Verify, and note what came of it."""
     known = await look(cluster, ways, result)
-    result.verdicts = await verify(
+    result.verdicts = await verification.verify(
         cluster.answers,
         dict(ways.sessions),
         known,
@@ -381,7 +384,7 @@ VOLATILE = frozenset(
 """Facts that move by themselves, and decide nothing in a plan."""
 
 
-def keep(plan: Plan, known: Known | None, host: str = "") -> None:
+def save_plan(plan: Plan, known: ClusterFacts | None, host: str = "") -> None:
     """Keep a plan under its digest, for a later run.
 
     What it was made of is for an approval to say what moved since; what it does, for `resume` to
@@ -403,7 +406,7 @@ def keep(plan: Plan, known: Known | None, host: str = "") -> None:
     journals.keep_plan(plan.digest, json.dumps(said))
 
 
-def fingerprints(known: Known) -> dict[str, str]:
+def fingerprints(known: ClusterFacts) -> dict[str, str]:
     """`HOST FACT` -> a hash of it: enough to say which fact moved, without keeping the facts."""
     found = {
         f"{host} {each.name}": getattr(facts, each.name)

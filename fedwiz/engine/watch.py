@@ -8,24 +8,24 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
-from fedwiz.engine.lock import Holder, Limits, parse
-from fedwiz.model.actions import Session, Unreachable
+from fedwiz.engine.lock import Holder, LockTimes, parse
+from fedwiz.model.actions import Session, UnreachableError
 from fedwiz.model.events import Record, RunEnded, Sink, from_line
 from fedwiz.scripts import question
-from fedwiz.util.sanitize import clean
+from fedwiz.util.sanitize import sanitize
 
-CHUNK = 256 * 1024
+CHUNK_BYTES = 256 * 1024
 """Bytes that are read at once."""
 
-LONGEST = 1 << 20
+MAX_RECORD_BYTES = 1 << 20
 """Bytes of one record; a longer one is none of fedwiz's."""
 
-EVERY = 1.0
+POLL_SECONDS = 1.0
 """Seconds between two looks, where there was nothing new."""
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class FeedPart:
     """One look at the lock."""
 
     held: bool
@@ -45,24 +45,26 @@ class Followed:
     """Why there is no end; what to say where nothing was watched."""
 
 
-async def look(session: Session, token: str = "", offset: int = 0) -> Seen:
+async def look(session: Session, token: str = "", offset: int = 0) -> FeedPart:
     """Look who has the lock, and what the run of that token told from an offset on.
 
     Raises:
         Unreachable: the master can't be asked, or does not say what it should.
     """
-    reply = await session.ask(question("lock-look", token, str(offset), str(CHUNK), timeout=30))
+    reply = await session.ask(
+        question("lock-look", token, str(offset), str(CHUNK_BYTES), timeout=30)
+    )
     try:
         return _seen(reply.out)
     except ValueError:
-        said = clean((reply.err or reply.out).strip().partition("\n")[0])[:200]
-        raise Unreachable(
+        said = sanitize((reply.err or reply.out).strip().partition("\n")[0])[:200]
+        raise UnreachableError(
             f"{session.name} does not say who has the cluster's lock ({said or 'nothing'}, exit "
             f"status {reply.code})"
         ) from None
 
 
-def _seen(text: str) -> Seen:
+def _seen(text: str) -> FeedPart:
     """Raises ValueError where it is no answer."""
     said = dict[str, str]()
     for line in text.splitlines():
@@ -75,7 +77,7 @@ def _seen(text: str) -> Seen:
     holder = None
     with suppress(ValueError):
         holder = parse(_bytes(said.get("who", "")).decode("ascii"))
-    return Seen(said["lock"] == "held", holder, _bytes(said.get("told", "")))
+    return FeedPart(said["lock"] == "held", holder, _bytes(said.get("told", "")))
 
 
 def _bytes(text: str) -> bytes:
@@ -104,7 +106,9 @@ class Records:
                     self.skipped += 1
             if at:
                 self._line.clear()
-            self._line += piece[: LONGEST - len(self._line)]  # what is cut is no JSON any more
+            self._line += piece[
+                : MAX_RECORD_BYTES - len(self._line)
+            ]  # what is cut is no JSON any more
         return found
 
 
@@ -122,8 +126,8 @@ async def follow(
     tell: Sink,
     note: Callable[[str], None],
     *,
-    limits: Limits | None = None,
-    every: float = EVERY,
+    limits: LockTimes | None = None,
+    every: float = POLL_SECONDS,
 ) -> Followed:
     """Tell what the run that has the lock tells, from its beginning to its end.
 
@@ -137,7 +141,7 @@ async def follow(
     Raises:
         Unreachable: the master can't be asked, or not any more.
     """
-    limits = limits or Limits()
+    limits = limits or LockTimes()
     holder = await _holder(session, every)
     if holder is None:
         return Followed(None, "nobody is changing this cluster")

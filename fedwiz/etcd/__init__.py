@@ -10,13 +10,13 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from fedwiz.etcd.endpoint import TIMEOUT, EtcdError, Kind, Way
+from fedwiz.etcd.endpoint import TIMEOUT, Endpoint, EtcdError, Kind
 from fedwiz.etcd.http import tls_trouble
 from fedwiz.etcd.leases import Lease, parse_leases
 from fedwiz.etcd.v2 import V2
 from fedwiz.etcd.v3 import V3
 from fedwiz.model.actions import Run, Secret, Session, Store
-from fedwiz.util.sanitize import clean
+from fedwiz.util.sanitize import sanitize
 
 if TYPE_CHECKING:
     from fedwiz.answers.file import Etcd
@@ -82,7 +82,7 @@ async def _open(
         raise EtcdError(
             "auth", f"etcd.user is {etcd.user!r}, without a password; set FEDWIZ_ETCD_PASSWORD"
         )
-    way = Way(
+    way = Endpoint(
         url=url,
         host=host,
         port=await stack.enter_async_context(session.forward(host, at.port or 2379)),
@@ -109,7 +109,7 @@ async def _open(
 async def _cat(session: Session, path: str, key: str) -> str:
     reply = await session.ask(Run(("cat", path), changes=False))
     if reply.code:
-        said = clean(reply.err) or f"exit status {reply.code}"
+        said = sanitize(reply.err) or f"exit status {reply.code}"
         raise EtcdError(
             "tls",
             f"{session.name} can't read {path}, which etcd's TLS needs ({said}); set etcd.{key} "

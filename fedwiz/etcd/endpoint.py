@@ -4,8 +4,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
-from fedwiz.model.actions import Unreachable
-from fedwiz.util.sanitize import clean
+from fedwiz.model.actions import UnreachableError
+from fedwiz.util.sanitize import sanitize
 
 Kind: TypeAlias = Literal["unreachable", "timeout", "auth", "denied", "tls", "no-api"]
 
@@ -19,7 +19,7 @@ VALUE_LIMIT = 256 << 10
 """Characters kept of one value; flannel's own are below 1000."""
 
 
-class EtcdError(Unreachable):
+class EtcdError(UnreachableError):
     """etcd can't be reached or used; the message says why and, after its last `; `, what to do."""
 
     def __init__(self, kind: Kind, text: str) -> None:
@@ -28,7 +28,7 @@ class EtcdError(Unreachable):
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
+class Endpoint:
     """How one endpoint is reached, and as whom."""
 
     url: str
@@ -54,27 +54,27 @@ class Way:
     def error(self, kind: Kind, cause: str = "", *, key: str = "") -> EtcdError:
         """The kind of error as a sentence: who, why, and one thing to do about it."""
         who = f"etcd at {self.url}, seen from {self.seen_from},"
-        return EtcdError(kind, f"{who} {_SENTENCES[kind](self, clean(cause)[:300], key)}")
+        return EtcdError(kind, f"{who} {_SENTENCES[kind](self, sanitize(cause)[:300], key)}")
 
 
 # What each kind of error says.
 
 
-def _unreachable(way: Way, cause: str, _key: str) -> str:
+def _unreachable(way: Endpoint, cause: str, _key: str) -> str:
     return (
         f"can't be reached ({cause}); is etcd running, and does ETCD_LISTEN_CLIENT_URLS there "
         f"have an address that {way.seen_from} reaches?"
     )
 
 
-def _timeout(way: Way, _cause: str, _key: str) -> str:
+def _timeout(way: Endpoint, _cause: str, _key: str) -> str:
     return (
         f"gave no answer within {way.timeout:g} s; does a firewall drop the packets, or has "
         "etcd no leader?"
     )
 
 
-def _auth(way: Way, cause: str, _key: str) -> str:
+def _auth(way: Endpoint, cause: str, _key: str) -> str:
     if "not enabled" in cause:
         return f"has no users ({cause}); leave etcd.user empty"
     if not way.user:
@@ -82,12 +82,12 @@ def _auth(way: Way, cause: str, _key: str) -> str:
     return f"refuses {way.user!r} ({cause}); check etcd.user and FEDWIZ_ETCD_PASSWORD"
 
 
-def _denied(way: Way, _cause: str, key: str) -> str:
+def _denied(way: Endpoint, _cause: str, key: str) -> str:
     who = repr(way.user) if way.user else "a stranger"
     return f"denies {who} the key {key}; grant a role that reads and writes it"
 
 
-def _tls(way: Way, cause: str, _key: str) -> str:
+def _tls(way: Endpoint, cause: str, _key: str) -> str:
     low = cause.lower()
     if "speaks" in low:
         fix = f"begin the endpoint with {'http' if way.tls else 'https'}://"
@@ -104,11 +104,11 @@ def _tls(way: Way, cause: str, _key: str) -> str:
     return f"agrees on no TLS ({cause}); {fix}"
 
 
-def _no_api(_way: Way, cause: str, _key: str) -> str:
+def _no_api(_way: Endpoint, cause: str, _key: str) -> str:
     return cause
 
 
-_SENTENCES: Mapping[Kind, Callable[[Way, str, str], str]] = {
+_SENTENCES: Mapping[Kind, Callable[[Endpoint, str, str], str]] = {
     "unreachable": _unreachable,
     "timeout": _timeout,
     "auth": _auth,

@@ -6,10 +6,10 @@ import tempfile
 from contextlib import suppress
 from pathlib import Path
 
-from fedwiz.etcd.endpoint import REPLY_LIMIT, EtcdError, Way
+from fedwiz.etcd.endpoint import REPLY_LIMIT, Endpoint, EtcdError
 
 
-async def exchange(way: Way, request: bytes, tls: ssl.SSLContext | None) -> bytes:
+async def exchange(way: Endpoint, request: bytes, tls: ssl.SSLContext | None) -> bytes:
     """Send one request and read until the other side closes, as HTTP/1.0 does.
 
     Raises:
@@ -34,7 +34,7 @@ async def exchange(way: Way, request: bytes, tls: ssl.SSLContext | None) -> byte
     return bytes(reply)
 
 
-def context(way: Way) -> ssl.SSLContext:
+def context(way: Endpoint) -> ssl.SSLContext:
     """TLS as etcd's own clients do it: one authority, and a certificate of ours if there is one.
 
     Python loads a key from files only, so it lies in a directory of mode 0700 meanwhile.
@@ -60,7 +60,7 @@ def context(way: Way) -> ssl.SSLContext:
     return made
 
 
-async def tls_trouble(way: Way) -> EtcdError | None:
+async def tls_trouble(way: Endpoint) -> EtcdError | None:
     """What TLS has to do with an endpoint that can't be used; None: nothing.
 
     Asked by a handshake of our own, since gRPC's words for each cause change with its version,
@@ -82,7 +82,7 @@ async def tls_trouble(way: Way) -> EtcdError | None:
     return None
 
 
-async def _speaks_tls(way: Way, hello: bytes) -> bool:
+async def _speaks_tls(way: Endpoint, hello: bytes) -> bool:
     anyone = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     anyone.check_hostname = False
     anyone.verify_mode = ssl.CERT_NONE

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NoReturn
 from urllib.parse import quote, urlencode, urlsplit
 
-from fedwiz.etcd.endpoint import VALUE_LIMIT, Way
+from fedwiz.etcd.endpoint import VALUE_LIMIT, Endpoint
 from fedwiz.etcd.http import context, exchange
 from fedwiz.model.actions import PutKey, Value
 
@@ -17,7 +17,7 @@ NOT_V2 = "answers, but not as etcd's v2 API does; is the endpoint etcd's?"
 class V2:
     """The v2 API, as HTTP/1.0: one request on one connection, answered whole."""
 
-    def __init__(self, way: Way) -> None:
+    def __init__(self, way: Endpoint) -> None:
         self._way = way
         self._tls = context(way) if way.tls else None
 

@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
-from fedwiz.etcd.endpoint import REPLY_LIMIT, VALUE_LIMIT, Kind, Way
+from fedwiz.etcd.endpoint import REPLY_LIMIT, VALUE_LIMIT, Endpoint, Kind
 from fedwiz.etcd.etcd3_shim import library
 from fedwiz.model.actions import PutKey, Value
 
@@ -15,7 +15,7 @@ T = TypeVar("T")
 class V3:
     """The v3 API.  etcd3 blocks, so each call has a thread and a time limit."""
 
-    def __init__(self, way: Way) -> None:
+    def __init__(self, way: Endpoint) -> None:
         self._way = way
         self._client: Any = None
 

@@ -5,13 +5,13 @@
 
 from fedwiz.facts.probes import read, script
 from fedwiz.facts.values import (
+    Backup,
+    ClusterFacts,
     Endpoint,
     Facts,
     Fdb,
     File,
     Firewall,
-    Kept,
-    Known,
     KubeNode,
     Link,
     Neighbour,
@@ -23,13 +23,13 @@ from fedwiz.facts.values import (
 )
 
 __all__ = [
+    "Backup",
+    "ClusterFacts",
     "Endpoint",
     "Facts",
     "Fdb",
     "File",
     "Firewall",
-    "Kept",
-    "Known",
     "KubeNode",
     "Link",
     "Neighbour",

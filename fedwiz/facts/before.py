@@ -11,12 +11,12 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from fedwiz.facts import parse
-from fedwiz.facts.values import Facts, Kept
+from fedwiz.facts.values import Backup, Facts
 from fedwiz.model.actions import Value
 
 BEFORE = "/var/lib/fedwiz/before"
 
-READ: Mapping[str, Callable[[str], Mapping[str, Any]]] = {
+PARSERS: Mapping[str, Callable[[str], Mapping[str, Any]]] = {
     "names": parse.names,
     "links": parse.links,
     "routes": parse.routes,
@@ -31,7 +31,7 @@ READ: Mapping[str, Callable[[str], Mapping[str, Any]]] = {
 }
 """The parts that are facts."""
 
-PLAIN = (
+TEXT_PARTS = (
     "names",
     "links",
     "routes",
@@ -52,7 +52,7 @@ def ask(files: Sequence[str], hashed: Sequence[str]) -> str:
     texts, long = shlex.join(files), " ".join(shlex.quote(f".{path}") for path in hashed)
     return (
         f"cd {BEFORE} || exit; b() {{ printf '%s %s\\n' $1 \"$(base64 | tr -d '\\n')\"; }}; "
-        f"for n in {' '.join(PLAIN)}; do b $n <$n; done; cd files || exit; "
+        f"for n in {' '.join(TEXT_PARTS)}; do b $n <$n; done; cd files || exit; "
         f'for f in {texts}; do [ -f ".$f" ] && printf \'%s %s %s\\n\' "$f" '
         '"$(stat -L -c "%a %U:%G" ".$f")" "$(head -c 65536 ".$f" | base64 | tr -d "\\n")"; done '
         f"| b files; sha256sum -- {long} | sed 's|  \\./|  /|' | b hashes"
@@ -75,12 +75,12 @@ def kept(said: str) -> Mapping[str, Any]:
         except binascii.Error:
             raise ValueError(f"{name} is not base64") from None
     fields = dict[str, Any]()
-    for name, read in READ.items():
+    for name, read in PARSERS.items():
         if name not in parts:
             raise ValueError(f"{name} is missing")
         fields.update(read(parts[name]))
     asked = frozenset(parts.get("asked", "").splitlines())
-    return {"kept": Kept(Facts(**fields), asked, *_etcd(parts.get("etcd", "")))}
+    return {"kept": Backup(Facts(**fields), asked, *_etcd(parts.get("etcd", "")))}
 
 
 def told(api: str, config: Value | None, leases: Sequence[Value]) -> str:

@@ -25,10 +25,10 @@ from fedwiz.facts.values import (
 )
 
 Fields = Mapping[str, Any]
-LIMIT = 300
+MAX_TEXT_CHARS = 300
 """Characters kept of a text that is only shown."""
 
-LAST = 1e11
+MAX_EPOCH_SECONDS = 1e11
 """Seconds since 1970 that no clock of a host's has reached."""
 
 MAC = r"[0-9a-fA-F]{2}(?::[0-9a-fA-F]{2}){5}"
@@ -63,14 +63,14 @@ def names(said: str) -> Fields:
     if len(lines) < 6:
         raise ValueError("too few lines")
     clock = float(lines[5])
-    if not 0 <= clock < LAST:  # nor is it `nan`
+    if not 0 <= clock < MAX_EPOCH_SECONDS:  # nor is it `nan`
         raise ValueError("no time of day")
     return {
-        "hostname": lines[0][:LIMIT],
+        "hostname": lines[0][:MAX_TEXT_CHARS],
         "machine_id": lines[1][:64],
         "boot_id": lines[2][:64],
-        "kernel": lines[3][:LIMIT],
-        "arch": lines[4][:LIMIT],
+        "kernel": lines[3][:MAX_TEXT_CHARS],
+        "arch": lines[4][:MAX_TEXT_CHARS],
         "clock": clock,
     }
 
@@ -212,7 +212,7 @@ def packages(said: str) -> Fields:
 def flanneld(said: str) -> Fields:
     """The path, then what `--version` printed."""
     path, _, printed = said.strip().partition("\n")
-    return {"flanneld": path[:LIMIT], "flanneld_version": printed.strip()[:LIMIT]}
+    return {"flanneld": path[:MAX_TEXT_CHARS], "flanneld_version": printed.strip()[:MAX_TEXT_CHARS]}
 
 
 def containers(said: str) -> Fields:
@@ -230,7 +230,7 @@ def subnet_env(said: str) -> Fields:
     """The file's variables; a mark says that the file is there, empty or not."""
     if "#read" not in said:
         return {"subnet_env": None}
-    return {"subnet_env": {key: value[:LIMIT] for key, value in _pairs(said)}}
+    return {"subnet_env": {key: value[:MAX_TEXT_CHARS] for key, value in _pairs(said)}}
 
 
 def rules(said: str) -> Fields:
@@ -318,7 +318,7 @@ def etcd(said: str) -> Fields:
         except (ValueError, KeyError, TypeError, RecursionError):
             # After its own words curl tells where one may read more.
             said_once = re.split(r"(?<!\s)\s+(?:More details here|curl: try)\b", answer)[0].strip()
-            found[url] = Endpoint(error=said_once[:LIMIT] or "no answer within 3 s")
+            found[url] = Endpoint(error=said_once[:MAX_TEXT_CHARS] or "no answer within 3 s")
     return {"etcd": found}
 
 
@@ -332,10 +332,10 @@ def configs(said: str) -> Fields:
         api, _, answer = line.partition(" ")
         try:
             if api == "v2":
-                found[api] = str(json.loads(answer)["node"]["value"])[:LIMIT]
+                found[api] = str(json.loads(answer)["node"]["value"])[:MAX_TEXT_CHARS]
             elif api == "v3":
                 value = json.loads(answer)["kvs"][0]["value"]
-                found[api] = base64.b64decode(value).decode("utf-8", "replace")[:LIMIT]
+                found[api] = base64.b64decode(value).decode("utf-8", "replace")[:MAX_TEXT_CHARS]
         except (ValueError, KeyError, TypeError, IndexError, RecursionError):
             continue
     return {"etcd_configs": found}
@@ -346,7 +346,7 @@ def offered(said: str) -> Fields:
     lines = [line.strip() for line in said.splitlines() if line.strip()]
     if lines and re.fullmatch(r"\d[\w.+~^]*-[\w.+~^]+", lines[-1]):
         return {"offered": lines[-1]}
-    return {"offered_why": " ".join(lines)[:LIMIT]}
+    return {"offered_why": " ".join(lines)[:MAX_TEXT_CHARS]}
 
 
 def kube_nodes(said: str) -> Fields:

@@ -36,14 +36,14 @@ FILES = (
 )
 """What steps write, or must know before they write."""
 
-HASHED = (
+HASHED_FILES = (
     "/usr/local/bin/flanneld",
     "/usr/local/bin/flanneld.new",
     "/etc/sysconfig/fedwiz-etcd",
 )
 """Files whose text is too long, or not to be read."""
 
-UNITS = (
+UNITS_READ = (
     "flanneld.service",
     "docker.service",
     "docker.socket",
@@ -92,7 +92,7 @@ def _files() -> str:
 
 def _units() -> str:
     keys = "Id,LoadState,ActiveState,UnitFileState,MainPID"
-    return f"systemctl show --property={keys} -- {shlex.join(UNITS)}"
+    return f"systemctl show --property={keys} -- {shlex.join(UNITS_READ)}"
 
 
 def _modules() -> str:
@@ -207,7 +207,7 @@ def probes(answers: Answers, host: Host) -> tuple[Probe, ...]:
         ),
         Probe("units", _units(), parse.units),
         Probe("files", _files(), parse.files),
-        Probe("hashes", f"sha256sum -- {shlex.join(HASHED)}", parse.hashes),
+        Probe("hashes", f"sha256sum -- {shlex.join(HASHED_FILES)}", parse.hashes),
         Probe("sysctls", f"sysctl -e {shlex.join(SYSCTLS)}", parse.sysctls),
         Probe("modules", _modules(), parse.modules),
         Probe(
@@ -271,7 +271,7 @@ def probes(answers: Answers, host: Host) -> tuple[Probe, ...]:
             "systemctl list-units --plain --no-legend --state=active,activating 'fedwiz-*.service'",
             parse.in_flight,
         ),
-        Probe("kept", before.ask(FILES, HASHED), before.kept),
+        Probe("kept", before.ask(FILES, HASHED_FILES), before.kept),
         Probe("etcd", _etcd(answers), parse.etcd, slow=True),
         Probe("dnf_lock", _works_with_packages(), lambda said: {"dnf_lock": said.strip()}),
     ]

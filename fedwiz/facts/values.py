@@ -248,7 +248,7 @@ class Facts:
     dnf_lock: str = ""
     """Who holds dnf's lock: `PID command`."""
 
-    kept: "Kept | None" = None
+    kept: "Backup | None" = None
     """Before fedwiz first changed this host; None: nothing was kept."""
 
     @property
@@ -307,7 +307,7 @@ class Facts:
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class Backup:
     """What a host was like before fedwiz first changed it."""
 
     was: Facts
@@ -360,7 +360,7 @@ class Tried:
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class ClusterFacts:
     """All that was read before a plan is made."""
 
     hosts: Mapping[str, Facts]

@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from fedwiz.answers.file import Answers
-from fedwiz.facts.values import Facts, Known, Version
+from fedwiz.facts.values import ClusterFacts, Facts, Version
 
-VARIABLES = (
+FLANNEL_VARIABLES = (
     "FLANNEL_ETCD",
     "FLANNEL_ETCD_KEY",
     "FLANNEL_ETCD_ENDPOINTS",
@@ -112,7 +112,7 @@ def installed_version(facts: Facts) -> Version:
     return parse_version(facts.flanneld_version) or parse_version(facts.packages.get("flannel", ""))
 
 
-def next_version(answers: Answers, host_name: str, known: Known) -> Version:
+def next_version(answers: Answers, host_name: str, known: ClusterFacts) -> Version:
     """The flannel that will run on a host when the plan is done; empty: not known.
 
     With `dnf` a flannel that is there is kept, whatever dnf offers.
@@ -134,7 +134,7 @@ def api_of(version: Version) -> str:
     return "v3" if version >= FIRST_V3 else "v2"
 
 
-def api(answers: Answers, known: Known) -> str:
+def api(answers: Answers, known: ClusterFacts) -> str:
     """The etcd API that the nodes' flannel will read; empty where unknown, or not one for all.
 
     The operator's word counts where there is one; a check compares it with the versions.
@@ -154,8 +154,8 @@ def endpoint_variables(unit_text: str) -> tuple[str, ...]:
     lines = (line for line in unit_text.splitlines() if not line.lstrip().startswith(("#", ";")))
     read = set(re.findall(r"\$\{?(\w+)", "\n".join(lines)))
     if not any(name.startswith("FLANNEL_ETCD") for name in read):
-        return VARIABLES
-    return tuple(name for name in VARIABLES if name in read)
+        return FLANNEL_VARIABLES
+    return tuple(name for name in FLANNEL_VARIABLES if name in read)
 
 
 def adds_forward_rules(version: Version) -> bool:

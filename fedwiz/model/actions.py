@@ -15,11 +15,11 @@ OnLine: TypeAlias = Callable[[str], None]
 """Called with each line of a command's output: decoded, cleaned, without its newline."""
 
 
-class Unreachable(Exception):  # noqa: N818 - it names what is so, and reads well in `except`
+class UnreachableError(Exception):
     """A host, or etcd, can't be reached or used; the message is in the user's words."""
 
 
-class SecretRefused(Unreachable):
+class SecretRefusedError(UnreachableError):
     """A password or passphrase that is wrong; another one may do."""
 
     def __init__(self, why: str, *, which: str) -> None:
@@ -28,7 +28,7 @@ class SecretRefused(Unreachable):
         """`sudo`, or the path of a key."""
 
 
-class LoginRefused(Unreachable):
+class LoginRefusedError(UnreachableError):
     """The host answers, and lets none of the operator's keys in."""
 
 
@@ -189,7 +189,7 @@ class Reply:
     err: str = ""
 
 
-class Held(Protocol):
+class Channel(Protocol):
     """A command that stays on: it is told things, and answers, until it is let go or ends."""
 
     async def line(self) -> str | None:
@@ -230,7 +230,7 @@ class Session(Protocol):
             Unreachable: the connection went before the end was seen.
         """
 
-    def hold(self, run: Run) -> AbstractAsyncContextManager[Held]:
+    def hold(self, run: Run) -> AbstractAsyncContextManager[Channel]:
         """A command that stays on while the context does, however long; then its input ends.
 
         Its time limit does not count: it ends with its input, or by itself.
@@ -274,7 +274,7 @@ class Value:
 class Store(Protocol):
     """etcd, through one of its two APIs.
 
-    Each method raises `Unreachable` when etcd can't be reached, does not answer in time, does
+    Each method raises `UnreachableError` when etcd can't be reached, does not answer in time, does
     not serve this API or refuses the credentials.
     """
 

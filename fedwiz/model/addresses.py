@@ -19,7 +19,7 @@ PRIVATE = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10")
 UNUSABLE = ("0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/3")
 """This network, loopback, link-local, and all of multicast and the reserved rest."""
 
-LONGEST = 30
+MAX_SUBNET_LEN = 30
 """The longest `SubnetLen` that flannel takes."""
 
 
@@ -109,7 +109,7 @@ def refuse_network(cidr: str, *, allow_public: bool = False) -> str:
     bad = next((block for block in UNUSABLE if _meet(net, IPNetwork(block))), "")
     if bad:
         return f"it meets {bad}, which no container can use; {_private()}"
-    if net.prefixlen > LONGEST - 2:
+    if net.prefixlen > MAX_SUBNET_LEN - 2:
         return f"too small for flannel: /{net.prefixlen}; /28 is the smallest, /16 is usual"
     if not is_private(cidr) and not allow_public:
         return (
@@ -132,11 +132,11 @@ def default_subnet_len(cidr: str) -> int:
 def refuse_length(cidr: str, subnet_len: int) -> str:
     """Why a node can't get a `/subnet_len` of the network; empty: it can."""
     low = network(cidr).prefixlen + 2
-    if low <= subnet_len <= LONGEST:
+    if low <= subnet_len <= MAX_SUBNET_LEN:
         return ""
     return (
         f"flannel wants room for four subnets at least in {cidr}: "
-        f"a number from {low} to {LONGEST}, such as {max(default_subnet_len(cidr), low)}"
+        f"a number from {low} to {MAX_SUBNET_LEN}, such as {max(default_subnet_len(cidr), low)}"
     )
 
 
@@ -184,7 +184,7 @@ def lengths(cidr: str) -> tuple[Length, ...]:
     low = network(cidr).prefixlen + 2
     return tuple(
         Length(size, capacity(cidr, size), (1 << (32 - size)) - 3)
-        for size in range(low, LONGEST + 1)
+        for size in range(low, MAX_SUBNET_LEN + 1)
     )
 
 

@@ -15,7 +15,7 @@ Outcome: TypeAlias = Literal["ok", "failed", "unknown", "stopped"]
 """`unknown`: it was sent, and its end was not seen.  `stopped`: the operator ended the run."""
 
 Judged: TypeAlias = Literal["pass", "fail", "skipped"]
-WORST: tuple[Judged, ...] = ("fail", "skipped", "pass")
+VERDICTS_WORST_FIRST: tuple[Judged, ...] = ("fail", "skipped", "pass")
 """The worst of several verdicts counts: the first of these."""
 
 
@@ -262,7 +262,7 @@ Event: TypeAlias = (
     | WayBack
     | RunEnded
 )
-KINDS: Mapping[str, type[Event]] = {kind.__name__: kind for kind in get_args(Event)}
+EVENTS_BY_NAME: Mapping[str, type[Event]] = {kind.__name__: kind for kind in get_args(Event)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -332,10 +332,10 @@ def _refusal(hint: object, value: object) -> str:
     return "" if fits(value) else name
 
 
-_HINTS = {name: get_type_hints(kind) for name, kind in KINDS.items()}
+_HINTS = {name: get_type_hints(kind) for name, kind in EVENTS_BY_NAME.items()}
 _NEEDED = {
     name: {field.name for field in fields(kind) if field.default is MISSING}
-    for name, kind in KINDS.items()
+    for name, kind in EVENTS_BY_NAME.items()
 }
 
 
@@ -366,7 +366,7 @@ def from_json(data: object) -> Record:
         raise ValueError(f"number: {reprlib.repr(number)} is not a record's place")
     if not _number(at) or not 0 <= at <= _LAST:
         raise ValueError(f"at: {reprlib.repr(at)} is not a time in seconds since 1970")
-    if not isinstance(kind, str) or kind not in KINDS:
+    if not isinstance(kind, str) or kind not in EVENTS_BY_NAME:
         raise ValueError(f"no event is called {reprlib.repr(kind)}")
     if missing := _NEEDED[kind] - rest.keys():
         raise ValueError(f"{kind} lacks {', '.join(sorted(missing))}")
@@ -377,7 +377,7 @@ def from_json(data: object) -> Record:
             raise ValueError(f"{kind}.{name}: {reprlib.repr(value)} is not {right}")
         if isinstance(value, list):
             rest[name] = tuple(value)
-    return Record(number, float(at), KINDS[kind](**rest))
+    return Record(number, float(at), EVENTS_BY_NAME[kind](**rest))
 
 
 def to_line(record: Record) -> str:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from fedwiz.util.sanitize import LONGEST
+from fedwiz.util.sanitize import MAX_LINE_CHARS
 
 OPEN = "on etcd's host: firewall-cmd --add-port=2379/tcp, and once more with --permanent"
 
@@ -27,7 +27,7 @@ def _row(pattern: str, name: str, sentence: str, remedy: str) -> tuple[re.Patter
     return re.compile(pattern, re.IGNORECASE), Cause(name, sentence, remedy)
 
 
-CAUSES: tuple[tuple[re.Pattern[str], Cause], ...] = (
+LOG_CAUSES: tuple[tuple[re.Pattern[str], Cause], ...] = (
     # Of the machine: these make everything after them fail, so they come first.
     _row(
         r"no space left on device|not enough space available on /",
@@ -382,7 +382,7 @@ CAUSES: tuple[tuple[re.Pattern[str], Cause], ...] = (
 
 def cause_of(lines: Iterable[str]) -> Cause | None:
     """The first cause, in the order of CAUSES, that any of the lines shows; None: no idea."""
-    said = [line[:LONGEST] for line in lines]
+    said = [line[:MAX_LINE_CHARS] for line in lines]
     return next(
-        (cause for pattern, cause in CAUSES if any(pattern.search(line) for line in said)), None
+        (cause for pattern, cause in LOG_CAUSES if any(pattern.search(line) for line in said)), None
     )

@@ -19,8 +19,8 @@ from fedwiz.ssh.known_hosts import fingerprint
 __all__ = [
     "CLASSIC",
     "FAULTS",
+    "MAX_HOSTS",
     "MODERN",
-    "MOST",
     "PACE",
     "Fault",
     "Generation",
@@ -30,7 +30,7 @@ __all__ = [
     "sightings",
 ]
 
-MOST = 100
+MAX_HOSTS = 100
 """Hosts that a practice cluster may have."""
 
 PACE = 0.2
@@ -47,7 +47,7 @@ def practice_answers(hosts: int = 4, sets: Sequence[str] = (), fault: str = "") 
     """The answers of a practice cluster: one master, the rest nodes.
 
     Args:
-        hosts: how many, 3 to `MOST`.
+        hosts: how many, 3 to `MAX_HOSTS`.
         sets: `--set`s of the operator's, which win.
         fault: a name of `FAULTS`: some faults are in the answers.
 

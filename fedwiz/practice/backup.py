@@ -5,8 +5,8 @@ import copy
 from fedwiz.facts.before import BEFORE
 from fedwiz.practice import dockerd, flanneld, probes, systemd
 from fedwiz.practice.call import Call
-from fedwiz.practice.machine import Held, Machine
-from fedwiz.practice.probes import WHOLE
+from fedwiz.practice.machine import HeldPort, Machine
+from fedwiz.practice.probes import KEPT_FILES
 from fedwiz.steps.backup import PACKAGED, TOUCHED
 from fedwiz.steps.docker import DUE
 
@@ -37,7 +37,7 @@ async def keep(call: Call) -> int:
         machine.put(f"{BEFORE}/{name}", text, 0o600)
     for path in TOUCHED:
         if path in machine.files:
-            machine.files[f"{WHOLE}{path}"] = copy.copy(machine.files[path])
+            machine.files[f"{KEPT_FILES}{path}"] = copy.copy(machine.files[path])
     call.say(f"kept in {BEFORE}")
     return 0
 
@@ -53,21 +53,21 @@ async def back(call: Call) -> int:
     if docker != "leave":
         call.say("stopping docker")
         await call.spend(2.0)
-        systemd.stop(machine, dockerd.UNIT)
+        systemd.stop(machine, dockerd.DOCKER_UNIT)
     _untie(machine, daemon, enabled)
     if docker != "leave":
         machine.drop_link("docker0")
     for item in items:
         _restore(call, item)
-    own = any(path.startswith(f"{WHOLE}/run/flannel/") for path in machine.files)
+    own = any(path.startswith(f"{KEPT_FILES}/run/flannel/") for path in machine.files)
     if daemon == "off" and not own:
         for path in [path for path in machine.files if path.startswith("/run/flannel/")]:
             del machine.files[path]
     systemd.reload(machine)
     if daemon not in ("off", "leave"):
-        systemd.start(call.cluster, machine, flanneld.UNIT)
+        systemd.start(call.cluster, machine, flanneld.FLANNELD_UNIT)
     if enabled == "enabled":
-        systemd.enable(machine, flanneld.UNIT)
+        systemd.enable(machine, flanneld.FLANNELD_UNIT)
     if docker == "move" and not await _started(call):
         return 1
     if docker != "leave":
@@ -79,7 +79,7 @@ async def _started(call: Call) -> bool:
     """Start docker again, and say where it is."""
     call.say("starting docker")
     await call.spend(3.0)
-    if not systemd.start(call.cluster, call.machine, dockerd.UNIT):
+    if not systemd.start(call.cluster, call.machine, dockerd.DOCKER_UNIT):
         call.say("docker did not start; see `journalctl -u docker` there")
         return False
     bridge = call.machine.links["docker0"]
@@ -92,10 +92,10 @@ def _untie(machine: Machine, daemon: str, enabled: str) -> None:
     if machine.unit(FORWARD).there:
         systemd.enable(machine, FORWARD, wanted=False)
         systemd.stop(machine, FORWARD)
-    if enabled != "leave" and machine.unit(flanneld.UNIT).there:
-        systemd.enable(machine, flanneld.UNIT, wanted=False)
+    if enabled != "leave" and machine.unit(flanneld.FLANNELD_UNIT).there:
+        systemd.enable(machine, flanneld.FLANNELD_UNIT, wanted=False)
     if daemon != "leave":
-        systemd.stop(machine, flanneld.UNIT)
+        systemd.stop(machine, flanneld.FLANNELD_UNIT)
 
 
 def _restore(call: Call, item: str) -> None:
@@ -103,9 +103,9 @@ def _restore(call: Call, item: str) -> None:
     machine = call.machine
     to, route, via = item.partition(" via ")
     if item.startswith("/"):
-        kept = machine.files.get(f"{WHOLE}{item}")
+        kept = machine.files.get(f"{KEPT_FILES}{item}")
         if kept:
-            machine.files[item] = Held(kept.text, kept.mode, kept.sha256, kept.says)
+            machine.files[item] = HeldPort(kept.text, kept.mode, kept.sha256, kept.says)
         else:
             machine.files.pop(item, None)
         call.say(f"{item} is as it was" if kept else f"{item} is gone")

@@ -9,7 +9,7 @@ from fedwiz.model.actions import Run
 from fedwiz.practice.machine import Cluster, Machine
 
 
-class OutOfTime(Exception):  # noqa: N818 - it reads well in `except`
+class CommandTimeoutError(Exception):
     """The command's time limit has passed."""
 
 
@@ -61,7 +61,7 @@ class Call:
                     raise
                 self.left = True  # told once the command has ended, which now takes no time
         if seconds > rest:
-            raise OutOfTime
+            raise CommandTimeoutError
 
 
 Command: TypeAlias = Callable[[Call], Awaitable[int]]

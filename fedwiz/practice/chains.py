@@ -34,7 +34,7 @@ def _words(rule: str) -> tuple[str, ...]:
 
 
 @dataclass(frozen=True, slots=True)
-class Packet:
+class PacketHeaders:
     """A ping, its answer, or a datagram, at one point of its way through a host."""
 
     source: str
@@ -128,14 +128,14 @@ class Chains:
         yield from (f"-N {name}" for name in held if name not in BUILT_IN[table])
         yield from (f"-A {name} {rule}" for name, rules in held.items() for rule in rules)
 
-    def fate(self, table: str, name: str, packet: Packet) -> str:
+    def fate(self, table: str, name: str, packet: PacketHeaders) -> str:
         """The target that ends a packet's way through a chain."""
         end = self._walk(table, name, packet)
         if not end:
             self.counts[table, name, ""] += packet.times
         return end or self.policy(table, name)
 
-    def _walk(self, table: str, name: str, packet: Packet) -> str:
+    def _walk(self, table: str, name: str, packet: PacketHeaders) -> str:
         for rule in self.rules[table].get(name, ()):
             matches, target = _judge(rule, packet)
             if matches:
@@ -151,7 +151,7 @@ class Chains:
         return ""
 
 
-def _judge(rule: str, packet: Packet) -> tuple[bool, str]:
+def _judge(rule: str, packet: PacketHeaders) -> tuple[bool, str]:
     """Whether a rule is about the packet, and its target.
 
     Raises:

@@ -10,14 +10,14 @@ from typing import Any
 from fedwiz.practice import admin_commands, systemd
 from fedwiz.practice.call import Call, Command, strange
 from fedwiz.practice.generations import flannel_package
-from fedwiz.practice.machine import Held
+from fedwiz.practice.machine import HeldPort
 
 NUMBER = re.compile(rb"(?<![\d.])v?(0\.\d{1,3}\.\d{1,3})(?![\d.])")
 SUPPLIED = "0.21.5"
 """The version of a binary that does not tell: nothing is run on a practice host."""
 
 
-def uploaded(source: str) -> Held:
+def uploaded(source: str) -> HeldPort:
     """A local file as it arrives: its hash, and what it calls itself."""
     data = Path(source).expanduser().read_bytes()
     if data[:4] == b"\xed\xab\xee\xdb":  # an RPM says its name in its lead
@@ -25,7 +25,7 @@ def uploaded(source: str) -> Held:
     else:
         found = NUMBER.search(data) or NUMBER.search(Path(source).name.encode())
         says = found[1].decode() if found else SUPPLIED
-    return Held("", 0o644, hashlib.sha256(data).hexdigest(), says)
+    return HeldPort("", 0o644, hashlib.sha256(data).hexdigest(), says)
 
 
 async def rm(call: Call) -> int:

@@ -9,8 +9,8 @@ from fedwiz.facts.values import Link
 from fedwiz.practice.flanneld import environment
 from fedwiz.practice.machine import Container, Machine
 
-UNIT = "docker.service"
-USUAL = "172.17.0.1/16"
+DOCKER_UNIT = "docker.service"
+DEFAULT_BIP = "172.17.0.1/16"
 DAEMON_JSON = "/etc/docker/daemon.json"
 
 
@@ -40,13 +40,15 @@ def start(machine: Machine) -> bool:
     else:
         why = _bridge(machine, bip or said.get("bip", ""), int(options.get("mtu", 1500)))
     if why:
-        machine.log(UNIT, why, "docker.service: Main process exited, status=1/FAILURE")
+        machine.log(DOCKER_UNIT, why, "docker.service: Main process exited, status=1/FAILURE")
         return False
     _forwarding(machine)
     _chains(machine, masq=options.get("ip-masq", "true") == "true")
     for number, container in enumerate(machine.containers):
         _join(machine, container, number + 2)
-    machine.log(UNIT, "Daemon has completed initialization", "API listen on /run/docker.sock")
+    machine.log(
+        DOCKER_UNIT, "Daemon has completed initialization", "API listen on /run/docker.sock"
+    )
     return True
 
 
@@ -80,7 +82,7 @@ def remove(machine: Machine, name: str) -> None:
 
 def _options(machine: Machine) -> dict[str, str]:
     """The options of dockerd's command line that matter here."""
-    text = machine.read(UNIT)
+    text = machine.read(DOCKER_UNIT)
     env = environment(machine, text)
     starts = re.findall(r"^ExecStart=(.+)$", text, re.MULTILINE)
     words: list[str] = []
@@ -95,7 +97,7 @@ def _bridge(machine: Machine, bip: str, mtu: int) -> str:
     there = machine.links.get("docker0")
     if there is None:
         mac = f"02:42:{machine.pid() & 255:02x}:6b:1d:0a"
-        machine.add_link(Link("docker0", mac, mtu, True, (bip or USUAL,), "bridge"))
+        machine.add_link(Link("docker0", mac, mtu, True, (bip or DEFAULT_BIP,), "bridge"))
     elif bip and bip not in there.addresses:
         new, old = ip_interface(bip).ip, ip_interface(there.addresses[0]).ip
         return f"bridge ip ({new}) does not match existing bridge configuration {old}"
@@ -156,7 +158,7 @@ def _join(machine: Machine, container: Container, number: int) -> None:
     container.address = _address(machine, number)
     said = json.loads(machine.files[DAEMON_JSON].text) if DAEMON_JSON in machine.files else {}
     freed = said.get("allow-direct-routing") is True or (
-        "DOCKER_INSECURE_NO_IPTABLES_RAW=1" in machine.read(UNIT)
+        "DOCKER_INSECURE_NO_IPTABLES_RAW=1" in machine.read(DOCKER_UNIT)
     )
     if machine.docker_version >= (28,) and not freed:
         machine.chains.append("raw", "PREROUTING", _drop(container.address))

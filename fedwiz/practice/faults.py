@@ -21,7 +21,7 @@ from fedwiz.model.events import (
 )
 from fedwiz.practice import flanneld, systemd
 from fedwiz.practice.generations import MODERN
-from fedwiz.practice.keys import Keys
+from fedwiz.practice.keys import EtcdKeys
 from fedwiz.practice.machine import MIB, Cluster, Machine, Peer
 
 
@@ -74,13 +74,13 @@ def _etcd(cluster: Cluster) -> None:
 
 
 def _v2_only(cluster: Cluster) -> None:
-    cluster.keys = Keys("2.3.8", v2=True, v3=False)
+    cluster.keys = EtcdKeys("2.3.8", v2=True, v3=False)
     for node in cluster.nodes():
         node.offered = MODERN.flannel
 
 
 def _both(cluster: Cluster) -> None:
-    cluster.keys = Keys("3.4.23", v2=True)
+    cluster.keys = EtcdKeys("3.4.23", v2=True)
 
 
 def _overlap(cluster: Cluster) -> None:
@@ -259,7 +259,7 @@ def _way(why: str) -> Callable[[Cluster], None]:
     return bend
 
 
-CHANGED = (
+KEY_CHANGED = (
     "the host key of {name} ({address}) is not the one in known_hosts: somebody may be in between; "
     "if it was installed anew, remove the old key with `ssh-keygen -R {address}`"
 )
@@ -386,7 +386,7 @@ FAULTS: Mapping[str, Fault] = MappingProxyType(
         "changed-key": Fault(
             "The second node shows another host key than before; nothing is done.",
             4,
-            _way(CHANGED),
+            _way(KEY_CHANGED),
             _on_second(no_way=""),
         ),
         "unreachable": Fault(

@@ -15,13 +15,13 @@ from fedwiz.model import backends
 from fedwiz.model.envfile import values
 from fedwiz.practice.machine import Cluster, Daemon, Machine, Peer
 
-UNIT = "flanneld.service"
+FLANNELD_UNIT = "flanneld.service"
 SUBNET_ENV = "/run/flannel/subnet.env"
 DOCKER_OPTIONS = "/run/flannel/docker"
 DAY = 86400
 
 
-class Failed(Exception):  # noqa: N818 - it reads well in `except`
+class FlanneldError(Exception):
     """It does not get ready; the message is what it logs."""
 
 
@@ -45,13 +45,15 @@ def start(cluster: Cluster, machine: Machine) -> bool:
     """Start it; True once it is ready.  The journal says what it did."""
     try:
         daemon, masq = _begin(cluster, machine)
-    except Failed as why:
-        machine.log(UNIT, *str(why).splitlines())
+    except FlanneldError as why:
+        machine.log(FLANNELD_UNIT, *str(why).splitlines())
         return False
     machine.daemon = daemon
     _rules(machine, daemon, masq=masq)
     _meet(cluster, machine, daemon)
-    machine.log(UNIT, f"Lease acquired: {daemon.subnet}", "Started Flanneld overlay address agent.")
+    machine.log(
+        FLANNELD_UNIT, f"Lease acquired: {daemon.subnet}", "Started Flanneld overlay address agent."
+    )
     return True
 
 
@@ -60,7 +62,7 @@ def stop(machine: Machine) -> None:
     daemon, machine.daemon = machine.daemon, None
     if daemon and daemon.backend in ("udp", "wireguard"):
         machine.drop_link(daemon.device)
-    machine.log(UNIT, "shutdownHandler sent cancel signal...", "Exiting cleanly...")
+    machine.log(FLANNELD_UNIT, "shutdownHandler sent cancel signal...", "Exiting cleanly...")
 
 
 def why_no_etcd(cluster: Cluster, machine: Machine, url: str) -> str:
@@ -85,7 +87,7 @@ def _port(url: str) -> int:
 
 def command_line(machine: Machine) -> list[str]:
     """What systemd would run, variables filled in from the environment files."""
-    text = machine.read(UNIT)
+    text = machine.read(FLANNELD_UNIT)
     env = environment(machine, text)
     starts = re.findall(r"^ExecStart=(.+)$", text, re.MULTILINE)
     words = []
@@ -107,7 +109,9 @@ def environment(machine: Machine, text: str) -> dict[str, str]:
     for path in re.findall(r"^EnvironmentFile=(\S+)$", text, re.MULTILINE):
         held = machine.files.get(path.lstrip("-"))
         if held is None and not path.startswith("-"):
-            raise Failed(f"Failed to load environment files: {path}: No such file or directory")
+            raise FlanneldError(
+                f"Failed to load environment files: {path}: No such file or directory"
+            )
         env |= values(held.text) if held else {}
     return env
 
@@ -116,11 +120,13 @@ def _begin(cluster: Cluster, machine: Machine) -> tuple[Daemon, bool]:
     words = command_line(machine)
     program = machine.files.get(words[0])
     if program is None:
-        raise Failed(f"{words[0]}: No such file or directory\nMain process exited, status=203/EXEC")
+        raise FlanneldError(
+            f"{words[0]}: No such file or directory\nMain process exited, status=203/EXEC"
+        )
     release = parse_version(program.says or machine.packages.get("flannel", ""))
     flags = dict(word.lstrip("-").partition("=")[::2] for word in words[1:])
     if release >= NEEDS_BR_NETFILTER and not machine.modules.get("br_netfilter"):
-        raise Failed(
+        raise FlanneldError(
             "Failed to check br_netfilter: stat /proc/sys/net/bridge/bridge-nf-call-iptables: "
             "no such file or directory"
         )
@@ -156,7 +162,9 @@ def _interface(machine: Machine, wanted: str) -> tuple[str, str]:
         held = [str(ip_interface(text).ip) for text in link.addresses]
         if held and wanted in (link.name, *held):
             return link.name, wanted if wanted in held else held[0]
-    raise Failed(f"Could not find valid interface matching {wanted}: failed to find interface")
+    raise FlanneldError(
+        f"Could not find valid interface matching {wanted}: failed to find interface"
+    )
 
 
 def _config(
@@ -168,18 +176,18 @@ def _config(
     if machine.cut_off or not urls or all(lost):
         cause = "i/o timeout" if machine.cut_off else [*lost, "no endpoints available"][0]
         at = urlsplit(urls[0]).netloc if urls else "?"
-        raise Failed(
+        raise FlanneldError(
             "Couldn't fetch network config: client: etcd cluster is unavailable or misconfigured; "
             f"error #0: dial tcp {at}: {cause}\ntimed out"
         )
     if not cluster.keys.serves(api):
-        raise Failed(
+        raise FlanneldError(
             "Couldn't fetch network config: client: response is invalid json. The endpoint is "
             "probably not valid etcd cluster endpoint.\ntimed out"
         )
     there = cluster.keys.get(api, f"{prefix}/config")
     if there is None:
-        raise Failed(
+        raise FlanneldError(
             f"Couldn't fetch network config: 100: Key not found ({prefix}) [1]\ntimed out"
             if api == "v2"
             else "Couldn't fetch network config: flannel config not found in etcd store. Did you "
@@ -188,7 +196,7 @@ def _config(
     try:
         return _read(json.loads(there.text))
     except (ValueError, KeyError, TypeError, AttributeError) as wrong:
-        raise Failed(f"Couldn't fetch network config: {wrong}\ntimed out") from None
+        raise FlanneldError(f"Couldn't fetch network config: {wrong}\ntimed out") from None
 
 
 def _read(said: Mapping[str, Any]) -> _Config:
@@ -239,7 +247,7 @@ def _lease(
         if len(free) == 100:
             break
     if not free:
-        raise Failed("failed to acquire lease: out of subnets")
+        raise FlanneldError("failed to acquire lease: out of subnets")
     return cluster.dice.choice(free)
 
 
@@ -258,7 +266,7 @@ def _device(
         return ""
     for module in backend.modules:
         if module not in machine.modules:
-            raise Failed("Error registering network: operation not supported")
+            raise FlanneldError("Error registering network: operation not supported")
         machine.modules[module] = True
     vxlan, tun = config.type == "vxlan", config.type == "udp"
     wide = tun and version(machine.packages.get("flannel", "")) < (0, 10)
@@ -320,9 +328,11 @@ def _subnet_env(machine: Machine, config: _Config, daemon: Daemon, *, masq: bool
         f"FLANNEL_NETWORK={config.network}\nFLANNEL_SUBNET={bip}\nFLANNEL_MTU={mtu}\n"
         f"FLANNEL_IPMASQ={str(masq).lower()}\n",
     )
-    for post in re.findall(r"^ExecStartPost=(\S+)", machine.read(UNIT), re.MULTILINE):
+    for post in re.findall(r"^ExecStartPost=(\S+)", machine.read(FLANNELD_UNIT), re.MULTILINE):
         if post not in machine.files:
-            raise Failed(f"{post}: No such file or directory\nControl process exited, 203/EXEC")
+            raise FlanneldError(
+                f"{post}: No such file or directory\nControl process exited, 203/EXEC"
+            )
         said = f" --bip={bip} --ip-masq={str(not masq).lower()} --mtu={mtu}"
         machine.put(DOCKER_OPTIONS, f'DOCKER_NETWORK_OPTIONS="{said}"\n')
 
@@ -375,7 +385,7 @@ def _learn(machine: Machine, daemon: Daemon, subnet: str, lease: Mapping[str, An
     if subnet == daemon.subnet or kind == "alloc":
         return
     if kind != "udp" and lease.get("BackendType") != kind:
-        machine.log(UNIT, f"ignoring non-{kind} subnet: type={lease.get('BackendType')}")
+        machine.log(FLANNELD_UNIT, f"ignoring non-{kind} subnet: type={lease.get('BackendType')}")
         return
     mac = str((lease.get("BackendData") or {}).get("VtepMAC", ""))
     direct = machine.route_to(peer)

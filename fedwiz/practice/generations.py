@@ -6,7 +6,7 @@ from types import MappingProxyType
 
 from fedwiz.facts.values import version
 
-UNITS = "/usr/lib/systemd/system"
+UNIT_FOLDER = "/usr/lib/systemd/system"
 LOCAL_UNITS = "/etc/systemd/system"
 
 
@@ -119,8 +119,8 @@ def flannel_package(of: str) -> Mapping[str, str]:
         {
             "/usr/bin/flanneld": "",
             "/etc/sysconfig/flanneld": _SYSCONFIG.format(**names),
-            f"{UNITS}/flanneld.service": _FLANNELD.format(**names),
-            f"{UNITS}/docker.service.d/flannel.conf": _DROP_IN,
+            f"{UNIT_FOLDER}/flanneld.service": _FLANNELD.format(**names),
+            f"{UNIT_FOLDER}/docker.service.d/flannel.conf": _DROP_IN,
             "/usr/lib/tmpfiles.d/flannel.conf": "d /run/flannel 0755 root root -\n",
             "/usr/libexec/flannel/mk-docker-opts.sh": "#!/bin/sh\n",
         }

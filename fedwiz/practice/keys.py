@@ -7,7 +7,7 @@ from fedwiz.model.actions import PutKey, Value
 
 
 @dataclass
-class Keys:
+class EtcdKeys:
     """What etcd is and holds; whether it runs is its unit's matter."""
 
     version: str
@@ -41,7 +41,7 @@ class Keys:
 class PracticeStore:
     """`Store` on the simulated etcd."""
 
-    def __init__(self, keys: Keys, api: str) -> None:
+    def __init__(self, keys: EtcdKeys, api: str) -> None:
         self._keys = keys
         self._api = api
 

@@ -6,10 +6,10 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from fedwiz.model.actions import Held, Unreachable
+from fedwiz.model.actions import Channel, UnreachableError
 
 
-class PracticeHeld(Held):
+class PracticeHeld(Channel):
     """What lock.sh is to the run that started it."""
 
     def __init__(self, first: Sequence[str], told: bytearray | None = None) -> None:
@@ -32,13 +32,13 @@ class PracticeHeld(Held):
         self._lines.put_nowait(None)
 
     async def line(self) -> str | None:
-        """See `Held.line`."""
+        """See `Channel.line`."""
         return await self._lines.get()
 
     async def send(self, data: bytes) -> None:
-        """See `Held.send`."""
+        """See `Channel.send`."""
         if self._told is None:
-            raise Unreachable("the connection is gone")
+            raise UnreachableError("the connection is gone")
         self._told.extend(data)
         self._lines.put_nowait(str(len(self._told)))
 

@@ -15,12 +15,12 @@ from fedwiz.practice.generations import (
     LOCAL_UNITS,
     MODERN,
     OS_RELEASE,
-    UNITS,
+    UNIT_FOLDER,
     Generation,
     docker_unit,
     plain_unit,
 )
-from fedwiz.practice.keys import Keys
+from fedwiz.practice.keys import EtcdKeys
 from fedwiz.practice.locks import Locks
 
 MASTER_UNITS = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler")
@@ -29,7 +29,7 @@ MIB = 1024
 
 
 @dataclass
-class Held:
+class HeldPort:
     """A file."""
 
     text: str
@@ -117,7 +117,7 @@ class Machine:
     peers: dict[str, dict[str, Peer]] = field(default_factory=dict)
     """By tunnel device and peer's subnet."""
 
-    files: dict[str, Held] = field(default_factory=dict)
+    files: dict[str, HeldPort] = field(default_factory=dict)
     units: dict[str, Unit] = field(default_factory=dict)
     """State by unit; whether a unit is there is for `files` to say."""
 
@@ -173,7 +173,7 @@ class Machine:
 
     def unit(self, name: str) -> Unit:
         """A unit's state."""
-        there = f"{UNITS}/{name}" in self.files or f"{LOCAL_UNITS}/{name}" in self.files
+        there = f"{UNIT_FOLDER}/{name}" in self.files or f"{LOCAL_UNITS}/{name}" in self.files
         if not there:
             return Unit()
         return self.units.get(name, Unit("loaded", "inactive", "disabled"))
@@ -184,7 +184,7 @@ class Machine:
 
     def cat(self, name: str) -> str:
         """What `systemctl cat` shows: the unit's file, then its drop-ins; empty: no such unit."""
-        paths = [f"{place}/{name}" for place in (LOCAL_UNITS, UNITS)]
+        paths = [f"{place}/{name}" for place in (LOCAL_UNITS, UNIT_FOLDER)]
         own = next((path for path in paths if path in self.files), "")
         if not own:
             return ""
@@ -205,7 +205,7 @@ class Machine:
 
     def put(self, path: str, text: str, mode: int = 0o644) -> None:
         """Write a file."""
-        self.files[path] = Held(text, mode)
+        self.files[path] = HeldPort(text, mode)
 
     def log(self, unit: str, *lines: str) -> None:
         """Write into the journal."""
@@ -258,7 +258,7 @@ class Cluster:
 
     answers: Answers
     machines: dict[str, Machine]
-    keys: Keys
+    keys: EtcdKeys
     pace: float = 0.0
     """Real seconds for each simulated one."""
 
@@ -286,7 +286,7 @@ def build(answers: Answers, generation: Generation = MODERN) -> Cluster:
     machines = {
         host.name: _machine(host, number, generation) for number, host in enumerate(answers.host)
     }
-    return Cluster(answers, machines, Keys(generation.etcd, generation.etcd_v2))
+    return Cluster(answers, machines, EtcdKeys(generation.etcd, generation.etcd_v2))
 
 
 def new_id(name: str, what: str) -> str:
@@ -314,13 +314,13 @@ def _machine(host: Host, number: int, generation: Generation) -> Machine:
     names = MASTER_UNITS if host.role == "master" else NODE_UNITS
     for name in (*names, "NetworkManager"):
         unit = docker_unit(generation.docker) if name == "docker" else plain_unit(name)
-        machine.put(f"{UNITS}/{name}.service", unit)
+        machine.put(f"{UNIT_FOLDER}/{name}.service", unit)
         active = "inactive" if name == "docker" else "active"  # it makes docker0 when it starts
         machine.units[f"{name}.service"] = Unit("loaded", active, "enabled", machine.pid())
     if host.role == "master":
         machine.packages["etcd"] = f"{generation.etcd}-1.fc{generation.fedora}"
         return machine
-    machine.put(f"{UNITS}/docker.socket", "[Socket]\nListenStream=/run/docker.sock\n")
+    machine.put(f"{UNIT_FOLDER}/docker.socket", "[Socket]\nListenStream=/run/docker.sock\n")
     machine.units["docker.socket"] = Unit("loaded", "active", "enabled")
     package = "docker-ce" if generation.docker.startswith("28") else "moby-engine"
     machine.packages[package] = f"{generation.docker}-1.fc{generation.fedora}"

@@ -12,7 +12,7 @@ from fedwiz.practice.call import Call
 from fedwiz.practice.machine import Container, Machine
 from fedwiz.practice.probes import links_json
 
-PINGS = 3
+PING_COUNT = 3
 
 
 def _line(key: str, text: str) -> str:
@@ -28,7 +28,7 @@ async def up(call: Call) -> int:
         for link in machine.links.values()
         for text in link.addresses
     ]
-    running = machine.running(dockerd.UNIT)
+    running = machine.running(dockerd.DOCKER_UNIT)
     call.say(_line("inet", "\n".join(inet)), _line("docker", "yes\n" if running else "no\n"))
     await call.spend(1.5)
     if running:
@@ -87,7 +87,7 @@ async def ping(call: Call) -> int:
     await call.spend(0.8)
     for target in targets:
         await call.spend(0)  # others have their turn
-        send = partial(packets.ping, call.cluster, call.machine, pod.address, target, PINGS)
+        send = partial(packets.ping, call.cluster, call.machine, pod.address, target, PING_COUNT)
         call.say(_line(f"ping {target}", _said(call, target, send)))
     call.say("end")
     return 0
@@ -105,7 +105,7 @@ async def mtu(call: Call) -> int:
     for at in range(0, len(paths), 4):
         await call.spend(0)  # others have their turn
         address, size, public, need = paths[at : at + 4]
-        inner = partial(packets.ping, cluster, machine, pod.address, address, PINGS)
+        inner = partial(packets.ping, cluster, machine, pod.address, address, PING_COUNT)
         call.say(f"size {address} {_largest(int(size), inner)}")
         if public != "-":
             route = machine.route_to(public)
@@ -122,15 +122,15 @@ def _largest(size: int, send: Callable[[int], object]) -> int:
     def crosses(size: int) -> bool:
         try:
             send(size)
-        except packets.Lost:
+        except packets.PacketLostError:
             return False
         return True
 
     if crosses(size):
         return size
     # bisect wants those that do not cross last, and says where the first of them is.
-    low = bisect(range(packets.SMALL, size), 0, key=lambda each: not crosses(each))
-    return packets.SMALL + low - 1 if low else 0
+    low = bisect(range(packets.PING_BYTES, size), 0, key=lambda each: not crosses(each))
+    return packets.PING_BYTES + low - 1 if low else 0
 
 
 async def meet(call: Call) -> int:
@@ -160,13 +160,15 @@ def _said(call: Call, target: str, send: Callable[[], object]) -> str:
     lines, times, dice = [f"PING {target} ({target}) 56(84) bytes of data."], [], call.cluster.dice
     try:
         send()
-        times = [dice.uniform(0.3, 0.9) for _ in range(PINGS)]
-    except packets.Lost as lost:
+        times = [dice.uniform(0.3, 0.9) for _ in range(PING_COUNT)]
+    except packets.PacketLostError as lost:
         lines += [str(lost)] if str(lost) else []
     for number, time in enumerate(times, 1):
         lines.append(f"64 bytes from {target}: icmp_seq={number} ttl=62 time={time:.3f} ms")
     share = 0 if times else 100
-    sums = f"{PINGS} packets transmitted, {len(times)} received, {share}% packet loss, time 407ms"
+    sums = (
+        f"{PING_COUNT} packets transmitted, {len(times)} received, {share}% packet loss, time 407ms"
+    )
     lines += ["", f"--- {target} ping statistics ---", sums]
     if times:
         mean = sum(times) / len(times)

@@ -38,7 +38,7 @@ def _node(cluster: Cluster, node: Machine) -> None:
             "FLANNEL_OPTIONS": " ".join(options),
         },
     )
-    unit = node.cat(dockerd.UNIT)
+    unit = node.cat(dockerd.DOCKER_UNIT)
     if "$DOCKER_NETWORK_OPTIONS" not in unit:
         start = next(line for line in unit.splitlines() if line.startswith("ExecStart="))
         node.put(
@@ -48,10 +48,10 @@ def _node(cluster: Cluster, node: Machine) -> None:
     if node.docker_version >= (28, 2):
         node.put(dockerd.DAEMON_JSON, json.dumps({"allow-direct-routing": True}))
     systemd.reload(node)
-    systemd.enable(node, flanneld.UNIT)
-    systemd.stop(node, dockerd.UNIT)
+    systemd.enable(node, flanneld.FLANNELD_UNIT)
+    systemd.stop(node, dockerd.DOCKER_UNIT)
     node.drop_link("docker0")
-    systemd.start(cluster, node, flanneld.UNIT)
-    systemd.start(cluster, node, dockerd.UNIT)
+    systemd.start(cluster, node, flanneld.FLANNELD_UNIT)
+    systemd.start(cluster, node, dockerd.DOCKER_UNIT)
     cidr = answers.network.cidr
     node.chains.insert("filter", "DOCKER-USER", f"-s {cidr} -d {cidr} -j ACCEPT")

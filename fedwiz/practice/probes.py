@@ -12,17 +12,17 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from ipaddress import ip_interface
 
-from fedwiz.facts.before import BEFORE, PLAIN
-from fedwiz.facts.probes import FILES, HASHED, MODULES, SYSCTLS, UNITS
+from fedwiz.facts.before import BEFORE, TEXT_PARTS
+from fedwiz.facts.probes import FILES, HASHED_FILES, MODULES, SYSCTLS, UNITS_READ
 from fedwiz.facts.values import Link
 from fedwiz.practice.call import Call
 from fedwiz.practice.flanneld import SUBNET_ENV, why_no_etcd
 from fedwiz.practice.machine import Cluster, Machine, Peer
 
-WHOLE = f"{BEFORE}/files"
+KEPT_FILES = f"{BEFORE}/files"
 """Where files are that were kept whole."""
 
-ORDER = re.compile(r'for n in ([\w ]+); do echo "([0-9a-f]+) \$n"')
+ORDER_LINE = re.compile(r'for n in ([\w ]+); do echo "([0-9a-f]+) \$n"')
 ENDPOINT = re.compile(r"printf '%s v2 %s\\n' ('[^']*'|\S+) ")
 CURL = {
     "connection refused": "curl: (7) Failed to connect to {0}: Connection refused",
@@ -33,7 +33,7 @@ CURL = {
 async def answer(call: Call) -> int:
     """Answer the whole script."""
     script = call.run.input()
-    order = ORDER.search(script)
+    order = ORDER_LINE.search(script)
     if order is None:
         raise ValueError("a script on standard input that no practice host knows")
     await call.spend(0.6)
@@ -122,7 +122,7 @@ def _neighbours(cluster: Cluster, machine: Machine, script: str) -> str:
 
 def _units(cluster: Cluster, machine: Machine, script: str) -> str:
     blocks = []
-    for name in UNITS:
+    for name in UNITS_READ:
         unit = machine.unit(name)
         blocks.append(
             f"Id={name}\nLoadState={unit.load}\nActiveState={unit.active}\n"
@@ -140,7 +140,7 @@ def _files(cluster: Cluster, machine: Machine, script: str) -> str:
 
 
 def _hashes(cluster: Cluster, machine: Machine, script: str) -> str:
-    held = ((path, machine.files.get(path)) for path in HASHED)
+    held = ((path, machine.files.get(path)) for path in HASHED_FILES)
     return "".join(f"{file.hash()}  {path}\n" for path, file in held if file)
 
 
@@ -282,14 +282,16 @@ def _kept(cluster: Cluster, machine: Machine, script: str) -> str:
     held = machine.files
     if f"{BEFORE}/names" not in held:
         return ""
-    parts = {name: held[f"{BEFORE}/{name}"].text for name in PLAIN}
+    parts = {name: held[f"{BEFORE}/{name}"].text for name in TEXT_PARTS}
     parts["files"] = "".join(
         f"{path} {kept.mode:o} root:root {base64.b64encode(kept.text.encode()).decode()}\n"
         for path in FILES
-        if (kept := held.get(f"{WHOLE}{path}"))
+        if (kept := held.get(f"{KEPT_FILES}{path}"))
     )
     parts["hashes"] = "".join(
-        f"{kept.hash()}  {path}\n" for path in HASHED if (kept := held.get(f"{WHOLE}{path}"))
+        f"{kept.hash()}  {path}\n"
+        for path in HASHED_FILES
+        if (kept := held.get(f"{KEPT_FILES}{path}"))
     )
     return "".join(
         f"{name} {base64.b64encode(text.encode()).decode()}\n" for name, text in parts.items()

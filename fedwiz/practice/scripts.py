@@ -12,12 +12,12 @@ from fedwiz.model.envfile import values, with_values
 from fedwiz.practice import backup, dockerd, flanneld, pods, systemd, udp
 from fedwiz.practice.call import Call, Command
 from fedwiz.practice.commands import dnf, uploaded
-from fedwiz.practice.machine import Held
+from fedwiz.practice.machine import HeldPort
 from fedwiz.practice.probes import fdb
 from fedwiz.practice.trace import trace
 from fedwiz.steps.docker import DUE
 
-DOCKER, FLANNELD = dockerd.UNIT, flanneld.UNIT
+DOCKER, FLANNELD = dockerd.DOCKER_UNIT, flanneld.FLANNELD_UNIT
 
 
 @cache
@@ -32,7 +32,7 @@ def model(argv: tuple[str, ...]) -> Command | None:
     return SCRIPTS.get(name) if name in SCRIPTS and argv[2] == text(name) else None
 
 
-CHANGED = 75
+FILE_CHANGED = 75
 """Exit status of a script that finds a file another one than the plan saw."""
 
 
@@ -50,11 +50,11 @@ async def put(call: Call) -> int:
     """See scripts/put.sh."""
     mode, path, seen, _ = call.run.argv[4:]
     await call.spend(2.0 if call.run.upload else 0.1)
-    new = uploaded(call.run.upload) if call.run.upload else Held(call.run.input(reveal=True))
+    new = uploaded(call.run.upload) if call.run.upload else HeldPort(call.run.input(reveal=True))
     new.mode = int(mode, 8)
     there = call.machine.files.get(path)
     if (there is None or there.hash() != new.hash()) and not _as_seen(call, path, seen):
-        return CHANGED
+        return FILE_CHANGED
     call.machine.files[path] = new
     return 0
 
@@ -64,8 +64,8 @@ async def sysconfig(call: Call) -> int:
     path, seen, *words = call.run.argv[4:]
     await call.spend(0.2)
     if not _as_seen(call, path, seen):
-        return CHANGED
-    held = call.machine.files.setdefault(path, Held(""))
+        return FILE_CHANGED
+    held = call.machine.files.setdefault(path, HeldPort(""))
     held.text = with_values(held.text, dict(zip(words[::2], words[1::2], strict=True)))
     return 0
 
@@ -146,7 +146,7 @@ async def _move(call: Call, ready: str, *, docker: bool) -> str:
     return ""
 
 
-async def _back(call: Call, kept: Held | None, why: str, *, docker: bool) -> None:
+async def _back(call: Call, kept: HeldPort | None, why: str, *, docker: bool) -> None:
     """Start docker as it was; it must not wait for flanneld."""
     machine = call.machine
     call.say("taking docker back to what it was")

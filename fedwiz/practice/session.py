@@ -6,17 +6,17 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from fedwiz.answers.file import Answers
 from fedwiz.model.actions import (
-    Held,
+    Channel,
     OnLine,
     Reply,
     Run,
     Session,
     Store,
     Transport,
-    Unreachable,
+    UnreachableError,
 )
 from fedwiz.practice import probes, scripts, systemd
-from fedwiz.practice.call import Call, Command, OutOfTime, strange
+from fedwiz.practice.call import Call, Command, CommandTimeoutError, strange
 from fedwiz.practice.commands import COMMANDS, tell_version
 from fedwiz.practice.faults import FAULTS
 from fedwiz.practice.flanneld import why_no_etcd
@@ -87,7 +87,7 @@ class PracticeSession(Session):
             f"the connection to {self.name} was lost before the end of `{run.brief[:60]}` was "
             "seen; it may still be running there: run again, to see what is left to do"
         )
-        raise Unreachable(self._gone)
+        raise UnreachableError(self._gone)
 
     async def ask(self, run: Run) -> Reply:
         """See `Session.ask`."""
@@ -96,12 +96,12 @@ class PracticeSession(Session):
 
     async def _carry(self, run: Run, on_line: OnLine) -> tuple[Call, int]:
         if self._gone:
-            raise Unreachable(self._gone)
+            raise UnreachableError(self._gone)
         call = Call(self._cluster, self._machine, run, on_line)
         try:
             await call.spend(QUESTION)
             return call, await command_of(run)(call)
-        except OutOfTime:
+        except CommandTimeoutError:
             return call, TIMED_OUT
 
     async def _reboot(self, on_line: OnLine) -> int:
@@ -115,7 +115,7 @@ class PracticeSession(Session):
         return 0
 
     @asynccontextmanager
-    async def hold(self, run: Run) -> AsyncIterator[Held]:
+    async def hold(self, run: Run) -> AsyncIterator[Channel]:
         """See `Session.hold`: the lock alone stays on."""
         if scripts.model(run.argv) is not scripts.hold:
             raise strange(run)
@@ -124,7 +124,7 @@ class PracticeSession(Session):
 
     def forward(self, address: str, port: int) -> AbstractAsyncContextManager[int]:
         """There is nothing to forward to: `Practice.open_store` needs no port."""
-        raise Unreachable(f"{self.name} is a practice host: no port of it can be forwarded")
+        raise UnreachableError(f"{self.name} is a practice host: no port of it can be forwarded")
 
 
 def _unheard(_line: str) -> None:
@@ -176,7 +176,7 @@ class Practice(Transport):
         machine = self.cluster.machines[name]
         await self.cluster.sleep(CONNECT * self.cluster.pace)
         if machine.no_way:
-            raise Unreachable(machine.no_way)
+            raise UnreachableError(machine.no_way)
         yield PracticeSession(self.cluster, machine)
 
     @asynccontextmanager
@@ -194,4 +194,4 @@ class Practice(Transport):
             else:
                 yield PracticeStore(cluster.keys, api)
                 return
-        raise Unreachable(why)
+        raise UnreachableError(why)

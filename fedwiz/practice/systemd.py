@@ -19,19 +19,19 @@ def start(cluster: Cluster, machine: Machine, name: str) -> bool:
         return False
     if machine.running(name):
         return True
-    docker = name == dockerd.UNIT
-    required = docker and machine.unit(flanneld.UNIT).enabled == "enabled"
-    if required and not start(cluster, machine, flanneld.UNIT):
+    docker = name == dockerd.DOCKER_UNIT
+    required = docker and machine.unit(flanneld.FLANNELD_UNIT).enabled == "enabled"
+    if required and not start(cluster, machine, flanneld.FLANNELD_UNIT):
         machine.log(name, "Dependency failed for Docker Application Container Engine.")
         return False
     done = True
     if docker:
         done = dockerd.start(machine)
-    elif name == flanneld.UNIT:
+    elif name == flanneld.FLANNELD_UNIT:
         done = flanneld.start(cluster, machine)
     elif name == FORWARD:
         _forward(machine)
-    tries = name == flanneld.UNIT and "Restart=always" in machine.read(name)
+    tries = name == flanneld.FLANNELD_UNIT and "Restart=always" in machine.read(name)
     _set(
         machine,
         name,
@@ -55,19 +55,19 @@ def _after_docker(cluster: Cluster, machine: Machine) -> None:
 def stop(machine: Machine, name: str) -> None:
     """Stop a unit, and those that can't be without it."""
     if machine.running(name):
-        if name == dockerd.UNIT:
+        if name == dockerd.DOCKER_UNIT:
             dockerd.stop(machine)
-        elif name == flanneld.UNIT:
+        elif name == flanneld.FLANNELD_UNIT:
             flanneld.stop(machine)
         elif name == FORWARD:
             _forward(machine, there=False)
     if machine.unit(name).there:
         _set(machine, name, active="inactive", pid=0)
-    if name == dockerd.UNIT and machine.running(FORWARD):  # PartOf=
+    if name == dockerd.DOCKER_UNIT and machine.running(FORWARD):  # PartOf=
         stop(machine, FORWARD)
-    required = name == flanneld.UNIT and machine.unit(name).enabled == "enabled"
-    if required and machine.running(dockerd.UNIT):
-        stop(machine, dockerd.UNIT)
+    required = name == flanneld.FLANNELD_UNIT and machine.unit(name).enabled == "enabled"
+    if required and machine.running(dockerd.DOCKER_UNIT):
+        stop(machine, dockerd.DOCKER_UNIT)
 
 
 def enable(machine: Machine, name: str, *, wanted: bool = True) -> None:
@@ -134,7 +134,7 @@ def up(cluster: Cluster, machine: Machine) -> None:
         now = machine.firewall
         machine.firewall = replace(now, ports=now.permanent, trusted=now.trusted_permanent)
     enabled = [name for name, unit in machine.units.items() if unit.enabled == "enabled"]
-    for name in sorted(enabled, key=lambda name: (name == dockerd.UNIT, name == FORWARD)):
+    for name in sorted(enabled, key=lambda name: (name == dockerd.DOCKER_UNIT, name == FORWARD)):
         start(cluster, machine, name)
 
 

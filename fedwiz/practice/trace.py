@@ -5,13 +5,13 @@ import re
 from collections.abc import Iterator
 
 from fedwiz.practice.call import Call
-from fedwiz.practice.flanneld import UNIT
+from fedwiz.practice.flanneld import FLANNELD_UNIT
 from fedwiz.practice.machine import Machine
 
 TABLES = ("raw", "mangle", "security")
 """In the order of the script's arguments."""
 
-MOVING = re.compile(r"^\*|^:[^ ]+ (DROP|ACCEPT) |-j (DROP|REJECT)( |$)")
+COUNTED_RULE = re.compile(r"^\*|^:[^ ]+ (DROP|ACCEPT) |-j (DROP|REJECT)( |$)")
 STATS = "Ip: Forwarding DefaultTTL\nIp: 1 64\nIpExt: InNoRoutes\nIpExt: 0\n"
 POLICY = """\
 0:\tfrom all lookup local
@@ -51,11 +51,11 @@ def _moving(machine: Machine) -> dict[str, str]:
     lines = list[str]()
     for table in ("filter", "raw", "mangle"):
         lines += [f"*{table}", *machine.chains.saved(table)]
-    return {"rules": "\n".join(line for line in lines if MOVING.search(line)), "stats": STATS}
+    return {"rules": "\n".join(line for line in lines if COUNTED_RULE.search(line)), "stats": STATS}
 
 
 def _looks(machine: Machine) -> dict[str, str]:
-    unit = machine.unit(UNIT)
+    unit = machine.unit(FLANNELD_UNIT)
     well = unit.active == "active"
     shown = {
         "ActiveState": unit.active,
@@ -66,7 +66,7 @@ def _looks(machine: Machine) -> dict[str, str]:
     }
     return {
         "flanneld": "".join(f"{key}={value}\n" for key, value in shown.items()),
-        "log": "\n".join(machine.journal.get(UNIT, ())[-40:]),
+        "log": "\n".join(machine.journal.get(FLANNELD_UNIT, ())[-40:]),
         "sysctls": "\n".join(_filters(machine)),
         "policy": POLICY,
         "routes": "".join(

@@ -33,7 +33,7 @@ async def send(call: Call) -> int:
         said = ""
         try:
             peer = packets.datagram(call.cluster, call.machine, target, int(port))
-        except packets.Lost as lost:
+        except packets.PacketLostError as lost:
             said = f"udp-send: line 13: printf: write error: {lost}" if str(lost) else ""
         else:
             if int(port) in peer.listeners:

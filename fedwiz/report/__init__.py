@@ -12,31 +12,31 @@ from fedwiz.report.document import as_json
 from fedwiz.report.html import page
 from fedwiz.report.junit import junit
 from fedwiz.report.schema import schema
-from fedwiz.report.summary import SIGNS, gist, headline, nodes, ok, pairs, standing
-from fedwiz.report.text import WIDTH, findings, markdown, matrix, reasons, rounds, text
+from fedwiz.report.summary import SIGNS, headline, nodes, ok, outcome_line, pairs, verdict_line
+from fedwiz.report.text import WIDTH_COLUMNS, findings, markdown, matrix, reasons, rounds, text
 from fedwiz.runs.state import State
 
 __all__ = [
     "FORMS",
     "MODE",
     "SIGNS",
-    "WIDTH",
+    "WIDTH_COLUMNS",
     "as_json",
     "findings",
-    "gist",
     "headline",
     "junit",
     "markdown",
     "matrix",
     "nodes",
     "ok",
+    "outcome_line",
     "page",
     "pairs",
     "reasons",
     "rounds",
     "schema",
-    "standing",
     "text",
+    "verdict_line",
 ]
 
 

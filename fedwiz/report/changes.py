@@ -10,18 +10,18 @@ from dataclasses import dataclass
 
 from fedwiz.etcd.leases import parse_leases
 from fedwiz.model.actions import Value
-from fedwiz.model.events import WORST, Judged
+from fedwiz.model.events import VERDICTS_WORST_FIRST, Judged
 from fedwiz.runs import journal
 from fedwiz.runs.state import State
-from fedwiz.util.sanitize import clean
+from fedwiz.util.sanitize import sanitize
 
-VERBS = ("verify", "install")
+VERIFYING_VERBS = ("verify", "install")
 """The verbs that verify."""
 
-WHOLE = frozenset({"address", "lease", "subnet_env", "ping"})
+COMPLETE_KINDS = frozenset({"address", "lease", "subnet_env", "ping"})
 """The kinds of verdicts that a complete verification has; an older fedwiz knew no others."""
 
-READ = 50
+MAX_JOURNALS_READ = 50
 """Journals of a cluster that are looked at for its last complete verification."""
 
 
@@ -66,7 +66,12 @@ def since(state: State) -> Drift | None:
     looked = 0
     for run in journal.runs():
         alike = (run.cluster, run.practice) == (state.cluster, state.practice)
-        if not alike or run.verb not in VERBS or run.started >= state.started or looked == READ:
+        if (
+            not alike
+            or run.verb not in VERIFYING_VERBS
+            or run.started >= state.started
+            or looked == MAX_JOURNALS_READ
+        ):
             continue
         looked += 1
         try:
@@ -84,7 +89,7 @@ def complete(state: State) -> bool:
     pinged = {(it.host, it.peer) for it in state.verdicts if it.kind == "ping"}
     return (
         state.outcome in ("ok", "failed")
-        and {it.kind for it in state.verdicts} >= WHOLE
+        and {it.kind for it in state.verdicts} >= COMPLETE_KINDS
         and len(pinged) == len(nodes) * (len(nodes) - 1)
     )
 
@@ -107,7 +112,11 @@ def compare(before: State, now: State) -> tuple[Change, ...]:
     """Everything that differs and is known of both, hosts first, then what is read, then levels."""
     changes = [
         Change(
-            "host", clean(name), "", "there" * (name in before.hosts), "there" * (name in now.hosts)
+            "host",
+            sanitize(name),
+            "",
+            "there" * (name in before.hosts),
+            "there" * (name in now.hosts),
         )
         for name in dict.fromkeys((*now.hosts, *before.hosts))
         if (name in before.hosts) != (name in now.hosts)
@@ -115,7 +124,11 @@ def compare(before: State, now: State) -> tuple[Change, ...]:
     for old, new in ((_readings(before), _readings(now)), (_levels(before), _levels(now))):
         changes += [
             Change(
-                clean(what), clean(host), clean(peer), clean(old[what, host, peer]), clean(value)
+                sanitize(what),
+                sanitize(host),
+                sanitize(peer),
+                sanitize(old[what, host, peer]),
+                sanitize(value),
             )
             for (what, host, peer), value in new.items()
             if old.get((what, host, peer), value) != value
@@ -133,7 +146,7 @@ def _levels(state: State) -> dict[Key, str]:
     for it in state.verdicts:
         if it.host:
             key = it.kind, it.host, it.peer
-            found[key] = min(found.get(key, it.level), it.level, key=WORST.index)
+            found[key] = min(found.get(key, it.level), it.level, key=VERDICTS_WORST_FIRST.index)
     return {key: str(level) for key, level in found.items()}
 
 

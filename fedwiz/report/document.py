@@ -5,7 +5,7 @@ from typing import Any
 from fedwiz.report.changes import Drift
 from fedwiz.report.summary import at, ended, headline, nodes, ok, pairs
 from fedwiz.runs.state import HostState, State
-from fedwiz.util.sanitize import clean
+from fedwiz.util.sanitize import sanitize
 
 SCHEMA = 1
 """The number of the document's form: another one when a key goes or means something else."""
@@ -13,7 +13,7 @@ SCHEMA = 1
 
 def _plain(text: str) -> str:
     """Text of a host's, line by line without what terminals and editors act on."""
-    return "\n".join(map(clean, text.splitlines()))
+    return "\n".join(map(sanitize, text.splitlines()))
 
 
 def _said(event: object, *names: str) -> dict[str, Any]:
@@ -27,7 +27,7 @@ def _host(host: HostState) -> dict[str, Any]:
         "outcome": "ok" if host.word == "done" else host.word,
         "why": host.why,
         "facts_seconds": host.facts_seconds,
-        "versions": {clean(name): text for name, text in host.versions.items()},
+        "versions": {sanitize(name): text for name, text in host.versions.items()},
     }
 
 
@@ -36,7 +36,7 @@ def _matrix(state: State) -> dict[str, Any]:
     names = nodes(tried, state.hosts)
     levels = {pair: it.level for pair, it in tried.items()}
     return {
-        "nodes": list(map(clean, names)),
+        "nodes": list(map(sanitize, names)),
         "rows": [
             [None if one == other else levels.get((one, other), "unknown") for other in names]
             for one in names
@@ -46,7 +46,7 @@ def _matrix(state: State) -> dict[str, Any]:
 
 def _since(drift: Drift) -> dict[str, Any]:
     return {
-        "run": clean(drift.run),
+        "run": sanitize(drift.run),
         "started": at(drift.started),
         "changes": [_said(it, "what", "host", "peer", "before", "now") for it in drift.changes],
     }
@@ -65,11 +65,11 @@ def as_json(state: State, run: str = "", drift: Drift | None = None) -> dict[str
         "schema": SCHEMA,
         "ok": ok(state),
         "headline": headline(state),
-        "verb": clean(state.verb),
-        "cluster": clean(state.cluster),
-        "run": clean(run),
-        "fedwiz": clean(state.version),
-        "digest": clean(state.digest),
+        "verb": sanitize(state.verb),
+        "cluster": sanitize(state.cluster),
+        "run": sanitize(run),
+        "fedwiz": sanitize(state.version),
+        "digest": sanitize(state.digest),
         "outcome": state.outcome or "interrupted",
         "code": state.code,
         "why": state.why,
@@ -77,7 +77,7 @@ def as_json(state: State, run: str = "", drift: Drift | None = None) -> dict[str
         "ended": at(ended(state)) or None,
         "seconds": round(state.elapsed(state.started or 0.0), 3) if finished else None,
         "rounds": state.rounds,
-        "hosts": {clean(name): _host(host) for name, host in state.hosts.items()},
+        "hosts": {sanitize(name): _host(host) for name, host in state.hosts.items()},
         "findings": [
             _said(it, "check", "host", "level", "seen", "remedy") for it in state.findings
         ],
@@ -102,4 +102,4 @@ def as_json(state: State, run: str = "", drift: Drift | None = None) -> dict[str
         ],
         "since": None if drift is None else _since(drift),
     }
-    return {**said, "practice": clean(state.practice)} if state.practice else said
+    return {**said, "practice": sanitize(state.practice)} if state.practice else said

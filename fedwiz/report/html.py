@@ -27,9 +27,9 @@ from fedwiz.report.summary import (
     where,
 )
 from fedwiz.runs.state import RED, HostState, State
-from fedwiz.util.sanitize import clean
+from fedwiz.util.sanitize import sanitize
 
-WORDS: dict[Judged | None, str] = {
+MATRIX_WORDS: dict[Judged | None, str] = {
     "pass": "pings",
     "fail": "fails",
     "skipped": "not tried",
@@ -74,12 +74,12 @@ summary { cursor: pointer; }
 
 
 def _text(text: str) -> str:
-    return escape(clean(" ".join(text.splitlines())))
+    return escape(sanitize(" ".join(text.splitlines())))
 
 
 def _pre(text: str) -> str:
     """Lines of a host's, as they are."""
-    lines = "\n".join(escape(clean(line)) for line in text.splitlines())
+    lines = "\n".join(escape(sanitize(line)) for line in text.splitlines())
     return f"<pre>{lines}</pre>" if lines else ""
 
 
@@ -147,7 +147,7 @@ def _matrix(state: State) -> str:
         it = tried.get((sender, receiver))
         level = it.level if it else None
         style = "warn" if it and level == "pass" and it.why else level or "soft"
-        said = f"{SIGNS[level]} {WORDS[level]}"
+        said = f"{SIGNS[level]} {MATRIX_WORDS[level]}"
         return f'<td class="{style}">{said}</td>'
 
     rows = (

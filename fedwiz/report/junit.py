@@ -13,27 +13,27 @@ from fedwiz.report.summary import (
     at,
     began,
     changes,
-    gist,
     headline,
     kinds,
     ok,
+    outcome_line,
     run_of,
     where,
 )
 from fedwiz.report.text import matrix
 from fedwiz.runs.state import RED, State
-from fedwiz.util.sanitize import clean
+from fedwiz.util.sanitize import sanitize
 
 _NONE_OF_XML = re.compile("[^\t\n\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 """What no XML 1.0 document may hold, not even as a reference; carriage returns go, too."""
 
 
 def _line(text: str) -> str:
-    return _NONE_OF_XML.sub("", clean(" ".join(text.splitlines())))
+    return _NONE_OF_XML.sub("", sanitize(" ".join(text.splitlines())))
 
 
 def _lines(text: str) -> str:
-    return "\n".join(_NONE_OF_XML.sub("", clean(line)) for line in text.splitlines())
+    return "\n".join(_NONE_OF_XML.sub("", sanitize(line)) for line in text.splitlines())
 
 
 def _case(suite: Element, name: str) -> Element:
@@ -65,7 +65,7 @@ def _run(root: Element, state: State, run: str, drift: Drift | None) -> None:
         if value:
             SubElement(found, "property", name=_line(name), value=_line(value))
     case = _case(suite, state.verb or "run")
-    _judge(case, "pass" if ok(state) else "fail", "", gist(state))
+    _judge(case, "pass" if ok(state) else "fail", "", outcome_line(state))
     if drift is not None:
         told = [f"{began(drift, utc=True)}:", *(list(changes(drift)) or ["nothing changed"])]
         SubElement(suite, "system-out").text = _lines("\n".join(told))

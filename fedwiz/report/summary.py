@@ -5,12 +5,12 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TypeAlias
 
-from fedwiz.model.events import WORST, Judged, Verified
+from fedwiz.model.events import VERDICTS_WORST_FIRST, Judged, Verified
 from fedwiz.report.changes import Drift
 from fedwiz.runs.state import HostState, State
-from fedwiz.util.sanitize import clean
+from fedwiz.util.sanitize import sanitize
 
-NAMED = 6
+MAX_NAMED = 6
 """Pairs, hosts or findings that a line names before it says how many more there are."""
 
 LEVELS = ("block", "warn", "ok")
@@ -38,7 +38,9 @@ def pairs(verdicts: Iterable[Verified], kind: str = "ping") -> Pairs:
     for it in verdicts:
         if it.kind == kind:
             old = found.get((it.host, it.peer), it)
-            found[it.host, it.peer] = min(old, it, key=lambda each: WORST.index(each.level))
+            found[it.host, it.peer] = min(
+                old, it, key=lambda each: VERDICTS_WORST_FIRST.index(each.level)
+            )
     return found
 
 
@@ -55,7 +57,7 @@ def kinds(verdicts: Iterable[Verified]) -> list[str]:
     return [kind for kind in TITLES if kind in there] + [it for it in there if it not in TITLES]
 
 
-def alike(verdicts: Iterable[Verified]) -> Iterator[tuple[str, list[Verified]]]:
+def duplicates(verdicts: Iterable[Verified]) -> Iterator[tuple[str, list[Verified]]]:
     """Each reason why verdicts are not right, the worst first, with all that it holds for.
 
     Reasons that differ in nothing but whom they name are one, which then names nobody.
@@ -68,7 +70,9 @@ def alike(verdicts: Iterable[Verified]) -> Iterator[tuple[str, list[Verified]]]:
     for (level, why), these in same.items():
         text = why if len(these) > 1 else _nameless(why, these[0])
         nameless.setdefault((level, text), []).extend(these)
-    for (_, text), these in sorted(nameless.items(), key=lambda item: WORST.index(item[0][0])):
+    for (_, text), these in sorted(
+        nameless.items(), key=lambda item: VERDICTS_WORST_FIRST.index(item[0][0])
+    ):
         yield text if len(these) > 1 else these[0].why or these[0].seen, these
 
 
@@ -82,7 +86,7 @@ def _nameless(why: str, it: Verified) -> str:
 
 def title(kind: str) -> str:
     """Of a kind of verdict, for people."""
-    return TITLES.get(kind) or clean(kind) or "Other verdicts"
+    return TITLES.get(kind) or sanitize(kind) or "Other verdicts"
 
 
 def ok(state: State) -> bool:
@@ -99,7 +103,7 @@ def ok(state: State) -> bool:
     )
 
 
-def some(names: Sequence[str], most: int = NAMED) -> str:
+def some(names: Sequence[str], most: int = MAX_NAMED) -> str:
     """The first of them, and how many more there are."""
     more = len(names) - most
     return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")
@@ -112,12 +116,12 @@ def count(number: int, noun: str) -> str:
 
 def where(host: str) -> str:
     """A host's name; `cluster` where it is about none."""
-    return clean(host) or "cluster"
+    return sanitize(host) or "cluster"
 
 
 def arrow(pair: tuple[str, str]) -> str:
     """A pair, in the order in which it pings."""
-    return f"{clean(pair[0])} -> {clean(pair[1])}"
+    return f"{sanitize(pair[0])} -> {sanitize(pair[1])}"
 
 
 def about(it: Verified) -> str:
@@ -140,24 +144,27 @@ def _pings(state: State) -> Iterator[str]:
 def _red(host: HostState) -> str:
     said = {"failed": "failed", "unknown": "is in an unknown state", "lost": "was lost"}[host.word]
     at = f" at {host.title}" if host.title and host.word != "lost" else ""
-    return f"{clean(host.name)} {said}{at}" + (f": {host.why}" if host.why else "")
+    return f"{sanitize(host.name)} {said}{at}" + (f": {host.why}" if host.why else "")
 
 
 def _wrong(state: State) -> Iterator[str]:
     """All that keeps the run from being a good one, the most telling first."""
     if state.diagnoses and state.code != 0:
         first = state.diagnoses[0]
-        yield f"{arrow((first.sender, first.receiver))}: {clean(first.cause)}, {clean(first.why)}"
+        pair = arrow((first.sender, first.receiver))
+        yield f"{pair}: {sanitize(first.cause)}, {sanitize(first.why)}"
     yield from _pings(state)
     if red := state.red:
-        yield _red(red[0]) + (f" ({some([clean(it.name) for it in red[1:]])} too)" * (len(red) > 1))
+        yield _red(red[0]) + (
+            f" ({some([sanitize(it.name) for it in red[1:]])} too)" * (len(red) > 1)
+        )
     failed = [it for it in state.verdicts if it.level == "fail" and it.kind != "ping"]
     if failed:
         names = [f"{_kind(it.kind)} of {about(it)}" for it in failed]
         yield f"{count(len(failed), 'other verdict')} failed: {some(names)}"
     blocks = [found for found in state.findings if found.level == "block"]
     if blocks:
-        names = [f"{clean(it.check)} ({where(it.host)})" for it in blocks]
+        names = [f"{sanitize(it.check)} ({where(it.host)})" for it in blocks]
         yield f"{count(len(blocks), 'finding')} must be settled first: {some(names)}"
 
 
@@ -182,37 +189,37 @@ def _right(state: State) -> str:
         said.append(f"{count(len(state.verdicts), 'verdict')}, none failed; no pair was pinged")
     if state.findings and state.verb != "verify":
         said.append(f"nothing blocks, {count(warnings, 'warning')}")
-    return "; ".join(said) or f"{clean(state.verb) or 'the run'} ended well"
+    return "; ".join(said) or f"{sanitize(state.verb) or 'the run'} ended well"
 
 
 def headline(state: State) -> str:
     """The run in one line; of a practice cluster, it says so first."""
-    name = clean(state.cluster)
+    name = sanitize(state.cluster)
     if state.practice:
-        fault = clean(state.practice)
+        fault = sanitize(state.practice)
         name = f"Practice cluster {name} ({'' if fault == 'healthy' else 'fault: '}{fault})"
-    return f"{name}: {gist(state)}"
+    return f"{name}: {outcome_line(state)}"
 
 
-def gist(state: State) -> str:
+def outcome_line(state: State) -> str:
     """The run in one line, where it stands already which cluster it is about."""
     wrong = list(_wrong(state))
     if not state.outcome:
         wrong.insert(
-            0, f"{clean(state.verb) or 'the run'} was interrupted: its end is not recorded"
+            0, f"{sanitize(state.verb) or 'the run'} was interrupted: its end is not recorded"
         )
     elif not wrong and not ok(state):
-        wrong.append(state.why or f"{clean(state.verb)} {state.outcome}")
+        wrong.append(state.why or f"{sanitize(state.verb)} {state.outcome}")
     return "; ".join(wrong) or _right(state)
 
 
-def standing(state: State) -> str:
+def verdict_line(state: State) -> str:
     """What is wrong, and else what is right, in one line; also of a run that goes on."""
     return "; ".join(_wrong(state)) or _right(state)
 
 
 def _kind(kind: str) -> str:
-    return _WHAT.get(kind) or clean(kind)
+    return _WHAT.get(kind) or sanitize(kind)
 
 
 def at(seconds: float | None) -> str:
@@ -229,19 +236,19 @@ def ended(state: State) -> float | None:
 
 def run_of(state: State, run: str = "") -> Iterator[tuple[str, str]]:
     """Which run it was: name and value of each thing that is known, for people."""
-    yield "Cluster", clean(state.cluster)
+    yield "Cluster", sanitize(state.cluster)
     if state.practice:
-        yield "Practice", clean(state.practice)
-    yield "Verb", clean(state.verb)
-    yield "Run", clean(run)
-    yield "fedwiz", clean(state.version)
+        yield "Practice", sanitize(state.practice)
+    yield "Verb", sanitize(state.verb)
+    yield "Run", sanitize(run)
+    yield "fedwiz", sanitize(state.version)
     yield "Began", at(state.started)
     yield "Ended", at(ended(state))
     if state.started is not None and state.outcome:
         yield "Took", f"{state.elapsed(state.started):.1f} s"
     if state.rounds:
         yield "Rounds", str(state.rounds)
-    yield "Plan", clean(state.digest)
+    yield "Plan", sanitize(state.digest)
 
 
 _WHAT = {
@@ -257,7 +264,7 @@ def began(drift: Drift, *, utc: bool) -> str:
     """Since when something changed, or nothing did; in UTC for who is elsewhere."""
     when = time.strftime("%Y-%m-%d %H:%M", time.localtime(drift.started))
     when = at(drift.started) if utc else when
-    return f"Since {when} (run {clean(drift.run)})"
+    return f"Since {when} (run {sanitize(drift.run)})"
 
 
 def changes(drift: Drift) -> Iterator[str]:

@@ -11,11 +11,11 @@ from fedwiz.report.summary import (
     SIGNS,
     Pairs,
     about,
-    alike,
     arrow,
     began,
     changes,
     count,
+    duplicates,
     headline,
     kinds,
     nodes,
@@ -26,21 +26,24 @@ from fedwiz.report.summary import (
     where,
 )
 from fedwiz.runs.state import State
-from fedwiz.util.sanitize import clean
+from fedwiz.util.sanitize import sanitize
 
-WIDTH = 80
+WIDTH_COLUMNS = 80
 """Columns of the text; only a word that is longer goes beyond them, and the first line."""
 
-PAIRS = 12
+MAX_PAIRS_NAMED = 12
 """Pairs that are named for one reason; a report that is kept names all of them."""
 
 
 def _lines(text: str, indent: str, first: str = "") -> Iterator[str]:
-    """Text of a host's as indented lines of at most `WIDTH` columns."""
+    """Text of a host's as indented lines of at most `WIDTH_COLUMNS` columns."""
     lead = first or indent
     for line in text.splitlines():
         for part in wrap(
-            clean(line), WIDTH - len(indent), break_long_words=False, break_on_hyphens=False
+            sanitize(line),
+            WIDTH_COLUMNS - len(indent),
+            break_long_words=False,
+            break_on_hyphens=False,
         ):
             yield (lead + part).rstrip()
             lead = indent
@@ -53,7 +56,7 @@ def findings(found: Sequence[Found]) -> Iterator[str]:
     yield f"Findings: {counts[0]}, {counts[1]}, {len(by['ok'])} ok"
     for it in (*by["block"], *by["warn"]):
         level = "BLOCK" if it.level == "block" else it.level
-        yield f"  {level:<5}  {clean(it.check)}  {where(it.host)}"
+        yield f"  {level:<5}  {sanitize(it.check)}  {where(it.host)}"
         yield from _lines(it.seen, " " * 9)
         yield from _lines(it.remedy, " " * 12, " " * 9 + "-> ")
 
@@ -64,8 +67,8 @@ def hosts(state: State) -> Iterator[str]:
     wide = max((len(name) for name in state.hosts), default=0)
     for host in state.hosts.values():
         did = f"{host.done} of {count(host.planned, 'action')}"
-        yield f"  {clean(host.name):<{wide}}  {host.word:<8}  {did}"
-        yield from _lines(host.why, " " * min(wide + 4, WIDTH // 2))
+        yield f"  {sanitize(host.name):<{wide}}  {host.word:<8}  {did}"
+        yield from _lines(host.why, " " * min(wide + 4, WIDTH_COLUMNS // 2))
 
 
 def about_hosts(kind: str, verdicts: Iterable[Verified]) -> Iterator[str]:
@@ -93,7 +96,7 @@ def matrix(verdicts: Sequence[Verified], order: Iterable[str] = ()) -> Iterator[
     yield f"{title('ping')}: {passed} of {count(len(tried), 'pair')}"
     digits = len(str(len(names)))
     wide = min(max([len(name) for name in names] + [6]), 24)  # 6: room for the corner's words
-    room = WIDTH - digits - wide - 3
+    room = WIDTH_COLUMNS - digits - wide - 3
     cell = next(
         (size for size in (3, 2) if size > digits and size * len(names) <= room), digits + 1
     )
@@ -104,7 +107,7 @@ def matrix(verdicts: Sequence[Verified], order: Iterable[str] = ()) -> Iterator[
         yield f"  {'from, to':<{digits + wide + 1}.{digits + wide + 1}}{heads}"
         for number, sender in enumerate(names, 1):
             signs = (_sign(tried, sender, names[column]) for column in columns)
-            name = clean(sender)
+            name = sanitize(sender)
             name = name if len(name) <= wide else name[: wide - 1] + "~"
             cells = "".join(f"{sign:>{cell}}" for sign in signs)
             yield f"  {number:>{digits}} {name:<{wide}}{cells}"
@@ -116,9 +119,11 @@ def _sign(tried: Pairs, sender: str, receiver: str) -> str:
     return "." if sender == receiver else SIGNS[it.level if it else None]
 
 
-def reasons(verdicts: Sequence[Verified], kind: str = "ping", most: int = PAIRS) -> Iterator[str]:
+def reasons(
+    verdicts: Sequence[Verified], kind: str = "ping", most: int = MAX_PAIRS_NAMED
+) -> Iterator[str]:
     """Why pairs are not right, each reason once, with the pairs that it holds for."""
-    for reason, these in alike(pairs(verdicts, kind).values()):
+    for reason, these in duplicates(pairs(verdicts, kind).values()):
         sign = SIGNS[these[0].level]
         yield from _lines(some(list(map(about, these)), most), " " * 4, f"  {sign} ")
         yield from _lines(reason, " " * 9, " " * 6 + "-> ")
@@ -159,7 +164,7 @@ def diagnoses(found: Sequence[Diagnosed]) -> Iterator[str]:
     """Causes of what is wrong between two nodes, as lines."""
     yield "Causes"
     for it in found:
-        yield f"  {arrow((it.sender, it.receiver))}: {clean(it.cause)} on {where(it.host)}"
+        yield f"  {arrow((it.sender, it.receiver))}: {sanitize(it.cause)} on {where(it.host)}"
         yield from _lines(it.why, " " * 9)
         yield from _lines(it.seen, " " * 11)
         yield from _lines(it.remedy, " " * 12, " " * 9 + "-> ")
@@ -221,9 +226,10 @@ def _about(state: State, run: str) -> Iterator[str]:
     yield from (f"  {name:<8}  {value}" for name, value in run_of(state, run) if value)
     for host in state.hosts.values():
         took = "" if host.facts_seconds is None else f"read in {host.facts_seconds:.1f} s"
-        ran = [f"{clean(name)} {text}" for name, text in host.versions.items()]
+        ran = [f"{sanitize(name)} {text}" for name, text in host.versions.items()]
         yield from _lines(
-            f"{clean(host.name)}: " + (", ".join(filter(None, (*ran, took))) or "nothing is known"),
+            f"{sanitize(host.name)}: "
+            + (", ".join(filter(None, (*ran, took))) or "nothing is known"),
             " " * 4,
             "  ",
         )

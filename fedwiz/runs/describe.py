@@ -28,12 +28,12 @@ from fedwiz.model.events import (
     to_line,
 )
 from fedwiz.runs.state import State
-from fedwiz.util.sanitize import clean
+from fedwiz.util.sanitize import sanitize
 
-LONGEST = 200
+MAX_MESSAGE_CHARS = 200
 """Characters of a message; the same on every terminal, so that a log reads the same too."""
 
-LAST = 10
+LAST_LINES = 10
 """Lines of a failed host's that are said again at the end."""
 
 
@@ -44,13 +44,13 @@ def line(record: Record) -> str | None:
     """
     host, step, message = _said(record.event)
     # One line stays one: a command that holds several shows their ends as a shell's `\n`.
-    message = "\\n".join(map(clean, message.splitlines())).rstrip()
+    message = "\\n".join(map(sanitize, message.splitlines())).rstrip()
     if isinstance(record.event, Output) and not message:
         return None
-    if len(message) > LONGEST:
-        message = message[: LONGEST - 3] + "..."
+    if len(message) > MAX_MESSAGE_CHARS:
+        message = message[: MAX_MESSAGE_CHARS - 3] + "..."
     stamp = time.strftime("%H:%M:%S", time.localtime(record.at))
-    return f"{stamp} {clean(host) or '-':<10}  {clean(step):<8}  {message}".rstrip()
+    return f"{stamp} {sanitize(host) or '-':<10}  {sanitize(step):<8}  {message}".rstrip()
 
 
 def as_json_line(record: Record) -> str:
@@ -134,6 +134,6 @@ def failures(state: State) -> str:
     for host in state.red:
         if not host.lines:
             continue
-        said.append(f"{clean(host.name)}: {host.word}: {host.title}")
-        said += [f"  | {line[:LONGEST]}" for line in list(host.lines)[-LAST:]]
+        said.append(f"{sanitize(host.name)}: {host.word}: {host.title}")
+        said += [f"  | {line[:MAX_MESSAGE_CHARS]}" for line in list(host.lines)[-LAST_LINES:]]
     return "\n".join(said) + "\n" if said else ""

@@ -45,20 +45,20 @@ package manager's output comes by the thousand lines and a sync takes millisecon
 _AHEAD = (RunStarted, PlanMade, StepStarted, ActionStarted)
 """The events that announce something, which must not be done when they can't be written."""
 
-ROUNDS = 8 << 20
+MAX_ROUNDS_BYTES = 8 << 20
 """Bytes of a verification's rounds that a journal holds before those are left out that are past."""
 
 _ID = re.compile(r"\d{8}-\d{6}-[0-9a-f]{4}")
 _DIGEST = re.compile(r"[0-9A-Za-z][0-9A-Za-z_-]{0,127}")
 
-LONGEST_GAP = 5.0
+MAX_GAP_SECONDS = 5.0
 """Seconds that a replay waits between two records at most."""
 
-_TAIL = 1 << 16
+_TAIL_BYTES = 1 << 16
 """Bytes at a journal's end that are looked at for its last record."""
 
 
-class Unwritten(OSError):  # noqa: N818 - as `Unreachable`: it names what is so
+class JournalError(OSError):
     """The journal can't take what is about to be done, so it must not be done."""
 
 
@@ -81,8 +81,8 @@ class Journal:
     """The events of one run: numbered, stamped, written, and then told to the sinks.
 
     A verification that goes on for days does not fill the disk: once its rounds are more than
-    `ROUNDS` bytes, the file goes on, with the next round, from where the first one began.  So it
-    has the run's beginning and its last rounds, each of them whole, and its numbers no gap.
+    `MAX_ROUNDS_BYTES` bytes, the file goes on, with the next round, from where the first one began.
+    So it has the run's beginning and its last rounds, each of them whole, and its numbers no gap.
 
     Args:
         where: the file to make, when its name ends in `.jsonl`; else the directory in which a
@@ -162,7 +162,7 @@ class Journal:
         if not self.broken:
             self._write(record)
         if self.broken and isinstance(event, _AHEAD):
-            raise Unwritten(self.broken)
+            raise JournalError(self.broken)
         self._next += 1
         with ExitStack() as told:
             for sink in reversed(self._sinks):
@@ -174,7 +174,7 @@ class Journal:
         if self._first_round is None:
             self._first_round = self._next, self._size
         number, place = self._first_round
-        if self._size - place > ROUNDS:
+        if self._size - place > MAX_ROUNDS_BYTES:
             with suppress(OSError):  # then it is longer than it need be, and as whole
                 os.ftruncate(self._file, place)
                 self._next, self._size = number, place
@@ -248,9 +248,9 @@ def summary(path: Path) -> RunSummary | None:
     """What a journal's two ends say; None for a file that is none."""
     try:
         with path.open("rb") as file:
-            first = from_line(file.readline(_TAIL).decode("ascii"))
-            file.seek(max(0, file.seek(0, os.SEEK_END) - _TAIL))
-            ends = file.read(_TAIL).split(b"\n")
+            first = from_line(file.readline(_TAIL_BYTES).decode("ascii"))
+            file.seek(max(0, file.seek(0, os.SEEK_END) - _TAIL_BYTES))
+            ends = file.read(_TAIL_BYTES).split(b"\n")
     except (OSError, ValueError):
         return None
     begun, outcome = first.event, "interrupted"
@@ -304,7 +304,7 @@ async def replay(
 ) -> None:
     """Tell a sink the records again, as far apart as they were divided by `speed`.
 
-    Never waits longer than `LONGEST_GAP` seconds at once; with speed 0 not at all, but others
+    Never waits longer than `MAX_GAP_SECONDS` seconds at once; with speed 0 not at all, but others
     get their turn between any two records all the same.
 
     Raises:
@@ -315,7 +315,7 @@ async def replay(
     before: float | None = None
     for record in records:
         gap = record.at - before if before is not None and speed else 0.0
-        await sleep(min(max(gap, 0.0) / (speed or 1.0), LONGEST_GAP))
+        await sleep(min(max(gap, 0.0) / (speed or 1.0), MAX_GAP_SECONDS))
         before = record.at
         sink(record)
 

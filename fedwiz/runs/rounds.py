@@ -5,16 +5,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple, TypeAlias
 
-from fedwiz.model.events import WORST, Judged, Record, RoundStarted, Verified
+from fedwiz.model.events import VERDICTS_WORST_FIRST, Judged, Record, RoundStarted, Verified
 
-KEPT = 10
+ROUNDS_KEPT = 10
 """Rounds that are remembered."""
 
 Levels: TypeAlias = tuple[Judged | None, ...]
 """A level for each round that is remembered, the newest last; None: there was no verdict."""
 
 
-class About(NamedTuple):
+class Subject(NamedTuple):
     """What a verdict is about."""
 
     kind: str
@@ -23,13 +23,13 @@ class About(NamedTuple):
 
 
 @dataclass(slots=True)
-class History:
+class Rounds:
     """The last rounds.  Begin with an empty one, and `apply` every record in order."""
 
     rounds: int = 0
     """How many have begun."""
 
-    _levels: dict[About, deque[Judged | None]] = field(default_factory=dict)
+    _levels: dict[Subject, deque[Judged | None]] = field(default_factory=dict)
 
     def apply(self, record: Record) -> None:
         """Take in one record."""
@@ -39,7 +39,7 @@ class History:
             case Verified(kind, host, peer, level):
                 if not self.rounds:  # a verification that does not go on is one round
                     self._begin()
-                self._judge(About(kind, host, peer), level)
+                self._judge(Subject(kind, host, peer), level)
 
     def _begin(self) -> None:
         self.rounds += 1
@@ -47,14 +47,14 @@ class History:
             levels.append(None)
         self._levels = {key: it for key, it in self._levels.items() if any(it)}
 
-    def _judge(self, key: About, level: Judged) -> None:
+    def _judge(self, key: Subject, level: Judged) -> None:
         levels = self._levels.get(key)
         if levels is None:
-            before = [None] * (min(self.rounds, KEPT) - 1)
-            self._levels[key] = deque([*before, level], maxlen=KEPT)
+            before = [None] * (min(self.rounds, ROUNDS_KEPT) - 1)
+            self._levels[key] = deque([*before, level], maxlen=ROUNDS_KEPT)
         else:
             old = levels[-1] or level
-            levels[-1] = min(old, level, key=WORST.index)
+            levels[-1] = min(old, level, key=VERDICTS_WORST_FIRST.index)
 
     def pairs(self, kind: str = "ping") -> dict[tuple[str, str], Levels]:
         """The levels of a kind that is about pairs of nodes, by sender and receiver."""
@@ -64,7 +64,7 @@ class History:
             if it.kind == kind
         }
 
-    def changes(self) -> Iterator[tuple[About, Judged | None, Judged | None]]:
+    def changes(self) -> Iterator[tuple[Subject, Judged | None, Judged | None]]:
         """What is another level than in the round before: about what, before, and now."""
         for it, levels in self._levels.items():
             if len(levels) > 1 and levels[-2] != levels[-1]:

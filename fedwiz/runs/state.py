@@ -29,7 +29,7 @@ from fedwiz.model.events import (
     Verified,
     Versions,
 )
-from fedwiz.util.sanitize import clean
+from fedwiz.util.sanitize import sanitize
 
 Word: TypeAlias = Literal[
     "waiting", "connecting", "running", "done", "failed", "unknown", "lost", "stopped"
@@ -41,14 +41,14 @@ and its end was not seen; `stopped`: it was right so far, and the run ended befo
 RED: frozenset[Word] = frozenset({"failed", "unknown", "lost"})
 """The words of a host that did not get through."""
 
-LINES = 200
+MAX_LINES_PER_HOST = 200
 """Last lines kept per host."""
 
 _ENDED: dict[str, Word] = {"failed": "failed", "unknown": "unknown", "stopped": "stopped"}
 
 
 @dataclass(slots=True)
-class Step:
+class StepState:
     """A step that was begun on a host."""
 
     title: str
@@ -83,10 +83,10 @@ class HostState:
     planned: int = 0
     """Actions of the plan, done ones included."""
 
-    steps: dict[str, Step] = field(default_factory=dict)
+    steps: dict[str, StepState] = field(default_factory=dict)
     """The steps that were begun, by name, in that order."""
 
-    lines: deque[str] = field(default_factory=lambda: deque[str](maxlen=LINES))
+    lines: deque[str] = field(default_factory=lambda: deque[str](maxlen=MAX_LINES_PER_HOST))
     """The last lines: commands, begun by `$ `, and what they said."""
 
     facts_seconds: float | None = None
@@ -115,7 +115,7 @@ class HostState:
     def end(self, word: Word, why: str, at: float) -> None:
         """Come to rest."""
         self.word, self.action, self.step, self.ended = word, "", "", at
-        self.why = clean(why) or self.why
+        self.why = sanitize(why) or self.why
 
 
 @dataclass(slots=True)
@@ -206,7 +206,7 @@ class State:
         self.latest = record.at
         match record.event:
             case Output(host, _, line):
-                self.host(host).lines.append(clean(line))
+                self.host(host).lines.append(sanitize(line))
             case RunStarted(verb, cluster, hosts, practice, version, accepted):
                 self.verb, self.cluster, self.practice = verb, cluster, practice
                 self.version, self.accepted = version, accepted
@@ -239,19 +239,19 @@ class State:
             case FactsRead(name, seconds):
                 self.host(name).facts_seconds = seconds
             case Versions(name, versions):
-                self.host(name).versions = {key: clean(each) for key, each in versions.items()}
+                self.host(name).versions = {key: sanitize(each) for key, each in versions.items()}
             case HostLost(name, why):
                 host = self.host(name)
                 # How the step ended says more than that nothing followed it.
                 host.end(host.word if host.word in RED else "lost", host.why or why, at)
             case StepStarted(name, step, title, actions):
                 host = self._to(name, "running")
-                host.step, host.title = step, clean(title)
-                host.steps[step] = Step(host.title, actions)
+                host.step, host.title = step, sanitize(title)
+                host.steps[step] = StepState(host.title, actions)
                 host.started = at if host.started is None else host.started
             case ActionStarted(name, _, shown):
                 host = self._to(name, "running")
-                host.action = "\n".join(map(clean, shown.splitlines()))
+                host.action = "\n".join(map(sanitize, shown.splitlines()))
                 host.lines.extend(f"$ {line}" for line in host.action.splitlines())
             case ActionEnded(name, _, outcome):
                 host = self.host(name)
@@ -277,8 +277,8 @@ class State:
 
     def _step_ended(self, ended: StepEnded, at: float) -> None:
         host = self.host(ended.host)
-        step = host.steps.setdefault(ended.step, Step(ended.step, 0))
-        step.outcome, step.why = ended.outcome, clean(ended.why)
+        step = host.steps.setdefault(ended.step, StepState(ended.step, 0))
+        step.outcome, step.why = ended.outcome, sanitize(ended.why)
         # A host that is red stays so, whatever its later steps say, until that step goes well.
         bad = next((it for it in host.steps.values() if it.outcome in ("failed", "unknown")), None)
         if bad is not None and bad is not step:
@@ -290,7 +290,7 @@ class State:
             host.ended = None if host.left else at
 
     def _ended(self, ended: RunEnded, at: float) -> None:
-        self.outcome, self.code, self.why = ended.outcome, ended.code, clean(ended.why)
+        self.outcome, self.code, self.why = ended.outcome, ended.code, sanitize(ended.why)
         for host in self.hosts.values():
             if host.word == "running":
                 host.end("unknown", "its end was not seen", at)

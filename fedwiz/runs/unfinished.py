@@ -10,12 +10,12 @@ from fedwiz.model.events import ActionStarted, PlanMade, Record
 from fedwiz.runs import journal as journals
 from fedwiz.runs.journal import RunSummary
 from fedwiz.runs.state import RED, State
-from fedwiz.util.sanitize import clean
+from fedwiz.util.sanitize import sanitize
 
-VERBS = ("install", "undo")
+RESUMABLE_VERBS = ("install", "undo")
 """Those that leave something behind to go on with."""
 
-MOST = 20
+MAX_RUNS_READ = 20
 """Runs that did not end well and are looked into: the first page waits for it."""
 
 FOLLOWED = "earlier"
@@ -34,7 +34,7 @@ class Approved:
 
 
 @dataclass(frozen=True, slots=True)
-class Unfinished:
+class InterruptedRun:
     """A run that began to change hosts and did not end well."""
 
     run: RunSummary
@@ -55,7 +55,7 @@ class Unfinished:
         day = time.strftime("%Y-%m-%d", time.localtime(self.run.started))
         when = began if day == time.strftime("%Y-%m-%d") else f"{day} {began}"
         what = "an undo" if self.run.verb == "undo" else "a run"
-        return f"{what} of {when} on {clean(self.run.cluster)}"
+        return f"{what} of {when} on {sanitize(self.run.cluster)}"
 
     @property
     def sentence(self) -> str:
@@ -63,7 +63,7 @@ class Unfinished:
         return f"{self.name} stopped at {self.where}"
 
 
-def unfinished(directory: Path | None = None) -> Unfinished | None:
+def interrupted_run(directory: Path | None = None) -> InterruptedRun | None:
     """The latest run that began to change a cluster, where no later one has ended well.
 
     A practice cluster ends with its process, so nothing of it is left.  A remedy, and the way back
@@ -71,10 +71,10 @@ def unfinished(directory: Path | None = None) -> Unfinished | None:
     """
     over, looked = set[str](), 0
     for run in journals.runs(directory):
-        if run.verb not in VERBS or run.practice or run.cluster in over:
+        if run.verb not in RESUMABLE_VERBS or run.practice or run.cluster in over:
             continue
         looked += run.outcome != "ok"
-        if looked > MOST:
+        if looked > MAX_RUNS_READ:
             return None
         if run.outcome == "ok":
             over.update([run.cluster] if _whole(run) else [])
@@ -85,7 +85,7 @@ def unfinished(directory: Path | None = None) -> Unfinished | None:
 
 def _whole(run: RunSummary) -> bool:
     """Whether a run that ended well leaves nothing of those before it: no remedy's way back."""
-    digest = "" if run.verb == "install" else begun(_records(run))
+    digest = "" if run.verb == "install" else last_plan_begun(_records(run))
     return not digest or approved(digest) is not None
 
 
@@ -97,20 +97,20 @@ def _records(run: RunSummary) -> tuple[Record, ...]:
         return ()
 
 
-def of(run: RunSummary) -> Unfinished | None:
+def of(run: RunSummary) -> InterruptedRun | None:
     """The same of one run; None: it changed nothing, or its journal can't be read."""
     records = _records(run)
-    digest = begun(records)
-    if not digest or run.verb not in VERBS:
+    digest = last_plan_begun(records)
+    if not digest or run.verb not in RESUMABLE_VERBS:
         return None
     known = approved(digest)
     if known is None and run.verb == "undo":  # a remedy's, of which no plan is kept
         return None
     state = State.of(records)
-    return Unfinished(run, _where(state), digest, state.accepted, known.host if known else "")
+    return InterruptedRun(run, _where(state), digest, state.accepted, known.host if known else "")
 
 
-def begun(records: Iterable[Record]) -> str:
+def last_plan_begun(records: Iterable[Record]) -> str:
     """The digest of the last plan of which something was begun; empty: nothing was."""
     made = found = ""
     for record in records:
@@ -141,5 +141,5 @@ def _where(state: State) -> str:
     for word in (*sorted(RED), "running", "stopped", "waiting"):
         for host in hosts:
             if host.word == word:
-                return ", ".join(filter(None, (clean(host.name), host.title)))
+                return ", ".join(filter(None, (sanitize(host.name), host.title)))
     return "its verification" if state.verb == "install" else "its end"

@@ -8,12 +8,12 @@ from asyncssh.kex import get_kex_algs
 from asyncssh.mac import get_default_mac_algs, get_mac_algs
 from asyncssh.public_key import get_public_key_algs
 
-from fedwiz.model.actions import Unreachable
+from fedwiz.model.actions import UnreachableError
 from fedwiz.ssh import known_hosts
 from fedwiz.ssh.known_hosts import Trust
-from fedwiz.ssh.sshconfig import Said, fits
+from fedwiz.ssh.sshconfig import ConfigValue, fits
 
-KEX = (
+QUICK_KEX = (
     "mlkem768x25519-sha256",
     "curve25519-sha256",
     "curve25519-sha256@libssh.org",
@@ -47,7 +47,7 @@ class Offers(TypedDict):
     signature_algs: list[str]
 
 
-def offers(said: Mapping[str, Said], trust: Trust) -> Offers:
+def offers(said: Mapping[str, ConfigValue], trust: Trust) -> Offers:
     """What to offer a host.
 
     Raises:
@@ -56,7 +56,7 @@ def offers(said: Mapping[str, Said], trust: Trust) -> Offers:
     signing = _words(get_public_key_algs())
     return Offers(
         server_host_key_algs=_host_keys(said, trust),
-        kex_algs=_chosen(said, "kexalgorithms", KEX, _words(get_kex_algs())),
+        kex_algs=_chosen(said, "kexalgorithms", QUICK_KEX, _words(get_kex_algs())),
         encryption_algs=_chosen(
             said, "ciphers", _words(get_default_encryption_algs()), _words(get_encryption_algs())
         ),
@@ -65,13 +65,13 @@ def offers(said: Mapping[str, Said], trust: Trust) -> Offers:
     )
 
 
-def authorities(said: Mapping[str, Said]) -> frozenset[str]:
+def authorities(said: Mapping[str, ConfigValue]) -> frozenset[str]:
     """The types of keys that may sign a host's certificate."""
     names = _chosen(said, "casignaturealgorithms", HOST_KEYS, _words(get_public_key_algs()))
     return frozenset(map(_kind, names))
 
 
-def _host_keys(said: Mapping[str, Said], trust: Trust) -> list[str]:
+def _host_keys(said: Mapping[str, ConfigValue], trust: Trust) -> list[str]:
     """Host keys to ask for: those that are known first, or the host shows another.
 
     A pin is of a key, so where there is one no certificate will do.
@@ -88,7 +88,7 @@ def _host_keys(said: Mapping[str, Said], trust: Trust) -> list[str]:
 
 
 def _chosen(
-    said: Mapping[str, Said], keyword: str, usual: Sequence[str], able: Sequence[str]
+    said: Mapping[str, ConfigValue], keyword: str, usual: Sequence[str], able: Sequence[str]
 ) -> list[str]:
     """A list of ssh_config's, which may add to the usual ones (`+`), take away, or come first."""
     if keyword not in said:
@@ -109,7 +109,7 @@ def _chosen(
             names = listed
     found = list(dict.fromkeys(name for name in names if name in able))
     if not found:
-        raise Unreachable(
+        raise UnreachableError(
             f"{line.where}: {line.keyword} leaves nothing that is supported here: "
             f"add {' or '.join(usual[:2])}"
         )

@@ -6,17 +6,17 @@ from contextlib import asynccontextmanager
 
 import asyncssh
 
-from fedwiz.model.actions import Held, Unreachable
-from fedwiz.util.sanitize import clean
+from fedwiz.model.actions import Channel, UnreachableError
+from fedwiz.util.sanitize import sanitize
 
-LONGEST = 64 * 1024
+MAX_LINE_BYTES = 64 * 1024
 """Bytes of a line; what it has more than these is dropped."""
 
-FAREWELL = 3
+CLOSE_SECONDS = 3
 """Seconds that it has to end by itself, once its input has."""
 
 
-class SshHeld(Held):
+class SshChannel(Channel):
     """A process at the other end of a channel."""
 
     def __init__(self, name: str, process: asyncssh.SSHClientProcess[bytes]) -> None:
@@ -25,32 +25,32 @@ class SshHeld(Held):
         self._rest = b""
 
     async def line(self) -> str | None:
-        """See `Held.line`."""
+        """See `Channel.line`."""
         while b"\n" not in self._rest:
             try:
-                data = await self._process.stdout.read(LONGEST)
+                data = await self._process.stdout.read(MAX_LINE_BYTES)
             except (OSError, asyncssh.Error):
                 return None
             if not data:
                 return None
             self._rest += data
             if b"\n" not in data:
-                self._rest = self._rest[:LONGEST]
+                self._rest = self._rest[:MAX_LINE_BYTES]
         line, _, self._rest = self._rest.partition(b"\n")
-        return line[:LONGEST].decode(errors="replace")
+        return line[:MAX_LINE_BYTES].decode(errors="replace")
 
     async def send(self, data: bytes) -> None:
-        """See `Held.send`."""
+        """See `Channel.send`."""
         try:
             self._process.stdin.write(data)
             await self._process.stdin.drain()
         except (OSError, asyncssh.Error) as error:
-            raise Unreachable(f"the connection to {self._name} is gone ({error})") from None
+            raise UnreachableError(f"the connection to {self._name} is gone ({error})") from None
 
     async def let_go(self) -> None:
         """End its input, and see it end; not for long."""
         try:
-            async with asyncio.timeout(FAREWELL):
+            async with asyncio.timeout(CLOSE_SECONDS):
                 if not self._process.stdin.is_closing():
                     self._process.stdin.write_eof()
                 while await self.line() is not None:
@@ -61,9 +61,9 @@ class SshHeld(Held):
 
 
 @asynccontextmanager
-async def held(
+async def open_channel(
     name: str, conn: asyncssh.SSHClientConnection, sent: str, first: bytes
-) -> AsyncIterator[Held]:
+) -> AsyncIterator[Channel]:
     """Start a command that stays on; what it writes on stderr is dropped.
 
     Args:
@@ -78,9 +78,11 @@ async def held(
     try:
         process = await conn.create_process(sent, encoding=None, stderr=asyncssh.DEVNULL)
     except (OSError, asyncssh.Error) as error:
-        why = clean(str(error)) or type(error).__name__
-        raise Unreachable(f"{name} did not start what is to stay on ({why}): run again") from None
-    it = SshHeld(name, process)
+        why = sanitize(str(error)) or type(error).__name__
+        raise UnreachableError(
+            f"{name} did not start what is to stay on ({why}): run again"
+        ) from None
+    it = SshChannel(name, process)
     try:
         await it.send(first)
         yield it

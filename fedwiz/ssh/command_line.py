@@ -13,13 +13,13 @@ from fedwiz.model.actions import Run
 Root: TypeAlias = Literal["", "nopasswd", "ask"]
 """How a session becomes root: not at all (it is root, or must do as it is), or through sudo."""
 
-GRACE = 10
+KILL_GRACE_SECONDS = 10
 """Seconds between a time limit's TERM and its KILL."""
 
-UNIT_GRACE = 120
+UNIT_KILL_GRACE_SECONDS = 120
 """The same for a unit: what must not be cut in half has a way back to go first."""
 
-ATTACHED = UNIT_GRACE + 30
+ATTACHED = UNIT_KILL_GRACE_SECONDS + 30
 """Seconds that following a unit may take longer than the unit."""
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -39,7 +39,7 @@ while IFS= read -r line; do [ "$line" != "$0" ] || exec "$@"; done
 exit 1
 """
 
-ABSENT = 97
+UNIT_ABSENT = 97
 """Exit status of following a unit that the host knows nothing of."""
 
 _UNIT = """\
@@ -150,7 +150,7 @@ def wire(
         "fedwiz",
         locale,
         "-k",
-        str(GRACE),
+        str(KILL_GRACE_SECONDS),
         str(limit),
         *words,
     )
@@ -176,7 +176,7 @@ def _unit(run: Run, locale: str, seen: int | None) -> tuple[str, ...]:
         rc=f"{place}.rc",
         path=PATH,
         locale=locale,
-        grace=UNIT_GRACE,
+        grace=UNIT_KILL_GRACE_SECONDS,
         timeout=run.timeout,
         command=shlex.join(run.argv),
     )

@@ -4,7 +4,7 @@ import asyncio
 
 import asyncssh
 
-from fedwiz.model.actions import Secret, SecretRefused, Unreachable
+from fedwiz.model.actions import Secret, SecretRefusedError, UnreachableError
 from fedwiz.ssh.command_line import (
     GREET,
     GREETING,
@@ -14,8 +14,8 @@ from fedwiz.ssh.command_line import (
     ask_sudo,
     command,
 )
-from fedwiz.ssh.session import Input, Standing, carry
-from fedwiz.util.sanitize import clean
+from fedwiz.ssh.session import Input, Privileges, carry
+from fedwiz.util.sanitize import sanitize
 
 OF_NO_PASSWORD = (
     "must have a tty",
@@ -70,10 +70,12 @@ class Sudo:
             await self._try(name, user, conn)
             return
         if self.password is None:
-            raise Unreachable(f"sudo on {name} wants {user}'s password and none was given: give it")
+            raise UnreachableError(
+                f"sudo on {name} wants {user}'s password and none was given: give it"
+            )
         async with self._first:
             if self._wrong:
-                raise SecretRefused(
+                raise SecretRefusedError(
                     f"sudo's password was not tried on {name}, for {self._wrong} refused it: "
                     f"give the right one",
                     which="sudo",
@@ -95,10 +97,10 @@ class Sudo:
         if given and code not in (0, 127) and not any(it in err for it in OF_NO_PASSWORD):
             self._wrong = name
             last = _last(err, code)
-            raise SecretRefused(
+            raise SecretRefusedError(
                 f"sudo refused the password on {name} ({last}): give the right one", which="sudo"
             )
-        raise Unreachable(_refusal(name, user, code, err))
+        raise UnreachableError(_refusal(name, user, code, err))
 
 
 def _refusal(name: str, user: str, code: int, err: str) -> str:
@@ -120,12 +122,12 @@ def _refusal(name: str, user: str, code: int, err: str) -> str:
 
 
 def _last(err: str, code: int) -> str:
-    return clean((err.strip() or f"exit {code}").splitlines()[-1])
+    return sanitize((err.strip() or f"exit {code}").splitlines()[-1])
 
 
-async def welcome(
+async def handshake(
     name: str, user: str, conn: asyncssh.SSHClientConnection, sudo: Sudo, patience: float
-) -> Standing:
+) -> Privileges:
     """Greet a host and find out what this session may do.
 
     Args:
@@ -142,8 +144,8 @@ async def welcome(
     code, out, err = await _say(name, conn, line, b"", patience, f"the shell of {user}")
     words = out.split()
     if code or words[:1] != [GREETING]:
-        said = clean((out.strip() or err.strip() or f"exit {code}").splitlines()[0])
-        raise Unreachable(
+        said = sanitize((out.strip() or err.strip() or f"exit {code}").splitlines()[0])
+        raise UnreachableError(
             f"{name} does not run commands for {user}, it says: {said}; see that `ssh {name} true` "
             f"prints nothing (login shell, forced command, talkative start-up files)"
         )
@@ -151,7 +153,7 @@ async def welcome(
     root = sudo.mode if words[1] != "0" else ""
     if root:
         await sudo.prove(name, user, conn)
-    return Standing(root, sudo.password if root == "ask" else None, locale)
+    return Privileges(root, sudo.password if root == "ask" else None, locale)
 
 
 async def _say(
@@ -167,12 +169,12 @@ async def _say(
         async with asyncio.timeout(patience):
             code = await carry(conn, line, Input(given), out.extend, err.extend)
     except TimeoutError:
-        raise Unreachable(
+        raise UnreachableError(
             f"{who} on {name} gave no answer within {patience:g} s: log in there and try it"
         ) from None
     except (OSError, asyncssh.Error) as error:
-        said = clean(str(error)) or type(error).__name__
-        raise Unreachable(f"{name} let us in and runs nothing ({said}): see its log") from None
+        said = sanitize(str(error)) or type(error).__name__
+        raise UnreachableError(f"{name} let us in and runs nothing ({said}): see its log") from None
     if code is None:
-        raise Unreachable(f"{name} let us in and closed the connection: see its log")
+        raise UnreachableError(f"{name} let us in and closed the connection: see its log")
     return code, out.decode(errors="replace"), err.decode(errors="replace")

@@ -12,8 +12,8 @@ from typing import TypeAlias
 import asyncssh
 from asyncssh.public_key import load_keypairs
 
-from fedwiz.model.actions import Secret, SecretRefused, Unreachable
-from fedwiz.util.sanitize import clean
+from fedwiz.model.actions import Secret, SecretRefusedError, UnreachableError
+from fedwiz.util.sanitize import sanitize
 
 AskPassphrase: TypeAlias = Callable[[str], Awaitable[Secret | None]]
 """Asks for the passphrase of the key file of that name; None: go on without this key."""
@@ -21,8 +21,8 @@ AskPassphrase: TypeAlias = Callable[[str], Awaitable[Secret | None]]
 Maker: TypeAlias = Callable[[], asyncssh.SSHKeyPair]
 """Makes a pair of a key that is at hand."""
 
-USUAL = ("id_ed25519", "id_ecdsa", "id_rsa")
-PATIENCE = 5
+DEFAULT_KEY_FILES = ("id_ed25519", "id_ecdsa", "id_rsa")
+AGENT_SECONDS = 5
 """Seconds for the agent to say what it holds."""
 
 
@@ -39,7 +39,7 @@ class Ring:
     """What is wrong with the agent, for the sentence about a refusal; empty: nothing."""
 
 
-class Keys:
+class Identities:
     """Key files, each read and unlocked once for all hosts."""
 
     def __init__(self, ask: AskPassphrase | None) -> None:
@@ -118,7 +118,7 @@ class Keys:
             return None
         key = await asyncio.to_thread(_read, path, said.reveal())
         if key is None:
-            raise SecretRefused(
+            raise SecretRefusedError(
                 f"that is not the passphrase of {path}: run again", which=str(path)
             ) from None
         return key
@@ -131,7 +131,7 @@ async def _held(
     if client is None:
         return [], ""
     try:
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(AGENT_SECONDS):
             held = list(await client.get_keys())
     except (OSError, ValueError, TimeoutError):
         return [], "the agent does not answer, see SSH_AUTH_SOCK"
@@ -164,7 +164,7 @@ def _lent(pair: asyncssh.SSHKeyPair) -> asyncssh.SSHKeyPair:
 
 def usual() -> tuple[Path, ...]:
     """The key files that ssh tries where nobody names one."""
-    return tuple(Path.home() / ".ssh" / name for name in USUAL)
+    return tuple(Path.home() / ".ssh" / name for name in DEFAULT_KEY_FILES)
 
 
 def missing(paths: Sequence[Path]) -> None:
@@ -177,8 +177,8 @@ def missing(paths: Sequence[Path]) -> None:
         try:
             path.open("rb").close()
         except OSError as error:
-            raise Unreachable(
-                f"the key file {clean(str(path))} can't be read ({error.strerror}): "
+            raise UnreachableError(
+                f"the key file {sanitize(str(path))} can't be read ({error.strerror}): "
                 f"correct `ssh.identity`"
             ) from None
 

@@ -9,14 +9,14 @@ from typing import TypeAlias
 
 import asyncssh
 
-from fedwiz.model.actions import Unreachable
-from fedwiz.ssh.route import Way, hop, resolve
+from fedwiz.model.actions import UnreachableError
+from fedwiz.ssh.route import Route, hop, resolve
 from fedwiz.ssh.session import close
 
 LogIn: TypeAlias = Callable[
-    [Way, asyncssh.SSHClientConnection | None], Awaitable[asyncssh.SSHClientConnection]
+    [Route, asyncssh.SSHClientConnection | None], Awaitable[asyncssh.SSHClientConnection]
 ]
-QUIET = 3
+REFUSAL_SECONDS = 3
 """Seconds after a refusal during which a bastion is not asked again: many hosts wait for it, and
 sshd bars who knocks often."""
 
@@ -30,7 +30,7 @@ class _Bastion:
 
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     conn: asyncssh.SSHClientConnection | None = None
-    refused: Unreachable | None = None
+    refused: UnreachableError | None = None
     until: float = 0
     """By the monotonic clock, when the refusal is forgotten."""
 
@@ -59,7 +59,7 @@ class Bastions:
         before = hops[:-1] or way.hops
         back = next((name for name in (hops[-1], *before[-1:]) if name in trail), "")
         if back:
-            raise Unreachable(
+            raise UnreachableError(
                 f"ProxyJump leads back to {back}: set `ProxyJump none` for it in ~/.ssh/config"
             )
         trail = (*trail, hops[-1])
@@ -73,8 +73,8 @@ class Bastions:
             try:
                 tunnel = await self.to(before, trail) if before else None
                 bastion.conn = await self._log_in(replace(way, hops=()), tunnel)
-            except Unreachable as why:
-                bastion.refused, bastion.until = why, time.monotonic() + QUIET
+            except UnreachableError as why:
+                bastion.refused, bastion.until = why, time.monotonic() + REFUSAL_SECONDS
                 raise
             return bastion.conn
 

@@ -18,7 +18,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-from fedwiz.model.actions import Unreachable
+from fedwiz.model.actions import UnreachableError
 
 Standing: TypeAlias = Literal["known", "unknown", "changed", "revoked"]
 
@@ -90,7 +90,7 @@ def _matches(name: str, pattern: str) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class HostEntries:
     """What the files say about one host."""
 
     keys: tuple[Entry, ...] = ()
@@ -152,11 +152,11 @@ def read(files: Iterable[Path]) -> tuple[Entry, ...]:
     return tuple(entries)
 
 
-def known(entries: Iterable[Entry], host: str, port: int = SSH_PORT) -> Known:
+def known(entries: Iterable[Entry], host: str, port: int = SSH_PORT) -> HostEntries:
     """What the entries say about a host."""
     name = written(host, port)
     about = [entry for entry in entries if entry.names_host(name)]
-    return Known(
+    return HostEntries(
         tuple(entry for entry in about if not entry.marker),
         tuple(entry for entry in about if entry.marker == "@cert-authority"),
         tuple(entry for entry in about if entry.marker == "@revoked"),
@@ -204,11 +204,11 @@ def _append(handle: int, data: bytes) -> None:
         raise
 
 
-class KeyRefused(Unreachable):
+class KeyRefusedError(UnreachableError):
     """The host's key is not one to go on with; trying again changes nothing."""
 
 
-class UnknownKey(KeyRefused):
+class UnknownKeyError(KeyRefusedError):
     """No known_hosts file, and no answer, says what this host's key is."""
 
     def __init__(self, why: str, *, host: str, kind: str, blob: str) -> None:
@@ -226,8 +226,8 @@ class Trust:
     """Which keys are good for one host."""
 
     name: str
-    known: Known
-    bare: Known = Known()
+    known: HostEntries
+    bare: HostEntries = HostEntries()
     """What the files say about the host without its port; good for a key that fits, as in ssh."""
 
     pin: str = ""
@@ -254,17 +254,17 @@ class Trust:
         """Whether the files have this key."""
         return "known" in (self.known.standing(blob)[0], self.bare.standing(blob)[0])
 
-    def refusal(self, kind: str, blob: str) -> KeyRefused | None:
+    def refusal(self, kind: str, blob: str) -> KeyRefusedError | None:
         """Why a host that shows this key is not the one that was meant; None: it is."""
         name, shown = self.name, fingerprint(blob)
         for bad in self.revoked:
             if bad.blob == blob:
-                return KeyRefused(
+                return KeyRefusedError(
                     f"{name} shows a host key that line {bad.line} of {bad.file} revokes "
                     f"({kind} {shown}): give the host a new key"
                 )
         if kind == "ssh-rsa" and rsa_bits(blob) < self.rsa_bits:
-            return KeyRefused(
+            return KeyRefusedError(
                 f"{name} shows an RSA key of {rsa_bits(blob)} bits, and {self.rsa_bits} is the "
                 f"least (RequiredRSASize): give the host a new key"
             )
@@ -281,20 +281,20 @@ class Trust:
             where, do = f"line {entry.line} of {entry.file} has", "remove that line and "
         else:
             where, do = "a while ago it was", ""
-        return KeyRefused(
+        return KeyRefusedError(
             f"{name}'s host key has changed: it shows {kind} {shown}, {where} {entry.kind} "
             f"{fingerprint(entry.blob)}; someone may be in between. "
             f"If the host was reinstalled, {do}compare the new key on its console"
         )
 
-    def _unpinned(self, kind: str, shown: str) -> KeyRefused:
-        return KeyRefused(
+    def _unpinned(self, kind: str, shown: str) -> KeyRefusedError:
+        return KeyRefusedError(
             f"{self.name} shows host key {kind} {shown}, the answers pin {self.pin}: compare "
             f"with `ssh-keygen -lf /etc/ssh/ssh_host_{_short(kind)}_key.pub` on its console, and "
             f"correct `host_key` only if they are the same"
         )
 
-    def _unknown(self, kind: str, blob: str) -> UnknownKey:
+    def _unknown(self, kind: str, blob: str) -> UnknownKeyError:
         certificate = f", and its certificate is no good, {self.plain}" if self.plain else ""
         why = (
             f"{self.name}'s host key is not known yet ({kind} {fingerprint(blob)}{certificate}): "
@@ -302,7 +302,7 @@ class Trust:
             f"with `ssh-keygen -lf /etc/ssh/ssh_host_{_short(kind)}_key.pub` on its console, then "
             f"accept it or write it into the answers as `host_key`"
         )
-        return UnknownKey(why, host=self.name, kind=kind, blob=blob)
+        return UnknownKeyError(why, host=self.name, kind=kind, blob=blob)
 
 
 def revoked(file: Path) -> tuple[Entry, ...]:
@@ -314,11 +314,11 @@ def revoked(file: Path) -> tuple[Entry, ...]:
     try:
         data = file.read_bytes()
     except OSError as error:
-        raise Unreachable(
+        raise UnreachableError(
             f"RevokedHostKeys {file} can't be read ({error.strerror}): correct ssh_config"
         ) from None
     if data.startswith(b"SSHKRL"):
-        raise Unreachable(
+        raise UnreachableError(
             f"RevokedHostKeys {file} is a KRL, which is not supported: write the revoked keys "
             f"into it as lines, or into known_hosts after `@revoked *`"
         )

@@ -9,18 +9,18 @@ from typing import TypeAlias
 
 import asyncssh
 
-from fedwiz.model.actions import LoginRefused, Unreachable
-from fedwiz.ssh.identities import Keys, Ring
-from fedwiz.ssh.known_hosts import KeyRefused
-from fedwiz.ssh.route import Way
-from fedwiz.util.sanitize import clean
+from fedwiz.model.actions import LoginRefusedError, UnreachableError
+from fedwiz.ssh.identities import Identities, Ring
+from fedwiz.ssh.known_hosts import KeyRefusedError
+from fedwiz.ssh.route import Route
+from fedwiz.util.sanitize import sanitize
 
-Judge: TypeAlias = Callable[[str, str, str], KeyRefused | None]
+Judge: TypeAlias = Callable[[str, str, str], KeyRefusedError | None]
 """Says of a key's type and base64, and the host's address, why it is not to be trusted."""
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class LoginTimes:
     """Seconds."""
 
     connect: float = 10
@@ -36,17 +36,17 @@ class Limits:
     """For sudo's."""
 
 
-class Door(asyncssh.SSHClient):
+class LoginClient(asyncssh.SSHClient):
     """Judges the host's key, hands out locked keys, and watches the time."""
 
     def __init__(
         self,
         judge: Judge,
         authority: Callable[[str, str], bool],
-        keys: Keys,
+        keys: Identities,
         ring: Ring,
         limit: asyncio.Timeout,
-        limits: Limits,
+        limits: LoginTimes,
     ) -> None:
         self._judge = judge
         self._authority = authority
@@ -58,7 +58,7 @@ class Door(asyncssh.SSHClient):
         self.shown = ("", "")
         """Type and base64 of the key that the host showed."""
 
-        self.why: Unreachable | None = None
+        self.why: UnreachableError | None = None
 
     def connection_made(self, conn: asyncssh.SSHClientConnection) -> None:
         """The port answers; from now on it is the login that takes time."""
@@ -89,7 +89,7 @@ class Door(asyncssh.SSHClient):
             self._limit.reschedule(None)
             try:
                 found = await self._keys.unlock(path, self._ring)
-            except Unreachable as why:
+            except UnreachableError as why:
                 self.why = why
                 return None
             finally:
@@ -108,75 +108,79 @@ class Door(asyncssh.SSHClient):
             self._limit.reschedule(asyncio.get_running_loop().time() + seconds)
 
 
-def refused(way: Way, error: Exception, door: Door, limits: Limits) -> Unreachable:
+def refused(
+    way: Route, error: Exception, door: LoginClient, limits: LoginTimes
+) -> UnreachableError:
     """An error of the network's or the library's, in the operator's words."""
     name, place = way.asked.name, f"{way.host} port {way.port}"
-    said = clean(str(error)) or type(error).__name__
+    said = sanitize(str(error)) or type(error).__name__
     if door.why is not None:
         return door.why
     if isinstance(error, asyncssh.HostKeyNotVerifiable):
-        return KeyRefused(
+        return KeyRefusedError(
             f"{name}'s host key is not to be trusted ({said}): see the lines about it in "
             f"{', '.join(map(str, way.files)) or 'known_hosts'}"
         )
     if isinstance(error, asyncssh.PermissionDenied):
-        causes = "; ".join(filter(None, (door.agent, clean(way.card))))
+        causes = "; ".join(filter(None, (door.agent, sanitize(way.card))))
         wrong = f" ({causes})" if causes else ""
-        return LoginRefused(
+        return LoginRefusedError(
             f"{name} refuses the keys of {way.user}{wrong}: "
             f"`ssh-copy-id -p {way.port} {way.user}@{way.host}`, or name another key in "
             f"`ssh.identity`"
         )
     if isinstance(error, asyncssh.KeyExchangeFailed):
-        return Unreachable(
+        return UnreachableError(
             f"{name} and this program share no way to talk ({said}): update its sshd"
         )
     if isinstance(error, asyncssh.DisconnectError) and "Too many auth" in said:
-        return Unreachable(
+        return UnreachableError(
             f"{name} was offered too many keys: name one in `ssh.identity`, or set "
             f"`IdentitiesOnly yes` in ~/.ssh/config"
         )
     if isinstance(error, asyncssh.ChannelOpenError):
-        bastion = clean(way.hops[-1]) if way.hops else ""
-        return Unreachable(
+        bastion = sanitize(way.hops[-1]) if way.hops else ""
+        return UnreachableError(
             f"{name}: the bastion {bastion} does not get through to {place} ({said}): "
             f"see that it may forward, and that the host is up"
         )
     if isinstance(error, TimeoutError):
         if not door.answered:
-            return Unreachable(
+            return UnreachableError(
                 f"{name}: {place} does not answer within {limits.connect:g} s: see that the host "
                 f"is up and its firewall lets SSH in"
             )
-        return Unreachable(
+        return UnreachableError(
             f"{name}: {place} takes the connection, but no login within {limits.login:g} s: "
             f"see that sshd is what listens there, and how busy the host is"
         )
     return _network(way, error, said)
 
 
-def _network(way: Way, error: Exception, said: str) -> Unreachable:
+def _network(way: Route, error: Exception, said: str) -> UnreachableError:
     name, place = way.asked.name, f"{way.host} port {way.port}"
     if isinstance(error, socket.gaierror):
-        return Unreachable(
+        return UnreachableError(
             f"{name}: there is no host {way.host} ({error.strerror}): correct its `address`"
         )
     if isinstance(error, ConnectionRefusedError):
-        return Unreachable(
+        return UnreachableError(
             f"{name}: nothing listens at {place}: start sshd there (`systemctl start sshd`), or "
             f"correct `ssh.port`"
         )
     if isinstance(error, OSError) and error.errno in (errno.EHOSTUNREACH, errno.ENETUNREACH):
-        return Unreachable(f"{name}: there is no route to {way.host}: correct its `address`")
+        return UnreachableError(f"{name}: there is no route to {way.host}: correct its `address`")
     if isinstance(error, ConnectionResetError | asyncssh.DisconnectError):
         lists = [it for key, it in way.algorithms.items() if key != "casignaturealgorithms"]
         if lists:
-            return Unreachable(
+            return UnreachableError(
                 f"{name}: {place} ended the connection before the login ({said}); perhaps it has "
                 f"no algorithm that {lists[0].where} names: see what `ssh {way.asked.address}` says"
             )
-        return Unreachable(
+        return UnreachableError(
             f"{name}: {place} ended the connection before the login ({said}): sshd may bar this "
             f"machine for a while after failed logins; wait a minute and run again"
         )
-    return Unreachable(f"{name}: no connection to {place} ({said}): try `ssh {way.asked.address}`")
+    return UnreachableError(
+        f"{name}: no connection to {place} ({said}): try `ssh {way.asked.address}`"
+    )

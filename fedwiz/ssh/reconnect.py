@@ -7,16 +7,18 @@ from typing import TypeAlias
 
 import asyncssh
 
-from fedwiz.model.actions import LoginRefused, OnLine, Unreachable
-from fedwiz.ssh.known_hosts import KeyRefused
+from fedwiz.model.actions import LoginRefusedError, OnLine, UnreachableError
+from fedwiz.ssh.known_hosts import KeyRefusedError
 
 Reopen: TypeAlias = Callable[[], Awaitable[asyncssh.SSHClientConnection]]
 
-REFUSALS = 3
+MAX_REFUSALS = 3
 """Tries after which a host that lets none of our keys in will not do so for waiting."""
 
 
-async def again(reopen: Reopen, patience: float, on_line: OnLine) -> asyncssh.SSHClientConnection:
+async def reconnect(
+    reopen: Reopen, patience: float, on_line: OnLine
+) -> asyncssh.SSHClientConnection:
     """Another connection, for which as many seconds are taken as `patience` says; 0: one try.
 
     Slower from try to try: sshd bars a source that knocks often.  Each new reason why there is
@@ -29,11 +31,11 @@ async def again(reopen: Reopen, patience: float, on_line: OnLine) -> asyncssh.SS
     while True:
         try:
             return await reopen()
-        except KeyRefused:
+        except KeyRefusedError:
             raise
-        except Unreachable as why:
-            refusals += isinstance(why, LoginRefused)
-            if refusals == REFUSALS or time.monotonic() + pause > end:
+        except UnreachableError as why:
+            refusals += isinstance(why, LoginRefusedError)
+            if refusals == MAX_REFUSALS or time.monotonic() + pause > end:
                 raise
             if str(why) != told:
                 told = str(why)

@@ -7,20 +7,20 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from fedwiz.model.actions import Unreachable
+from fedwiz.model.actions import UnreachableError
 from fedwiz.ssh import sshconfig
-from fedwiz.ssh.sshconfig import SYSTEM_CONFIG, BadConfig, Config, Said
+from fedwiz.ssh.sshconfig import SYSTEM_CONFIG, Config, ConfigValue, SshConfigError
 from fedwiz.util.files import at_home
-from fedwiz.util.sanitize import clean
+from fedwiz.util.sanitize import sanitize
 
 SYSTEM_KNOWN_HOSTS = ("/etc/ssh/ssh_known_hosts", "/etc/ssh/ssh_known_hosts2")
 USER_KNOWN_HOSTS = ("~/.ssh/known_hosts", "~/.ssh/known_hosts2")
-RSA_BITS = 1024
+MIN_RSA_BITS = 1024
 """What an RSA key must have where nobody says more; ssh's own default."""
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class Target:
     """A host as it was asked for; what is empty is left to ssh_config."""
 
     name: str
@@ -41,10 +41,10 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
+class Route:
     """A host as it is reached."""
 
-    asked: Asked
+    asked: Target
     host: str
     port: int
     user: str
@@ -85,7 +85,7 @@ class Way:
     """A file of keys that are good for nobody."""
 
     rsa_bits: int
-    algorithms: Mapping[str, Said]
+    algorithms: Mapping[str, ConfigValue]
     """Lists of algorithms by their keyword in lower case, as they are written."""
 
     family: str
@@ -123,7 +123,7 @@ def paths(names: Iterable[str]) -> tuple[Path, ...]:
     return tuple(map(at_home, names))
 
 
-async def resolve(asked: Asked, files: Sequence[Path]) -> Way:
+async def resolve(asked: Target, files: Sequence[Path]) -> Route:
     """Read ssh_config for one host.
 
     What is said in the answers comes first, as what is said on ssh's command line does.  Passed
@@ -143,16 +143,16 @@ async def resolve(asked: Asked, files: Sequence[Path]) -> Way:
         )
         _see_supported(config)
         return _way(asked, config)
-    except BadConfig as error:
-        raise Unreachable(f"{asked.name}: {clean(str(error))}") from None
+    except SshConfigError as error:
+        raise UnreachableError(f"{asked.name}: {sanitize(str(error))}") from None
     except OSError as error:
-        raise Unreachable(
-            f"{asked.name}: {clean(str(error.filename))} can't be read ({error.strerror}): "
+        raise UnreachableError(
+            f"{asked.name}: {sanitize(str(error.filename))} can't be read ({error.strerror}): "
             f"make that file yours"
         ) from None
 
 
-def _way(asked: Asked, config: Config) -> Way:
+def _way(asked: Target, config: Config) -> Route:
     host = config.host
     user = config.get("user") or asked.default_user or sshconfig.local_user()
     port = int(config.get("port", "22"))
@@ -163,7 +163,7 @@ def _way(asked: Asked, config: Config) -> Way:
     system = _files(config, "globalknownhostsfile", tokens, SYSTEM_KNOWN_HOSTS)
     known = paths([asked.known_hosts]) if asked.known_hosts else mine
     revoked = config.first("revokedhostkeys")
-    return Way(
+    return Route(
         asked=asked,
         host=host,
         port=port,
@@ -182,7 +182,7 @@ def _way(asked: Asked, config: Config) -> Way:
         hide=config.get("hashknownhosts") == "yes",
         check_ip=config.get("checkhostip") == "yes",
         revoked=_file(revoked, tokens) if revoked else None,
-        rsa_bits=_number(config, "requiredrsasize", RSA_BITS),
+        rsa_bits=_number(config, "requiredrsasize", MIN_RSA_BITS),
         algorithms={name: said for name in ALGORITHMS if (said := config.first(name))},
         family=config.get("addressfamily", "any"),
         bind=config.get("bindaddress"),
@@ -202,17 +202,17 @@ def _see_supported(config: Config) -> None:
     )
     for keyword, remedy in refused:
         if (said := config.first(keyword)) and said.words[0].lower() != "none":
-            raise BadConfig(f"{said.where}: {said.keyword} is not supported: {remedy}")
+            raise SshConfigError(f"{said.where}: {said.keyword} is not supported: {remedy}")
     if (said := config.first("proxyusefdpass")) and said.words[0] == "yes":
-        raise BadConfig(f"{said.where}: ProxyUseFdpass is not supported: use `ProxyJump`")
+        raise SshConfigError(f"{said.where}: ProxyUseFdpass is not supported: use `ProxyJump`")
     if (said := config.first("pubkeyauthentication")) and said.words[0] == "no":
-        raise BadConfig(
+        raise SshConfigError(
             f"{said.where}: PubkeyAuthentication no leaves no way in, for only keys are "
             f"supported: say `yes` for this host"
         )
     methods = config.first("preferredauthentications")
     if methods and "publickey" not in methods.words[0].split(","):
-        raise BadConfig(
+        raise SshConfigError(
             f"{methods.where}: PreferredAuthentications leaves no way in, for only keys are "
             f"supported: add `publickey`"
         )
@@ -243,7 +243,7 @@ def _files(
     return tuple(Path(sshconfig.expanded(word, tokens, said)) for word in said.words)
 
 
-def _file(said: Said, tokens: Mapping[str, str]) -> Path:
+def _file(said: ConfigValue, tokens: Mapping[str, str]) -> Path:
     return Path(sshconfig.expanded(said.words[0], tokens, said))
 
 
@@ -300,11 +300,11 @@ def _number(config: Config, keyword: str, default: int) -> int:
     if said is None:
         return default
     if not re.fullmatch("[0-9]{1,9}", said.words[0]):
-        raise BadConfig(f"{said.where}: {said.keyword} wants a number: correct it")
+        raise SshConfigError(f"{said.where}: {said.keyword} wants a number: correct it")
     return max(int(said.words[0]), default)
 
 
-def hop(text: str) -> Asked:
+def hop(text: str) -> Target:
     """One hop of ProxyJump: `[user@]host[:port]`, or an ssh:// address.
 
     Raises:
@@ -317,5 +317,7 @@ def hop(text: str) -> Asked:
         place.rpartition(":") if place.count(":") == 1 or "]:" in place else (place, "", "")
     )
     if port and not (re.fullmatch("[0-9]{1,5}", port) and 0 < int(port) < 65536):
-        raise Unreachable(f"ProxyJump {clean(said)}: {clean(port)} is no port; write host:22")
-    return Asked(text, host.strip("[]"), user, int(port or 0))
+        raise UnreachableError(
+            f"ProxyJump {sanitize(said)}: {sanitize(port)} is no port; write host:22"
+        )
+    return Target(text, host.strip("[]"), user, int(port or 0))

@@ -12,19 +12,27 @@ from typing import TypeAlias
 
 import asyncssh
 
-from fedwiz.model.actions import Held, OnLine, Reply, Run, Secret, Session, Unreachable
-from fedwiz.ssh.channel import held
-from fedwiz.ssh.command_line import ABSENT, ATTACHED, BOOT_ID, GRACE, Root, retire, wire
-from fedwiz.ssh.known_hosts import KeyRefused
-from fedwiz.ssh.reconnect import Reopen, again
-from fedwiz.ssh.telling import Telling
-from fedwiz.util.sanitize import clean
+from fedwiz.model.actions import Channel, OnLine, Reply, Run, Secret, Session, UnreachableError
+from fedwiz.ssh.channel import open_channel
+from fedwiz.ssh.command_line import (
+    ATTACHED,
+    BOOT_ID,
+    KILL_GRACE_SECONDS,
+    UNIT_ABSENT,
+    Root,
+    retire,
+    wire,
+)
+from fedwiz.ssh.known_hosts import KeyRefusedError
+from fedwiz.ssh.reconnect import Reopen, reconnect
+from fedwiz.ssh.telling import LineSplitter
+from fedwiz.util.sanitize import sanitize
 
-MOST = 8 * 1024 * 1024
+MAX_ANSWER_BYTES = 8 * 1024 * 1024
 """Bytes that the answer to a question may have; more would be kept in memory."""
 
-CHUNK = 64 * 1024
-SLACK = 30
+CHUNK_BYTES = 64 * 1024
+TIMEOUT_MARGIN_SECONDS = 30
 """Seconds more than the host's own time limit before a command counts as lost."""
 
 TIMED_OUT = 124
@@ -34,7 +42,7 @@ Sink: TypeAlias = Callable[[bytes], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class Privileges:
     """What the session's user may do on the host, and in which locale it is answered."""
 
     root: Root
@@ -49,7 +57,7 @@ class SshSession(Session):
         self,
         name: str,
         conn: asyncssh.SSHClientConnection,
-        standing: Standing,
+        standing: Privileges,
         reopen: Reopen,
         patience: float,
     ) -> None:
@@ -82,7 +90,7 @@ class SshSession(Session):
         if not run.unit:
             return await self._tell(run, on_line)
         code = await self._follow(run, on_line)
-        with suppress(Unreachable):  # then a later run is told of that end, too
+        with suppress(UnreachableError):  # then a later run is told of that end, too
             await self._carry(retire(run), _unheard, _unheard)
         return code
 
@@ -90,24 +98,24 @@ class SshSession(Session):
         """See `Session.ask`.
 
         Raises:
-            Unreachable: also where the answer is longer than `MOST`.
+            Unreachable: also where the answer is longer than `MAX_ANSWER_BYTES`.
         """
         out, err = bytearray(), bytearray()
 
         def keep(kept: bytearray) -> Sink:
             def sink(data: bytes) -> None:
-                if len(out) + len(err) + len(data) > MOST:
-                    raise _Flooded
+                if len(out) + len(err) + len(data) > MAX_ANSWER_BYTES:
+                    raise _TooMuchOutputError
                 kept.extend(data)
 
             return sink
 
         try:
             code = await self._carry(run, keep(out), keep(err))
-        except* _Flooded:
-            raise Unreachable(
-                f"{self._name} answers `{clean(run.shown)}` with more than {MOST >> 20} MiB: "
-                f"look what it says there"
+        except* _TooMuchOutputError:
+            raise UnreachableError(
+                f"{self._name} answers `{sanitize(run.shown)}` with more than "
+                f"{MAX_ANSWER_BYTES >> 20} MiB: look what it says there"
             ) from None
         return Reply(code, out.decode(errors="replace"), err.decode(errors="replace"))
 
@@ -125,9 +133,9 @@ class SshSession(Session):
             writer.close()
             listener = await conn.forward_local_port("127.0.0.1", 0, address, port)
         except asyncssh.ChannelOpenError as error:
-            raise Unreachable(_unforwarded(self._name, address, port, error)) from None
+            raise UnreachableError(_unforwarded(self._name, address, port, error)) from None
         except (OSError, asyncssh.Error) as error:
-            raise Unreachable(
+            raise UnreachableError(
                 f"the connection to {self._name} is gone ({error}): run again"
             ) from None
         try:
@@ -136,12 +144,12 @@ class SshSession(Session):
             listener.close()
             await listener.wait_closed()
 
-    def hold(self, run: Run) -> AbstractAsyncContextManager[Held]:
+    def hold(self, run: Run) -> AbstractAsyncContextManager[Channel]:
         """See `Session.hold`."""
         root, marker, first = self._rooted(run)
         # For `timeout` 0 is no limit.
         sent = wire(replace(run, timeout=0), root=root, marker=marker, locale=self._standing.locale)
-        return held(self._name, self._conn, sent, first)
+        return open_channel(self._name, self._conn, sent, first)
 
     async def close(self) -> None:
         """End the connection; a host that does not answer is not waited for."""
@@ -149,29 +157,29 @@ class SshSession(Session):
 
     async def _tell(self, run: Run, on_line: OnLine) -> int:
         """Run a command and tell its lines."""
-        with Telling(on_line) as out, Telling(on_line) as err:
+        with LineSplitter(on_line) as out, LineSplitter(on_line) as err:
             return await self._carry(run, out, err)
 
     async def _follow(self, run: Run, on_line: OnLine) -> int:
         """The same of a unit, which is found again by its name where the connection is lost."""
-        with Telling(on_line) as out, Telling(on_line) as err:
+        with LineSplitter(on_line) as out, LineSplitter(on_line) as err:
             seen: int | None = None
             begun = 0
             while True:
                 begun += seen is None
                 try:
                     code = await self._carry(run, out, err, seen)
-                except _Lost:
+                except _ConnectionLostError:
                     try:
                         await self._alive(self._patience, on_line, cut=True)
-                    except Unreachable as why:
-                        raise Unreachable(self._unseen(run, str(why))) from None
+                    except UnreachableError as why:
+                        raise UnreachableError(self._unseen(run, str(why))) from None
                     seen = out.count
                     continue
-                if code != ABSENT or seen is None:
+                if code != UNIT_ABSENT or seen is None:
                     return code
                 if seen or begun > 1:
-                    raise Unreachable(
+                    raise UnreachableError(
                         f"{self._name} has restarted in the middle of `{_brief(run)}`: run again, "
                         f"to see what is left to do"
                     )
@@ -191,7 +199,7 @@ class SshSession(Session):
             if patience:
                 on_line(f"fedwiz: the connection is lost; connecting again for up to {patience} s")
             old = self._conn
-            self._conn = await again(self._reopen, patience, on_line)
+            self._conn = await reconnect(self._reopen, patience, on_line)
             old.abort()
 
     async def _carry(self, run: Run, out: Sink, err: Sink, seen: int | None = None) -> int:
@@ -202,18 +210,23 @@ class SshSession(Session):
         await _readable(run)
         began = time.monotonic()
         try:
-            async with asyncio.timeout(run.timeout + GRACE + SLACK + (ATTACHED if run.unit else 0)):
+            async with asyncio.timeout(
+                run.timeout
+                + KILL_GRACE_SECONDS
+                + TIMEOUT_MARGIN_SECONDS
+                + (ATTACHED if run.unit else 0)
+            ):
                 code = await carry(self._conn, sent, Input(first, run), out, err)
         except TimeoutError:
-            raise Unreachable(self._unseen(run)) from None
+            raise UnreachableError(self._unseen(run)) from None
         except (OSError, asyncssh.Error) as error:
             if self._conn.is_closed():  # before or after it was told to start, nobody knows
-                raise _Lost(self._unseen(run)) from None
-            raise _Lost(
+                raise _ConnectionLostError(self._unseen(run)) from None
+            raise _ConnectionLostError(
                 f"{self._name} did not start `{_brief(run)}` ({_reason(error)}): run again"
             ) from None
         if code is None:
-            raise _Lost(self._unseen(run))
+            raise _ConnectionLostError(self._unseen(run))
         # `timeout` ends with 137 where the command outlived TERM and had to be killed.
         late = code == KILLED and time.monotonic() - began >= run.timeout
         return TIMED_OUT if late else code
@@ -238,7 +251,7 @@ class SshSession(Session):
         before = await self._boot_id()
         try:
             code = await self._tell(run, on_line)
-        except Unreachable:  # a host that goes down takes the connection with it
+        except UnreachableError:  # a host that goes down takes the connection with it
             code = 0
         if 0 < code <= 128:
             return code
@@ -246,7 +259,7 @@ class SshSession(Session):
             async with asyncio.timeout(run.timeout):
                 await self._come_back(before)
         except TimeoutError:
-            raise Unreachable(
+            raise UnreachableError(
                 f"{self._name} is not back from its reboot after {run.timeout} s (its boot id "
                 f"was {before}): look at its console"
             ) from None
@@ -260,23 +273,23 @@ class SshSession(Session):
                 await self._alive(30, _unheard, cut=True)
                 if await self._boot_id() != before:
                     return
-            except KeyRefused:
+            except KeyRefusedError:
                 raise
-            except Unreachable:
+            except UnreachableError:
                 continue
 
     async def _boot_id(self) -> str:
         reply = await self.ask(Run(BOOT_ID, changes=False, sudo=False, timeout=10))
         if reply.code or not reply.out.strip():
-            raise Unreachable(f"{self._name} does not tell its boot id: look at its /proc")
-        return clean(reply.out.strip())
+            raise UnreachableError(f"{self._name} does not tell its boot id: look at its /proc")
+        return sanitize(reply.out.strip())
 
 
-class _Lost(Unreachable):
+class _ConnectionLostError(UnreachableError):
     """The connection went in the middle of a command."""
 
 
-class _Flooded(Exception):  # noqa: N818 - never leaves this module
+class _TooMuchOutputError(Exception):
     """More was said than is kept."""
 
 
@@ -303,7 +316,7 @@ class Input:
     @staticmethod
     async def _file(stdin: asyncssh.SSHWriter[bytes], path: Path) -> None:
         with await asyncio.to_thread(path.open, "rb") as file:
-            while chunk := await asyncio.to_thread(file.read, CHUNK):
+            while chunk := await asyncio.to_thread(file.read, CHUNK_BYTES):
                 stdin.write(chunk)
                 await stdin.drain()
 
@@ -337,7 +350,7 @@ async def carry(
 
 async def _drain(reader: asyncssh.SSHReader[bytes], sink: Sink) -> None:
     try:
-        while data := await reader.read(CHUNK):
+        while data := await reader.read(CHUNK_BYTES):
             sink(data)
     except (OSError, asyncssh.Error):
         return  # the missing exit status says so
@@ -359,8 +372,8 @@ async def _readable(run: Run) -> None:
         if run.upload:
             (await asyncio.to_thread(Path(run.upload).open, "rb")).close()
     except OSError as error:
-        raise Unreachable(
-            f"{clean(run.upload)} can't be read here ({error.strerror}): put the file there"
+        raise UnreachableError(
+            f"{sanitize(run.upload)} can't be read here ({error.strerror}): put the file there"
         ) from None
 
 
@@ -373,12 +386,12 @@ def _reveal(password: Secret | None) -> str:
 
 
 def _brief(run: Run) -> str:
-    shown = clean(run.brief) or run.unit
+    shown = sanitize(run.brief) or run.unit
     return shown if len(shown) <= 80 else shown[:79] + "…"
 
 
 def _reason(error: Exception) -> str:
-    return clean(str(error)) or type(error).__name__
+    return sanitize(str(error)) or type(error).__name__
 
 
 def _unforwarded(name: str, address: str, port: int, error: asyncssh.ChannelOpenError) -> str:

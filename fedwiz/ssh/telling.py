@@ -3,14 +3,14 @@
 from typing import Self
 
 from fedwiz.model.actions import OnLine
-from fedwiz.util.sanitize import Lines
+from fedwiz.util.sanitize import LineReader
 
 
-class Telling:
+class LineSplitter:
     """Tells the lines of one output; each has its own, or they would mix in one line."""
 
     def __init__(self, on_line: OnLine) -> None:
-        self._lines, self._on_line = Lines(), on_line
+        self._lines, self._on_line = LineReader(), on_line
         self.count = 0
         """Bytes that have come."""
 

@@ -12,21 +12,21 @@ from typing import Literal, Protocol
 
 import asyncssh
 
-from fedwiz.model.actions import Secret, Session, Transport, Unreachable
+from fedwiz.model.actions import Secret, Session, Transport, UnreachableError
 from fedwiz.ssh import algorithms
 from fedwiz.ssh import known_hosts as hostkeys
 from fedwiz.ssh.command_line import Root
-from fedwiz.ssh.handshake import Sudo, welcome
-from fedwiz.ssh.identities import AskPassphrase, Keys, missing, usual
+from fedwiz.ssh.handshake import Sudo, handshake
+from fedwiz.ssh.identities import AskPassphrase, Identities, missing, usual
 from fedwiz.ssh.jump_hosts import Bastions
-from fedwiz.ssh.known_hosts import Entry, KeyRefused, Trust, UnknownKey
-from fedwiz.ssh.login import Door, Limits, refused
-from fedwiz.ssh.route import Asked, Way, configs, hop, paths, resolve
+from fedwiz.ssh.known_hosts import Entry, KeyRefusedError, Trust, UnknownKeyError
+from fedwiz.ssh.login import LoginClient, LoginTimes, refused
+from fedwiz.ssh.route import Route, Target, configs, hop, paths, resolve
 from fedwiz.ssh.session import SshSession
-from fedwiz.util.sanitize import clean
+from fedwiz.util.sanitize import sanitize
 
 FAMILIES = {"any": socket.AF_UNSPEC, "inet": socket.AF_INET, "inet6": socket.AF_INET6}
-AFTER_REBOOT = Limits(connect=5, login=10)
+AFTER_REBOOT = LoginTimes(connect=5, login=10)
 DEFAULT_USER, DEFAULT_PORT, DEFAULT_KNOWN_HOSTS = "root", 22, "~/.ssh/known_hosts"
 
 # What the library has to say is in the errors that it raises.
@@ -75,7 +75,7 @@ class Ssh(Transport):
         accept_new: bool = False,
         sudo_password: Secret | None = None,
         passphrase: AskPassphrase | None = None,
-        limits: Limits | None = None,
+        limits: LoginTimes | None = None,
         config: Sequence[Path] | None = None,
     ) -> None:
         """Nothing is opened yet.
@@ -92,10 +92,10 @@ class Ssh(Transport):
         self._ssh = ssh
         self._hosts = {host.name: host for host in hosts}
         self._accept_new = accept_new
-        self._limits = limits or Limits()
+        self._limits = limits or LoginTimes()
         root: Root = "" if ssh.sudo == "no" else ssh.sudo
         self._sudo = Sudo(root, sudo_password, self._limits.sudo)
-        self._keys = Keys(passphrase)
+        self._keys = Identities(passphrase)
         self._config = configs(config)
         self._width = asyncio.Semaphore(ssh.width)
         self._bastions = Bastions(
@@ -122,7 +122,7 @@ class Ssh(Transport):
             if not self._users:
                 await self._bastions.close()
 
-    async def accept(self, key: UnknownKey) -> None:
+    async def accept(self, key: UnknownKeyError) -> None:
         """Write down a key that the operator has compared and found right.
 
         Raises:
@@ -138,16 +138,16 @@ class Ssh(Transport):
         async with self._width:
             conn = await self._open(way, self._limits)
             try:
-                standing = await welcome(name, way.user, conn, self._sudo, self._limits.words)
+                standing = await handshake(name, way.user, conn, self._sudo, self._limits.words)
             except BaseException:
                 conn.abort()
                 raise
         again = partial(self._open, way, AFTER_REBOOT)
         return SshSession(name, conn, standing, again, self._ssh.confirm_within)
 
-    def _asked(self, name: str) -> Asked:
+    def _asked(self, name: str) -> Target:
         host, ssh = self._hosts[name], self._ssh
-        return Asked(
+        return Target(
             name=name,
             address=host.address,
             user="" if ssh.user == DEFAULT_USER else ssh.user,
@@ -159,7 +159,7 @@ class Ssh(Transport):
         )
 
     async def _open(
-        self, way: Way, limits: Limits, tunnel: asyncssh.SSHClientConnection | None = None
+        self, way: Route, limits: LoginTimes, tunnel: asyncssh.SSHClientConnection | None = None
     ) -> asyncssh.SSHClientConnection:
         """Log in, by way of the bastions if there are any.
 
@@ -174,32 +174,32 @@ class Ssh(Transport):
         tunnel = await self._bastions.to(way.hops, (way.asked.address,))
         try:
             return await self._by(way, limits, tunnel)
-        except Unreachable:
+        except UnreachableError:
             if not tunnel.is_closed():
                 raise
         # It was the bastion's connection that went; it is opened anew, once for all behind it.
         return await self._by(way, limits, await self._bastions.to(way.hops, (way.asked.address,)))
 
     async def _by(
-        self, way: Way, limits: Limits, tunnel: asyncssh.SSHClientConnection | None
+        self, way: Route, limits: LoginTimes, tunnel: asyncssh.SSHClientConnection | None
     ) -> asyncssh.SSHClientConnection:
         trust = self._trust(way)
         try:
             return await self._log_in(way, limits, tunnel, trust)
-        except _BadCertificate as why:
+        except _CertificateError as why:
             return await self._log_in(way, limits, tunnel, replace(trust, plain=str(why)))
 
     async def _log_in(
         self,
-        way: Way,
-        limits: Limits,
+        way: Route,
+        limits: LoginTimes,
         tunnel: asyncssh.SSHClientConnection | None,
         trust: Trust,
     ) -> asyncssh.SSHClientConnection:
         direct = tunnel is None and not way.proxy
         signs = algorithms.authorities(way.algorithms)
 
-        def judge(kind: str, blob: str, address: str) -> KeyRefused | None:
+        def judge(kind: str, blob: str, address: str) -> KeyRefusedError | None:
             return trust.refusal(kind, blob) or (
                 self._moved(way, kind, blob, address) if way.check_ip and direct else None
             )
@@ -212,7 +212,7 @@ class Ssh(Transport):
         async with ring as shown:
             try:
                 async with asyncio.timeout(limits.connect) as limit:
-                    door = Door(judge, authority, self._keys, shown, limit, limits)
+                    door = LoginClient(judge, authority, self._keys, shown, limit, limits)
                     conn = await asyncssh.connect(
                         way.host,
                         way.port,
@@ -243,20 +243,20 @@ class Ssh(Transport):
                         **algorithms.offers(way.algorithms, trust),
                     )
             except (OSError, ValueError, asyncssh.Error) as error:
-                said = clean(str(error))
+                said = sanitize(str(error))
                 judged = isinstance(error, asyncssh.HostKeyNotVerifiable) and not door.why
                 if judged and trust.authorities and "CA key is revoked" not in said:
-                    raise _BadCertificate(said) from None
+                    raise _CertificateError(said) from None
                 raise refused(way, error, door, limits) from None
         if door.shown[1] and not trust.pin and not trust.knows(door.shown[1]):
             try:
                 self._remember(way, *door.shown)
-            except Unreachable:
+            except UnreachableError:
                 conn.abort()
                 raise
         return conn
 
-    def _trust(self, way: Way) -> Trust:
+    def _trust(self, way: Route) -> Trust:
         entries = self._lines(way)
         known = hostkeys.known(entries, way.known_as, way.known_port)
         bare = hostkeys.known(entries, way.known_as)
@@ -265,19 +265,19 @@ class Ssh(Transport):
         known = replace(known, revoked=(*known.revoked, *revoked))
         return Trust(way.asked.name, known, bare, way.asked.pin, accept_new, rsa_bits=way.rsa_bits)
 
-    def _lines(self, way: Way) -> tuple[Entry, ...]:
+    def _lines(self, way: Route) -> tuple[Entry, ...]:
         if way.files not in self._entries:
             self._entries[way.files] = hostkeys.read(way.files)
         return (*self._entries[way.files], *self._taken)
 
-    def _moved(self, way: Way, kind: str, blob: str, address: str) -> KeyRefused | None:
+    def _moved(self, way: Route, kind: str, blob: str, address: str) -> KeyRefusedError | None:
         """CheckHostIP: why the address is not the one that had the key; None: it may be."""
         by_address = hostkeys.known(self._lines(way), address, way.known_port)
         if by_address.standing(blob)[0] in ("known", "unknown"):
             return None
         return Trust(f"{way.asked.name} ({address})", by_address).refusal(kind, blob)
 
-    def _remember(self, way: Way, kind: str, blob: str) -> None:
+    def _remember(self, way: Route, kind: str, blob: str) -> None:
         file = way.files[0] if way.files else Path("/dev/null")
         self._entries.pop(way.files, None)
         try:
@@ -286,7 +286,7 @@ class Ssh(Transport):
                     file, way.known_as, kind, blob, port=way.known_port, hide=way.hide
                 )
         except OSError as error:
-            raise Unreachable(
+            raise UnreachableError(
                 f"{way.asked.name}'s host key can't be written into {file} ({error.strerror}): "
                 f"make that file yours"
             ) from None
@@ -294,7 +294,7 @@ class Ssh(Transport):
         self._taken.append(Entry("", 0, "", name, kind, blob))
 
 
-class _BadCertificate(Exception):  # noqa: N818 - never leaves this module
+class _CertificateError(Exception):
     """The host's certificate is not good for it; says why."""
 
 

@@ -10,7 +10,7 @@ from fedwiz.steps.flannel import config, package, sysconfig, unit
 from fedwiz.steps.host import firewall, kernel, link, networkmanager
 from fedwiz.steps.peers import peers
 from fedwiz.steps.table import GATES, STAGES, Stage, Step
-from fedwiz.steps.undo import UNDO, UNDO_STAGES
+from fedwiz.steps.undo import UNDO_STAGES, UNDO_STEPS
 
 STEPS: tuple[Step, ...] = (
     keep_store,
@@ -31,4 +31,4 @@ STEPS: tuple[Step, ...] = (
     peers,
 )
 
-__all__ = ["GATES", "STAGES", "STEPS", "UNDO", "UNDO_STAGES", "Stage", "Step"]
+__all__ = ["GATES", "STAGES", "STEPS", "UNDO_STAGES", "UNDO_STEPS", "Stage", "Step"]

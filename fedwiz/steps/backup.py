@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from fedwiz.answers.file import Answers, Host
 from fedwiz.facts import before
-from fedwiz.facts.values import Known
+from fedwiz.facts.values import ClusterFacts
 from fedwiz.model.actions import Run
 from fedwiz.steps.docker import (
     DAEMON_JSON,
@@ -22,7 +22,7 @@ from fedwiz.steps.flannel import (
     OPTS,
     PASSWORD_FILE,
     SYSCONFIG,
-    UNIT,
+    UNIT_FILE,
     config,
     package,
     sysconfig,
@@ -69,7 +69,7 @@ TOUCHED = (
     BINARY,
     f"{BINARY}.new",
     OPTS,
-    UNIT,
+    UNIT_FILE,
     DROP_IN,
     DOCKER_DROP_IN,
     DAEMON_JSON,
@@ -85,24 +85,24 @@ TOUCHED = (
 """Files that an install writes, or has others write; `keep.sh` has the same list."""
 
 TITLE = "Keep what will be changed"
-UNDO = f"rm -r {before.BEFORE}"
+FORGET_BACKUP = f"rm -r {before.BEFORE}"
 
 
-def _due(answers: Answers, host: Host, known: Known) -> bool:
+def _due(answers: Answers, host: Host, known: ClusterFacts) -> bool:
     return any(True for other in CHANGING for _ in other.left(answers, host, known))
 
 
 @step("keep", TITLE)
-def keep(answers: Answers, host: Host, known: Known) -> Iterator[Run]:
+def keep(answers: Answers, host: Host, known: ClusterFacts) -> Iterator[Run]:
     """Once, before the first change: a later run never writes over it."""
     facts = known.hosts[host.name]
     if facts.kept is None and _due(answers, host, known):
         zone = facts.firewall.zone if facts.firewall else ""
-        yield run_script("keep", zone or "-", undo=UNDO)
+        yield run_script("keep", zone or "-", undo=FORGET_BACKUP)
 
 
 @step("keep", TITLE, role="master", stage="config")
-def keep_store(answers: Answers, host: Host, known: Known) -> Iterator[Run]:
+def keep_store(answers: Answers, host: Host, known: ClusterFacts) -> Iterator[Run]:
     """Etcd's key, and whose leases there were before any node got one by this install."""
     if known.hosts[host.name].kept is not None:
         return
@@ -112,5 +112,5 @@ def keep_store(answers: Answers, host: Host, known: Known) -> Iterator[Run]:
         stored = known.store
         api = "" if stored.error else stored.api
         yield run_script(
-            "keep", "-", stdin=(before.told(api, stored.config, stored.leases),), undo=UNDO
+            "keep", "-", stdin=(before.told(api, stored.config, stored.leases),), undo=FORGET_BACKUP
         )

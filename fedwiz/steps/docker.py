@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from fedwiz.answers.file import Answers, Host
-from fedwiz.facts.values import Facts, File, Known, Link, Route
+from fedwiz.facts.values import ClusterFacts, Facts, File, Link, Route
 from fedwiz.facts.versions import (
     docker_drops_routed,
     docker_knows_direct_routing,
@@ -27,10 +27,10 @@ which has them take it."""
 FORWARD_UNIT = "/etc/systemd/system/fedwiz-forward.service"
 OPTIONS_FILE = "/run/flannel/docker"
 WORD = "$DOCKER_NETWORK_OPTIONS"
-OTHER = 355
+SCRIPT_SECONDS = 355
 """Seconds that a script which starts flanneld may take besides waiting for it."""
 
-DOCKER_UP = 45
+DOCKER_BOOT_SECONDS = 45
 """Seconds that docker gets after flanneld at a boot."""
 
 CHAINS = ("DOCKER-USER", "FORWARD")
@@ -38,7 +38,7 @@ CHAINS = ("DOCKER-USER", "FORWARD")
 
 
 @step("docker", "Have docker take flannel's options")
-def docker(answers: Answers, host: Host, known: Known) -> Iterator[Run]:
+def docker(answers: Answers, host: Host, known: ClusterFacts) -> Iterator[Run]:
     """A drop-in where docker's unit would not heed them, and the key that docker 28 wants."""
     facts = known.hosts[host.name]
     if not facts.unit("docker.service").there:
@@ -103,7 +103,7 @@ def direct_routing(there: File | None) -> str | None:
 
 
 @step("forward", "Let pods through to other nodes, also after a reboot")
-def forward(answers: Answers, host: Host, known: Known) -> Iterator[Run]:
+def forward(answers: Answers, host: Host, known: ClusterFacts) -> Iterator[Run]:
     """A unit that comes with docker and accepts the network's own packets first.
 
     docker sets FORWARD's policy to DROP, and flannel before 0.9.1 adds no rules; docker 28
@@ -187,7 +187,7 @@ WantedBy=multi-user.target docker.service
 
 
 @step("enable", "Start flanneld at each boot")
-def enable(answers: Answers, host: Host, known: Known) -> Iterator[Run]:
+def enable(answers: Answers, host: Host, known: ClusterFacts) -> Iterator[Run]:
     """`systemctl enable`."""
     if known.hosts[host.name].unit("flanneld.service").enabled != "enabled":
         yield change(
@@ -195,16 +195,16 @@ def enable(answers: Answers, host: Host, known: Known) -> Iterator[Run]:
         )
 
 
-BEFORE: tuple[Step, ...] = (package, sysconfig, unit, docker)
+RESTART_AFTER: tuple[Step, ...] = (package, sysconfig, unit, docker)
 """Steps after which flanneld and docker have to start anew."""
 
 
-def _renewed(answers: Answers, host: Host, known: Known) -> bool:
-    return any(True for before in BEFORE for _ in before.left(answers, host, known))
+def _renewed(answers: Answers, host: Host, known: ClusterFacts) -> bool:
+    return any(True for before in RESTART_AFTER for _ in before.left(answers, host, known))
 
 
 @step("due", "Note that flanneld and docker must start anew")
-def due(answers: Answers, host: Host, known: Known) -> Iterator[Run]:
+def due(answers: Answers, host: Host, known: ClusterFacts) -> Iterator[Run]:
     """Before anything is written that a running flanneld or docker would not see.
 
     A run that ends between the writing and the switch would leave files that are right and
@@ -216,7 +216,7 @@ def due(answers: Answers, host: Host, known: Known) -> Iterator[Run]:
 
 
 @step("switch", "Start flanneld and move docker to its subnet", cuts=True)
-def switch(answers: Answers, host: Host, known: Known) -> Iterator[Run]:
+def switch(answers: Answers, host: Host, known: ClusterFacts) -> Iterator[Run]:
     """Stop docker, delete docker0, start flanneld, start docker; or reboot.
 
     One critical section, as a unit on the node: it ends with docker running whatever
@@ -243,9 +243,9 @@ def switch(answers: Answers, host: Host, known: Known) -> Iterator[Run]:
         yield run_script(
             "settle",
             "docker" if stops else "alone",
-            str(ready + DOCKER_UP),
+            str(ready + DOCKER_BOOT_SECONDS),
             unit="fedwiz-settle",
-            timeout=OTHER + ready,
+            timeout=SCRIPT_SECONDS + ready,
         )
         return
     stale = [link.name for link in facts.flannel_links if not _fits(answers, facts, host, link)]
@@ -257,7 +257,7 @@ def switch(answers: Answers, host: Host, known: Known) -> Iterator[Run]:
         str(ready),
         *stale,
         unit="fedwiz-switch",
-        timeout=OTHER + ready,
+        timeout=SCRIPT_SECONDS + ready,
         interrupts=stops,
         undo=undo,
         back=back,
@@ -319,7 +319,7 @@ def _fits(answers: Answers, facts: Facts, host: Host, link: Link) -> bool:
     )
 
 
-def _stale_routes(answers: Answers, host: Host, known: Known) -> Iterator[Route]:
+def _stale_routes(answers: Answers, host: Host, known: ClusterFacts) -> Iterator[Route]:
     """Routes to peers' subnets that flannel made here and would not make now.
 
     host-gw and direct routing leave theirs; a later flannel does not start where one leads its

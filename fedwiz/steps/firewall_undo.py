@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from itertools import pairwise
 
 from fedwiz.answers.file import Answers, Host
-from fedwiz.facts.values import Facts, Known
+from fedwiz.facts.values import ClusterFacts, Facts
 from fedwiz.model.actions import Run
 from fedwiz.steps.docker import CHAINS, FORWARD_UNIT
 from fedwiz.steps.make import run_script, within
@@ -14,7 +14,7 @@ from fedwiz.steps.table import step
 
 
 @step("unrule", "Put the rules of iptables back", stage="back")
-def unrule(answers: Answers, host: Host, known: Known) -> Iterator[Run]:
+def unrule(answers: Answers, host: Host, known: ClusterFacts) -> Iterator[Run]:
     """What flannel and fedwiz added goes; FORWARD's policy, and who let this network through, stay.
 
     Of rules that are there once more than they were one goes; docker's own it takes along itself.

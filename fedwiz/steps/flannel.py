@@ -5,8 +5,8 @@ import re
 from collections.abc import Iterator
 
 from fedwiz.answers.file import Answers, Host
-from fedwiz.facts.values import File, Known
-from fedwiz.facts.versions import VARIABLES, endpoint_variables
+from fedwiz.facts.values import ClusterFacts, File
+from fedwiz.facts.versions import FLANNEL_VARIABLES, endpoint_variables
 from fedwiz.model.actions import Action, PutKey, Run, Secret
 from fedwiz.model.envfile import values, with_values
 from fedwiz.scripts import script
@@ -17,9 +17,11 @@ SYSCONFIG = "/etc/sysconfig/flanneld"
 PASSWORD_FILE = "/etc/sysconfig/fedwiz-etcd"  # noqa: S105 - a path
 BINARY = "/usr/local/bin/flanneld"
 OPTS = "/usr/libexec/flannel/fedwiz-docker-opts"
-UNIT = "/etc/systemd/system/flanneld.service"
+UNIT_FILE = "/etc/systemd/system/flanneld.service"
 DROP_IN = "/etc/systemd/system/flanneld.service.d/60-fedwiz.conf"
-OWN = tuple(f"FLANNELD_ETCD_{name}" for name in ("CAFILE", "CERTFILE", "KEYFILE", "USERNAME"))
+FLANNELD_ENVIRONMENT = tuple(
+    f"FLANNELD_ETCD_{name}" for name in ("CAFILE", "CERTFILE", "KEYFILE", "USERNAME")
+)
 """flanneld's own environment, which it reads for what its command line does not say."""
 REMOVE = "dnf -y remove flannel"
 UPLOADED = "/var/lib/fedwiz/flannel.rpm"
@@ -56,7 +58,7 @@ RequiredBy=docker.service
 
 
 @step("config", "Write the network into etcd", role="master", stage="config")
-def config(answers: Answers, host: Host, known: Known) -> Iterator[PutKey]:
+def config(answers: Answers, host: Host, known: ClusterFacts) -> Iterator[PutKey]:
     """The configuration, through the API that the nodes' flannel reads."""
     stored, value = known.store, answers.config_json()
     there = stored.config
@@ -73,7 +75,7 @@ def config(answers: Answers, host: Host, known: Known) -> Iterator[PutKey]:
 
 
 @step("package", "Install flannel")
-def package(answers: Answers, host: Host, known: Known) -> Iterator[Run]:
+def package(answers: Answers, host: Host, known: ClusterFacts) -> Iterator[Run]:
     """From the hosts' repositories, or from a file of the operator's that is checked first."""
     facts, flannel = known.hosts[host.name], answers.flannel
     if flannel.source == "dnf":
@@ -105,7 +107,7 @@ def _upload(answers: Answers, mode: str, path: str, there: str) -> Run:
 
 
 @step("sysconfig", "Tell flanneld where etcd is")
-def sysconfig(answers: Answers, host: Host, known: Known) -> Iterator[Run]:
+def sysconfig(answers: Answers, host: Host, known: ClusterFacts) -> Iterator[Run]:
     """The variables that the unit reads; every other line and comment stays.
 
     Until the package is there nobody knows which names its unit reads: both pairs are
@@ -117,7 +119,7 @@ def sysconfig(answers: Answers, host: Host, known: Known) -> Iterator[Run]:
     wanted = wanted_values(answers, host, facts.flanneld_unit)
     now = values(there.text)
     # What an earlier answer put there and this one does not; flanneld passes over the empty.
-    wanted |= {name: "" for name in OWN if now.get(name) and name not in wanted}
+    wanted |= {name: "" for name in FLANNELD_ENVIRONMENT if now.get(name) and name not in wanted}
     left = {name: value for name, value in wanted.items() if now.get(name) != value}
     if not left:
         return
@@ -143,18 +145,20 @@ def wanted_values(answers: Answers, host: Host, unit: str) -> dict[str, str]:
         options.append(f"-iface={host.interface}")
     all_values = dict(
         zip(
-            VARIABLES,
+            FLANNEL_VARIABLES,
             (endpoints, etcd.prefix, endpoints, etcd.prefix, " ".join(options)),
             strict=True,
         )
     )
     wanted = {name: all_values[name] for name in endpoint_variables(unit)}
     own = (etcd.ca_file, etcd.cert_file, etcd.key_file, etcd.user)
-    return wanted | {name: value for name, value in zip(OWN, own, strict=True) if value}
+    return wanted | {
+        name: value for name, value in zip(FLANNELD_ENVIRONMENT, own, strict=True) if value
+    }
 
 
 @step("unit", "Have systemd keep flanneld running")
-def unit(answers: Answers, host: Host, known: Known) -> Iterator[Action]:
+def unit(answers: Answers, host: Host, known: ClusterFacts) -> Iterator[Action]:
     """A drop-in, and for a flanneld without a package the unit itself.
 
     flannel before 0.18 ends with status 0 when its lease is deleted, which
@@ -163,7 +167,7 @@ def unit(answers: Answers, host: Host, known: Known) -> Iterator[Action]:
     facts, written = known.hosts[host.name], list[Action]()
     if answers.flannel.source == "binary":
         written += put_file(facts, OPTS, script("docker-opts"), 0o755)
-        written += put_file(facts, UNIT, UNIT_TEXT)
+        written += put_file(facts, UNIT_FILE, UNIT_TEXT)
     text = DROP_IN_TEXT
     if answers.etcd.user:
         text += f"EnvironmentFile={PASSWORD_FILE}\n"
@@ -174,7 +178,7 @@ def unit(answers: Answers, host: Host, known: Known) -> Iterator[Action]:
         yield change("systemctl", "daemon-reload")
 
 
-def _password(answers: Answers, known: Known, host: Host) -> Iterator[Run]:
+def _password(answers: Answers, known: ClusterFacts, host: Host) -> Iterator[Run]:
     secret = known.etcd_password
     if secret is None:
         return

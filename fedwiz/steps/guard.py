@@ -15,7 +15,7 @@ from fedwiz.steps.table import Step
 BOOT = "boot"
 """What arm.sh is told of a step that is a reboot."""
 
-CONFIRM = 600
+CONFIRM_SECONDS = 600
 """Seconds that a way back may take, which the confirmation waits for where it comes too late."""
 
 
@@ -34,7 +34,7 @@ def guarded(step: Step, actions: tuple[Action, ...], seconds: int) -> tuple[Acti
         return plain
     boot = (BOOT,) if any(run.reboots for run in runs) else ()
     arm = run_script("arm", step.name, str(seconds), *boot, stdin=(way_back(runs),))
-    confirm = run_script("confirm", step.name, fresh=seconds, timeout=CONFIRM)
+    confirm = run_script("confirm", step.name, fresh=seconds, timeout=CONFIRM_SECONDS)
     return (arm, *plain, confirm)
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from fedwiz.answers.file import Answers, Host
-from fedwiz.facts.values import Facts, Known
+from fedwiz.facts.values import ClusterFacts, Facts
 from fedwiz.model.actions import Run
 from fedwiz.steps.make import change, put_file
 from fedwiz.steps.table import step
@@ -30,7 +30,7 @@ unmanaged-devices=interface-name:flannel*;interface-name:docker0;interface-name:
 
 
 @step("kernel", "Load the kernel's modules and let it forward")
-def kernel(answers: Answers, host: Host, known: Known) -> Iterator[Run]:
+def kernel(answers: Answers, host: Host, known: ClusterFacts) -> Iterator[Run]:
     """Modules and sysctls, now and at each boot.
 
     A module that the kernel does not have at all is a check's matter.  docker turns
@@ -74,7 +74,7 @@ def settings(facts: Facts) -> dict[str, str]:
 
 
 @step("link", "Keep systemd from changing flannel's MAC address")
-def link(answers: Answers, host: Host, known: Known) -> Iterator[Run]:
+def link(answers: Answers, host: Host, known: ClusterFacts) -> Iterator[Run]:
     """The `.link` file must be there before the device is made.
 
     systemd 242 and later gives a new device a MAC address of its own while flannel has
@@ -84,7 +84,7 @@ def link(answers: Answers, host: Host, known: Known) -> Iterator[Run]:
 
 
 @step("networkmanager", "Keep NetworkManager off flannel's and docker's devices", cuts=True)
-def networkmanager(answers: Answers, host: Host, known: Known) -> Iterator[Run]:
+def networkmanager(answers: Answers, host: Host, known: ClusterFacts) -> Iterator[Run]:
     """Where NetworkManager runs, or would at the next boot."""
     facts = known.hosts[host.name]
     unit = facts.unit("NetworkManager.service")
@@ -98,7 +98,7 @@ def networkmanager(answers: Answers, host: Host, known: Known) -> Iterator[Run]:
 
 
 @step("firewall", "Let the backend's packets and the pods through firewalld", cuts=True)
-def firewall(answers: Answers, host: Host, known: Known) -> Iterator[Run]:
+def firewall(answers: Answers, host: Host, known: ClusterFacts) -> Iterator[Run]:
     """The backend's ports and protocols, and the network as a trusted source.
 
     The ports are opened in the zone of flannel's interface, which may not be the default one.

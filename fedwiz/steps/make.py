@@ -9,12 +9,12 @@ from ipaddress import ip_interface, ip_network
 from typing import Any
 
 from fedwiz.answers.file import Answers, Host
-from fedwiz.facts.values import Facts, File, Known
+from fedwiz.facts.values import ClusterFacts, Facts, File
 from fedwiz.model.actions import Run
 from fedwiz.scripts import script
 
 BACKUP = "the file's old text is what the diff takes away"
-SHOWN = 16
+DIGEST_DIGITS = 16
 """Hex digits of a SHA-256 that tell one text from another for people and hosts alike."""
 
 
@@ -69,13 +69,13 @@ LISTED = frozenset({"unrule.sh"})
 ANY = "any"
 """The same where the plan can't know it, since an action of it before brings the file."""
 
-SEEN = re.compile(rf"[0-9a-f]{{{SHOWN}}}|absent")
+SEEN = re.compile(rf"[0-9a-f]{{{DIGEST_DIGITS}}}|absent")
 """What `seen` says."""
 
 
 def hashed(text: str) -> str:
     """How a text's SHA-256 begins; a host's odd bytes are surrogates in it."""
-    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:SHOWN]
+    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:DIGEST_DIGITS]
 
 
 def run_script(name: str, *argv: str, **more: Any) -> Run:  # noqa: ANN401 - Run's own fields
@@ -90,7 +90,7 @@ def dnf(verb: str, what: str, undo: str = "") -> Run:
     )
 
 
-def peer_addresses(answers: Answers, host: Host, known: Known) -> set[str]:
+def peer_addresses(answers: Answers, host: Host, known: ClusterFacts) -> set[str]:
     """The addresses that flannel publishes for the other nodes, as far as they are known."""
     others = (node for node in answers.nodes if node.name != host.name)
     found = {

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from ipaddress import IPv4Address
 
 from fedwiz.answers.file import Answers
-from fedwiz.facts.values import Known
+from fedwiz.facts.values import ClusterFacts
 from fedwiz.model.actions import Run
 from fedwiz.model.backends import Options
 from fedwiz.steps.docker import switch
@@ -23,7 +23,7 @@ def told_by(backend: str, options: Options) -> str | None:
 
 
 @step_of_all("peers", "See that every node has a way to every other", stage="peers")
-def peers(answers: Answers, known: Known) -> Iterator[tuple[str, Run]]:
+def peers(answers: Answers, known: ClusterFacts) -> Iterator[tuple[str, Run]]:
     """Wait for the peers' entries and have flanneld look again where one is missing.
 
     flannel 0.18.0 to 0.21.2 loses events when nodes start together, and with them the way

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from fedwiz.answers.file import Answers, Host
-from fedwiz.facts.values import Known
+from fedwiz.facts.values import ClusterFacts
 from fedwiz.model.actions import Action
 
-Left: TypeAlias = Callable[[Answers, Host, Known], Iterator[Action]]
+Left: TypeAlias = Callable[[Answers, Host, ClusterFacts], Iterator[Action]]
 """What is still left to do on a host: nothing where it is right already."""
 
 Stage: TypeAlias = Literal["config", "nodes", "peers", "mend", "back", "etcd"]
@@ -20,7 +20,7 @@ GATES: frozenset[Stage] = frozenset({"config", "back"})
 """Where one of these fails, nothing after it is done on any host."""
 
 
-Together: TypeAlias = Callable[[Answers, Known], Iterator[tuple[str, Action]]]
+Together: TypeAlias = Callable[[Answers, ClusterFacts], Iterator[tuple[str, Action]]]
 """The same of all hosts at once, each action with its host's name."""
 
 
@@ -39,7 +39,7 @@ class Step:
     cuts: bool = False
     """It could cut the operator off: the host takes it back unless it can still be reached."""
 
-    def everywhere(self, answers: Answers, known: Known) -> dict[str, tuple[Action, ...]]:
+    def everywhere(self, answers: Answers, known: ClusterFacts) -> dict[str, tuple[Action, ...]]:
         """What is left on each host of its role; hosts that could not be asked are not in it."""
         hosts = [it for it in answers.host if it.role == self.role and it.name in known.hosts]
         if self.together is None:
@@ -66,7 +66,7 @@ def step_of_all(name: str, title: str, stage: Stage) -> Callable[[Together], Ste
     """Make a step of the function that says of all nodes at once what is left to do."""
 
     def made(together: Together) -> Step:
-        def left(answers: Answers, host: Host, known: Known) -> Iterator[Action]:
+        def left(answers: Answers, host: Host, known: ClusterFacts) -> Iterator[Action]:
             yield from (action for at, action in together(answers, known) if at == host.name)
 
         return Step(name, title, left, stage=stage, together=together)

@@ -9,14 +9,14 @@ from dataclasses import replace
 
 from fedwiz.answers.file import Answers, Host
 from fedwiz.etcd.leases import parse_leases
-from fedwiz.facts.values import Facts, File, Firewall, Kept, Known
+from fedwiz.facts.values import Backup, ClusterFacts, Facts, File, Firewall
 from fedwiz.model.actions import Action, PutKey, Run
 from fedwiz.model.envfile import values
 from fedwiz.steps.backup import PACKAGED, SAVED, TOUCHED
 from fedwiz.steps.docker import (
     DAEMON_JSON,
     DOCKER_DROP_IN,
-    OTHER,
+    SCRIPT_SECONDS,
     direct_routing,
     docker,
     forward,
@@ -27,7 +27,7 @@ from fedwiz.steps.flannel import (
     DROP_IN,
     PASSWORD_FILE,
     SYSCONFIG,
-    UNIT,
+    UNIT_FILE,
     sysconfig,
     unit,
     wanted_values,
@@ -41,10 +41,10 @@ UNDO_STAGES: tuple[Stage, ...] = ("config", "back", "etcd")
 it."""
 
 WRITERS: tuple[Step, ...] = (kernel, link, networkmanager, sysconfig, unit, docker, forward)
-HASHED = (BINARY, f"{BINARY}.new", PASSWORD_FILE)
+HASHED_FILES = (BINARY, f"{BINARY}.new", PASSWORD_FILE)
 
 
-def _differing(facts: Facts, kept: Kept) -> list[str]:
+def _differing(facts: Facts, kept: Backup) -> list[str]:
     """Files that are not as they were."""
     was = kept.was
     return [
@@ -53,13 +53,13 @@ def _differing(facts: Facts, kept: Kept) -> list[str]:
         if path in kept.asked
         and (
             facts.hashes.get(path) != was.hashes.get(path)
-            if path in HASHED
+            if path in HASHED_FILES
             else facts.files.get(path) != was.files.get(path)
         )
     ]
 
 
-def _changed(answers: Answers, host: Host, known: Known, kept: Kept) -> set[str]:
+def _changed(answers: Answers, host: Host, known: ClusterFacts, kept: Backup) -> set[str]:
     """Files that somebody has changed since fedwiz wrote them: neither its text nor the old one.
 
     fedwiz's text is what its steps would leave as it is; daemon.json's is made of the old one.
@@ -105,7 +105,7 @@ def _ours(answers: Answers, host: Host, facts: Facts) -> bool:
     return any(value and now.get(name) == value for name, value in wanted.items())
 
 
-def left_alone(answers: Answers, host: Host, known: Known) -> list[str]:
+def left_alone(answers: Answers, host: Host, known: ClusterFacts) -> list[str]:
     """What a way back leaves as it is, in words: `PATH: why`."""
     facts = known.hosts[host.name]
     kept = facts.kept
@@ -123,7 +123,7 @@ def left_alone(answers: Answers, host: Host, known: Known) -> list[str]:
     return said
 
 
-def _restored(answers: Answers, host: Host, known: Known, kept: Kept) -> list[str]:
+def _restored(answers: Answers, host: Host, known: ClusterFacts, kept: Backup) -> list[str]:
     """Files that are put back, or removed."""
     facts, changed = known.hosts[host.name], _changed(answers, host, known, kept)
     ours = "flannel" not in kept.was.packages
@@ -137,7 +137,7 @@ def _restored(answers: Answers, host: Host, known: Known, kept: Kept) -> list[st
     ]
 
 
-def _docker(answers: Answers, facts: Facts, kept: Kept, files: list[str]) -> str:
+def _docker(answers: Answers, facts: Facts, kept: Backup, files: list[str]) -> str:
     """What becomes of docker, in the words of `back.sh`."""
     was, now = kept.was, facts.unit("docker.service")
     ran = was.unit("docker.service").running
@@ -164,7 +164,7 @@ def _enabled(facts: Facts, name: str) -> bool:
 
 
 @step("back", "Take docker off flannel's subnet, and put the files back", stage="back")
-def back(answers: Answers, host: Host, known: Known) -> Iterator[Run]:
+def back(answers: Answers, host: Host, known: ClusterFacts) -> Iterator[Run]:
     """One critical section, as a unit on the node: it ends with docker running.
 
     docker is left alone where it never was on flannel's subnet, nor has been started with what
@@ -177,7 +177,7 @@ def back(answers: Answers, host: Host, known: Known) -> Iterator[Run]:
     was, files = kept.was, _restored(answers, host, known, kept)
     bridge = _docker(answers, facts, kept, files)
     runs, ran = facts.unit("flanneld.service").running, was.unit("flanneld.service").running
-    own = bool({SYSCONFIG, UNIT, DROP_IN, BINARY}.intersection(files))
+    own = bool({SYSCONFIG, UNIT_FILE, DROP_IN, BINARY}.intersection(files))
     ways = list(_ways(answers, facts, kept))
     ready = answers.docker.ready_within
     again = bridge != "leave" or own or bool(ways) or not runs
@@ -201,13 +201,13 @@ def back(answers: Answers, host: Host, known: Known) -> Iterator[Run]:
             boot,
             *items,
             unit="fedwiz-back",
-            timeout=OTHER + ready,
+            timeout=SCRIPT_SECONDS + ready,
             interrupts=bridge == "move" and facts.unit("docker.service").running,
             diff=_diff(facts, was, files),
         )
 
 
-def _ways(answers: Answers, facts: Facts, kept: Kept) -> Iterator[str]:
+def _ways(answers: Answers, facts: Facts, kept: Backup) -> Iterator[str]:
     """Routes and devices of flannel's that were not there, or that a flanneld of before makes anew.
 
     It does not take an address of another network off its device.
@@ -235,7 +235,7 @@ def _diff(facts: Facts, was: Facts, files: list[str]) -> str:
 
 
 @step("unpackage", "Remove flannel", stage="back")
-def unpackage(answers: Answers, host: Host, known: Known) -> Iterator[Run]:
+def unpackage(answers: Answers, host: Host, known: ClusterFacts) -> Iterator[Run]:
     """Where it was not there before; with what rpm leaves of settings that fedwiz changed."""
     facts = known.hosts[host.name]
     kept = facts.kept
@@ -254,7 +254,7 @@ def unpackage(answers: Answers, host: Host, known: Known) -> Iterator[Run]:
 
 
 @step("unset", "Put the kernel's settings back", stage="back")
-def unset(answers: Answers, host: Host, known: Known) -> Iterator[Run]:
+def unset(answers: Answers, host: Host, known: ClusterFacts) -> Iterator[Run]:
     """Sysctls that still read what fedwiz wrote; modules that were not loaded, if they go."""
     facts = known.hosts[host.name]
     if facts.kept is None:
@@ -271,7 +271,7 @@ def unset(answers: Answers, host: Host, known: Known) -> Iterator[Run]:
 
 
 @step("shut", "Close the firewall again", stage="back")
-def shut(answers: Answers, host: Host, known: Known) -> Iterator[Run]:
+def shut(answers: Answers, host: Host, known: ClusterFacts) -> Iterator[Run]:
     """What fedwiz opens, where it was not open."""
     facts = known.hosts[host.name]
     walls = facts.firewall
@@ -295,13 +295,13 @@ def shut(answers: Answers, host: Host, known: Known) -> Iterator[Run]:
 
 
 @step("forget", "Forget what was kept", stage="back")
-def forget(answers: Answers, host: Host, known: Known) -> Iterator[Run]:
+def forget(answers: Answers, host: Host, known: ClusterFacts) -> Iterator[Run]:
     """Last: with it goes what the way back is made of."""
     if known.hosts[host.name].kept is not None:
         yield run_script("forget", *left_alone(answers, host, known))
 
 
-def needing(answers: Answers, known: Known) -> list[str]:
+def needing(answers: Answers, known: ClusterFacts) -> list[str]:
     """Nodes that need etcd's key as it is once all this is done, or of which that is not known."""
     return [
         node.name
@@ -317,7 +317,7 @@ def _goes_on(facts: Facts) -> bool:
 
 
 @step("release", "Delete the nodes' leases", role="master", stage="etcd")
-def release(answers: Answers, host: Host, known: Known) -> Iterator[PutKey]:
+def release(answers: Answers, host: Host, known: ClusterFacts) -> Iterator[PutKey]:
     """Those of nodes that have no flanneld any more, if they were not there before."""
     kept, stored = known.hosts[host.name].kept, known.store
     if kept is None or kept.api != stored.api:
@@ -334,7 +334,7 @@ def release(answers: Answers, host: Host, known: Known) -> Iterator[PutKey]:
             yield PutKey(lease.key, None, stored.api, lease.revision, texts[lease.key])
 
 
-def _rewrites(answers: Answers, known: Known) -> Iterator[PutKey]:
+def _rewrites(answers: Answers, known: ClusterFacts) -> Iterator[PutKey]:
     """The key as it was before, while it says what these answers write."""
     master = known.hosts.get(answers.master.name)
     kept, there = master.kept if master else None, known.store.config
@@ -344,7 +344,7 @@ def _rewrites(answers: Answers, known: Known) -> Iterator[PutKey]:
         yield PutKey(there.key, kept.config, known.store.api, there.revision, there.text)
 
 
-def going_on(answers: Answers, known: Known) -> list[str]:
+def going_on(answers: Answers, known: ClusterFacts) -> list[str]:
     """Nodes that are undone, and whose flanneld of before goes on with what etcd said then."""
     another = any(put.value is not None for put in _rewrites(answers, known))
     return [
@@ -355,14 +355,14 @@ def going_on(answers: Answers, known: Known) -> list[str]:
 
 
 @step("reconfig", "Put the network of before back into etcd", role="master", stage="config")
-def reconfig(answers: Answers, host: Host, known: Known) -> Iterator[Action]:
+def reconfig(answers: Answers, host: Host, known: ClusterFacts) -> Iterator[Action]:
     """Before the nodes, where one had a flannel of its own: it reads the key as it starts."""
     if going_on(answers, known) and not needing(answers, known):
         yield from _rewrites(answers, known)
 
 
 @step("unconfig", "Take the network out of etcd", role="master", stage="etcd")
-def unconfig(answers: Answers, host: Host, known: Known) -> Iterator[Action]:
+def unconfig(answers: Answers, host: Host, known: ClusterFacts) -> Iterator[Action]:
     """The key, while it says what these answers write, once no node needs it."""
     kept = known.hosts[host.name].kept
     if kept is None or needing(answers, known):
@@ -372,7 +372,7 @@ def unconfig(answers: Answers, host: Host, known: Known) -> Iterator[Action]:
     yield run_script("forget", *_key_left(answers, kept, known))
 
 
-def _key_left(answers: Answers, kept: Kept, known: Known) -> Iterator[str]:
+def _key_left(answers: Answers, kept: Backup, known: ClusterFacts) -> Iterator[str]:
     there = known.store.config
     if known.store.error or kept.api != known.store.api:
         why = known.store.error or "it is not known what it said before"
@@ -381,7 +381,7 @@ def _key_left(answers: Answers, kept: Kept, known: Known) -> Iterator[str]:
         yield f"etcd's {answers.key} says something else than these answers"
 
 
-UNDO: tuple[Step, ...] = (
+UNDO_STEPS: tuple[Step, ...] = (
     reconfig,
     back,
     unpackage,

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from queue import SimpleQueue
 
 
-class Behind:
+class BackgroundWriter:
     """Does what it is told in a thread of its own, in order, however long it takes.
 
     A terminal that stands still (Ctrl+S, a laptop that sleeps at the other end of a line) takes

@@ -7,10 +7,10 @@ the direction of writing.  All of it is taken out before a line is shown or kept
 import re
 from collections.abc import Iterator
 
-LONGEST = 2000
+MAX_LINE_CHARS = 2000
 """Characters of a line that are kept; the end of a longer one is an ellipsis."""
 
-_HELD = 64 * 1024
+_MAX_HELD_BYTES = 64 * 1024
 """Bytes held of a line that does not end."""
 
 _ESCAPES = re.compile(
@@ -25,19 +25,19 @@ _UNSEEN = re.compile(
 )
 
 
-def clean(line: str) -> str:
+def sanitize(line: str) -> str:
     """One line without escape codes, control characters and tabs.
 
     Where a carriage return made a progress bar, what it drew last is what is kept.
     """
     shown = ""
-    for part in line[-_HELD:].split("\r"):
+    for part in line[-_MAX_HELD_BYTES:].split("\r"):
         seen = _UNSEEN.sub("", _ESCAPES.sub("", part).expandtabs(8))
         shown = seen if seen.strip() else shown
-    return shown if len(shown) <= LONGEST else shown[: LONGEST - 1] + "…"
+    return shown if len(shown) <= MAX_LINE_CHARS else shown[: MAX_LINE_CHARS - 1] + "…"
 
 
-class Lines:
+class LineReader:
     """Cuts a stream of bytes into cleaned lines, holding no more than one of them."""
 
     def __init__(self) -> None:
@@ -58,12 +58,12 @@ class Lines:
 
     def _hold(self, part: bytes) -> None:
         held = self._held + part
-        if len(held) > _HELD:
+        if len(held) > _MAX_HELD_BYTES:
             # Of a progress bar the end matters, of a line that is merely long the beginning.
             drawn = held.rstrip(b"\r").rfind(b"\r") + 1
-            held = held[drawn : drawn + _HELD]
+            held = held[drawn : drawn + _MAX_HELD_BYTES]
         self._held = held
 
     def _line(self) -> str:
         held, self._held = self._held, b""
-        return clean(held.decode("utf-8", errors="replace"))
+        return sanitize(held.decode("utf-8", errors="replace"))

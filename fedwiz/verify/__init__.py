@@ -13,15 +13,15 @@ from dataclasses import replace
 from itertools import permutations
 
 from fedwiz.answers.file import Answers, Host
-from fedwiz.facts import Known
+from fedwiz.facts import ClusterFacts
 from fedwiz.model.actions import Reply, Run, Session
 from fedwiz.model.events import Emit, Judged
-from fedwiz.util.sanitize import clean
+from fedwiz.util.sanitize import sanitize
 from fedwiz.verify import leases, nodes, pods
 from fedwiz.verify.asker import Asker
-from fedwiz.verify.matrix import Matrix
+from fedwiz.verify.matrix import PairMatrix
 from fedwiz.verify.mtu import Sizes
-from fedwiz.verify.peers import Ways
+from fedwiz.verify.peers import PeerRoutes
 from fedwiz.verify.values import Path, Ping, Pod, Up, Verdict
 
 __all__ = ["KINDS", "Verdict", "ok", "verify"]
@@ -47,7 +47,7 @@ def ok(verdicts: Iterable[Verdict]) -> bool:
 async def verify(
     answers: Answers,
     sessions: Mapping[str, Session],
-    known: Known,
+    known: ClusterFacts,
     emit: Emit,
     lost: Mapping[str, str] | None = None,
     *,
@@ -103,13 +103,13 @@ async def verify(
     if pair is None:
         tell(leases.strangers(answers, known))
     net, held = nodes.overlay(answers, known), leases.leases_of(answers, known)
-    ways = Ways(known, net, held, dict(gone))
+    ways = PeerRoutes(known, net, held, dict(gone))
     wanted = not {"peer", *MEASURED}.isdisjoint(only)
     known_ways = [ways.judge(*each) for each in permutations(names, 2)] if wanted else []
     tell(known_ways)
     if not MEASURED.isdisjoint(only):
         astray = {(it.host, it.peer): it.why for it in known_ways if it.level == "fail"}
-        matrix = Matrix(names, known, net, gone, ups, astray=astray)
+        matrix = PairMatrix(names, known, net, gone, ups, astray=astray)
         sizes = Sizes(matrix, held, told="ping" in only)
         sizes = await _measure(asker, sizes, run, large="mtu" in only)
         tell(sizes.matrix.verdicts())
@@ -210,5 +210,5 @@ async def _sizes(
 
 
 def _said(reply: Reply) -> str:
-    words = " ".join(clean(line) for line in (reply.err or reply.out).splitlines())
+    words = " ".join(sanitize(line) for line in (reply.err or reply.out).splitlines())
     return f"exit status {reply.code}, {words[:300] or 'and it said nothing'}"

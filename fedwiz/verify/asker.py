@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Mapping
 
-from fedwiz.model.actions import Reply, Run, Session, Unreachable
+from fedwiz.model.actions import Reply, Run, Session, UnreachableError
 
 
 class Asker:
@@ -26,7 +26,7 @@ class Asker:
         async def one(host: str, run: Run) -> None:
             try:
                 replies[host] = await self.sessions[host].ask(run)
-            except Unreachable as why:
+            except UnreachableError as why:
                 self.lost.setdefault(host, str(why))
 
         async with asyncio.TaskGroup() as group:

@@ -6,17 +6,17 @@ from statistics import median
 
 from fedwiz.answers.file import Answers, Host
 from fedwiz.etcd.leases import Lease, parse_leases
-from fedwiz.facts import Facts, Known
+from fedwiz.facts import ClusterFacts, Facts
 from fedwiz.facts.versions import CLOCKS_APART
 from fedwiz.verify.nodes import SUBNET_ENV, addresses, overlay, subnet_of
 from fedwiz.verify.pods import tidy
 from fedwiz.verify.values import Overlay, Verdict
 
-MARGIN = 60
+RENEW_MARGIN_MINUTES = 60
 """Minutes before its end at which flannel renews a lease, unless told otherwise."""
 
 
-def judge(answers: Answers, known: Known, host: Host) -> Verdict:
+def judge(answers: Answers, known: ClusterFacts, host: Host) -> Verdict:
     """The verdict on the lease of one node that could be asked."""
     facts, net = known.hosts[host.name], overlay(answers, known)
     seen, wrong = _lease(answers, known, host, net)
@@ -26,19 +26,19 @@ def judge(answers: Answers, known: Known, host: Host) -> Verdict:
     return Verdict("lease", host.name, "", "pass", seen, _doubt(answers, host, facts))
 
 
-def leases_of(answers: Answers, known: Known) -> Mapping[str, Lease]:
+def leases_of(answers: Answers, known: ClusterFacts) -> Mapping[str, Lease]:
     """Each node's lease, by its name: that of the subnet it has, or else one with its address."""
     leases = usable(known)
     found = {host.name: lease_of(leases, known, host) for host in answers.nodes}
     return {name: lease for name, lease in found.items() if lease is not None}
 
 
-def usable(known: Known) -> tuple[Lease, ...]:
+def usable(known: ClusterFacts) -> tuple[Lease, ...]:
     """The leases that flannel can use."""
     return tuple(lease for lease in parse_leases(known.store.leases) if not lease.error)
 
 
-def lease_of(leases: Iterable[Lease], known: Known, host: Host) -> Lease | None:
+def lease_of(leases: Iterable[Lease], known: ClusterFacts, host: Host) -> Lease | None:
     """A node's lease of these; see `leases_of`."""
     facts = known.hosts.get(host.name, Facts())
     subnet, mine = subnet_of(facts), _own(leases, host, facts)
@@ -71,7 +71,7 @@ def _no_etcd(answers: Answers, host: Host, facts: Facts) -> str:
     )
 
 
-def _not_running(known: Known, host: Host, facts: Facts) -> str:
+def _not_running(known: ClusterFacts, host: Host, facts: Facts) -> str:
     """Without flanneld the lease is not renewed, and ends; and the ways to this node with it."""
     unit = facts.unit("flanneld.service")
     if not unit.there or unit.active in ("active", "reloading", ""):
@@ -106,7 +106,7 @@ def _doubt(answers: Answers, host: Host, facts: Facts) -> str:
     return ""
 
 
-def _unrenewed(known: Known, host: Host, lease: Lease) -> str:
+def _unrenewed(known: ClusterFacts, host: Host, lease: Lease) -> str:
     """It should have been renewed, or will not be in time."""
     facts = known.hosts[host.name]
     margin, unit = _margin(facts), facts.unit("flanneld.service")
@@ -135,10 +135,10 @@ def _margin(facts: Facts) -> int:
         r"(?:-subnet-lease-renew-margin|FLANNELD_SUBNET_LEASE_RENEW_MARGIN)[= \"']+([0-9]{1,4})\b",
         re.sub(r"(?m)^\s*#.*$", "", facts.flanneld_unit + "\n" + (env.text if env else "")),
     )
-    return int(told[-1]) if told else MARGIN
+    return int(told[-1]) if told else RENEW_MARGIN_MINUTES
 
 
-def _lease(answers: Answers, known: Known, host: Host, net: Overlay) -> tuple[str, str]:
+def _lease(answers: Answers, known: ClusterFacts, host: Host, net: Overlay) -> tuple[str, str]:
     """What etcd has, and what is wrong."""
     store, facts = known.store, known.hosts[host.name]
     if store.error:
@@ -165,12 +165,14 @@ def _lease(answers: Answers, known: Known, host: Host, net: Overlay) -> tuple[st
     return seen, _lease_wrong(known, host, net, lease, mine) or _unrenewed(known, host, lease)
 
 
-def _raw(known: Known) -> dict[str, str]:
+def _raw(known: ClusterFacts) -> dict[str, str]:
     """Each key with its value, by key."""
     return {value.key: tidy(f"{value.key} {value.text}") for value in known.store.leases}
 
 
-def _lease_wrong(known: Known, host: Host, net: Overlay, lease: Lease, mine: list[Lease]) -> str:
+def _lease_wrong(
+    known: ClusterFacts, host: Host, net: Overlay, lease: Lease, mine: list[Lease]
+) -> str:
     facts = known.hosts[host.name]
     twins = [one for one in mine if one.public_ip == lease.public_ip and one is not lease]
     if twins:
@@ -204,7 +206,7 @@ def _lease_wrong(known: Known, host: Host, net: Overlay, lease: Lease, mine: lis
     return ""
 
 
-def strangers(answers: Answers, known: Known) -> Iterator[Verdict]:
+def strangers(answers: Answers, known: ClusterFacts) -> Iterator[Verdict]:
     """Leases of no host in the answers: nothing to judge them by, so they are only told."""
     ours = frozenset[str]().union(*map(addresses, known.hosts.values()))
     ours |= {host.address for host in answers.host}

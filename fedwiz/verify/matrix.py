@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network
 
-from fedwiz.facts import Known
+from fedwiz.facts import ClusterFacts
 from fedwiz.model.events import Judged
 from fedwiz.verify.nodes import addresses, subnet_of
 from fedwiz.verify.reasons import likely
@@ -12,11 +12,11 @@ from fedwiz.verify.values import Overlay, Ping, Up, Verdict
 
 
 @dataclass(frozen=True, slots=True)
-class Matrix:
+class PairMatrix:
     """All that was measured; each mapping by host."""
 
     nodes: Sequence[str]
-    known: Known
+    known: ClusterFacts
     net: Overlay
     lost: Mapping[str, str]
     ups: Mapping[str, Up]

@@ -12,7 +12,7 @@ from ipaddress import IPv4Network
 from fedwiz.etcd.leases import Lease
 from fedwiz.model.backends import BACKENDS
 from fedwiz.model.events import Judged
-from fedwiz.verify.matrix import Matrix
+from fedwiz.verify.matrix import PairMatrix
 from fedwiz.verify.nodes import addresses
 from fedwiz.verify.peers import leading
 from fedwiz.verify.values import Path, Verdict
@@ -56,7 +56,7 @@ def read(seen: str) -> Crossed | None:
 class Sizes:
     """All that was measured of packets' sizes; each mapping by node."""
 
-    matrix: Matrix
+    matrix: PairMatrix
     leases: Mapping[str, Lease]
     told: bool = True
     """There are verdicts on the pings as well, which tell why a pair has none."""

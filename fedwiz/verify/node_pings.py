@@ -17,18 +17,18 @@ from shlex import quote
 
 from fedwiz.answers import rules
 from fedwiz.answers.file import Answers, Host
-from fedwiz.facts import Facts, Known
+from fedwiz.facts import ClusterFacts, Facts
 from fedwiz.facts.suspects import ICMP, suspect
-from fedwiz.model.actions import Reply, Run, Session, Unreachable
+from fedwiz.model.actions import Reply, Run, Session, UnreachableError
 from fedwiz.model.events import Emit, Judged
 from fedwiz.scripts import question
-from fedwiz.util.sanitize import clean
+from fedwiz.util.sanitize import sanitize
 from fedwiz.verify.pods import read_ping, tidy
 from fedwiz.verify.values import Ping, Verdict
 
 
 @dataclass(frozen=True, slots=True)
-class End:
+class NodeEnd:
     """Where flannel's packets leave a node, and arrive."""
 
     dev: str
@@ -60,7 +60,7 @@ class Heard:
     """By ping, in one line."""
 
 
-def ask(end: End, peers: Collection[str]) -> Run:
+def ask(end: NodeEnd, peers: Collection[str]) -> Run:
     """Ping all peers' addresses at once; 4 s where pings get lost, 14 s at most."""
     return question("meet", end.address, end.dev, *peers, timeout=20)
 
@@ -99,7 +99,7 @@ class Meeting:
     """All that is known and was heard; each mapping by node."""
 
     nodes: Mapping[str, Host]
-    known: Known
+    known: ClusterFacts
     heard: Mapping[str, Mapping[str, Heard]] = field(default_factory=dict)
     """By sender, then by the peer's address."""
 
@@ -107,7 +107,7 @@ class Meeting:
     """Why a node's answer tells nothing."""
 
     @cached_property
-    def ends(self) -> Mapping[str, End]:
+    def ends(self) -> Mapping[str, NodeEnd]:
         """Of the nodes that have what flannel needs."""
         found = {}
         for name, host in self.nodes.items():
@@ -115,7 +115,7 @@ class Meeting:
             link, address = facts.uplink(host.interface), facts.public_ip(host.interface)
             for held in map(IPv4Interface, link.addresses if link else ()):
                 if link and str(held.ip) == address:
-                    found[name] = End(link.name, held)
+                    found[name] = NodeEnd(link.name, held)
         return found
 
     @cached_property
@@ -265,11 +265,11 @@ class Meeting:
 
 
 def _verdict(sender: str, receiver: str, level: Judged, seen: str, why: str) -> Verdict:
-    return Verdict("meet", sender, receiver, level, clean(seen), clean(why))
+    return Verdict("meet", sender, receiver, level, sanitize(seen), sanitize(why))
 
 
 async def meet(
-    answers: Answers, sessions: Mapping[str, Session], known: Known, emit: Emit
+    answers: Answers, sessions: Mapping[str, Session], known: ClusterFacts, emit: Emit
 ) -> tuple[Verdict, ...]:
     """Judge all ordered pairs of nodes: one command for each node, all at once; changes nothing.
 
@@ -298,7 +298,7 @@ async def meet(
             return
         try:
             reply = await sessions[name].ask(ask(meeting.ends[name], peers))
-        except Unreachable as why:
+        except UnreachableError as why:
             failed[name] = f"{name} could not be asked: {why}"
             return
         try:

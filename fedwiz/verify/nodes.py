@@ -8,9 +8,9 @@ from typing import Any
 
 from fedwiz.answers.file import Answers, Host
 from fedwiz.etcd.leases import Lease, parse_leases
-from fedwiz.facts import Facts, Known, Link
+from fedwiz.facts import ClusterFacts, Facts, Link
 from fedwiz.model.actions import Value
-from fedwiz.model.addresses import LONGEST
+from fedwiz.model.addresses import MAX_SUBNET_LEN
 from fedwiz.model.backends import BACKENDS, Backend
 from fedwiz.verify.pods import tidy
 from fedwiz.verify.values import Overlay, Up, Verdict
@@ -18,7 +18,7 @@ from fedwiz.verify.values import Overlay, Up, Verdict
 SUBNET_ENV = "/run/flannel/subnet.env"
 
 
-def overlay(answers: Answers, known: Known) -> Overlay:
+def overlay(answers: Answers, known: ClusterFacts) -> Overlay:
     """The network as etcd has it; what etcd does not say is taken from the answers."""
     said = _object(known.store.config)
     wished = answers.backend.backend.name, answers.backend.options
@@ -74,7 +74,7 @@ def mtu_of(facts: Facts) -> int | None:
 def stand_in(facts: Facts) -> tuple[str, int] | None:
     """Address and MTU of a namespace in a container's place: the address that docker gives last."""
     subnet, mtu = subnet_of(facts), mtu_of(facts)
-    if subnet is None or mtu is None or subnet.network.prefixlen > LONGEST:
+    if subnet is None or mtu is None or subnet.network.prefixlen > MAX_SUBNET_LEN:
         return None
     return str(subnet.network[-2]), mtu
 
@@ -89,7 +89,7 @@ def addresses(facts: Facts) -> frozenset[str]:
     )
 
 
-def judge(answers: Answers, known: Known, host: Host, up: Up | None) -> Iterator[Verdict]:
+def judge(answers: Answers, known: ClusterFacts, host: Host, up: Up | None) -> Iterator[Verdict]:
     """Verdicts on the addresses and on the subnet.env of one node that could be asked."""
     facts, net = known.hosts[host.name], overlay(answers, known)
     inet = up.inet if up and up.inet else _inet(facts)
@@ -172,7 +172,7 @@ def _vxlan(net: Overlay, link: Link) -> str:
     return ""
 
 
-def _subnet_env(known: Known, host: Host, net: Overlay, up: Up | None) -> str:
+def _subnet_env(known: ClusterFacts, host: Host, net: Overlay, up: Up | None) -> str:
     facts = known.hosts[host.name]
     if facts.subnet_env is None:
         return f"there is no {SUBNET_ENV}: flanneld has no subnet yet; see `journalctl -u flanneld`"

@@ -12,24 +12,24 @@ from ipaddress import IPv4Network
 from shlex import quote
 
 from fedwiz.etcd.leases import Lease
-from fedwiz.facts import Facts, Known, Neighbour, Route
+from fedwiz.facts import ClusterFacts, Facts, Neighbour, Route
 from fedwiz.model.backends import BACKENDS
 from fedwiz.model.events import Judged
-from fedwiz.util.sanitize import clean
+from fedwiz.util.sanitize import sanitize
 from fedwiz.verify.nodes import subnet_of
 from fedwiz.verify.values import Overlay, Verdict
 
 COVERED = ("udp", "wireguard")
 """Backends whose device takes all of the network: no route of a peer's own is needed."""
 
-AGAIN = "`systemctl restart flanneld` there"
+RESTART_FLANNELD = "`systemctl restart flanneld` there"
 
 
 @dataclass(frozen=True)
-class Ways:
+class PeerRoutes:
     """All that is known of the ways between nodes."""
 
-    known: Known
+    known: ClusterFacts
     net: Overlay
     leases: Mapping[str, Lease]
     """By node."""
@@ -91,7 +91,7 @@ class Ways:
         exact = [route for route in routes if route.to == lease.subnet]
         if not exact and (wrong or not routes):
             other = f", and `{text_of(wrong[0])}` has it" if wrong else ""
-            return f"{host} has no route to {lease.subnet} on {peer}{other}: {AGAIN}"
+            return f"{host} has no route to {lease.subnet} on {peer}{other}: {RESTART_FLANNELD}"
         if len(routes) > 1:
             said = " and ".join(f"`{text_of(route)}`" for route in routes)
             return (
@@ -134,7 +134,10 @@ class Ways:
             has = f"takes {macs[0]} for" if macs else f"has no entry of {device} that tells"
             return (
                 shown,
-                (f"{host} {has} the MAC of {route.via} on {peer}, which is {lease.mac}: {AGAIN}"),
+                (
+                    f"{host} {has} the MAC of {route.via} on {peer}, which is {lease.mac}: "
+                    f"{RESTART_FLANNELD}"
+                ),
                 "",
             )
         if lease.public_ip not in sent:
@@ -144,11 +147,12 @@ class Ways:
                 (
                     f"{host} {has} what is for {lease.mac} of {peer}, which is at "
                     f"{lease.public_ip}: "
-                    f"{AGAIN}"
+                    f"{RESTART_FLANNELD}"
                 ),
                 "",
             )
-        doubt = f"{host} has {len(sent)} FDB entries of {device} for {lease.mac} of {peer}: {AGAIN}"
+        several = f"{len(sent)} FDB entries of {device} for {lease.mac} of {peer}"
+        doubt = f"{host} has {several}: {RESTART_FLANNELD}"
         return shown, "", doubt if len(sent) > 1 else ""
 
 
@@ -202,5 +206,5 @@ def first(lease: Lease) -> str:
 
 def text_of(route: Route) -> str:
     """As `ip route` shows it, and a shell may be given it."""
-    via = f" via {quote(clean(route.via))}" if route.via else ""
-    return f"{route.to}{via} dev {quote(clean(route.dev))}"
+    via = f" via {quote(sanitize(route.via))}" if route.via else ""
+    return f"{route.to}{via} dev {quote(sanitize(route.dev))}"

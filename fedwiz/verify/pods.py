@@ -17,10 +17,10 @@ from itertools import chain
 from fedwiz.facts import parse
 from fedwiz.model.actions import Run
 from fedwiz.scripts import question
-from fedwiz.util.sanitize import clean
+from fedwiz.util.sanitize import sanitize
 from fedwiz.verify.values import Path, Ping, Pod, Up
 
-LIFE = 60
+POD_SECONDS = 60
 """Seconds after which a container ends by itself.
 
 The first one to be there must outlive the slowest node's start, some 2 s, the counting (10 s at
@@ -42,7 +42,7 @@ def up(name: str, image: str, stand_in: tuple[str, int] | None = None) -> Run:
         stand_in: address and MTU of a bare namespace, for a node where docker does not run.
     """
     more = map(str, stand_in) if stand_in else ()
-    return question("pod-up", name, image, str(LIFE), *more, timeout=55)
+    return question("pod-up", name, image, str(POD_SECONDS), *more, timeout=55)
 
 
 def count(pod: Pod, sources: Iterable[str]) -> Run:
@@ -87,7 +87,7 @@ def _decode(encoded: str) -> str:
 
 def tidy(text: str) -> str:
     """Lines fit for a terminal."""
-    return "\n".join(line.rstrip() for line in map(clean, text.splitlines()) if line.strip())
+    return "\n".join(line.rstrip() for line in map(sanitize, text.splitlines()) if line.strip())
 
 
 def parts_of(said: str) -> dict[str, str]:
@@ -193,7 +193,7 @@ def read_ping(said: str) -> Ping:
     times = re.search(rf"min/avg/max(?:/mdev)? = {number}/{number}/{number}", said)
     rtt = "/".join(f"{float(part):.2f}" for part in times.groups()) if times else ""
     trouble = re.search(r"^(?:From |.*(?:[Uu]nreachable|sendto|exceeded)).*$", said, re.MULTILINE)
-    note = clean(trouble.group()).strip()[:200] if trouble else ""
+    note = sanitize(trouble.group()).strip()[:200] if trouble else ""
     return Ping(int(sums[1]), int(sums[2]), rtt, note)
 
 

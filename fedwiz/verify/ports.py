@@ -15,19 +15,19 @@ from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from fedwiz.answers.file import Answers
-from fedwiz.facts import Known, Tried
-from fedwiz.model.actions import Reply, Run, Session, Unreachable
+from fedwiz.facts import ClusterFacts, Tried
+from fedwiz.model.actions import Reply, Run, Session, UnreachableError
 from fedwiz.scripts import question
-from fedwiz.util.sanitize import clean
+from fedwiz.util.sanitize import sanitize
 from fedwiz.verify.node_pings import Meeting
 from fedwiz.verify.pods import tidy
 
 T = TypeVar("T")
 
-LIFE = 15
+LISTENER_SECONDS = 15
 """Seconds after which a listener ends by itself."""
 
-WORDS = {
+TRIAL_REFUSALS = {
     "another": "another check is trying the port there just now: run it again",
     "notool": "it has no systemd-socket-activate, which listens: see `dnf provides` there",
     "nobash": "it has no bash, which sends: `dnf install bash` there",
@@ -37,14 +37,16 @@ WORDS = {
 
 
 def listen(name: str, port: int, senders: int) -> Run:
-    """Listen at a UDP port, until `tell` or for `LIFE`.
+    """Listen at a UDP port, until `tell` or for `LISTENER_SECONDS`.
 
     Args:
         name: of the unit, and what senders send.
         port: where.
         senders: how many there are, for what is kept to have an end.
     """
-    return question("udp-listen", name, str(port), str(LIFE), str(senders * 8 + 64), timeout=20)
+    return question(
+        "udp-listen", name, str(port), str(LISTENER_SECONDS), str(senders * 8 + 64), timeout=20
+    )
 
 
 def send(name: str, number: int, port: int, peers: Collection[str]) -> Run:
@@ -68,11 +70,11 @@ def read_listen(said: str) -> str | None:
         return None
     if word == "held":
         users = re.findall(r'\("([^"]{1,40})",pid=([0-9]{1,10}),', _decode(encoded))
-        return ", ".join(f"{clean(name)} (pid {pid})" for name, pid in dict.fromkeys(users))
+        return ", ".join(f"{sanitize(name)} (pid {pid})" for name, pid in dict.fromkeys(users))
     if word == "failed":
         why = " ".join(tidy(_decode(encoded)).split())[-200:]
         raise ValueError(f"it can't listen ({why or 'it says nothing'})")
-    raise ValueError(WORDS.get(said.strip(), ""))
+    raise ValueError(TRIAL_REFUSALS.get(said.strip(), ""))
 
 
 def read_send(said: str, peers: Collection[str]) -> dict[str, str]:
@@ -83,7 +85,7 @@ def read_send(said: str, peers: Collection[str]) -> dict[str, str]:
     """
     *lines, end = said.splitlines() or [""]
     if end != "end":
-        raise ValueError(WORDS.get(said.strip(), ""))
+        raise ValueError(TRIAL_REFUSALS.get(said.strip(), ""))
     found = {}
     for line in lines:
         words = re.fullmatch(r"sent (\S+) ([A-Za-z0-9+/=]*)", line)
@@ -105,7 +107,7 @@ def read_tell(said: str) -> set[int]:
     """
     *lines, end = said.splitlines() or [""]
     if end != "end" or not all(re.fullmatch(r"heard [0-9]{1,6}", line) for line in lines):
-        raise ValueError(WORDS.get(said.strip(), ""))
+        raise ValueError(TRIAL_REFUSALS.get(said.strip(), ""))
     return {int(line.partition(" ")[2]) for line in lines}
 
 
@@ -134,7 +136,7 @@ class _Asker:
         async def one(name: str, run: Run) -> None:
             try:
                 reply = await self.sessions[name].ask(run)
-            except Unreachable as why:
+            except UnreachableError as why:
                 self.gone.setdefault(name, str(why))
                 return
             try:
@@ -154,7 +156,9 @@ def _no_answer(reply: Reply) -> str:
     return f"it gives no answer (exit status {reply.code}, {said or 'it said nothing'})"
 
 
-async def attempt(answers: Answers, sessions: Mapping[str, Session], known: Known) -> Known:
+async def attempt(
+    answers: Answers, sessions: Mapping[str, Session], known: ClusterFacts
+) -> ClusterFacts:
     """Try the backend's UDP port between all nodes: three commands a node, whatever their number.
 
     Datagrams leave as the routing table says, for the addresses that flannel is to publish.

@@ -3,13 +3,13 @@
 import json
 from ipaddress import IPv4Network
 
-from fedwiz.facts import Facts, Known, versions
+from fedwiz.facts import ClusterFacts, Facts, versions
 from fedwiz.verify.nodes import subnet_of
 from fedwiz.verify.peers import leading
 from fedwiz.verify.values import Overlay, Ping
 
 
-def likely(known: Known, net: Overlay, sender: str, receiver: str, ping: Ping) -> str:
+def likely(known: ClusterFacts, net: Overlay, sender: str, receiver: str, ping: Ping) -> str:
     """What is wrong between two nodes, and one thing to do."""
     lost = f"{ping.sent - ping.received} of {ping.sent} pings lost"
     if ping.received:

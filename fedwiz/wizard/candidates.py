@@ -6,8 +6,8 @@ from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Address
 
 from fedwiz.answers import rules
-from fedwiz.answers.file import Refused
-from fedwiz.answers.model import places
+from fedwiz.answers.file import AnswersError
+from fedwiz.answers.model import host_paths
 from fedwiz.checks import Finding
 from fedwiz.checks.finding import block, shared, some, warn
 from fedwiz.discover import Sighting, Target, expand
@@ -286,7 +286,9 @@ def refused(draft: Draft) -> tuple[Mapping[int, dict[str, str]], dict[str, str]]
     The sentences call other hosts by their addresses, which are in sight, not by their places.
     """
     chosen = [at for at, it in enumerate(draft.candidates) if it.chosen]
-    called = dict(zip(places([draft.candidates[at].name for at in chosen]), chosen, strict=True))
+    called = dict(
+        zip(host_paths([draft.candidates[at].name for at in chosen]), chosen, strict=True)
+    )
     hosts: dict[int, dict[str, str]] = {at: {} for at in chosen}
     general = dict[str, str]()
     for key, text in draft.refusals().items():
@@ -349,7 +351,7 @@ def ready(draft: Draft) -> str:
     """Why the hosts can't be read yet; empty: they can."""
     try:
         draft.provisional()
-    except Refused as refused:
+    except AnswersError as refused:
         if "host" in refused.why:
             return _roles(draft) or refused.why["host"]
         return "; ".join(f"{key}: {text}" for key, text in refused.why.items())

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal, Self, get_args
 
 from fedwiz.answers import rules
-from fedwiz.answers.file import QUESTIONS, Answers, Refused, Wizard, dump, overlay, parse
+from fedwiz.answers.file import QUESTIONS, Answers, AnswersError, Wizard, dump, overlay, parse
 from fedwiz.model import addresses
 from fedwiz.util import files
 
@@ -32,7 +32,7 @@ ASKED_ON: Mapping[str, str] = {
 Role = Literal["", "master", "node"]
 Goal = Literal["install", "verify", "look", "undo"]
 
-LARGEST = 1000
+MAX_HOSTS = 1000
 """Hosts of a practice cluster, and its pace, in a draft that is worth reading."""
 
 
@@ -124,13 +124,13 @@ class Draft:
         why = dict[str, str]()
         try:
             parse(data)
-        except Refused as refused:
+        except AnswersError as refused:
             why = dict(refused.why)
         paths = {question.path for question in QUESTIONS} | {"host"}
         odd = {key: text for key, text in why.items() if _question(key) not in paths}
         tables = data.get("host", [])
         if odd or not isinstance(tables, list):
-            raise Refused(odd or why)
+            raise AnswersError(odd or why)
         found = tuple(_candidate(table) for table in tables)
         said = {key: value for key, value in data.items() if key not in ("host", "version")}
         wizard = said.get("wizard")
@@ -225,7 +225,7 @@ class Draft:
         """What is missing or wrong, by key; empty: nothing."""
         try:
             self.answers()
-        except Refused as refused:
+        except AnswersError as refused:
             return refused.why
         return {}
 
@@ -239,7 +239,7 @@ class Draft:
         data = {"version": 1, "name": "cluster", **kept, "host": list(_provisional(self.chosen))}
         try:
             return parse(data | {"network": _somewhere(data)})
-        except Refused as refused:
+        except AnswersError as refused:
             sections = {_question(key).partition(".")[0] for key in refused.why}
         data = {key: table for key, table in data.items() if key not in sections - {"host", "ssh"}}
         return parse(data | {"network": _somewhere(data)})
@@ -337,11 +337,11 @@ def with_sets(draft: Draft, sets: Iterable[str]) -> Draft:
     """
     said = overlay(draft.said, list(sets))
     if "host" in said:
-        raise Refused({"--set": "the wizard asks for the hosts itself; give them in a file"})
+        raise AnswersError({"--set": "the wizard asks for the hosts itself; give them in a file"})
     return replace(draft, said=said)
 
 
-FORMAT = 1
+FORMAT_VERSION = 1
 """Of the file that a draft is kept in; one of another format is not read."""
 
 
@@ -355,7 +355,7 @@ def save(draft: Draft) -> None:
         return
     said = _fields(draft) | {"candidates": [_fields(it) for it in draft.candidates]}
     # A date has no place in answers, and yet an answer file may hold one, to be refused.
-    text = json.dumps({"format": FORMAT, **said}, default=str)
+    text = json.dumps({"format": FORMAT_VERSION, **said}, default=str)
     files.write(files.place(draft.practice), text, sync=False)
 
 
@@ -372,7 +372,7 @@ def kept(practice: str = "") -> Draft | None:
     """
     try:
         data = json.loads(files.place(practice).read_text("utf-8"))
-        if data.pop("format") != FORMAT:
+        if data.pop("format") != FORMAT_VERSION:
             return None
         data["candidates"] = tuple(Candidate(**it) for it in data["candidates"])
         for name in ("stops", "accepted"):
@@ -394,8 +394,8 @@ def _whole(draft: Draft) -> bool:
         and draft.stops != ()
         and set(draft.stops) <= set(PAGES)
         and all(isinstance(it, str) for it in draft.accepted)
-        and 3 <= draft.size <= LARGEST
-        and 0 <= draft.pace <= LARGEST
+        and 3 <= draft.size <= MAX_HOSTS
+        and 0 <= draft.pace <= MAX_HOSTS
     )
 
 

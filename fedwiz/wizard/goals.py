@@ -18,5 +18,5 @@ GOALS: Mapping[What, tuple[str, str]] = MappingProxyType(
 """Each with its title, and a line that says more.  `resume` is a run's, and there is one only where
 such a run is."""
 
-LATER = "Left alone, it stays in `fedwiz runs`."
+LEFT_ALONE = "Left alone, it stays in `fedwiz runs`."
 """What becomes of a run that is not gone on with."""

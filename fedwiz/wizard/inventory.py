@@ -13,26 +13,26 @@ from pathlib import Path
 from typing import Any
 
 from fedwiz import discover, practice
-from fedwiz.answers.file import Answers, Flannel, Host, Refused
+from fedwiz.answers.file import Answers, AnswersError, Flannel, Host
 from fedwiz.answers.package_file import check_files
 from fedwiz.answers.passwords import ETCD, SUDO, given, passwords
 from fedwiz.discover import Sighting, Target
 from fedwiz.discover.sources import Source
-from fedwiz.engine.connections import gather, reach
+from fedwiz.engine.connections import connect_all, read_facts
 from fedwiz.engine.plan import Plan
-from fedwiz.engine.verbs import Cluster
-from fedwiz.facts import Facts, Known
+from fedwiz.engine.verbs import RunContext
+from fedwiz.facts import ClusterFacts, Facts
 from fedwiz.model.actions import (
     OpenStore,
     Secret,
-    SecretRefused,
+    SecretRefusedError,
     Session,
     Store,
     Transport,
-    Unreachable,
+    UnreachableError,
 )
 from fedwiz.model.events import Emit, Event
-from fedwiz.ssh.known_hosts import KeyRefused, UnknownKey
+from fedwiz.ssh.known_hosts import KeyRefusedError, UnknownKeyError
 from fedwiz.verify import Verdict
 from fedwiz.verify.ports import attempt
 from fedwiz.wizard.draft import Draft
@@ -41,7 +41,7 @@ AskSecret = Callable[[str], Awaitable[str | None]]
 """Asks the operator for a secret, by a sentence; None: there is none to be had."""
 
 
-def unheard(_event: Event) -> None:
+def ignore(_event: Event) -> None:
     """What nobody hears."""
 
 
@@ -49,7 +49,7 @@ async def _nobody(_question: str) -> str | None:
     return None
 
 
-class Site(Transport):
+class Inventory(Transport):
     """Real machines, over SSH."""
 
     practice = ""
@@ -71,7 +71,7 @@ class Site(Transport):
         self.lost: dict[str, str] = {}
         """Why a machine could not be read, by address."""
 
-        self.unknown: dict[str, UnknownKey] = {}
+        self.unknown: dict[str, UnknownKeyError] = {}
         """Keys that nobody has accepted yet, by address, or by a bastion's name."""
 
         self.changed: set[str] = set()
@@ -85,7 +85,7 @@ class Site(Transport):
         """Names of secrets that somebody refused; the environment's are not taken again."""
 
         self._ways: Any = None
-        self._known: tuple[Answers, Known] | None = None
+        self._known: tuple[Answers, ClusterFacts] | None = None
         self._hosts: dict[str, str] = {}
 
     def sources(self) -> dict[str, Callable[[], Source]]:
@@ -102,7 +102,7 @@ class Site(Transport):
         """See who answers as SSH."""
         return await discover.discover(targets, on_progress=on_progress)
 
-    async def accept(self, keys: Iterable[UnknownKey]) -> None:
+    async def accept(self, keys: Iterable[UnknownKeyError]) -> None:
         """Write down keys that the operator has compared and found right.
 
         Raises:
@@ -112,7 +112,7 @@ class Site(Transport):
             await self._accept(key)
             self.unknown = {at: it for at, it in self.unknown.items() if it is not key}
 
-    async def read(self, answers: Answers, emit: Emit | None = None) -> Known:
+    async def read(self, answers: Answers, emit: Emit | None = None) -> ClusterFacts:
         """Read all the hosts of the answers anew.
 
         A file that the answers name and that can't be used keeps nobody from reading hosts;
@@ -127,16 +127,18 @@ class Site(Transport):
         self.lost.clear()
         asked = answers
         try:
-            cluster = await self.cluster(asked, emit or unheard)
-        except Refused:
+            cluster = await self.cluster(asked, emit or ignore)
+        except AnswersError:
             asked = answers.model_copy(update={"flannel": Flannel()})
-            cluster = await self.cluster(asked, emit or unheard)
-        async with reach(asked, self, self.open_store, cluster.emit, cluster.etcd_password) as ways:
-            known = await gather(ways, cluster.supplied)
+            cluster = await self.cluster(asked, emit or ignore)
+        async with connect_all(
+            asked, self, self.open_store, cluster.emit, cluster.etcd_password
+        ) as ways:
+            known = await read_facts(ways, cluster.supplied)
         self.take(answers, known)
         return known
 
-    def take(self, answers: Answers, known: Known) -> None:
+    def take(self, answers: Answers, known: ClusterFacts) -> None:
         """Remember what was read of all the hosts of the answers."""
         for host in answers.host:
             self.lost.pop(host.address, None)
@@ -147,7 +149,7 @@ class Site(Transport):
                 self.facts[host.address] = known.hosts[host.name]
         self._known = answers, known
 
-    def known(self, answers: Answers) -> Known | None:
+    def known(self, answers: Answers) -> ClusterFacts | None:
         """What was read last, under the names of these answers, if it would be read the same.
 
         Names, labels, interfaces and the network change nothing, and neither does a host that
@@ -170,10 +172,10 @@ class Site(Transport):
             udp=None,
         )
 
-    async def tried(self, answers: Answers, known: Known) -> Known:
+    async def tried(self, answers: Answers, known: ClusterFacts) -> ClusterFacts:
         """The same, with the backend's UDP port tried between all nodes."""
         await self._prepare(answers)
-        async with reach(answers, self, self.open_store, unheard) as ways:
+        async with connect_all(answers, self, self.open_store, ignore) as ways:
             known = replace(known, lost={**known.lost, **ways.lost})
             return await attempt(answers, ways.sessions, known)
 
@@ -189,16 +191,16 @@ class Site(Transport):
         if known is None:
             return ()
         await self._prepare(answers)
-        async with reach(answers, self, self.open_store, unheard) as ways:
-            return await meet(answers, dict(ways.sessions), known, unheard)
+        async with connect_all(answers, self, self.open_store, ignore) as ways:
+            return await meet(answers, dict(ways.sessions), known, ignore)
 
     async def cluster(
         self,
         answers: Answers,
-        emit: Emit = unheard,
+        emit: Emit = ignore,
         run_id: str = "",
         accepted: Iterable[str] = (),
-    ) -> Cluster:
+    ) -> RunContext:
         """What a verb works on.
 
         Raises:
@@ -207,7 +209,7 @@ class Site(Transport):
         file = None if self.practice else await asyncio.to_thread(check_files, answers)
         supplied = file.package.removeprefix("flannel-") if file else ""
         await self._prepare(answers)
-        return Cluster(
+        return RunContext(
             answers,
             self,
             self.open_store,
@@ -226,14 +228,14 @@ class Site(Transport):
         try:
             async with self._connect(name) as session:
                 yield session
-        except UnknownKey as key:
+        except UnknownKeyError as key:
             # A bastion's stands for all the hosts behind it.
             self.unknown[address if key.host == name else key.host] = key
             raise
-        except KeyRefused:
+        except KeyRefusedError:
             self.changed.add(address)
             raise
-        except SecretRefused as why:
+        except SecretRefusedError as why:
             self._wrong.add(SUDO if why.which == "sudo" else why.which)
             raise
 
@@ -282,7 +284,7 @@ class Site(Transport):
     def _connect(self, name: str) -> Any:  # noqa: ANN401 - a context manager
         return self._ways.connect(name)
 
-    async def _accept(self, key: UnknownKey) -> None:
+    async def _accept(self, key: UnknownKeyError) -> None:
         if self._ways is not None:
             await self._ways.accept(key)
 
@@ -320,7 +322,7 @@ def _renamed(read: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any
     return {new: read[old] for new, old in names.items() if old in read}
 
 
-class PracticeSite(Site):
+class PracticeInventory(Inventory):
     """Simulated machines; they live as long as this object."""
 
     def __init__(self, draft: Draft) -> None:
@@ -376,24 +378,24 @@ class PracticeSite(Site):
     async def _connect(self, name: str) -> AsyncIterator[Session]:
         machine = self._practice.cluster.owner(self._hosts[name])
         if machine is None:
-            raise Unreachable(
+            raise UnreachableError(
                 f"{name} ({self._hosts[name]}) does not answer on port 22: is it up, and is "
                 "there a route to it?"
             )
         if not machine.no_way and machine.name not in self._trusted:
             raise self._unknown_key(name, machine.name)
         if machine.no_way and "host key" in machine.no_way:
-            raise KeyRefused(machine.no_way)
+            raise KeyRefusedError(machine.no_way)
         async with self._practice.connect(machine.name) as session:
             yield session
 
-    def _unknown_key(self, name: str, machine: str) -> UnknownKey:
+    def _unknown_key(self, name: str, machine: str) -> UnknownKeyError:
         """As a real host's that shows a key for the first time."""
         blob = practice.host_key(machine)
         why = f"{name}'s host key is not known yet (ssh-ed25519): compare it and accept it"
-        return UnknownKey(why, host=name, kind="ssh-ed25519", blob=blob)
+        return UnknownKeyError(why, host=name, kind="ssh-ed25519", blob=blob)
 
-    async def _accept(self, key: UnknownKey) -> None:
+    async def _accept(self, key: UnknownKeyError) -> None:
         machine = self._practice.cluster.owner(self._hosts[key.host])
         if machine is not None:
             self._trusted.add(machine.name)
@@ -404,6 +406,6 @@ class PracticeSite(Site):
         return self._practice.open_store
 
 
-def site(draft: Draft) -> Site:
+def inventory(draft: Draft) -> Inventory:
     """The machines that a draft is about."""
-    return PracticeSite(draft) if draft.practice else Site()
+    return PracticeInventory(draft) if draft.practice else Inventory()

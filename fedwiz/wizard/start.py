@@ -5,14 +5,14 @@ from dataclasses import replace
 from pathlib import Path
 
 from fedwiz import practice
-from fedwiz.answers.file import Refused, overlay, read
-from fedwiz.runs.unfinished import Unfinished, unfinished
+from fedwiz.answers.file import AnswersError, overlay, read
+from fedwiz.runs.unfinished import InterruptedRun, interrupted_run
 from fedwiz.wizard.draft import Draft, kept, with_sets
 
 NAME = "fedora-lab"
 """What a cluster is called until the operator says otherwise."""
 
-VERIFYING = ("hosts", "network", "verify")
+VERIFY_PAGES = ("hosts", "network", "verify")
 """The pages that a verification by itself needs."""
 
 
@@ -23,10 +23,10 @@ def new() -> Draft:
 
 def verifying() -> Draft:
     """The proof alone, of a cluster that is there."""
-    return Draft(page="hosts", goal="verify", stops=VERIFYING, said={"name": NAME})
+    return Draft(page="hosts", goal="verify", stops=VERIFY_PAGES, said={"name": NAME})
 
 
-def of_file(path: str, sets: Iterable[str] = ()) -> Draft:
+def from_file(path: str, sets: Iterable[str] = ()) -> Draft:
     """The draft of an answer file, at the first page that it leaves open.
 
     Raises:
@@ -36,20 +36,20 @@ def of_file(path: str, sets: Iterable[str] = ()) -> Draft:
     return replace(draft, page=draft.stops[0])
 
 
-def cut_off(draft: Draft) -> bool:
+def interrupted(draft: Draft) -> bool:
     """Whether a run was cut off since a draft's install was begun, so that it comes first.
 
     The first page, or the first question, offers to go on with it.
     """
     if draft.practice or draft.goal != "install" or draft.page not in ("install", "verify"):
         return False
-    left = unfinished()
+    left = interrupted_run()
     if left is None or left.run.cluster != draft.name:
         return False
     return draft.page == "install" or left.run.id != draft.run  # else it is proven there
 
 
-def resuming(before: Unfinished) -> Draft:
+def resuming(before: InterruptedRun) -> Draft:
     """The draft that goes on with a run, on the page that shows it: what was said then.
 
     Raises:
@@ -59,7 +59,7 @@ def resuming(before: Unfinished) -> Draft:
     file = run.path.with_suffix(".toml")
     if was is None or was.run != run.id or was.goal != "install":
         if not file.is_file():
-            raise Refused(
+            raise AnswersError(
                 {run.id: "its answers are not kept here: give them to `fedwiz resume`, as -a FILE"}
             )
         was = Draft.of(read(file))
@@ -78,7 +78,7 @@ def begin_practice(draft: Draft) -> Draft:
     return replace(draft, typed=draft.typed or "192.168.122.0/24")
 
 
-def practising(fault: str, size: int, pace: float, sets: Iterable[str] = ()) -> Draft:
+def practice_draft(fault: str, size: int, pace: float, sets: Iterable[str] = ()) -> Draft:
     """The draft of a practice cluster; one that was kept of the same is gone on with.
 
     Args:

@@ -4,23 +4,23 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from fedwiz.answers.file import of_config
-from fedwiz.facts import Known
+from fedwiz.answers.file import from_flannel_config
+from fedwiz.facts import ClusterFacts
 from fedwiz.model import addresses
 from fedwiz.model.backends import BACKENDS
 from fedwiz.wizard.draft import Draft
 
-USUAL = next(iter(BACKENDS))
+DEFAULT_BACKEND = next(iter(BACKENDS))
 """The backend where none was said."""
 
 
-def held(known: Known) -> dict[str, dict[str, Any]]:
+def held(known: ClusterFacts) -> dict[str, dict[str, Any]]:
     """The sections that etcd's config gives; empty: it holds none that can be taken."""
     config = known.store.config
-    return of_config(config.text) if config is not None else {}
+    return from_flannel_config(config.text) if config is not None else {}
 
 
-def as_held(draft: Draft, known: Known) -> Draft:
+def from_etcd(draft: Draft, known: ClusterFacts) -> Draft:
     """With what etcd holds, where nothing was said.
 
     A network that is public and runs already needs no leave to be verified, but for an install.
@@ -37,7 +37,7 @@ def as_held(draft: Draft, known: Known) -> Draft:
     return replace(draft, said=said)
 
 
-def proposed(draft: Draft, known: Known, free: str) -> Draft:
+def proposed(draft: Draft, known: ClusterFacts, free: str) -> Draft:
     """With a network, where none was said: the one that etcd holds, else one that is free.
 
     Args:
@@ -48,14 +48,14 @@ def proposed(draft: Draft, known: Known, free: str) -> Draft:
     if draft.get("network.cidr") is not None:
         return draft
     if held(known):
-        return as_held(draft, known)
+        return from_etcd(draft, known)
     return draft.put("network.cidr", free) if free else draft
 
 
 def choose(draft: Draft, name: str) -> Draft:
     """The draft with another backend, and with the options that were given to that one before."""
     options = table(draft.said.get("backend"))
-    was = BACKENDS.get(str(options.pop("type", USUAL)))
+    was = BACKENDS.get(str(options.pop("type", DEFAULT_BACKEND)))
     before = dict(draft.held)
     if was is not None:
         before[was.name] = {key: it for key, it in options.items() if was.option(key)}

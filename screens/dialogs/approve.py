@@ -10,7 +10,7 @@ from textual.widgets import Static
 
 from fedwiz.engine.plan import Plan
 from fedwiz.engine.verbs import Result
-from fedwiz.facts import Known
+from fedwiz.facts import ClusterFacts
 from screens.dialogs.basic import Confirm, TypeName
 from screens.widgets.plan_view import host_text, stops
 
@@ -33,7 +33,9 @@ class Approve(Confirm):
         yield from self.asked()
 
 
-async def agreed(app: App[Any], name: str, plan: Plan, known: Known | None, about: str) -> bool:
+async def agreed(
+    app: App[Any], name: str, plan: Plan, known: ClusterFacts | None, about: str
+) -> bool:
     """Whether the operator approves a plan.
 
     Args:
@@ -43,7 +45,7 @@ async def agreed(app: App[Any], name: str, plan: Plan, known: Known | None, abou
         known: what was read of the hosts; None: nothing.
         about: what it is for.
     """
-    result = Result(plan=plan, known=known or Known({}))
+    result = Result(plan=plan, known=known or ClusterFacts({}))
     shown = Content("\n").join(_lines(result, about))
     if any(it.harms for it in stops(result)):
         typed = await app.push_screen_wait(TypeName("Containers will stop", shown.plain, name))

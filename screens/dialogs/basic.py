@@ -15,9 +15,9 @@ from textual.content import Content
 from textual.widgets import Button, Input, OptionList, Static
 from textual.widgets.option_list import Option
 
-from fedwiz.util.sanitize import clean
+from fedwiz.util.sanitize import sanitize
 from screens.dialogs.dialog import Dialog, T
-from screens.widgets.frame import Said
+from screens.widgets.frame import StatusLine
 
 SCROLL: tuple[BindingType, ...] = (
     Binding("up", "scroll(-1)", "Scroll up", show=False),
@@ -30,18 +30,18 @@ SCROLL: tuple[BindingType, ...] = (
 
 def lines(text: str) -> str:
     """A text of several lines, each made fit for a terminal."""
-    return "\n".join(map(clean, text.splitlines()))
+    return "\n".join(map(sanitize, text.splitlines()))
 
 
-class Question(Dialog[T]):
+class TextDialog(Dialog[T]):
     """A dialog with a text above what is asked."""
 
     DEFAULT_CSS = """
-    Question #text { height: auto; max-height: 45vh; }
+    TextDialog #text { height: auto; max-height: 45vh; }
     """
 
     def __init__(self, title: str, text: str = "") -> None:
-        super().__init__(clean(title))
+        super().__init__(sanitize(title))
         self._text = lines(text)
 
     def content(self) -> ComposeResult:
@@ -86,7 +86,7 @@ class Options(OptionList):
     BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "select", "Choose")]
 
 
-class Confirm(Question[bool]):
+class Confirm(TextDialog[bool]):
     """Yes or no; the focus is on no, and Esc means no."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -109,8 +109,8 @@ class Confirm(Question[bool]):
     def asked(self) -> Iterator[Horizontal]:
         """Two buttons."""
         yield Horizontal(
-            Answer(Content(clean(self._no)), id="no", compact=True),
-            Answer(Content(clean(self._yes)), id="yes", compact=True),
+            Answer(Content(sanitize(self._no)), id="no", compact=True),
+            Answer(Content(sanitize(self._yes)), id="yes", compact=True),
             id="buttons",
         )
 
@@ -153,7 +153,7 @@ class Hidden(Line):
         self.delete_selection()
 
 
-class Ask(Question[str]):
+class Ask(TextDialog[str]):
     """One line of text.  Given as it was typed, or None."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -184,7 +184,7 @@ class Ask(Question[str]):
             refuse: what is wrong with an answer; empty: nothing.
         """
         super().__init__(title, text)
-        self._value, self._placeholder = value, clean(placeholder)
+        self._value, self._placeholder = value, sanitize(placeholder)
         self._hidden, self._refuse = hidden, refuse
 
     def asked(self) -> Iterator[Input | Static]:
@@ -195,21 +195,21 @@ class Ask(Question[str]):
             yield Line(
                 self._value, placeholder=self._placeholder, id="field", select_on_focus=False
             )
-        yield Said(id="said")
+        yield StatusLine(id="said")
 
     @on(Input.Submitted)
     def submitted(self, event: Input.Submitted) -> None:
         """Give the answer, if it will do."""
         event.stop()
         if why := self._refuse(event.value):
-            self.query_one("#said", Said).say(lines(why), "block")
+            self.query_one("#said", StatusLine).say(lines(why), "block")
             return
         self.give(event.value)
 
     @on(Input.Changed)
     def changed(self) -> None:
         """What was said of another answer is void."""
-        self.query_one("#said", Said).say("")
+        self.query_one("#said", StatusLine).say("")
 
 
 class TypeName(Ask):
@@ -225,10 +225,10 @@ class TypeName(Ask):
     def _wrong(self, text: str) -> str:
         if text.strip() == self._wanted:
             return ""
-        return f"Type {clean(self._wanted)}, exactly; Esc goes back and nothing is done."
+        return f"Type {sanitize(self._wanted)}, exactly; Esc goes back and nothing is done."
 
 
-class Pick(Question[str]):
+class Pick(TextDialog[str]):
     """One of several, each with a line that says more."""
 
     DEFAULT_CSS = """
@@ -256,8 +256,8 @@ class Pick(Question[str]):
             *(
                 Option(
                     Content.assemble(
-                        Content(clean(title)),
-                        Content.styled(f"\n    {clean(more)}" if more else "", "$text-muted"),
+                        Content(sanitize(title)),
+                        Content.styled(f"\n    {sanitize(more)}" if more else "", "$text-muted"),
                     )
                 )
                 for _, title, more in self._options

@@ -10,7 +10,7 @@ from fedwiz.diagnose.unexplained import SAYS
 from fedwiz.diagnose.values import Hop
 from fedwiz.engine.verbs import OK, Result
 from fedwiz.runs.state import State
-from fedwiz.util.sanitize import clean
+from fedwiz.util.sanitize import sanitize
 from screens.widgets import sentences
 from screens.widgets.signs import advice, finding, mark
 from screens.widgets.verdict_table import word
@@ -39,10 +39,10 @@ def verdict(result: Result) -> Content:
     if found:
         first = found[0]
         level = "block" if first.explains else "warn"
-        return mark(level, f"{first.cause} on {clean(first.host)}: {clean(first.why)}")
+        return mark(level, f"{first.cause} on {sanitize(first.host)}: {sanitize(first.why)}")
     if result.code == OK and case is not None:
         return mark("ok", f"Nothing is wrong: {_pinged(case)}.")
-    return mark("block", clean(result.why) or "the diagnosis did not get through")
+    return mark("block", sanitize(result.why) or "the diagnosis did not get through")
 
 
 def _pinged(case: Case) -> str:
@@ -52,7 +52,7 @@ def _pinged(case: Case) -> str:
 
 def line(it: Diagnosis) -> Content:
     """A cause, in one line."""
-    said = f"{it.cause}  {clean(it.host)}"
+    said = f"{it.cause}  {sanitize(it.host)}"
     if it.explains:
         return mark("block", said)
     return mark("warn", f"{said}  wrong too, but stops no ping")
@@ -65,8 +65,8 @@ def cause(it: Diagnosis) -> Content:
     else:
         offer = "fedwiz does not do this: it is yours to do."
     parts: list[Content | str] = [
-        Content.styled(f"{it.cause} on {clean(it.host)}\n", "bold"),
-        clean(it.why),
+        Content.styled(f"{it.cause} on {sanitize(it.host)}\n", "bold"),
+        sanitize(it.why),
     ]
     if not it.explains:
         parts.append("\nIt does not stop this ping.")
@@ -82,7 +82,7 @@ def cause(it: Diagnosis) -> Content:
 
 
 def _lines(text: str, indent: int) -> str:
-    return f"\n{' ' * indent}".join(map(clean, text.splitlines()))
+    return f"\n{' ' * indent}".join(map(sanitize, text.splitlines()))
 
 
 def way_line(case: Case) -> Content:
@@ -92,7 +92,7 @@ def way_line(case: Case) -> Content:
         return mark("skipped", "The way of the packets  none could be followed")
     if lost is None or case.pings:
         return mark("ok", f"The way of the packets  {_pinged(case)}")
-    said = f"the {_what(lost)} is lost on {clean(lost.host)}"
+    said = f"the {_what(lost)} is lost on {sanitize(lost.host)}"
     return mark("fail", f"The way of the packets  {said}")
 
 
@@ -104,11 +104,11 @@ def way(case: Case) -> Content:
     """Where packets were counted, hop by hop, and where they are lost."""
     if not case.hops:
         return Content(_errors(case) or "No packet could be followed between the two nodes.")
-    wide = max(len(clean(host)) for host in case.ends)
+    wide = max(len(sanitize(host)) for host in case.ends)
     parts = list[Content | str]()
     lost, past = None if case.pings else case.lost, False
     if lost is not None:
-        said = f"The {_what(lost)} is lost on {clean(lost.host)}: {SAYS.get(lost.name, '')}"
+        said = f"The {_what(lost)} is lost on {sanitize(lost.host)}: {SAYS.get(lost.name, '')}"
         parts += [mark("fail", said), "\n\n"]
     for direction, title in (("there", "The ping"), ("back", "Its answer")):
         parts.append(Content.styled(f"{title}, packets that were counted\n", "$text-muted"))
@@ -123,7 +123,7 @@ def way(case: Case) -> Content:
 
 def _hop(hop: Hop, wide: int, *, lost: bool, past: bool) -> Content:
     number = "?" if hop.count is None else str(hop.count)
-    said = f"{clean(hop.host):<{wide}}  {PLACES.get(hop.name, hop.name):<33}  {number:>5}"
+    said = f"{sanitize(hop.host):<{wide}}  {PLACES.get(hop.name, hop.name):<33}  {number:>5}"
     if lost:
         return mark("fail", f"{said}  <- lost here")
     if hop.count is None:
@@ -134,12 +134,13 @@ def _hop(hop: Hop, wide: int, *, lost: bool, past: bool) -> Content:
 def _dropped(case: Case) -> Iterator[str]:
     for host in case.ends:
         for it in case.look(host).dropped:
-            yield f"{clean(host)} dropped {it.packets} by `{clean(it.rule)}` (table {it.table})"
+            rule = sanitize(it.rule)
+            yield f"{sanitize(host)} dropped {it.packets} by `{rule}` (table {it.table})"
 
 
 def _errors(case: Case) -> str:
     errors = ((host, case.look(host).error) for host in case.ends)
-    return "\n".join(f"{clean(host)}: {clean(error)}" for host, error in errors if error)
+    return "\n".join(f"{sanitize(host)}: {sanitize(error)}" for host, error in errors if error)
 
 
 def verdicts(result: Result) -> Content:
@@ -147,7 +148,7 @@ def verdicts(result: Result) -> Content:
     said = [
         finding(
             word(it),
-            sentences.arrow(it.host, it.peer) if it.peer else clean(it.host),
+            sentences.arrow(it.host, it.peer) if it.peer else sanitize(it.host),
             it.seen,
             it.why,
         )
@@ -164,7 +165,7 @@ def done(state: State) -> Content:
     for host in state.hosts.values():
         if host.steps:
             word = host.word if host.word != "waiting" else "running"
-            parts += [mark(word, f"{clean(host.name)}  {host.title}"), "\n"]
+            parts += [mark(word, f"{sanitize(host.name)}  {host.title}"), "\n"]
             parts += [f"    {each}\n" for each in host.lines]
             parts += [f"    {host.why}\n"] if host.why else []
     return Content.assemble(*parts).rstrip() if parts else Content("Nothing was sent to any host.")

@@ -10,7 +10,7 @@ from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
-from screens.widgets.frame import Keys, Small, too_small
+from screens.widgets.frame import KeyBar, Small, too_small
 
 T = TypeVar("T")
 
@@ -40,7 +40,7 @@ class Dialog(ModalScreen[T]):
         with Vertical(id="dialog") as box:
             box.border_title = Content(self._said)
             yield from self.content()
-        yield Keys()
+        yield KeyBar()
         yield Small()
 
     def content(self) -> ComposeResult:

@@ -12,7 +12,7 @@ from fedwiz.answers.questions import Question
 from fedwiz.wizard.draft import Draft
 from screens.dialogs.dialog import Dialog
 from screens.widgets.form import Field, Fields
-from screens.widgets.frame import Said
+from screens.widgets.frame import StatusLine
 
 
 class Form(Dialog[Draft]):
@@ -41,7 +41,7 @@ class Form(Dialog[Draft]):
         """The fields."""
         with VerticalScroll(id="questions", can_focus=False):
             yield Fields(self._questions, self._draft)
-        yield Said(id="said")
+        yield StatusLine(id="said")
 
     def on_mount(self) -> None:
         """Judge what stands there already, and begin where something is wrong."""
@@ -55,7 +55,7 @@ class Form(Dialog[Draft]):
         event.stop()
         self._draft = self._draft.put(event.path, event.value)
         if not self._judge():
-            self.query_one("#said", Said).say("")
+            self.query_one("#said", StatusLine).say("")
 
     def _judge(self) -> dict[str, str]:
         """What is wrong, by path, in the order of the fields."""
@@ -74,5 +74,5 @@ class Form(Dialog[Draft]):
             self.dismiss(self._draft)
             return
         many = "one answer" if len(why) == 1 else f"{len(why)} answers"
-        self.query_one("#said", Said).say(f"{many} to be put right first", "block")
+        self.query_one("#said", StatusLine).say(f"{many} to be put right first", "block")
         self.query_one(Fields).to(next(iter(why)))

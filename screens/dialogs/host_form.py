@@ -8,7 +8,7 @@ from fedwiz.wizard.draft import Draft
 from screens.dialogs.form import Form
 from screens.widgets.form import Fields
 
-ORDER = ("name", "address", "role", "label", "host_key", "interface")
+FIELD_ORDER = ("name", "address", "role", "label", "host_key", "interface")
 
 
 class HostForm(Form):
@@ -23,7 +23,7 @@ class HostForm(Form):
         """
         it = draft.candidates[at]
         self._whole, self._at = draft, at
-        names = [n for n in ORDER if n != "interface" or n in _refusals(draft, at)]
+        names = [n for n in FIELD_ORDER if n != "interface" or n in _refusals(draft, at)]
         said = {name: text for name in names if (text := getattr(it, name))}
         by_path = {question.path: question for question in QUESTIONS}
         questions = [by_path[f"host.{name}"] for name in names]

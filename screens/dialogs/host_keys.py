@@ -11,11 +11,11 @@ from textual.content import Content
 from textual.coordinate import Coordinate
 from textual.widgets import DataTable, Static
 
-from fedwiz.ssh.known_hosts import UnknownKey
-from fedwiz.util.sanitize import clean
+from fedwiz.ssh.known_hosts import UnknownKeyError
+from fedwiz.util.sanitize import sanitize
 from screens.dialogs.dialog import Dialog
 from screens.widgets import signs
-from screens.widgets.frame import Said
+from screens.widgets.frame import StatusLine
 from screens.widgets.host_table import differs
 
 
@@ -25,7 +25,7 @@ class KeyTable(DataTable[Text]):
     BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "select_cursor", "Go on")]
 
 
-class Keys(Dialog[tuple[UnknownKey, ...]]):
+class HostKeys(Dialog[tuple[UnknownKeyError, ...]]):
     """Which keys are right.  Given those that were accepted; nothing is accepted at first."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -34,14 +34,16 @@ class Keys(Dialog[tuple[UnknownKey, ...]]):
         Binding("a", "all", "All are right"),
     ]
     DEFAULT_CSS = """
-    Keys > #dialog { width: 96%; max-width: 100; }
-    Keys DataTable { height: auto; max-height: 60vh; background: $surface; }
-    Keys DataTable > .datatable--header { background: $surface; }
-    Keys #how { margin-top: 1; }
-    Keys Said { padding: 0; }
+    HostKeys > #dialog { width: 96%; max-width: 100; }
+    HostKeys DataTable { height: auto; max-height: 60vh; background: $surface; }
+    HostKeys DataTable > .datatable--header { background: $surface; }
+    HostKeys #how { margin-top: 1; }
+    HostKeys StatusLine { padding: 0; }
     """
 
-    def __init__(self, keys: Sequence[tuple[str, UnknownKey]], seen: Mapping[str, str]) -> None:
+    def __init__(
+        self, keys: Sequence[tuple[str, UnknownKeyError]], seen: Mapping[str, str]
+    ) -> None:
         """Ask.
 
         Args:
@@ -56,7 +58,7 @@ class Keys(Dialog[tuple[UnknownKey, ...]]):
         """The table, how to compare, and how many are accepted."""
         yield KeyTable(cursor_type="row", cell_padding=0, id="keys")
         yield Static(id="how")
-        yield Said(id="said")
+        yield StatusLine(id="said")
 
     def on_mount(self) -> None:
         """The rows."""
@@ -81,11 +83,15 @@ class Keys(Dialog[tuple[UnknownKey, ...]]):
 
     def _cells(self, at: int) -> tuple[Text, Text, Text]:
         address, key = self._keys[at]
-        host = clean(key.host) if key.host == address else f"{clean(key.host)}\n{clean(address)}"
+        host = (
+            sanitize(key.host)
+            if key.host == address
+            else f"{sanitize(key.host)}\n{sanitize(address)}"
+        )
         shown = Text(f"{key.kind}\n{key.fingerprint}", no_wrap=True, overflow="ellipsis")
         if other := self._other(at):
             shown.append("\n")
-            shown.append_text(signs.cell(self.app, "changed", clean(other.partition(" ")[2])))
+            shown.append_text(signs.cell(self.app, "changed", sanitize(other.partition(" ")[2])))
         tick = Text("[x]" if at in self._right else "[ ]")
         return tick, Text(host, no_wrap=True, overflow="ellipsis"), shown
 
@@ -129,7 +135,7 @@ class Keys(Dialog[tuple[UnknownKey, ...]]):
         right, every = len(self._right), len(self._keys)
         said = f"{right} of {every} accepted"
         hint = "; a host whose key is not accepted is not read" if right < every else ""
-        self.query_one("#said", Said).say(said + hint, "" if right < every else "ok")
+        self.query_one("#said", StatusLine).say(said + hint, "" if right < every else "ok")
 
     @on(DataTable.RowSelected)
     def accept(self) -> None:

@@ -11,21 +11,21 @@ from textual.content import Content
 from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
-from fedwiz.answers.file import Answers, BackendAnswers, Refused, parse
+from fedwiz.answers.file import Answers, AnswersError, BackendAnswers, parse
 from fedwiz.answers.sections import refuse_backend
 from fedwiz.checks import Finding
-from fedwiz.facts import Known
+from fedwiz.facts import ClusterFacts
 from fedwiz.model.backends import ALWAYS, BACKENDS, Backend, dotted
-from fedwiz.util.sanitize import clean
+from fedwiz.util.sanitize import sanitize
 from fedwiz.wizard.draft import Draft
-from fedwiz.wizard.suggestions import USUAL, choose, table
-from screens.pages.judged_page import Choices, Judging
+from fedwiz.wizard.suggestions import DEFAULT_BACKEND, choose, table
+from screens.pages.judged_page import Choices, JudgedPage
 from screens.widgets.findings import judged, level, refused, told, unheard
 from screens.widgets.form import Field, Fields, asked
 from screens.widgets.signs import mark
 
 TYPE = "backend.type"
-JUDGES = (
+BACKEND_CHECKS = (
     "backend-kernel",
     "flannel-version",
     "same-link",
@@ -39,7 +39,7 @@ JUDGES = (
 HINT = "Enter chooses.  Tab leads to the findings and the chosen one's options."
 
 
-class BackendPage(Judging):
+class BackendPage(JudgedPage):
     """Asks for the backend and its options, and judges each backend."""
 
     STEP = "backend"
@@ -97,7 +97,7 @@ class BackendPage(Judging):
     def _chosen(self) -> str:
         """The backend that was said, or the usual one; it may be none that fedwiz offers."""
         said = self.draft.get(TYPE)
-        return USUAL if said is None else str(said)
+        return DEFAULT_BACKEND if said is None else str(said)
 
     @property
     def _shown(self) -> Backend:
@@ -215,7 +215,7 @@ def others(draft: Draft, base: Answers | None) -> Answers | None:
         base: answers that will do for reading the hosts; None: not even those are there.
     """
     if base is not None:
-        with suppress(Refused):  # the page Network says why
+        with suppress(AnswersError):  # the page Network says why
             return parse({**base.model_dump(), "network": draft.said.get("network")})
     return base
 
@@ -224,7 +224,7 @@ def findings(
     draft: Draft,
     name: str,
     answers: Answers | None,
-    known: Known | None,
+    known: ClusterFacts | None,
     unread: Iterable[Finding] = (),
 ) -> list[Finding]:
     """What is to be said of a backend: of its options, then against the hosts.
@@ -244,7 +244,7 @@ def findings(
         right = {key: it for key, it in options.items() if key not in why}
         backend = BackendAnswers.model_validate({"type": name, **right})
         answers = answers.model_copy(update={"backend": backend})
-        checks = JUDGES if known.store.config is None else (*JUDGES, "etcd-config")
+        checks = BACKEND_CHECKS if known.store.config is None else (*BACKEND_CHECKS, "etcd-config")
         found += judged(checks, answers, known) + unheard(known)
     return found
 
@@ -265,13 +265,13 @@ def word(found: Iterable[Finding], *, read: bool, busy: bool) -> str:
 
 def unoffered(name: str) -> str:
     """What to say where a file names a backend that there is not."""
-    return f"{clean(refuse_backend(name, {})['type'])}: choose one with Enter."
+    return f"{sanitize(refuse_backend(name, {})['type'])}: choose one with Enter."
 
 
 def _options(draft: Draft, name: str) -> dict[str, Any]:
     """The options that a backend has now, or would have again if it were chosen."""
     said = table(draft.said.get("backend"))
-    if said.pop("type", USUAL) == name:
+    if said.pop("type", DEFAULT_BACKEND) == name:
         return said
     return table(draft.held.get(name))
 

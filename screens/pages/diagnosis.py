@@ -12,28 +12,28 @@ from textual.content import Content
 from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
-from fedwiz.answers.file import Answers, Refused
+from fedwiz.answers.file import Answers, AnswersError
 from fedwiz.diagnose import Diagnosis as Cause
-from fedwiz.engine import remedy, verbs
+from fedwiz.engine import fix, verbs
 from fedwiz.engine.plan import Plan
-from fedwiz.engine.verbs import Cluster, Result
+from fedwiz.engine.verbs import Result, RunContext
 from fedwiz.model.events import Record
 from fedwiz.runs.state import State
-from fedwiz.util.sanitize import clean
-from fedwiz.wizard.inventory import Site
+from fedwiz.util.sanitize import sanitize
+from fedwiz.wizard.inventory import Inventory
 from screens.dialogs import cause
 from screens.dialogs.approve import agreed
 from screens.dialogs.dialog import Dialog
 from screens.recorded_run import proved, unkept
 from screens.widgets import sentences
-from screens.widgets.frame import Said
+from screens.widgets.frame import StatusLine
 from screens.widgets.signs import mark
 from screens.widgets.verdict_table import word
 
 if TYPE_CHECKING:
     from screens.wizard import Wizard
 
-REFRESH = 1 / 8
+REFRESH_SECONDS = 1 / 8
 """Seconds between two looks at what has come in."""
 
 DONE, WAY, VERDICTS = "done", "way", "verdicts"
@@ -52,10 +52,10 @@ class Text(VerticalScroll, can_focus=True):
     BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "screen.text", "To the list")]
 
 
-Doing = Callable[[Cluster, asyncio.Event], Coroutine[Any, Any, Result]]
+Doing = Callable[[RunContext, asyncio.Event], Coroutine[Any, Any, Result]]
 
 
-class Diagnosis(Dialog[bool]):
+class DiagnosisPage(Dialog[bool]):
     """Asks two nodes, and mends what is wrong there.  Gives whether anything was changed."""
 
     STEP: ClassVar[str] = "verify"
@@ -79,16 +79,17 @@ class Diagnosis(Dialog[bool]):
         Binding("f1,question_mark", "app.help", "Help", key_display="F1"),
     ]
     DEFAULT_CSS = """
-    Diagnosis > #dialog { width: 100%; max-width: 100%; height: 96%; max-height: 96%; }
-    Diagnosis #headline { height: auto; max-height: 4; margin-bottom: 1; }
-    Diagnosis #items { height: auto; max-height: 6; text-wrap: nowrap; text-overflow: ellipsis; }
-    Diagnosis #text { height: 1fr; margin-top: 1; }
-    Diagnosis #text:focus { background: $panel; }
+    DiagnosisPage > #dialog { width: 100%; max-width: 100%; height: 96%; max-height: 96%; }
+    DiagnosisPage #headline { height: auto; max-height: 4; margin-bottom: 1; }
+    DiagnosisPage #items { height: auto; max-height: 6; }
+    DiagnosisPage #items { text-wrap: nowrap; text-overflow: ellipsis; }
+    DiagnosisPage #text { height: 1fr; margin-top: 1; }
+    DiagnosisPage #text:focus { background: $panel; }
     """
 
     def __init__(
         self,
-        site: Site,
+        site: Inventory,
         answers: Answers,
         accepted: tuple[str, ...],
         pair: tuple[str, str],
@@ -131,12 +132,12 @@ class Diagnosis(Dialog[bool]):
         yield Items(id="items")
         with Text(id="text"):
             yield Static("", id="shown")
-        yield Said(id="said")
+        yield StatusLine(id="said")
 
     def on_mount(self) -> None:
         """Ask."""
         self.query_one(OptionList).focus()
-        self.set_interval(REFRESH, self._drain)
+        self.set_interval(REFRESH_SECONDS, self._drain)
         self.action_again()
 
     # What runs.
@@ -147,8 +148,8 @@ class Diagnosis(Dialog[bool]):
             return
         self._result = self._outcome = None
 
-        async def ask(cluster: Cluster, stop: asyncio.Event) -> Result:
-            return await remedy.diagnose(cluster, self._pair, stop)
+        async def ask(cluster: RunContext, stop: asyncio.Event) -> Result:
+            return await fix.diagnose(cluster, self._pair, stop)
 
         # The app's, since it goes on to its end when this is left: it tidies up on the nodes.
         self.app.run_worker(self._work(ask), group="diagnose")
@@ -169,7 +170,7 @@ class Diagnosis(Dialog[bool]):
                 self._begun,
                 lambda cluster: do(cluster, stop),
             )
-        except Refused as refused:
+        except AnswersError as refused:
             self._trouble = f"the answers can't be used: {refused}"
         except OSError as wrong:
             self._trouble = unkept(wrong)
@@ -201,7 +202,7 @@ class Diagnosis(Dialog[bool]):
 
     def _head(self) -> None:
         if self._trouble:
-            said = mark("block", "\n".join(map(clean, self._trouble.splitlines())))
+            said = mark("block", "\n".join(map(sanitize, self._trouble.splitlines())))
         elif self._stop is not None:
             said = mark("running", sentences.diagnosing(self._state))
         elif self._outcome is not None:
@@ -273,7 +274,7 @@ class Diagnosis(Dialog[bool]):
             self._say("")
 
     def _say(self, text: str, level: str = "") -> None:
-        self.query_one("#said", Said).say(text, level)
+        self.query_one("#said", StatusLine).say(text, level)
 
     @property
     def _causes(self) -> tuple[Cause, ...]:
@@ -322,12 +323,14 @@ class Diagnosis(Dialog[bool]):
         if chosen is None or result is None:
             return
         if not chosen.mends:
-            self._say(f"{chosen.cause} is not for fedwiz to mend: {clean(chosen.remedy)}", "warn")
+            self._say(
+                f"{chosen.cause} is not for fedwiz to mend: {sanitize(chosen.remedy)}", "warn"
+            )
             return
-        plan = remedy.plan_of(self._answers, chosen)
+        plan = fix.plan_of(self._answers, chosen)
 
-        async def do(cluster: Cluster, stop: asyncio.Event) -> Result:
-            return await remedy.diagnose(
+        async def do(cluster: RunContext, stop: asyncio.Event) -> Result:
+            return await fix.diagnose(
                 cluster,
                 self._pair,
                 stop,
@@ -343,10 +346,10 @@ class Diagnosis(Dialog[bool]):
     def action_undo(self) -> None:
         """Show what takes the last remedy back, and do it once it is approved."""
         _, records = self._mended[-1]
-        plan = remedy.plan_back(self._answers, records)
+        plan = fix.undo_plan(self._answers, records)
 
-        async def do(cluster: Cluster, stop: asyncio.Event) -> Result:
-            return await remedy.undo(cluster, records, verbs.approving(plan), stop)
+        async def do(cluster: RunContext, stop: asyncio.Event) -> Result:
+            return await fix.undo_fix(cluster, records, verbs.approving(plan), stop)
 
         about = "What the last remedy has done is taken back."
         self.run_worker(
@@ -373,7 +376,7 @@ class Diagnosis(Dialog[bool]):
             self._changing, self.wizard.stop = False, None
         self._changed = True
         self._outcome = ended(result) if result is not None else Content("")
-        if remedy.way_back(self._records):
+        if fix.undo_actions(self._records):
             self._mended.append((self._run, tuple(self._records)))
         self._list()
 
@@ -385,7 +388,7 @@ class Diagnosis(Dialog[bool]):
 
     def _applied(self, result: Result) -> Content:
         pair = sentences.arrow(*self._pair)
-        why = clean(result.why)
+        why = sanitize(result.why)
         if result.applied is None:
             return mark("warn", f"Nothing was changed: {why}.  r diagnoses again.")
         if result.code == verbs.OK:
@@ -398,6 +401,6 @@ class Diagnosis(Dialog[bool]):
 
     def _taken_back(self, result: Result) -> Content:
         if result.code != verbs.OK:
-            return mark("block", f"Not all is taken back: {clean(result.why)}")
+            return mark("block", f"Not all is taken back: {sanitize(result.why)}")
         self._mended.pop()
         return mark("ok", "Taken back: the hosts are as they were before.  r diagnoses again.")

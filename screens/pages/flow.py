@@ -1,6 +1,6 @@
 """FLOW: the pages in order.  Loading it loads everything heavy, so the app does that late."""
 
-from fedwiz.wizard.inventory import site
+from fedwiz.wizard.inventory import inventory
 from screens.pages.backend import BackendPage
 from screens.pages.hosts import HostsPage
 from screens.pages.install import InstallPage
@@ -10,7 +10,7 @@ from screens.pages.page import Page
 from screens.pages.review import ReviewPage
 from screens.pages.verify import VerifyPage
 
-__all__ = ["FLOW", "site"]
+__all__ = ["FLOW", "inventory"]
 
 FLOW: dict[str, type[Page]] = {
     page.STEP: page

@@ -11,7 +11,7 @@ from textual.containers import Horizontal, VerticalScroll
 from textual.timer import Timer
 from textual.widgets import DataTable, Input, Static
 
-from fedwiz.util.sanitize import clean
+from fedwiz.util.sanitize import sanitize
 from fedwiz.wizard import candidates
 from fedwiz.wizard.draft import Draft
 from screens.dialogs.form import Form
@@ -19,9 +19,9 @@ from screens.dialogs.host_form import HostForm, given, mastered
 from screens.pages.hosts_work import Work, readable
 from screens.widgets.form import asked, taken
 from screens.widgets.frame import Head
-from screens.widgets.host_table import SERVICES, HostTable, Seen, services
+from screens.widgets.host_table import SERVICES_CHECK, HostsSeen, HostTable, services
 
-SOON = 0.1
+SETTLE_SECONDS = 0.1
 """Seconds after the last key until services are judged anew."""
 
 EMPTY = (
@@ -143,7 +143,7 @@ class HostsPage(Work):
         self.judged = candidates.judged(
             self.draft, self.site.facts, self.site.lost, self.site.unknown
         )
-        self._seen = Seen(self.draft, self.site, self.judged, self._services, self.doing)
+        self._seen = HostsSeen(self.draft, self.site, self.judged, self._services, self.doing)
         some = bool(self.draft.candidates)
         for name, there in (("#empty", not some), ("#hosts", some), ("#detail", some)):
             self.query_one(name).display = there
@@ -165,7 +165,7 @@ class HostsPage(Work):
         if answers is None or known is None:
             return
         addresses = {host.name: host.address for host in answers.host}
-        self._services = services(SERVICES.findings(answers, known), addresses)
+        self._services = services(SERVICES_CHECK.findings(answers, known), addresses)
 
     def change(self, draft: Draft) -> None:
         """Take another draft, and show it."""
@@ -174,7 +174,7 @@ class HostsPage(Work):
         # Of 200 hosts this takes too long to be done at every key.
         if self._later is not None:
             self._later.stop()
-        self._later = self.set_timer(SOON, self._judge_services)
+        self._later = self.set_timer(SETTLE_SECONDS, self._judge_services)
 
     def _judge_services(self) -> None:
         before = self._services
@@ -208,7 +208,7 @@ class HostsPage(Work):
 
     def _hint_of_name(self) -> None:
         why = self.judged.general.get("name", "")
-        self.say(clean(f"name: {why}") if why else "", "block" if why else "")
+        self.say(sanitize(f"name: {why}") if why else "", "block" if why else "")
 
     def _sync(self) -> None:
         """Take what stands in the fields, also where the word of it is still on its way."""
@@ -304,14 +304,14 @@ class HostsPage(Work):
         if (at := self._at()) is not None:
             self.change(mastered(self.draft, at))
             it = self.draft.candidates[at]
-            self.say(f"{clean(it.name or it.address)} is the master, all others are nodes", "ok")
+            self.say(f"{sanitize(it.name or it.address)} is the master, all others are nodes", "ok")
 
     def action_remove(self) -> None:
         """Out of the list."""
         if (at := self._at()) is not None:
             it = self.draft.candidates[at]
             self.change(self.draft.without(at))
-            self.say(f"{clean(it.name or it.address)} is not in the list any more")
+            self.say(f"{sanitize(it.name or it.address)} is not in the list any more")
 
     @on(DataTable.RowSelected, "#hosts")
     def action_edit(self) -> None:
@@ -364,7 +364,7 @@ class HostsPage(Work):
             if self.judged.blocks:
                 self.say_block()
             else:
-                self.say(clean(candidates.ready(self.draft)), "block")
+                self.say(sanitize(candidates.ready(self.draft)), "block")
             return
         seen = self.site.facts.keys() | self.site.lost.keys()
         unread = not {it.address for it in self.draft.chosen} <= seen
@@ -385,12 +385,12 @@ def in_the_way(draft: Draft, judged: candidates.Judged, before: str = "") -> tup
     blocks = judged.blocks
     at, first = blocks[0]
     it = draft.candidates[at] if at >= 0 else None
-    called = clean(it.name or it.address) if it else ""
+    called = sanitize(it.name or it.address) if it else ""
     seen = shorten(first.seen, 110, placeholder=" ...")  # the rest is in sight below the list
     said = seen if not called or called in seen else f"{called}: {seen}"
     said = f"{said}; {first.remedy}" if first.remedy else said
     more = f" (and {len(blocks) - 1} more)" if len(blocks) > 1 else ""
-    return at, clean(f"{before}; {said}{more}" if before else f"{said}{more}")
+    return at, sanitize(f"{before}; {said}{more}" if before else f"{said}{more}")
 
 
 def _words(draft: Draft, at: int) -> str:

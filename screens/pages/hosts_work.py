@@ -5,26 +5,26 @@ from abc import abstractmethod
 from collections import deque
 from collections.abc import Awaitable, Callable
 
-from fedwiz.answers.file import Answers, Refused
+from fedwiz.answers.file import Answers, AnswersError
 from fedwiz.discover import Sighting, Target
-from fedwiz.model.actions import Unreachable
+from fedwiz.model.actions import UnreachableError
 from fedwiz.model.events import Connected, Event, FactsRead, HostLost
-from fedwiz.util.sanitize import clean
+from fedwiz.util.sanitize import sanitize
 from fedwiz.wizard import candidates
 from fedwiz.wizard.draft import Draft
-from fedwiz.wizard.inventory import Site
+from fedwiz.wizard.inventory import Inventory
 from screens.dialogs.basic import Pick
-from screens.dialogs.host_keys import Keys
+from screens.dialogs.host_keys import HostKeys
 from screens.pages.page import Page
 
-REFRESH = 0.2
+REFRESH_SECONDS = 0.2
 """Seconds between two looks at what a search or a reading has brought."""
 
 
 class Work(Page):
     """The page's part that waits for networks; what is shown is the other part's."""
 
-    def __init__(self, draft: Draft, site: Site) -> None:
+    def __init__(self, draft: Draft, site: Inventory) -> None:
         super().__init__(draft, site)
         self.busy = ""
         """`look`, `read`, or nothing."""
@@ -54,7 +54,7 @@ class Work(Page):
 
     def on_mount(self) -> None:
         """Show what comes in."""
-        self.set_interval(REFRESH, self._drain)
+        self.set_interval(REFRESH_SECONDS, self._drain)
 
     # Looking for machines.
 
@@ -86,7 +86,7 @@ class Work(Page):
         if name is None:
             return
         source = await asyncio.to_thread(sources[name])
-        notes = "; ".join(map(clean, source.notes))
+        notes = "; ".join(map(sanitize, source.notes))
         if not source.targets:
             self.say(f"{name} knows of no hosts" + (f": {notes}" if notes else ""), "warn")
             return
@@ -139,14 +139,14 @@ class Work(Page):
     async def read_hosts(self, onward: bool) -> None:
         """Read, ask for what is in the way, learn names and roles; then go on, if that is meant."""
         if why := candidates.ready(self.draft):
-            self.say(clean(why), "block")
+            self.say(sanitize(why), "block")
             return
         self.change(candidates.settled(self.draft))
         try:
             while await self._read_once(self.draft.provisional()):
                 pass
-        except Unreachable as why_not:
-            self.say(clean(str(why_not)), "block")
+        except UnreachableError as why_not:
+            self.say(sanitize(str(why_not)), "block")
             return
         learnt = self._learn()
         if self.site.known(self.draft.provisional()) is None:
@@ -175,7 +175,7 @@ class Work(Page):
         order = {it.address: at for at, it in enumerate(self.draft.candidates)}
         keys = sorted(self.site.unknown.items(), key=lambda it: order.get(it[0], -1))
         seen = {it.address: it.shown_key for it in self.draft.chosen}
-        right = await self.wizard.push_screen_wait(Keys(keys, seen)) or ()
+        right = await self.wizard.push_screen_wait(HostKeys(keys, seen)) or ()
         await self.site.accept(right)
         draft = self.draft
         for address, key in keys:
@@ -191,7 +191,7 @@ class Work(Page):
         master = next((it for it in self.draft.chosen if it.role == "master"), None)
         if before or master is None:
             return ""
-        called = clean(master.name or master.address)
+        called = sanitize(master.name or master.address)
         return f"{called} runs etcd, so it is proposed as the master"
 
     def _summary(self, learnt: str) -> None:
@@ -246,5 +246,5 @@ def readable(draft: Draft) -> Answers | None:
     """Answers to read the hosts with; None: not enough is said."""
     try:
         return draft.provisional()
-    except Refused:
+    except AnswersError:
         return None

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, ClassVar
 from textual.binding import Binding, BindingType
 from textual.worker import Worker
 
-from fedwiz.answers.file import Refused
+from fedwiz.answers.file import AnswersError
 from fedwiz.engine import verbs
 from fedwiz.engine.plan import Plan
 from fedwiz.engine.verbs import Result
-from fedwiz.model.actions import Unreachable
+from fedwiz.model.actions import UnreachableError
 from fedwiz.model.events import Record
-from fedwiz.util.sanitize import clean
+from fedwiz.util.sanitize import sanitize
 from screens.dialogs.approve import agreed
 from screens.pages.outcome import (
     Sentence,
@@ -31,11 +31,11 @@ from screens.widgets.log_view import Read, of_file, of_host
 
 if TYPE_CHECKING:
     from fedwiz.wizard.draft import Draft
-    from fedwiz.wizard.inventory import Site
+    from fedwiz.wizard.inventory import Inventory
 
 HINT = "Ctrl+C lets what runs end and begins nothing new.  Enter: a host's full log."
 STOPPING = "Stopping: what runs is let end, nothing new is begun.  Ctrl+C once more closes at once."
-WATCH = "watch"
+WATCH_CHOICE = "watch"
 
 
 class InstallPage(RunPage):
@@ -62,7 +62,7 @@ class InstallPage(RunPage):
         Binding("w", "watch", "Watch", tooltip="Watch the run that has the cluster's lock"),
     ]
 
-    def __init__(self, draft: "Draft", site: "Site") -> None:
+    def __init__(self, draft: "Draft", site: "Inventory") -> None:
         super().__init__(draft, site)
         self._install: Running | None = None
         self._job: Job | None = None
@@ -130,7 +130,7 @@ class InstallPage(RunPage):
 
     def _begin(self, job: Job) -> None:
         """Begin to work.  The worker is the app's: a page that goes takes its own along."""
-        self.workers.cancel_group(self, WATCH)
+        self.workers.cancel_group(self, WATCH_CHOICE)
         self.clear()
         self.speed, self._seen_end, self._heard = 1.0, "", None
         self.wizard.begun = self.site.approved
@@ -156,7 +156,7 @@ class InstallPage(RunPage):
         try:
             result = await running.run(job, self._begun)
             self.wizard.code = result.code if result else verbs.INTERNAL
-        except Refused as refused:
+        except AnswersError as refused:
             wrong = f"Nothing was begun: {refused}"
             self.wizard.code = verbs.USAGE
         except OSError as full:
@@ -213,7 +213,7 @@ class InstallPage(RunPage):
         self.clear()
         self.wizard.state = None  # it is nobody's report
         self.speed, self._heard = 1.0, []
-        self.run_worker(self._watch(self._heard), group=WATCH, exclusive=True)
+        self.run_worker(self._watch(self._heard), group=WATCH_CHOICE, exclusive=True)
         self.refresh_bindings()
 
     async def _watch(self, heard: list[Record]) -> None:
@@ -224,13 +224,13 @@ class InstallPage(RunPage):
             show(record)
 
         def note(text: str) -> None:
-            self.say(f"{clean(text)}.  Esc: leave it to itself; it goes on.")
+            self.say(f"{sanitize(text)}.  Esc: leave it to itself; it goes on.")
 
         note("looking who has the cluster's lock")
         try:
             followed = await watched(self.site, self.draft.answers(), tell, note)
-        except (Refused, Unreachable) as wrong:
-            self.say(f"It can't be watched: {clean(str(wrong))}.  r: try yours again.", "block")
+        except (AnswersError, UnreachableError) as wrong:
+            self.say(f"It can't be watched: {sanitize(str(wrong))}.  r: try yours again.", "block")
         else:
             if followed.ended is None:
                 self.say(*unwatched(followed.why))

@@ -14,19 +14,19 @@ from textual.content import Content
 from textual.widgets import DataTable, Static
 from textual.worker import Worker, WorkerState
 
-from fedwiz.answers.file import Answers, Refused
+from fedwiz.answers.file import Answers, AnswersError
 from fedwiz.checks import Finding
 from fedwiz.checks.finding import count, some
 from fedwiz.facts import Facts, Link
 from fedwiz.model.events import Event, FactsRead, HostLost
-from fedwiz.util.sanitize import clean
+from fedwiz.util.sanitize import sanitize
 from fedwiz.verify import Verdict
 from fedwiz.wizard.draft import Draft
-from fedwiz.wizard.inventory import Site
+from fedwiz.wizard.inventory import Inventory
 from screens.dialogs.basic import Pick
 from screens.pages.page import Page
 from screens.widgets.interface_table import (
-    Row,
+    InterfaceRow,
     about,
     columns,
     offered,
@@ -35,7 +35,7 @@ from screens.widgets.interface_table import (
 )
 from screens.widgets.signs import cell, finding
 
-PAUSE = 0.3
+SETTLE_SECONDS = 0.3
 """Seconds without another choice before the nodes ping each other."""
 
 HINT = "The default route's interface is taken unless you choose another: Enter."
@@ -85,9 +85,9 @@ class InterfacesPage(Page):
         with VerticalScroll(id="detail"):
             yield Static(id="about")
 
-    def __init__(self, draft: Draft, site: Site) -> None:
+    def __init__(self, draft: Draft, site: Inventory) -> None:
         super().__init__(draft, site)
-        self._rows: tuple[Row, ...] = ()
+        self._rows: tuple[InterfaceRow, ...] = ()
         self._cluster: tuple[Finding, ...] = ()
         self._met: tuple[Verdict, ...] = ()
         self._widths: dict[str, int] = {}
@@ -123,7 +123,7 @@ class InterfacesPage(Page):
         for make in (self.draft.answers, self.draft.provisional, plain.provisional):
             try:
                 return make()
-            except Refused:
+            except AnswersError:
                 continue
         return None
 
@@ -154,14 +154,14 @@ class InterfacesPage(Page):
                         table.update_cell(str(number), title, text)
         self._tell()
 
-    def _cells(self, row: Row) -> Iterator[Text]:
+    def _cells(self, row: InterfaceRow) -> Iterator[Text]:
         link = row.link
         yield cell(self.app, row.word)
         short = row.published if self._widths["address"] > 17 else row.published.partition("/")[0]
         why = row.why if self._widths["why"] > 10 else row.why.partition(" ")[0]
         interface = link.name if link else row.interface
         for text in (row.name, interface, short):
-            yield Text(clean(text), no_wrap=True, overflow="ellipsis")
+            yield Text(sanitize(text), no_wrap=True, overflow="ellipsis")
         yield Text(str(link.mtu) if link else "", justify="right")
         yield Text((" up" if link.up else " down") if link else "")
         yield Text(why)
@@ -202,15 +202,15 @@ class InterfacesPage(Page):
 
         try:
             known = await self.site.read(answers, emit)
-        except Refused as refused:
+        except AnswersError as refused:
             key, text = next(iter(refused.why.items()))
-            self.say(f"{clean(key)}: {clean(text)}", "block")
+            self.say(f"{sanitize(key)}: {sanitize(text)}", "block")
             return
         self._met = ()
         self._take()
         if known.lost:
             names = some(sorted(known.lost))
-            self.say(f"{clean(names)} could not be read: see below, then r reads again.", "warn")
+            self.say(f"{sanitize(names)} could not be read: see below, then r reads again.", "warn")
         else:
             self.say(HINT)
         self._meet()
@@ -223,14 +223,14 @@ class InterfacesPage(Page):
         answers = self._answers()
         if answers is None or self.site.known(answers) is None:
             return
-        await asyncio.sleep(PAUSE)
+        await asyncio.sleep(SETTLE_SECONDS)
         self._met = await self.site.meet(answers)
         self._take()
 
     def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
         """Say what went wrong; the page goes on."""
         if event.state == WorkerState.ERROR and event.worker.group in ("read", "meet"):
-            self.say(f"That failed: {clean(str(event.worker.error))}  r tries again.", "block")
+            self.say(f"That failed: {sanitize(str(event.worker.error))}  r tries again.", "block")
 
     # What the operator does.
 
@@ -242,17 +242,17 @@ class InterfacesPage(Page):
             return
         row = self._rows[at]
         if row.facts is None:
-            self.say(f"{clean(row.name)} was not read yet: r reads the hosts.", "warn")
+            self.say(f"{sanitize(row.name)} was not read yet: r reads the hosts.", "warn")
             return
         self.run_worker(self._choose(row, row.facts), group="choose", exclusive=True)
 
-    async def _choose(self, row: Row, facts: Facts) -> None:
+    async def _choose(self, row: InterfaceRow, facts: Facts) -> None:
         now, value, options = row.link, row.interface, list(offered(facts))
         if now and value not in {it[0] for it in options}:
             value = "" if now is facts.default_link else now.name
         text = "Its address is what the other nodes send the containers' packets to."
         if not options:
-            self.say(f"{clean(row.name)} has no interface but lo.", "warn")
+            self.say(f"{sanitize(row.name)} has no interface but lo.", "warn")
             return
         said = await self._pick(Pick(f"Interface of {row.name}", options, value, text))
         if said is not None and said != row.interface:
@@ -297,7 +297,9 @@ class InterfacesPage(Page):
         )
         without = [row.name for row, facts in read if not facts.link(said)]
         if without:
-            self.say(f"{clean(some(without))}: no {clean(said)} there, left as before.", "warn")
+            self.say(
+                f"{sanitize(some(without))}: no {sanitize(said)} there, left as before.", "warn"
+            )
 
     def _chosen(self, choices: Mapping[str, str]) -> None:
         """Take choices, by address."""
@@ -321,12 +323,12 @@ class InterfacesPage(Page):
             self.say("The hosts are being read: a moment.", "warn")
         elif wrong:
             key, text = next(iter(wrong.items()))
-            self.say(f"{clean(key)}: {clean(text)}", "block")
+            self.say(f"{sanitize(key)}: {sanitize(text)}", "block")
         elif blocks:
             at, it = next((each for each in blocks if each[0] is not None), blocks[0])
             if at is not None:
                 self.query_one(DataTable).move_cursor(row=at)
-            where = f"{clean(it.host)}: " if it.host else ""
+            where = f"{sanitize(it.host)}: " if it.host else ""
             self.say(f"{where}{it.seen}; {it.remedy}", "block")
         else:
             super().action_next()

@@ -8,12 +8,12 @@ from textual.binding import Binding, BindingType
 from textual.content import Content
 from textual.widgets import OptionList, Static
 
-from fedwiz.answers.file import Answers, Refused
+from fedwiz.answers.file import Answers, AnswersError
 from fedwiz.checks import Finding
 from fedwiz.checks.finding import warn
-from fedwiz.facts import Known
+from fedwiz.facts import ClusterFacts
 from fedwiz.model.events import Event, FactsRead, HostLost
-from fedwiz.util.sanitize import clean
+from fedwiz.util.sanitize import sanitize
 from screens.pages.page import Page
 from screens.widgets.findings import stop
 from screens.widgets.signs import mark
@@ -28,15 +28,15 @@ class Choices(OptionList):
     ]
 
 
-class Judging(Page):
+class JudgedPage(Page):
     """Reads the hosts where nobody has, and has everything judged again when they are read."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("f5", "read", "Read again")]
     DEFAULT_CSS = """
-    Judging #reading { height: auto; }
+    JudgedPage #reading { height: auto; }
     """
 
-    known: Known | None = None
+    known: ClusterFacts | None = None
     """What was read; None: nothing yet."""
 
     base: Answers | None = None
@@ -57,7 +57,7 @@ class Judging(Page):
     def judge(self) -> None:
         """Judge what is said, and show it."""
 
-    def learn(self, known: Known) -> None:
+    def learn(self, known: ClusterFacts) -> None:
         """Take what the hosts themselves suggest, where nothing was said."""
 
     def action_read(self) -> None:
@@ -71,11 +71,11 @@ class Judging(Page):
             known = None if again else self.site.known(self.base)
             if known is None:
                 known = await self._hear(self.base)
-        except Refused as refusal:
+        except AnswersError as refusal:
             # An answer of another page's: there it stops the operator, here it says why.
             self.unread = tuple(
                 warn(
-                    f"not judged against the hosts: {clean(key)}: {clean(why)}",
+                    f"not judged against the hosts: {sanitize(key)}: {sanitize(why)}",
                     "see the page Hosts, or Review for what is asked there",
                 )
                 for key, why in refusal.why.items()
@@ -89,7 +89,7 @@ class Judging(Page):
             self.learn(known)
         self.judge()
 
-    async def _hear(self, answers: Answers) -> Known:
+    async def _hear(self, answers: Answers) -> ClusterFacts:
         """Ask all hosts, and tell how far it is.
 
         Raises:

@@ -11,25 +11,25 @@ from textual.content import Content
 from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
-from fedwiz.answers.file import SECTIONS, Answers, Refused, parse
+from fedwiz.answers.file import SECTIONS, Answers, AnswersError, parse
 from fedwiz.answers.sections import refuse_backend
 from fedwiz.checks import Finding
 from fedwiz.checks.finding import count
 from fedwiz.checks.ranges import free
-from fedwiz.facts import Known
+from fedwiz.facts import ClusterFacts
 from fedwiz.model import addresses
-from fedwiz.util.sanitize import clean
+from fedwiz.util.sanitize import sanitize
 from fedwiz.wizard.draft import Draft
-from fedwiz.wizard.suggestions import USUAL, held, proposed
+from fedwiz.wizard.suggestions import DEFAULT_BACKEND, held, proposed
 from screens.dialogs.basic import Confirm
 from screens.dialogs.form import Form
-from screens.pages.judged_page import Choices, Judging
+from screens.pages.judged_page import Choices, JudgedPage
 from screens.widgets.findings import judged, refused, told, unheard
 from screens.widgets.form import asked, taken
 from screens.widgets.signs import mark
 
 CIDR, LENGTH, PUBLIC = "network.cidr", "network.subnet_len", "network.allow_public"
-JUDGES = ("network-public", "network-overlap", "network-capacity")
+NETWORK_CHECKS = ("network-public", "network-overlap", "network-capacity")
 BOUNDS = asked("network", but=(CIDR, LENGTH, PUBLIC))
 USUAL_LENGTH: int = SECTIONS["network"].model_fields["subnet_len"].default
 
@@ -44,7 +44,7 @@ CONSEQUENCE = (
 )
 
 
-class NetworkPage(Judging):
+class NetworkPage(JudgedPage):
     """Asks for the containers' network, and judges it at every key."""
 
     STEP = "network"
@@ -203,7 +203,7 @@ class NetworkPage(Judging):
 
     # What is judged.
 
-    def learn(self, known: Known) -> None:
+    def learn(self, known: ClusterFacts) -> None:
         """Begin with the network that etcd holds, else with one that is free."""
         assert self.base is not None  # noqa: S101 - it is what was read with
         self._proposed = free(self.base, known)
@@ -252,7 +252,7 @@ class NetworkPage(Judging):
                 on = f"all {many}" if read == many else f"{read} of {many}"
                 parts.append(f"proposed: free on {on} hosts")
         bounds = {it.path.rpartition("_")[2]: self.draft.get(it.path) for it in BOUNDS}
-        given = [f"{name} {clean(str(said))}" for name, said in bounds.items() if said]
+        given = [f"{name} {sanitize(str(said))}" for name, said in bounds.items() if said]
         return "\n".join([*parts, ", ".join(given)])
 
     def _hint(self) -> str:
@@ -295,7 +295,7 @@ class NetworkPage(Judging):
 def findings(
     draft: Draft,
     base: Answers | None,
-    known: Known | None,
+    known: ClusterFacts | None,
     unread: Iterable[Finding] = (),
     *,
     busy: bool = False,
@@ -315,12 +315,12 @@ def findings(
     found = [refused(text, "" if key == CIDR else key) for key, text in why.items()]
     found += unread
     if answers is not None and known is not None:
-        found += judged(JUDGES, answers, known)
+        found += judged(NETWORK_CHECKS, answers, known)
         found += unheard(known)
         if known.store.config is not None:
             found += judged(("etcd-config",), answers, known)
     elif answers is not None:
-        found += judged(JUDGES[:1], answers, Known({}))
+        found += judged(NETWORK_CHECKS[:1], answers, ClusterFacts({}))
     return found
 
 
@@ -336,11 +336,11 @@ def _answers(draft: Draft, base: Answers | None) -> tuple[Answers | None, dict[s
     data = {**base.model_dump(), "network": said, "backend": _backend(draft)}
     try:
         return parse(data), {}
-    except Refused as wrong:
+    except AnswersError as wrong:
         why = wrong.why
     try:
         answers = parse({**data, "network": {**said, "allow_public": True}})
-    except (Refused, TypeError):
+    except (AnswersError, TypeError):
         return None, dict(why)
     kept = answers.network.model_copy(update={"allow_public": False})
     return answers.model_copy(update={"network": kept}), {}
@@ -357,7 +357,7 @@ def _backend(draft: Draft) -> dict[str, Any]:
     said = draft.said.get("backend")
     table = dict(said) if isinstance(said, Mapping) else {}
     options = {key: it for key, it in table.items() if key != "type"}
-    return {} if refuse_backend(str(table.get("type", USUAL)), options) else table
+    return {} if refuse_backend(str(table.get("type", DEFAULT_BACKEND)), options) else table
 
 
 def _is_network(text: str) -> bool:

@@ -6,10 +6,10 @@ from typing import NamedTuple
 
 from fedwiz.engine import lock, verbs
 from fedwiz.model.events import Record, RunEnded
-from fedwiz.report import gist
+from fedwiz.report import outcome_line
 from fedwiz.runs.journal import read
 from fedwiz.runs.state import State
-from fedwiz.util.sanitize import clean
+from fedwiz.util.sanitize import sanitize
 from screens.pages.page import Move
 
 CUT_OFF = "its end is not recorded"
@@ -51,7 +51,7 @@ def outcome(state: State, *, undoes: bool = False) -> Sentence:
         said = f"Nothing was changed: {why}.  Ctrl+N: look at it again, at Review."
         return Sentence(said, "block")
     if code == verbs.LOCKED:
-        said = f"{why.replace(lock.WATCH, '')}.  w: watch that run.  r: try again."
+        said = f"{why.replace(lock.WATCH_HINT, '')}.  w: watch that run.  r: try again."
         return Sentence(said, "block")
     if code == verbs.INTERRUPTED:
         return Sentence(f"Stopped: {left(state)}.  r goes on from here.", "warn")
@@ -64,12 +64,12 @@ def outcome(state: State, *, undoes: bool = False) -> Sentence:
 
 def outcome_of_another(state: State) -> Sentence:
     """What another operator's run came to, and what can be done now."""
-    return Sentence(f"That run has ended: {gist(state)}.  r: try yours again.", "warn")
+    return Sentence(f"That run has ended: {outcome_line(state)}.  r: try yours again.", "warn")
 
 
 def unwatched(why: str) -> Sentence:
     """Why the end of another operator's run is not known, and what can be done now."""
-    return Sentence(f"{_capital(clean(why))}.  r: try yours again.", "warn")
+    return Sentence(f"{_capital(sanitize(why))}.  r: try yours again.", "warn")
 
 
 def left(state: State) -> str:

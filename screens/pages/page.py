@@ -10,12 +10,12 @@ from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.screen import Screen
 
-from fedwiz.util.sanitize import clean
-from screens.widgets.frame import STEPS, Head, Keys, Said, Small, too_small
+from fedwiz.util.sanitize import sanitize
+from screens.widgets.frame import PAGE_TITLES, Head, KeyBar, Small, StatusLine, too_small
 
 if TYPE_CHECKING:
     from fedwiz.wizard.draft import Draft
-    from fedwiz.wizard.inventory import Site
+    from fedwiz.wizard.inventory import Inventory
     from screens.wizard import Wizard
 
 Move = Literal["next", "back", "first", "quit"]
@@ -40,7 +40,7 @@ class Page(Screen[Move]):
         Binding("ctrl+n", "next", "Next"),
     ]
 
-    def __init__(self, draft: Draft, site: Site) -> None:
+    def __init__(self, draft: Draft, site: Inventory) -> None:
         super().__init__()
         self.draft = draft
         self.site = site
@@ -52,12 +52,12 @@ class Page(Screen[Move]):
 
     def compose(self) -> ComposeResult:
         """The frame, and the page's own `content` in it."""
-        pages = STEPS if self.draft.goal == "install" else self.draft.stops
+        pages = PAGE_TITLES if self.draft.goal == "install" else self.draft.stops
         yield Head(self.STEP, self.question, self.cluster(), tuple(pages))
         with Vertical(id="body"):
             yield from self.content()
-        yield Said(id="said")
-        yield Keys()
+        yield StatusLine(id="said")
+        yield KeyBar()
         yield Small()
 
     def content(self) -> ComposeResult:
@@ -71,7 +71,7 @@ class Page(Screen[Move]):
 
     def cluster(self) -> str:
         """The cluster's name, and whether it is real."""
-        name = clean(self.draft.name)
+        name = sanitize(self.draft.name)
         if not self.draft.practice:
             return name
         fault = "" if self.draft.practice == "healthy" else f": {self.draft.practice}"
@@ -85,7 +85,7 @@ class Page(Screen[Move]):
 
     def say(self, text: str, level: str = "") -> None:
         """Say a sentence above the keys, of the level `ok`, `warn` or `block`."""
-        self.query_one("#said", Said).say(text, level)
+        self.query_one("#said", StatusLine).say(text, level)
 
     def on_resize(self, event: events.Resize) -> None:
         """Cover a page that does not fit."""

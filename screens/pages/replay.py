@@ -6,7 +6,7 @@ from pathlib import Path
 from fedwiz.model.events import Record, RunStarted
 from fedwiz.runs.journal import read
 from fedwiz.wizard.draft import Draft
-from fedwiz.wizard.inventory import Site
+from fedwiz.wizard.inventory import Inventory
 from screens.pages.run_page import PlayPage
 
 
@@ -32,4 +32,4 @@ def page(records: Path | Sequence[Record], speed: float) -> PlayPage:
         practice=run.practice,
         said={"name": run.cluster},
     )
-    return PlayPage(draft, Site(), told, speed)
+    return PlayPage(draft, Inventory(), told, speed)

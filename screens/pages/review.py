@@ -14,16 +14,16 @@ from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 from textual.worker import Worker, WorkerState
 
-from fedwiz.answers.file import Answers, Refused, dump
+from fedwiz.answers.file import Answers, AnswersError, dump
 from fedwiz.checks import CHECKS
 from fedwiz.checks.finding import count
 from fedwiz.engine import verbs
 from fedwiz.engine.plan import Plan
 from fedwiz.engine.verbs import Result
 from fedwiz.model.events import Event, FactsRead, HostLost
-from fedwiz.util.sanitize import clean
+from fedwiz.util.sanitize import sanitize
 from fedwiz.wizard.draft import Draft
-from fedwiz.wizard.inventory import Site
+from fedwiz.wizard.inventory import Inventory
 from screens.dialogs.basic import Confirm, Pick, TypeName
 from screens.dialogs.dialog import Dialog, T
 from screens.dialogs.form import Form
@@ -46,10 +46,10 @@ from screens.widgets.plan_view import (
 )
 from screens.widgets.signs import mark
 
-ROOMY = 100
+WIDE_COLUMNS = 100
 """Columns from which on the list stands beside the text."""
 
-OTHERS: Mapping[str, str] = {
+OTHER_SECTIONS: Mapping[str, str] = {
     "etcd": "Where flannel keeps its network: endpoints, prefix, certificates.",
     "flannel": "Where flannel comes from, and how it runs.",
     "docker": "How docker moves to the new network.",
@@ -93,7 +93,7 @@ class ReviewPage(Page):
     ReviewPage.-roomy #text { width: 1fr; height: 100%; margin-top: 0; }
     """
 
-    def __init__(self, draft: Draft, site: Site) -> None:
+    def __init__(self, draft: Draft, site: Inventory) -> None:
         super().__init__(draft, site)
         self._answers: Answers | None = None
         self._refused: Mapping[str, str] = {}
@@ -115,7 +115,7 @@ class ReviewPage(Page):
     @on(events.Resize)
     def fit(self, event: events.Resize) -> None:
         """List and text side by side, where there is room."""
-        self.set_class(event.size.width >= ROOMY, "-roomy")
+        self.set_class(event.size.width >= WIDE_COLUMNS, "-roomy")
 
     # The plan.
 
@@ -130,7 +130,7 @@ class ReviewPage(Page):
             answers = self.draft.answers()
             self._show()
             result = await self._planned(answers)
-        except Refused as refused:
+        except AnswersError as refused:
             self._refused = refused.why
             self._show()
             self._to(refused.why)
@@ -164,7 +164,7 @@ class ReviewPage(Page):
         if result.plan is None or result.known is None:
             return
         try:
-            await asyncio.to_thread(verbs.keep, result.plan, result.known)
+            await asyncio.to_thread(verbs.save_plan, result.plan, result.known)
         except OSError as wrong:
             self.say(
                 f"The plan can't be kept ({wrong.strerror or wrong}): make room in your home "
@@ -175,7 +175,7 @@ class ReviewPage(Page):
     def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
         """Say what went wrong; the page goes on."""
         if event.state == WorkerState.ERROR and event.worker.group == "plan":
-            self.say(f"That failed: {clean(str(event.worker.error))}  r tries again.", "block")
+            self.say(f"That failed: {sanitize(str(event.worker.error))}  r tries again.", "block")
 
     # What is shown.
 
@@ -211,7 +211,7 @@ class ReviewPage(Page):
         if key == FINDINGS:
             return findings_text(self._result.findings, self.draft.accepted)
         if key == ANSWERS:
-            return Content("\n".join(map(clean, dump(self._answers).splitlines())))
+            return Content("\n".join(map(sanitize, dump(self._answers).splitlines())))
         return host_text(self._result, key.removeprefix(HOST))
 
     def _sum_up(self, result: Result) -> None:
@@ -219,7 +219,7 @@ class ReviewPage(Page):
         if why := blocked(result.findings):
             self.say(why, "block")
             return
-        asked_here = [it for it in self._wanted() if it in OTHERS]
+        asked_here = [it for it in self._wanted() if it in OTHER_SECTIONS]
         hint = f"  F2 asks for {', '.join(asked_here)}." if asked_here else ""
         if result.plan is None or not any(result.plan.actions.values()):
             self.say(f"Nothing is left to do: Ctrl+N leads to the verification.{hint}", "ok")
@@ -232,7 +232,7 @@ class ReviewPage(Page):
     def _wanted(self) -> tuple[str, ...]:
         """The sections that the answer file wants asked."""
         wanted = self.draft.get("wizard.ask") or ()
-        return tuple(OTHERS) if "*" in wanted else tuple(wanted)
+        return tuple(OTHER_SECTIONS) if "*" in wanted else tuple(wanted)
 
     def action_text(self) -> None:
         """To the text, to scroll in it; from there back to the list."""
@@ -256,12 +256,14 @@ class ReviewPage(Page):
     async def _others(self) -> None:
         wanted, wrong = self._wanted(), self.draft.refusals() or self._refused
         options = list[tuple[str, str, str]]()
-        for section, about in OTHERS.items():
+        for section, about in OTHER_SECTIONS.items():
             bad = sum(key.startswith(f"{section}.") for key in wrong)
             signs = [f"{bad} to be put right"] if bad else []
             signs += ["the answer file wants it asked"] if section in wanted else []
             options.append((section, "  ".join([section, *signs]), about))
-        first = next((it for it in OTHERS if any(key.startswith(f"{it}.") for key in wrong)), "")
+        first = next(
+            (it for it in OTHER_SECTIONS if any(key.startswith(f"{it}.") for key in wrong)), ""
+        )
         said = await self._ask(Pick("Other answers", options, first or next(iter(wanted), "")))
         if not said:
             return
@@ -274,7 +276,7 @@ class ReviewPage(Page):
         """Save the answers as a file."""
         try:
             answers = self.draft.answers()
-        except Refused as refused:
+        except AnswersError as refused:
             self._to(refused.why)
             return
         self.run_worker(
@@ -284,7 +286,7 @@ class ReviewPage(Page):
     def _to(self, why: Mapping[str, str]) -> None:
         """Say the first answer that can't be used, and where it is asked."""
         key, text = next(iter(why.items()), ("", ""))
-        self.say(f"{clean(key)}: {clean(text)} ({where_asked(asked_on(key))})", "block")
+        self.say(f"{sanitize(key)}: {sanitize(text)} ({where_asked(asked_on(key))})", "block")
 
     # Blocks that the operator knows better than.
 
@@ -345,7 +347,7 @@ class ReviewPage(Page):
             return
         plan = self._result.plan
         if (why := blocked(self._result.findings)) or plan is None:
-            self.say(why or clean(self._result.why), "block")
+            self.say(why or sanitize(self._result.why), "block")
             self.query_one(OptionList).highlighted = 0
         elif not any(plan.actions.values()):
             self.notify("Nothing is left to do, so there is nothing to install.", markup=False)

@@ -13,33 +13,33 @@ from textual.content import Content
 from textual.widget import Widget
 
 from fedwiz.model.events import Found, PlanMade, Record, RunEnded, Sink, Verified
-from fedwiz.report import gist
+from fedwiz.report import outcome_line
 from fedwiz.runs.journal import replay
 from fedwiz.runs.state import RED, HostState, State
-from fedwiz.util.sanitize import clean
+from fedwiz.util.sanitize import sanitize
 from screens.pages.page import Page
-from screens.widgets.host_panes import Pane, Told, bar, clock, columns, counted
-from screens.widgets.host_progress import Table
+from screens.widgets.host_panes import HostNotes, Pane, bar, clock, columns, counted
+from screens.widgets.host_progress import HostProgress
 from screens.widgets.log_view import LogScreen, Read, of_host
 from screens.widgets.signs import mark
 
 if TYPE_CHECKING:
     from fedwiz.wizard.draft import Draft
-    from fedwiz.wizard.inventory import Site
+    from fedwiz.wizard.inventory import Inventory
 
 Start = Callable[[Sink], Awaitable[object]]
 """Begins a run and hands every record to the sink: the engine's, or a replay's."""
 
-REFRESH = 1 / 5
+REFRESH_SECONDS = 1 / 5
 """Seconds between redraws; a record may wait that long."""
 
-BUDGET = 0.02
+BUDGET_SECONDS = 0.02
 """Seconds in which records are taken in at once: whoever presses a key comes in between."""
 
-PANES = 9
+MAX_PANES = 9
 """Hosts that get a pane each; more of them get a table."""
 
-ORDER = ("failed", "unknown", "lost", "stopped", "running", "connecting", "waiting", "done")
+COUNT_ORDER = ("failed", "unknown", "lost", "stopped", "running", "connecting", "waiting", "done")
 """In which the counts are said."""
 
 
@@ -76,7 +76,7 @@ def overall(state: State, now: float, width: int) -> Content:
     if state.started is not None:
         parts.append(Content.styled(f"{clock(state.elapsed(now))}   ", "bold"))
     words: Counter[str] = Counter(host.word for host in state.hosts.values())
-    said = [mark(word, f"{words[word]} {word}") for word in ORDER if words[word]]
+    said = [mark(word, f"{words[word]} {word}") for word in COUNT_ORDER if words[word]]
     judged: Counter[str] = Counter(it.level for it in state.verdicts)
     if not judged and not state.planned:
         judged = Counter(it.level for it in state.findings)
@@ -104,14 +104,14 @@ class RunPage(Page):
     RunPage #many > Pane { height: 42%; margin-top: 1; }
     """
 
-    def __init__(self, draft: "Draft", site: "Site") -> None:
+    def __init__(self, draft: "Draft", site: "Inventory") -> None:
         super().__init__(draft, site)
         self.state = State()
         self.speed = 1.0
         """How fast the run's time goes by; 0: it stands still."""
 
         self._inbox: deque[Record] = deque()
-        self._told: dict[str, Told] = {}
+        self._told: dict[str, HostNotes] = {}
         self._number = -1
         self._seen = time.monotonic()
         self._second = -1
@@ -127,10 +127,10 @@ class RunPage(Page):
         """A line about all, and both ways to show the hosts; one of them is in sight."""
         yield Overall()
         with Grid(id="panes"):
-            for _ in range(PANES):
+            for _ in range(MAX_PANES):
                 yield Pane()
         with Vertical(id="many"):
-            yield Table()
+            yield HostProgress()
             yield Pane(can_focus=False)
 
     def on_mount(self) -> None:
@@ -138,7 +138,7 @@ class RunPage(Page):
         self.query_one("#body").styles.padding = (0, 1)  # each line is one more of a host's
         for widget in self.query("#panes Pane, #many"):
             widget.display = False
-        self.set_interval(REFRESH, self.drain)
+        self.set_interval(REFRESH_SECONDS, self.drain)
 
     @property
     def sink(self) -> Sink:
@@ -174,7 +174,7 @@ class RunPage(Page):
 
     def drain(self) -> None:
         """Take in what has come since the last time, and show it."""
-        until, touched, told = time.monotonic() + BUDGET, set[str](), list[Record]()
+        until, touched, told = time.monotonic() + BUDGET_SECONDS, set[str](), list[Record]()
         while self._inbox and time.monotonic() < until:
             record = self._inbox.popleft()
             touched |= self._take(record)
@@ -198,7 +198,7 @@ class RunPage(Page):
         self.state.apply(record)
         self._number = record.number
         if isinstance(event, Found | Verified) and event.host:
-            self._told.setdefault(event.host, Told()).take(event)
+            self._told.setdefault(event.host, HostNotes()).take(event)
         if isinstance(event, PlanMade):
             for told in self._told.values():
                 told.void()
@@ -220,15 +220,15 @@ class RunPage(Page):
             return
         self.query_one(Overall).show(self.state, now)
         hosts = self._arranged()
-        if len(hosts) > PANES:
+        if len(hosts) > MAX_PANES:
             self._show_table(hosts, touched, now)
             return
         for pane, host in zip(self._panes, hosts, strict=False):
             if host.name in touched or pane.host is not host:
-                pane.show(host, self._told.get(host.name, Told()), now)
+                pane.show(host, self._told.get(host.name, HostNotes()), now)
 
     def _show_table(self, hosts: Sequence[HostState], touched: set[str], now: float) -> None:
-        table = self.query_one(Table)
+        table = self.query_one(HostProgress)
         names = [host.name for host in hosts]
         if names != self._order or len(touched) > len(hosts) // 2:
             self._order = names
@@ -240,9 +240,9 @@ class RunPage(Page):
 
     def _open(self) -> None:
         """Show the host under the cursor in the open pane."""
-        host = self.state.hosts.get(self.query_one(Table).cursor)
+        host = self.state.hosts.get(self.query_one(HostProgress).cursor)
         if host is not None:
-            told = self._told.get(host.name, Told())
+            told = self._told.get(host.name, HostNotes())
             self.query_one("#many > Pane", Pane).show(host, told, self.now)
 
     def _arranged(self) -> list[HostState]:
@@ -261,7 +261,7 @@ class RunPage(Page):
 
     def _lay(self, count: int) -> None:
         """Panes for so many hosts, in as many columns as make the rows even."""
-        self._laid, many = count, count > PANES
+        self._laid, many = count, count > MAX_PANES
         self.query_one("#many").display = many
         grid = self.query_one("#panes", Grid)
         grid.display = not many
@@ -271,7 +271,9 @@ class RunPage(Page):
         self._columns, lines = columns(count, self.size.width)
         grid.styles.grid_size_columns, grid.styles.grid_size_rows = self._columns, lines
         self._order = []
-        first: Widget | None = self.query_one(Table) if many else next(iter(self._panes), None)
+        first: Widget | None = (
+            self.query_one(HostProgress) if many else next(iter(self._panes), None)
+        )
         if first is not None and (self.focused is None or not self.focused.display or many):
             first.focus()
         self.refresh_bindings()
@@ -296,7 +298,7 @@ class RunPage(Page):
         self._full_log = None
         self.show_all()
 
-    def on_table_moved(self) -> None:
+    def on_host_progress_moved(self) -> None:
         """Open the host under the cursor."""
         self._open()
 
@@ -306,7 +308,7 @@ class RunPage(Page):
         """A table can be ordered; without hosts there is no log."""
         del parameters
         if action == "red_first":
-            return len(self.state.hosts) > PANES
+            return len(self.state.hosts) > MAX_PANES
         return bool(self.state.hosts) if action == "log" else True
 
     def action_move(self, right: int, down: int) -> None:
@@ -326,8 +328,8 @@ class RunPage(Page):
 
     def action_log(self) -> None:
         """All that was said of the host in focus."""
-        if len(self.state.hosts) > PANES:
-            name = self.query_one(Table).cursor
+        if len(self.state.hosts) > MAX_PANES:
+            name = self.query_one(HostProgress).cursor
         else:
             host = next((pane.host for pane in self._panes if pane.has_focus), None)
             name = host.name if host else next(iter(self.state.hosts), "")
@@ -358,7 +360,7 @@ class PlayPage(RunPage):
     ]
 
     def __init__(
-        self, draft: "Draft", site: "Site", records: Sequence[Record], speed: float
+        self, draft: "Draft", site: "Inventory", records: Sequence[Record], speed: float
     ) -> None:
         """Nothing is told yet.
 
@@ -384,7 +386,9 @@ class PlayPage(RunPage):
 
     def ended(self) -> None:
         """What came of it."""
-        self.say(clean(gist(self.state)), "ok" if self.state.outcome == "ok" else "block")
+        self.say(
+            sanitize(outcome_line(self.state)), "ok" if self.state.outcome == "ok" else "block"
+        )
 
     def reader(self, host: str, upto: int) -> Read:
         """From the records that are there; not what is still to be told."""

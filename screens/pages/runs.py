@@ -14,22 +14,22 @@ from textual.content import Content
 from textual.widgets import DataTable, Input, Static
 
 from fedwiz import practice
-from fedwiz.answers.file import Refused, read
+from fedwiz.answers.file import AnswersError, read
 from fedwiz.runs import journal
 from fedwiz.runs.journal import RunSummary
 from fedwiz.runs.unfinished import of
-from fedwiz.util.sanitize import clean
+from fedwiz.util.sanitize import sanitize
 from fedwiz.wizard.draft import Draft
-from fedwiz.wizard.start import VERIFYING
+from fedwiz.wizard.start import VERIFY_PAGES
 from screens.dialogs.basic import lines
 from screens.dialogs.dialog import Dialog
-from screens.widgets.frame import Said
+from screens.widgets.frame import StatusLine
 from screens.widgets.signs import cell
 
-WORDS = {"ok": "ok", "failed": "failed", "stopped": "stopped", "unknown": "unknown"}
+OUTCOME_WORDS = {"ok": "ok", "failed": "failed", "stopped": "stopped", "unknown": "unknown"}
 """Outcomes that have a sign of their own; any other is as good as not known."""
 
-COLUMNS = ("when", "verb", "outcome", "hosts", "cluster")
+RUN_COLUMNS = ("when", "verb", "outcome", "hosts", "cluster")
 
 
 def look(run: RunSummary) -> Draft:
@@ -53,7 +53,7 @@ def go_on(run: RunSummary) -> Draft:
         Refused: there is nothing to go on with, or no answers are kept of it.
     """
     if run.verb == "undo" and of(run) is not None:
-        raise Refused(
+        raise AnswersError(
             {
                 run.id: (
                     f"the first page goes on with the latest one; `fedwiz resume {run.id}` "
@@ -62,7 +62,7 @@ def go_on(run: RunSummary) -> Draft:
             }
         )
     if run.verb in ("diagnose", "undo"):
-        raise Refused(
+        raise AnswersError(
             {
                 run.id: (
                     f"this {run.verb} is not gone on with: verify the network, and there go "
@@ -72,12 +72,12 @@ def go_on(run: RunSummary) -> Draft:
             }
         )
     if run.verb not in ("install", "verify"):
-        raise Refused({run.id: f"a {run.verb} changes nothing, so nothing is left of it"})
+        raise AnswersError({run.id: f"a {run.verb} changes nothing, so nothing is left of it"})
     if run.outcome == "ok":
-        raise Refused({run.id: "this run got through: there is nothing to go on with"})
+        raise AnswersError({run.id: "this run got through: there is nothing to go on with"})
     file = run.path.with_suffix(".toml")
     if not file.is_file():
-        raise Refused(
+        raise AnswersError(
             {
                 run.id: (
                     "its answers are not kept here: open the answer file that it was "
@@ -90,7 +90,7 @@ def go_on(run: RunSummary) -> Draft:
     if run.practice:
         draft = replace(draft, practice=_fault(run), size=len(run.hosts))
     if run.verb == "verify":
-        return replace(draft, page="verify", goal="verify", stops=VERIFYING)
+        return replace(draft, page="verify", goal="verify", stops=VERIFY_PAGES)
     return replace(draft, page="review")
 
 
@@ -137,12 +137,12 @@ class Runs(Dialog[Draft]):
         yield DataTable[Text](cursor_type="row")
         yield Static("reading the runs", id="empty", markup=False)
         yield Static("", id="about")
-        yield Said(id="said")
+        yield StatusLine(id="said")
 
     def on_mount(self) -> None:
         """Read them, off the loop."""
         table = self.query_one(DataTable)
-        for title in COLUMNS:
+        for title in RUN_COLUMNS:
             table.add_column(Text(title, justify="right" if title == "hosts" else "left"))
         table.display = False
         table.focus()
@@ -179,10 +179,10 @@ class Runs(Dialog[Draft]):
         where = " (practice)" if run.practice else ""
         return (
             Text(_when(run)),
-            Text(clean(run.verb)),
-            cell(self.app, WORDS.get(run.outcome, "unknown"), clean(run.outcome)),
+            Text(sanitize(run.verb)),
+            cell(self.app, OUTCOME_WORDS.get(run.outcome, "unknown"), sanitize(run.outcome)),
             Text(str(len(run.hosts)), justify="right"),
-            Text(clean(run.cluster + where)),
+            Text(sanitize(run.cluster + where)),
         )
 
     @property
@@ -196,10 +196,10 @@ class Runs(Dialog[Draft]):
         run = self.run
         said = ""
         if run is not None:
-            fault = f"practice: {clean(run.practice)}  " if run.practice else ""
-            said = f"{run.id}  {fault}{', '.join(map(clean, run.hosts))}"
+            fault = f"practice: {sanitize(run.practice)}  " if run.practice else ""
+            said = f"{run.id}  {fault}{', '.join(map(sanitize, run.hosts))}"
         self.query_one("#about", Static).update(Content(said))
-        self.query_one("#said", Said).say("")
+        self.query_one("#said", StatusLine).say("")
 
     @on(Input.Changed, "#filter")
     def _filtered(self) -> None:
@@ -236,9 +236,9 @@ class Runs(Dialog[Draft]):
     async def _go_on(self, run: RunSummary) -> None:
         try:
             draft = await asyncio.to_thread(go_on, run)
-        except Refused as refused:
+        except AnswersError as refused:
             why = "; ".join(refused.why.values())
-            self.query_one("#said", Said).say(lines(why), "warn")
+            self.query_one("#said", StatusLine).say(lines(why), "warn")
         else:
             if self.is_current:
                 self.dismiss(draft)

@@ -8,7 +8,7 @@ from fedwiz import report
 from fedwiz.report import changes
 from fedwiz.runs.state import State
 from fedwiz.util import files
-from fedwiz.util.sanitize import clean
+from fedwiz.util.sanitize import sanitize
 from screens.dialogs.basic import Ask, Confirm
 from screens.pages.page import Page
 
@@ -27,7 +27,7 @@ async def save_report(page: Page, state: State, run: str) -> None:
             "Where to?  Its ending says what is written: .md Markdown, .json JSON, "
             ".html a page for "
             "a browser, .xml JUnit's for continuous integration.",
-            f"{clean(state.cluster).replace('/', '-') or 'cluster'}-report.md",
+            f"{sanitize(state.cluster).replace('/', '-') or 'cluster'}-report.md",
             refuse=unfit_report,
         )
     )
@@ -50,7 +50,7 @@ async def save_answers(page: Page, name: str, text: str) -> None:
         Ask(
             "Save the answers",
             f"Where to?  A name alone is a file in {short(Path.cwd())}.",
-            f"{clean(name).replace('/', '-') or 'cluster'}.toml",
+            f"{sanitize(name).replace('/', '-') or 'cluster'}.toml",
             refuse=unfit,
         )
     )

@@ -11,14 +11,14 @@ from textual.content import Content
 from textual.widgets import Input, Static
 
 from fedwiz import practice
-from fedwiz.answers.file import Refused
-from fedwiz.runs.unfinished import Unfinished
+from fedwiz.answers.file import AnswersError
+from fedwiz.runs.unfinished import InterruptedRun
 from fedwiz.wizard.draft import Draft, kept
-from fedwiz.wizard.start import begin_practice, new, of_file, resuming, verifying
-from screens.dialogs.basic import SCROLL, Line, Pick, Question, lines
+from fedwiz.wizard.start import begin_practice, from_file, new, resuming, verifying
+from screens.dialogs.basic import SCROLL, Line, Pick, TextDialog, lines
 from screens.pages.runs import Runs
-from screens.pages.welcome import Choice
-from screens.widgets.frame import STEPS, Said
+from screens.pages.welcome import GoalChosen
+from screens.widgets.frame import PAGE_TITLES, StatusLine
 from screens.widgets.signs import finding
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ class PathLine(Line):
     BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "submit", "Open")]
 
 
-class OpenFile(Question[Draft]):
+class OpenFile(TextDialog[Draft]):
     """Asks for an answer file; what is wrong with one is said in full."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*SCROLL]
@@ -52,7 +52,7 @@ class OpenFile(Question[Draft]):
         yield PathLine(placeholder="answers.toml", id="field", select_on_focus=False)
         with VerticalScroll(id="refusals", can_focus=False):
             yield Static("")
-        yield Said(id="said")
+        yield StatusLine(id="said")
 
     @on(Input.Submitted)
     def submitted(self, event: Input.Submitted) -> None:
@@ -70,8 +70,8 @@ class OpenFile(Question[Draft]):
             self._tell(Content(""), "give the path of an answer file, such as ~/answers.toml")
             return
         try:
-            draft = await asyncio.to_thread(of_file, path)
-        except Refused as refused:
+            draft = await asyncio.to_thread(from_file, path)
+        except AnswersError as refused:
             wrong = [finding("block", key, lines(text)) for key, text in refused.why.items()]
             count = len(wrong)
             many = "one thing" if count == 1 else f"{count} things"
@@ -85,14 +85,14 @@ class OpenFile(Question[Draft]):
         box = self.query_one("#refusals", VerticalScroll)
         box.query_one(Static).update(wrong)
         box.scroll_home(animate=False)
-        self.query_one("#said", Said).say(said, "block" if said else "")
+        self.query_one("#said", StatusLine).say(said, "block" if said else "")
 
     def action_scroll(self, rows: int) -> None:
         """Move what is wrong."""
         self.query_one("#refusals").scroll_relative(y=rows, animate=False)
 
 
-async def begun(app: "Wizard", choice: Choice) -> Draft | None:
+async def begun(app: "Wizard", choice: GoalChosen) -> Draft | None:
     """The draft that a choice begins; None: the operator thought better of it."""
     match choice.what:
         case "new":
@@ -112,13 +112,13 @@ async def begun(app: "Wizard", choice: Choice) -> Draft | None:
     return await _replacing(app, draft, "Begin anew")
 
 
-async def _resumed(app: "Wizard", before: Unfinished | None) -> Draft | None:
+async def _resumed(app: "Wizard", before: InterruptedRun | None) -> Draft | None:
     """The draft that goes on with a run, which the page Install then does."""
     if before is None:
         return None
     try:
         draft = await asyncio.to_thread(resuming, before)
-    except Refused as refused:
+    except AnswersError as refused:
         why = "; ".join(refused.why.values())
         app.notify(f"{before.run.id}: {why}", severity="warning", markup=False, timeout=10)
         return None
@@ -141,7 +141,7 @@ async def _replacing(app: "Wizard", draft: Draft, title: str) -> Draft | None:
     if before is None or not at_stake(before, draft):
         return draft
     options = [
-        (GO_ON, f"Go on where you were: {STEPS[before.page]}", _about(before)),
+        (GO_ON, f"Go on where you were: {PAGE_TITLES[before.page]}", _about(before)),
         ("anew", title, "What you said then is forgotten."),
     ]
     text = "What you said before is kept, and only one such can be."
@@ -155,7 +155,7 @@ async def _practice(app: "Wizard") -> Draft | None:
     options = [("healthy", "healthy", "All is well.")]
     options += [(name, name, fault.help) for name, fault in practice.FAULTS.items()]
     if before is not None:
-        title = f"Go on where you were: {STEPS[before.page]}"
+        title = f"Go on where you were: {PAGE_TITLES[before.page]}"
         options.insert(0, (GO_ON, title, f"{before.practice}: {_about(before)}"))
     fault = await app.push_screen_wait(
         Pick("Practice cluster", options, text="What is wrong with it?")

@@ -12,32 +12,32 @@ from textual.theme import Theme
 from textual.widgets import Static
 
 from fedwiz import report
-from fedwiz.answers.file import Refused
+from fedwiz.answers.file import AnswersError
 from fedwiz.engine import verbs
 from fedwiz.model.events import Record
 from fedwiz.runs.journal import answers_of, read
 from fedwiz.runs.state import State
-from fedwiz.util.sanitize import clean
+from fedwiz.util.sanitize import sanitize
 from fedwiz.wizard.draft import Draft, forget
-from fedwiz.wizard.inventory import Site
+from fedwiz.wizard.inventory import Inventory
 from screens.dialogs.basic import Confirm
-from screens.pages.diagnosis import Diagnosis
+from screens.pages.diagnosis import DiagnosisPage
 from screens.pages.page import Page
 from screens.pages.save import save_report, short
 from screens.recorded_run import Work, fits, journal_of, proved, unkept
 from screens.widgets import sentences
-from screens.widgets.live_run import Live
+from screens.widgets.live_run import LiveRun
 from screens.widgets.matrix import Matrix
 from screens.widgets.signs import mark
-from screens.widgets.verdict_tabs import LAST, TABS, Proof
+from screens.widgets.verdict_tabs import LAST_TAB, TABS, VerdictTabs
 
-ROOMY = 30
+TALL_ROWS = 30
 """Rows of a terminal from which on there are blank lines between the parts."""
 
-REFRESH = 1 / 8
+REFRESH_SECONDS = 1 / 8
 """Seconds between two looks at what has come in."""
 
-EVERY = 5.0
+ROUND_SECONDS = 5.0
 """Seconds between two rounds; on a practice cluster simulated ones."""
 
 
@@ -83,10 +83,10 @@ class VerifyPage(Page):
     VerifyPage #headline.-trouble { max-height: 60%; }
     """
 
-    def __init__(self, draft: Draft, site: Site) -> None:
+    def __init__(self, draft: Draft, site: Inventory) -> None:
         super().__init__(draft, site)
         self._inbox = deque[Record]()
-        self._live = Live()
+        self._live = LiveRun()
         self._told_run = ""
         self._trouble = ""
         self._proving: object = None
@@ -102,20 +102,20 @@ class VerifyPage(Page):
     def content(self) -> ComposeResult:
         """The headline, the tabs, and what is in them."""
         yield Static("", id="headline")
-        yield Proof(opens=self.draft.goal != "look")
+        yield VerdictTabs(opens=self.draft.goal != "look")
 
     @property
     def _seen(self) -> State:
         return self._live.state
 
     @property
-    def _proof(self) -> Proof:
-        return self.query_one(Proof)
+    def _proof(self) -> VerdictTabs:
+        return self.query_one(VerdictTabs)
 
     def on_mount(self) -> None:
         """Show what there is, or find it out."""
         self.query_one(Matrix).focus()
-        self.set_interval(REFRESH, self.drain)
+        self.set_interval(REFRESH_SECONDS, self.drain)
         self.app.theme_changed_signal.subscribe(self, self._themed)
         state = self.wizard.state
         if state is not None and fits(self.draft, state) and not self._outdone():
@@ -126,7 +126,7 @@ class VerifyPage(Page):
     def on_resize(self, event: events.Resize) -> None:
         """Leave blank lines out where there is no room for them."""
         for it in (self, self._proof):
-            it.set_class(event.size.height < ROOMY, "-low")
+            it.set_class(event.size.height < TALL_ROWS, "-low")
 
     def _themed(self, _theme: Theme) -> None:
         self._draw()
@@ -156,9 +156,9 @@ class VerifyPage(Page):
         else:
             await self._prove()
 
-    async def _prove(self, work: Work = verbs.prove) -> None:
+    async def _prove(self, work: Work = verbs.verify) -> None:
         """Verify.  It changes nothing, so a page that goes takes it along."""
-        self._trouble, self._live, self._told_run = "", Live(), ""
+        self._trouble, self._live, self._told_run = "", LiveRun(), ""
         # Its own, so that one which is cut off tells nobody any more that it was.
         self._inbox, this = deque[Record](), object()
         self._proving = this
@@ -169,7 +169,7 @@ class VerifyPage(Page):
             answers, accepted = self.draft.answers(), self.draft.accepted
             told = self._inbox.append
             result = await proved(self.site, answers, accepted, told, self._begun, work)
-        except Refused as refused:
+        except AnswersError as refused:
             self._trouble = f"the answers can't be used: {refused}"
         except OSError as wrong:
             self._trouble = unkept(wrong)
@@ -185,7 +185,7 @@ class VerifyPage(Page):
     async def _watch(self) -> None:
         """Verify again and again, until that is enough."""
         self._stop = stop = asyncio.Event()
-        every = EVERY * (self.draft.pace if self.draft.practice else 1)
+        every = ROUND_SECONDS * (self.draft.pace if self.draft.practice else 1)
         self.say(f"It is verified again {every:g} s after each round; l ends that.")
         try:
             await self._prove(lambda cluster: verbs.watch(cluster, every, stop))
@@ -206,14 +206,14 @@ class VerifyPage(Page):
 
     def _show(self, state: State, run: str) -> None:
         """Show a run that has ended."""
-        self._live, self._told_run = Live(state), run
+        self._live, self._told_run = LiveRun(state), run
         if self.draft.goal == "install":
             self._installed = state
             self.wizard.state = state
             self.wizard.code = verbs.INTERRUPTED if state.code is None else state.code
         self._draw()
         if not state.verdicts:
-            self.action_tab(LAST)
+            self.action_tab(LAST_TAB)
         self._proof.to_first()
         self._tell()
 
@@ -258,7 +258,7 @@ class VerifyPage(Page):
         )
 
     def _clean_trouble(self) -> str:
-        return "\n".join(map(clean, self._trouble.splitlines()))
+        return "\n".join(map(sanitize, self._trouble.splitlines()))
 
     def _tell(self) -> None:
         """Where the answers are that repeat this, and what would help most."""
@@ -288,7 +288,7 @@ class VerifyPage(Page):
 
     # What the keys do.
 
-    @on(Proof.Turned)
+    @on(VerdictTabs.Turned)
     def _turned(self) -> None:
         self._draw()
         self.refresh_bindings()
@@ -302,7 +302,7 @@ class VerifyPage(Page):
         """A run of before can't be verified again from here; findings are one text."""
         if action in ("again", "live"):
             return self.draft.goal != "look"
-        return action != "fault" or self._proof.at < LAST
+        return action != "fault" or self._proof.at < LAST_TAB
 
     def action_again(self) -> None:
         """Verify again."""
@@ -328,10 +328,10 @@ class VerifyPage(Page):
             return
         try:
             answers = self.draft.answers()
-        except Refused as refused:
+        except AnswersError as refused:
             self.say(f"The answers can't be used: {refused}", "block")
             return
-        dialog = Diagnosis(self.site, answers, self.draft.accepted, pair, self._mended)
+        dialog = DiagnosisPage(self.site, answers, self.draft.accepted, pair, self._mended)
         if await self.wizard.push_screen_wait(dialog) and self._stop is None:
             self.run_worker(self._prove(), group="prove", exclusive=True)
 
@@ -379,5 +379,5 @@ class VerifyPage(Page):
         if self._trouble or not self._seen.outcome:
             return "The network is not verified."
         if not report.ok(self._seen):
-            return report.gist(self._seen)
+            return report.outcome_line(self._seen)
         return "" if self.wizard.code == verbs.OK else "The install did not get through on a host."

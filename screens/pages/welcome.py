@@ -14,26 +14,26 @@ from textual.screen import Screen
 from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
-from fedwiz.runs.unfinished import Unfinished
-from fedwiz.wizard.goals import GOALS, LATER, What
+from fedwiz.runs.unfinished import InterruptedRun
+from fedwiz.wizard.goals import GOALS, LEFT_ALONE, What
 from screens.dialogs.basic import Options
-from screens.widgets.frame import Keys, Said, Small, too_small
+from screens.widgets.frame import KeyBar, Small, StatusLine, too_small
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class GoalChosen:
     """What the operator wants to do."""
 
     what: What
-    before: Unfinished | None = None
+    before: InterruptedRun | None = None
     """The run that is gone on with."""
 
 
-WIDTH = 64
+WIDTH_COLUMNS = 64
 """Columns of the list."""
 
 
-class First(Screen[Choice]):
+class WelcomePage(Screen[GoalChosen]):
     """Asks what is to be done."""
 
     HELP: ClassVar[str | None] = (
@@ -56,14 +56,14 @@ class First(Screen[Choice]):
         ),
     ]
     DEFAULT_CSS = """
-    First #page { height: 1fr; align: center middle; }
-    First #welcome { width: 64; height: auto; max-height: 100%; }
-    First #name { text-style: bold; color: $primary; }
-    First #about { color: $text-muted; margin-bottom: 1; }
-    First OptionList { height: auto; }
+    WelcomePage #page { height: 1fr; align: center middle; }
+    WelcomePage #welcome { width: 64; height: auto; max-height: 100%; }
+    WelcomePage #name { text-style: bold; color: $primary; }
+    WelcomePage #about { color: $text-muted; margin-bottom: 1; }
+    WelcomePage OptionList { height: auto; }
     """
 
-    def __init__(self, before: Unfinished | None = None) -> None:
+    def __init__(self, before: InterruptedRun | None = None) -> None:
         """Nothing is chosen.
 
         Args:
@@ -78,20 +78,20 @@ class First(Screen[Choice]):
             yield Static("fedwiz", id="name")
             yield Static("A flannel overlay network on Fedora hosts, proven to work.", id="about")
             yield Options(*self._options())
-        yield Said(id="said")
-        yield Keys()
+        yield StatusLine(id="said")
+        yield KeyBar()
         yield Small()
 
     def _options(self) -> Iterator[Option]:
         if self._before is not None:
-            about = f"It stopped at {self._before.where}.\n{LATER}"
+            about = f"It stopped at {self._before.where}.\n{LEFT_ALONE}"
             yield _option("g", "resume", f"Go on: {self._before.name}", about)
         for number, (what, (title, more)) in enumerate(GOALS.items(), 1):
             yield _option(str(number), what, title, more)
 
     def say(self, text: str, level: str = "") -> None:
         """Say a sentence above the keys."""
-        self.query_one("#said", Said).say(text, level)
+        self.query_one("#said", StatusLine).say(text, level)
 
     def on_resize(self, event: events.Resize) -> None:
         """Cover the page where it does not fit."""
@@ -112,12 +112,14 @@ class First(Screen[Choice]):
 
     def action_choose(self, what: What) -> None:
         """By its number."""
-        self.dismiss(Choice(what, self._before if what == "resume" else None))
+        self.dismiss(GoalChosen(what, self._before if what == "resume" else None))
 
 
 def _option(key: str, what: str, title: str, more: str) -> Option:
     """A choice: its key, what it is, and a few lines that say more."""
-    lines = "\n   ".join(it for line in more.splitlines() for it in textwrap.wrap(line, WIDTH - 7))
+    lines = "\n   ".join(
+        it for line in more.splitlines() for it in textwrap.wrap(line, WIDTH_COLUMNS - 7)
+    )
     return Option(
         Content.assemble(
             Content.styled(f"{key}  ", "$text-muted"),

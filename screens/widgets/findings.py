@@ -7,25 +7,25 @@ from textual.content import Content
 from fedwiz.answers.file import Answers
 from fedwiz.checks import CHECKS, Finding
 from fedwiz.checks.finding import block, some, warn
-from fedwiz.facts import Known
-from fedwiz.util.sanitize import clean
+from fedwiz.facts import ClusterFacts
+from fedwiz.util.sanitize import sanitize
 from screens.widgets.signs import finding
 
-WORST = ("block", "warn", "ok")
+LEVELS_WORST_FIRST = ("block", "warn", "ok")
 """Levels in the order in which findings are shown."""
 
-MOST = 60
+MAX_SHOWN = 60
 """Findings that are shown; whoever has more reads the worst of them first."""
 
 _CHECKS = {it.name: it for it in CHECKS}
 
 
-def judged(names: Iterable[str], answers: Answers, known: Known) -> list[Finding]:
+def judged(names: Iterable[str], answers: Answers, known: ClusterFacts) -> list[Finding]:
     """What the checks of these names find, in their own order."""
     return [it for name in names for it in _CHECKS[name].findings(answers, known)]
 
 
-def unheard(known: Known) -> list[Finding]:
+def unheard(known: ClusterFacts) -> list[Finding]:
     """What to say of hosts that could not be read: nothing can be judged of them."""
     if not known.lost:
         return []
@@ -39,7 +39,7 @@ def unheard(known: Known) -> list[Finding]:
 def level(findings: Iterable[Finding]) -> str:
     """The worst level among them; empty: there are none."""
     levels = {it.level for it in findings}
-    return next((it for it in WORST if it in levels), "")
+    return next((it for it in LEVELS_WORST_FIRST if it in levels), "")
 
 
 def told(findings: Sequence[Finding]) -> Content:
@@ -47,20 +47,20 @@ def told(findings: Sequence[Finding]) -> Content:
     hosts: dict[tuple[str, str, str], list[str]] = {}
     for it in findings:
         hosts.setdefault((it.level, it.seen, it.remedy), []).append(it.host)
-    ordered = sorted(hosts.items(), key=lambda item: WORST.index(item[0][0]))
+    ordered = sorted(hosts.items(), key=lambda item: LEVELS_WORST_FIRST.index(item[0][0]))
     lines = [
         finding(level, some(filter(None, owners)), seen, remedy)
-        for (level, seen, remedy), owners in ordered[:MOST]
+        for (level, seen, remedy), owners in ordered[:MAX_SHOWN]
     ]
-    if len(ordered) > MOST:
-        lines.append(Content.styled(f"and {len(ordered) - MOST} more", "$text-muted"))
+    if len(ordered) > MAX_SHOWN:
+        lines.append(Content.styled(f"and {len(ordered) - MAX_SHOWN} more", "$text-muted"))
     return Content("\n").join(lines)
 
 
 def refused(why: str, key: str = "") -> Finding:
     """A refusal as a finding: what is wrong, and after its `;` what would be right."""
     seen, _, remedy = why.partition("; ")
-    return block(clean(seen), clean(remedy), key)
+    return block(sanitize(seen), sanitize(remedy), key)
 
 
 def stop(findings: Iterable[Finding]) -> str:
@@ -69,7 +69,7 @@ def stop(findings: Iterable[Finding]) -> str:
     if not stops:
         return ""
     first, more = stops[0], len(stops) - 1
-    where = f"{clean(first.host)}: " if first.host else ""
+    where = f"{sanitize(first.host)}: " if first.host else ""
     also = f"  ({more} more)" if more else ""
     remedy = f"; {first.remedy}" if first.remedy else ""
     return f"{where}{first.seen}{remedy}{also}"

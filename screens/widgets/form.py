@@ -15,11 +15,11 @@ from textual.widgets import Input, Static
 from fedwiz.answers.file import QUESTIONS, Question
 from fedwiz.answers.questions import as_text, from_text
 from fedwiz.answers.rules import clip
-from fedwiz.util.sanitize import clean
+from fedwiz.util.sanitize import sanitize
 from fedwiz.wizard.draft import Draft
-from screens.widgets.frame import Said
+from screens.widgets.frame import StatusLine
 
-LONGEST = 4096
+MAX_ANSWER_CHARS = 4096
 """Characters of an answer; whatever is longer was pasted by mistake."""
 
 YES_NO = (("no", False), ("yes", True))
@@ -50,7 +50,7 @@ def taken(draft: Draft, given: Draft, questions: Iterable[Question]) -> Draft:
     return draft
 
 
-class Choice(Widget, can_focus=True):
+class ChoiceField(Widget, can_focus=True):
     """A few words on one line, one of them chosen: `( ) no  (*) yes`."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -61,7 +61,7 @@ class Choice(Widget, can_focus=True):
     ]
     ALLOW_SELECT: ClassVar[bool] = False
     DEFAULT_CSS = """
-    Choice { height: 1; width: 1fr; color: $text-muted; }
+    ChoiceField { height: 1; width: 1fr; color: $text-muted; }
     """
 
     class Changed(Message):
@@ -135,7 +135,7 @@ class Field(Vertical):
     Field:focus-within { border-left: outer $primary; }
     Field Input { background: $panel; }
     Field .help { color: $text-muted; }
-    Field Said { padding: 0; display: none; }
+    Field StatusLine { padding: 0; display: none; }
     """
 
     class Changed(Message):
@@ -167,9 +167,9 @@ class Field(Vertical):
         yield Static(it.title, markup=False)
         now = it.default if value is None else value
         if it.kind == "flag":
-            yield Choice(YES_NO, now)
+            yield ChoiceField(YES_NO, now)
         elif it.kind == "choice":
-            yield Choice([(choice, choice) for choice in it.choices], now)
+            yield ChoiceField([(choice, choice) for choice in it.choices], now)
         else:
             sample = f"such as {it.sample}" if it.sample else ""
             shown = as_text(it.default) if it.default not in (None, "", ()) else sample
@@ -177,18 +177,18 @@ class Field(Vertical):
                 typed(value),
                 placeholder=shown,
                 compact=True,
-                max_length=LONGEST,
+                max_length=MAX_ANSWER_CHARS,
                 select_on_focus=False,
             )
         more = 'Blanks between them; "" for none.' if it.kind == "list" and it.default else ""
         if said := f"{it.help}  {more}".strip():
             yield Static(said, classes="help", markup=False)
-        yield Said()
+        yield StatusLine()
 
     @property
     def control(self) -> Widget:
         """What has the focus."""
-        return self.query_one("Input, Choice")
+        return self.query_one("Input, ChoiceField")
 
     @property
     def value(self) -> object:
@@ -202,7 +202,7 @@ class Field(Vertical):
         if why == self.why:
             return
         self.why = why
-        said = self.query_one(Said)
+        said = self.query_one(StatusLine)
         said.say(why, "block" if why else "")
         said.display = bool(why)
         if why and self.has_focus_within:
@@ -223,14 +223,14 @@ class Field(Vertical):
         event.stop()
         self._tell(from_text(self.question, event.value))
 
-    @on(Choice.Changed)
-    def chosen(self, event: Choice.Changed) -> None:
+    @on(ChoiceField.Changed)
+    def chosen(self, event: ChoiceField.Changed) -> None:
         """Tell the answer."""
         event.stop()
         self._tell(None if event.value == self.question.default else event.value)
 
     @on(Input.Submitted)
-    @on(Choice.Submitted)
+    @on(ChoiceField.Submitted)
     def submitted(self, event: Message) -> None:
         """Tell that this one is done with."""
         event.stop()
@@ -257,7 +257,7 @@ def refusal(it: Question, value: object, why: str) -> str:
         why = f"{clip(value)}: a quotation mark is left open; close it"
     elif it.kind == "flag" and value is not None and not isinstance(value, bool):
         why = f"{clip(value)} is neither yes nor no; Space chooses"
-    return clean(why)
+    return sanitize(why)
 
 
 class Fields(Vertical):

@@ -10,7 +10,7 @@ from textual.content import Content
 from textual.screen import Screen
 from textual.widgets import Footer, Static
 
-STEPS = {
+PAGE_TITLES = {
     "hosts": "Hosts",
     "network": "Network",
     "backend": "Backend",
@@ -31,14 +31,14 @@ def beside(page: str, move: str, goal: str, stops: Sequence[str]) -> str:
         goal: the draft's.
         stops: its pages.
     """
-    pages = [it for it in STEPS if goal == "install" or it in stops]
+    pages = [it for it in PAGE_TITLES if goal == "install" or it in stops]
     here = pages.index(page)
     if move == "back":
         return pages[here - 1] if here else ""
     return next((it for it in pages[here + 1 :] if it in stops), page)
 
 
-LEAST = (80, 24)
+MIN_SIZE = (80, 24)
 """Columns and rows that a page needs."""
 
 
@@ -55,7 +55,11 @@ class Head(Vertical):
     """
 
     def __init__(
-        self, step: str, question: str, cluster: str = "", pages: Collection[str] = tuple(STEPS)
+        self,
+        step: str,
+        question: str,
+        cluster: str = "",
+        pages: Collection[str] = tuple(PAGE_TITLES),
     ) -> None:
         """What it says.
 
@@ -81,11 +85,11 @@ class Head(Vertical):
         self.query_one("#cluster", Static).update(Content(text))
 
 
-def steps(now: str, pages: Collection[str] = tuple(STEPS)) -> Content:
+def steps(now: str, pages: Collection[str] = tuple(PAGE_TITLES)) -> Content:
     """The list of steps with a sign at each: done, here, to come."""
     parts = list[Content | str]()
-    before = now in STEPS
-    for name, title in STEPS.items():
+    before = now in PAGE_TITLES
+    for name, title in PAGE_TITLES.items():
         if name not in pages:
             continue
         if name == now:
@@ -111,12 +115,12 @@ class Small(Static):
         """One sentence."""
         width, height = self.app.size
         return Content(
-            f"fedwiz needs {LEAST[0]}x{LEAST[1]} characters and has {width}x{height}. "
+            f"fedwiz needs {MIN_SIZE[0]}x{MIN_SIZE[1]} characters and has {width}x{height}. "
             "Make the terminal larger: nothing is lost."
         )
 
 
-class Keys(Footer):
+class KeyBar(Footer):
     """The live keys.  Made anew only when they are others: the focus moves more often than that."""
 
     def __init__(self) -> None:
@@ -132,14 +136,14 @@ class Keys(Footer):
         super().bindings_changed(screen)
 
 
-class Said(Static):
+class StatusLine(Static):
     """The line above the keys: a hint, or what keeps one from going on."""
 
     DEFAULT_CSS = """
-    Said { height: auto; max-height: 4; padding: 0 1; color: $text-muted; }
-    Said.-warn { color: $text-warning; }
-    Said.-block { color: $text-error; }
-    Said.-ok { color: $text-success; }
+    StatusLine { height: auto; max-height: 4; padding: 0 1; color: $text-muted; }
+    StatusLine.-warn { color: $text-warning; }
+    StatusLine.-block { color: $text-error; }
+    StatusLine.-ok { color: $text-success; }
     """
 
     def say(self, text: str, level: str = "") -> None:
@@ -152,4 +156,4 @@ class Said(Static):
 
 def too_small(width: int, height: int) -> bool:
     """Whether a page can't be shown."""
-    return width < LEAST[0] or height < LEAST[1]
+    return width < MIN_SIZE[0] or height < MIN_SIZE[1]

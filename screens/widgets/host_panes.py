@@ -19,7 +19,7 @@ from textual.widget import Widget
 
 from fedwiz.model.events import Found, Verified
 from fedwiz.runs.state import RED, HostState
-from fedwiz.util.sanitize import clean
+from fedwiz.util.sanitize import sanitize
 from screens.widgets.signs import SIGNS
 
 Piece = tuple[str, str]
@@ -27,7 +27,7 @@ Piece = tuple[str, str]
 
 Row = tuple[Piece, ...]
 
-STYLES = frozenset(
+PANE_STYLES = frozenset(
     f"pane--{name}"
     for name in (
         "head",
@@ -58,24 +58,24 @@ LOOK = """
 """
 """How they look; the name of the widget belongs into it."""
 
-NARROWEST = 38
+MIN_COLUMNS = 38
 """Columns that a pane needs."""
 
-KEPT = 20
+MAX_PROBLEMS_PER_HOST = 20
 """Findings and verdicts kept per host that are not good."""
 
 GOOD = frozenset({"ok", "pass"})
 
 
 @dataclass(slots=True)
-class Told:
+class HostNotes:
     """What a run has said of a host beside its steps: findings and verdicts."""
 
     findings: Counter[str] = field(default_factory=Counter)
     """How many, by level."""
 
     verdicts: Counter[str] = field(default_factory=Counter)
-    bad: deque[str] = field(default_factory=lambda: deque[str](maxlen=KEPT))
+    bad: deque[str] = field(default_factory=lambda: deque[str](maxlen=MAX_PROBLEMS_PER_HOST))
     """Those that are not good, in one line each."""
 
     def take(self, event: Found | Verified) -> None:
@@ -84,10 +84,10 @@ class Told:
             counts, what, why = self.findings, event.check, event.seen
         else:
             counts, what, why = self.verdicts, event.kind, event.why or event.seen
-            what += f" -> {clean(event.peer)}" if event.peer else ""
+            what += f" -> {sanitize(event.peer)}" if event.peer else ""
         counts[event.level] += 1
         if event.level not in GOOD:
-            self.bad.append(clean(" ".join(f"{event.level}: {what}: {why}".split())))
+            self.bad.append(sanitize(" ".join(f"{event.level}: {what}: {why}".split())))
 
     def void(self) -> None:
         """Hosts will be changed: what was verified before says nothing any more."""
@@ -130,7 +130,7 @@ def bar(done: int, planned: int, width: int) -> str:
 
 def columns(count: int, width: int) -> tuple[int, int]:
     """In how many columns, and rows, so many panes stand: as few rows as fit, and even ones."""
-    most = min(max(width // (NARROWEST + 2), 1), 3)
+    most = min(max(width // (MIN_COLUMNS + 2), 1), 3)
     lines = -(-max(count, 1) // most)
     return -(-max(count, 1) // lines), lines
 
@@ -141,7 +141,7 @@ def marked(host: HostState) -> Piece:
     return f"{sign} {host.word}", colour
 
 
-def doing(host: HostState, told: Told) -> str:
+def doing(host: HostState, told: HostNotes) -> str:
     """What is being done on the host, or what came of it."""
     if told.verdicts and not host.step:
         return f"verified: {counted(told.verdicts)}"
@@ -159,7 +159,7 @@ _UNBEGUN = {
 
 
 def rows(
-    host: HostState, told: Told, now: float, width: int, height: int, *, focus: bool = False
+    host: HostState, told: HostNotes, now: float, width: int, height: int, *, focus: bool = False
 ) -> list[Row]:
     """A pane.
 
@@ -172,7 +172,7 @@ def rows(
         focus: keys go to it, which is marked by a sign too.
     """
     word, colour = marked(host)
-    name = fit(f"{'*' if focus else ' '}{clean(host.name)}", width - len(word) - 2)
+    name = fit(f"{'*' if focus else ' '}{sanitize(host.name)}", width - len(word) - 2)
     said: list[Row] = [((name, "head name"), (f" {word} ", f"head {colour}"))]
     took = clock(host.elapsed(now)) if host.started is not None else ""
     count = f"{host.done}/{host.planned}" if host.planned else ""
@@ -188,7 +188,7 @@ def rows(
     return said[:height]
 
 
-def body(host: HostState, told: Told, width: int, height: int) -> Iterator[Row]:
+def body(host: HostState, told: HostNotes, width: int, height: int) -> Iterator[Row]:
     """Why the host is where it is, what is wrong on it, and its last lines, as they fit."""
     why = list[Row]()
     if host.why and (host.word in RED or host.word == "stopped"):
@@ -256,7 +256,7 @@ class Drawn(_Base):
 class Pane(Drawn, Widget, can_focus=True):
     """One host."""
 
-    COMPONENT_CLASSES: ClassVar[set[str]] = set(STYLES)
+    COMPONENT_CLASSES: ClassVar[set[str]] = set(PANE_STYLES)
 
     DEFAULT_CSS = "Pane { height: 1fr; min-height: 3; }" + LOOK.format("Pane")
 
@@ -266,10 +266,10 @@ class Pane(Drawn, Widget, can_focus=True):
         self.host: HostState | None = None
         """Who is shown."""
 
-        self._told, self._now = Told(), 0.0
+        self._told, self._now = HostNotes(), 0.0
         self._rows: Sequence[Row] | None = None
 
-    def show(self, host: HostState, told: Told, now: float) -> None:
+    def show(self, host: HostState, told: HostNotes, now: float) -> None:
         """Show a host as it is now."""
         self.host, self._told, self._now = host, told, now
         self.set_class(host.word in RED, "-red")

@@ -12,24 +12,24 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from fedwiz.runs.state import RED, HostState
-from fedwiz.util.sanitize import clean
+from fedwiz.util.sanitize import sanitize
 from screens.widgets.host_panes import (
     LOOK,
-    STYLES,
+    PANE_STYLES,
     Drawn,
+    HostNotes,
     Row,
-    Told,
     clock,
     doing,
     fit,
     marked,
 )
 
-WIDEST_NAME = 24
+MAX_NAME_COLUMNS = 24
 
 
 def line(
-    host: HostState, told: Told, now: float, width: int, name: int, *, here: bool = False
+    host: HostState, told: HostNotes, now: float, width: int, name: int, *, here: bool = False
 ) -> Row:
     """A host in one row.
 
@@ -50,7 +50,7 @@ def line(
     left = max(width - name - title - 33, 0)
     return (
         (f"{'*' if here else ' '}{word:<12} ", colour),
-        (f"{fit(clean(host.name), name)} ", ""),
+        (f"{fit(sanitize(host.name), name)} ", ""),
         (f"{fit(doing(host, told), title)} ", ""),
         (f"{count:>7} {took:>7}  ", "muted"),
         (fit(last, left), "error" if red else "muted"),
@@ -64,13 +64,13 @@ def heading(width: int, name: int) -> Row:
     return ((fit(said, width), "muted"),)
 
 
-class Table(Drawn, ScrollView, can_focus=True, inherit_bindings=False):
+class HostProgress(Drawn, ScrollView, can_focus=True, inherit_bindings=False):
     """All hosts, with a cursor that stays on its host whatever becomes of the order."""
 
-    COMPONENT_CLASSES: ClassVar[set[str]] = set(STYLES)
+    COMPONENT_CLASSES: ClassVar[set[str]] = set(PANE_STYLES)
     DEFAULT_CSS = """
-    Table { height: 1fr; overflow-x: hidden; }
-    """ + LOOK.format("Table")
+    HostProgress { height: 1fr; overflow-x: hidden; }
+    """ + LOOK.format("HostProgress")
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("up", "go(-1)", "Up", show=False),
         Binding("down", "go(1)", "Down", show=False),
@@ -89,19 +89,19 @@ class Table(Drawn, ScrollView, can_focus=True, inherit_bindings=False):
     def __init__(self) -> None:
         super().__init__()
         self._hosts: Sequence[HostState] = ()
-        self._told: dict[str, Told] = {}
+        self._told: dict[str, HostNotes] = {}
         self._now = 0.0
         self._place: dict[str, int] = {}
         self._wide = 4
 
-    def show(self, hosts: Sequence[HostState], told: dict[str, Told], now: float) -> None:
+    def show(self, hosts: Sequence[HostState], told: dict[str, HostNotes], now: float) -> None:
         """Show these hosts, in this order."""
         names = [host.name for host in hosts]
         if names != list(self._place):
             stayed = self.cursor in self._place
             self._place = {name: at for at, name in enumerate(names)}
-            longest = max((len(clean(name)) for name in names), default=4)
-            self._wide = max(4, min(longest, WIDEST_NAME))
+            longest = max((len(sanitize(name)) for name in names), default=4)
+            self._wide = max(4, min(longest, MAX_NAME_COLUMNS))
             self.virtual_size = Size(0, len(names) + 1)
             if stayed and self.cursor in self._place:
                 self._reveal()
@@ -128,7 +128,7 @@ class Table(Drawn, ScrollView, can_focus=True, inherit_bindings=False):
         if at >= len(self._hosts):
             return Strip.blank(width, self.style_of())
         host = self._hosts[at]
-        here, told = host.name == self.cursor, self._told.get(host.name, Told())
+        here, told = host.name == self.cursor, self._told.get(host.name, HostNotes())
         row = line(host, told, self._now, width, self._wide, here=here)
         return self.strip_of(row, width, "head" if here else "")
 

@@ -15,10 +15,10 @@ from fedwiz.checks import CHECKS, Finding
 from fedwiz.checks.hosts import MASTER_KUBE, NODE_KUBE
 from fedwiz.facts import Facts
 from fedwiz.facts.values import Link
-from fedwiz.util.sanitize import clean
+from fedwiz.util.sanitize import sanitize
 from fedwiz.wizard.candidates import Judged
 from fedwiz.wizard.draft import Candidate, Draft
-from fedwiz.wizard.inventory import Site
+from fedwiz.wizard.inventory import Inventory
 from screens.widgets import signs
 
 Part: TypeAlias = tuple[str, str]
@@ -34,15 +34,15 @@ COLUMNS = ("", "role", "name", "address", "host key", "system", "services")
 NARROW = (4, 7, 15, 16, 10, 10, 15)
 """Characters of each, with the blank after it, where 80 are all there are."""
 
-LEVELS = ("", "ok", "warn", "block")
+LEVELS_BEST_FIRST = ("", "ok", "warn", "block")
 
 
 @dataclass(frozen=True)
-class Seen:
+class HostsSeen:
     """What there is to show of the machines."""
 
     draft: Draft
-    site: Site
+    site: Inventory
     judged: Judged
     services: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     """By address and service: the level of what the check says of it."""
@@ -61,14 +61,16 @@ class Seen:
     def cells(self, at: int) -> Cells:
         """The row of a candidate."""
         it = self.draft.candidates[at]
-        worst = max((f.level for f in self.judged.rows[at]), key=LEVELS.index, default="")
+        worst = max(
+            (f.level for f in self.judged.rows[at]), key=LEVELS_BEST_FIRST.index, default=""
+        )
         tone = "~block" if worst == "block" else ""
-        name = clean(it.name) or " "
+        name = sanitize(it.name) or " "
         return (
             ((tone, "[x]" if it.chosen else "[ ]"),),
             ((tone, self._role(it)),),
             ((worst, name) if worst else ("", f"  {name}"),),
-            ((tone, clean(it.address)),),
+            ((tone, sanitize(it.address)),),
             (self._key(it),),
             (self._system(it),),
             tuple(self._services(it)),
@@ -93,7 +95,7 @@ class Seen:
             return "lost", ""
         facts = self.site.facts.get(it.address)
         if facts is not None:
-            return "", clean(f"{facts.os} {facts.os_version}".strip())
+            return "", sanitize(f"{facts.os} {facts.os_version}".strip())
         return ("unknown", "silent") if it.silent else ("", "")
 
     def _services(self, it: Candidate) -> Iterator[Part]:
@@ -105,7 +107,7 @@ class Seen:
         master = self._role(it) == "master"
         first, kube = ("etcd", MASTER_KUBE) if master else ("docker", NODE_KUBE)
         yield levels.get(first, ""), first
-        yield max((levels.get(name, "") for name in kube), key=LEVELS.index), "kube"
+        yield max((levels.get(name, "") for name in kube), key=LEVELS_BEST_FIRST.index), "kube"
 
     def detail(self, at: int) -> Content:
         """All that is known of a candidate, its problems first."""
@@ -113,12 +115,12 @@ class Seen:
         facts, lines = self.site.facts.get(it.address), list[Content | str]()
         about = (
             self._role(it),
-            clean(it.address) if it.name else "",
-            it.label and f"label {clean(it.label)}",
+            sanitize(it.address) if it.name else "",
+            it.label and f"label {sanitize(it.label)}",
         )
         lines.append(
             Content.assemble(
-                Content.styled(clean(it.name) or clean(it.address) or "(no address)", "bold"),
+                Content.styled(sanitize(it.name) or sanitize(it.address) or "(no address)", "bold"),
                 *(f"  {text}" for text in about if text),
             )
         )
@@ -130,7 +132,7 @@ class Seen:
         ]
         lines.append(
             Content.assemble(
-                Content.styled(f"{'from':<12}", "$text-muted"), clean(it.source) or "you"
+                Content.styled(f"{'from':<12}", "$text-muted"), sanitize(it.source) or "you"
             )
         )
         return Content("\n").join(it if isinstance(it, Content) else Content(it) for it in lines)
@@ -139,19 +141,19 @@ class Seen:
         key = self.site.unknown.get(it.address)
         shown = f"{key.kind} {key.fingerprint}" if key else it.shown_key
         text = self._key(it)[1]
-        yield f"{text} key".strip(), clean(shown)
-        yield "pinned", clean(it.host_key)
+        yield f"{text} key".strip(), sanitize(shown)
+        yield "pinned", sanitize(it.host_key)
         if key and it.shown_key and differs(it.shown_key, shown):
-            yield "", signs.mark("changed", f"the search saw {clean(it.shown_key)}")
+            yield "", signs.mark("changed", f"the search saw {sanitize(it.shown_key)}")
 
     def _facts(self, it: Candidate, facts: Facts) -> Iterator[tuple[str, Content | str]]:
         virt = "" if facts.virt in ("", "none") else f", {facts.virt}"
         yield (
             "system",
-            clean(f"{facts.os} {facts.os_version}, kernel {facts.kernel}, {facts.arch}{virt}"),
+            sanitize(f"{facts.os} {facts.os_version}, kernel {facts.kernel}, {facts.arch}{virt}"),
         )
         if facts.hostname and facts.hostname != it.name:
-            yield "host name", clean(facts.hostname)
+            yield "host name", sanitize(facts.hostname)
         levels = self.services.get(it.address, {})
         master = self._role(it) == "master"
         names = ("etcd", *MASTER_KUBE) if master else ("docker", *NODE_KUBE)
@@ -162,7 +164,7 @@ class Seen:
             ),
         )
         links = [link for link in facts.links if link.name != "lo"]
-        yield "interfaces", clean(", ".join(map(_link, links)))
+        yield "interfaces", sanitize(", ".join(map(_link, links)))
 
 
 def _link(link: Link) -> str:
@@ -188,7 +190,7 @@ def services(found: Iterable[Finding], addresses: Mapping[str, str]) -> dict[str
     return levels
 
 
-SERVICES = next(check for check in CHECKS if check.name == "services")
+SERVICES_CHECK = next(check for check in CHECKS if check.name == "services")
 
 
 class HostTable(DataTable[Text]):

@@ -5,25 +5,25 @@ from dataclasses import dataclass, replace
 
 from textual.content import Content
 
-from fedwiz.answers.file import Answers, Refused
+from fedwiz.answers.file import Answers, AnswersError
 from fedwiz.checks import Finding
 from fedwiz.checks.finding import shared
-from fedwiz.facts import Facts, Known, Link
-from fedwiz.util.sanitize import clean
+from fedwiz.facts import ClusterFacts, Facts, Link
+from fedwiz.util.sanitize import sanitize
 from fedwiz.verify import Verdict
 from fedwiz.wizard.draft import Draft
 from screens.widgets import findings as found_by
 from screens.widgets.signs import finding, mark
 
-JUDGES = ("interface", "same-link", "mtu", "distinct-names")
+INTERFACE_CHECKS = ("interface", "same-link", "mtu", "distinct-names")
 """The checks that look at what is chosen here."""
 
-FAILURES = 6
+MAX_FAILURES_SHOWN = 6
 """Nodes that a node does not reach, whose reasons are shown."""
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class InterfaceRow:
     """A node, and all that is known of its interface."""
 
     name: str
@@ -76,9 +76,11 @@ class Row:
         return f"{passed} of {len(self.met)}" if self.met else ""
 
 
-def judged(answers: Answers, known: Known, accepted: Sequence[str] = ()) -> tuple[Finding, ...]:
+def judged(
+    answers: Answers, known: ClusterFacts, accepted: Sequence[str] = ()
+) -> tuple[Finding, ...]:
     """What the checks find in the interfaces of the answers."""
-    found = found_by.judged(JUDGES, answers, known)
+    found = found_by.judged(INTERFACE_CHECKS, answers, known)
     return tuple(
         replace(it, level="warn") if it.level == "block" and it.check in accepted else it
         for it in found
@@ -86,8 +88,8 @@ def judged(answers: Answers, known: Known, accepted: Sequence[str] = ()) -> tupl
 
 
 def rows(
-    draft: Draft, answers: Answers | None, known: Known | None, met: Sequence[Verdict] = ()
-) -> tuple[tuple[Row, ...], tuple[Finding, ...]]:
+    draft: Draft, answers: Answers | None, known: ClusterFacts | None, met: Sequence[Verdict] = ()
+) -> tuple[tuple[InterfaceRow, ...], tuple[Finding, ...]]:
     """A row for each node, and the findings about the cluster.
 
     Args:
@@ -104,7 +106,7 @@ def rows(
     for verdict in met:
         pings.setdefault(verdict.host, []).append(verdict)
     found = tuple(
-        Row(
+        InterfaceRow(
             it.name or it.address,
             it.address,
             it.interface,
@@ -121,7 +123,9 @@ def rows(
     return _marked(found, findings), tuple(it for it in findings if not it.host)
 
 
-def _marked(found: tuple[Row, ...], findings: tuple[Finding, ...]) -> tuple[Row, ...]:
+def _marked(
+    found: tuple[InterfaceRow, ...], findings: tuple[Finding, ...]
+) -> tuple[InterfaceRow, ...]:
     """Those that share an address have the finding about it as their own, too."""
     told = [it for it in findings if not it.host and it.check == "interface" and it.level != "ok"]
     twins = {
@@ -158,7 +162,7 @@ def offered(facts: Facts) -> Iterator[tuple[str, str, str]]:
             yield other.partition("/")[0], f"{link.name}  {other}", ", ".join(about)
 
 
-def columns(width: int, shown: Sequence[Row]) -> dict[str, int]:
+def columns(width: int, shown: Sequence[InterfaceRow]) -> dict[str, int]:
     """The table's columns, and how wide each is.
 
     Args:
@@ -177,14 +181,14 @@ def columns(width: int, shown: Sequence[Row]) -> dict[str, int]:
         "why": 15 if roomy else 8,
         "reaches": 14 if roomy else 11,
     }
-    longest = max((len(clean(row.name)) for row in shown), default=0)
+    longest = max((len(sanitize(row.name)) for row in shown), default=0)
     widths["host"] = max(min(longest + 1, width - sum(widths.values())), 8)
     return widths
 
 
-def about(row: Row) -> Iterator[Content]:
+def about(row: InterfaceRow) -> Iterator[Content]:
     """All that is to be said of a node."""
-    yield Content.styled(clean(row.name), "bold")
+    yield Content.styled(sanitize(row.name), "bold")
     if row.lost:
         yield finding("lost", "", row.lost)
     bad = [it for it in row.findings if it.level != "ok"]
@@ -194,11 +198,13 @@ def about(row: Row) -> Iterator[Content]:
     if unmet and row.word == "block":  # which is why
         yield mark("warn", f"warn  reaches {row.reaches} nodes")
         return
-    for it in [*unmet, *lossy][:FAILURES]:
+    for it in [*unmet, *lossy][:MAX_FAILURES_SHOWN]:
         seen = f"does not reach {it.peer}" if it.level != "pass" else f"{it.peer}: {it.seen}"
         yield finding("warn", "", seen, it.why)
-    if len(unmet) > FAILURES:
-        yield mark("warn", f"warn  and {len(unmet) - FAILURES} more that it does not reach")
+    if len(unmet) > MAX_FAILURES_SHOWN:
+        yield mark(
+            "warn", f"warn  and {len(unmet) - MAX_FAILURES_SHOWN} more that it does not reach"
+        )
     if row.met and not unmet:
         yield mark("ok", f"reaches {row.reaches} nodes from {row.published.partition('/')[0]}")
     elif row.facts and not row.met:
@@ -209,6 +215,6 @@ def why_unread(draft: Draft) -> str:
     """The first thing that keeps the hosts from being read."""
     try:
         draft.provisional()
-    except Refused as refused:
-        return clean(f"{next(iter(refused.why.items()), ('', ''))[1]}")
+    except AnswersError as refused:
+        return sanitize(f"{next(iter(refused.why.items()), ('', ''))[1]}")
     return ""

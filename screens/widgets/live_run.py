@@ -4,11 +4,11 @@ from collections.abc import Sequence
 
 from fedwiz import report
 from fedwiz.model.events import Record, RoundEnded, RoundStarted, Verified
-from fedwiz.runs.rounds import History
+from fedwiz.runs.rounds import Rounds
 from fedwiz.runs.state import State
 
 
-class Live:
+class LiveRun:
     """A run's state, and the rounds of a verification that goes on.
 
     While a round goes on, what it has not judged yet stands as the round before left it.
@@ -17,7 +17,7 @@ class Live:
     def __init__(self, state: State | None = None) -> None:
         """Nothing is known yet, or that of a run that has ended."""
         self.state = state or State()
-        self.history = History()
+        self.history = Rounds()
         self.between = False
         """A round has ended, and the next has not begun."""
 
@@ -39,7 +39,7 @@ class Live:
         self.history.apply(record)
         if isinstance(event, RoundEnded):
             self.between, self.code, self._before = True, event.code, ()
-            self.said = report.standing(self.state)
+            self.said = report.verdict_line(self.state)
 
     @property
     def verdicts(self) -> Sequence[Verified]:

@@ -38,9 +38,9 @@ from fedwiz.model.events import (
     WayBack,
     from_line,
 )
-from fedwiz.util.sanitize import clean
-from screens.widgets.frame import Keys, Said, Small, too_small
-from screens.widgets.host_panes import LOOK, STYLES, Drawn, Row, fit
+from fedwiz.util.sanitize import sanitize
+from screens.widgets.frame import KeyBar, Small, StatusLine, too_small
+from screens.widgets.host_panes import LOOK, PANE_STYLES, Drawn, Row, fit
 
 Line = tuple[float, str, str]
 """When, the name of its style, and the text."""
@@ -62,7 +62,7 @@ def lines(record: Record) -> Iterator[Line]:
     """What a record says of its host, clean, line by line."""
     style, text = _said(record)
     for part in text.splitlines():
-        yield record.at, style, clean(part)
+        yield record.at, style, sanitize(part)
 
 
 def _said(record: Record) -> tuple[str, str]:
@@ -142,13 +142,13 @@ def of_file(path: Path, host: str, upto: int) -> Read:
     return read
 
 
-class Lines(Drawn, ScrollView, can_focus=True):
+class LogLines(Drawn, ScrollView, can_focus=True):
     """The lines, of which only those in sight are drawn."""
 
-    COMPONENT_CLASSES: ClassVar[set[str]] = set(STYLES)
+    COMPONENT_CLASSES: ClassVar[set[str]] = set(PANE_STYLES)
     DEFAULT_CSS = """
-    Lines { height: 1fr; }
-    """ + LOOK.format("Lines")
+    LogLines { height: 1fr; }
+    """ + LOOK.format("LogLines")
 
     def __init__(self) -> None:
         super().__init__()
@@ -267,18 +267,18 @@ class LogScreen(Screen[None]):
 
     def compose(self) -> ComposeResult:
         """The host's name, its lines, and a field to look for something."""
-        yield Static(Content(fit(f"{clean(self.host)}: full log", 70).rstrip()), id="title")
+        yield Static(Content(fit(f"{sanitize(self.host)}: full log", 70).rstrip()), id="title")
         with Vertical(id="body"):
-            yield Lines()
+            yield LogLines()
         yield Input(placeholder="find", compact=True)
-        yield Said(id="said")
-        yield Keys()
+        yield StatusLine(id="said")
+        yield KeyBar()
         yield Small()
 
     def on_mount(self) -> None:
         """Read off the loop: a log can be long."""
         self._say("reading the log")
-        self.query_one(Lines).focus()
+        self.query_one(LogLines).focus()
         self.run_worker(self._fill(), group="read")
 
     def on_resize(self, event: Resize) -> None:
@@ -286,7 +286,7 @@ class LogScreen(Screen[None]):
         self.set_class(too_small(*event.size), "-small")
 
     def _say(self, text: str, level: str = "") -> None:
-        self.query_one("#said", Said).say(text, level)
+        self.query_one("#said", StatusLine).say(text, level)
 
     async def _fill(self) -> None:
         def read() -> list[Line]:
@@ -300,7 +300,7 @@ class LogScreen(Screen[None]):
         else:
             self._say("" if told else "nothing was said of this host yet")
         later, self._waiting = self._waiting or [], None
-        self.query_one(Lines).add([*told, *later])
+        self.query_one(LogLines).add([*told, *later])
 
     def follow(self, records: Iterable[Record]) -> None:
         """Take what has happened since `read`; records of other hosts are passed over."""
@@ -313,7 +313,7 @@ class LogScreen(Screen[None]):
         if self._waiting is not None:
             self._waiting += new
         elif new:
-            self.query_one(Lines).add(new)
+            self.query_one(LogLines).add(new)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Letters are letters while something is typed."""
@@ -331,19 +331,19 @@ class LogScreen(Screen[None]):
     def sought(self, event: Input.Submitted) -> None:
         """To the first line that has it."""
         event.stop()
-        shown = self.query_one(Lines)
+        shown = self.query_one(LogLines)
         shown.sought, shown.at = event.value.strip().lower(), -1
         self._end_seeking()
         self.action_next(1)
 
     def _end_seeking(self) -> None:
         self.remove_class("-seeking")
-        self.query_one(Lines).focus()
+        self.query_one(LogLines).focus()
         self.refresh_bindings()
 
     def action_next(self, by: Literal[1, -1]) -> None:
         """To the next line that has it."""
-        shown = self.query_one(Lines)
+        shown = self.query_one(LogLines)
         which, count = shown.seek(by)
         if count:
             self._say(f"{which} of {count} lines with {shown.sought!r}")
@@ -354,7 +354,7 @@ class LogScreen(Screen[None]):
 
     def action_follow(self) -> None:
         """To the end, and stay there."""
-        shown = self.query_one(Lines)
+        shown = self.query_one(LogLines)
         shown.follows = True
         shown.scroll_end(animate=False, immediate=True, x_axis=False)
 

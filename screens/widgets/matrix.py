@@ -18,13 +18,13 @@ from textual.message import Message
 from textual.strip import Strip
 from textual.widget import Widget
 
-from fedwiz.util.sanitize import clean
+from fedwiz.util.sanitize import sanitize
 from screens.widgets.signs import SIGNS
 
-LONGEST = 24
+MAX_NAME_CHARS = 24
 """Characters of a name that a row begins with; the whole one is told elsewhere."""
 
-PINGS = ("pings", "does not ping")
+PING_WORDS = ("pings", "does not ping")
 """What the signs of a pass and of a failure mean."""
 
 ITSELF = "."
@@ -122,7 +122,7 @@ class Matrix(Widget, can_focus=True):
     ]
 
     def __init__(
-        self, means: tuple[str, str] = PINGS, *, figures: bool = False, opens: bool = False
+        self, means: tuple[str, str] = PING_WORDS, *, figures: bool = False, opens: bool = False
     ) -> None:
         """Nothing is known yet.
 
@@ -164,7 +164,7 @@ class Matrix(Widget, can_focus=True):
         if widest != self._widest:
             self._widest, self._measure = widest, None
         if more:
-            self._names = tuple(map(clean, nodes))
+            self._names = tuple(map(sanitize, nodes))
             last = max(len(nodes) - 1, 0)
             self._row, self._column = min(self._row, last), min(self._column, last)
         self.refresh(layout=more)
@@ -257,7 +257,7 @@ class Matrix(Widget, can_focus=True):
     def _measured(self, width: int, height: int) -> Shape:
         count = len(self.nodes)
         digits = len(str(count))
-        name = min(max([len(it) for it in self._names] + [8]), LONGEST)
+        name = min(max([len(it) for it in self._names] + [8]), MAX_NAME_CHARS)
         room = max(width - digits - name - 3, 1)
         cell = max(digits + name + 3, 9)
         named = cell * count <= room and all(len(it) <= name for it in self._names)
@@ -323,9 +323,9 @@ class Matrix(Widget, can_focus=True):
         if row == column:
             word, text = "head", ITSELF
         elif found and shape.named:
-            text += f" {clean(found.text)}"[: shape.cell - 4]
+            text += f" {sanitize(found.text)}"[: shape.cell - 4]
         elif found and shape.told:
-            text += clean(found.text)
+            text += sanitize(found.text)
         here = (row, column) == (self._row, self._column)
         # Without colours the brackets tell where the cursor is.
         open_, close = "[]" if here else "  "

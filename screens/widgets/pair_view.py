@@ -13,12 +13,12 @@ from fedwiz import report
 from fedwiz.model.events import Verified
 from fedwiz.runs.rounds import Levels
 from screens.widgets import sentences
-from screens.widgets.matrix import PINGS, Cell, Matrix
+from screens.widgets.matrix import PING_WORDS, Cell, Matrix
 from screens.widgets.verdict_table import word
 
 
 @dataclass(frozen=True, slots=True)
-class About:
+class PairKind:
     """How a kind of verdicts is shown."""
 
     means: tuple[str, str]
@@ -27,10 +27,10 @@ class About:
     figures: bool = False
 
 
-KINDS: Mapping[str, About] = {
-    "ping": About(PINGS),
-    "peer": About(("knows the way", "does not")),
-    "mtu": About(("crosses", "too small"), figures=True),
+PAIR_KINDS: Mapping[str, PairKind] = {
+    "ping": PairKind(PING_WORDS),
+    "peer": PairKind(("knows the way", "does not")),
+    "mtu": PairKind(("crosses", "too small"), figures=True),
 }
 """By the kind of their verdicts."""
 
@@ -52,7 +52,7 @@ class Pairs(Vertical):
 
     def compose(self) -> ComposeResult:
         """The matrix and the words."""
-        about = KINDS[self._kind]
+        about = PAIR_KINDS[self._kind]
         yield Matrix(about.means, figures=about.figures, opens=self._opens)
         with VerticalScroll(classes="pair"):
             yield Static("")

@@ -10,10 +10,10 @@ from fedwiz.checks.finding import count
 from fedwiz.engine.plan import Kind, Plan, of_host
 from fedwiz.engine.verbs import Result
 from fedwiz.model.actions import Run
-from fedwiz.util.sanitize import clean
+from fedwiz.util.sanitize import sanitize
 from fedwiz.wizard.draft import ASKED_ON
 from screens.widgets.findings import level, told
-from screens.widgets.frame import STEPS
+from screens.widgets.frame import PAGE_TITLES
 from screens.widgets.signs import finding, mark
 
 FINDINGS, ANSWERS, HOST = "findings", "answers", "host "
@@ -39,7 +39,7 @@ LEADS: Mapping[str, str] = {
 }
 """By check: the page that asks what it judges; empty: it is asked on the page Review."""
 
-STYLES: Mapping[Kind, str] = {
+PLAN_STYLES: Mapping[Kind, str] = {
     "step": "bold",
     "run": "$primary",
     "input": "$text-muted",
@@ -50,7 +50,7 @@ STYLES: Mapping[Kind, str] = {
 
 def where_asked(page: str) -> str:
     """Where to go to put an answer right."""
-    return f"page {STEPS[page]}" if page in STEPS and page != "review" else HERE
+    return f"page {PAGE_TITLES[page]}" if page in PAGE_TITLES and page != "review" else HERE
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,11 +94,11 @@ def items(result: Result) -> list[tuple[str, Content]]:
     found = [(FINDINGS, _findings_line(result.findings))]
     plan, known = result.plan, result.known
     if plan is not None and known is not None:
-        wide = min(max(len(clean(host)) for host in plan.hosts), 24)
+        wide = min(max(len(sanitize(host)) for host in plan.hosts), 24)
         harmed = {it.host for it in stops(result) if it.harms}
         most = len(str(max(plan.actions.values(), default=0)))
         for host, actions in plan.actions.items():
-            named = clean(host)
+            named = sanitize(host)
             named = named if len(named) <= wide else f"{named[: wide - 1]}…"
             word, said = "", f"{actions:>{most}} operation{'s' * (actions != 1)}"
             if host in known.lost:
@@ -144,7 +144,7 @@ def blocked(findings: Sequence[Finding]) -> str:
     if not blocks:
         return ""
     first = _led(blocks[0], ())
-    where = f"{clean(first.host)}: " if first.host and first.host not in first.seen else ""
+    where = f"{sanitize(first.host)}: " if first.host and first.host not in first.seen else ""
     more = f"  ({count(len(blocks) - 1, 'more block')})" if len(blocks) > 1 else ""
     return f"{where}{first.seen}; {first.remedy}{more}"
 
@@ -182,8 +182,8 @@ def host_text(result: Result, host: str) -> Content:
 
 def _lines(plan: Plan, host: str) -> Iterator[Content]:
     for kind, line in of_host(plan, host):
-        said = clean(line)
-        style = STYLES.get(kind, "")
+        said = sanitize(line)
+        style = PLAN_STYLES.get(kind, "")
         if kind == "diff":
             head = said[2:].startswith(("--- ", "+++ "))
             style = "$text-muted" if head else _DIFF.get(said[2:3], "$text-muted")

@@ -9,15 +9,15 @@ from fedwiz import report
 from fedwiz.model.events import Judged, Verified
 from fedwiz.runs.rounds import Levels
 from fedwiz.runs.state import State
-from fedwiz.util.sanitize import clean
-from screens.widgets.live_run import Live
+from fedwiz.util.sanitize import sanitize
+from screens.widgets.live_run import LiveRun
 from screens.widgets.signs import SIGNS, advice, finding, mark
-from screens.widgets.verdict_table import NOBODY, TABLES, word
+from screens.widgets.verdict_table import NOBODY, VERDICT_TABLES, word
 
-MOST = 100
+MAX_SHOWN = 100
 """Reasons, or findings, that are shown; all of them are in the report that is saved."""
 
-KINDS: Mapping[str, str] = {
+KIND_NAMES: Mapping[str, str] = {
     "address": "addresses",
     "lease": "lease",
     "subnet_env": "subnet.env",
@@ -39,7 +39,7 @@ def worst(verdicts: Sequence[Verified]) -> dict[str, str]:
 
 def arrow(sender: str, receiver: str) -> str:
     """A pair, in the order in which it pings."""
-    return f"{clean(sender)} -> {clean(receiver)}"
+    return f"{sanitize(sender)} -> {sanitize(receiver)}"
 
 
 def some(names: Sequence[str], most: int = 6) -> str:
@@ -69,7 +69,7 @@ def diagnosing(state: State) -> str:
     """What a diagnosis, or a remedy, is doing now."""
     running = [host for host in state.hosts.values() if host.word == "running"]
     if running:
-        return f"{clean(running[0].name)}: {running[0].title}"
+        return f"{sanitize(running[0].name)}: {running[0].title}"
     if any(host.done for host in state.hosts.values()):
         return "verifying the two nodes again"
     if any(it.kind == "ping" for it in state.verdicts):
@@ -77,7 +77,7 @@ def diagnosing(state: State) -> str:
     return phase(state, 2)
 
 
-def headline(live: Live, nodes: int, *, going: bool) -> Content:
+def headline(live: LiveRun, nodes: int, *, going: bool) -> Content:
     """How it stands, in one line.
 
     Args:
@@ -96,9 +96,9 @@ def headline(live: Live, nodes: int, *, going: bool) -> Content:
         return mark("waiting", "nothing was verified yet: press r")
     if state.diagnoses and state.code:
         first = state.diagnoses[0]
-        return mark("block", f"{first.cause} on {clean(first.host)}: {clean(first.why)}")
+        return mark("block", f"{first.cause} on {sanitize(first.host)}: {sanitize(first.why)}")
     good = live.code == 0 if going else report.ok(state)
-    said = f"round {state.rounds}: {live.said}" if going else report.gist(state)
+    said = f"round {state.rounds}: {live.said}" if going else report.outcome_line(state)
     return mark(("warn" if warned else "ok") if good else "block", said + more)
 
 
@@ -143,9 +143,9 @@ def _sign(level: Judged | None) -> tuple[str, str]:
 def about(verdicts: Sequence[Verified], host: str) -> Content:
     """A host's own verdicts, without those on pairs."""
     own = [it for it in verdicts if it.host == host and it.kind not in PAIRED]
-    parts: list[Content | str] = [f"{clean(host)} does not ping itself; of its own:\n"]
+    parts: list[Content | str] = [f"{sanitize(host)} does not ping itself; of its own:\n"]
     for it in own:
-        parts += [finding(word(it), KINDS.get(it.kind, it.kind), "", it.why), "\n"]
+        parts += [finding(word(it), KIND_NAMES.get(it.kind, it.kind), "", it.why), "\n"]
     return Content.assemble(*parts, "" if own else "nothing is known yet")
 
 
@@ -157,7 +157,7 @@ def _pairs(verdicts: Sequence[Verified], kind: str) -> Iterator[Content]:
             why.setdefault((word(it), it.why or it.seen), []).append(arrow(*pair))
     for (level, reason), pairs in sorted(why.items(), key=lambda item: _WORST.index(item[0][0])):
         yield finding(
-            level, f"{'' if kind == 'ping' else KINDS[kind] + ' '}{some(pairs)}", "", reason
+            level, f"{'' if kind == 'ping' else KIND_NAMES[kind] + ' '}{some(pairs)}", "", reason
         )
 
 
@@ -188,9 +188,9 @@ def _others(verdicts: Sequence[Verified]) -> Iterator[Content]:
     """All others that are no mere pass, and whatever a newer fedwiz verified."""
     others = [it for it in verdicts if it.kind not in PAIRED]
     for it in sorted(others, key=lambda it: _WORST.index(word(it))):
-        strange = it.kind not in TABLES
+        strange = it.kind not in VERDICT_TABLES
         if word(it) != "pass" or strange:
-            where = f"{KINDS.get(it.kind, it.kind)} of {it.host or NOBODY}"
+            where = f"{KIND_NAMES.get(it.kind, it.kind)} of {it.host or NOBODY}"
             yield finding(word(it), where, it.seen if strange else "", it.why)
 
 
@@ -219,8 +219,8 @@ def sentences(state: State, verdicts: Sequence[Verified], files: Mapping[str, Pa
         said.append(mark("ok", "every verdict is a pass, and there is no warning"))
     elif not said:
         said.append(Content.styled(state.why or "Nothing is known yet.", "$text-muted"))
-    more = len(said) - MOST
+    more = len(said) - MAX_SHOWN
     if more > 0:
-        said[MOST:] = [Content(f"and {more} more: they are in the report that `w` saves")]
+        said[MAX_SHOWN:] = [Content(f"and {more} more: they are in the report that `w` saves")]
     said += [Content.styled(f"{what}: {path}", "$text-muted") for what, path in files.items()]
     return Content("\n\n").join(said)

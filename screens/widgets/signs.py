@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from textual.content import Content
 
-from fedwiz.util.sanitize import clean
+from fedwiz.util.sanitize import sanitize
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -54,7 +54,7 @@ def cell(app: "App[object]", word: str, text: str = "") -> "Text":
 def finding(level: str, where: str, seen: str, remedy: str = "") -> Content:
     """A finding or a verdict: what was seen, and below it one thing to do."""
     said = _lines(seen, 4)
-    head = Content.assemble(mark(level), (f"  {clean(where)}" if where else ""), f"  {said}")
+    head = Content.assemble(mark(level), (f"  {sanitize(where)}" if where else ""), f"  {said}")
     return Content.assemble(head, advice(remedy))
 
 
@@ -67,4 +67,4 @@ def advice(remedy: str) -> Content:
 
 def _lines(text: str, indent: int) -> str:
     """Text of a host's, of one line or several, those after the first indented."""
-    return f"\n{' ' * indent}".join(map(clean, text.splitlines()))
+    return f"\n{' ' * indent}".join(map(sanitize, text.splitlines()))

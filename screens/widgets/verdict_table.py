@@ -17,7 +17,7 @@ from textual.widgets import DataTable, Static
 from fedwiz.etcd.leases import parse_leases
 from fedwiz.model.actions import Value
 from fedwiz.model.events import Verified
-from fedwiz.util.sanitize import clean
+from fedwiz.util.sanitize import sanitize
 from screens.widgets.signs import cell, finding
 
 NOBODY = "no known host"
@@ -30,19 +30,19 @@ def word(it: Verified) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class VerdictRow:
     """A line of a table."""
 
     verdict: Verified
     cells: tuple[str, ...] = ()
 
 
-Rows = Callable[[Verified], Iterator[Row]]
+Rows = Callable[[Verified], Iterator[VerdictRow]]
 """The lines that a verdict makes."""
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
+class VerdictTable:
     """How a kind of verdicts is shown."""
 
     kind: str
@@ -54,7 +54,7 @@ class Table:
     """What the procedure has one type to see the same."""
 
 
-def _addresses(it: Verified) -> Iterator[Row]:
+def _addresses(it: Verified) -> Iterator[VerdictRow]:
     """Source: `ip -4 address`, its lines with an address; the last word is the device."""
     found = dict[str, list[str]]()
     for line in it.seen.splitlines():
@@ -63,35 +63,35 @@ def _addresses(it: Verified) -> Iterator[Row]:
     flannel = [
         text for name, texts in found.items() if name.startswith("flannel") for text in texts
     ]
-    yield Row(it, (", ".join(flannel), ", ".join(found.get("docker0", ()))))
+    yield VerdictRow(it, (", ".join(flannel), ", ".join(found.get("docker0", ()))))
 
 
-def _leases(it: Verified) -> Iterator[Row]:
+def _leases(it: Verified) -> Iterator[VerdictRow]:
     """A line for each lease; one for a host that has none."""
     lines = it.seen.splitlines()
     for line in lines:
         key, _, text = line.partition(" ")
         for lease in parse_leases([Value(key, text, 0)]):
-            yield Row(it, (lease.subnet, lease.public_ip, lease.mac))
+            yield VerdictRow(it, (lease.subnet, lease.public_ip, lease.mac))
     if not lines:
-        yield Row(it, ("", "", ""))
+        yield VerdictRow(it, ("", "", ""))
 
 
-def _subnet_env(it: Verified) -> Iterator[Row]:
+def _subnet_env(it: Verified) -> Iterator[VerdictRow]:
     said = dict(line.partition("=")[::2] for line in it.seen.splitlines())
     names = ("FLANNEL_SUBNET", "FLANNEL_MTU", "FLANNEL_IPMASQ")
-    yield Row(it, tuple(said.get(name, "") for name in names))
+    yield VerdictRow(it, tuple(said.get(name, "") for name in names))
 
 
-TABLES: Mapping[str, Table] = {
-    "address": Table("address", ("flannel", "docker0"), _addresses, "ip -4 a | grep inet"),
-    "lease": Table(
+VERDICT_TABLES: Mapping[str, VerdictTable] = {
+    "address": VerdictTable("address", ("flannel", "docker0"), _addresses, "ip -4 a | grep inet"),
+    "lease": VerdictTable(
         "lease",
         ("subnet", "public IP", "VtepMAC"),
         _leases,
         "curl -s .../v2/keys/.../subnets | python -mjson.tool",
     ),
-    "subnet_env": Table(
+    "subnet_env": VerdictTable(
         "subnet_env", ("subnet", " MTU", "masquerades"), _subnet_env, "cat /run/flannel/subnet.env"
     ),
 }
@@ -101,13 +101,13 @@ TABLES: Mapping[str, Table] = {
 def raw(it: Verified) -> str:
     """What the host or etcd has, as the procedure's commands would show it."""
     if it.kind != "lease":
-        return "\n".join(map(clean, it.seen.splitlines()))
+        return "\n".join(map(sanitize, it.seen.splitlines()))
     shown = list[str]()
     for line in it.seen.splitlines():
         key, _, text = line.partition(" ")
         with suppress(ValueError, RecursionError):
             text = json.dumps(json.loads(text), indent=4)
-        shown += [clean(key), *map(clean, text.splitlines())]
+        shown += [sanitize(key), *map(sanitize, text.splitlines())]
     return "\n".join(shown)
 
 
@@ -123,7 +123,7 @@ class Verdicts(Vertical):
 
     def __init__(self, kind: str, id: str | None = None) -> None:  # noqa: A002 - a widget's
         super().__init__(id=id)
-        self._table, self._rows = TABLES[kind], list[Row]()
+        self._table, self._rows = VERDICT_TABLES[kind], list[VerdictRow]()
         self._drawn: object = None
 
     def compose(self) -> ComposeResult:
@@ -152,13 +152,13 @@ class Verdicts(Vertical):
         table.display = bool(self._rows)
         self._tell()
 
-    def _cells(self, row: Row, room: int) -> Iterator[Text]:
+    def _cells(self, row: VerdictRow, room: int) -> Iterator[Text]:
         it = row.verdict
         yield cell(self.app, word(it))
-        name = clean(it.host) or NOBODY
+        name = sanitize(it.host) or NOBODY
         yield Text(name if len(name) <= room else name[: room - 1] + "~")
         for title, text in zip(self._table.columns, row.cells, strict=True):
-            yield Text(clean(text) or "-", justify="right" if title[0] == " " else "left")
+            yield Text(sanitize(text) or "-", justify="right" if title[0] == " " else "left")
 
     def to_next(self) -> bool:
         """To the next verdict that is no mere pass; whether there is one."""

@@ -12,10 +12,10 @@ from textual.widget import Widget
 from textual.widgets import ContentSwitcher, Static
 
 from fedwiz.model.events import Verified
-from fedwiz.runs.rounds import History
+from fedwiz.runs.rounds import Rounds
 from fedwiz.runs.state import State
 from screens.widgets import sentences
-from screens.widgets.pair_view import KINDS, Pairs
+from screens.widgets.pair_view import PAIR_KINDS, Pairs
 from screens.widgets.tab_bar import Tabs
 from screens.widgets.verdict_table import Verdicts
 
@@ -30,20 +30,20 @@ TABS = {
 }
 """By the kind of their verdicts."""
 
-LAST = len(TABS) - 1
+LAST_TAB = len(TABS) - 1
 
 
-class Proof(Vertical):
+class VerdictTabs(Vertical):
     """The tabs, and what is in them."""
 
     class Turned(Message):
         """Another tab is open."""
 
     DEFAULT_CSS = """
-    Proof { height: 1fr; }
-    Proof.-low Tabs { margin-bottom: 0; }
-    Proof ContentSwitcher { height: 1fr; }
-    Proof ContentSwitcher > * { height: 1fr; }
+    VerdictTabs { height: 1fr; }
+    VerdictTabs.-low Tabs { margin-bottom: 0; }
+    VerdictTabs ContentSwitcher { height: 1fr; }
+    VerdictTabs ContentSwitcher > * { height: 1fr; }
     """
 
     def __init__(self, *, opens: bool) -> None:
@@ -62,11 +62,11 @@ class Proof(Vertical):
         yield Tabs(tuple(TABS.values()))
         with ContentSwitcher(initial="tab-0"):
             for number, kind in enumerate(TABS):
-                if kind in KINDS:
+                if kind in PAIR_KINDS:
                     yield Pairs(kind, f"tab-{number}", opens=self._opens)
                 elif kind:
                     yield Verdicts(kind, id=f"tab-{number}")
-            with VerticalScroll(id=f"tab-{LAST}"):
+            with VerticalScroll(id=f"tab-{LAST_TAB}"):
                 yield Static("", id="sentences")
 
     @property
@@ -78,7 +78,7 @@ class Proof(Vertical):
         state: State,
         verdicts: Sequence[Verified],
         nodes: Sequence[str],
-        history: History,
+        history: Rounds,
         files: Mapping[str, Path],
         trouble: Content | None = None,
         *,

@@ -30,7 +30,7 @@ async def verified(lab: Lab, answers: Answers) -> tuple[float, int, list[Verifie
     """Seconds from the first connection to the last verdict; verdicts; those with a word to say."""
     records: list[Record] = []
     began = time.monotonic()
-    result = await verbs.prove(cluster(lab, answers, records))
+    result = await verbs.verify(cluster(lab, answers, records))
     took = time.monotonic() - began
     told = [it.event for it in records if isinstance(it.event, Verified)]
     alarms = [it for it in told if it.level != "pass" or it.why]

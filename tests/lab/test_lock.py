@@ -11,7 +11,7 @@ from typing import TypeAlias
 
 import pytest
 
-from fedwiz.engine.lock import Limits, Lock
+from fedwiz.engine.lock import Lock, LockTimes
 from fedwiz.model.actions import Secret
 from fedwiz.model.events import Event, LockMoved
 from fedwiz.ssh.transport import Ssh
@@ -178,7 +178,7 @@ iptables -I OUTPUT -p tcp --sport 22 --dport "$port" -j DROP
 """
 """From here on nothing gets through on the connection that holds the lock; nobody ends it."""
 
-QUICK = Limits(silence=6, beat=0.5, patience=60, pause=0.2)
+QUICK = LockTimes(silence=6, beat=0.5, patience=60, pause=0.2)
 
 
 @pytest.mark.parametrize("user", ["root", "admin"])

@@ -11,7 +11,7 @@ import pytest
 from fedwiz import etcd
 from fedwiz.answers import file as forms
 from fedwiz.answers.file import Answers
-from fedwiz.engine.connections import gather, reach
+from fedwiz.engine.connections import connect_all, read_facts
 from fedwiz.model.actions import Session
 from fedwiz.ssh.transport import Ssh
 from fedwiz.verify import Verdict
@@ -53,8 +53,8 @@ async def met(
         return etcd.store(session, answers.etcd, api)
 
     way = Ssh(answers.ssh, answers.host, config=())
-    async with reach(answers, way, opener, lambda _: None) as ways:
-        known = await gather(ways)
+    async with connect_all(answers, way, opener, lambda _: None) as ways:
+        known = await read_facts(ways)
         began = time.monotonic()
         found = await meet(answers, ways.sessions, known, lambda _: None)
         return {(it.host, it.peer): it for it in found}, time.monotonic() - began

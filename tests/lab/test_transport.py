@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from fedwiz.model.actions import Run, Secret, Unreachable
-from fedwiz.ssh.command_line import ABSENT
+from fedwiz.model.actions import Run, Secret, UnreachableError
+from fedwiz.ssh.command_line import UNIT_ABSENT
 from fedwiz.ssh.session import SshSession
 from fedwiz.ssh.transport import Ssh
 from tests.lab.fixture import Lab, require_lab
@@ -88,13 +88,13 @@ FORGETS = "echo one; sleep 1; rm /run/fedwiz/fedwiz-test.log; pkill -f '[@]notty
 
 async def test_a_unit_that_a_restart_has_ended_is_not_begun_again(lab: Lab, ways: Ways) -> None:
     async with ways().connect(lab.master) as session:
-        with pytest.raises(Unreachable, match="has restarted in the middle of"):
+        with pytest.raises(UnreachableError, match="has restarted in the middle of"):
             await session.run(unit(FORGETS), print)
 
 
 async def test_a_unit_of_which_a_host_knows_nothing(lab: Lab, ways: Ways) -> None:
     async with ways().connect(lab.master) as session:
-        assert await session.run(Run((), unit="fedwiz-never"), print) == ABSENT
+        assert await session.run(Run((), unit="fedwiz-never"), print) == UNIT_ABSENT
 
 
 async def test_an_end_that_nobody_saw_is_told_to_who_asks_by_name(lab: Lab, ways: Ways) -> None:
@@ -104,7 +104,7 @@ async def test_an_end_that_nobody_saw_is_told_to_who_asks_by_name(lab: Lab, ways
     async with ways().connect(lab.master) as session:
         assert not (await session.ask(Run(("sh", "-c", log)))).code
         assert await session.run(Run((), unit="fedwiz-late"), lines.append) == 5
-        assert await session.run(Run((), unit="fedwiz-late"), print) == ABSENT, "once"
+        assert await session.run(Run((), unit="fedwiz-late"), print) == UNIT_ABSENT, "once"
     assert lines == ["one"]
 
 
@@ -166,7 +166,7 @@ REFUSED = {
 
 @pytest.mark.parametrize(("answers", "why"), REFUSED.values(), ids=REFUSED)
 async def test_sudo_that_refuses(lab: Lab, ways: Ways, answers: dict[str, str], why: str) -> None:
-    with pytest.raises(Unreachable) as caught:
+    with pytest.raises(UnreachableError) as caught:
         async with ways(**answers).connect(lab.master):
             pass
     assert why in str(caught.value)
@@ -185,6 +185,6 @@ async def test_a_reboot_has_ended_when_the_host_is_back(lab: Lab, ways: Ways, us
 
 async def test_a_reboot_that_does_not_come_is_said(lab: Lab, ways: Ways) -> None:
     async with ways().connect(lab.master) as session:
-        with pytest.raises(Unreachable, match="is not back from its reboot after 2 s"):
+        with pytest.raises(UnreachableError, match="is not back from its reboot after 2 s"):
             await session.run(Run(("true",), reboots=True, timeout=2), print)
         assert (await session.ask(Run(("true",)))).code == 0

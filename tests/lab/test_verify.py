@@ -12,8 +12,8 @@ import pytest
 from fedwiz import etcd
 from fedwiz.answers import file as forms
 from fedwiz.answers.file import Answers
-from fedwiz.engine.connections import Reach, gather, reach
-from fedwiz.facts import Known
+from fedwiz.engine.connections import Connections, connect_all, read_facts
+from fedwiz.facts import ClusterFacts
 from fedwiz.model.actions import Reply, Run, Session
 from fedwiz.model.events import Event
 from fedwiz.ssh.transport import Ssh
@@ -107,7 +107,7 @@ def answers_for(lab: Lab, **more: object) -> Answers:
 
 
 @asynccontextmanager
-async def reached(answers: Answers) -> AsyncIterator[tuple[Reach, Known]]:
+async def reached(answers: Answers) -> AsyncIterator[tuple[Connections, ClusterFacts]]:
     """Sessions and facts, as the verb has them."""
     told: list[Event] = []
 
@@ -115,8 +115,8 @@ async def reached(answers: Answers) -> AsyncIterator[tuple[Reach, Known]]:
         return etcd.store(session, answers.etcd, api)
 
     ssh = Ssh(answers.ssh, answers.host, config=())
-    async with reach(answers, ssh, opener, told.append) as ways:
-        yield ways, await gather(ways)
+    async with connect_all(answers, ssh, opener, told.append) as ways:
+        yield ways, await read_facts(ways)
 
 
 async def verified(lab: Lab, **more: object) -> Done:

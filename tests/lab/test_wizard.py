@@ -10,9 +10,9 @@ from textual.widgets import Input
 from screens.app import Fedwiz
 from screens.dialogs.basic import Confirm
 from screens.dialogs.form import Form
-from screens.dialogs.host_keys import Keys
+from screens.dialogs.host_keys import HostKeys
 from screens.pages.flow import FLOW
-from screens.pages.welcome import First
+from screens.pages.welcome import WelcomePage
 from screens.widgets.form import Field
 from tests.lab.fixture import Lab, LabFactory
 from tests.lab.test_install import proven
@@ -57,7 +57,7 @@ async def find_hosts(pilot: Pilot[int], lab: Lab) -> None:
     await give_key(pilot, lab)
     await on(pilot, FLOW["hosts"])
     await pilot.press("ctrl+n")
-    await on(pilot, Keys)
+    await on(pilot, HostKeys)
     await pilot.press("a", "enter")
     await until(pilot, lambda: says(pilot, "4 of 4 hosts read"), SLOW)
     assert "proposed as the master" in " ".join(shown(pilot.app).split())
@@ -70,7 +70,7 @@ async def test_from_a_scan_to_a_green_matrix(
     lab = lab_factory(generation, 4)
     app = Fedwiz()
     async with app.run_test(size=(80, 24)) as pilot:
-        await on(pilot, First)
+        await on(pilot, WelcomePage)
         await pilot.press("1")
         await on(pilot, FLOW["hosts"])
         await find_hosts(pilot, lab)

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from fedwiz.cli import output
-from fedwiz.util.background import Behind
+from fedwiz.util.background import BackgroundWriter
 from fedwiz.wizard.draft import save
 from tests.support.cli_process import Shell, at_a_terminal, unread
 from tests.support.patience import GIVE_UP
@@ -47,7 +47,7 @@ def test_who_writes_does_not_wait_for_who_reads() -> None:
 
 
 def test_what_could_not_be_written_is_told() -> None:
-    behind, done = Behind(), list[int]()
+    behind, done = BackgroundWriter(), list[int]()
     for act in (lambda: done.append(1), lambda: done.append(1 // 0), lambda: done.append(3)):
         behind.do(act)
     with pytest.raises(ZeroDivisionError):

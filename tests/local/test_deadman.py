@@ -14,14 +14,14 @@ from pathlib import Path
 import pytest
 
 from fedwiz.engine.apply import Applied, apply
-from fedwiz.engine.deadman import anew, disarm
+from fedwiz.engine.deadman import confirm_all, run_on_new_connection
 from fedwiz.engine.plan import make, scripts, text
 from fedwiz.facts import parse
 from fedwiz.facts.values import Firewall
-from fedwiz.model.actions import LoginRefused, Run, Session, Unreachable
+from fedwiz.model.actions import LoginRefusedError, Run, Session, UnreachableError
 from fedwiz.model.events import Output
 from fedwiz.scripts import script
-from fedwiz.ssh.known_hosts import KeyRefused
+from fedwiz.ssh.known_hosts import KeyRefusedError
 from fedwiz.steps.guard import is_guard
 from tests.support.fake_cluster import Fake
 from tests.support.patience import GIVE_UP
@@ -108,7 +108,7 @@ class Doors(Fake):
 
     opened: list[str]
     refusals = 0
-    refusal = Unreachable("the port is silent")
+    refusal = UnreachableError("the port is silent")
 
     @asynccontextmanager
     async def connect(self, name: str) -> AsyncIterator[Session]:
@@ -170,7 +170,7 @@ async def test_a_host_that_can_t_be_reached_is_tried_until_it_has_taken_it_back(
     fake, said = Doors(), list[str]()
     fake.refusals = 3
     run = Run(("true",), fresh=30)
-    assert await anew(fake.ways, "fed-node1", run, said.append, pause=0) == (
+    assert await run_on_new_connection(fake.ways, "fed-node1", run, said.append, pause=0) == (
         0,
         "the port is silent",
     )
@@ -182,12 +182,16 @@ async def test_a_host_that_can_t_be_reached_is_tried_until_it_has_taken_it_back(
     assert fake.sent == [("fed-node1", Run(("true",)))]
 
 
-@pytest.mark.parametrize("why", [KeyRefused("another key"), LoginRefused("no key will do")])
-async def test_nothing_is_tried_again_where_it_would_not_change(why: Unreachable) -> None:
+@pytest.mark.parametrize(
+    "why", [KeyRefusedError("another key"), LoginRefusedError("no key will do")]
+)
+async def test_nothing_is_tried_again_where_it_would_not_change(why: UnreachableError) -> None:
     fake = Doors()
     fake.refusals, fake.refusal = 3, why
     with pytest.raises(type(why)):
-        await anew(fake.ways, "fed-node1", Run(("true",), fresh=30), print, pause=0)
+        await run_on_new_connection(
+            fake.ways, "fed-node1", Run(("true",), fresh=30), print, pause=0
+        )
     assert len(fake.opened) == 1
     assert fake.sent == []
 
@@ -195,7 +199,7 @@ async def test_nothing_is_tried_again_where_it_would_not_change(why: Unreachable
 async def test_it_is_not_tried_for_ever() -> None:
     fake, said = Doors(), list[str]()
     fake.refusals = 1
-    code, why = await anew(
+    code, why = await run_on_new_connection(
         fake.ways, "fed-node1", Run(("true",), fresh=30), said.append, longest=-30, pause=0
     )
     assert (code, why) == (1, "the port is silent")
@@ -204,9 +208,9 @@ async def test_it_is_not_tried_for_ever() -> None:
 
 async def test_a_later_run_confirms_what_waits_on_every_host() -> None:
     fake = Fake(
-        {"fed-node2": Unreachable("it went")}, lines={"confirm.sh": ("switch is confirmed",)}
+        {"fed-node2": UnreachableError("it went")}, lines={"confirm.sh": ("switch is confirmed",)}
     )
-    await disarm(fake.ways)
+    await confirm_all(fake.ways)
     assert {host: fake.sent_to(host) for host in NODES} == {
         host: ["sh confirm.sh"] for host in NODES
     }

@@ -11,7 +11,7 @@ import pytest
 
 from fedwiz.answers.file import Etcd
 from fedwiz.etcd import EtcdError, store
-from fedwiz.etcd.endpoint import Way
+from fedwiz.etcd.endpoint import Endpoint
 from fedwiz.etcd.etcd3_shim import library
 from fedwiz.model.actions import PutKey, Secret
 from tests.support.etcd_servers import (
@@ -220,6 +220,6 @@ async def test_a_login_that_etcd_forgot_is_renewed(guarded: str) -> None:
 
 
 def test_no_secret_is_in_the_text_of_a_way() -> None:
-    way = Way("http://m:2379", "m", 1, "n", tls=True, key="PRIVATE", user="u", password="w0rd")
+    way = Endpoint("http://m:2379", "m", 1, "n", tls=True, key="PRIVATE", user="u", password="w0rd")
     assert "PRIVATE" not in repr(way)
     assert "w0rd" not in repr(way)

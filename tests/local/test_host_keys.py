@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from fedwiz.model.actions import Unreachable
-from fedwiz.ssh.known_hosts import UnknownKey, fingerprint, hashed
+from fedwiz.model.actions import UnreachableError
+from fedwiz.ssh.known_hosts import UnknownKeyError, fingerprint, hashed
 from tests.support import sshd
 from tests.support.sshd import Home, Host, Sshd, certify, keygen
 
@@ -19,7 +19,7 @@ async def said(home: Home, server: Sshd, host: Host | None = None, **options: ob
     try:
         async with home.ssh(server, host or Host(), **options).connect("node1"):  # type: ignore[arg-type]
             return ""
-    except Unreachable as why:
+    except UnreachableError as why:
         return str(why)
 
 
@@ -302,7 +302,7 @@ async def test_the_unknown_key_of_a_certified_host_can_be_accepted(
     home: Home, certified: Certified
 ) -> None:
     ssh = home.ssh(certified.server)
-    with pytest.raises(UnknownKey) as caught:
+    with pytest.raises(UnknownKeyError) as caught:
         async with ssh.connect("node1"):
             pass
     await ssh.accept(caught.value)

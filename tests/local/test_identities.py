@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from fedwiz.model.actions import Secret, Unreachable
+from fedwiz.model.actions import Secret, UnreachableError
 from tests.support import sshd
 from tests.support.sshd import Home, Host, Sshd, certify, keygen
 
@@ -54,7 +54,7 @@ async def said(home: Home, server: Sshd, **options: object) -> str:
     try:
         async with home.ssh(server, **options).connect("node1"):  # type: ignore[arg-type]
             return ""
-    except Unreachable as why:
+    except UnreachableError as why:
         return str(why)
 
 

@@ -7,17 +7,17 @@ from typing import Any
 
 import pytest
 
-from fedwiz.answers.file import Answers, Refused, parse
+from fedwiz.answers.file import Answers, AnswersError, parse
 from fedwiz.answers.passwords import forget
 from fedwiz.discover import expand
-from fedwiz.facts import Known
-from fedwiz.model.actions import Unreachable
+from fedwiz.facts import ClusterFacts
+from fedwiz.model.actions import UnreachableError
 from fedwiz.model.events import Connected, Event, FactsRead, HostLost
 from fedwiz.practice import practice_answers
 from fedwiz.ssh.known_hosts import fingerprint
 from fedwiz.wizard import candidates
 from fedwiz.wizard.draft import Candidate, Draft, kept, save
-from fedwiz.wizard.inventory import PracticeSite, Site
+from fedwiz.wizard.inventory import Inventory, PracticeInventory
 from fedwiz.wizard.start import begin_practice
 from tests.local.test_sudo import ID, SUDO
 from tests.support import sshd
@@ -74,7 +74,7 @@ def three(home: Home, *lines: str, **ssh: object) -> Draft:
 
 @REAL
 async def test_keys_are_shown_accepted_and_known_from_then_on(home: Home) -> None:
-    site, said = Site(), three(home)
+    site, said = Inventory(), three(home)
     heard: list[Event] = []
     known = await site.read(said.provisional(), heard.append)
     assert set(site.lost) == set(site.unknown) == {"n0", "n1", "n2"}
@@ -100,12 +100,12 @@ async def test_keys_are_shown_accepted_and_known_from_then_on(home: Home) -> Non
     )
 
     await site.accept(site.unknown.values())
-    assert not (await Site().read(said.provisional())).lost
+    assert not (await Inventory().read(said.provisional())).lost
 
 
 @REAL
 async def test_a_changed_key_is_told_with_both_and_is_not_one_to_accept(home: Home) -> None:
-    site, said = Site(), three(home)
+    site, said = Inventory(), three(home)
     home.know(*home.servers[:2])
     port, other = home.servers[2].port, keygen(home.path / "other")
     with home.known_hosts.open("a") as file:
@@ -124,10 +124,10 @@ async def test_a_changed_key_is_told_with_both_and_is_not_one_to_accept(home: Ho
 
 @REAL
 async def test_known_hosts_that_cannot_be_written_is_said(home: Home) -> None:
-    site, said = Site(), three(home)
+    site, said = Inventory(), three(home)
     await site.read(said.provisional())
     home.known_hosts.mkdir()
-    with pytest.raises(Unreachable, match="can't be written"):
+    with pytest.raises(UnreachableError, match="can't be written"):
         await site.accept(site.unknown.values())
 
 
@@ -135,7 +135,7 @@ async def test_known_hosts_that_cannot_be_written_is_said(home: Home) -> None:
 async def test_a_passphrase_is_asked_for_once_and_again_where_it_was_wrong(home: Home) -> None:
     (home.path / ".ssh/id_ed25519").unlink()
     home.key = keygen(home.path / ".ssh/locked", passphrase=CANARY)
-    site, said = Site(), three(home, identity=["~/.ssh/locked"])
+    site, said = Inventory(), three(home, identity=["~/.ssh/locked"])
     home.know(*home.servers)
     site.ask = operator = Operator([None, "wrong", CANARY])
 
@@ -185,7 +185,7 @@ async def test_a_wrong_sudo_password_is_asked_for_again_and_kept_nowhere(
     home: Home, sudoers: Callable[..., list[str]], state_home: Path
 ) -> None:
     sudoers(CANARY, CANARY, CANARY)
-    site, said = Site(), draft("n0", "n1", "n2", sudo="ask")
+    site, said = Inventory(), draft("n0", "n1", "n2", sudo="ask")
     site.ask = operator = Operator([None, "wrong", CANARY])
     save(said)
     for _ in range(2):
@@ -211,7 +211,7 @@ async def test_the_environment_s_password_is_not_tried_twice(
 ) -> None:
     sudoers(CANARY, CANARY, CANARY)
     monkeypatch.setenv("FEDWIZ_SUDO_PASSWORD", "stale")
-    site, said = Site(), draft("n0", "n1", "n2", sudo="ask")
+    site, said = Inventory(), draft("n0", "n1", "n2", sudo="ask")
     site.ask = operator = Operator([CANARY])
     await site.read(said.provisional())
     assert len(site.lost) == 3
@@ -226,11 +226,11 @@ async def test_a_file_that_is_not_there_keeps_nobody_from_reading_hosts(home: Ho
     home.know(*home.servers)
     rpm = {"source": "rpm", "path": "/nowhere/flannel.rpm", "sha256": "0" * 64}
     answers = replace(said, said={**said.said, "flannel": rpm}).provisional()
-    site = Site()
+    site = Inventory()
     known = await site.read(answers)
     assert set(known.hosts) == {"n0", "n1", "n2"}
     assert site.known(answers) is not None
-    with pytest.raises(Refused, match=r"flannel\.path"):
+    with pytest.raises(AnswersError, match=r"flannel\.path"):
         await site.cluster(answers)
 
 
@@ -239,7 +239,7 @@ async def test_an_etcd_password_is_asked_for_with_its_user(home: Home) -> None:
     said = three(home)
     home.know(*home.servers)
     said = said.put("etcd.user", "flannel").put("etcd.endpoints", ["http://127.0.0.1:1"])
-    site = Site()
+    site = Inventory()
     site.ask = operator = Operator([CANARY])
     known = await site.read(said.provisional())
     assert operator.asked == ["etcd password of flannel"]
@@ -249,7 +249,7 @@ async def test_an_etcd_password_is_asked_for_with_its_user(home: Home) -> None:
 async def test_what_this_machine_knows_is_read_from_its_files(home: Home) -> None:
     home.configure("Host lab-a lab-b\n HostName %h.example\n Port 2222\nHost *\n User x\n")
     home.known_hosts.write_text(f"10.1.0.1 {keygen(home.path / 'k')}\n")
-    sources = Site().sources()
+    sources = Inventory().sources()
     found = sources["ssh config"]()
     assert [it.name for it in found.targets] == ["lab-a", "lab-b"]
     assert [it.address for it in sources["known_hosts"]().targets] == ["10.1.0.1"]
@@ -259,19 +259,19 @@ async def test_what_this_machine_knows_is_read_from_its_files(home: Home) -> Non
 @REAL
 async def test_a_search_sees_the_key_that_the_login_sees(home: Home) -> None:
     server = home.serve()
-    (seen,) = await Site().look(expand([f"127.0.0.1:{server.port}"]))
+    (seen,) = await Inventory().look(expand([f"127.0.0.1:{server.port}"]))
     assert seen.fingerprint == fingerprint(server.key.split()[1])
 
 
 # What was read holds while only words change.
 
 
-def read_by(fault: str = "healthy") -> tuple[PracticeSite, Draft]:
+def read_by(fault: str = "healthy") -> tuple[PracticeInventory, Draft]:
     base = begin_practice(Draft(page="hosts", practice=fault, pace=0.0))
     found = tuple(
         Candidate(it.address, it.name, chosen=True, role=it.role) for it in practice_answers().host
     )
-    site = PracticeSite(base)
+    site = PracticeInventory(base)
     site._trusted.update(site._practice.cluster.machines)  # noqa: SLF001 - as if accepted before
     return site, replace(base, candidates=found)
 
@@ -360,13 +360,13 @@ async def test_nothing_is_decided_and_hosts_are_read_then_learnt_then_read_as_th
     assert site.known(learnt.provisional()) is None  # etcd is asked for by the master's name
     await site.read(learnt.provisional())
     known = site.known(learnt.put("network.cidr", "10.16.0.0/16").answers())
-    assert isinstance(known, Known)
+    assert isinstance(known, ClusterFacts)
     assert known.store.api
 
 
 async def test_a_practice_host_shows_its_key_until_it_is_accepted() -> None:
     said = begin_practice(Draft(page="hosts", practice="healthy", pace=0.0))
-    site = PracticeSite(said)
+    site = PracticeInventory(said)
     seen = await site.look(expand(["192.168.122.70-99"]))
     said = candidates.sighted(said, seen)
     said = replace(said, candidates=tuple(replace(it, chosen=True) for it in said.candidates))

@@ -30,9 +30,9 @@ from fedwiz.model.events import (
     to_line,
 )
 from fedwiz.runs.journal import (
-    ROUNDS,
+    MAX_ROUNDS_BYTES,
     Journal,
-    Unwritten,
+    JournalError,
     find,
     keep_plan,
     kept_plan,
@@ -71,7 +71,7 @@ def test_records_are_numbered_stamped_and_read_back(tmp_path: Path) -> None:
 def test_rounds_without_end_do_not_fill_the_disk(tmp_path: Path) -> None:
     """The beginning stays, and the last rounds, whole; at every moment it is a journal."""
     told, counts = list[Record](), list[int]()
-    long = Verified("ping", "a", "b", "pass", "x" * (ROUNDS // 10))
+    long = Verified("ping", "a", "b", "pass", "x" * (MAX_ROUNDS_BYTES // 10))
     with Journal(tmp_path / "run.jsonl") as journal:
         journal.subscribe(told.append)
         journal.emit(START)
@@ -79,7 +79,9 @@ def test_rounds_without_end_do_not_fill_the_disk(tmp_path: Path) -> None:
         for number in range(1, 31):
             journal.emit(RoundStarted(number))
             journal.emit(long)
-            assert journal.path.stat().st_size < ROUNDS + 2 * ROUNDS // 10 + 1000
+            assert (
+                journal.path.stat().st_size < MAX_ROUNDS_BYTES + 2 * MAX_ROUNDS_BYTES // 10 + 1000
+            )
             there = read(journal.path)
             assert [it.event for it in there[:2]] == [START, Connected("a")]
             kept = [it.event.round for it in there if isinstance(it.event, RoundStarted)]
@@ -243,11 +245,13 @@ def test_with_a_full_disk_nothing_new_is_started_and_what_runs_is_seen_to_end(
             journal.emit(Output("a", "package", "x" * 100))
             for new in (StepStarted("b", "package", "t", 1), ActionStarted("b", "package", "dnf")):
                 with pytest.raises(
-                    Unwritten, match=r"nothing new is started: the journal .*: File"
+                    JournalError, match=r"nothing new is started: the journal .*: File"
                 ):
                     journal.emit(new)
             journal.emit(ActionEnded("a", "package", "ok", 0, 1.0))
-        with pytest.raises(Unwritten):  # room again: a journal with a hole would be worse than none
+        with pytest.raises(
+            JournalError
+        ):  # room again: a journal with a hole would be worse than none
             journal.emit(ActionStarted("b", "package", "dnf"))
         journal.emit(RunEnded("failed", 5))
     kinds = [type(record.event).__name__ for record in told]

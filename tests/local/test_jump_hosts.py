@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from fedwiz.model.actions import Run, Unreachable
+from fedwiz.model.actions import Run, UnreachableError
 from fedwiz.ssh.transport import Ssh
 from tests.support import sshd
 from tests.support.patience import GIVE_UP
@@ -57,7 +57,7 @@ async def refusals(ssh: Ssh) -> set[str]:
         try:
             async with ssh.connect(name):
                 raise AssertionError(name)
-        except Unreachable as why:
+        except UnreachableError as why:
             said.append(str(why))
 
     async with asyncio.TaskGroup() as group:
@@ -87,7 +87,7 @@ async def test_a_bastion_that_was_cut_is_opened_once_more_for_all(count: int, ho
     async with ssh.connect("node0") as first:
         for pid in sessions(bastion):
             os.kill(pid, 9)
-        with pytest.raises(Unreachable):
+        with pytest.raises(UnreachableError):
             await first.ask(Run(("true",)))
         done: list[str] = []
 
@@ -131,6 +131,6 @@ async def test_hops_that_lead_back_by_another_name_are_said(home: Home) -> None:
         "Host n1 b\n ProxyJump a\nHost a\n ProxyJump b\nHost a2\n ProxyJump b\n"
     )
     for host in ("n1", "a", "a2", "b"):
-        with pytest.raises(Unreachable, match=r"ProxyJump leads back to [ab]"):
+        with pytest.raises(UnreachableError, match=r"ProxyJump leads back to [ab]"):
             async with asyncio.timeout(GIVE_UP), home.ssh(22, Host(address=host)).connect("node1"):
                 pass

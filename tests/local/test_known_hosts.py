@@ -18,12 +18,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fedwiz.model.actions import Unreachable
+from fedwiz.model.actions import UnreachableError
 from fedwiz.ssh.known_hosts import (
-    KeyRefused,
-    Known,
+    HostEntries,
+    KeyRefusedError,
     Trust,
-    UnknownKey,
+    UnknownKeyError,
     fingerprint,
     hashed,
     known,
@@ -87,7 +87,7 @@ def test_what_is_written_is_found_again(host: str, port: int) -> None:
     assert known(parse(line, "file"), host, port).keys
 
 
-def about(*lines: str) -> Known:
+def about(*lines: str) -> HostEntries:
     return known(parse("\n".join(lines), "~/.ssh/known_hosts"), "node1")
 
 
@@ -131,15 +131,15 @@ def test_judgement(trust: Trust, why: str) -> None:
 
 
 def test_a_port_falls_back_to_the_bare_name_only_for_a_key_that_fits() -> None:
-    bare = Trust("node1", Known(), about(KNOWN))
+    bare = Trust("node1", HostEntries(), about(KNOWN))
     assert bare.refusal(ED, MINE) is None
-    assert isinstance(bare.refusal(ED, OTHER), UnknownKey)
+    assert isinstance(bare.refusal(ED, OTHER), UnknownKeyError)
 
 
 def test_an_unknown_key_says_all_that_is_needed_to_accept_it() -> None:
     refusal = trust().refusal(ED, MINE)
-    assert isinstance(refusal, UnknownKey)
-    assert isinstance(refusal, KeyRefused)
+    assert isinstance(refusal, UnknownKeyError)
+    assert isinstance(refusal, KeyRefusedError)
     assert (refusal.host, refusal.kind, refusal.blob) == ("node1", ED, MINE)
     assert refusal.fingerprint == fingerprint(MINE)
 
@@ -268,15 +268,15 @@ def test_revoked_keys_are_read_or_nobody_is_trusted(tmp_path: Path) -> None:
     file.write_text(f"# stolen\n{ED} {MINE} somebody\n")
     assert [(it.line, it.marker, it.blob) for it in revoked(file)] == [(2, "@revoked", MINE)]
     file.write_bytes(b"SSHKRL\n\0\0\0\0\1")
-    with pytest.raises(Unreachable, match="is a KRL, which is not supported"):
+    with pytest.raises(UnreachableError, match="is a KRL, which is not supported"):
         revoked(file)
-    with pytest.raises(Unreachable, match="can't be read"):
+    with pytest.raises(UnreachableError, match="can't be read"):
         revoked(tmp_path / "none")
 
 
 def test_an_rsa_key_may_be_too_short() -> None:
     assert (rsa_bits(RSA), rsa_bits(WEAK)) == (2048, 768)
-    weak = Trust("node1", Known(), accept_new=True, rsa_bits=1024)
+    weak = Trust("node1", HostEntries(), accept_new=True, rsa_bits=1024)
     assert "768 bits" in str(weak.refusal("ssh-rsa", WEAK))
     assert weak.refusal("ssh-rsa", RSA) is None
 

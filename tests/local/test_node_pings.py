@@ -14,14 +14,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fedwiz.answers.file import Answers
-from fedwiz.engine.connections import gather, reach
-from fedwiz.facts import Known, Link
-from fedwiz.model.actions import Held, OnLine, Reply, Run, Session, Unreachable
+from fedwiz.engine.connections import connect_all, read_facts
+from fedwiz.facts import ClusterFacts, Link
+from fedwiz.model.actions import Channel, OnLine, Reply, Run, Session, UnreachableError
 from fedwiz.model.events import Event
 from fedwiz.practice import Practice, practice_answers
 from fedwiz.practice.machine import Machine
 from fedwiz.verify import Verdict
-from fedwiz.verify.node_pings import End, Heard, Meeting, ask, meet, read
+from fedwiz.verify.node_pings import Heard, Meeting, NodeEnd, ask, meet, read
 from fedwiz.verify.values import Ping
 from tests.support.measured_cluster import IPUTILS, b64
 from tests.support.patience import GIVE_UP
@@ -34,7 +34,7 @@ GOOD = Heard(Ping(3, 3, "0.31/0.35/0.42"), "REACHABLE", "")
 ETH1 = Link("eth1", "52:54:00:01:00:01", 1500, True, ("10.77.0.2/24",))
 
 
-def meeting(known: Known = BARE, *sets: str) -> Meeting:
+def meeting(known: ClusterFacts = BARE, *sets: str) -> Meeting:
     return Meeting({host.name: host for host in answered(*sets).nodes}, known)
 
 
@@ -47,7 +47,7 @@ def heard(made: Meeting, **more: Heard) -> Meeting:
     return replace(made, heard=said)
 
 
-def links(name: str, *more: Link, up: bool = True, addresses: Sequence[str] = ()) -> Known:
+def links(name: str, *more: Link, up: bool = True, addresses: Sequence[str] = ()) -> ClusterFacts:
     """The cluster with eth0 of a node changed, and links added to it."""
     lo, eth0, docker0 = BARE.hosts[name].links
     eth0 = replace(eth0, up=up, addresses=tuple(addresses) or eth0.addresses)
@@ -271,7 +271,7 @@ def met(address: str, received: int = 3, state: str = "REACHABLE") -> str:
 
 
 def test_a_question_is_one_command_with_a_limit_and_words_stay_words() -> None:
-    run = ask(End("eth0", IPv4Interface(f"{A1}/24")), [A2, A3])
+    run = ask(NodeEnd("eth0", IPv4Interface(f"{A1}/24")), [A2, A3])
     assert run.argv[:2] == ("sh", "-c")
     assert run.argv[3:] == ("meet.sh", A1, "eth0", A2, A3)
     assert not run.changes
@@ -353,7 +353,7 @@ class Node(Session):
     async def run(self, run: Run, on_line: OnLine) -> int:
         raise AssertionError(run)
 
-    def hold(self, run: Run) -> AbstractAsyncContextManager[Held]:
+    def hold(self, run: Run) -> AbstractAsyncContextManager[Channel]:
         raise AssertionError(run)
 
     def forward(self, address: str, port: int) -> AbstractAsyncContextManager[int]:
@@ -369,7 +369,7 @@ async def well(run: Run) -> Reply:
 
 
 async def gone(run: Run) -> Reply:
-    raise Unreachable("the connection is gone")
+    raise UnreachableError("the connection is gone")
 
 
 def reply(code: int, out: str, err: str = "") -> Say:
@@ -380,7 +380,7 @@ def reply(code: int, out: str, err: str = "") -> Say:
 
 
 async def found_by(
-    sessions: Mapping[str, Session], known: Known = BARE, answers: Answers | None = None
+    sessions: Mapping[str, Session], known: ClusterFacts = BARE, answers: Answers | None = None
 ) -> dict[tuple[str, str], Verdict]:
     told: list[Event] = []
     made = answers or answered()
@@ -443,7 +443,7 @@ case "$*" in
   *192.0.2.4*) echo "192.0.2.4 FAILED" ;;
 esac
 """
-HERE = End("e;t*", IPv4Interface("192.0.2.2/24"))
+HERE = NodeEnd("e;t*", IPv4Interface("192.0.2.2/24"))
 PEERS = ("192.0.2.3", "192.0.2.4", "192.0.2.5")
 
 
@@ -532,8 +532,8 @@ class Tried:
         """What is found, with other answers if there are some, on the same hosts."""
         answers = practice_answers(self.hosts, sets) if sets else self.answers
         practice = self.practice
-        async with reach(answers, practice, practice.open_store, lambda _: None) as ways:
-            known = await gather(ways)
+        async with connect_all(answers, practice, practice.open_store, lambda _: None) as ways:
+            known = await read_facts(ways)
             self.nodes = [Node(name, it.ask) for name, it in ways.sessions.items()]
             return await found_by({node.host: node for node in self.nodes}, known, answers)
 
@@ -619,8 +619,8 @@ async def test_a_host_that_drops_requests_alone_is_known_to_be_reached() -> None
 async def test_an_address_that_has_gone_since_the_facts_were_read_is_told() -> None:
     it = Tried()
     practice = it.practice
-    async with reach(it.answers, practice, practice.open_store, lambda _: None) as ways:
-        known = await gather(ways)
+    async with connect_all(it.answers, practice, practice.open_store, lambda _: None) as ways:
+        known = await read_facts(ways)
         eth0 = it.node(2).links["eth0"]
         it.node(2).links["eth0"] = replace(eth0, addresses=("192.168.122.99/24",))
         found = await found_by(ways.sessions, known, it.answers)
@@ -653,8 +653,11 @@ def both(*bends: Callable[[Tried], None]) -> Callable[[Tried], None]:
 
 
 P1, P2 = "192.168.122.77", "192.168.122.78"
-ETH0, SECOND = End("eth0", IPv4Interface(f"{P1}/24")), End("eth1", IPv4Interface("10.77.0.1/24"))
-SENT: Mapping[str, tuple[Callable[[Tried], None], End, str, bool]] = {
+ETH0, SECOND = (
+    NodeEnd("eth0", IPv4Interface(f"{P1}/24")),
+    NodeEnd("eth1", IPv4Interface("10.77.0.1/24")),
+)
+SENT: Mapping[str, tuple[Callable[[Tried], None], NodeEnd, str, bool]] = {
     "well": (lambda it: None, ETH0, P2, True),
     "to itself": (lambda it: None, ETH0, P1, True),
     "its own card is down": (lambda it: down(it.node(1)), ETH0, P2, False),
@@ -695,7 +698,7 @@ SENT: Mapping[str, tuple[Callable[[Tried], None], End, str, bool]] = {
 
 @pytest.mark.parametrize(("bend", "end", "target", "comes_back"), SENT.values(), ids=SENT)
 async def test_what_becomes_of_a_ping_between_simulated_cards(
-    bend: Callable[[Tried], None], end: End, target: str, *, comes_back: bool
+    bend: Callable[[Tried], None], end: NodeEnd, target: str, *, comes_back: bool
 ) -> None:
     it = Tried()
     bend(it)

@@ -16,14 +16,14 @@ import pytest
 from fedwiz import cli
 from fedwiz.answers.file import Answers, load, read
 from fedwiz.cli.plain import hosts
-from fedwiz.cli.plain.prompt import KEYS
+from fedwiz.cli.plain.prompt import KEYS_HELP
 from fedwiz.engine import plan
 from fedwiz.practice import practice_answers
 from fedwiz.runs import journal as journals
 from fedwiz.ssh import known_hosts
 from fedwiz.util import files
 from fedwiz.wizard.draft import Draft, kept, repeat
-from fedwiz.wizard.inventory import site
+from fedwiz.wizard.inventory import inventory
 from tests.local.test_resume import Past
 from tests.support.cli_process import ANSWERS, Said, Shell, Terminal, at_a_terminal
 from tests.support.pilot import filled
@@ -333,7 +333,7 @@ def test_a_host_is_told_anew_and_there_is_one_master() -> None:
 def test_help_is_there_at_every_question() -> None:
     says = {key: ["?", {KEYS_RIGHT: "yes", APPROVE: "no"}.get(key, "")] for key in ALL}
     typist = Typist("demo", "--plain", *QUICK, says=says)
-    assert typist.said.err.count(KEYS) == len(ALL)
+    assert typist.said.err.count(KEYS_HELP) == len(ALL)
     for key in (*ENDS.values(), "etcd.prefix ="):
         if key.startswith("etcd"):
             assert key in typist.said.err
@@ -388,7 +388,7 @@ def test_the_same_decisions_give_the_same_answers_and_plan(
 
 async def digest(draft: Draft, answers: Answers) -> str:
     """Of the plan for these answers."""
-    machines = site(draft)
+    machines = inventory(draft)
     await machines.read(answers)
     await machines.accept(list(machines.unknown.values()))
     return plan.make(answers, await machines.read(answers)).digest

@@ -15,7 +15,7 @@ from fedwiz import practice
 from fedwiz.engine import resume, verbs
 from fedwiz.engine.plan import Plan
 from fedwiz.engine.undo import undo_install
-from fedwiz.engine.verbs import Cluster, Result
+from fedwiz.engine.verbs import Result, RunContext
 from fedwiz.model.events import (
     ActionEnded,
     ActionStarted,
@@ -29,7 +29,7 @@ from fedwiz.model.events import (
 from fedwiz.practice import Practice
 from fedwiz.runs import journal as journals
 from fedwiz.runs.journal import Journal, read
-from fedwiz.runs.unfinished import MOST, Unfinished, approved, unfinished
+from fedwiz.runs.unfinished import MAX_RUNS_READ, InterruptedRun, approved, interrupted_run
 from tests.support.cli_process import Shell
 from tests.support.host_image import Image, alike
 
@@ -45,23 +45,23 @@ async def everything(_plan: Plan, _result: Result) -> str:
     return ""
 
 
-Work = Callable[[Cluster], Coroutine[Any, Any, Result]]
+Work = Callable[[RunContext], Coroutine[Any, Any, Result]]
 
 
-def install(cluster: Cluster) -> Coroutine[Any, Any, Result]:
+def install(cluster: RunContext) -> Coroutine[Any, Any, Result]:
     return verbs.install(cluster, resume.keeping(everything), asyncio.Event())
 
 
-def undo(cluster: Cluster) -> Coroutine[Any, Any, Result]:
+def undo(cluster: RunContext) -> Coroutine[Any, Any, Result]:
     return undo_install(cluster, resume.keeping(everything), asyncio.Event())
 
 
-def undo_one(cluster: Cluster) -> Coroutine[Any, Any, Result]:
+def undo_one(cluster: RunContext) -> Coroutine[Any, Any, Result]:
     approve = resume.keeping(everything, NODE)
     return undo_install(cluster, approve, asyncio.Event(), host=NODE)
 
 
-def go_on(before: Unfinished) -> Work:
+def go_on(before: InterruptedRun) -> Work:
     """What was approved is not asked for again, and nobody can be asked for anything more."""
     return lambda cluster: resume.resume(before, cluster, None, asyncio.Event())
 
@@ -72,7 +72,7 @@ async def run(
     """A run with a journal; None where it was killed in its middle."""
     with Journal() as journal:
         journal.subscribe(sink)
-        cluster = Cluster(ANSWERS, machines, machines.open_store, journal.emit, journal.id)
+        cluster = RunContext(ANSWERS, machines, machines.open_store, journal.emit, journal.id)
         result = None
         try:
             result = await work(cluster)
@@ -207,7 +207,7 @@ async def killed_and_gone_on(
     result, path = await run(it.work, machines, Cut(after))
     assert result is None, where
     cut_down(path, after if written is None else written)
-    before = unfinished()
+    before = interrupted_run()
     begun = any(isinstance(each.event, ActionStarted) for each in read(path))
     over = isinstance(it.records[after - 1].event, RunEnded)
     assert (before is not None) == (begun and not over), where
@@ -216,7 +216,7 @@ async def killed_and_gone_on(
     assert result is not None, where
     assert result.code == 0, f"{where}: {result.why}"
     assert alike(machines) == it.after, where
-    assert unfinished() is None
+    assert interrupted_run() is None
     for kept in journals.runs_path().iterdir():
         kept.unlink()
 
@@ -282,7 +282,7 @@ PASTS: Mapping[str, tuple[list[Past], int | None]] = {
     "a remedy cut off": ([Past("diagnose", None, remedy=True)], None),
     "then a verification": ([INSTALL, Past("verify", 0, begun=False)], 0),
     "then as many that could not begin as are looked into": (
-        [INSTALL, *[Past("install", 8, begun=False)] * MOST],
+        [INSTALL, *[Past("install", 8, begun=False)] * MAX_RUNS_READ],
         None,
     ),
     "of another cluster": ([INSTALL, Past("install", 0, cluster="other")], 0),
@@ -294,7 +294,7 @@ PASTS: Mapping[str, tuple[list[Past], int | None]] = {
 def test_what_is_left_of_several_runs(pasts: list[Past], left: int | None) -> None:
     for number, past in enumerate(pasts):
         past.write(number)
-    found = unfinished()
+    found = interrupted_run()
     ids = [f"20260101-0000{number:02}-0000" for number in range(len(pasts))]
     assert (found and found.run.id) == (None if left is None else ids[left])
 

@@ -11,7 +11,7 @@ import pytest
 from fedwiz import facts
 from fedwiz.answers.file import Answers
 from fedwiz.engine.plan import Lane, Part, Task, make, scripts
-from fedwiz.facts import Known
+from fedwiz.facts import ClusterFacts
 from fedwiz.facts.probes import probes
 from fedwiz.model.actions import Action, Run, Secret
 from fedwiz.steps.guard import is_guard
@@ -73,7 +73,7 @@ KNOWN = replace(BARE, etcd_password=Secret("etcd password", PASSWORD))
     ],
 )
 def test_a_plan_by_hand_is_all_done_and_nothing_else(
-    answers: Answers, known: Known, host: str, by: str, tmp_path: Path
+    answers: Answers, known: ClusterFacts, host: str, by: str, tmp_path: Path
 ) -> None:
     """Also where every program reads all of its input, and no pipe takes the script at once."""
     plan = make(answers, known)

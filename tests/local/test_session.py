@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from fedwiz.model.actions import Run, Secret, Session, Unreachable
+from fedwiz.model.actions import Run, Secret, Session, UnreachableError
 from fedwiz.ssh.command_line import command
-from fedwiz.ssh.session import MOST
+from fedwiz.ssh.session import MAX_ANSWER_BYTES
 from tests.support import sshd
 from tests.support.patience import GIVE_UP
 from tests.support.sshd import Home, Sshd
@@ -90,8 +90,8 @@ async def test_megabytes_are_told_line_by_line(megabytes: int, home: Home) -> No
 
 async def test_an_answer_without_end_is_refused_and_the_session_lives(home: Home) -> None:
     async with home.session() as session:
-        with pytest.raises(Unreachable, match="more than 8 MiB"):
-            await session.ask(sh(f"head -c {MOST + 1} /dev/zero; sleep 0.1"))
+        with pytest.raises(UnreachableError, match="more than 8 MiB"):
+            await session.ask(sh(f"head -c {MAX_ANSWER_BYTES + 1} /dev/zero; sleep 0.1"))
         assert (await session.ask(sh("echo on"))).out == "on\n"
 
 
@@ -111,7 +111,7 @@ async def test_a_file_is_uploaded_byte_by_byte(home: Home) -> None:
     put = ("install", "-D", "-m", "0755", "/dev/stdin", str(target))
     async with home.session() as session:
         assert await session.run(Run(put, upload=str(home.path / "binary")), print) == 0
-        with pytest.raises(Unreachable, match="can't be read here"):
+        with pytest.raises(UnreachableError, match="can't be read here"):
             await session.run(Run(put, upload=str(home.path / "none")), print)
     assert target.read_bytes() == content
 
@@ -141,7 +141,7 @@ async def test_a_connection_cut_in_the_middle_is_not_an_end(home: Home) -> None:
         heard.touch()
 
     async with home.session() as session:
-        with pytest.raises(Unreachable, match="may still be running there"):
+        with pytest.raises(UnreachableError, match="may still be running there"):
             await session.run(cut(heard), hear)
         assert lines == ["begun"]
         assert (await session.ask(Run(("echo", "again")))).out == "again\n"
@@ -170,14 +170,14 @@ async def test_a_forwarded_port_leads_to_what_the_host_sees(home: Home) -> None:
 
 async def test_a_host_that_may_not_forward_says_so(home: Home) -> None:
     async with home.session("AllowTcpForwarding no") as session:
-        with pytest.raises(Unreachable, match="AllowTcpForwarding yes"):
+        with pytest.raises(UnreachableError, match="AllowTcpForwarding yes"):
             async with session.forward("127.0.0.1", 2379):
                 pass
 
 
 async def test_a_service_that_does_not_listen_is_found_at_once(home: Home) -> None:
     async with home.session() as session:
-        with pytest.raises(Unreachable, match=r"nothing answers at 127\.0\.0\.1:"):
+        with pytest.raises(UnreachableError, match=r"nothing answers at 127\.0\.0\.1:"):
             async with session.forward("127.0.0.1", sshd.free_port()):
                 pass
 
@@ -229,9 +229,9 @@ async def test_what_is_held_has_ended_when_its_connection_has(home: Home) -> Non
         assert await held.line() == "begun"
         heard.touch()
         assert await held.line() is None
-        with pytest.raises(Unreachable, match="is gone"):
+        with pytest.raises(UnreachableError, match="is gone"):
             await held.send(b"x")
-    with pytest.raises(Unreachable, match="did not start"):
+    with pytest.raises(UnreachableError, match="did not start"):
         async with session.hold(sh("true")):
             pass
 
@@ -242,7 +242,7 @@ async def test_what_is_held_has_ended_when_its_connection_has(home: Home) -> Non
 async def stopped(server: Sshd, session: Session) -> None:
     """End it, and see that the session has seen that."""
     server.stop()
-    with pytest.raises(Unreachable):
+    with pytest.raises(UnreachableError):
         await session.ask(sh("true"))
 
 
@@ -268,7 +268,7 @@ async def test_a_lost_connection_is_not_sought_where_that_is_no_use(home: Home, 
             server.key = ""
         if why != "nobody there":
             server.start()
-        with pytest.raises(Unreachable, match=says):
+        with pytest.raises(UnreachableError, match=says):
             await session.run(sh("true"), lines.append)
         assert lines[0] == (
             f"fedwiz: the connection is lost; connecting again for up to {patience} s"
@@ -298,5 +298,5 @@ async def test_a_key_that_was_accepted_may_not_change_also_where_no_file_has_it(
             server.start()
             if accepted:
                 assert (await session.ask(sh("true"))).code == 0
-        with pytest.raises(Unreachable, match="host key has changed"):
+        with pytest.raises(UnreachableError, match="host key has changed"):
             await session.ask(sh("true"))

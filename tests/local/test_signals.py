@@ -23,10 +23,10 @@ from textual.pilot import Pilot
 
 from fedwiz.cli.options import parser
 from fedwiz.cli.results import reported
-from fedwiz.cli.runner import Told, run, tell
+from fedwiz.cli.runner import RecordedRun, run, tell
 from fedwiz.engine import plan as planning
 from fedwiz.engine import verbs
-from fedwiz.engine.verbs import Cluster, Result
+from fedwiz.engine.verbs import Result, RunContext
 from fedwiz.model.actions import Session
 from fedwiz.model.events import (
     ActionEnded,
@@ -43,7 +43,7 @@ from fedwiz.model.events import (
     Verified,
 )
 from fedwiz.practice import Practice
-from fedwiz.practice.dockerd import UNIT as DOCKER
+from fedwiz.practice.dockerd import DOCKER_UNIT as DOCKER
 from fedwiz.runs import journal as journals
 from fedwiz.wizard.draft import save
 from screens.app import Fedwiz
@@ -185,17 +185,17 @@ def install(machines: Machines) -> tuple[int, tuple[Record, ...]]:
     """`fedwiz install --yes --headless`; its exit code, and its journal."""
     options = parser().parse_args(["install", "--yes", "--headless"])
 
-    async def make(accepted: tuple[str, ...]) -> Cluster:
-        return Cluster(ANSWERS, machines, machines.open_store, lambda _: None, "", accepted)
+    async def make(accepted: tuple[str, ...]) -> RunContext:
+        return RunContext(ANSWERS, machines, machines.open_store, lambda _: None, "", accepted)
 
-    async def work(cluster: Cluster, stop: asyncio.Event) -> Result:
+    async def work(cluster: RunContext, stop: asyncio.Event) -> Result:
         return await verbs.install(cluster, everything, stop)
 
     def sink(record: Record) -> None:
         tell(record)
         machines.see(record.event)
 
-    code = reported(options, *run(work, make, options, told=Told(sink)))
+    code = reported(options, *run(work, make, options, told=RecordedRun(sink)))
     newest = journals.runs()[0]
     return code, journals.read(newest.path)
 
@@ -414,7 +414,7 @@ async def test_the_wizard_ends_as_the_command_line_does(
     assert all(node.running(DOCKER) for node in there.cluster.nodes())
     assert why.startswith("closed") or not any(it.armed for it in there.cluster.nodes())
     there.cluster.pace, there.cluster.sleep = 0.0, asyncio.sleep
-    cluster = Cluster(app.site.approved[0], there, there.open_store, lambda _: None, "again")
+    cluster = RunContext(app.site.approved[0], there, there.open_store, lambda _: None, "again")
     assert (await verbs.install(cluster, everything, asyncio.Event())).code == 0
     assert not unheard
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from fedwiz.model.actions import Unreachable
+from fedwiz.model.actions import UnreachableError
 from fedwiz.ssh import sshconfig
-from fedwiz.ssh.route import Asked, resolve
-from fedwiz.ssh.sshconfig import BadConfig
+from fedwiz.ssh.route import Target, resolve
+from fedwiz.ssh.sshconfig import SshConfigError
 
 SSH = shutil.which("ssh")
 if SSH is None and os.environ.get("FEDWIZ_LAB") == "require":
@@ -148,7 +148,7 @@ def asked_ssh(path: Path, host: str) -> dict[str, list[str]] | str:
 def made_here(path: Path, host: str) -> dict[str, list[str]] | str:
     try:
         config = sshconfig.look([path], host)
-    except BadConfig as why:
+    except SshConfigError as why:
         return str(why)
     found = {key: [" ".join(it.words) for it in values] for key, values in config.said.items()}
     found["hostname"] = [config.host]
@@ -211,12 +211,12 @@ async def test_what_is_not_supported_is_said_with_its_line(
 ) -> None:
     path = tmp_path / "config"
     path.write_text(f"Host other\n User x\nHost n1\n{text}\n")
-    with pytest.raises(Unreachable) as caught:
-        await resolve(Asked("node1", "n1"), [path])
+    with pytest.raises(UnreachableError) as caught:
+        await resolve(Target("node1", "n1"), [path])
     assert f"node1: line 4 of {path}: " in str(caught.value)
     assert remedy in str(caught.value)
     if not text.startswith("Match"):
-        await resolve(Asked("node2", "n2"), [path])  # nobody else is told
+        await resolve(Target("node2", "n2"), [path])  # nobody else is told
 
 
 def test_a_file_that_others_may_write_is_not_read(
@@ -227,7 +227,7 @@ def test_a_file_that_others_may_write_is_not_read(
     path.parent.mkdir()
     path.write_text("User x\n")
     path.chmod(0o660)
-    with pytest.raises(BadConfig, match="chmod 600"):
+    with pytest.raises(SshConfigError, match="chmod 600"):
         sshconfig.look([path], "n1")
     path.chmod(0o600)
     assert sshconfig.look([path], "n1").get("user") == "x"
@@ -256,6 +256,6 @@ def test_a_command_that_is_not_to_be_run_is_named(tmp_path: Path) -> None:
 def test_the_answers_come_first(tmp_path: Path) -> None:
     path = tmp_path / "config"
     path.write_text("Match user ops\n Port 77\nMatch user root\n Port 78\nUser root\n")
-    way = asyncio.run(resolve(Asked("n", "n1", user="ops"), [path]))
+    way = asyncio.run(resolve(Target("n", "n1", user="ops"), [path]))
     assert (way.user, way.port) == ("ops", 77)
-    assert asyncio.run(resolve(Asked("n", "n1", user="ops", port=5), [path])).port == 5
+    assert asyncio.run(resolve(Target("n", "n1", user="ops", port=5), [path])).port == 5

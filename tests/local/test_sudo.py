@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from fedwiz.model.actions import Run, Secret, Unreachable
+from fedwiz.model.actions import Run, Secret, UnreachableError
 from tests.support import sshd
 from tests.support.patience import GIVE_UP
 from tests.support.sshd import PATIENT, Home, Host, Sshd
@@ -127,7 +127,7 @@ async def test_a_wrong_password_is_tried_once_on_one_host(
         try:
             async with ssh.connect(name):
                 raise AssertionError("sudo let us in")
-        except Unreachable as why:
+        except UnreachableError as why:
             said.append(str(why))
 
     for host in hosts[:easy]:
@@ -185,7 +185,7 @@ async def test_a_sudo_that_says_nothing_is_not_waited_for(
     ssh = home.ssh(
         sudoers[0].server, answers=ASK, sudo_password=PASSWORD, limits=replace(PATIENT, sudo=2)
     )
-    with pytest.raises(Unreachable, match="sudo for root on node1 gave no answer within 2 s"):
+    with pytest.raises(UnreachableError, match="sudo for root on node1 gave no answer within 2 s"):
         async with asyncio.timeout(GIVE_UP), ssh.connect("node1"):  # it is silent for an hour
             pass
 
@@ -229,13 +229,13 @@ async def test_after_what_may_be_a_refused_password_no_other_host_gets_it(
         )
     )
     ssh = home.ssh(22, Host("a", "n0"), Host("b", "n1"), answers=ASK, sudo_password=PASSWORD)
-    with pytest.raises(Unreachable):
+    with pytest.raises(UnreachableError):
         async with ssh.connect("a"):
             pass
     if more:
         async with ssh.connect("b"):
             return
-    with pytest.raises(Unreachable, match="was not tried on b, for a refused it"):
+    with pytest.raises(UnreachableError, match="was not tried on b, for a refused it"):
         async with ssh.connect("b"):
             pass
     assert second.tries == []
@@ -257,7 +257,7 @@ async def test_what_sudo_refuses_comes_with_a_remedy(
 ) -> None:
     sudoers[0].says(said)
     ssh = home.ssh(sudoers[0].server, answers=sshd.Ssh(sudo="nopasswd"))
-    with pytest.raises(Unreachable) as caught:
+    with pytest.raises(UnreachableError) as caught:
         async with ssh.connect("node1"):
             pass
     assert remedy in str(caught.value)
@@ -267,12 +267,12 @@ async def test_what_sudo_refuses_comes_with_a_remedy(
 async def test_a_host_without_sudo(home: Home, sudoers: list[Sudoer]) -> None:
     (sudoers[0].place / "sudo").unlink()
     ssh = home.ssh(sudoers[0].server, answers=ASK, sudo_password=PASSWORD)
-    with pytest.raises(Unreachable, match="has no sudo"):
+    with pytest.raises(UnreachableError, match="has no sudo"):
         async with ssh.connect("node1"):
             pass
 
 
 async def test_a_password_that_nobody_gave(home: Home, sudoers: list[Sudoer]) -> None:
-    with pytest.raises(Unreachable, match="none was given"):
+    with pytest.raises(UnreachableError, match="none was given"):
         async with home.ssh(sudoers[0].server, answers=ASK).connect("node1"):
             pass

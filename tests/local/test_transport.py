@@ -8,8 +8,8 @@ from dataclasses import replace
 
 import pytest
 
-from fedwiz.model.actions import Run, Secret, Unreachable
-from fedwiz.ssh.known_hosts import KeyRefused, UnknownKey, fingerprint
+from fedwiz.model.actions import Run, Secret, UnreachableError
+from fedwiz.ssh.known_hosts import KeyRefusedError, UnknownKeyError, fingerprint
 from fedwiz.ssh.transport import Ssh
 from tests.support import sshd
 from tests.support.sshd import PATIENT, Home, Host, keygen
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.skipif(bool(sshd.WHY_NOT), reason=sshd.WHY_NOT)
 
 
 async def refusal(ssh: Ssh, name: str = "node1") -> str:
-    with pytest.raises(Unreachable) as caught:
+    with pytest.raises(UnreachableError) as caught:
         async with ssh.connect(name):
             pass
     return str(caught.value)
@@ -29,7 +29,7 @@ async def refusal(ssh: Ssh, name: str = "node1") -> str:
 
 async def test_an_unknown_key_is_refused_and_named(home: Home) -> None:
     server = home.serve()
-    with pytest.raises(UnknownKey) as caught:
+    with pytest.raises(UnknownKeyError) as caught:
         async with home.ssh(server).connect("node1"):
             pass
     shown = fingerprint(server.key.split()[1])
@@ -50,7 +50,7 @@ async def test_a_new_key_is_accepted_written_down_and_known_from_then_on(home: H
 async def test_a_key_accepted_by_hand_is_that_key_alone(home: Home) -> None:
     server = home.serve()
     ssh = home.ssh(server)
-    with pytest.raises(UnknownKey) as caught:
+    with pytest.raises(UnknownKeyError) as caught:
         async with ssh.connect("node1"):
             pass
     await ssh.accept(caught.value)
@@ -96,7 +96,7 @@ async def test_a_pin_outweighs_the_files(home: Home, fits: bool) -> None:
     if fits:
         async with ssh.connect("node1"):
             return
-    with pytest.raises(KeyRefused, match="the answers pin"):
+    with pytest.raises(KeyRefusedError, match="the answers pin"):
         async with ssh.connect("node1"):
             pass
 
@@ -272,7 +272,7 @@ async def test_a_bastion_that_is_unknown_is_the_one_named(home: Home) -> None:
         f" ProxyJump root@127.0.0.1:{bastion.port}\n"
     )
     ssh = home.ssh(22, Host(address="node1"))
-    with pytest.raises(UnknownKey) as caught:
+    with pytest.raises(UnknownKeyError) as caught:
         async with ssh.connect("node1"):
             pass
     assert caught.value.host == f"root@127.0.0.1:{bastion.port}"

@@ -18,16 +18,16 @@ from hypothesis import strategies as st
 from fedwiz.checks import Finding, judge
 from fedwiz.checks.ports import NOT_ALLOWED
 from fedwiz.engine import verbs
-from fedwiz.engine.connections import gather, reach
-from fedwiz.facts import Known, Link, Tried
+from fedwiz.engine.connections import connect_all, read_facts
+from fedwiz.facts import ClusterFacts, Link, Tried
 from fedwiz.facts.suspects import ICMP, suspect, udp
 from fedwiz.facts.values import Firewall
-from fedwiz.model.actions import Reply, Run, Session, Unreachable
+from fedwiz.model.actions import Reply, Run, Session, UnreachableError
 from fedwiz.practice import Practice, practice_answers
 from fedwiz.practice.machine import Machine
 from fedwiz.verify.ports import (
-    LIFE,
-    WORDS,
+    LISTENER_SECONDS,
+    TRIAL_REFUSALS,
     attempt,
     listen,
     read_listen,
@@ -47,11 +47,13 @@ PAIRS = frozenset(permutations(NODES, 2))
 # What is made of it.
 
 
-def found(known: Known, *sets: str) -> list[Finding]:
+def found(known: ClusterFacts, *sets: str) -> list[Finding]:
     return [it for it in judge(answered(*sets), known) if it.check == "udp-port"]
 
 
-def tried(known: Known = BARE, *lost: str, why: str = "", **more: Mapping[str, str]) -> Known:
+def tried(
+    known: ClusterFacts = BARE, *lost: str, why: str = "", **more: Mapping[str, str]
+) -> ClusterFacts:
     """A trial in which some pairs lost all, named as `n1n2`, or all that begin or end so."""
     gone = {
         (one, other): why
@@ -74,7 +76,7 @@ def rules(*lines: str) -> dict[str, tuple[str, ...]]:
 
 @dataclass(frozen=True)
 class Row:
-    known: Known
+    known: ClusterFacts
     said: tuple[tuple[str, str, str, str], ...]
     """Level, host, part of what is seen and of the remedy."""
 
@@ -211,7 +213,7 @@ ROWS: Mapping[str, Row] = {
         ('backend.type="wireguard"',),
     ),
     "one could not": Row(
-        tried(failed={N1: WORDS["notool"]}),
+        tried(failed={N1: TRIAL_REFUSALS["notool"]}),
         (
             (
                 "warn",
@@ -254,7 +256,7 @@ def test_what_many_nodes_lose_reads_well() -> None:
     pairs = set(permutations(names, 2))
     facts = dict.fromkeys(names, BARE.hosts[N1])
     lost = {pair: "" for pair in pairs if pair[1] in names[:2] or pair[0] == names[7]}
-    known = Known(facts, udp=Tried(frozenset(pairs - lost.keys()), lost))
+    known = ClusterFacts(facts, udp=Tried(frozenset(pairs - lost.keys()), lost))
     said = [it for it in judge(answers, known) if it.check == "udp-port"]
     assert [it.host for it in said] == [names[7], *names[:2]]
     assert all(len(it.seen) < 90 for it in said)
@@ -296,7 +298,7 @@ def test_a_rule_is_suspected_of_what_it_may_do(
 
 def test_questions_are_single_commands_that_end_and_words_stay_words() -> None:
     for run, words in (
-        (listen("u", 8472, 49), ("udp-listen.sh", "u", "8472", str(LIFE), "456")),
+        (listen("u", 8472, 49), ("udp-listen.sh", "u", "8472", str(LISTENER_SECONDS), "456")),
         (send("u", 3, 8472, [A1, A2]), ("udp-send.sh", "8472", "u 3", A1, A2)),
         (tell("u", 49), ("udp-tell.sh", "u", "49")),
     ):
@@ -304,7 +306,7 @@ def test_questions_are_single_commands_that_end_and_words_stay_words() -> None:
         assert run.argv[3:] == words
         assert not run.changes
         assert run.timeout == 20
-    assert LIFE < 20
+    assert LISTENER_SECONDS < 20
 
 
 SS = 'UNCONN 0 0 0.0.0.0:8472 0.0.0.0:* users:(("python3",pid=505,fd=3),("a\x1b",pid=6,fd=1))\n'
@@ -317,7 +319,7 @@ def test_answers_are_read() -> None:
     with pytest.raises(ValueError, match=r"it can't listen \(Failed to x: y\)"):
         read_listen(f"failed {b64('Failed to x: y')}")
     for word in ("another", "notool"):
-        with pytest.raises(ValueError, match=WORDS[word][:30]):
+        with pytest.raises(ValueError, match=TRIAL_REFUSALS[word][:30]):
             read_listen(f"{word}\n")
     refused = b64("udp-send: line 13: printf: write error: Connection refused\n")
     said = f"sent {A1} {refused}\nsent {A2} \nend\n"
@@ -403,7 +405,7 @@ class Asked:
             return await self.session.ask(run)
         said = self.bent[script]
         if said is None:
-            raise Unreachable("the connection is gone")
+            raise UnreachableError("the connection is gone")
         return Reply(1, said, "sh: no\x1b[1m")
 
 
@@ -419,10 +421,10 @@ class Tries:
     def node(self, number: int) -> Machine:
         return self.practice.cluster.nodes()[number - 1]
 
-    async def known(self) -> Known:
+    async def known(self) -> ClusterFacts:
         practice = self.practice
-        async with reach(self.answers, practice, practice.open_store, lambda _: None) as ways:
-            known = await gather(ways)
+        async with connect_all(self.answers, practice, practice.open_store, lambda _: None) as ways:
+            known = await read_facts(ways)
             self.asked = {
                 name: Asked(it, self.bent.get(name, {})) for name, it in ways.sessions.items()
             }
@@ -486,9 +488,9 @@ async def test_one_address_of_two_nodes_and_a_node_that_nobody_reaches_are_not_t
 
 
 BENT: Mapping[str, tuple[str, str, str, set[tuple[str, str]]]] = {
-    "no tool": ("udp-listen.sh", "notool\n", WORDS["notool"], {(N1, N2), (N3, N2)}),
-    "no bash": ("udp-send.sh", "nobash\n", WORDS["nobash"], {(N2, N1), (N2, N3)}),
-    "ended": ("udp-tell.sh", "gone\n", WORDS["gone"], {(N1, N2), (N3, N2)}),
+    "no tool": ("udp-listen.sh", "notool\n", TRIAL_REFUSALS["notool"], {(N1, N2), (N3, N2)}),
+    "no bash": ("udp-send.sh", "nobash\n", TRIAL_REFUSALS["nobash"], {(N2, N1), (N2, N3)}),
+    "ended": ("udp-tell.sh", "gone\n", TRIAL_REFUSALS["gone"], {(N1, N2), (N3, N2)}),
     "nonsense": (
         "udp-tell.sh",
         "?",
@@ -521,9 +523,9 @@ async def test_a_node_whose_connection_breaks_is_among_the_lost(script: str) -> 
     assert said[1].seen.endswith(f"between all 2 nodes; nothing was tried with {N2}")
 
 
-def on_practice(practice: Practice, *sets: str) -> verbs.Cluster:
+def on_practice(practice: Practice, *sets: str) -> verbs.RunContext:
     answers = practice_answers(4, sets)
-    return verbs.Cluster(answers, practice, practice.open_store, lambda _: None, "run")
+    return verbs.RunContext(answers, practice, practice.open_store, lambda _: None, "run")
 
 
 async def test_a_check_that_blocks_stops_the_plan_unless_it_is_accepted() -> None:

@@ -17,7 +17,7 @@ import pytest
 from fedwiz.answers.file import Answers
 from fedwiz.cli.watch_verify import past
 from fedwiz.engine import verbs
-from fedwiz.model.actions import Session, Store, Unreachable
+from fedwiz.model.actions import Session, Store, UnreachableError
 from fedwiz.model.events import (
     Connected,
     Event,
@@ -31,7 +31,7 @@ from fedwiz.model.events import (
 from fedwiz.practice import Practice, practice_answers
 from fedwiz.report import FORMS
 from fedwiz.runs.journal import read
-from fedwiz.runs.rounds import History, Levels
+from fedwiz.runs.rounds import Levels, Rounds
 from fedwiz.runs.state import State
 from tests.support.cli_process import Shell, at_a_terminal
 from tests.support.patience import GIVE_UP
@@ -104,7 +104,7 @@ def test_one_journal_holds_the_rounds_and_its_state_is_that_of_the_last(shell: S
     assert len(pings) == len(set(pings)) == 2
     assert (state.rounds, state.code) == (3, 0)
     assert sum(isinstance(it, Connected) for it in events) == 3, "over the same sessions"
-    history = History()
+    history = Rounds()
     for record in records:
         history.apply(record)
     assert set(history.pairs().values()) == {("pass",) * 3}
@@ -330,7 +330,7 @@ class Faltering:
     async def connect(self, name: str) -> AsyncIterator[Session]:
         if name == self._gone:
             self._gone = ""
-            raise Unreachable("no route to host")
+            raise UnreachableError("no route to host")
         async with self._machines.connect(name) as session:
             yield session
 
@@ -354,7 +354,7 @@ async def watched(
         said.append(event)
         tell(event)
 
-    cluster = verbs.Cluster(answers, faltering, faltering.open_store, emit, "run")
+    cluster = verbs.RunContext(answers, faltering, faltering.open_store, emit, "run")
     return await verbs.watch(cluster, 0, stop, count=3, only=("lease", "ping")), said
 
 
@@ -367,7 +367,7 @@ async def test_a_host_that_was_lost_is_sought_again_before_the_next_round() -> N
     assert [it.host for it in said if isinstance(it, HostLost)] == ["fed-node2"]
     assert sum(isinstance(it, Connected) for it in said) == 4
     assert (faltering.ways, faltering.most_ways) == (0, 1), "no way to etcd outlives its round"
-    history = History()
+    history = Rounds()
     for number, event in enumerate(said):
         history.apply(Record(number, 0, event))
     levels: tuple[Judged, ...] = ("fail", "pass", "pass")

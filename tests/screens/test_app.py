@@ -17,13 +17,13 @@ import pytest
 from textual.binding import Binding
 from textual.command import CommandPalette
 
-from fedwiz.answers.file import Refused
+from fedwiz.answers.file import AnswersError
 from fedwiz.runs.journal import read
 from fedwiz.wizard.draft import PAGES
 from screens.app import Fedwiz, Play
 from screens.dialogs.basic import Confirm
 from screens.dialogs.dialog import Help
-from screens.driver import Output
+from screens.driver import TerminalOutput
 from screens.lazy import drafted
 from screens.pages.flow import FLOW
 from screens.pages.run_page import PlayPage
@@ -57,13 +57,13 @@ def test_the_app_loads_nothing_heavy_before_its_first_page() -> None:
 
 async def test_a_refusal_of_what_it_begins_with_is_for_the_caller() -> None:
     def begin() -> None:
-        raise Refused({"network.cidr": "missing"})
+        raise AnswersError({"network.cidr": "missing"})
 
     app = Fedwiz(begin)
     async with app.run_test() as pilot:
         await until(pilot, lambda: app.return_value is not None)
     assert app.return_value == 2
-    assert isinstance(app.refused, Refused)
+    assert isinstance(app.refused, AnswersError)
 
 
 def test_only_a_refusal_is_one() -> None:
@@ -183,7 +183,7 @@ def test_nothing_is_written_to_a_terminal_that_has_gone() -> None:
 
     told = list[str]()
     file: Any = Gone()
-    out = Output(file, lambda: told.append("gone"))
+    out = TerminalOutput(file, lambda: told.append("gone"))
     out.write("x")
     out.write("y")
     out.flush()

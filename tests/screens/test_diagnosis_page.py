@@ -10,13 +10,12 @@ from typing import Any
 import pytest
 from textual.pilot import Pilot
 
-from fedwiz.answers.file import Refused
+from fedwiz.answers.file import AnswersError
 from fedwiz.diagnose.cause import mend as mending
 from fedwiz.diagnose.values import Case, Diagnosis, Dropped, Hop, Look
-from fedwiz.engine import remedy
-from fedwiz.engine.verbs import Cluster as Asked
-from fedwiz.engine.verbs import Result
-from fedwiz.facts import Facts, Known
+from fedwiz.engine import fix
+from fedwiz.engine.verbs import Result, RunContext
+from fedwiz.facts import ClusterFacts, Facts
 from fedwiz.model.events import Event, Verified
 from fedwiz.practice import FAULTS, practice_answers
 from fedwiz.practice.machine import Cluster
@@ -28,11 +27,11 @@ from screens.dialogs import cause
 from screens.dialogs.approve import Approve, agreed
 from screens.dialogs.basic import TypeName
 from screens.dialogs.dialog import Help
-from screens.pages.diagnosis import Diagnosis as Dialog
+from screens.pages.diagnosis import DiagnosisPage as Dialog
 from screens.pages.runs import go_on, look
 from screens.pages.verify import VerifyPage
 from screens.recorded_run import proved
-from screens.widgets.live_run import Live
+from screens.widgets.live_run import LiveRun
 from tests.screens.test_verify_page import proof, proven, showing
 from tests.support import sample_runs as made
 from tests.support.frozen_time import cluster_of, freeze
@@ -270,12 +269,12 @@ async def test_where_containers_stop_the_clusters_name_is_typed() -> None:
         "remedy",
         (mending("fed-node1", do, back, interrupts=True),),
     )
-    known = Known({"fed-node1": Facts(containers=2)})
+    known = ClusterFacts({"fed-node1": Facts(containers=2)})
     async with opened(proof()) as pilot:
         await proven(pilot)
         app = pilot.app
         assert isinstance(app, Fedwiz)
-        plan = remedy.plan_of(answers, it)
+        plan = fix.plan_of(answers, it)
         for typed, said in (("no", None), ("practice", True)):
             worker = app.run_worker(agreed(app, "practice", plan, known, "remedy"))
             await on(pilot, TypeName)
@@ -295,7 +294,7 @@ def case(**said: Any) -> Case:  # noqa: ANN401 - fields of Case
     from ipaddress import IPv4Network
 
     net = Overlay(IPv4Network("10.16.0.0/16"), "vxlan", "flannel.1")
-    return Case(practice_answers(), Known({}), net, *PAIR, **said)
+    return Case(practice_answers(), ClusterFacts({}), net, *PAIR, **said)
 
 
 async def diagnosed(fault: str) -> Result:
@@ -304,8 +303,8 @@ async def diagnosed(fault: str) -> Result:
     site = wizard(draft).site
     assert site is not None
 
-    async def ask(cluster: Asked) -> Result:
-        return await remedy.diagnose(cluster, PAIR, asyncio.Event())
+    async def ask(cluster: RunContext) -> Result:
+        return await fix.diagnose(cluster, PAIR, asyncio.Event())
 
     return await proved(site, draft.answers(), (), lambda _: None, lambda _: None, ask)
 
@@ -444,7 +443,7 @@ async def test_earlier_diagnoses_and_ways_back_are_looked_at() -> None:
             assert "⏎ Diagnose" not in shown(pilot.app)
             await pilot.press("enter")
             assert isinstance(pilot.app.screen, VerifyPage)
-        with pytest.raises(Refused, match="press Enter"):
+        with pytest.raises(AnswersError, match="press Enter"):
             go_on(run)
 
 
@@ -540,7 +539,7 @@ def test_what_a_round_has_not_judged_yet_stands_as_it_was() -> None:
     from fedwiz.model.events import RoundEnded, RoundStarted
 
     stranger = [Verified("lease", "", "", "skipped", f"odd {at}") for at in range(2)]
-    live = Live()
+    live = LiveRun()
     good = [Verified("ping", *pair, "pass", "3/3") for pair in (PAIR, PAIR[::-1])]
     bad = Verified("ping", *PAIR, "fail", "0/3")
     first = [*made.begin(verb="verify"), RoundStarted(1), *stranger, *good, RoundEnded(1, 0)]

@@ -13,7 +13,7 @@ from textual.widgets import Input
 
 from screens.dialogs.basic import Ask, Confirm, Pick, TypeName
 from screens.dialogs.dialog import Dialog
-from screens.pages.welcome import First
+from screens.pages.welcome import WelcomePage
 from tests.support.pilot import SIZES, on, opened, shown, still, type_in, until, wizard
 
 LONG = "\n".join(f"line {n:02} of what a host said, and it said a great deal" for n in range(40))
@@ -271,7 +271,7 @@ def test_how_dialogs_look(snap_compare: Any, name: str, size: tuple[int, int]) -
     dialog = dialogs()[name]()
 
     async def wait(pilot: Pilot[Any]) -> None:
-        await on(pilot, First)
+        await on(pilot, WelcomePage)
         pilot.app.push_screen(dialog)
         await on(pilot, type(dialog))
 

@@ -14,8 +14,8 @@ from fedwiz.answers.questions import from_text
 from fedwiz.wizard.draft import Candidate, Draft
 from screens.dialogs.dialog import Help
 from screens.dialogs.form import Form
-from screens.widgets.form import Choice, Field, asked, refusal, taken, typed
-from screens.widgets.frame import Said
+from screens.widgets.form import ChoiceField, Field, asked, refusal, taken, typed
+from screens.widgets.frame import StatusLine
 from tests.support.line_count import lines
 from tests.support.pilot import (
     SIZES,
@@ -72,7 +72,7 @@ def focused(pilot: Pilot[Any]) -> Field:
 def refusals(pilot: Pilot[Any]) -> dict[str, str]:
     """What is said to be wrong, by path."""
     fields = pilot.app.screen.query(Field)
-    assert all(it.query_one(Said).display == bool(it.why) for it in fields)
+    assert all(it.query_one(StatusLine).display == bool(it.why) for it in fields)
     return {it.question.path: it.why for it in fields if it.why}
 
 
@@ -251,7 +251,7 @@ async def test_a_choice_is_moved_by_keys_and_seen_without_colours() -> None:
     async with opened() as pilot:
         questions = question("ssh.sudo"), question("network.allow_public")
         await form(pilot, questions, filled("network"))
-        sudo = pilot.app.screen.query_one(Choice)
+        sudo = pilot.app.screen.query_one(ChoiceField)
         assert sudo.render().plain == "(*) no   ( ) nopasswd   ( ) ask"
         await pilot.press("right")
         assert sudo.render().plain == "( ) no   (*) nopasswd   ( ) ask"
@@ -277,9 +277,9 @@ async def test_a_choice_is_clicked() -> None:
     async with opened() as pilot:
         await form(pilot, (question("ssh.sudo"),), filled("network").put("ssh.sudo", "odd"))
         for at, chosen in clicks:
-            await pilot.click(Choice, offset=(at, 0))
+            await pilot.click(ChoiceField, offset=(at, 0))
             assert answers(pilot).get("ssh.sudo") == (None if chosen == "no" else chosen), at
-            assert f"(*) {chosen}" in pilot.app.screen.query_one(Choice).render().plain
+            assert f"(*) {chosen}" in pilot.app.screen.query_one(ChoiceField).render().plain
 
 
 async def test_where_nothing_is_chosen_each_key_chooses() -> None:

@@ -25,7 +25,7 @@ from fedwiz.model.events import (
 from fedwiz.runs.state import State
 from screens.pages.run_page import overall
 from screens.widgets import host_panes, host_progress, log_view
-from screens.widgets.host_panes import Row, Told, bar, clock, columns, fit
+from screens.widgets.host_panes import HostNotes, Row, bar, clock, columns, fit
 from tests.support.sample_runs import BEGAN, WHOLE, any_records, records
 
 LONG = "n" * 63
@@ -33,7 +33,7 @@ LONG = "n" * 63
 
 def of(events: Iterable[Event], host: str = "a", width: int = 38, height: int = 8) -> list[str]:
     """A host's pane after these events, a second apart."""
-    told, state = Told(), State()
+    told, state = HostNotes(), State()
     for record in records(events, 1.0):
         state.apply(record)
         if isinstance(record.event, Found | Verified) and record.event.host == host:
@@ -152,7 +152,7 @@ def test_findings_and_verdicts_are_counted_and_what_is_wrong_is_said() -> None:
 
 
 def test_what_was_verified_is_void_once_hosts_are_changed() -> None:
-    told = Told()
+    told = HostNotes()
     told.take(Verified("lease", "a", "", "fail", "none", "no lease"))
     told.void()
     assert not told.verdicts
@@ -223,9 +223,9 @@ def test_panes_stand_in_as_few_rows_as_fit_and_in_even_ones(
 def test_any_run_can_be_drawn(told: tuple[Record, ...]) -> None:
     state = State.of(told)
     for host in state.hosts.values():
-        for row in host_panes.rows(host, Told(), state.latest or 0.0, 38, 7):
+        for row in host_panes.rows(host, HostNotes(), state.latest or 0.0, 38, 7):
             assert cell_len(text(row)) == 38
-        host_progress.line(host, Told(), state.latest or 0.0, 78, 10)
+        host_progress.line(host, HostNotes(), state.latest or 0.0, 78, 10)
     overall(state, state.latest or 0.0, 78)
     for record in told:
         assert all(cell_len(line) < 5000 for _, _, line in log_view.lines(record))
@@ -236,8 +236,8 @@ def test_any_run_can_be_drawn(told: tuple[Record, ...]) -> None:
 def test_a_line_of_the_table_is_as_wide_as_the_table(said: str, width: int) -> None:
     state = State.of(records(begun(Output(said, "package", said), host=said)))
     host = state.host(said)
-    name = min(len(said), host_progress.WIDEST_NAME)
-    row = host_progress.line(host, Told(), 0.0, width, name)
+    name = min(len(said), host_progress.MAX_NAME_COLUMNS)
+    row = host_progress.line(host, HostNotes(), 0.0, width, name)
     assert cell_len(text(row)) <= max(width, name + 34)
     assert "\x1b" not in text(row)
     assert cell_len(text(host_progress.heading(width, name))) == width
@@ -245,7 +245,7 @@ def test_a_line_of_the_table_is_as_wide_as_the_table(said: str, width: int) -> N
 
 def test_a_line_of_the_table_says_why_a_host_is_red() -> None:
     state = State.of(records(begun(StepEnded("a", "package", "failed", "no match"))))
-    row = host_progress.line(state.host("a"), Told(), BEGAN + 10, 78, 10)
+    row = host_progress.line(state.host("a"), HostNotes(), BEGAN + 10, 78, 10)
     assert text(row).split() == [
         "X",
         "failed",

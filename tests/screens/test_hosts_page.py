@@ -14,7 +14,7 @@ from textual.widgets import Input
 from fedwiz.discover import Target
 from fedwiz.discover.sources import Source
 from fedwiz.practice import host_key
-from fedwiz.ssh.known_hosts import UnknownKey
+from fedwiz.ssh.known_hosts import UnknownKeyError
 from fedwiz.util import files
 from fedwiz.wizard import candidates
 from fedwiz.wizard.draft import Candidate, Draft, kept
@@ -22,11 +22,11 @@ from screens.dialogs.basic import Ask, Pick
 from screens.dialogs.dialog import Help
 from screens.dialogs.form import Form
 from screens.dialogs.host_form import HostForm
-from screens.dialogs.host_keys import Keys, KeyTable
+from screens.dialogs.host_keys import HostKeys, KeyTable
 from screens.pages.hosts import HostsPage, in_the_way
 from screens.pages.hosts_work import searched
 from screens.pages.network import NetworkPage
-from screens.widgets.frame import Said
+from screens.widgets.frame import StatusLine
 from screens.widgets.host_table import HostTable, differs
 from tests.support.pilot import (
     LARGE,
@@ -61,7 +61,7 @@ def page(pilot: Pilot[Any]) -> HostsPage:
 
 def said(pilot: Pilot[Any]) -> str:
     """The sentence above the keys of what is on top, in one line."""
-    return " ".join(str(pilot.app.screen.query_one("#said", Said).content).split())
+    return " ".join(str(pilot.app.screen.query_one("#said", StatusLine).content).split())
 
 
 def row(pilot: Pilot[Any], text: str) -> str:
@@ -385,7 +385,7 @@ async def test_unknown_keys_are_all_shown_and_accepted_by_nobody_but_the_operato
     async with opened(unread(), trusted=False) as pilot:
         await on(pilot, HostsPage)
         await pilot.press("r")
-        await on(pilot, Keys)
+        await on(pilot, HostKeys)
         seen = shown(pilot.app)
         for it in page(pilot).draft.candidates:
             assert it.address in seen
@@ -399,7 +399,7 @@ async def test_unknown_keys_are_all_shown_and_accepted_by_nobody_but_the_operato
         assert "? new" in row(pilot, ONE)
 
         await pilot.press("r")
-        await on(pilot, Keys)
+        await on(pilot, HostKeys)
         await pilot.press("down", "space", "down", "down", "space")
         assert "2 of 4 accepted" in said(pilot)
         await pilot.press("enter")
@@ -413,7 +413,7 @@ async def test_unknown_keys_are_all_shown_and_accepted_by_nobody_but_the_operato
         assert "? new" in row(pilot, TWO)
 
         await pilot.press("r")
-        await on(pilot, Keys)
+        await on(pilot, HostKeys)
         burst(pilot, "a", "space", "space", "enter")  # faster than it is drawn
         await until(pilot, lambda: "fed-master runs etcd, so it is proposed" in said(pilot))
         await learnt(pilot)
@@ -436,8 +436,8 @@ async def learnt(pilot: Pilot[Any]) -> None:
         assert text in detail(pilot)
 
 
-def unknown(name: str) -> UnknownKey:
-    return UnknownKey("why", host=name, kind="ssh-ed25519", blob=host_key(name))
+def unknown(name: str) -> UnknownKeyError:
+    return UnknownKeyError("why", host=name, kind="ssh-ed25519", blob=host_key(name))
 
 
 async def test_a_key_that_the_search_saw_otherwise_is_marked_and_never_ticked_with_all() -> None:
@@ -446,7 +446,7 @@ async def test_a_key_that_the_search_saw_otherwise_is_marked_and_never_ticked_wi
     async with opened(draft, trusted=False) as pilot:
         await on(pilot, HostsPage)
         await pilot.press("r")
-        await on(pilot, Keys)
+        await on(pilot, HostKeys)
         assert f"X SHA256:{'b' * 43}" in shown(pilot.app)
         await pilot.press("a")
         assert "3 of 4 accepted" in said(pilot)
@@ -754,7 +754,7 @@ async def _edited(pilot: Pilot[Any]) -> None:
 async def _asked(pilot: Pilot[Any]) -> None:
     await on(pilot, HostsPage)
     await pilot.press("r")
-    await on(pilot, Keys)
+    await on(pilot, HostKeys)
     await pilot.press("space", "down", "down")
 
 

@@ -23,17 +23,17 @@ from fedwiz.practice.machine import Cluster
 from fedwiz.runs.journal import read, runs, runs_path
 from fedwiz.runs.state import State
 from fedwiz.wizard.draft import Draft, kept, repeat
-from fedwiz.wizard.inventory import Site
+from fedwiz.wizard.inventory import Inventory
 from screens.app import Fedwiz, Play
 from screens.dialogs.basic import Confirm
 from screens.dialogs.dialog import Help
 from screens.pages.flow import FLOW
 from screens.pages.install import InstallPage
-from screens.pages.run_page import REFRESH, PlayPage, RunPage
-from screens.pages.welcome import First
+from screens.pages.run_page import REFRESH_SECONDS, PlayPage, RunPage
+from screens.pages.welcome import WelcomePage
 from screens.widgets.host_panes import Pane
-from screens.widgets.host_progress import Table
-from screens.widgets.log_view import Line, Lines, LogScreen, of_file, of_host
+from screens.widgets.host_progress import HostProgress
+from screens.widgets.log_view import Line, LogLines, LogScreen, of_file, of_host
 from screens.widgets.log_view import lines as log_lines
 from tests.support.frozen_time import cluster_of, freeze, thaw
 from tests.support.line_count import lines
@@ -155,7 +155,7 @@ async def test_an_approved_install_is_done_when_its_last_connection_is_closed(
     monkeypatch.setattr(Practice, "connect", lingering)
     async with installing(draft_of()) as pilot:
         await until(pilot, lambda: page_of(pilot).state.outcome)
-        await pilot.pause(2 * REFRESH)
+        await pilot.pause(2 * REFRESH_SECONDS)
         assert "the network is proven" not in said(pilot)
         await pilot.press("ctrl+n")
         assert "The install goes on" in said(pilot)
@@ -490,7 +490,10 @@ async def test_eight_hosts_stand_in_as_many_columns_as_fit() -> None:
 
 async def test_many_hosts_stand_in_a_table_with_one_open_pane_red_ones_first_when_wanted() -> None:
     async with played("sixty-hosts") as pilot:
-        table, pane = pilot.app.screen.query_one(Table), pilot.app.screen.query_one("#many > Pane")
+        table, pane = (
+            pilot.app.screen.query_one(HostProgress),
+            pilot.app.screen.query_one("#many > Pane"),
+        )
         assert isinstance(pane, Pane)
         assert table.has_focus
         ways = [
@@ -576,7 +579,7 @@ async def test_enter_opens_the_whole_log_to_be_searched_and_escape_closes_it() -
     async with played("all-well", (120, 40)) as pilot:
         await pilot.press("tab", "enter")
         await on(pilot, LogScreen)
-        lines = pilot.app.screen.query_one(Lines)
+        lines = pilot.app.screen.query_one(LogLines)
         await until(pilot, lambda: lines.lines)
         mine = [
             it.event for it in recorded("all-well") if getattr(it.event, "host", "") == "fed-node1"
@@ -593,7 +596,7 @@ async def test_enter_opens_the_whole_log_to_be_searched_and_escape_closes_it() -
 
 async def searched(pilot: Pilot[int]) -> None:
     """Look for words in the log that is open."""
-    lines = pilot.app.screen.query_one(Lines)
+    lines = pilot.app.screen.query_one(LogLines)
     await pilot.press("n")
     assert "press / to look for something first" in said(pilot)
     hits = [at for at, (_, _, text) in enumerate(lines.lines) if "docker" in text.lower()]
@@ -633,7 +636,7 @@ async def test_a_log_follows_a_live_run() -> None:
         thaw(pilot.app)
         await ended(pilot)
         assert page_of(pilot).state.done > before
-        lines = log.query_one(Lines)
+        lines = log.query_one(LogLines)
         host = log.host
         await until(pilot, lambda: lines.lines)
         told = [it for it in read(journal_of(pilot)) if getattr(it.event, "host", "") == host]
@@ -651,7 +654,7 @@ async def test_a_log_that_grows_fast_is_followed_until_somebody_goes_up_in_it() 
     async with played("all-well") as pilot:
         await pilot.press("enter")
         await on(pilot, LogScreen)
-        page, lines = page_of(pilot), pilot.app.screen.query_one(Lines)
+        page, lines = page_of(pilot), pilot.app.screen.query_one(LogLines)
         await until(pilot, lambda: lines.lines)
         lines.lines = counted = Counted(lines.lines)
         for begin in range(1000, 3000, 100):
@@ -705,7 +708,7 @@ async def test_a_long_log_is_read_whole_and_only_what_is_seen_of_it_is_looked_at
         await until(pilot, lambda: f"line {count - 1}" in shown(app))
         await pilot.press("enter")
         await on(pilot, LogScreen)
-        lines = app.screen.query_one(Lines)
+        lines = app.screen.query_one(LogLines)
         await until(pilot, lambda: len(lines.lines) >= count)
         await until(pilot, lambda: f"line {count - 1}" in shown(app))
         assert [text for _, _, text in lines.lines] == [f"  line {n}" for n in range(count)]
@@ -753,7 +756,7 @@ async def test_a_replay_that_was_cut_off_says_so_and_more_hosts_make_panes_a_tab
             page.sink(replace(last, number=last.number + number, event=event))
         page.drain()
         await until(pilot, lambda: "other1 " in shown(pilot.app))
-        assert pilot.app.screen.query_one(Table).has_focus
+        assert pilot.app.screen.query_one(HostProgress).has_focus
         await pilot.press("end")
         assert "line of 11" in shown(pilot.app)
         await pilot.press("ctrl+q")
@@ -783,8 +786,8 @@ class Fed(InstallPage):
 
 def fed(name: str, upto: int) -> Callable[[Pilot[Any]], Awaitable[None]]:
     async def before(pilot: Pilot[Any]) -> None:
-        await on(pilot, First)
-        page = Fed(draft_of(), Site())
+        await on(pilot, WelcomePage)
+        page = Fed(draft_of(), Inventory())
         pilot.app.push_screen(page)
         await on(pilot, Fed)
         page.clear()
@@ -832,7 +835,7 @@ def test_a_log_looks_right(size: tuple[int, int], snap_compare: Callable[..., bo
         await _at_the_end(pilot)
         await pilot.press("tab", "tab", "enter")
         await on(pilot, LogScreen)
-        await until(pilot, lambda: pilot.app.screen.query_one(Lines).lines)
+        await until(pilot, lambda: pilot.app.screen.query_one(LogLines).lines)
         await pilot.press("slash")
         await type_in(pilot, "docker")
         await pilot.press("enter")

@@ -9,7 +9,7 @@ import pytest
 from textual.pilot import Pilot
 from textual.widgets import DataTable, OptionList
 
-from fedwiz.facts import Facts, Known, Link, Route
+from fedwiz.facts import ClusterFacts, Facts, Link, Route
 from fedwiz.model.events import Verified
 from fedwiz.practice import practice_answers
 from fedwiz.wizard.draft import Draft, kept
@@ -18,7 +18,7 @@ from screens.dialogs.dialog import Help
 from screens.pages.flow import FLOW
 from screens.pages.interfaces import InterfacesPage
 from screens.pages.review import ReviewPage
-from screens.widgets.interface_table import Row, columns, offered, rows
+from screens.widgets.interface_table import InterfaceRow, columns, offered, rows
 from tests.support.pilot import SIZES, filled, on, opened, shown, still, until, wizard
 
 ETH0 = Link("eth0", "52:54:00:00:00:01", 1500, True, ("192.168.122.77/24", "192.168.122.99/24"))
@@ -51,8 +51,13 @@ def interfaces(draft: Draft) -> dict[str, str]:
 # A row, as data.
 
 
-def row(facts: Facts | None = FACTS, interface: str = "", lost: str = "", **more: Any) -> Row:  # noqa: ANN401
-    return Row("fed-node1", "192.168.122.77", interface, facts, lost, **more)
+def row(
+    facts: Facts | None = FACTS,
+    interface: str = "",
+    lost: str = "",
+    **more: Any,  # noqa: ANN401 - a row's own
+) -> InterfaceRow:
+    return InterfaceRow("fed-node1", "192.168.122.77", interface, facts, lost, **more)
 
 
 def ping(level: str, peer: str = "fed-node2") -> Verified:
@@ -75,7 +80,7 @@ def ping(level: str, peer: str = "fed-node2") -> Verified:
     ],
 )
 def test_a_row_says_what_a_node_takes(
-    made: Row, name: str, published: str, why: str, word: str
+    made: InterfaceRow, name: str, published: str, why: str, word: str
 ) -> None:
     link = made.link
     assert (link.name if link else "", made.published, made.why, made.word) == (
@@ -97,11 +102,11 @@ def test_the_list_begins_with_the_default_route_s_and_leaves_lo_out() -> None:
 def test_twins_are_blocked_each_by_the_finding_about_them_all() -> None:
     answers = practice_answers(4)
     hosts = {it.name: replace(FACTS, hostname=it.name) for it in answers.host}
-    found, cluster = rows(filled("interfaces"), answers, Known(hosts))
+    found, cluster = rows(filled("interfaces"), answers, ClusterFacts(hosts))
     assert [it.word for it in found] == ["block"] * 3
     assert any("would all publish 192.168.122.77" in it.seen for it in cluster)
     accepted = replace(filled("interfaces"), accepted=("interface", "distinct-names"))
-    assert {it.word for it in rows(accepted, answers, Known(hosts))[0]} == {"warn"}
+    assert {it.word for it in rows(accepted, answers, ClusterFacts(hosts))[0]} == {"warn"}
 
 
 def test_the_columns_fit_and_the_host_gets_the_rest() -> None:

@@ -10,7 +10,7 @@ from textual.content import Content
 from fedwiz.answers.file import Answers
 from fedwiz.checks import Finding
 from fedwiz.checks.ranges import free
-from fedwiz.facts import Known, Link
+from fedwiz.facts import ClusterFacts, Link
 from fedwiz.model import addresses
 from fedwiz.model.backends import BACKENDS
 from fedwiz.practice.machine import Cluster
@@ -31,7 +31,7 @@ def line(content: Content) -> str:
 
 
 @cache
-def healthy() -> tuple[Answers, Known]:
+def healthy() -> tuple[Answers, ClusterFacts]:
     """The practice cluster as it is."""
     return read(filled("network"))
 
@@ -181,7 +181,7 @@ JUDGED: dict[str, tuple[Bend, dict[str, str], str, str]] = {
 
 
 def of_backends(
-    draft: Draft, read: tuple[Answers, Known], names: Sequence[str] = NAMES
+    draft: Draft, read: tuple[Answers, ClusterFacts], names: Sequence[str] = NAMES
 ) -> dict[str, list[Finding]]:
     """What is found of each backend."""
     answers, known = read

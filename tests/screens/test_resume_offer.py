@@ -13,19 +13,19 @@ from textual.pilot import Pilot
 
 from fedwiz.engine import resume, verbs
 from fedwiz.engine.undo import undo_install
-from fedwiz.engine.verbs import Cluster
+from fedwiz.engine.verbs import RunContext
 from fedwiz.model.events import ActionStarted, Record
 from fedwiz.runs import journal as journals
 from fedwiz.runs.journal import Journal
-from fedwiz.runs.unfinished import unfinished
+from fedwiz.runs.unfinished import interrupted_run
 from fedwiz.util import files
 from fedwiz.wizard import start
 from fedwiz.wizard.draft import Draft, kept, repeat, save
-from fedwiz.wizard.inventory import PracticeSite
+from fedwiz.wizard.inventory import PracticeInventory
 from screens.dialogs.approve import Approve
 from screens.dialogs.basic import Ask, Pick, TypeName
 from screens.pages.flow import FLOW
-from screens.pages.welcome import First
+from screens.pages.welcome import WelcomePage
 from tests.local.test_resume import Killed, Past, cut_down, everything
 from tests.support.line_count import lines
 from tests.support.pilot import (
@@ -61,7 +61,7 @@ class CutAt:
             raise Killed
 
 
-async def cut_off(site: PracticeSite, draft: Draft, step: str, *, undo: bool = False) -> str:
+async def cut_off(site: PracticeInventory, draft: Draft, step: str, *, undo: bool = False) -> str:
     """Have a run cut off that is not known to be on a practice cluster; gives its id."""
     answers, machines = draft.answers(), site._practice  # noqa: SLF001
     approve = resume.keeping(everything)
@@ -69,7 +69,7 @@ async def cut_off(site: PracticeSite, draft: Draft, step: str, *, undo: bool = F
     async def begun(work: Any, sink: CutAt) -> str:  # noqa: ANN401
         with Journal() as journal:
             journal.subscribe(sink)
-            cluster = Cluster(answers, machines, machines.open_store, journal.emit, journal.id)
+            cluster = RunContext(answers, machines, machines.open_store, journal.emit, journal.id)
             try:
                 await work(cluster, approve, asyncio.Event())
             except* Killed:
@@ -93,10 +93,10 @@ async def left(
 ) -> AsyncIterator[Pilot[int]]:
     """The first page, after a run was cut off at a step; its cluster is there."""
     draft = filled("install", **said)
-    site = PracticeSite(draft)
+    site = PracticeInventory(draft)
     await cut_off(site, draft, step, undo=undo)
     async with opened(size=size) as pilot:
-        await on(pilot, First)
+        await on(pilot, WelcomePage)
         app: Any = pilot.app
         app.site, site.ask, site.practice = site, app.ask_secret, ""
         trusting(app)
@@ -121,7 +121,7 @@ async def test_an_install_is_gone_on_with_to_a_green_matrix(key: str) -> None:
         await pilot.press(key)
         await on(pilot, InstallPage)
         await until(pilot, lambda: "the network is proven" in said(pilot))
-        assert unfinished() is None
+        assert interrupted_run() is None
         draft = kept()
         assert draft is not None
         assert (draft.page, draft.practice) == ("install", "")
@@ -134,9 +134,9 @@ async def test_something_else_is_begun_as_easily_and_the_run_stays() -> None:
     async with left() as pilot:
         await pilot.press("down", "enter")
         await on(pilot, FLOW["hosts"])
-        assert unfinished() is not None
+        assert interrupted_run() is not None
         await pilot.press("escape")
-        await on(pilot, First)
+        await on(pilot, WelcomePage)
         assert "Go on: a run of " in text(pilot)
 
 
@@ -157,7 +157,7 @@ def notified(pilot: Pilot[int]) -> str:
 
 def forget_approval() -> None:
     """Nothing of what is left was approved."""
-    found = unfinished()
+    found = interrupted_run()
     assert found is not None
     journals.keep_plan(found.digest, json.dumps({"actions": [], "host": ""}))
 
@@ -184,10 +184,10 @@ async def test_an_undo_is_gone_on_with_and_leads_to_the_first_page() -> None:
         await on(pilot, InstallPage)
         assert "Taking the install back" in text(pilot)
         await until(pilot, lambda: "All is as it was before the install" in said(pilot))
-        assert unfinished() is None
+        assert interrupted_run() is None
         assert kept() is None
         await pilot.press("ctrl+n")
-        await on(pilot, First)
+        await on(pilot, WelcomePage)
         assert "Go on: " not in text(pilot)
 
 
@@ -210,7 +210,7 @@ async def test_without_its_answers_the_first_page_stays_and_says_so() -> None:
             path.unlink()
         await pilot.press("g")
         await until(pilot, lambda: "its answers are not kept here" in notified(pilot))
-        await on(pilot, First)
+        await on(pilot, WelcomePage)
 
 
 async def test_what_was_said_of_another_cluster_is_not_given_up_unasked() -> None:
@@ -223,17 +223,17 @@ async def test_what_was_said_of_another_cluster_is_not_given_up_unasked() -> Non
         await pilot.press("enter")
         await on(pilot, FLOW["network"])
         assert kept() == before
-        assert unfinished() is not None
+        assert interrupted_run() is not None
 
 
 async def test_a_wizard_that_was_killed_while_it_installed_starts_at_the_first_page() -> None:
     draft = replace(filled("install"), practice="")
-    site = PracticeSite(filled("install"))
+    site = PracticeInventory(filled("install"))
     save(replace(draft, run=await cut_off(site, draft, "switch")))
     app = wizard()
     app._begin = kept  # noqa: SLF001
     async with app.run_test(size=(80, 24), notifications=True) as pilot:
-        await on(pilot, First)
+        await on(pilot, WelcomePage)
         assert "Go on: a run of " in text(pilot)
         app.site, site.ask = site, app.ask_secret
         trusting(app)
@@ -257,10 +257,10 @@ async def test_a_wizard_that_was_killed_while_it_installed_starts_at_the_first_p
 )
 def test_what_was_cut_off_comes_before_where_one_was(draft: dict[str, Any], so: bool) -> None:
     Past("undo", None).write(1)
-    found = unfinished()
+    found = interrupted_run()
     assert found is not None
     was = Draft(**{"run": found.run.id, "said": {"name": "lab"}, **draft})
-    assert start.cut_off(was) is so
+    assert start.interrupted(was) is so
 
 
 LONG = (Path(__file__).parents[1] / "journals/all-well.jsonl").read_bytes()
@@ -277,18 +277,18 @@ def test_two_hundred_runs_are_looked_through_in_no_time() -> None:
 
     work = []
     put(range(1), LONG)
-    unfinished()  # what is done once in a process does not count
+    interrupted_run()  # what is done once in a process does not count
     for many in (0, 100, 200):
         put(range(many), LONG)
-        assert unfinished() is None
-        work.append(lines(unfinished))
+        assert interrupted_run() is None
+        work.append(lines(interrupted_run))
     one, hundred, two_hundred = work
     each = (two_hundred - hundred) / 100
     assert each < 500
     assert hundred - one == each * 99
     first, *_, last = LONG.splitlines(keepends=True)
     put(range(200), first + last)
-    assert lines(unfinished) == two_hundred
+    assert lines(interrupted_run) == two_hundred
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -297,6 +297,6 @@ def test_it_looks(verb: str, size: tuple[int, int], snap_compare: Any) -> None: 
     Past(verb, None, cluster="fedora-lab").write(1)
 
     async def before(pilot: Pilot[Any]) -> None:
-        await on(pilot, First)
+        await on(pilot, WelcomePage)
 
     assert snap_compare(wizard(), terminal_size=size, run_before=still(before))

@@ -15,13 +15,13 @@ from hypothesis import strategies as st
 from textual.pilot import Pilot
 from textual.widgets import Input, OptionList
 
-from fedwiz.answers.file import Answers, Refused, dump, load, parse
+from fedwiz.answers.file import Answers, AnswersError, dump, load, parse
 from fedwiz.engine import plan as planning
 from fedwiz.engine import verbs
-from fedwiz.engine.connections import gather, reach
+from fedwiz.engine.connections import connect_all, read_facts
 from fedwiz.engine.plan import Plan
 from fedwiz.engine.verbs import Result
-from fedwiz.facts import Known
+from fedwiz.facts import ClusterFacts
 from fedwiz.model.backends import BACKENDS
 from fedwiz.practice import FAULTS, Practice, practice_answers
 from fedwiz.runs.journal import kept_plan
@@ -31,7 +31,7 @@ from screens.dialogs.dialog import Help
 from screens.dialogs.form import Form
 from screens.pages.install import InstallPage
 from screens.pages.interfaces import InterfacesPage
-from screens.pages.review import OTHERS, ReviewPage
+from screens.pages.review import OTHER_SECTIONS, ReviewPage
 from screens.pages.verify import VerifyPage
 from screens.widgets.plan_view import (
     FINDINGS,
@@ -282,7 +282,7 @@ async def test_other_answers_are_asked_here_and_planned_anew() -> None:
         before = page(pilot)._result.plan.digest  # noqa: SLF001
         await pilot.press("f2")
         await on(pilot, Pick)
-        for section in OTHERS:
+        for section in OTHER_SECTIONS:
             assert section in shown(pilot.app)
         assert "docker  the answer file wants it asked" in shown(pilot.app)
         assert page(pilot).query_one(OptionList).highlighted == 2
@@ -433,14 +433,14 @@ def test_where_it_is_asked_is_a_page_or_here() -> None:
     assert blocked(()) == ""
 
 
-async def _read(answers: Answers) -> Known:
+async def _read(answers: Answers) -> ClusterFacts:
     practice = Practice(answers, "", 0.0)
-    async with reach(answers, practice, practice.open_store, lambda _: None) as ways:
-        return await gather(ways)
+    async with connect_all(answers, practice, practice.open_store, lambda _: None) as ways:
+        return await read_facts(ways)
 
 
 @pytest.fixture(scope="module")
-def known() -> Known:
+def known() -> ClusterFacts:
     """What is read of the practice cluster."""
     return asyncio.run(_read(practice_answers()))
 
@@ -518,11 +518,11 @@ def said(draw: st.DrawFn) -> dict[str, Any]:
 @given(said())
 @settings(max_examples=150)
 def test_the_answer_file_gives_equal_answers_and_the_same_plan(
-    known: Known, data: Mapping[str, Any]
+    known: ClusterFacts, data: Mapping[str, Any]
 ) -> None:
     try:
         answers = parse(data)
-    except Refused:
+    except AnswersError:
         return
     again = parse(tomllib.loads(dump(answers)))
     assert again == answers
@@ -546,7 +546,7 @@ def test_most_made_up_answers_can_be_used() -> None:
     def see(data: Mapping[str, Any]) -> None:
         try:
             kept.append(parse(data))
-        except Refused:
+        except AnswersError:
             return
 
     see()

@@ -11,7 +11,7 @@ import pytest
 from textual.pilot import Pilot
 from textual.widgets import DataTable, Input
 
-from fedwiz.answers.file import Refused
+from fedwiz.answers.file import AnswersError
 from fedwiz.model.events import RunEnded, RunStarted
 from fedwiz.practice import practice_answers
 from fedwiz.runs.journal import Journal, RunSummary, runs, runs_path
@@ -19,7 +19,7 @@ from fedwiz.wizard.draft import Draft, kept, repeat
 from screens.dialogs.basic import Pick
 from screens.pages.flow import FLOW
 from screens.pages.runs import Runs, go_on, look, matching
-from screens.pages.welcome import First
+from screens.pages.welcome import WelcomePage
 from tests.local.test_resume import Past
 from tests.support.pilot import (
     SIZES,
@@ -66,7 +66,7 @@ def run(
 
 
 async def listed(pilot: Pilot[Any]) -> None:
-    await on(pilot, First)
+    await on(pilot, WelcomePage)
     await pilot.press("4")
     await on(pilot, Runs)
     await until(pilot, lambda: "reading the runs" not in shown(pilot.app))
@@ -98,7 +98,7 @@ async def test_no_runs_are_said() -> None:
         await pilot.press("enter", "g")
         assert isinstance(pilot.app.screen, Runs)
         await pilot.press("escape")
-        await on(pilot, First)
+        await on(pilot, WelcomePage)
 
 
 @pytest.mark.parametrize(
@@ -140,7 +140,7 @@ async def test_a_filter_is_typed_and_taken_away() -> None:
             assert table.row_count == 6
             assert not pilot.app.screen.query_one("#filter", Input).display
         await pilot.press("escape")
-        await on(pilot, First)
+        await on(pilot, WelcomePage)
 
 
 async def test_an_install_that_was_sought_is_looked_at_and_what_it_verified_after_it() -> None:
@@ -158,7 +158,7 @@ async def test_an_install_that_was_sought_is_looked_at_and_what_it_verified_afte
         await pilot.press("escape")
         await on(pilot, FLOW["install"])
         await pilot.press("escape")
-        await on(pilot, First)
+        await on(pilot, WelcomePage)
         assert kept() is None
         assert kept("healthy") is None
         assert len(runs()) == 6
@@ -203,7 +203,7 @@ def test_a_run_is_gone_on_with_from_its_answers(
 def test_an_undo_that_was_cut_off_is_gone_on_with_elsewhere() -> None:
     Past("undo", None).write(1)
     (it,) = runs()
-    with pytest.raises(Refused, match=f"`fedwiz resume {it.id}` with this one"):
+    with pytest.raises(AnswersError, match=f"`fedwiz resume {it.id}` with this one"):
         go_on(it)
 
 
@@ -220,7 +220,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
 
 @pytest.mark.parametrize(("made", "why"), REFUSED)
 def test_what_can_not_be_gone_on_with_says_why(made: dict[str, Any], why: str) -> None:
-    with pytest.raises(Refused, match=why):
+    with pytest.raises(AnswersError, match=why):
         go_on(run(**made))
 
 
@@ -259,7 +259,7 @@ async def test_going_on_does_not_throw_away_what_is_kept() -> None:
         await on(pilot, Pick)
         assert "Go on where you were: Network" in shown(pilot.app)
         await pilot.press("escape")
-        await on(pilot, First)
+        await on(pilot, WelcomePage)
         draft = kept()
         assert draft is not None
         assert draft.name == "mine"

@@ -10,7 +10,7 @@ from fedwiz.model.events import Found, HostLost, Record, Verified
 from fedwiz.runs.state import State
 from screens.recorded_run import proved
 from screens.widgets import sentences
-from screens.widgets.live_run import Live
+from screens.widgets.live_run import LiveRun
 from screens.widgets.matrix import Cell
 from screens.widgets.pair_view import cell_of, doubtful
 from tests.support import sample_runs as made
@@ -42,7 +42,7 @@ WELL = "it was right already, and nothing was changed; all 6 pairs of nodes ping
     ],
 )
 def test_how_it_stands_is_said_in_a_line(state: State, said: str) -> None:
-    assert sentences.headline(Live(state), 3, going=False).plain == said
+    assert sentences.headline(LiveRun(state), 3, going=False).plain == said
 
 
 @pytest.mark.parametrize(
@@ -151,7 +151,7 @@ def test_a_great_many_reasons_are_counted_beyond_the_first() -> None:
     state = ended(*pings(nodes, other), code=7)
     said = sentences.sentences(state, state.verdicts, {}).plain
     assert "and 32 more: they are in the report" in said
-    assert said.count("X fail") == sentences.MOST
+    assert said.count("X fail") == sentences.MAX_SHOWN
 
 
 def test_of_each_kind_the_worst_is_known() -> None:
@@ -265,6 +265,6 @@ async def test_what_is_wrong_is_said(
     result = await proved(app.site, draft.answers(), (), records.append, lambda _: None)
     state = State.of(records)
     assert result.code == state.code == verbs.NOT_PROVEN
-    assert sentences.headline(Live(state), 3, going=False).plain == headline
+    assert sentences.headline(LiveRun(state), 3, going=False).plain == headline
     lines = sentences.sentences(state, state.verdicts, {}).plain.splitlines()
     assert said in "\n".join(line.rstrip() for line in lines)

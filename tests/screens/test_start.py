@@ -14,7 +14,7 @@ from fedwiz.wizard.start import new, verifying
 from screens.dialogs.basic import Pick
 from screens.pages.flow import FLOW
 from screens.pages.start import OpenFile, at_stake
-from screens.pages.welcome import First
+from screens.pages.welcome import WelcomePage
 from tests.support.pilot import (
     SIZES,
     filled,
@@ -38,7 +38,7 @@ def state_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 async def chosen(pilot: Pilot[Any], number: str) -> None:
-    await on(pilot, First)
+    await on(pilot, WelcomePage)
     await pilot.press(number)
 
 
@@ -70,7 +70,7 @@ async def test_what_is_kept_is_gone_on_with_unless_it_is_given_up() -> None:
             assert "mine, 0 hosts chosen" in text
             assert "What you said then is forgotten." in text
             await pilot.press("escape")
-            await on(pilot, First)
+            await on(pilot, WelcomePage)
             assert kept() == before
         await chosen(pilot, "3")
         await on(pilot, Pick)
@@ -146,7 +146,7 @@ async def test_back_from_a_verification_are_its_own_pages_only() -> None:
         for page in ("verify", "network", "hosts"):
             await on(pilot, FLOW[page])
             await pilot.press("escape")
-        await on(pilot, First)
+        await on(pilot, WelcomePage)
 
 
 # An answer file.
@@ -197,7 +197,7 @@ async def test_a_file_that_will_not_do_is_refused_in_its_own_words(state_home: P
             assert why not in shown(pilot.app)
             await pilot.press("backspace")
         await pilot.press("escape")
-        await on(pilot, First)
+        await on(pilot, WelcomePage)
 
 
 async def test_forty_refusals_are_all_there_to_be_read(state_home: Path) -> None:
@@ -251,9 +251,9 @@ async def test_escape_leads_back_to_the_first_page() -> None:
     async with opened() as pilot:
         for number in "25":
             await chosen(pilot, number)
-            await until(pilot, lambda: not isinstance(pilot.app.screen, First))
+            await until(pilot, lambda: not isinstance(pilot.app.screen, WelcomePage))
             await pilot.press("escape")
-        await on(pilot, First)
+        await on(pilot, WelcomePage)
         assert kept() is None
 
 

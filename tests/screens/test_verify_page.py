@@ -27,7 +27,7 @@ from screens.dialogs.basic import Ask, Confirm
 from screens.dialogs.dialog import Help
 from screens.pages.flow import FLOW
 from screens.pages.verify import VerifyPage
-from screens.pages.welcome import First
+from screens.pages.welcome import WelcomePage
 from screens.widgets.matrix import Matrix
 from screens.widgets.tab_bar import Tabs
 from tests.support import sample_runs as made
@@ -407,7 +407,7 @@ async def test_a_run_of_before_is_looked_at_and_left_again() -> None:
         await pilot.press("r")
         assert len(runs()) == 1
         await pilot.press("ctrl+n")
-        await on(pilot, First)
+        await on(pilot, WelcomePage)
         assert kept("healthy") is None
 
 

@@ -7,8 +7,8 @@ import pytest
 from fedwiz.wizard.draft import PAGES, kept
 from screens.dialogs.basic import Confirm, Pick
 from screens.pages.flow import FLOW
-from screens.pages.welcome import First
-from screens.widgets.frame import STEPS
+from screens.pages.welcome import WelcomePage
+from screens.widgets.frame import PAGE_TITLES
 from tests.support.pilot import filled, on, opened, shown, until
 
 
@@ -19,19 +19,19 @@ def state_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_the_steps_are_the_pages_in_order() -> None:
-    assert tuple(STEPS) == PAGES == tuple(FLOW)
+    assert tuple(PAGE_TITLES) == PAGES == tuple(FLOW)
 
 
 async def test_escape_never_quits_the_first_page() -> None:
     async with opened() as pilot:
-        await on(pilot, First)
+        await on(pilot, WelcomePage)
         await pilot.press("escape", "escape")
-        assert isinstance(pilot.app.screen, First)
+        assert isinstance(pilot.app.screen, WelcomePage)
 
 
 async def test_the_first_page_begins_a_practice_cluster() -> None:
     async with opened() as pilot:
-        await on(pilot, First)
+        await on(pilot, WelcomePage)
         await pilot.press("5")
         await on(pilot, Pick)
         await pilot.press("enter")
@@ -43,11 +43,11 @@ async def test_the_first_page_begins_a_practice_cluster() -> None:
 
 async def test_leaving_is_asked_and_the_focus_is_on_staying() -> None:
     async with opened() as pilot:
-        await on(pilot, First)
+        await on(pilot, WelcomePage)
         await pilot.press("ctrl+q")
         await on(pilot, Confirm)
         await pilot.press("enter")
-        await on(pilot, First)
+        await on(pilot, WelcomePage)
         await pilot.press("ctrl+q")
         await on(pilot, Confirm)
         await pilot.press("right", "enter")

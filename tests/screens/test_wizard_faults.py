@@ -11,10 +11,10 @@ from fedwiz.practice import FAULTS
 from fedwiz.wizard.draft import PAGES
 from screens.app import Fedwiz
 from screens.dialogs.basic import TypeName
-from screens.dialogs.host_keys import Keys
+from screens.dialogs.host_keys import HostKeys
 from screens.pages.flow import FLOW
 from screens.pages.install import InstallPage
-from screens.widgets.frame import Said
+from screens.widgets.frame import StatusLine
 from tests.support.pilot import (
     LARGE,
     SMALL,
@@ -71,7 +71,7 @@ def words(pilot: Pilot[int]) -> str:
 
 def blocked(pilot: Pilot[int]) -> bool:
     """The page says what keeps one from going on."""
-    return any(it.has_class("-block") for it in pilot.app.screen.query(Said))
+    return any(it.has_class("-block") for it in pilot.app.screen.query(StatusLine))
 
 
 async def find_hosts(pilot: Pilot[int]) -> None:
@@ -80,7 +80,7 @@ async def find_hosts(pilot: Pilot[int]) -> None:
     await pilot.press("enter")
     await until(pilot, lambda: "Space chooses one" in words(pilot))
     await pilot.press("a", "ctrl+n")
-    await on(pilot, Keys)
+    await on(pilot, HostKeys)
     await pilot.press("a", "enter")
     await until(pilot, lambda: "4 hosts read" in words(pilot) or blocked(pilot))
 

@@ -9,9 +9,9 @@ from typing import Any
 
 from fedwiz import etcd
 from fedwiz.answers.file import Answers
-from fedwiz.engine import remedy, verbs
+from fedwiz.engine import fix, verbs
 from fedwiz.engine.plan import Plan
-from fedwiz.engine.verbs import Cluster, Result
+from fedwiz.engine.verbs import Result, RunContext
 from fedwiz.model.actions import Session
 from fedwiz.model.events import Diagnosed, Event, PlanMade, Record, Verified
 from fedwiz.ssh.transport import Ssh
@@ -97,7 +97,7 @@ async def _yes(_plan: Plan, _result: Result) -> str:
     return ""
 
 
-def cluster(lab: Lab, answers: Answers, records: list[Record]) -> Cluster:
+def cluster(lab: Lab, answers: Answers, records: list[Record]) -> RunContext:
     """What a verb works on; it tells into `records`."""
 
     def opener(session: Session, api: str) -> Any:  # noqa: ANN401 - a context manager
@@ -107,13 +107,13 @@ def cluster(lab: Lab, answers: Answers, records: list[Record]) -> Cluster:
         records.append(Record(len(records), 0.0, event))
 
     ssh = Ssh(answers.ssh, answers.host, config=())
-    return Cluster(answers, ssh, opener, tell, f"t{len(lab.name)}{id(records):x}")
+    return RunContext(answers, ssh, opener, tell, f"t{len(lab.name)}{id(records):x}")
 
 
 async def diagnosed(lab: Lab, answers: Answers, pair: tuple[str, str], *, apply: bool) -> Asked:
     """`fedwiz diagnose`, with or without `--apply --yes`."""
     records: list[Record] = []
-    result = await remedy.diagnose(
+    result = await fix.diagnose(
         cluster(lab, answers, records), pair, asyncio.Event(), approve=_yes if apply else None
     )
     return Asked(result, records)
@@ -122,7 +122,7 @@ async def diagnosed(lab: Lab, answers: Answers, pair: tuple[str, str], *, apply:
 async def undone(lab: Lab, answers: Answers, records: list[Record]) -> Asked:
     """`fedwiz undo`."""
     told: list[Record] = []
-    result = await remedy.undo(cluster(lab, answers, told), records, _yes, asyncio.Event())
+    result = await fix.undo_fix(cluster(lab, answers, told), records, _yes, asyncio.Event())
     return Asked(result, told)
 
 

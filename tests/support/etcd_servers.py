@@ -23,7 +23,7 @@ from cryptography.x509.oid import NameOID
 
 from fedwiz.answers.file import Etcd
 from fedwiz.etcd import EtcdError, store
-from fedwiz.model.actions import Held, OnLine, Reply, Run, Secret, Store
+from fedwiz.model.actions import Channel, OnLine, Reply, Run, Secret, Store
 from tests.support.patience import GIVE_UP
 
 CONFIG = "/coreos.com/network/config"
@@ -48,7 +48,7 @@ class Local:
         out, err = await done.communicate()
         return Reply(done.returncode or 0, out.decode(), err.decode())
 
-    def hold(self, run: Run) -> AbstractAsyncContextManager[Held]:
+    def hold(self, run: Run) -> AbstractAsyncContextManager[Channel]:
         raise AssertionError(run)
 
     @asynccontextmanager

@@ -6,21 +6,21 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from dataclasses import dataclass, field
 
 from fedwiz.answers.file import Answers
-from fedwiz.engine.connections import Reach
+from fedwiz.engine.connections import Connections
 from fedwiz.model.actions import (
-    Held,
+    Channel,
     OnLine,
     PutKey,
     Reply,
     Run,
     Session,
     Store,
-    Unreachable,
+    UnreachableError,
     Value,
 )
 from tests.support.sample_cluster import ANSWERS
 
-Answer = int | Unreachable
+Answer = int | UnreachableError
 
 
 @dataclass
@@ -34,7 +34,7 @@ class FakeStore:
 
     async def get(self, key: str) -> Value | None:
         if self.gone:
-            raise Unreachable(self.gone)
+            raise UnreachableError(self.gone)
         return self.keys.get(key)
 
     async def under(self, prefix: str) -> tuple[Value, ...]:
@@ -42,7 +42,7 @@ class FakeStore:
 
     async def put(self, put: PutKey) -> bool:
         if self.gone:
-            raise Unreachable(self.gone)
+            raise UnreachableError(self.gone)
         if self.conflict:
             self.keys[put.key] = Value(put.key, '{"Network":"10.99.0.0/16"}', 99)
             return False
@@ -73,7 +73,7 @@ class FakeSession:
                     on_line(line)
         for part, answer in self.answers.items():
             if part in f"{self.name} {run.brief}":
-                if isinstance(answer, Unreachable):
+                if isinstance(answer, UnreachableError):
                     raise answer
                 return answer
         return 0
@@ -81,7 +81,7 @@ class FakeSession:
     async def ask(self, run: Run) -> Reply:
         raise AssertionError(f"nobody should ask {run.shown[:60]}")
 
-    def hold(self, run: Run) -> AbstractAsyncContextManager[Held]:
+    def hold(self, run: Run) -> AbstractAsyncContextManager[Channel]:
         raise AssertionError(run)
 
     def forward(self, address: str, port: int) -> AbstractAsyncContextManager[int]:
@@ -107,7 +107,7 @@ class Fake:
             host.name: FakeSession(host.name, ends or {}, self.sent, before, lines or {})
             for host in answers.host
         }
-        self.ways = Reach(
+        self.ways = Connections(
             answers, self, self._open, AsyncExitStack(), self.events.append, sessions=sessions
         )
 

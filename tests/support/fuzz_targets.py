@@ -25,28 +25,28 @@ from types import SimpleNamespace
 
 from fedwiz import discover, report
 from fedwiz.answers import package_file, rules
-from fedwiz.answers.file import Refused, dump, load, of_config, overlay, parse
+from fedwiz.answers.file import AnswersError, dump, from_flannel_config, load, overlay, parse
 from fedwiz.checks import judge as checked
 from fedwiz.diagnose import filters, trace
 from fedwiz.diagnose.values import NftDrop
-from fedwiz.engine import leftovers, lock, plan, remedy, watch
+from fedwiz.engine import fix, leftovers, lock, plan, watch
 from fedwiz.etcd import parse_leases
-from fedwiz.etcd.endpoint import Way
+from fedwiz.etcd.endpoint import Endpoint
 from fedwiz.etcd.v2 import V2
 from fedwiz.etcd.v3 import _values
-from fedwiz.facts import Facts, Known, read, version, versions
+from fedwiz.facts import ClusterFacts, Facts, read, version, versions
 from fedwiz.facts.probes import Probe, probes
 from fedwiz.model import envfile, events, log_causes
-from fedwiz.model.actions import Run, Unreachable, Value
+from fedwiz.model.actions import Run, UnreachableError, Value
 from fedwiz.report import changes
 from fedwiz.runs import journal as journals
 from fedwiz.runs.describe import line as as_line
-from fedwiz.runs.rounds import History
+from fedwiz.runs.rounds import Rounds
 from fedwiz.runs.state import State
 from fedwiz.scripts import script
 from fedwiz.ssh import known_hosts, sshconfig
 from fedwiz.ssh import route as ways
-from fedwiz.util.sanitize import Lines, clean
+from fedwiz.util.sanitize import LineReader, sanitize
 from fedwiz.verify import leases as verify_leases
 from fedwiz.verify import mtu, node_pings, nodes, pods, ports
 from fedwiz.verify.peers import leading
@@ -223,7 +223,7 @@ def _way(given: bytes) -> None:
     """What an ssh_config makes of one host; none of its commands is run."""
     config = sshconfig.look([_file("config", given)], "lab-a", run=False)
     ways._see_supported(config)  # noqa: SLF001
-    made = ways._way(ways.Asked("lab-a", "lab-a"), config)  # noqa: SLF001
+    made = ways._way(ways.Target("lab-a", "lab-a"), config)  # noqa: SLF001
     for text in made.hops:
         ways.hop(text)
 
@@ -248,7 +248,7 @@ def _journal(given: bytes) -> tuple[events.Record, ...]:
 def _told(given: bytes) -> None:
     """A journal read, and everything that is made of its records."""
     records = _journal(given)
-    state, past = State(), History()
+    state, past = State(), Rounds()
     for record in records:
         as_line(record)
         events.to_line(record)
@@ -258,7 +258,7 @@ def _told(given: bytes) -> None:
     for form in report.FORMS.values():
         form(state, "20261123-000000-0a1b", None).encode()
     changes.compare(state, state)
-    remedy.way_back(records)
+    fix.undo_actions(records)
 
 
 def _runs(given: bytes) -> None:
@@ -334,7 +334,7 @@ def _as_read() -> tuple[Facts, ...]:
     return tuple(map(_facts, _machines()))
 
 
-def _verdicts(known: Known) -> None:
+def _verdicts(known: ClusterFacts) -> None:
     for node in ANSWERS.nodes:
         verdicts = [
             verify_leases.judge(ANSWERS, known, node),
@@ -368,7 +368,7 @@ def _stored(given: bytes) -> None:
     plan.text(plan.make(ANSWERS, replace(BARE, store=known.store))).encode()
 
 
-WAY = Way("http://fed-master:2379", "fed-master", 1, "fed-master", tls=False)
+WAY = Endpoint("http://fed-master:2379", "fed-master", 1, "fed-master", tls=False)
 
 
 def _v2(given: bytes) -> None:
@@ -444,7 +444,7 @@ def _look(given: bytes) -> None:
 def _rule(given: bytes) -> None:
     packet = filters.Packet("outer", (), IPv4Address("10.16.1.2"), "udp", 8472)
     filters.may_match(_text(given), packet)
-    drop = NftDrop("inet", "t", "c", "input", clean(_text(given)), 1)
+    drop = NftDrop("inet", "t", "c", "input", sanitize(_text(given)), 1)
     filters._nft_fits(drop, packet)  # noqa: SLF001
     filters.chains(_text(given).splitlines(), "FORWARD")
 
@@ -462,15 +462,15 @@ def _met(given: bytes) -> None:
 
 
 def _lines(given: bytes) -> None:
-    cutter = Lines()
+    cutter = LineReader()
     found = [*cutter.feed(given[:999]), *cutter.feed(given[999:]), *cutter.end()]
     for text in found:
-        assert clean(text) == text
+        assert sanitize(text) == text
 
 
 def _causes(given: bytes) -> None:
     """As the engine asks: of lines that were cleaned when they came."""
-    log_causes.cause_of([clean(text) for text in _text(given).splitlines()])
+    log_causes.cause_of([sanitize(text) for text in _text(given).splitlines()])
 
 
 def _versions(given: bytes) -> None:
@@ -679,26 +679,28 @@ def targets() -> dict[str, Target]:
     one = tuple(line for it in short for line in it.split(b"\n")[:40])
     small = 1 << 13
     made = {
-        "answers": Target(_answers, _files("answers/*.toml") + _files("answers/bad/*"), (Refused,)),
-        "--set": Target(_sets, (SETS,), (Refused,), small * 8),
+        "answers": Target(
+            _answers, _files("answers/*.toml") + _files("answers/bad/*"), (AnswersError,)
+        ),
+        "--set": Target(_sets, (SETS,), (AnswersError,), small * 8),
         "--set, alone": Target(
             _loose_sets,
             (SETS.replace(b"\0host.fed-node1.interface=eth1\0", b"\n").replace(b"\0", b"\n"),),
-            (Refused,),
+            (AnswersError,),
             small * 8,
         ),
-        "draft": Target(_draft, (DRAFT,), (Refused,)),
+        "draft": Target(_draft, (DRAFT,), (AnswersError,)),
         "targets typed": Target(_typed, (b"10.0.0.1-9\n10.1.0.0/30:22\nfed-node1 # x\n1.2.3.4 a",)),
         "known_hosts": Target(_known_hosts, (KNOWN,), ()),
         "ssh_config": Target(_ssh_config, (CONFIG,), (), small * 2),
         "ssh way": Target(
             _way,
             (CONFIG.replace(b"~/.ssh/more", b"/nowhere"),),
-            (sshconfig.BadConfig, Unreachable),
+            (sshconfig.SshConfigError, UnreachableError),
             small * 2,
         ),
         "ProxyJump": Target(
-            _said(ways.hop), (b"root@bastion:22", b"ssh://a@[::1]:22/"), (Unreachable,)
+            _said(ways.hop), (b"root@bastion:22", b"ssh://a@[::1]:22/"), (UnreachableError,)
         ),
         "lock": Target(_holder, (HOLDER,)),
         "lock-look": Target(
@@ -724,9 +726,9 @@ def targets() -> dict[str, Target]:
         "facts, raw": Target(_raw_facts, (b"mark os\nSUQ9eA==\nmark .\n",)),
         "facts, judged": Target(_cluster, _machines(), (), small * 4),
         "etcd, judged": Target(_stored, (_parted(LEASES),), (), small * 4),
-        "leases v2": Target(_v2, (V2_SAID, V2_REFUSED), (Unreachable,)),
+        "leases v2": Target(_v2, (V2_SAID, V2_REFUSED), (UnreachableError,)),
         "leases v3": Target(_v3, (_parted(LEASES),), ()),
-        "config of etcd": Target(_said(of_config), (ANSWERS.config_json().encode(),), ()),
+        "config of etcd": Target(_said(from_flannel_config), (ANSWERS.config_json().encode(),), ()),
         "daemon.json": Target(_daemon_json, (DAEMON,), (), small * 4),
         "sysconfig": Target(_sysconfig, (SYSCONFIG,), ()),
         "sysconfig, judged": Target(_flanneld_conf, (SYSCONFIG,), (), small * 4),

@@ -9,11 +9,11 @@ from typing import Any
 
 from fedwiz.answers import file as forms
 from fedwiz.answers.file import Answers
-from fedwiz.facts import Facts, Fdb, Known, Link, Neighbour, Route, Stored, Unit
+from fedwiz.facts import ClusterFacts, Facts, Fdb, Link, Neighbour, Route, Stored, Unit
 from fedwiz.model.actions import Value
 from fedwiz.verify import Verdict, leases, nodes
-from fedwiz.verify.matrix import Matrix
-from fedwiz.verify.peers import Ways
+from fedwiz.verify.matrix import PairMatrix
+from fedwiz.verify.peers import PeerRoutes
 from fedwiz.verify.values import Ping, Pod, Up
 
 NAMES = ("fed-node1", "fed-node2", "fed-node3")
@@ -111,8 +111,8 @@ class Cluster:
     error: str = ""
 
     @property
-    def known(self) -> Known:
-        return Known(self.facts, Stored("v2", self.config, self.leases, "", self.error))
+    def known(self) -> ClusterFacts:
+        return ClusterFacts(self.facts, Stored("v2", self.config, self.leases, "", self.error))
 
     def node(self, host: str, **more: Any) -> "Cluster":  # noqa: ANN401 - of Facts
         """With one node's facts changed."""
@@ -163,17 +163,17 @@ class Cluster:
             found += [address, leases.judge(ANSWERS, self.known, host), env]
         return found + list(leases.strangers(ANSWERS, self.known))
 
-    def ways(self, **gone: str) -> Ways:
+    def ways(self, **gone: str) -> PeerRoutes:
         net, held = nodes.overlay(ANSWERS, self.known), leases.leases_of(ANSWERS, self.known)
-        return Ways(self.known, net, held, gone)
+        return PeerRoutes(self.known, net, held, gone)
 
 
 WELL = Cluster()
 N1, N2, N3 = NAMES
 
 
-def matrix(cluster: Cluster = WELL, **more: Any) -> Matrix:  # noqa: ANN401 - Matrix's own fields
-    made = Matrix(NAMES, cluster.known, nodes.overlay(ANSWERS, cluster.known), {}, cluster.ups)
+def matrix(cluster: Cluster = WELL, **more: Any) -> PairMatrix:  # noqa: ANN401 - Matrix's own fields
+    made = PairMatrix(NAMES, cluster.known, nodes.overlay(ANSWERS, cluster.known), {}, cluster.ups)
     good = Ping(3, 3, "0.31/0.35/0.42")
     own = {f"10.16.{THIRD[name]}.2": 3 for name in NAMES}
     measured: dict[str, Any] = {

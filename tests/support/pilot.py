@@ -75,9 +75,9 @@ def wizard(draft: Draft | None = None, *, trusted: bool = True) -> Fedwiz:
     """
     app = Fedwiz((lambda: draft) if draft else None)
     if draft is not None and trusted:
-        from fedwiz.wizard.inventory import site
+        from fedwiz.wizard.inventory import inventory
 
-        app.site = site(draft)
+        app.site = inventory(draft)
         app.site.ask = app.ask_secret
         trusting(app)
     return app

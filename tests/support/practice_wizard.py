@@ -10,13 +10,13 @@ from typing import Any
 from textual.pilot import Pilot
 
 from fedwiz.answers.file import Answers
-from fedwiz.facts import Known, Route
+from fedwiz.facts import ClusterFacts, Route
 from fedwiz.practice.machine import Cluster
 from fedwiz.wizard.draft import Draft
-from fedwiz.wizard.inventory import site
+from fedwiz.wizard.inventory import inventory
 from screens.app import Fedwiz
 from screens.pages.flow import FLOW
-from screens.pages.judged_page import Judging
+from screens.pages.judged_page import JudgedPage
 from tests.support.pilot import on, until, wizard
 
 Bend = Callable[[Cluster], object]
@@ -65,21 +65,21 @@ def app_on(draft: Draft, bend: Bend = untouched) -> Fedwiz:
     return app
 
 
-def read(draft: Draft, bend: Bend = untouched) -> tuple[Answers, Known]:
+def read(draft: Draft, bend: Bend = untouched) -> tuple[Answers, ClusterFacts]:
     """The answers that the hosts are read with, and what is read: as on a page, without one."""
-    place: Any = site(draft)
+    place: Any = inventory(draft)
     bend(place._practice.cluster)  # noqa: SLF001 - a test may look behind the site
     answers = draft.provisional()
-    known: Known = asyncio.run(place.read(answers))
+    known: ClusterFacts = asyncio.run(place.read(answers))
     return answers, known
 
 
-async def judged(pilot: Pilot[Any]) -> Judging:
+async def judged(pilot: Pilot[Any]) -> JudgedPage:
     """The page, once it has read and judged the hosts."""
     app: Any = pilot.app
     await on(pilot, FLOW[app.draft.page])
     page = pilot.app.screen
-    assert isinstance(page, Judging)
+    assert isinstance(page, JudgedPage)
     await until(pilot, lambda: not page.busy and (page.known is not None or page.unread))
     return page
 

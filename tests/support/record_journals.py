@@ -99,7 +99,7 @@ def lost_at_the_gate(home: Path) -> Path:
 
         with Journal(home / "gate.jsonl") as journal, patch.dict(os.environ, HOME=str(home)):
             ssh = transport.Ssh(answers.ssh, answers.host, accept_new=True)
-            cluster = verbs.Cluster(
+            cluster = verbs.RunContext(
                 answers,
                 ssh,
                 lambda session, api: etcd.store(session, answers.etcd, api, None),

@@ -11,10 +11,10 @@ from typing import Any
 
 from fedwiz.answers.file import Answers, parse
 from fedwiz.facts.values import (
+    ClusterFacts,
     Endpoint,
     Facts,
     File,
-    Known,
     KubeNode,
     Link,
     Route,
@@ -184,7 +184,7 @@ def _node(name: str) -> Facts:
     )
 
 
-BARE = Known(
+BARE = ClusterFacts(
     hosts={MASTER: _master(), **{name: _node(name) for name in NODES}},
     store=Stored(api="v2"),
     udp=Tried(frozenset(permutations(NODES, 2))),
@@ -193,14 +193,14 @@ NODE = BARE.hosts["fed-node1"]
 """The facts of a bare node."""
 
 
-def on(host: str, known: Known = BARE, **fields: Any) -> Known:  # noqa: ANN401 - Facts' own fields
+def on(host: str, known: ClusterFacts = BARE, **fields: Any) -> ClusterFacts:  # noqa: ANN401 - Facts' own fields
     """The cluster with facts of one host changed; `*` stands for every node, `` for all hosts."""
     names = {"*": NODES, "": tuple(known.hosts)}.get(host, (host,))
     changed = {name: replace(known.hosts[name], **fields) for name in names}
     return replace(known, hosts={**known.hosts, **changed})
 
 
-def stored(known: Known = BARE, **fields: Any) -> Known:  # noqa: ANN401 - Stored's own fields
+def stored(known: ClusterFacts = BARE, **fields: Any) -> ClusterFacts:  # noqa: ANN401 - Stored's own fields
     """The cluster with something else in etcd."""
     return replace(known, store=replace(known.store, **fields))
 

@@ -7,7 +7,7 @@ from typing import Any, get_args, get_type_hints
 from hypothesis import strategies as st
 
 from fedwiz.model.events import (
-    KINDS,
+    EVENTS_BY_NAME,
     ActionEnded,
     ActionStarted,
     Connected,
@@ -255,7 +255,7 @@ def _made(kind: type[Event]) -> st.SearchStrategy[Event]:
     return st.builds(kind, **{name: _VALUES[hint] for name, hint in hints.items()})
 
 
-events = st.one_of([_made(kind) for kind in KINDS.values()])
+events = st.one_of([_made(kind) for kind in EVENTS_BY_NAME.values()])
 """Any event there can be."""
 
 

@@ -13,7 +13,7 @@ from typing import Literal
 
 from fedwiz.model.actions import Session
 from fedwiz.ssh import transport
-from fedwiz.ssh.login import Limits
+from fedwiz.ssh.login import LoginTimes
 from tests.support.patience import GIVE_UP
 
 SSHD = shutil.which("sshd") or "/usr/sbin/sshd"
@@ -23,7 +23,7 @@ WHY_NOT = (
     else "needs root and an sshd (apt-get install openssh-server, dnf install openssh-server)"
 )
 
-PATIENT = Limits(connect=GIVE_UP, login=GIVE_UP, words=GIVE_UP, sudo=GIVE_UP)
+PATIENT = LoginTimes(connect=GIVE_UP, login=GIVE_UP, words=GIVE_UP, sudo=GIVE_UP)
 """How long a host is waited for where nothing is wrong with it."""
 
 
@@ -171,7 +171,7 @@ class Home:
         server: Sshd | int,
         *hosts: Host,
         answers: Ssh | None = None,
-        limits: Limits = PATIENT,
+        limits: LoginTimes = PATIENT,
         **options: object,
     ) -> transport.Ssh:
         """What is connected with; ssh_config is this home's alone."""

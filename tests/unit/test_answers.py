@@ -11,16 +11,16 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from fedwiz.answers.file import (
-    LARGEST,
+    MAX_FILE_BYTES,
     QUESTIONS,
     SECTIONS,
     Answers,
+    AnswersError,
     BackendAnswers,
-    Refused,
     dump,
+    from_flannel_config,
     load,
     missing,
-    of_config,
     parse,
     read,
 )
@@ -73,7 +73,7 @@ def why(data: dict[str, Any], *sets: str) -> dict[str, str]:
     """What is refused; empty: nothing."""
     try:
         parse(data, sets)
-    except Refused as refused:
+    except AnswersError as refused:
         return dict(refused.why)
     return {}
 
@@ -114,7 +114,7 @@ def test_every_refusal_at_once_each_with_its_key_and_a_remedy(path: Path) -> Non
     lines = path.read_text().splitlines()
     told = [line.removeprefix("# refused ") for line in lines if line.startswith("# refused ")]
     expected = dict(line.split(": ", 1) for line in told)
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(AnswersError) as refused:
         load(path)
     said = {key.replace(str(path), "FILE"): text for key, text in refused.value.why.items()}
     assert set(said) == set(expected)
@@ -278,7 +278,7 @@ def test_colours_and_other_tricks_of_the_file_are_not_passed_on(minimal: dict[st
 
 UNREADABLE: dict[str, tuple[bytes, str]] = {
     "not UTF-8": (b'name = "a"\nb = "\xff"', "line 2 is not UTF-8"),
-    "too large": (b"#" * (LARGEST + 1), "more than 1 MiB"),
+    "too large": (b"#" * (MAX_FILE_BYTES + 1), "more than 1 MiB"),
     "no value": (b"version = 1\nname =\n", "line 2, column 7: 'name ='"),
     "not ended": (b'name = "a', "line 1, column 10: 'name = \"a'"),
     "twice": (b"a = 1\na = 2", "line 2"),
@@ -292,7 +292,7 @@ UNREADABLE: dict[str, tuple[bytes, str]] = {
 def test_a_file_that_is_no_toml(tmp_path: Path, raw: bytes, words: str) -> None:
     path = tmp_path / "answers.toml"
     path.write_bytes(raw)
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(AnswersError) as refused:
         load(path)
     assert list(refused.value.why) == [str(path)]
     assert words in refused.value.why[str(path)]
@@ -310,7 +310,7 @@ def test_a_file_with_windows_mark(tmp_path: Path) -> None:
     [("none.toml", "no such file"), (".", "directory"), ("a\0b", "can't be read")],
 )
 def test_a_file_that_can_not_be_opened(tmp_path: Path, name: str, words: str) -> None:
-    with pytest.raises(Refused, match=words):
+    with pytest.raises(AnswersError, match=words):
         load(tmp_path / name)
 
 
@@ -449,8 +449,8 @@ def test_any_set_is_followed_or_refused(data: dict[str, Any], text: str, path: s
 def test_a_config_gives_back_the_answers_that_write_it(data: dict[str, Any]) -> None:
     config = parse(data).config_json()
     back = parse(
-        {**data, **of_config(config)}
-        | {"network": of_config(config)["network"] | {"allow_public": True}}
+        {**data, **from_flannel_config(config)}
+        | {"network": from_flannel_config(config)["network"] | {"allow_public": True}}
     )
     assert back.config_json() == config
 
@@ -487,5 +487,5 @@ CONFIGS = {
 def test_of_a_config_only_what_fedwiz_could_write_is_taken(
     config: str, taken: dict[str, Any]
 ) -> None:
-    found = of_config(config)
+    found = from_flannel_config(config)
     assert found.get("network", {}) | found.get("backend", {}) == taken

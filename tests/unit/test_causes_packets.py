@@ -9,7 +9,7 @@ import pytest
 from fedwiz.diagnose import Case, Diagnosis, causes
 from fedwiz.diagnose.trace import RECEIVES, SENDS, outer
 from fedwiz.diagnose.values import Dropped, Hop, Look, NftDrop, Way
-from fedwiz.facts import Known
+from fedwiz.facts import ClusterFacts
 from fedwiz.facts.values import Fdb, Firewall
 from fedwiz.verify.values import Overlay, Pod, Up
 from tests.support.sample_cluster import (
@@ -52,7 +52,10 @@ def way(lost: str, net: Overlay = VXLAN) -> tuple[Hop, ...]:
 
 
 def case(
-    lost: str = "", known: Known = DONE, looks: dict[str, Look] | None = None, net: Overlay = VXLAN
+    lost: str = "",
+    known: ClusterFacts = DONE,
+    looks: dict[str, Look] | None = None,
+    net: Overlay = VXLAN,
 ) -> Case:
     """Two nodes as the procedure leaves them, and where their ping is lost."""
     ups = {name: Up(pod=Pod(7, "net:[1]", PODS[name], 1450)) for name in (ONE, TWO)}
@@ -77,7 +80,7 @@ def dropping(host: str, *rules: tuple[str, str], packets: int = 3) -> dict[str, 
     return {host: Look(dropped=tuple(Dropped(table, rule, packets) for table, rule in rules))}
 
 
-def ruled(host: str, table: str, *rules: str) -> Known:
+def ruled(host: str, table: str, *rules: str) -> ClusterFacts:
     """A node with these rules in a table, besides what the procedure leaves."""
     have = DONE.hosts[host].rules
     return on(host, DONE, rules={**have, table: (*have.get(table, ()), *rules)})
@@ -465,7 +468,7 @@ def test_strict_reverse_path_filter_is_loosened_for_the_device_alone() -> None:
 
 FDB = (Fdb(MACS[TWO], ADDRESSES[TWO], "flannel.1"),)
 WRONG = (Fdb(MACS[TWO], "192.168.122.9", "flannel.1"),)
-BETWEEN: dict[str, tuple[Known, Overlay, str]] = {
+BETWEEN: dict[str, tuple[ClusterFacts, Overlay, str]] = {
     "the FDB is right": (on(ONE, DONE, fdb=FDB), VXLAN, "lost-between"),
     "the FDB was not read, and its addresses are": (DONE, VXLAN, "lost-between"),
     "the FDB is wrong": (on(ONE, DONE, fdb=WRONG), VXLAN, "unknown"),
@@ -481,7 +484,7 @@ BETWEEN: dict[str, tuple[Known, Overlay, str]] = {
 
 @pytest.mark.parametrize(("known", "net", "cause"), BETWEEN.values(), ids=BETWEEN)
 def test_the_network_is_blamed_only_where_the_address_is_right(
-    known: Known, net: Overlay, cause: str
+    known: ClusterFacts, net: Overlay, cause: str
 ) -> None:
     found = causes(case("there-arriving", known, net=net))
     assert names(found) == [cause]

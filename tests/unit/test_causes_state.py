@@ -11,7 +11,7 @@ from fedwiz.answers.file import Answers
 from fedwiz.diagnose import Diagnosis, causes
 from fedwiz.diagnose.refused import refusing
 from fedwiz.diagnose.values import Case, Hop, Look
-from fedwiz.facts.values import Endpoint, Facts, File, Firewall, Known, Link, Unit
+from fedwiz.facts.values import ClusterFacts, Endpoint, Facts, File, Firewall, Link, Unit
 from fedwiz.model.actions import PutKey, Run
 from fedwiz.verify import nodes
 from fedwiz.verify.values import Pod, Up
@@ -43,7 +43,7 @@ LEASES = {
 class Row:
     """A cluster with a fault, and what is said of the pair node1 -> node2."""
 
-    known: Known
+    known: ClusterFacts
     cause: str
     host: str = N2
     explains: bool = True

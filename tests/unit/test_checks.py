@@ -7,11 +7,11 @@ import pytest
 
 from fedwiz.checks import CHECKS, Finding, judge
 from fedwiz.facts.values import (
+    ClusterFacts,
     Endpoint,
     Facts,
     File,
     Firewall,
-    Known,
     KubeNode,
     Link,
     Route,
@@ -39,8 +39,8 @@ from tests.support.sample_cluster import (
 )
 
 NAMES = [check.name for check in CHECKS]
-EMPTY = Known({name: Facts() for name in ADDRESSES})
-NOWHERE = Known({}, lost=dict.fromkeys(ADDRESSES, "Connection timed out"))
+EMPTY = ClusterFacts({name: Facts() for name in ADDRESSES})
+NOWHERE = ClusterFacts({}, lost=dict.fromkeys(ADDRESSES, "Connection timed out"))
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Row:
     """One case: what is known, and the finding that must be there."""
 
     check: str
-    known: Known
+    known: ClusterFacts
     level: str
     seen: str
     """Part of the sentence."""
@@ -60,7 +60,7 @@ class Row:
     sets: tuple[str, ...] = ()
 
 
-def _of(check: str, known: Known, *sets: str) -> list[Finding]:
+def _of(check: str, known: ClusterFacts, *sets: str) -> list[Finding]:
     said = judge(answered(*sets) if sets else ANSWERS, known)
     return [finding for finding in said if finding.check == check]
 
@@ -77,7 +77,7 @@ def test_names_are_stable_words_and_differ() -> None:
 
 @pytest.mark.parametrize("known", [BARE, DONE], ids=["bare", "done"])
 @pytest.mark.parametrize("name", NAMES)
-def test_all_is_well_and_every_check_says_so(name: str, known: Known) -> None:
+def test_all_is_well_and_every_check_says_so(name: str, known: ClusterFacts) -> None:
     said = _of(name, known)
     assert said
     assert {finding.level for finding in said} == {"ok"}, _said(said)
@@ -120,14 +120,14 @@ def _eth(address: str, *, name: str = "eth0", mtu: int = 1500, up: bool = True) 
     return Link(name, "52:54:00:00:00:99", mtu, up, (f"{address}/24",) if address else ())
 
 
-def _unit(name: str, unit: Unit, host: str = "fed-node1") -> Known:
+def _unit(name: str, unit: Unit, host: str = "fed-node1") -> ClusterFacts:
     units = {**BARE.hosts[host].units, f"{name}.service": unit}
     if not unit.there:
         del units[f"{name}.service"]
     return on(host, units=units)
 
 
-def _kube(*nodes: KubeNode) -> Known:
+def _kube(*nodes: KubeNode) -> ClusterFacts:
     return on(MASTER, kube_nodes=nodes)
 
 
@@ -137,7 +137,7 @@ N1, N2 = "fed-node1", "fed-node2"
 
 HOSTS = {
     "lost": Row("reachable", NOWHERE, "block", "timed out", N1, "again"),
-    "not asked": Row("reachable", Known({}), "block", "not asked", N1),
+    "not asked": Row("reachable", ClusterFacts({}), "block", "not asked", N1),
     "a run is still at work": Row(
         "in-flight",
         on(N1, in_flight=("fedwiz-switch.service",)),
@@ -461,7 +461,7 @@ RANGES = {
 }
 
 
-def _curl(error: str, *listening: str, host: str = "*") -> Known:
+def _curl(error: str, *listening: str, host: str = "*") -> ClusterFacts:
     known = on(host, etcd={URL: Endpoint(error=error)})
     return on(MASTER, known, listening=frozenset(listening))
 
@@ -478,13 +478,13 @@ TLS = f'etcd.endpoints=["{TLS_URL}"]'
 CERT = ('etcd.ca_file="/ca"', 'etcd.cert_file="/c"', 'etcd.key_file="/k"')
 
 
-def _tls(error: str) -> Known:
+def _tls(error: str) -> ClusterFacts:
     return on(
         "*", on(MASTER, listening=frozenset({"*:2379"})), etcd={TLS_URL: Endpoint(error=error)}
     )
 
 
-def _config(text: str) -> Known:
+def _config(text: str) -> ClusterFacts:
     return stored(config=Value("/coreos.com/network/config", text, 5))
 
 
@@ -769,7 +769,7 @@ STORE = {
 RPM = ('flannel.source="rpm"', 'flannel.path="/tmp/f.rpm"', f'flannel.sha256="{"a" * 64}"')
 
 
-def _offers(version: str) -> Known:
+def _offers(version: str) -> ClusterFacts:
     return on("*", offered=f"{version}-1.fc41")
 
 
@@ -906,7 +906,7 @@ FLANNEL = {
 }
 
 
-def _file(path: str, text: str) -> Known:
+def _file(path: str, text: str) -> ClusterFacts:
     return on(N1, files={path: File(text, 0o644)})
 
 

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from fedwiz.answers.file import Answers
 from fedwiz.checks import CHECKS, judge
 from fedwiz.facts.values import (
+    ClusterFacts,
     Endpoint,
     Facts,
     File,
     Firewall,
-    Known,
     KubeNode,
     Link,
     Route,
@@ -23,7 +23,7 @@ from fedwiz.facts.values import (
     Unit,
 )
 from fedwiz.model.actions import Value
-from fedwiz.util.sanitize import clean
+from fedwiz.util.sanitize import sanitize
 from tests.support.sample_cluster import ADDRESSES, BARE, DONE, NODES, URL, answered
 
 WORDS = st.text(max_size=12) | st.sampled_from(
@@ -124,7 +124,7 @@ FIELDS: Mapping[str, st.SearchStrategy[Any]] = {
 
 
 @st.composite
-def _known(draw: st.DrawFn) -> Known:
+def _known(draw: st.DrawFn) -> ClusterFacts:
     """A cluster of which some facts are missing and some are strange."""
     base = draw(st.sampled_from([BARE, DONE]))
     hosts = dict(base.hosts)
@@ -134,7 +134,7 @@ def _known(draw: st.DrawFn) -> Known:
         hosts[name] = replace(whole, **{field: draw(FIELDS[field]) for field in changed})
     for name in draw(st.lists(st.sampled_from(list(ADDRESSES)), max_size=2, unique=True)):
         del hosts[name]
-    return Known(
+    return ClusterFacts(
         hosts,
         draw(st.just(base.store) | STORED),
         supplied=draw(_by(st.sampled_from(NODES), WORDS)),
@@ -159,11 +159,11 @@ ANSWERS = [
 
 
 @given(answers=st.sampled_from(ANSWERS), known=_known())
-def test_every_check_has_a_word_on_whatever_was_read(answers: Answers, known: Known) -> None:
+def test_every_check_has_a_word_on_whatever_was_read(answers: Answers, known: ClusterFacts) -> None:
     said = judge(answers, known)
     assert {finding.check for finding in said} == {check.name for check in CHECKS}
     for finding in said:
         assert finding.level == "ok" or finding.remedy
-        assert clean(finding.seen) == finding.seen
-        assert clean(finding.remedy) == finding.remedy
+        assert sanitize(finding.seen) == finding.seen
+        assert sanitize(finding.remedy) == finding.remedy
         assert finding.check == "reachable" or finding.host not in known.lost

@@ -30,7 +30,7 @@ from fedwiz.model.events import (
     WayBack,
     from_line,
 )
-from fedwiz.runs.describe import LAST, LONGEST, as_json_line, failures, line
+from fedwiz.runs.describe import LAST_LINES, MAX_MESSAGE_CHARS, as_json_line, failures, line
 from fedwiz.runs.state import State
 from tests.support.sample_runs import (
     BEGAN,
@@ -150,7 +150,7 @@ def test_a_long_line_is_cut() -> None:
     said = line(Record(0, BEGAN, Output("a", "x", "y" * 1000)))
     assert said is not None
     assert said.endswith("yyy...")
-    assert len(said) == len("23:06:12 fed-master  package   ") + LONGEST
+    assert len(said) == len("23:06:12 fed-master  package   ") + MAX_MESSAGE_CHARS
 
 
 @given(any_records())
@@ -178,7 +178,7 @@ def test_a_failed_hosts_last_lines_are_said_again() -> None:
     said = failures(State.of(one_fails())).splitlines()
     assert said[0] == "fed-node2: failed: Install flannel"
     assert said[1:] == [f"  | {number}" for number in range(3, 12)] + ["  | Error: no match"]
-    assert len(said) == 1 + LAST
+    assert len(said) == 1 + LAST_LINES
 
 
 def test_a_host_of_unknown_state_is_among_them() -> None:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from fedwiz.answers.file import Refused, dump, parse
+from fedwiz.answers.file import AnswersError, dump, parse
 from fedwiz.practice import practice_answers
 from fedwiz.util import files
 from fedwiz.wizard.draft import PAGES, Candidate, Draft, forget, kept, repeat, save
@@ -96,7 +96,7 @@ def test_a_draft_of_any_right_answers_gives_the_same_answers(data: dict[str, Any
 def test_a_draft_of_any_file_is_made_or_refused(
     data: dict[str, Any], key: str, value: object
 ) -> None:
-    with suppress(Refused):
+    with suppress(AnswersError):
         draft = Draft.of({**data, key: value})
         assert draft.stops
         save(draft)
@@ -122,7 +122,7 @@ def test_what_a_file_leaves_open_is_where_the_way_stops(
     "data", [{"version": 2}, {"nonsense": 1}, {"ssh": 5}, {"host": [{"nam": "a"}]}, {"host": 3}]
 )
 def test_what_no_page_can_ask_again_is_refused(data: dict[str, Any]) -> None:
-    with pytest.raises(Refused):
+    with pytest.raises(AnswersError):
         Draft.of(data)
 
 
@@ -165,7 +165,7 @@ def test_provisional_answers_are_given_or_refused(
     candidates: list[Candidate], said: dict[str, Any]
 ) -> None:
     draft = Draft(candidates=tuple(replace(it, chosen=True) for it in candidates), said=said)
-    with suppress(Refused):
+    with suppress(AnswersError):
         asked = draft.provisional().host
         assert [it.address.lower() for it in asked] == [it.address.lower() for it in draft.chosen]
 
@@ -193,10 +193,10 @@ def test_what_other_pages_ask_keeps_nobody_from_reading(said: dict[str, Any]) ->
 
 
 def test_what_this_page_asks_does() -> None:
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(AnswersError) as refused:
         Draft(candidates=hosts(3), said={"ssh": {"port": 0}}).provisional()
     assert list(refused.value.why) == ["ssh.port"]
-    with pytest.raises(Refused):
+    with pytest.raises(AnswersError):
         Draft(candidates=hosts(2)).provisional()
 
 

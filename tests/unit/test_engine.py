@@ -6,9 +6,9 @@ from collections import Counter
 import pytest
 
 from fedwiz.engine.apply import Applied, apply
-from fedwiz.engine.connections import gather
+from fedwiz.engine.connections import read_facts
 from fedwiz.engine.plan import Lane, Part, Plan, Task, make
-from fedwiz.model.actions import PutKey, Run, Unreachable, Value
+from fedwiz.model.actions import PutKey, Run, UnreachableError, Value
 from fedwiz.model.events import (
     ActionEnded,
     ActionStarted,
@@ -156,7 +156,7 @@ async def test_a_key_is_deleted_and_looked_for(store: FakeStore, outcome: str, s
 
 
 async def test_a_connection_that_goes_leaves_the_action_unknown_and_loses_the_host() -> None:
-    fake = Fake({"fed-node3 sh switch.sh": Unreachable("it went")})
+    fake = Fake({"fed-node3 sh switch.sh": UnreachableError("it went")})
     applied = await carry(fake)
     assert applied.outcomes["fed-node3"] == "unknown"
     assert HostLost("fed-node3", "it went") in fake.events
@@ -209,5 +209,5 @@ async def test_a_way_to_etcd_is_not_used_again_once_its_host_may_have_rebooted()
     async with fake.ways.stack:
         await fake.ways.store("v2", {})
         fake.ways.sessions.clear()
-        known = await gather(fake.ways)
+        known = await read_facts(fake.ways)
     assert known.store.error == "no host is left that could reach etcd"

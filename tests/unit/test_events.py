@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fedwiz.model.events import (
-    KINDS,
+    EVENTS_BY_NAME,
     Event,
     Record,
     from_json,
@@ -140,9 +140,9 @@ def test_a_changed_field_is_refused_or_kept_as_it_is(
 
 
 def test_every_kind_of_event_has_its_name() -> None:
-    assert set(KINDS.values()) == set(get_args(Event))
+    assert set(EVENTS_BY_NAME.values()) == set(get_args(Event))
 
 
 def test_no_event_has_a_field_that_would_hide_its_place_or_name() -> None:
-    for kind in KINDS.values():
+    for kind in EVENTS_BY_NAME.values():
         assert not {field.name for field in fields(kind)} & set(KEYS)

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from fedwiz.answers import rules
-from fedwiz.answers.file import Refused, parse
+from fedwiz.answers.file import AnswersError, parse
 from fedwiz.diagnose.filters import chains
 from fedwiz.facts import parse as facts
 from fedwiz.facts import version
@@ -191,7 +191,7 @@ def test_a_host_key_file_with_odd_lines_still_knows_the_others() -> None:
 
 def test_every_refusal_of_many_hosts_is_there() -> None:
     hosts = [{"name": f"h{at}", "address": f"10.9.0.{at}", "role": "nod"} for at in range(200)]
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(AnswersError) as refused:
         parse({**SAID, "host": hosts})
     assert {f"host[h{at}].role" for at in range(200)} <= set(refused.value.why)
 

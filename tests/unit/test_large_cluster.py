@@ -11,10 +11,10 @@ from fedwiz import practice
 from fedwiz.answers.file import Answers
 from fedwiz.checks import judge
 from fedwiz.engine import verbs
-from fedwiz.engine.connections import gather, reach
+from fedwiz.engine.connections import connect_all, read_facts
 from fedwiz.engine.plan import Lane, Part, Plan, Task, make, scripts
-from fedwiz.engine.verbs import Cluster
-from fedwiz.facts import Facts, Known
+from fedwiz.engine.verbs import RunContext
+from fedwiz.facts import ClusterFacts, Facts
 from fedwiz.model.actions import Run
 
 
@@ -35,7 +35,7 @@ class Asked(Mapping[str, Facts]):
         return len(self.facts)
 
 
-async def _read(hosts: int, *, done: bool) -> tuple[Answers, Known]:
+async def _read(hosts: int, *, done: bool) -> tuple[Answers, ClusterFacts]:
     answers = practice.practice_answers(hosts)
     there = practice.Practice(answers)
 
@@ -43,18 +43,18 @@ async def _read(hosts: int, *, done: bool) -> tuple[Answers, Known]:
         return ""
 
     if done:
-        cluster = Cluster(answers, there, there.open_store, lambda _: None, "run")
+        cluster = RunContext(answers, there, there.open_store, lambda _: None, "run")
         assert (await verbs.install(cluster, yes, asyncio.Event(), verified=False)).code == 0
-    async with reach(answers, there, there.open_store, lambda _: None) as ways:
-        return answers, await gather(ways)
+    async with connect_all(answers, there, there.open_store, lambda _: None) as ways:
+        return answers, await read_facts(ways)
 
 
 @cache
-def read(hosts: int, state: str) -> tuple[Answers, Known]:
+def read(hosts: int, state: str) -> tuple[Answers, ClusterFacts]:
     return asyncio.run(_read(hosts, done=state == "installed"))
 
 
-Work = Callable[[Answers, Known], object]
+Work = Callable[[Answers, ClusterFacts], object]
 WORK: Mapping[str, tuple[Work, str]] = {
     "a plan from nothing": (make, "bare"),
     "a plan where nothing is left": (make, "installed"),

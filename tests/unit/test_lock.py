@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from fedwiz.cli.watch_run import watched
-from fedwiz.engine import remedy, undo, verbs
+from fedwiz.engine import fix, undo, verbs
 from fedwiz.engine.apply import apply
-from fedwiz.engine.lock import MOST, Limits, Lock, age, operator, parse
+from fedwiz.engine.lock import MAX_FEED_BYTES, Lock, LockTimes, age, operator, parse
 from fedwiz.engine.plan import make
-from fedwiz.engine.verbs import Cluster, Result
+from fedwiz.engine.verbs import Result, RunContext
 from fedwiz.engine.watch import Followed, Records, follow
 from fedwiz.model.events import (
     ActionStarted,
@@ -30,7 +30,7 @@ from fedwiz.model.events import (
 )
 from fedwiz.practice import Practice, practice_answers
 from fedwiz.runs.journal import Journal
-from fedwiz.util.sanitize import clean
+from fedwiz.util.sanitize import sanitize
 from tests.support.fake_cluster import Fake
 from tests.support.patience import GIVE_UP
 from tests.support.sample_cluster import ANSWERS, BARE
@@ -84,7 +84,7 @@ NO_HOLDERS = {
 def test_what_is_no_holder_is_refused(text: str) -> None:
     with pytest.raises(ValueError) as caught:  # noqa: PT011 - any text of it
         parse(text)
-    assert clean(str(caught.value)) == str(caught.value)
+    assert sanitize(str(caught.value)) == str(caught.value)
 
 
 def test_the_operator_s_name_is_one_that_can_be_read_back(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -108,13 +108,13 @@ def test_an_answer_is_as_old_as_the_clock_that_says_more(
 
 # Runs.
 
-QUICK = Limits(pause=0, patience=GIVE_UP)
+QUICK = LockTimes(pause=0, patience=GIVE_UP)
 
 
 class Going:
     """Runs on a practice cluster, each with a journal, and what is done in their middle."""
 
-    def __init__(self, home: Path, fault: str = "", limits: Limits = QUICK) -> None:
+    def __init__(self, home: Path, fault: str = "", limits: LockTimes = QUICK) -> None:
         self.answers = practice_answers(4)
         self.practice = Practice(self.answers, fault, pace=0.002)
         self.locks = self.practice.cluster.locks
@@ -131,9 +131,9 @@ class Going:
             middle, self.middle = self.middle, None
             middle()
 
-    def cluster(self, journal: Journal) -> Cluster:
+    def cluster(self, journal: Journal) -> RunContext:
         journal.subscribe(self._heard)
-        return Cluster(
+        return RunContext(
             self.answers,
             self.practice,
             self.practice.open_store,
@@ -196,12 +196,12 @@ async def test_verbs_that_change_nothing_need_no_lock(tmp_path: Path) -> None:
         pair = ("fed-node1", "fed-node2")
         assert (await verbs.check(cluster)).code == 0
         assert (await verbs.plan(cluster)).code == 0
-        assert (await verbs.prove(cluster)).code == verbs.NOT_PROVEN
-        assert (await remedy.diagnose(cluster, pair, asyncio.Event())).code == verbs.NOT_PROVEN
+        assert (await verbs.verify(cluster)).code == verbs.NOT_PROVEN
+        assert (await fix.diagnose(cluster, pair, asyncio.Event())).code == verbs.NOT_PROVEN
         # These do.
         stop = asyncio.Event()
-        assert (await remedy.diagnose(cluster, pair, stop, approve=agree)).code == verbs.LOCKED
-        assert (await remedy.undo(cluster, (), agree, stop)).code == verbs.LOCKED
+        assert (await fix.diagnose(cluster, pair, stop, approve=agree)).code == verbs.LOCKED
+        assert (await fix.undo_fix(cluster, (), agree, stop)).code == verbs.LOCKED
         assert (await undo.undo_install(cluster, agree, stop)).code == verbs.LOCKED
 
 
@@ -385,13 +385,13 @@ async def test_what_is_kept_for_watchers_is_bounded_and_has_the_end(tmp_path: Pa
 
     lock = Lock("install", "r", "lab", it.practice, "fed-master", emit, QUICK)
     async with lock.sought():
-        for _ in range(2 * MOST // 1000):
+        for _ in range(2 * MAX_FEED_BYTES // 1000):
             lock.emit(Output("fed-node1", "s", "x" * 1000))
-        for _ in range(2 * MOST // 1000):
+        for _ in range(2 * MAX_FEED_BYTES // 1000):
             lock.emit(StepEnded("fed-node1", "s", "ok", "x" * 1000))
         lock.emit(RunEnded("ok", 0))
     seen = it.locks.told
-    assert MOST < len(seen) < MOST + 2_000
+    assert MAX_FEED_BYTES < len(seen) < MAX_FEED_BYTES + 2_000
     told = [from_line(line.decode()).event for line in seen.splitlines()]
     outputs = sum(isinstance(event, Output) for event in told)
     assert outputs / len(told) == pytest.approx(0.5, abs=0.05)
@@ -412,8 +412,8 @@ def test_watching_ends_as_the_run_does(
     for at, event in enumerate(events):
         it.locks.tell(to_line(Record(at, 1.0, event)).encode() + b"\n")
 
-    async def make(_accepted: tuple[str, ...]) -> Cluster:
-        return Cluster(it.answers, it.practice, it.practice.open_store, print, "")
+    async def make(_accepted: tuple[str, ...]) -> RunContext:
+        return RunContext(it.answers, it.practice, it.practice.open_store, print, "")
 
     assert watched(Namespace(json=False, accept=[]), make) == code
     shown = capsys.readouterr()

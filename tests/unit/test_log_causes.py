@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fedwiz.model.log_causes import CAUSES, cause_of
+from fedwiz.model.log_causes import LOG_CAUSES, cause_of
 
 LINES = {
     # flanneld, as its versions print them
@@ -109,7 +109,7 @@ def test_cause_of_a_line(line: str, name: str) -> None:
 
 
 def test_every_cause_has_a_line_that_shows_it() -> None:
-    assert {cause.name for _, cause in CAUSES} == set(LINES.values())
+    assert {cause.name for _, cause in LOG_CAUSES} == set(LINES.values())
 
 
 FINE = """\
@@ -159,7 +159,7 @@ def test_the_reason_counts_and_not_what_follows_from_it() -> None:
     assert cause_of(reversed(log)) == cause
 
 
-@pytest.mark.parametrize("cause", [cause for _, cause in CAUSES], ids=lambda cause: cause.name)
+@pytest.mark.parametrize("cause", [cause for _, cause in LOG_CAUSES], ids=lambda cause: cause.name)
 def test_a_cause_is_a_sentence_and_something_to_do(cause: object) -> None:
     name, sentence, remedy = (getattr(cause, key) for key in ("name", "sentence", "remedy"))
     assert re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", name)
@@ -196,14 +196,14 @@ def test_what_dnf_says_besides_is_not_the_reason(name: str, log: tuple[str, ...]
 
 
 def test_names_differ() -> None:
-    names = [cause.name for _, cause in CAUSES]
+    names = [cause.name for _, cause in LOG_CAUSES]
     assert len(set(names)) == len(names)
 
 
 @given(st.lists(st.text()))
 def test_any_text_is_answered(lines: list[str]) -> None:
     cause = cause_of(lines)
-    assert cause is None or cause in [cause for _, cause in CAUSES]
+    assert cause is None or cause in [cause for _, cause in LOG_CAUSES]
 
 
 def test_a_hostile_line_takes_no_time() -> None:

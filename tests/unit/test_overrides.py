@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from fedwiz.answers.file import Refused, overlay, parse, read
+from fedwiz.answers.file import AnswersError, overlay, parse, read
 
 MINIMAL = read(Path(__file__).parents[1] / "answers" / "minimal.toml")
 
@@ -67,7 +67,7 @@ REFUSED = {
 
 @pytest.mark.parametrize(("text", "said"), REFUSED.items(), ids=map(ascii, range(len(REFUSED))))
 def test_sets_that_are_refused(text: str, said: tuple[str, str]) -> None:
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(AnswersError) as refused:
         parse(MINIMAL, [text])
     why = refused.value.why
     assert list(why) == [said[0]]
@@ -77,7 +77,7 @@ def test_sets_that_are_refused(text: str, said: tuple[str, str]) -> None:
 
 
 def test_sets_and_answers_are_refused_together() -> None:
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(AnswersError) as refused:
         parse(MINIMAL, ["network.cdir=x", "network.subnet_len=3", "nmae"])
     assert set(refused.value.why) == {"network.cdir", "network.subnet_len", "nmae"}
 
@@ -111,6 +111,6 @@ ODD: dict[str, tuple[dict[str, Any], str, str]] = {
 
 @pytest.mark.parametrize(("data", "text", "words"), ODD.values(), ids=ODD)
 def test_sets_over_odd_data(data: dict[str, Any], text: str, words: str) -> None:
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(AnswersError) as refused:
         overlay(data, [text])
     assert words in refused.value.why[text.partition("=")[0]]

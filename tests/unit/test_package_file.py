@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from fedwiz.answers.file import Answers, Refused, parse, read
+from fedwiz.answers.file import Answers, AnswersError, parse, read
 from fedwiz.answers.package_file import check_files
 
 MINIMAL = read(Path(__file__).parents[1] / "answers" / "minimal.toml")
@@ -85,7 +85,7 @@ WRONG = {
 def test_files_of_another_kind(tmp_path: Path, source: str, raw: bytes, words: str) -> None:
     path = tmp_path / "file"
     path.write_bytes(raw)
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(AnswersError) as refused:
         check_files(answers(path, source))
     assert list(refused.value.why) == ["flannel.path"]
     assert words in refused.value.why["flannel.path"]
@@ -94,7 +94,7 @@ def test_files_of_another_kind(tmp_path: Path, source: str, raw: bytes, words: s
 def test_another_file_than_was_meant(tmp_path: Path) -> None:
     path = tmp_path / "flanneld"
     path.write_bytes(b"#!")
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(AnswersError) as refused:
         check_files(answers(path, "binary", "0" * 64))
     assert list(refused.value.why) == ["flannel.sha256"]
     assert hashlib.sha256(b"#!").hexdigest() in refused.value.why["flannel.sha256"]
@@ -105,7 +105,7 @@ def test_no_file(tmp_path: Path, name: str) -> None:
     os.mkfifo(tmp_path / "fifo")
     taken = answers("x", "rpm", "0" * 64).model_copy(deep=True)
     flannel = taken.flannel.model_copy(update={"path": str(tmp_path / name)})
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(AnswersError) as refused:
         check_files(taken.model_copy(update={"flannel": flannel}))
     assert "name" in refused.value.why["flannel.path"]
     assert str(refused.value).isprintable()

@@ -16,11 +16,11 @@ from fedwiz.engine.plan import (
     text,
     to_json,
 )
-from fedwiz.facts import Facts, Kept
+from fedwiz.facts import Backup, Facts
 from fedwiz.facts.values import File
 from fedwiz.model.actions import Action, PutKey, Run, Secret
 from fedwiz.steps.flannel import SYSCONFIG
-from fedwiz.steps.make import SHOWN, run_script
+from fedwiz.steps.make import DIGEST_DIGITS, run_script
 from tests.support.sample_cluster import ANSWERS, BARE, DONE, NODES, answered, on, stored
 from tests.unit.test_steps import READY
 
@@ -90,7 +90,7 @@ def test_as_json_every_host_is_there_and_a_right_one_is_empty() -> None:
     assert set(said["hosts"]) == {"fed-master", *NODES}
     # Its key is right; who had a lease before the nodes get theirs is kept all the same.
     assert [it["step"] for it in said["hosts"]["fed-master"]] == ["keep"]
-    again = on("fed-master", READY, kept=Kept(Facts(), frozenset()))
+    again = on("fed-master", READY, kept=Backup(Facts(), frozenset()))
     assert to_json(make(ANSWERS, again))["hosts"]["fed-master"] == []
     [change] = [it for it in to_json(make(ANSWERS, BARE))["hosts"]["fed-node1"] if it["interrupts"]]
     assert change["step"] == "switch"
@@ -124,7 +124,7 @@ def test_one_host_s_plan_is_whole_each_line_of_its_kind() -> None:
     keep, put = (line for kind, line in of_host(plan, "fed-master") if kind == "run")
     assert keep == "  $ sh keep.sh -"
     assert put.startswith("  $ ETCDCTL_API=")
-    again = on("fed-master", DONE, kept=Kept(Facts(), frozenset()))
+    again = on("fed-master", DONE, kept=Backup(Facts(), frozenset()))
     assert not list(of_host(make(ANSWERS, again), "fed-master"))
 
 
@@ -179,14 +179,18 @@ SETS = ("sysconfig", "/etc/x", "any", "A", "1", "B", "2")
 @pytest.mark.parametrize(
     ("left", "allowed", "more"),
     [
-        (run_script("sysconfig", "/etc/x", "0" * SHOWN, "B", "2"), run_script(*SETS), ""),
+        (run_script("sysconfig", "/etc/x", "0" * DIGEST_DIGITS, "B", "2"), run_script(*SETS), ""),
         (run_script("sysconfig", "/etc/x", "absent", "B", "2"), run_script(*SETS), ""),
-        (run_script("sysconfig", "/etc/x", "0" * SHOWN, "B", "3"), run_script(*SETS), "a: It"),
-        (run_script("sysconfig", "/etc/x", "--all", "B", "2"), run_script(*SETS), "a: It"),
-        (run_script("put", "0600", "/etc/x", "0" * SHOWN), run_script(*SETS), "a: It"),
         (
-            run_script("put", "0600", "/etc/x", "1" * SHOWN),
-            run_script("put", "0600", "/etc/x", "0" * SHOWN),
+            run_script("sysconfig", "/etc/x", "0" * DIGEST_DIGITS, "B", "3"),
+            run_script(*SETS),
+            "a: It",
+        ),
+        (run_script("sysconfig", "/etc/x", "--all", "B", "2"), run_script(*SETS), "a: It"),
+        (run_script("put", "0600", "/etc/x", "0" * DIGEST_DIGITS), run_script(*SETS), "a: It"),
+        (
+            run_script("put", "0600", "/etc/x", "1" * DIGEST_DIGITS),
+            run_script("put", "0600", "/etc/x", "0" * DIGEST_DIGITS),
             "a: It",
         ),
         (run_script("arm", "firewall", "180", stdin=("code=0\n",)), run_script(*SETS), ""),

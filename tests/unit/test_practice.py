@@ -14,13 +14,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fedwiz.answers.file import Answers, Refused, parse
+from fedwiz.answers.file import Answers, AnswersError, parse
 from fedwiz.engine import plan as planning
 from fedwiz.engine import verbs
 from fedwiz.engine.verbs import Result
 from fedwiz.facts.probes import probes
 from fedwiz.facts.values import Firewall
-from fedwiz.model.actions import Run, Unreachable
+from fedwiz.model.actions import Run, UnreachableError
 from fedwiz.model.backends import BACKENDS
 from fedwiz.model.events import ActionEnded, Event, Output, RunEnded, Verified
 from fedwiz.practice import (
@@ -54,10 +54,10 @@ class Runs:
         self.events: list[Event] = []
         self.number = 0
 
-    def cluster(self) -> verbs.Cluster:
+    def cluster(self) -> verbs.RunContext:
         self.number += 1
         self.events.clear()
-        return verbs.Cluster(
+        return verbs.RunContext(
             self.answers,
             self.practice,
             self.practice.open_store,
@@ -77,7 +77,7 @@ class Runs:
         return await verbs.plan(self.cluster())
 
     async def prove(self) -> Result:
-        return await verbs.prove(self.cluster())
+        return await verbs.verify(self.cluster())
 
     def node(self, number: int) -> Machine:
         return self.practice.cluster.nodes()[number - 1]
@@ -469,7 +469,7 @@ async def test_a_narrow_card_passes_small_pings_and_no_large_ones(generation: st
 @pytest.mark.parametrize(("only", "kinds"), [(("peer",), {"peer"}), (("mtu",), {"mtu"})])
 async def test_some_kinds_are_proven_alone(only: tuple[str, ...], kinds: set[str]) -> None:
     it = runs(installed=True)
-    result = await verbs.prove(it.cluster(), only=only, pair=("fed-node1", "fed-node3"))
+    result = await verbs.verify(it.cluster(), only=only, pair=("fed-node1", "fed-node3"))
     assert result.code == 0
     assert {event.kind for event in result.verdicts} == kinds
     assert {(event.host, event.peer) for event in result.verdicts} == {
@@ -592,7 +592,7 @@ async def test_a_fault_ends_as_told_harms_nobody_and_the_next_run_completes(
 
 @pytest.mark.parametrize("name", [name for name in FAULTS if FAULTS[name].sets])
 def test_a_fault_in_the_answers_is_refused(name: str) -> None:
-    with pytest.raises(Refused, match=SAID[name]):
+    with pytest.raises(AnswersError, match=SAID[name]):
         practice_answers(fault=name)
     assert FAULTS[name].ends == 2
 
@@ -630,9 +630,9 @@ async def test_a_lost_connection_says_no_more_and_what_ran_goes_on() -> None:
     it = runs(fault="flaky-ssh")
     async with it.practice.connect("fed-node2") as session:
         run = run_script("package", "dnf", "-y", "install", "flannel", unit="fedwiz-package-x")
-        with pytest.raises(Unreachable, match="was lost before the end"):
+        with pytest.raises(UnreachableError, match="was lost before the end"):
             await session.run(run, lambda line: None)
-        with pytest.raises(Unreachable):
+        with pytest.raises(UnreachableError):
             await session.ask(Run(("sh", "-s")))
     assert "flannel" in it.node(2).packages
     heard: list[str] = []

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from fedwiz.engine import remedy, verbs
+from fedwiz.engine import fix, verbs
 from fedwiz.engine.plan import Plan
 from fedwiz.engine.verbs import Result
 from fedwiz.model.actions import Run
@@ -28,21 +28,21 @@ class Asked:
         self.practice = Practice(self.answers, fault, generation=generation, installed=True)
         self.records: list[Record] = []
 
-    def cluster(self) -> verbs.Cluster:
+    def cluster(self) -> verbs.RunContext:
         def tell(event: Event) -> None:
             self.records.append(Record(len(self.records), 0.0, event))
 
-        return verbs.Cluster(
+        return verbs.RunContext(
             self.answers, self.practice, self.practice.open_store, tell, "run", practice="practice"
         )
 
     async def diagnose(self, pair: tuple[str, str] = PAIR, *, apply: bool = False) -> Result:
-        return await remedy.diagnose(
+        return await fix.diagnose(
             self.cluster(), pair, asyncio.Event(), approve=_yes if apply else None
         )
 
     async def undo(self) -> Result:
-        return await remedy.undo(self.cluster(), list(self.records), _yes, asyncio.Event())
+        return await fix.undo_fix(self.cluster(), list(self.records), _yes, asyncio.Event())
 
     def node(self, number: int) -> Machine:
         return self.practice.cluster.nodes()[number - 1]
@@ -139,7 +139,7 @@ SETTLED: dict[str, tuple[int, int, int]] = {
 async def test_a_remedy_is_verified_until_peers_have_heard_of_it(
     fails: int, looks: int, code: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(remedy, "SETTLE_SECONDS", (0.0, 0.0))
+    monkeypatch.setattr(fix, "SETTLE_SECONDS", (0.0, 0.0))
     asked = Asked("no-forwarding")
     seen = await _settling(asked, fails, lambda: None)
     assert seen == (looks, code)
@@ -178,7 +178,7 @@ async def _settling(
     def remedied() -> bool:
         return any(isinstance(it.event, ActionEnded) for it in asked.records)
 
-    result = await remedy.diagnose(
+    result = await fix.diagnose(
         replace(cluster, emit=tell), PAIR, stop or asyncio.Event(), approve=_yes
     )
     return looks, result.code

@@ -24,7 +24,7 @@ from fedwiz.model.events import (
     StepEnded,
     Verified,
 )
-from fedwiz.report import WIDTH, as_json, headline, markdown, matrix, ok, text
+from fedwiz.report import WIDTH_COLUMNS, as_json, headline, markdown, matrix, ok, text
 from fedwiz.runs.state import State
 from tests.support.sample_runs import (
     HOSTS,
@@ -228,7 +228,7 @@ def test_the_matrix_fits_80_columns_and_every_pair_is_in_it(count: int) -> None:
     for these in (nodes(count), names):
         pairs = [ping(*pair, "fail") for pair in permutations(these, 2)]
         drawn = list(matrix(pairs, these))
-        assert max(map(len, drawn)) <= WIDTH
+        assert max(map(len, drawn)) <= WIDTH_COLUMNS
         cells = "".join("".join(row.split()[2:]) for row in drawn[2:-1] if "from" not in row)
         assert (cells.count("X"), cells.count(".")) == (count * (count - 1), count)
 
@@ -282,7 +282,7 @@ def test_each_kind_has_its_part() -> None:
 def test_only_the_first_line_is_wider_than_80_columns(
     journal: Callable[[], tuple[Record, ...]],
 ) -> None:
-    assert all(len(line) <= WIDTH for line in text(State.of(journal())).splitlines()[1:])
+    assert all(len(line) <= WIDTH_COLUMNS for line in text(State.of(journal())).splitlines()[1:])
 
 
 HOSTILE = "\x1b[2J\x1b]0;owned\x07\u202e# <b>`x`|```` \x9b31m"

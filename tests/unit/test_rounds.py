@@ -6,19 +6,19 @@ import pytest
 from hypothesis import given
 
 from fedwiz.model.events import Event, Judged, Record, RoundStarted, Verified
-from fedwiz.runs.rounds import KEPT, About, History, Levels
+from fedwiz.runs.rounds import ROUNDS_KEPT, Levels, Rounds, Subject
 from tests.support.sample_runs import any_records, records
 
 SIGNS: dict[str, Judged] = {"+": "pass", "X": "fail", "-": "skipped"}
 
 
-def rounds(*said: str) -> History:
+def rounds(*said: str) -> Rounds:
     """A history of rounds; each says a sign for a -> b, and a space where nothing is said."""
     events = list[Event]()
     for number, signs in enumerate(said, 1):
         events.append(RoundStarted(number))
         events += [Verified("ping", "a", "b", SIGNS[sign], "") for sign in signs.strip()]
-    history = History()
+    history = Rounds()
     for record in records(events):
         history.apply(record)
     return history
@@ -30,7 +30,10 @@ TABLE: dict[str, tuple[tuple[str, ...], Levels]] = {
     "of several in a round the worst": (("+-", "X+"), ("skipped", "fail")),
     "a round without a verdict": (("+", " ", "X"), ("pass", None, "fail")),
     "first heard of later": ((" ", "+"), (None, "pass")),
-    "no more than are kept": (("X", *"+" * KEPT), tuple[Judged, ...](["pass"] * KEPT)),
+    "no more than are kept": (
+        ("X", *"+" * ROUNDS_KEPT),
+        tuple[Judged, ...](["pass"] * ROUNDS_KEPT),
+    ),
 }
 
 
@@ -55,12 +58,12 @@ CHANGES: dict[str, tuple[tuple[str, ...], tuple[Judged | None, Judged | None] | 
 def test_what_is_not_as_in_the_round_before(
     said: tuple[str, ...], change: tuple[Judged | None, Judged | None] | None
 ) -> None:
-    wanted = [] if change is None else [(About("ping", "a", "b"), *change)]
+    wanted = [] if change is None else [(Subject("ping", "a", "b"), *change)]
     assert list(rounds(*said).changes()) == wanted
 
 
 def test_a_verification_without_rounds_is_one() -> None:
-    history = History()
+    history = Rounds()
     for record in records(
         [Verified("ping", "a", "b", "fail", ""), Verified("lease", "a", "", "pass", "")]
     ):
@@ -69,14 +72,14 @@ def test_a_verification_without_rounds_is_one() -> None:
 
 
 def test_who_is_gone_for_all_rounds_is_forgotten() -> None:
-    assert rounds("+", *" " * KEPT).pairs() == {}
+    assert rounds("+", *" " * ROUNDS_KEPT).pairs() == {}
 
 
 @given(any_records())
 def test_it_takes_any_records(said: tuple[Record, ...]) -> None:
-    history = History()
+    history = Rounds()
     for record in said:
         history.apply(record)
     for levels in history.pairs().values():
-        assert 0 < len(levels) <= KEPT
+        assert 0 < len(levels) <= ROUNDS_KEPT
         assert set(levels) <= {None, *get_args(Judged)}

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fedwiz.util.sanitize import LONGEST, Lines, clean
+from fedwiz.util.sanitize import MAX_LINE_CHARS, LineReader, sanitize
 
 CLEANED = {
     "plain": ("Installed: flannel", "Installed: flannel"),
@@ -31,18 +31,18 @@ CLEANED = {
 
 @pytest.mark.parametrize(("line", "shown"), CLEANED.values(), ids=CLEANED)
 def test_clean(line: str, shown: str) -> None:
-    assert clean(line) == shown
+    assert sanitize(line) == shown
 
 
 def test_a_long_line_is_cut_where_one_sees_it() -> None:
-    assert clean("x" * LONGEST) == "x" * LONGEST
-    assert clean("x" * 100_000) == "x" * (LONGEST - 1) + "…"
+    assert sanitize("x" * MAX_LINE_CHARS) == "x" * MAX_LINE_CHARS
+    assert sanitize("x" * 100_000) == "x" * (MAX_LINE_CHARS - 1) + "…"
 
 
 @given(st.text())
 def test_what_is_clean_stays_as_it_is_and_controls_nothing(line: str) -> None:
-    once = clean(line)
-    assert clean(once) == once
+    once = sanitize(line)
+    assert sanitize(once) == once
     assert not any(ord(c) < 32 or 127 <= ord(c) < 160 for c in once)
 
 
@@ -53,27 +53,27 @@ def test_lines_do_not_depend_on_how_the_stream_is_cut(
     stream = "".join(f"{line}\n" for line in lines).encode()
     cuts = sorted(data.draw(st.lists(st.integers(0, len(stream)), max_size=6)))
     got: list[str] = []
-    cutter = Lines()
+    cutter = LineReader()
     for start, end in zip([0, *cuts], [*cuts, len(stream)], strict=True):
         got += cutter.feed(stream[start:end])
-    assert [*got, *cutter.end()] == [clean(line) for line in lines]
+    assert [*got, *cutter.end()] == [sanitize(line) for line in lines]
 
 
 def test_bytes_that_are_no_text_are_shown_as_such() -> None:
-    lines = Lines()
+    lines = LineReader()
     assert [*lines.feed(b"a\xff\xfeb\nrest"), *lines.end()] == ["a\ufffd\ufffdb", "rest"]
 
 
 def test_a_line_without_an_end_is_not_held() -> None:
-    lines = Lines()
+    lines = LineReader()
     for _ in range(200):
         assert list(lines.feed(b"x" * 65536)) == []
     assert len(vars(lines)["_held"]) <= 65536
-    assert list(lines.feed(b"\nnext\n")) == ["x" * (LONGEST - 1) + "…", "next"]
+    assert list(lines.feed(b"\nnext\n")) == ["x" * (MAX_LINE_CHARS - 1) + "…", "next"]
 
 
 def test_a_progress_bar_without_an_end_keeps_what_it_drew_last() -> None:
-    lines = Lines()
+    lines = LineReader()
     for percent in range(100):
         list(lines.feed(b"." * 5000 + b" %d%%\r" % percent))
     assert list(lines.feed(b"all of it\n")) == ["all of it"]

@@ -24,7 +24,7 @@ from fedwiz.model.events import (
     Verified,
     Versions,
 )
-from fedwiz.runs.state import LINES, RED, State
+from fedwiz.runs.state import MAX_LINES_PER_HOST, RED, State
 from tests.support.sample_runs import (
     BEGAN,
     HOSTS,
@@ -210,8 +210,12 @@ def test_times() -> None:
 
 
 def test_only_the_last_lines_are_kept_and_they_are_clean() -> None:
-    state = after(*(Output("a", "s", f"\x1b[31m{number}\x1b[0m") for number in range(LINES + 5)))
-    assert list(state.hosts["a"].lines) == [str(number) for number in range(5, LINES + 5)]
+    state = after(
+        *(Output("a", "s", f"\x1b[31m{number}\x1b[0m") for number in range(MAX_LINES_PER_HOST + 5))
+    )
+    assert list(state.hosts["a"].lines) == [
+        str(number) for number in range(5, MAX_LINES_PER_HOST + 5)
+    ]
     state.apply(Record(0, 0.0, ActionStarted("a", "s", "sh -c '\x1b]0;x\x07one\ntwo'")))
     assert list(state.hosts["a"].lines)[-2:] == ["$ sh -c 'one", "$ two'"]
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from fedwiz.answers.file import Answers
-from fedwiz.facts.values import File, Firewall, Known, Link, Route, Unit
+from fedwiz.facts.values import ClusterFacts, File, Firewall, Link, Route, Unit
 from fedwiz.model.actions import Action, PutKey, Run, Secret, Value
 from fedwiz.steps import STEPS
 from fedwiz.steps.docker import DAEMON_JSON, DOCKER_DROP_IN, DUE, FORWARD_UNIT, forward_unit
@@ -30,13 +30,13 @@ BY_NAME = {step.name: step for step in STEPS}
 NET = "10.16.0.0/16"
 
 
-def left(name: str, known: Known = BARE, answers: Answers = ANSWERS) -> list[Action]:
+def left(name: str, known: ClusterFacts = BARE, answers: Answers = ANSWERS) -> list[Action]:
     step = BY_NAME[name]
     host = answers.master if step.role == "master" else answers.named("fed-node1")
     return list(step.left(answers, host, known))
 
 
-def shown(name: str, known: Known = BARE, answers: Answers = ANSWERS) -> list[str]:
+def shown(name: str, known: ClusterFacts = BARE, answers: Answers = ANSWERS) -> list[str]:
     return [brief(action) for action in left(name, known, answers)]
 
 
@@ -46,7 +46,7 @@ def brief(action: Action) -> str:
     return " ".join(words[:4]) if words[:2] == ["sh", "put.sh"] else action.brief
 
 
-def has(known: Known, **texts: str) -> Known:
+def has(known: ClusterFacts, **texts: str) -> ClusterFacts:
     """The cluster with files on fed-node1, by their names in FILES."""
     there = {FILES[name]: File(text, 0o644) for name, text in texts.items()}
     files = known.hosts["fed-node1"].files
@@ -76,12 +76,12 @@ LISTED = "br_netfilter\nvxlan\n"
 SET = has(on("*", modules=LOADED), sysctl=BRIDGE, modules=LISTED)
 
 
-def again(**fields: Any) -> Known:  # noqa: ANN401 - Facts' own fields
+def again(**fields: Any) -> ClusterFacts:  # noqa: ANN401 - Facts' own fields
     """A kernel that was set up before, with something else now."""
     return on("*", SET, **fields, files=SET.hosts["fed-node1"].files)
 
 
-KERNEL: Mapping[str, tuple[Known, list[str]]] = {
+KERNEL: Mapping[str, tuple[ClusterFacts, list[str]]] = {
     "all there but the files": (on("*", modules=LOADED), [put(MODULES_FILE), put(SYSCTL_FILE)]),
     "all there": (SET, []),
     "a module to load": (
@@ -113,7 +113,7 @@ KERNEL: Mapping[str, tuple[Known, list[str]]] = {
 
 
 @pytest.mark.parametrize(("known", "wanted"), KERNEL.values(), ids=KERNEL)
-def test_kernel(known: Known, wanted: list[str]) -> None:
+def test_kernel(known: ClusterFacts, wanted: list[str]) -> None:
     assert shown("kernel", known) == wanted
 
 
@@ -187,7 +187,7 @@ BIN = ("flannel.source=binary", "flannel.path=/tmp/flanneld", f"flannel.sha256={
 FROM_RPM = replace(BARE, supplied=dict.fromkeys(BARE.hosts, "0.9.0-7.fc32"))
 FROM_FILE = replace(BARE, supplied=dict.fromkeys(BARE.hosts, "v0.21.5"))
 UPLOADED = "/var/lib/fedwiz/flannel.rpm"
-PACKAGE: Mapping[str, tuple[Known, Answers, list[str]]] = {
+PACKAGE: Mapping[str, tuple[ClusterFacts, Answers, list[str]]] = {
     "dnf": (BARE, ANSWERS, ["sh package.sh dnf -y install flannel"]),
     "dnf, installed": (DONE, ANSWERS, []),
     "rpm": (
@@ -223,7 +223,7 @@ PACKAGE: Mapping[str, tuple[Known, Answers, list[str]]] = {
 
 
 @pytest.mark.parametrize(("known", "answers", "wanted"), PACKAGE.values(), ids=PACKAGE)
-def test_package(known: Known, answers: Answers, wanted: list[str]) -> None:
+def test_package(known: ClusterFacts, answers: Answers, wanted: list[str]) -> None:
     assert shown("package", known, answers) == wanted
 
 
@@ -251,7 +251,7 @@ def test_a_file_is_written_over_the_one_that_was_read_alone() -> None:
 
 OLD_UNIT = "[Service]\nExecStart=/usr/bin/flanneld -etcd-endpoints=${FLANNEL_ETCD} -etcd-prefix=${FLANNEL_ETCD_KEY} $FLANNEL_OPTIONS\n"  # noqa: E501
 URL = "http://fed-master:2379"
-SYSCONF: Mapping[str, tuple[Known, Answers, dict[str, str]]] = {
+SYSCONF: Mapping[str, tuple[ClusterFacts, Answers, dict[str, str]]] = {
     "no package yet: both pairs": (
         BARE,
         ANSWERS,
@@ -306,7 +306,7 @@ SYSCONF: Mapping[str, tuple[Known, Answers, dict[str, str]]] = {
 
 
 @pytest.mark.parametrize(("known", "answers", "wanted"), SYSCONF.values(), ids=SYSCONF)
-def test_sysconfig(known: Known, answers: Answers, wanted: dict[str, str]) -> None:
+def test_sysconfig(known: ClusterFacts, answers: Answers, wanted: dict[str, str]) -> None:
     words = [word for pair in wanted.items() for word in pair]
     runs = left("sysconfig", known, answers)
     there = known.hosts["fed-node1"].files.get(SYSCONFIG)
@@ -388,7 +388,7 @@ RULE = f"-A DOCKER-USER -s {NET} -d {NET} -j ACCEPT"
 REJECTS = {"filter": ("-P FORWARD ACCEPT", "-A FORWARD -j REJECT --reject-with icmp-host-prohib")}
 UNITS = {**NODE.units, "fedwiz-forward.service": RUNS}
 NEW = on("*", offered="0.21.5-1.fc42")
-FORWARD: Mapping[str, tuple[Known, list[str]]] = {
+FORWARD: Mapping[str, tuple[ClusterFacts, list[str]]] = {
     "flannel 0.9.0 adds no rules": (BARE, FORWARDED),
     "flannel 0.21.5 and docker 20": (NEW, []),
     "docker 28 drops first": (on("*", NEW, docker_version=DOCKER28), FORWARDED),
@@ -408,7 +408,7 @@ def test_a_flannel_that_is_told_to_add_no_rules_adds_none() -> None:
 
 
 @pytest.mark.parametrize(("known", "wanted"), FORWARD.values(), ids=FORWARD)
-def test_forward(known: Known, wanted: list[str]) -> None:
+def test_forward(known: ClusterFacts, wanted: list[str]) -> None:
     assert shown("forward", known) == wanted
 
 
@@ -437,7 +437,7 @@ TWICE = tuple(
     for it in N1.links
 )
 IDLE = {**N1.units, "docker.service": Unit("loaded", "inactive", "disabled")}
-SWITCH: Mapping[str, tuple[Known, list[str]]] = {
+SWITCH: Mapping[str, tuple[ClusterFacts, list[str]]] = {
     "bare": (BARE, [f"sh switch.sh {NET} 45"]),
     "done": (READY, []),
     "docker does not run": (on("fed-node1", READY, units=IDLE, links=OLD_DOCKER0), []),
@@ -498,7 +498,7 @@ SWITCH: Mapping[str, tuple[Known, list[str]]] = {
 
 
 @pytest.mark.parametrize(("known", "wanted"), SWITCH.values(), ids=SWITCH)
-def test_switch(known: Known, wanted: list[str]) -> None:
+def test_switch(known: ClusterFacts, wanted: list[str]) -> None:
     assert shown("switch", known) == wanted
 
 
@@ -560,7 +560,7 @@ PLAIN = tuple(link for link in N1.links if link.name != "flannel.1")
 GW_READY = stored(
     on("*", READY, routes=ROUTES, links=PLAIN), config=Value("k", GW.config_json(), 8)
 )
-PEER: Mapping[str, tuple[Known, Answers, list[str]]] = {
+PEER: Mapping[str, tuple[ClusterFacts, Answers, list[str]]] = {
     "bare": (BARE, ANSWERS, [f"sh peers.sh fdb {PEERS}"]),
     "done": (READY, ANSWERS, []),
     "one is missing": (
@@ -575,7 +575,7 @@ PEER: Mapping[str, tuple[Known, Answers, list[str]]] = {
 
 
 @pytest.mark.parametrize(("known", "answers", "wanted"), PEER.values(), ids=PEER)
-def test_peers(known: Known, answers: Answers, wanted: list[str]) -> None:
+def test_peers(known: ClusterFacts, answers: Answers, wanted: list[str]) -> None:
     assert shown("peers", known, answers) == wanted
 
 

@@ -14,7 +14,7 @@ from fedwiz.engine import verbs
 from fedwiz.engine.undo import NO_WAY, undo_install
 from fedwiz.engine.verbs import Result
 from fedwiz.facts import Firewall
-from fedwiz.facts.probes import FILES, HASHED, MODULES, SYSCTLS, UNITS
+from fedwiz.facts.probes import FILES, HASHED_FILES, MODULES, SYSCTLS, UNITS_READ
 from fedwiz.model.events import ActionEnded, ActionStarted, Event
 from fedwiz.practice import CLASSIC, MODERN, Generation, Practice, practice_answers, probes
 from fedwiz.runs.unfinished import FOLLOWED
@@ -33,7 +33,7 @@ GENERATIONS = {"classic": CLASSIC, "modern": MODERN}
 class Undoing(Runs):
     """A practice cluster that is installed on, and taken back."""
 
-    def cluster(self) -> verbs.Cluster:
+    def cluster(self) -> verbs.RunContext:
         """With a run's id as journals have it: by that an earlier run's units are known."""
         return replace(super().cluster(), run_id=f"20260101-000000-{self.number:04}")
 
@@ -337,11 +337,11 @@ def lists(name: str) -> tuple[str, ...]:
 
 def test_what_is_kept_is_what_steps_write_and_probes_read() -> None:
     assert lists("files") == (*TOUCHED, PACKAGED)
-    assert lists("units") == UNITS
+    assert lists("units") == UNITS_READ
     assert lists("sysctls") == SYSCTLS
     assert lists("modules") == MODULES
     # What probes read besides is only read, or is of the moment.
-    assert {*FILES, *HASHED} - {*TOUCHED, PACKAGED} == {
+    assert {*FILES, *HASHED_FILES} - {*TOUCHED, PACKAGED} == {
         "/etc/sysconfig/docker",
         "/etc/sysconfig/docker-network",
         DUE,

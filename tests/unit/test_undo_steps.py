@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from fedwiz.facts import Facts, File, Firewall, Kept, Known, Link, Route, Unit
+from fedwiz.facts import Backup, ClusterFacts, Facts, File, Firewall, Link, Route, Unit
 from fedwiz.facts import before as keeping
 from fedwiz.model.actions import PutKey, Run, Value
-from fedwiz.steps import UNDO
+from fedwiz.steps import UNDO_STEPS
 from fedwiz.steps.backup import SAVED, TOUCHED, keep
 from fedwiz.steps.docker import DOCKER_DROP_IN, FORWARD_UNIT, forward_unit
 from fedwiz.steps.host import LINK_FILE, LINK_TEXT
@@ -27,18 +27,18 @@ from tests.support.sample_cluster import (
     on,
 )
 
-BY_NAME = {step.name: step for step in UNDO}
+BY_NAME = {step.name: step for step in UNDO_STEPS}
 N1 = "fed-node1"
 ASKED = frozenset(TOUCHED)
-WAS = Kept(NODE, ASKED)
+WAS = Backup(NODE, ASKED)
 
 
-def kept(known: Known, was: Facts = NODE, **fields: Any) -> Known:  # noqa: ANN401 - Facts' own
+def kept(known: ClusterFacts, was: Facts = NODE, **fields: Any) -> ClusterFacts:  # noqa: ANN401 - Facts' own
     """With what was kept on fed-node1, and more of its facts."""
-    return on(N1, known, kept=Kept(was, ASKED), **fields)
+    return on(N1, known, kept=Backup(was, ASKED), **fields)
 
 
-def shown(name: str, known: Known) -> list[str]:
+def shown(name: str, known: ClusterFacts) -> list[str]:
     step = BY_NAME[name]
     host = ANSWERS.master if step.role == "master" else ANSWERS.named(N1)
     return [action.brief for action in step.left(ANSWERS, host, known)]
@@ -65,7 +65,7 @@ ON_FLANNEL: dict[str, Any] = {
 }
 HOP = Route("10.16.83.0/24", "eth0", "192.168.122.36")
 
-BACK: Mapping[str, tuple[Known, list[str]]] = {
+BACK: Mapping[str, tuple[ClusterFacts, list[str]]] = {
     "nothing was kept": (BARE, []),
     "all as it was": (kept(BARE), []),
     "a file that was not there": (
@@ -127,7 +127,7 @@ BACK: Mapping[str, tuple[Known, list[str]]] = {
 
 
 @pytest.mark.parametrize(("known", "lines"), BACK.values(), ids=BACK)
-def test_docker_and_files_go_back(known: Known, lines: list[str]) -> None:
+def test_docker_and_files_go_back(known: ClusterFacts, lines: list[str]) -> None:
     assert shown("back", known) == lines
 
 
@@ -159,7 +159,7 @@ def test_docker_starts_anew_only_if_it_has_taken_what_goes(docker: Unit, bridge:
 
 
 def test_nothing_is_kept_twice_nor_for_nothing() -> None:
-    def keeps(known: Known) -> list[str]:
+    def keeps(known: ClusterFacts) -> list[str]:
         return [it.brief for it in keep.left(ANSWERS, ANSWERS.named(N1), known)]
 
     assert keeps(BARE) == ["sh keep.sh -"]
@@ -308,9 +308,11 @@ CONFIG = ANSWERS.config_json()
 KEY = "/coreos.com/network/config"
 
 
-def etcd(api: str, config: str | None, *leases: str, all_of: bool = True) -> Known:
+def etcd(api: str, config: str | None, *leases: str, all_of: bool = True) -> ClusterFacts:
     """DONE, with what was kept on the master and on the nodes."""
-    known = on("fed-master", DONE, kept=Kept(Facts(), frozenset(), api, config, frozenset(leases)))
+    known = on(
+        "fed-master", DONE, kept=Backup(Facts(), frozenset(), api, config, frozenset(leases))
+    )
     for name in NODES if all_of else NODES[:1]:
         known = on(name, known, kept=WAS)
     return known
@@ -321,7 +323,7 @@ DELETED = [f"ETCDCTL_API=2 etcdctl rm {key}" for key in LEASES]
 RESERVED = replace(DONE.store.leases[0], ttl=None)
 """What somebody made by hand, and what stays for good."""
 
-RELEASED: Mapping[str, tuple[Known, list[str]]] = {
+RELEASED: Mapping[str, tuple[ClusterFacts, list[str]]] = {
     "all nodes'": (etcd("v2", None), DELETED),
     "but a reservation": (
         replace(
@@ -334,7 +336,7 @@ RELEASED: Mapping[str, tuple[Known, list[str]]] = {
     "read by another API": (etcd("v3", None), []),
     "nothing was kept": (DONE, []),
 }
-UNCONFIG: Mapping[str, tuple[Known, list[str]]] = {
+UNCONFIG: Mapping[str, tuple[ClusterFacts, list[str]]] = {
     "was not there": (etcd("v2", None), [f"ETCDCTL_API=2 etcdctl rm {KEY}", "sh forget.sh"]),
     "was as it is": (etcd("v2", CONFIG), ["sh forget.sh"]),
     "was another": (etcd("v2", "{}"), [f"ETCDCTL_API=2 etcdctl set {KEY} '{{}}'", "sh forget.sh"]),
@@ -355,12 +357,12 @@ UNCONFIG: Mapping[str, tuple[Known, list[str]]] = {
 }
 
 
-def going(config: str | None) -> Known:
+def going(config: str | None) -> ClusterFacts:
     """The same, where flanneld ran on fed-node1 before."""
-    return on(N1, etcd("v2", config), kept=Kept(replace(NODE, **ON_FLANNEL), ASKED))
+    return on(N1, etcd("v2", config), kept=Backup(replace(NODE, **ON_FLANNEL), ASKED))
 
 
-RECONFIG: Mapping[str, tuple[Known, list[str], list[str]]] = {
+RECONFIG: Mapping[str, tuple[ClusterFacts, list[str], list[str]]] = {
     "was another": (going("{}"), [f"ETCDCTL_API=2 etcdctl set {KEY} '{{}}'"], ["sh forget.sh"]),
     "was as it is": (going(CONFIG), [], ["sh forget.sh"]),
     "was not there": (going(None), [], UNCONFIG["was not there"][1]),
@@ -371,18 +373,18 @@ RECONFIG: Mapping[str, tuple[Known, list[str], list[str]]] = {
 
 @pytest.mark.parametrize(("known", "first", "last"), RECONFIG.values(), ids=RECONFIG)
 def test_the_key_goes_back_first_where_a_flannel_of_before_goes_on(
-    known: Known, first: list[str], last: list[str]
+    known: ClusterFacts, first: list[str], last: list[str]
 ) -> None:
     assert (shown("reconfig", known), shown("unconfig", known)) == (first, last)
 
 
 @pytest.mark.parametrize(("known", "lines"), RELEASED.values(), ids=RELEASED)
-def test_leases_go_where_the_nodes_went(known: Known, lines: list[str]) -> None:
+def test_leases_go_where_the_nodes_went(known: ClusterFacts, lines: list[str]) -> None:
     assert shown("release", known) == lines
 
 
 @pytest.mark.parametrize(("known", "lines"), UNCONFIG.values(), ids=UNCONFIG)
-def test_the_key_goes_back_while_it_is_fedwiz_s(known: Known, lines: list[str]) -> None:
+def test_the_key_goes_back_while_it_is_fedwiz_s(known: ClusterFacts, lines: list[str]) -> None:
     assert shown("unconfig", known) == lines
     for put in BY_NAME["unconfig"].left(ANSWERS, ANSWERS.master, known):
         if isinstance(put, PutKey):  # the one that the plan saw, or none
@@ -391,7 +393,7 @@ def test_the_key_goes_back_while_it_is_fedwiz_s(known: Known, lines: list[str]) 
 
 def test_what_etcd_held_is_read_as_it_was_told() -> None:
     stored = DONE.store
-    parts = dict.fromkeys(keeping.PLAIN, "") | {"files": "", "hashes": ""}
+    parts = dict.fromkeys(keeping.TEXT_PARTS, "") | {"files": "", "hashes": ""}
     parts |= {"names": "a\nb\nc\nd\ne\n1.0\n", "links": "[]", "routes": "[]"}
     parts["etcd"] = keeping.told("v2", stored.config, stored.leases)
     said = "".join(f"{name} {_b64(text)}\n" for name, text in parts.items())

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from fedwiz.facts import File, Route
-from fedwiz.model.actions import Held, OnLine, Reply, Run, Session, Unreachable
+from fedwiz.model.actions import Channel, OnLine, Reply, Run, Session, UnreachableError
 from fedwiz.model.events import Event, Verified
 from fedwiz.verify import KINDS, Verdict, ok, pods, verify
-from fedwiz.verify.matrix import Matrix
+from fedwiz.verify.matrix import PairMatrix
 from fedwiz.verify.values import Ping, Up
 from tests.support.measured_cluster import (
     ANSWERS,
@@ -34,7 +34,7 @@ from tests.support.measured_cluster import (
 )
 
 
-def by_pair(made: Matrix) -> dict[tuple[str, str], Verdict]:
+def by_pair(made: PairMatrix) -> dict[tuple[str, str], Verdict]:
     return {(it.host, it.peer): it for it in made.verdicts()}
 
 
@@ -214,7 +214,7 @@ class Node(Session):
     async def run(self, run: Run, on_line: OnLine) -> int:
         raise AssertionError(run)
 
-    def hold(self, run: Run) -> AbstractAsyncContextManager[Held]:
+    def hold(self, run: Run) -> AbstractAsyncContextManager[Channel]:
         raise AssertionError(run)
 
     def forward(self, address: str, port: int) -> AbstractAsyncContextManager[int]:
@@ -224,7 +224,7 @@ class Node(Session):
         what, *words = run.argv[3:]
         self.asked.append(what)
         if what == self.lost_at:
-            raise Unreachable("the connection is gone")
+            raise UnreachableError("the connection is gone")
         if what == "pod-up.sh":
             links = LINKS.replace("10.16.29.", f"10.16.{THIRD[self.host]}.")
             return Reply(0, up_said(links=links))

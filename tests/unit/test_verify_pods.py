@@ -207,5 +207,5 @@ def test_commands_are_questions_with_a_limit_and_words_stay_words() -> None:
         ("pod-down.sh", "n", "0", "none"),
     ]
     assert not any(run.changes for run in asked)
-    assert all(run.sudo and 0 < run.timeout < pods.LIFE for run in asked)
+    assert all(run.sudo and 0 < run.timeout < pods.POD_SECONDS for run in asked)
     assert len({pods.new_name() for _ in range(100)}) == 100

@@ -4,14 +4,14 @@ from dataclasses import replace
 
 import pytest
 
-from fedwiz.facts.values import Facts, Known, Version
+from fedwiz.facts.values import ClusterFacts, Facts, Version
 from fedwiz.facts.versions import (
     FIRST_V3,
     FLAGS,
     FLAGS_GONE,
+    FLANNEL_VARIABLES,
     LOST_EVENTS,
     NEEDS_CLIENT_CERT,
-    VARIABLES,
     adds_forward_rules,
     api,
     api_of,
@@ -78,7 +78,7 @@ def test_installed(facts: Facts, version: Version) -> None:
 
 RPM = ('flannel.source="rpm"', 'flannel.path="/f.rpm"', f'flannel.sha256="{"a" * 64}"')
 SUPPLIED = replace(DONE, supplied=dict.fromkeys(NODES, "0.21.5-1.x86_64"))
-NEXT: dict[str, tuple[Known, tuple[str, ...], Version]] = {
+NEXT: dict[str, tuple[ClusterFacts, tuple[str, ...], Version]] = {
     "dnf's": (BARE, (), (0, 9, 0)),
     "installed already, whatever dnf offers": (on("*", DONE, offered="0.17.0-1"), (), (0, 9, 0)),
     "dnf's beside one without package": (
@@ -100,7 +100,7 @@ NEXT: dict[str, tuple[Known, tuple[str, ...], Version]] = {
 
 
 @pytest.mark.parametrize(("known", "sets", "version"), NEXT.values(), ids=NEXT)
-def test_next(known: Known, sets: tuple[str, ...], version: Version) -> None:
+def test_next(known: ClusterFacts, sets: tuple[str, ...], version: Version) -> None:
     assert next_version(answered(*sets), "fed-node1", known) == version
 
 
@@ -128,7 +128,7 @@ def test_the_clusters_api() -> None:
 
 
 UNITS = {
-    "not there yet": ("", VARIABLES),
+    "not there yet": ("", FLANNEL_VARIABLES),
     "the procedure's": (
         "ExecStart=/flanneld ${FLANNEL_ETCD} ${FLANNEL_ETCD_KEY} $FLANNEL_OPTIONS",
         ("FLANNEL_ETCD", "FLANNEL_ETCD_KEY", "FLANNEL_OPTIONS"),
@@ -137,8 +137,8 @@ UNITS = {
         FLANNELD_UNIT,
         ("FLANNEL_ETCD_ENDPOINTS", "FLANNEL_ETCD_PREFIX", "FLANNEL_OPTIONS"),
     ),
-    "flanneld-start": ("ExecStart=/usr/bin/flanneld-start $FLANNEL_OPTIONS", VARIABLES),
-    "a comment": ("# ${FLANNEL_ETCD}\n ;$FLANNEL_ETCD_KEY\nExecStart=x", VARIABLES),
+    "flanneld-start": ("ExecStart=/usr/bin/flanneld-start $FLANNEL_OPTIONS", FLANNEL_VARIABLES),
+    "a comment": ("# ${FLANNEL_ETCD}\n ;$FLANNEL_ETCD_KEY\nExecStart=x", FLANNEL_VARIABLES),
     "no options": (
         "ExecStart=x ${FLANNEL_ETCD_ENDPOINTS} ${FLANNEL_ETCD_PREFIX}",
         ("FLANNEL_ETCD_ENDPOINTS", "FLANNEL_ETCD_PREFIX"),

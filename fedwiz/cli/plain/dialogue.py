@@ -4,22 +4,22 @@ import time
 from collections.abc import Collection, Iterable
 from dataclasses import replace
 
-from fedwiz.answers.file import QUESTIONS, Answers, Question, Refused
+from fedwiz.answers.file import QUESTIONS, Answers, AnswersError, Question
 from fedwiz.checks import CHECKS, Finding
 from fedwiz.cli.output import say
 from fedwiz.cli.plain.prompt import Prompt, secret, wrong
 from fedwiz.cli.runner import tell
-from fedwiz.facts import Known
+from fedwiz.facts import ClusterFacts
 from fedwiz.model.events import Connected, Event, Record
-from fedwiz.runs.unfinished import Unfinished
-from fedwiz.ssh.known_hosts import UnknownKey
-from fedwiz.util.sanitize import clean
+from fedwiz.runs.unfinished import InterruptedRun
+from fedwiz.ssh.known_hosts import UnknownKeyError
+from fedwiz.util.sanitize import sanitize
 from fedwiz.wizard import draft as drafts
 from fedwiz.wizard.draft import Draft
-from fedwiz.wizard.inventory import Site, site
+from fedwiz.wizard.inventory import Inventory, inventory
 
 
-class Left(Exception):  # noqa: N818 - it names what is so
+class QuitError(Exception):
     """The operator leaves, or there is nothing more to be done."""
 
     def __init__(self, code: int, why: str = "") -> None:
@@ -28,24 +28,24 @@ class Left(Exception):  # noqa: N818 - it names what is so
         self.why = why
 
 
-class Talk:
+class Dialogue:
     """A wizard in lines."""
 
     def __init__(self) -> None:
         self.prompt = Prompt()
         self.draft = Draft()
-        self.site = Site()
+        self.site = Inventory()
         self.back = False
         """The operator goes back through the questions."""
 
-        self.before: Unfinished | None = None
+        self.before: InterruptedRun | None = None
         """The run that the operator goes on with; None: there is none."""
 
         self._unkept = ""
 
     def begin(self, draft: Draft) -> None:
         """Work on this draft from now on."""
-        self.site = site(draft)
+        self.site = inventory(draft)
         self.site.ask = secret
         self.keep(draft)
 
@@ -84,10 +84,10 @@ class Talk:
         """
         try:
             return self.draft.answers()
-        except Refused:
+        except AnswersError:
             return self.draft.provisional()
 
-    async def known(self, *, again: bool = False) -> Known:
+    async def known(self, *, again: bool = False) -> ClusterFacts:
         """What the hosts say; they are read where that was not done yet.
 
         Raises:
@@ -108,7 +108,7 @@ class Talk:
         if not isinstance(event, Connected) and getattr(event, "host", "") not in unknown:
             tell(Record(0, time.time(), event))
 
-    async def _trusted(self, keys: list[UnknownKey]) -> bool:
+    async def _trusted(self, keys: list[UnknownKeyError]) -> bool:
         """Have the operator compare the keys that nobody knows, all at once."""
         say(
             "These host keys are not known yet.  Compare them on the consoles, where "
@@ -118,7 +118,7 @@ class Talk:
         order = list(places)
         for key in sorted(keys, key=lambda it: order.index(it.host) if it.host in order else -1):
             where = dict.fromkeys((key.host, places.get(key.host, key.host)))
-            say(clean(f"  {'  '.join(where):<34}  {key.kind} {key.fingerprint}"))
+            say(sanitize(f"  {'  '.join(where):<34}  {key.kind} {key.fingerprint}"))
         right = await self.prompt.yes(
             "host",
             "Are they right?  yes writes them into known_hosts",
@@ -128,7 +128,7 @@ class Talk:
             await self.site.accept(keys)
         return right
 
-    def findings(self, known: Known, names: Collection[str]) -> tuple[Finding, ...]:
+    def findings(self, known: ClusterFacts, names: Collection[str]) -> tuple[Finding, ...]:
         """What those checks find that is not well."""
         return judged(self.draft, known, names)
 
@@ -138,9 +138,9 @@ class Talk:
         for it in bad:
             where = f"{it.host}: " if it.host and it.host not in it.seen else ""
             sign = "X" if it.level == "block" else "!"
-            say(clean(f"  {sign} {it.level}: {it.check}: {where}{it.seen}"))
+            say(sanitize(f"  {sign} {it.level}: {it.check}: {where}{it.seen}"))
             if it.remedy:
-                say(clean(f"      -> {it.remedy}"))
+                say(sanitize(f"      -> {it.remedy}"))
         return [it for it in bad if it.level == "block"]
 
     def choose(self, places: Iterable[int]) -> None:
@@ -156,11 +156,11 @@ class Talk:
         )
 
 
-def judged(draft: Draft, known: Known, names: Collection[str]) -> tuple[Finding, ...]:
+def judged(draft: Draft, known: ClusterFacts, names: Collection[str]) -> tuple[Finding, ...]:
     """What those checks find in a draft; none where its answers will not do."""
     try:
         answers = draft.answers()
-    except Refused:
+    except AnswersError:
         return ()
     found = [
         each for check in CHECKS if check.name in names for each in check.findings(answers, known)

@@ -9,28 +9,28 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 from fedwiz import practice
-from fedwiz.answers.file import Answers, Refused
+from fedwiz.answers.file import Answers, AnswersError
 from fedwiz.checks import Finding, judge
 from fedwiz.cli.output import say
 from fedwiz.cli.plain import hosts, network
-from fedwiz.cli.plain.dialogue import Left, Talk
-from fedwiz.cli.plain.prompt import Back, Ended, wrong
+from fedwiz.cli.plain.dialogue import Dialogue, QuitError
+from fedwiz.cli.plain.prompt import BackError, InputEndedError, wrong
 from fedwiz.cli.results import reported
-from fedwiz.cli.runner import Told, closed, listening
+from fedwiz.cli.runner import RecordedRun, closed, listening
 from fedwiz.engine import plan as planning
 from fedwiz.engine import verbs
 from fedwiz.engine.plan import Plan
 from fedwiz.engine.resume import keeping, resume
-from fedwiz.engine.verbs import Cluster, Result
+from fedwiz.engine.verbs import Result, RunContext
 from fedwiz.model.actions import Run
 from fedwiz.runs.journal import runs_path
-from fedwiz.runs.unfinished import unfinished
+from fedwiz.runs.unfinished import interrupted_run
 from fedwiz.util import files
-from fedwiz.util.sanitize import clean
+from fedwiz.util.sanitize import sanitize
 from fedwiz.wizard import start
 from fedwiz.wizard.draft import Draft, forget, repeat
-from fedwiz.wizard.goals import GOALS, LATER
-from fedwiz.wizard.start import begin_practice, cut_off
+from fedwiz.wizard.goals import GOALS, LEFT_ALONE
+from fedwiz.wizard.start import begin_practice, interrupted
 
 
 def wizard(draft: Draft | None) -> int:
@@ -39,7 +39,7 @@ def wizard(draft: Draft | None) -> int:
     Args:
         draft: to go on with; None: the operator says what is to be done.
     """
-    talk, run = Talk(), Told()
+    talk, run = Dialogue(), RecordedRun()
     changing = False
 
     async def whole(stop: asyncio.Event) -> Result:
@@ -53,9 +53,9 @@ def wizard(draft: Draft | None) -> int:
     except asyncio.CancelledError:
         say("")
         result = closed()
-    except Ended as ended:
+    except InputEndedError as ended:
         result = Result(verbs.USAGE, f"{ended.key}: no answer, and the input has ended")
-    except Left as left:
+    except QuitError as left:
         result = Result(left.code, left.why)
     if run.run:
         return reported(argparse.Namespace(json=False), result, run.state)
@@ -64,13 +64,13 @@ def wizard(draft: Draft | None) -> int:
     return result.code
 
 
-async def _ask_all(talk: Talk, draft: Draft | None) -> None:
+async def _ask_all(talk: Dialogue, draft: Draft | None) -> None:
     """Ask one question after the other; `<` goes to the one before."""
     at = 0
-    if draft is not None and not cut_off(draft):
+    if draft is not None and not interrupted(draft):
         talk.begin(draft)
         at = _place(draft)
-        say(f"{clean(draft.name)}: going on at {draft.page}; `<` goes back, `?` helps")
+        say(f"{sanitize(draft.name)}: going on at {draft.page}; `<` goes back, `?` helps")
     while at < len(QUESTIONS):
         page, ask = QUESTIONS[at]
         asked = talk.prompt.asked
@@ -79,7 +79,7 @@ async def _ask_all(talk: Talk, draft: Draft | None) -> None:
                 talk.keep(replace(talk.draft, page=page))
             try:
                 await ask(talk)
-            except Back:
+            except BackError:
                 talk.back = True
             else:
                 talk.back = talk.back and talk.prompt.asked == asked
@@ -88,11 +88,11 @@ async def _ask_all(talk: Talk, draft: Draft | None) -> None:
 
 def _place(draft: Draft) -> int:
     """The question at which a draft is gone on with; an install is approved anew."""
-    page = "review" if draft.goal == "install" and draft.page in LAST else draft.page
+    page = "review" if draft.goal == "install" and draft.page in RUN_PAGES else draft.page
     return next((at for at, (it, _) in enumerate(QUESTIONS) if it == page), len(QUESTIONS))
 
 
-def _stops(talk: Talk, page: str) -> bool:
+def _stops(talk: Dialogue, page: str) -> bool:
     """Whether the questions of a page are asked: forward the open ones, back all."""
     if talk.before is not None:
         return False
@@ -101,14 +101,14 @@ def _stops(talk: Talk, page: str) -> bool:
     return not page or page in talk.draft.stops
 
 
-async def what(talk: Talk) -> None:
+async def what(talk: Dialogue) -> None:
     """What is to be done."""
     if talk.draft.page and not talk.back:
         return
     options = [(name, *GOALS[name]) for name in ("new", "file", "verify", "practice")]
-    before = unfinished()
+    before = interrupted_run()
     if before is not None:
-        about = f"It stopped at {before.where}. {LATER}"
+        about = f"It stopped at {before.where}. {LEFT_ALONE}"
         options.insert(0, ("resume", f"Go on: {before.name}", about))
     said = await talk.prompt.pick(
         "what",
@@ -120,9 +120,9 @@ async def what(talk: Talk) -> None:
     if said == "resume" and before is not None:
         try:
             talk.begin(start.resuming(before))
-        except Refused as refused:
+        except AnswersError as refused:
             wrong(str(refused))
-            raise Back from None
+            raise BackError from None
         talk.before = before
     elif said == "file":
         talk.begin(await _file(talk))
@@ -135,28 +135,28 @@ async def what(talk: Talk) -> None:
         talk.begin(start.verifying() if said == "verify" else start.new())
 
 
-async def _file(talk: Talk) -> Draft:
+async def _file(talk: Dialogue) -> Draft:
     """The draft of an answer file."""
 
     def refuse(path: str) -> str:
         try:
-            start.of_file(path)
-        except Refused as refused:
+            start.from_file(path)
+        except AnswersError as refused:
             return str(refused)
         return ""
 
     said = await talk.prompt.text("file", "Which answer file?", refuse, "answers.toml")
-    return start.of_file(said)
+    return start.from_file(said)
 
 
-async def approve(talk: Talk) -> None:
+async def approve(talk: Dialogue) -> None:
     """Show what was found and what will be done, and have it approved."""
     while True:
         try:
             answers = talk.draft.answers()
-        except Refused as refused:
+        except AnswersError as refused:
             wrong(str(refused))
-            raise Back from None
+            raise BackError from None
         known = await talk.site.tried(answers, await talk.known())
         findings = judge(answers, known, talk.draft.accepted)
         if not known.hosts:  # that is all there is to say
@@ -165,17 +165,17 @@ async def approve(talk: Talk) -> None:
         code, why = verbs.standing(findings, known)
         if code == verbs.OK:
             break
-        await _blocked(talk, blocks, Left(code, why))
+        await _blocked(talk, blocks, QuitError(code, why))
     well = sum(it.level == "ok" for it in findings)
     say(f"  + ok: nothing blocks; {well} findings are well")
     plan = planning.make(answers, known)
     say(planning.text(plan))
     if any(plan.actions.values()) and not await _approved(talk, answers, plan):
-        raise Left(verbs.USAGE, "not approved; nothing was changed")
+        raise QuitError(verbs.USAGE, "not approved; nothing was changed")
     talk.site.approved = answers, plan
 
 
-async def _blocked(talk: Talk, blocks: list[Finding], left: Left) -> None:
+async def _blocked(talk: Dialogue, blocks: list[Finding], left: QuitError) -> None:
     """What is to be done about findings that block.
 
     Raises:
@@ -201,7 +201,7 @@ async def _blocked(talk: Talk, blocks: list[Finding], left: Left) -> None:
                 ),
             )
             talk.keep(replace(talk.draft, accepted=(*talk.draft.accepted, name)))
-    except Ended:
+    except InputEndedError:
         raise left from None
     if said == "leave":
         raise left
@@ -209,7 +209,7 @@ async def _blocked(talk: Talk, blocks: list[Finding], left: Left) -> None:
         await talk.known(again=True)
 
 
-async def _approved(talk: Talk, answers: Answers, plan: Plan) -> bool:
+async def _approved(talk: Dialogue, answers: Answers, plan: Plan) -> bool:
     """Whether the operator wants the plan; where containers stop, by typing the cluster's name."""
     help_ = "This is the last question: then the plan is carried out on all hosts at once."
     stops = any(
@@ -224,7 +224,7 @@ async def _approved(talk: Talk, answers: Answers, plan: Plan) -> bool:
     return said == answers.name
 
 
-async def _do(talk: Talk, run: Told, stop: asyncio.Event) -> Result:
+async def _do(talk: Dialogue, run: RecordedRun, stop: asyncio.Event) -> Result:
     """Carry out what was approved, and prove it; or only prove."""
     verifies, before = talk.draft.goal == "verify", talk.before
     if verifies:
@@ -236,13 +236,13 @@ async def _do(talk: Talk, run: Told, stop: asyncio.Event) -> Result:
         say(planning.text(plan))
         return "" if await _approved(talk, answers, plan) else "not approved; nothing was changed"
 
-    async def work(cluster: Cluster, stop: asyncio.Event) -> Result:
+    async def work(cluster: RunContext, stop: asyncio.Event) -> Result:
         _leave_answers(answers, cluster.run_id)
-        talk.keep(replace(talk.draft, page=LAST[verifies], run=cluster.run_id))
+        talk.keep(replace(talk.draft, page=RUN_PAGES[verifies], run=cluster.run_id))
         if before is not None:
             return await resume(before, cluster, more, stop)
         if talk.site.approved is None:
-            return await verbs.prove(cluster)
+            return await verbs.verify(cluster)
         return await verbs.install(cluster, keeping(verbs.approving(talk.site.approved[1])), stop)
 
     cluster = await talk.site.cluster(answers, accepted=talk.draft.accepted)
@@ -263,10 +263,10 @@ def _leave_answers(answers: Answers, run: str) -> None:
         say(f"the answers, to do the same again: {path}")
 
 
-LAST = ("install", "verify")
+RUN_PAGES = ("install", "verify")
 """The pages on which nothing is asked any more."""
 
-QUESTIONS: tuple[tuple[str, Callable[[Talk], Awaitable[None]]], ...] = (
+QUESTIONS: tuple[tuple[str, Callable[[Dialogue], Awaitable[None]]], ...] = (
     ("", what),
     ("hosts", hosts.name),
     ("hosts", hosts.where),

@@ -5,23 +5,23 @@ import re
 from collections.abc import Iterable
 from dataclasses import replace
 
-from fedwiz.answers.file import Refused
+from fedwiz.answers.file import AnswersError
 from fedwiz.cli.discover import progress
 from fedwiz.cli.output import say
-from fedwiz.cli.plain.dialogue import Left, Talk, question
-from fedwiz.cli.plain.prompt import NONE, NOTHING, Back, Ended, wrong
+from fedwiz.cli.plain.dialogue import Dialogue, QuitError, question
+from fedwiz.cli.plain.prompt import NONE, NOTHING, BackError, InputEndedError, wrong
 from fedwiz.engine.verbs import UNREACHABLE
-from fedwiz.util.sanitize import clean
+from fedwiz.util.sanitize import sanitize
 from fedwiz.wizard import candidates
 from fedwiz.wizard.draft import Candidate, Role
 
 
-async def name(talk: Talk) -> None:
+async def name(talk: Dialogue) -> None:
     """What the cluster is called."""
     await talk.answer(question("name"))
 
 
-async def where(talk: Talk) -> None:
+async def where(talk: Dialogue) -> None:
     """Where the hosts are; looks there."""
     sources = talk.site.sources()
     told = ", ".join(f"`{it}`" for it in sources)
@@ -49,7 +49,7 @@ async def where(talk: Talk) -> None:
         wrong("no host answers there as ssh does: name other places")
 
 
-async def _look(talk: Talk, words: Iterable[str]) -> None:
+async def _look(talk: Dialogue, words: Iterable[str]) -> None:
     """Look where the operator says.
 
     Raises:
@@ -60,7 +60,7 @@ async def _look(talk: Talk, words: Iterable[str]) -> None:
     read = [await asyncio.to_thread(sources[it]) for it in asked if it in sources]
     for source in read:
         for note in source.notes:
-            say(clean(f"  {note}"))
+            say(sanitize(f"  {note}"))
     text = ", ".join(it for it in asked if it and it not in sources)
     named, many = candidates.meant(text)
     told = tuple(target for source in read for target in source.targets)
@@ -72,14 +72,14 @@ async def _look(talk: Talk, words: Iterable[str]) -> None:
     talk.keep(replace(candidates.sorted_from(draft, first), typed=text or draft.typed))
 
 
-async def who(talk: Talk) -> None:
+async def who(talk: Dialogue) -> None:
     """Which of the machines belong."""
     rows = talk.draft.candidates
     wide = max(len(it.name) for it in rows)
     for number, it in enumerate(rows, 1):
         key = it.shown_key or ("no answer as ssh" if it.silent else "")
         told = it.name if it.name != it.address else ""
-        say(clean(f"  {number:>3}  {it.address:<15}  {told:<{wide}}  {key}").rstrip())
+        say(sanitize(f"  {number:>3}  {it.address:<15}  {told:<{wide}}  {key}").rstrip())
     before = [at for at, it in enumerate(rows, 1) if it.chosen]
     every = range(1, len(rows) + 1)
     said = await talk.prompt.text(
@@ -112,11 +112,11 @@ def numbers(text: str, most: int) -> list[int]:
     for word in text.replace(",", " ").split():
         ends = re.fullmatch(r"(\d{1,6})(?:-(\d{1,6}))?", "1-999999" if word == "all" else word)
         if not ends:
-            raise ValueError(f"{clean(word)}: numbers from 1 to {most}, such as 1-{most}")
+            raise ValueError(f"{sanitize(word)}: numbers from 1 to {most}, such as 1-{most}")
         first, last = int(ends[1]), int(ends[2] or ends[1])
         last = most if word == "all" else last
         if not 1 <= first <= last <= most:
-            raise ValueError(f"{clean(word)}: the numbers go from 1 to {most}")
+            raise ValueError(f"{sanitize(word)}: the numbers go from 1 to {most}")
         found |= dict.fromkeys(range(first, last + 1))
     return list(found)
 
@@ -132,24 +132,24 @@ def ranges(found: Iterable[int]) -> str:
     return " ".join(str(a) if a == b else f"{a}-{b}" for a, b in rows)
 
 
-async def login(talk: Talk) -> None:
+async def login(talk: Dialogue) -> None:
     """Who logs in."""
     await talk.answer(question("ssh.user"))
 
 
-async def root(talk: Talk) -> None:
+async def root(talk: Dialogue) -> None:
     """How that user becomes root, where it is another one."""
     if talk.draft.get("ssh.user") not in (None, "root"):
         await talk.answer(question("ssh.sudo"), "nopasswd")
 
 
-async def machines(talk: Talk) -> None:
+async def machines(talk: Dialogue) -> None:
     """Who the machines are, by what they say; what is wrong there can be put right."""
     try:
         await talk.known()
-    except Refused as refused:
+    except AnswersError as refused:
         wrong(str(refused))
-        raise Back from None
+        raise BackError from None
     anew = True
     while True:
         talk.keep(candidates.learn(talk.draft, talk.site.facts))
@@ -175,7 +175,7 @@ async def machines(talk: Talk) -> None:
             return
 
 
-async def _which(talk: Talk, key: str) -> str:
+async def _which(talk: Dialogue, key: str) -> str:
     """What is to be done about the hosts.
 
     Raises:
@@ -188,13 +188,13 @@ async def _which(talk: Talk, key: str) -> str:
             "" if key else NONE,
             "Its number; `-3` leaves the third one out; `r` reads all again; none goes on.",
         )
-    except Ended:
+    except InputEndedError:
         for address, why in talk.site.lost.items():
-            raise Left(UNREACHABLE, f"{address}: {why}") from None
+            raise QuitError(UNREACHABLE, f"{address}: {why}") from None
         raise
 
 
-def _table(talk: Talk) -> None:
+def _table(talk: Dialogue) -> None:
     """The chosen hosts, each with what is wrong there."""
     draft, facts = talk.draft, talk.site.facts
     rows = candidates.judged(draft, facts, talk.site.lost, talk.site.unknown).rows
@@ -205,13 +205,13 @@ def _table(talk: Talk) -> None:
         system = f"{read.os} {read.os_version}" if read else "not read"
         label = f"label {it.label}" if it.label else ""
         line = f"{it.name or '?':<16}  {it.address:<15}  {it.role or '?':<6}  {system:<10}  {runs}"
-        say(clean(f"  {number:>3}  {line}  {label}").rstrip())
+        say(sanitize(f"  {number:>3}  {line}  {label}").rstrip())
         for finding in row:
             sign = "X" if finding.level == "block" else "!"
-            say(clean(f"       {sign} {finding.level}: {finding.seen}"))
+            say(sanitize(f"       {sign} {finding.level}: {finding.seen}"))
 
 
-async def _change(talk: Talk, at: int) -> None:
+async def _change(talk: Dialogue, at: int) -> None:
     """Other words about one host."""
 
     def now() -> Candidate:
@@ -230,11 +230,11 @@ async def _change(talk: Talk, at: int) -> None:
         label = question("host.label")
         said = await talk.prompt.line(label.path, label.title, now().label or NOTHING, label.help)
         talk.keep(talk.draft.row(at, label="" if said == NOTHING else said))
-    except Back:
+    except BackError:
         return
 
 
-def _play(talk: Talk, at: int, role: str) -> None:
+def _play(talk: Dialogue, at: int, role: str) -> None:
     """Give a host its role; there is one master."""
     mine: Role = "master" if role == "master" else "node"
     talk.keep(

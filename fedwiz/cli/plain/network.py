@@ -7,25 +7,25 @@ from fedwiz.answers.file import QUESTIONS, Question
 from fedwiz.answers.questions import as_text
 from fedwiz.checks.ranges import free
 from fedwiz.cli.output import say
-from fedwiz.cli.plain.dialogue import Talk, judged, question
+from fedwiz.cli.plain.dialogue import Dialogue, judged, question
 from fedwiz.cli.plain.prompt import NONE, wrong
 from fedwiz.facts import Facts, Link
 from fedwiz.model import addresses
 from fedwiz.model.backends import BACKENDS
-from fedwiz.util.sanitize import clean
+from fedwiz.util.sanitize import sanitize
 from fedwiz.wizard.draft import Candidate
-from fedwiz.wizard.suggestions import USUAL, as_held, choose
+from fedwiz.wizard.suggestions import DEFAULT_BACKEND, choose, from_etcd
 
 CIDR = "network.cidr"
-MOVING = ("backend-kernel", "flannel-version", "same-link", "mtu", "firewall", "hypervisor")
+BACKEND_CHECKS = ("backend-kernel", "flannel-version", "same-link", "mtu", "firewall", "hypervisor")
 """Checks that judge a backend."""
 
 
-async def cidr(talk: Talk) -> None:
+async def cidr(talk: Dialogue) -> None:
     """Which addresses the containers get; one that a check blocks is asked for again."""
     known = await talk.known()
     if talk.draft.get(CIDR) is None:
-        talk.keep(as_held(talk.draft, known))
+        talk.keep(from_etcd(talk.draft, known))
     asked, tried = question(CIDR), ""
     while True:
         now = "" if CIDR in talk.draft.refusals() else talk.draft.get(CIDR)
@@ -45,7 +45,7 @@ async def cidr(talk: Talk) -> None:
         tried = said
 
 
-async def _public(talk: Talk, why: str) -> bool:
+async def _public(talk: Dialogue, why: str) -> bool:
     """Whether a network that is refused will do: where it is public, and the operator owns it."""
     wrong(why)
     owned = question("network.allow_public")
@@ -55,7 +55,7 @@ async def _public(talk: Talk, why: str) -> bool:
     return bool(talk.draft.get(owned.path))
 
 
-async def length(talk: Talk) -> None:
+async def length(talk: Dialogue) -> None:
     """How long each node's prefix is."""
     net, nodes = str(talk.draft.get(CIDR)), len(talk.draft.chosen) - 1
     usual = addresses.default_subnet_len(net)
@@ -66,30 +66,30 @@ async def length(talk: Talk) -> None:
     talk.told(talk.findings(await talk.known(), ("network-capacity",)))
 
 
-async def kind(talk: Talk) -> None:
+async def kind(talk: Dialogue) -> None:
     """Which backend."""
     known, asked = await talk.known(), question("backend.type")
     now = str(talk.draft.get(asked.path) or asked.default)
     options = []
     for it in BACKENDS.values():
-        found = judged(choose(talk.draft, it.name), known, MOVING)
+        found = judged(choose(talk.draft, it.name), known, BACKEND_CHECKS)
         notes = [f"{f.level}: {f.host}{': ' * bool(f.host)}{f.seen}" for f in found]
         options.append((it.name, it.name, "\n".join((f"{it.title}.  {it.help}", *notes))))
     said = await talk.prompt.pick(
-        asked.path, asked.title, options, now if now in BACKENDS else USUAL, asked.help
+        asked.path, asked.title, options, now if now in BACKENDS else DEFAULT_BACKEND, asked.help
     )
     talk.keep(choose(talk.draft, said))
 
 
-async def options(talk: Talk) -> None:
+async def options(talk: Dialogue) -> None:
     """The backend's own options, only if asked for."""
-    kind = str(talk.draft.get("backend.type") or USUAL)
+    kind = str(talk.draft.get("backend.type") or DEFAULT_BACKEND)
     mine = [it for it in QUESTIONS if it.backend == kind]
     if mine:
         await _menu(talk, f"Which option of {kind} is to be changed?", mine)
 
 
-async def _menu(talk: Talk, title: str, questions: Sequence[Question]) -> None:
+async def _menu(talk: Dialogue, title: str, questions: Sequence[Question]) -> None:
     """Questions that are asked only if the operator names them, and those that are refused."""
     by = {it.path: it for it in questions}
     while True:
@@ -109,12 +109,12 @@ async def _menu(talk: Talk, title: str, questions: Sequence[Question]) -> None:
             wrong(f"{said}: {rules.nearest(path, by)}")
 
 
-def _now(talk: Talk, it: Question) -> str:
+def _now(talk: Dialogue, it: Question) -> str:
     said = talk.draft.get(it.path)
     return as_text(it.default if said is None else said) or '""'
 
 
-async def interfaces(talk: Talk) -> None:
+async def interfaces(talk: Dialogue) -> None:
     """Which interface each node uses, where there is a choice."""
     known = await talk.known()
     nodes = [it for it in talk.draft.chosen if it.role != "master"]
@@ -125,7 +125,7 @@ async def interfaces(talk: Talk) -> None:
     while True:
         nodes = [it for it in talk.draft.chosen if it.role != "master"]
         for number, it in enumerate(nodes, 1):
-            say(clean(f"  {number:>3}  {it.name:<{wide}}  {_uses(talk, it)}"))
+            say(sanitize(f"  {number:>3}  {it.name:<{wide}}  {_uses(talk, it)}"))
         bad = talk.findings(known, ("interface",))
         talk.told(bad)
         said = await talk.prompt.line(
@@ -140,7 +140,7 @@ async def interfaces(talk: Talk) -> None:
         _use(talk, nodes, said)
 
 
-def _links(talk: Talk, it: Candidate) -> list[Link]:
+def _links(talk: Dialogue, it: Candidate) -> list[Link]:
     """The interfaces that could carry a node's packets."""
     facts = talk.site.facts.get(it.address, Facts())
     return [
@@ -152,7 +152,7 @@ def _links(talk: Talk, it: Candidate) -> list[Link]:
     ]
 
 
-def _uses(talk: Talk, it: Candidate) -> str:
+def _uses(talk: Dialogue, it: Candidate) -> str:
     facts = talk.site.facts.get(it.address, Facts())
     link = facts.uplink(it.interface)
     others = [f"{o.name} {', '.join(o.addresses)}" for o in _links(talk, it) if o is not link]
@@ -161,7 +161,7 @@ def _uses(talk: Talk, it: Candidate) -> str:
     return f"{now}{'' if it.interface else ' (default route)'}{more}"
 
 
-def _better(talk: Talk, nodes: Sequence[Candidate]) -> str:
+def _better(talk: Dialogue, nodes: Sequence[Candidate]) -> str:
     """`all eth0`, where the nodes are reached by one interface that they do not use."""
     facts = talk.site.facts
     at = [(it, facts[it.address].uplink(it.address)) for it in nodes if it.address in facts]
@@ -170,7 +170,7 @@ def _better(talk: Talk, nodes: Sequence[Candidate]) -> str:
     return f"all {names.pop()}" if len(names) == 1 and other else ""
 
 
-def _use(talk: Talk, nodes: Sequence[Candidate], said: str) -> None:
+def _use(talk: Dialogue, nodes: Sequence[Candidate], said: str) -> None:
     """Take what was typed, or say what is wrong with it."""
     who, _, name = said.partition(" ")
     name = name.strip()
@@ -192,7 +192,7 @@ LATE = ("etcd", "flannel", "docker", "verify")
 """Sections that have no page of their own."""
 
 
-async def others(talk: Talk) -> None:
+async def others(talk: Dialogue) -> None:
     """All that has no question of its own: what is refused or to be asked, else if asked for."""
     mine = [it for it in QUESTIONS if it.path.partition(".")[0] in (*LATE, "ssh", "network")]
     ask = talk.draft.get("wizard.ask") or ()

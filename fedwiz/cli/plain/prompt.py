@@ -7,10 +7,10 @@ from fedwiz.answers.file import Question
 from fedwiz.answers.questions import as_text, from_text
 from fedwiz.cli.output import say
 from fedwiz.cli.terminal import ask
-from fedwiz.util.sanitize import clean
+from fedwiz.util.sanitize import sanitize
 
 HELP, BACK, NOTHING, NONE = "?", "<", "-", "none"
-KEYS = (
+KEYS_HELP = (
     "An empty line takes what stands in brackets, `-` alone takes an answer back, `<` goes to the "
     "question before, Ctrl+C leaves: what was said is kept."
 )
@@ -22,11 +22,11 @@ Option = tuple[str, str, str]
 """One of several: what is given, its title, and more about it."""
 
 
-class Back(Exception):  # noqa: N818 - it names what is so
+class BackError(Exception):
     """The operator wants the question before this one."""
 
 
-class Ended(Exception):  # noqa: N818 - it names what is so
+class InputEndedError(Exception):
     """The input has come to its end at a question."""
 
     def __init__(self, key: str) -> None:
@@ -49,21 +49,25 @@ class Prompt:
             Ended: there is no more input; names the key.
         """
         self.asked += 1
-        shown = f"{clean(question)} [{clean(default)}]: " if default else f"{clean(question)}: "
+        shown = (
+            f"{sanitize(question)} [{sanitize(default)}]: "
+            if default
+            else f"{sanitize(question)}: "
+        )
         while True:
             said = await ask(shown)
             if said is None:
                 say("")
-                raise Ended(key)
+                raise InputEndedError(key)
             said = said.strip()
             if not sys.stdin.isatty():
-                say(clean(said))  # as the terminal would have shown it
+                say(sanitize(said))  # as the terminal would have shown it
             if said == BACK:
-                raise Back
+                raise BackError
             if said != HELP:
                 return said or default
-            for text in (*help.splitlines(), KEYS):
-                say(f"  {clean(text)}")
+            for text in (*help.splitlines(), KEYS_HELP):
+                say(f"  {sanitize(text)}")
 
     async def text(
         self,
@@ -93,9 +97,9 @@ class Prompt:
         wide = max(len(title) for _, title, _ in options)
         for number, (_, title, more) in enumerate(options, 1):
             first, *notes = more.splitlines() or [""]
-            say(f"  {number:>2}  {clean(title):<{wide}}  {clean(first)}".rstrip())
+            say(f"  {number:>2}  {sanitize(title):<{wide}}  {sanitize(first)}".rstrip())
             for note in notes:
-                say(f"      {'':<{wide}}  {clean(note)}")
+                say(f"      {'':<{wide}}  {sanitize(note)}")
         names = [name for name, _, _ in options]
         by = {str(number): name for number, name in enumerate(names, 1)} | {n: n for n in names}
         first = str(names.index(default) + 1) if default in names else ""
@@ -152,9 +156,9 @@ def _helped(question: Question) -> str:
 def wrong(why: str) -> None:
     """Say what is wrong with an answer."""
     for line in why.splitlines():
-        say(f"  X {clean(line)}")
+        say(f"  X {sanitize(line)}")
 
 
 async def secret(question: str) -> str | None:
     """A password; at a terminal it is not shown.  None: there is none to be had."""
-    return await ask(f"{clean(question)}: ", hidden=True) or None
+    return await ask(f"{sanitize(question)}: ", hidden=True) or None

@@ -5,16 +5,16 @@ nor which file and line a value stands in, nor that a value it has no use for wa
 ssh_config(5), and readconf.c of OpenSSH 9.2; `ssh -G` is what the tests hold it to.
 """
 
-from fedwiz.ssh.sshconfig.line import BadConfig, Said
+from fedwiz.ssh.sshconfig.line import ConfigValue, SshConfigError
 from fedwiz.ssh.sshconfig.patterns import fits
 from fedwiz.ssh.sshconfig.reading import SYSTEM_CONFIG, Config, look
 from fedwiz.ssh.sshconfig.tokens import expanded, local_user, percents, standard
 
 __all__ = [
     "SYSTEM_CONFIG",
-    "BadConfig",
     "Config",
-    "Said",
+    "ConfigValue",
+    "SshConfigError",
     "expanded",
     "fits",
     "local_user",

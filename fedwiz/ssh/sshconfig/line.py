@@ -76,12 +76,12 @@ VALUES: Mapping[str, Mapping[str, str]] = {
 """The values there are, in any case of letters, and what they come to."""
 
 
-class BadConfig(ValueError):  # noqa: N818 - it is the configuration that is bad
+class SshConfigError(ValueError):
     """A line that ssh would not take either, or that is not supported here; names the line."""
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class ConfigValue:
     """One value, and where it stands."""
 
     keyword: str
@@ -98,7 +98,7 @@ class Said:
 
 
 @lru_cache(maxsize=1 << 16)
-def parse(line: str, file: str, number: int, ignored: str) -> Said | None:
+def parse(line: str, file: str, number: int, ignored: str) -> ConfigValue | None:
     """A line's keyword and words; None where it says nothing.
 
     Kept, for a file is read anew for each host.
@@ -116,29 +116,29 @@ def parse(line: str, file: str, number: int, ignored: str) -> Said | None:
     if found is None:
         if re.fullmatch(r"\s*(#.*)?", line):
             return None
-        raise BadConfig(f"line {number} of {file}: that is no option: correct it")
+        raise SshConfigError(f"line {number} of {file}: that is no option: correct it")
     keyword, rest = found[1], found[2].strip(" \t\r\f")
-    said = Said(keyword, (rest,), file, number)
+    said = ConfigValue(keyword, (rest,), file, number)
     if keyword.lower() not in KEYWORDS:
         if in_list(keyword.lower(), ignored.lower()):
             return None
-        raise BadConfig(
+        raise SshConfigError(
             f"{said.where}: ssh has no option {keyword}: correct it, or name it in "
             f"`IgnoreUnknown` before that line"
         )
     words = tuple(split(rest, said))
     if not words or (not words[0] and keyword.lower() not in UNPARSED):
-        raise BadConfig(f"{said.where}: {keyword} has no value: give it one")
+        raise SshConfigError(f"{said.where}: {keyword} has no value: give it one")
     if keyword.lower() in UNPARSED:
-        return Said(keyword, (rest.lstrip("= \t"),), file, number)
+        return ConfigValue(keyword, (rest.lstrip("= \t"),), file, number)
     if keyword.lower() == "match":
         return said
     if keyword.lower() in SPEAKING and len(words) > 1:
-        raise BadConfig(f"{said.where}: {keyword} takes one value: correct it")
-    return Said(keyword, words, file, number)
+        raise SshConfigError(f"{said.where}: {keyword} takes one value: correct it")
+    return ConfigValue(keyword, words, file, number)
 
 
-def checked_value(said: Said) -> Said:
+def checked_value(said: ConfigValue) -> ConfigValue:
     """The same with its value in the one way to write it.
 
     Raises:
@@ -146,25 +146,25 @@ def checked_value(said: Said) -> Said:
     """
     keyword, value = said.keyword.lower(), said.words[0]
     if keyword == "port" and not (re.fullmatch(r"[0-9]{1,5}", value) and 0 < int(value) < 65536):
-        raise BadConfig(f"{said.where}: {value} is no port: correct it")
+        raise SshConfigError(f"{said.where}: {value} is no port: correct it")
     if keyword == "requiredrsasize" and not value.isdecimal():
-        raise BadConfig(f"{said.where}: {said.keyword} wants a number: correct it")
+        raise SshConfigError(f"{said.where}: {said.keyword} wants a number: correct it")
     if keyword == "proxyjump" and re.search(r"(^|,)\s*(,|$)|[\s\"']", value):
-        raise BadConfig(f"{said.where}: ProxyJump wants hosts with commas between: correct it")
+        raise SshConfigError(f"{said.where}: ProxyJump wants hosts with commas between: correct it")
     files = keyword in ("userknownhostsfile", "globalknownhostsfile")
     if files and len(said.words) > 1 and "none" in (word.lower() for word in said.words):
-        raise BadConfig(f"{said.where}: `none` goes with no other file: correct it")
+        raise SshConfigError(f"{said.where}: `none` goes with no other file: correct it")
     if keyword not in VALUES:
         return said
     if value.lower() not in VALUES[keyword]:
-        raise BadConfig(
+        raise SshConfigError(
             f"{said.where}: {said.keyword} is no {value}: "
             f"write {', '.join(dict.fromkeys(VALUES[keyword].values()))}"
         )
-    return Said(said.keyword, (VALUES[keyword][value.lower()],), said.file, said.line)
+    return ConfigValue(said.keyword, (VALUES[keyword][value.lower()],), said.file, said.line)
 
 
-def split(text: str, said: Said) -> Iterator[str]:
+def split(text: str, said: ConfigValue) -> Iterator[str]:
     """Words as ssh parts them: quotes, backslashes, and `#` where a word would begin.
 
     Raises:
@@ -190,7 +190,7 @@ def split(text: str, said: Said) -> Iterator[str]:
                 word += letter
             at += 1
         if quote:
-            raise BadConfig(f"{said.where}: a quote has no twin: correct it")
+            raise SshConfigError(f"{said.where}: a quote has no twin: correct it")
         yield word
 
 

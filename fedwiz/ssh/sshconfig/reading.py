@@ -11,8 +11,8 @@ from pathlib import Path
 from fedwiz.ssh.sshconfig.line import (
     ALIASES,
     SEVERAL,
-    BadConfig,
-    Said,
+    ConfigValue,
+    SshConfigError,
     checked_value,
     parse,
 )
@@ -21,13 +21,13 @@ from fedwiz.ssh.sshconfig.tokens import local_user, percents, standard
 from fedwiz.util.files import at_home
 
 SYSTEM_CONFIG = Path("/etc/ssh/ssh_config")
-DEEPEST = 16
+MAX_INCLUDE_DEPTH = 16
 """Files that may include each other."""
 
-LONGEST = 4096
+MAX_PATH_CHARS = 4096
 """Letters of a path that may be one: Linux has no longer ones."""
 
-PATIENCE = 10
+MATCH_EXEC_SECONDS = 10
 """Seconds for a command of `Match exec`."""
 
 
@@ -38,16 +38,16 @@ class Config:
     host: str
     """HostName, or what was asked for; in lower case."""
 
-    said: Mapping[str, tuple[Said, ...]]
+    said: Mapping[str, tuple[ConfigValue, ...]]
     """By keyword in lower case; more than one value only where they add up."""
 
     names: tuple[str, ...]
     """Every `Host` that is a name and no pattern, in the order of the files."""
 
-    unfollowed: tuple[Said, ...]
+    unfollowed: tuple[ConfigValue, ...]
     """The `Match exec` that nobody was to run; they count as not matching."""
 
-    def first(self, keyword: str) -> Said | None:
+    def first(self, keyword: str) -> ConfigValue | None:
         """The value that is right, with its place."""
         return next(iter(self.said.get(keyword, ())), None)
 
@@ -73,10 +73,10 @@ def look(
         BadConfig: a line can't be used.
         OSError: a file can't be read.
     """
-    said: dict[str, list[Said]] = {}
+    said: dict[str, list[ConfigValue]] = {}
     for keyword, value in (("user", user), ("port", str(port) if port else "")):
         if value:
-            said[keyword] = [Said(keyword, (value,), "", 0)]
+            said[keyword] = [ConfigValue(keyword, (value,), "", 0)]
     first = _Pass(host, host, said, run=run)
     first.read_all(files)
     named = first.named(host)
@@ -87,7 +87,7 @@ def look(
         first.wants_final = True
     if first.wants_final:
         # The name is settled by now; a HostName that the second pass comes to is not taken.
-        said["hostname"] = [Said("HostName", (named.replace("%", "%%"),), "", 0)]
+        said["hostname"] = [ConfigValue("HostName", (named.replace("%", "%%"),), "", 0)]
         last = _Pass(named, host, said, run=run, final=True)
         last.read_all(files)
     return Config(
@@ -98,11 +98,11 @@ def look(
     )
 
 
-def _see_canonical(said: Said, host: str, proxied: bool) -> None:
+def _see_canonical(said: ConfigValue, host: str, proxied: bool) -> None:
     """See that the name may stay: an address does, and one that only a bastion looks up."""
     if re.fullmatch(r"[0-9.]+|.*:.*", host) or (proxied and said.words[0] != "always"):
         return
-    raise BadConfig(
+    raise SshConfigError(
         f"{said.where}: CanonicalizeHostname is not supported: write the full name or the "
         f"address of {host} into the answers as `address`, and `CanonicalizeHostname no` for it"
     )
@@ -114,12 +114,12 @@ class _Pass:
 
     host: str
     original: str
-    said: dict[str, list[Said]]
+    said: dict[str, list[ConfigValue]]
     run: bool
     final: bool = False
     wants_final: bool = False
     names: list[str] = field(default_factory=list)
-    unfollowed: list[Said] = field(default_factory=list)
+    unfollowed: list[ConfigValue] = field(default_factory=list)
     ignored: str = ""
 
     def named(self, host: str) -> str:
@@ -150,7 +150,7 @@ class _Pass:
         with path.open("rb") as file:
             info = os.fstat(file.fileno())
             if checked and (info.st_uid not in (0, os.getuid()) or info.st_mode & 0o022):
-                raise BadConfig(
+                raise SshConfigError(
                     f"{path}: others than its owner may write it, so ssh does not read it: "
                     f"`chmod 600 {path}`, and see that it is yours"
                 )
@@ -166,8 +166,8 @@ class _Pass:
                     active = self.matches(said, may) and may
                 case "include":
                     for inner in included(said, system):
-                        if depth >= DEEPEST:
-                            raise BadConfig(f"{said.where}: too many files include each other")
+                        if depth >= MAX_INCLUDE_DEPTH:
+                            raise SshConfigError(f"{said.where}: too many files include each other")
                         self.read(inner, active, active, depth + 1, system=system, checked=checked)
                 case "ignoreunknown" if active:
                     self.ignored = self.ignored or said.words[0]
@@ -176,7 +176,7 @@ class _Pass:
                 case _:
                     checked_value(said)
 
-    def take(self, said: Said) -> None:
+    def take(self, said: ConfigValue) -> None:
         """Keep a value, unless another came before it."""
         keyword = said.keyword.lower()
         keyword, said = ALIASES.get(keyword, keyword), checked_value(said)
@@ -189,7 +189,7 @@ class _Pass:
         if not kept or (keyword in SEVERAL and all(it.words != said.words for it in kept)):
             kept.append(said)
 
-    def is_about(self, said: Said) -> bool:
+    def is_about(self, said: ConfigValue) -> bool:
         """Whether a `Host` line is about the host."""
         yes = False
         self.names += [name for name in said.words if not set(name) & set("*?!")]
@@ -200,7 +200,7 @@ class _Pass:
                 yes = True
         return yes
 
-    def matches(self, said: Said, may: bool) -> bool:
+    def matches(self, said: ConfigValue, may: bool) -> bool:
         """Whether all that a `Match` line asks for is so."""
         text = said.words[0]
         words = [quoted or plain for quoted, plain in re.findall(r'"([^"]*)"|([^\s="]+)', text)]
@@ -210,7 +210,7 @@ class _Pass:
             negated, kind = criterion.startswith("!"), criterion.removeprefix("!").lower()
             if kind == "all":
                 if asked > 1 or (words and not words[0].startswith("#")):
-                    raise BadConfig(f"{said.where}: `all` goes with no other words of Match")
+                    raise SshConfigError(f"{said.where}: `all` goes with no other words of Match")
                 return result and not negated
             asked += 1
             if kind in ("final", "canonical"):
@@ -218,17 +218,17 @@ class _Pass:
                 result = result and self.final is not negated
                 continue
             if not words or words[0].startswith("#"):
-                raise BadConfig(f"{said.where}: Match {criterion} has no value: give it one")
+                raise SshConfigError(f"{said.where}: Match {criterion} has no value: give it one")
             value = words.pop(0)
             if kind == "exec":
                 result = result and may and self.executes(value, said) is not negated
             else:
                 result = (self.criterion(kind, value, said) is not negated) and result
         if not asked:
-            raise BadConfig(f"{said.where}: Match asks for nothing: write `Match all`")
+            raise SshConfigError(f"{said.where}: Match asks for nothing: write `Match all`")
         return result
 
-    def criterion(self, kind: str, value: str, said: Said) -> bool:
+    def criterion(self, kind: str, value: str, said: ConfigValue) -> bool:
         """Whether a value of `Match` is the host's, the user's, ..."""
         user = self.said.get("user")
         match kind:
@@ -243,7 +243,7 @@ class _Pass:
             case "tagged":
                 tag = self.said.get("tag")
                 return in_list(tag[0].words[0] if tag else "", value)
-        raise BadConfig(
+        raise SshConfigError(
             f"{said.where}: Match {kind} is not supported: say it with `host`, `originalhost`, "
             f"`user`, `localuser`, `tagged` or `exec`"
         )
@@ -252,7 +252,7 @@ class _Pass:
         said = self.said.get("hostname")
         return percents(said[0].words[0], {"h": self.host}, said[0]) if said else self.host
 
-    def executes(self, command: str, said: Said) -> bool:
+    def executes(self, command: str, said: ConfigValue) -> bool:
         """Whether a command of `Match exec` ends well."""
         if not self.run:
             self.unfollowed.append(said)
@@ -271,13 +271,13 @@ class _Pass:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
-                timeout=PATIENCE,
+                timeout=MATCH_EXEC_SECONDS,
                 check=False,
             )
         except subprocess.TimeoutExpired:
-            raise BadConfig(
-                f"{said.where}: the command of Match exec did not end within {PATIENCE} s: "
-                f"run it by hand"
+            raise SshConfigError(
+                f"{said.where}: the command of Match exec did not end within "
+                f"{MATCH_EXEC_SECONDS} s: run it by hand"
             ) from None
         return done.returncode == 0
 
@@ -285,14 +285,14 @@ class _Pass:
         return self.said[keyword][0].words[0] if keyword in self.said else default
 
 
-def included(said: Said, system: bool) -> Iterator[Path]:
+def included(said: ConfigValue, system: bool) -> Iterator[Path]:
     """The files that an `Include` names, in their order."""
     for word in said.words:
-        if len(word) > LONGEST:
+        if len(word) > MAX_PATH_CHARS:
             continue
         base = SYSTEM_CONFIG.parent if system else Path.home() / ".ssh"
         if word.startswith("~") and system:
-            raise BadConfig(f"{said.where}: the system's configuration can't include {word}")
+            raise SshConfigError(f"{said.where}: the system's configuration can't include {word}")
         name = str(at_home(word) if word.startswith("~") else base / word)
         for found in sorted(glob.glob(name)):  # noqa: PTH207 - a pattern that begins with /
             if Path(found).is_file():

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from fedwiz.ssh.sshconfig.line import BadConfig, Said
+from fedwiz.ssh.sshconfig.line import ConfigValue, SshConfigError
 from fedwiz.util.files import at_home
 
 
@@ -32,7 +32,7 @@ def standard(host: str, original: str, port: str, user: str, alias: str) -> dict
     }
 
 
-def percents(text: str, tokens: Mapping[str, str], said: Said) -> str:
+def percents(text: str, tokens: Mapping[str, str], said: ConfigValue) -> str:
     """The text with its `%` tokens put in.
 
     Raises:
@@ -43,7 +43,7 @@ def percents(text: str, tokens: Mapping[str, str], said: Said) -> str:
         if found[1] == "%":
             return "%"
         if found[1] not in tokens:
-            raise BadConfig(
+            raise SshConfigError(
                 f"{said.where}: %{found[1]} is not supported in {said.keyword}: write it out"
             )
         return tokens[found[1]]
@@ -51,7 +51,7 @@ def percents(text: str, tokens: Mapping[str, str], said: Said) -> str:
     return re.sub(r"%(.?)", token, text)
 
 
-def expanded(text: str, tokens: Mapping[str, str], said: Said) -> str:
+def expanded(text: str, tokens: Mapping[str, str], said: ConfigValue) -> str:
     """A file's name with `~`, its tokens and `${VARIABLES}` put in.
 
     Raises:
@@ -64,7 +64,9 @@ def expanded(text: str, tokens: Mapping[str, str], said: Said) -> str:
     )
 
 
-def _variable(name: str, said: Said) -> str:
+def _variable(name: str, said: ConfigValue) -> str:
     if name not in os.environ:
-        raise BadConfig(f"{said.where}: the environment has no {name}: set it, or write it out")
+        raise SshConfigError(
+            f"{said.where}: the environment has no {name}: set it, or write it out"
+        )
     return os.environ[name]

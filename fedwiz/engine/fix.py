@@ -5,8 +5,8 @@ from collections.abc import Iterable, Sequence
 from itertools import groupby
 
 from fedwiz.answers.file import Answers
-from fedwiz.diagnose import Diagnosis, Mend, causes, measure
-from fedwiz.engine.connections import Reach
+from fedwiz.diagnose import Diagnosis, Fix, causes, measure
+from fedwiz.engine.connections import Connections
 from fedwiz.engine.lock import set_within
 from fedwiz.engine.plan import Lane, Part, Plan, Task
 from fedwiz.engine.verbs import (
@@ -15,11 +15,11 @@ from fedwiz.engine.verbs import (
     OK,
     USAGE,
     Approve,
-    Cluster,
     Result,
+    RunContext,
     carry_out,
-    prove_network,
     run_verb,
+    verify_network,
 )
 from fedwiz.model.actions import Action, Run
 from fedwiz.model.events import (
@@ -33,7 +33,7 @@ from fedwiz.model.events import (
 
 
 async def diagnose(
-    cluster: Cluster,
+    cluster: RunContext,
     pair: tuple[str, str],
     stop: asyncio.Event,
     *,
@@ -53,8 +53,8 @@ async def diagnose(
         host: where, should several have that cause; empty: the first.
     """
 
-    async def whole(cluster: Cluster, ways: Reach, result: Result) -> None:
-        await prove_network(cluster, ways, result, pair=pair)
+    async def whole(cluster: RunContext, ways: Connections, result: Result) -> None:
+        await verify_network(cluster, ways, result, pair=pair)
         if result.known is None:
             return
         if stop.is_set():
@@ -84,14 +84,18 @@ SETTLE_SECONDS = (1.0, 4.0)
 
 
 async def _verify_remedied(
-    cluster: Cluster, ways: Reach, result: Result, stop: asyncio.Event, pair: tuple[str, str]
+    cluster: RunContext,
+    ways: Connections,
+    result: Result,
+    stop: asyncio.Event,
+    pair: tuple[str, str],
 ) -> None:
     """Verify the pair; again where it fails, since peers hear of a new lease a moment later."""
-    await prove_network(cluster, ways, result, pair=pair)
+    await verify_network(cluster, ways, result, pair=pair)
     for seconds in SETTLE_SECONDS:
         if result.code == OK or await set_within(stop, seconds):
             return
-        await prove_network(cluster, ways, result, pair=pair)
+        await verify_network(cluster, ways, result, pair=pair)
 
 
 def _named(result: Result) -> None:
@@ -102,8 +106,8 @@ def _named(result: Result) -> None:
 
 
 async def _mended(
-    cluster: Cluster,
-    ways: Reach,
+    cluster: RunContext,
+    ways: Connections,
     result: Result,
     approve: Approve,
     stop: asyncio.Event,
@@ -125,8 +129,8 @@ async def _mended(
 
 
 async def _done(
-    cluster: Cluster,
-    ways: Reach,
+    cluster: RunContext,
+    ways: Connections,
     result: Result,
     approve: Approve,
     stop: asyncio.Event,
@@ -146,7 +150,7 @@ def plan_of(answers: Answers, diagnosis: Diagnosis) -> Plan:
     return _plan(answers, diagnosis.mends, diagnosis.cause, f"Mend {diagnosis.cause}")
 
 
-def _plan(answers: Answers, mends: Sequence[Mend], step: str, title: str) -> Plan:
+def _plan(answers: Answers, mends: Sequence[Fix], step: str, title: str) -> Plan:
     parts = []
     for number, (host, these) in enumerate(groupby(mends, key=lambda it: it.host)):
         name = step if not number else f"{step}-{number + 1}"
@@ -155,8 +159,8 @@ def _plan(answers: Answers, mends: Sequence[Mend], step: str, title: str) -> Pla
     return Plan(tuple(host.name for host in answers.host), tuple(parts))
 
 
-async def undo(
-    cluster: Cluster, records: Iterable[Record], approve: Approve, stop: asyncio.Event
+async def undo_fix(
+    cluster: RunContext, records: Iterable[Record], approve: Approve, stop: asyncio.Event
 ) -> Result:
     """Take back what a run has done, the last action first.
 
@@ -166,9 +170,9 @@ async def undo(
         approve: asked with the plan of it.
         stop: once set, nothing new is begun.
     """
-    plan = plan_back(cluster.answers, records)
+    plan = undo_plan(cluster.answers, records)
 
-    async def whole(cluster: Cluster, ways: Reach, result: Result) -> None:
+    async def whole(cluster: RunContext, ways: Connections, result: Result) -> None:
         if not any(plan.actions.values()):
             result.code, result.why = USAGE, "nothing in that run can be taken back"
             return
@@ -177,12 +181,12 @@ async def undo(
     return await run_verb("undo", cluster, whole, changes=True)
 
 
-def plan_back(answers: Answers, records: Iterable[Record]) -> Plan:
+def undo_plan(answers: Answers, records: Iterable[Record]) -> Plan:
     """What takes a run's actions back, as a plan."""
-    return _plan(answers, way_back(records), "undo", "Take it back")
+    return _plan(answers, undo_actions(records), "undo", "Take it back")
 
 
-def way_back(records: Iterable[Record]) -> tuple[Mend, ...]:
+def undo_actions(records: Iterable[Record]) -> tuple[Fix, ...]:
     """What takes a run's actions back, the last one first.
 
     An action that failed has changed nothing that is known of, and is left out; one whose end
@@ -203,7 +207,7 @@ def way_back(records: Iterable[Record]) -> tuple[Mend, ...]:
             case _:
                 pass
     return tuple(
-        Mend(
+        Fix(
             it.host,
             Run(
                 it.argv,

@@ -4,11 +4,11 @@ import asyncio
 
 import pytest
 
-from fedwiz.diagnose import Diagnosis, Mend
+from fedwiz.diagnose import Diagnosis, Fix
 from fedwiz.diagnose.cause import mend
 from fedwiz.engine.apply import apply
-from fedwiz.engine.remedy import plan_of, way_back
-from fedwiz.model.actions import Run, Unreachable
+from fedwiz.engine.fix import plan_of, undo_actions
+from fedwiz.model.actions import Run, UnreachableError
 from fedwiz.model.events import Event, Record, WayBack
 from tests.support.fake_cluster import Fake
 from tests.support.sample_cluster import ANSWERS
@@ -16,10 +16,10 @@ from tests.support.sample_cluster import ANSWERS
 ONE = mend("fed-node1", ("sysctl", "-w", "a=1"), ("sysctl", "-w", "a=0"))
 TWO = mend("fed-node1", ("ip", "link", "up"), ("ip", "link", "down"), interrupts=True)
 THREE = mend("fed-node2", ("touch", "x"), ("rm", "x"))
-NEVER = Mend("fed-node2", Run(("systemctl", "restart", "x")))
+NEVER = Fix("fed-node2", Run(("systemctl", "restart", "x")))
 
 
-def remedy(*mends: Mend) -> Diagnosis:
+def remedy(*mends: Fix) -> Diagnosis:
     return Diagnosis("a-cause", "fed-node1", "why", "seen", "remedy", mends)
 
 
@@ -34,7 +34,7 @@ def test_a_remedy_is_done_one_action_after_the_other() -> None:
     assert ONE.do.undo == "sysctl -w a=0"
 
 
-async def carried(fake: Fake, *mends: Mend) -> list[Record]:
+async def carried(fake: Fake, *mends: Fix) -> list[Record]:
     plan = plan_of(ANSWERS, remedy(*mends))
     await apply(plan, fake.ways, fake.events.append, "run", asyncio.Event())
     events: list[Event] = [it for it in fake.events if isinstance(it, Event)]
@@ -42,7 +42,7 @@ async def carried(fake: Fake, *mends: Mend) -> list[Record]:
 
 
 def taken_back(records: list[Record]) -> list[tuple[str, str]]:
-    return [(it.host, it.do.brief) for it in way_back(records)]
+    return [(it.host, it.do.brief) for it in undo_actions(records)]
 
 
 async def test_what_was_done_is_taken_back_the_last_one_first() -> None:
@@ -52,7 +52,7 @@ async def test_what_was_done_is_taken_back_the_last_one_first() -> None:
         ("fed-node1", "ip link down"),
         ("fed-node1", "sysctl -w a=0"),
     ]
-    back = way_back(records)[1].do
+    back = undo_actions(records)[1].do
     assert isinstance(back, Run)
     assert back.interrupts
     told = [it.event for it in records if isinstance(it.event, WayBack)]
@@ -62,13 +62,16 @@ async def test_what_was_done_is_taken_back_the_last_one_first() -> None:
 ENDS = {
     "failed": (1, [("fed-node1", "sysctl -w a=0")]),
     # Nobody saw its end, so it may be there.
-    "lost": (Unreachable("gone"), [("fed-node1", "ip link down"), ("fed-node1", "sysctl -w a=0")]),
+    "lost": (
+        UnreachableError("gone"),
+        [("fed-node1", "ip link down"), ("fed-node1", "sysctl -w a=0")],
+    ),
 }
 
 
 @pytest.mark.parametrize(("end", "back"), ENDS.values(), ids=ENDS)
 async def test_what_failed_is_not_taken_back_and_nothing_follows_it(
-    end: int | Unreachable, back: list[tuple[str, str]]
+    end: int | UnreachableError, back: list[tuple[str, str]]
 ) -> None:
     fake = Fake({"ip link up": end})
     assert taken_back(await carried(fake, ONE, TWO, THREE)) == back
@@ -83,8 +86,8 @@ async def test_a_failure_of_what_has_no_way_back_leaves_the_others_alone() -> No
 async def test_what_goes_to_standard_input_comes_back_whole() -> None:
     put = mend("fed-node1", ("a",), ("tee", "f"))
     undo = Run(("tee", "f"), stdin=("old\n",), timeout=7)
-    with_input = Mend(
+    with_input = Fix(
         "fed-node1", Run(put.do.argv, back=undo) if isinstance(put.do, Run) else put.do
     )
-    (found,) = way_back(await carried(Fake(), with_input))
+    (found,) = undo_actions(await carried(Fake(), with_input))
     assert found.do == Run(("tee", "f"), stdin=("old\n",), timeout=7)
