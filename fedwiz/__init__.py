@@ -1,3 +1,3 @@
 """A guided, provable installer of a flannel overlay network on Fedora hosts."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

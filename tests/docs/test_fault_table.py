@@ -1,4 +1,4 @@
-"""The README's table of faults: those that are injected into real hosts, with what fedwiz said."""
+"""The table in docs/faults.md: faults injected into real hosts, with what fedwiz said."""
 
 import importlib
 import re
@@ -7,7 +7,7 @@ from pathlib import Path
 from tests.support.install_faults import Fault
 
 ROOT = Path(__file__).parents[2]
-README = (ROOT / "README.md").read_text()
+TEXT = (ROOT / "docs/faults.md").read_text()
 
 
 def injected_rows() -> dict[str, Fault]:
@@ -21,20 +21,20 @@ def injected_rows() -> dict[str, Fault]:
 
 
 def told() -> dict[str, list[str]]:
-    """The README's rows: where, status, and what fedwiz says, by the fault's name."""
-    table = README[README.index("<!-- faults") : README.index("<!-- /faults -->")]
+    """The rows: where, status, and what fedwiz says, by the fault's name."""
+    table = TEXT[TEXT.index("<!-- faults") : TEXT.index("<!-- /faults -->")]
     lines = [line.strip("| ").split(" | ") for line in table.splitlines()[3:]]
     return {name: rest for name, *rest in lines}
 
 
-def test_the_readme_has_every_fault_that_is_injected_and_no_other() -> None:
+def test_the_table_has_every_fault_that_is_injected_and_no_other() -> None:
     assert list(told()) == list(injected_rows())
 
 
-def test_the_readme_says_where_and_how_it_ends() -> None:
+def test_the_table_says_where_and_how_it_ends() -> None:
     for name, fault in injected_rows().items():
         where, status, sentence = told()[name]
         assert (where, status) == (fault.where, str(fault.code)), name
-        if fault.code:  # else what is looked for is among the lines, and the README sums them up
+        if fault.code:  # else what is looked for is among the lines, and the table sums them up
             missing = [part for part in fault.says if not re.search(part, sentence)]
             assert not missing, (name, missing)
