@@ -1,1 +1,1 @@
-"""The wizard: Textual screens over the engine."""
+"""The full-screen wizard: Textual screens on top of the engine."""

@@ -1,4 +1,4 @@
-"""The wizard: one app that walks its pages and keeps what is said on them."""
+"""The wizard app: shows one page after the other and saves the draft."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from screens.dialogs.dialog import Help
 from screens.lazy import Begin, drafted, load, mistake
 from screens.pages.welcome import WelcomePage
 from screens.themes import DARK, LIGHT
-from screens.widgets.frame import PAGE_TITLES, beside, too_small
+from screens.widgets.frame import PAGE_TITLES, page_after, too_small
 from screens.wizard import Wizard
 
 if TYPE_CHECKING:
@@ -34,22 +34,22 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Play:
-    """A recorded run that is to be told again, and nothing else."""
+    """A recorded run to play back instead of the wizard's pages."""
 
     records: Path | Sequence[Record]
     speed: float = 1.0
-    """So many times as fast as it went; 0: all at once."""
+    """Playback speed as a multiple of the original; 0: all at once."""
 
 
 _TEXTUAL_S = ("app.focus_next", "app.focus_previous", "screen.copy_text")
-"""Actions of every Textual screen, which need no mention."""
+"""Actions that Textual gives every screen; the help and the palette leave them out."""
 
 AT_ANY_SIZE = frozenset({"ctrl+c", "ctrl+q"})
-"""Keys that count also where the terminal is too small to show what they do."""
+"""Keys that work even if the terminal is too small to show a page."""
 
 
 class Fedwiz(Wizard):
-    """The wizard.  Gives the exit code of the last install or verification."""
+    """The wizard.  Its exit code is that of the last install or verification."""
 
     TITLE = "fedwiz"
     CSS_PATH = "fedwiz.tcss"
@@ -65,33 +65,33 @@ class Fedwiz(Wizard):
     ]
 
     def __init__(self, begin: Begin | None = None, play: Play | None = None) -> None:
-        """Nothing is loaded yet.
+        """Create the app without loading anything heavy.
 
         Args:
-            begin: makes the draft to begin with; without one the first page asks.
-            play: show this run in place of all pages.
+            begin: makes the draft to start with; without one the first page asks.
+            play: a recorded run to show instead of all pages.
         """
         super().__init__()
         self._begin, self._play = begin, play
         self.refused: Exception | None = None
-        """Why there was nothing to begin with; for whoever started the app."""
+        """Why there is no draft to start with; `run` raises it after the app has ended."""
 
     def compose(self) -> ComposeResult:
-        """What is there until a page can be."""
+        """A placeholder until the first page is ready."""
         yield Static("fedwiz\nloading", id="loading")
 
     def on_mount(self) -> None:
-        """Show something at once, and load the rest while it is there."""
+        """Show the placeholder at once and load the rest in the background."""
         self.register_theme(DARK)
         self.register_theme(LIGHT)
         self.theme = DARK.name
         self.animation_level = "none"
         self.run_worker(self._walk(), group="walk")
 
-    # From page to page.
+    # Navigation.
 
     async def _walk(self) -> None:
-        """Walk until the operator leaves."""
+        """Show pages until the operator leaves."""
         if self._play is not None:
             await self._replay(self._play)
             return
@@ -101,14 +101,14 @@ class Fedwiz(Wizard):
                 self._refuse(made)
                 return
             self.draft = made
-        while self.return_code is None:  # until somebody has said `exit`
+        while self.return_code is None:  # set by `exit`
             if self.draft is None:
                 await self._first()
             else:
                 await self._page(self.draft)
 
     async def _replay(self, play: Play) -> None:
-        """Show a recorded run, and nothing else."""
+        """Show a recorded run and nothing else."""
         flow = await load("screens.pages.replay")
         try:
             page = await asyncio.to_thread(flow.page, play.records, play.speed)
@@ -120,60 +120,60 @@ class Fedwiz(Wizard):
             self.exit(0)
 
     async def _first(self) -> None:
-        """Ask what is to be done; load all pages in the meantime."""
-        left = await asyncio.to_thread(interrupted_run)
+        """Ask for a goal, and load all other pages meanwhile."""
+        interrupted = await asyncio.to_thread(interrupted_run)
         self._loaded()
-        page = WelcomePage(left)
+        page = WelcomePage(interrupted)
         self.run_worker(load("screens.pages.flow"), group="load")
         choice = await self.push_screen_wait(page)
-        begun = (await load("screens.pages.start")).begun
-        self.draft = await begun(self, choice)
+        draft_for = (await load("screens.pages.start")).draft_for
+        self.draft = await draft_for(self, choice)
         if self.draft is not None:
             self.keep(self.draft)
 
     async def _page(self, draft: Draft) -> None:
-        """Show the draft's page, and go where it leads."""
+        """Show the draft's page, then follow its move."""
         flow = await load("screens.pages.flow")
-        if self.site is None:
-            self.site = flow.inventory(draft)
-            self.site.ask = self.ask_secret
+        if self.inventory is None:
+            self.inventory = flow.inventory(draft)
+            self.inventory.ask = self.ask_secret
         self._loaded()
-        move = await self.push_screen_wait(flow.FLOW[draft.page](draft, self.site))
+        move = await self.push_screen_wait(flow.FLOW[draft.page](draft, self.inventory))
         draft = self.draft or draft
         if move == "quit":
             self.exit(self.code)
             return
-        page = "" if move == "first" else beside(draft.page, move, draft.goal, draft.stops)
+        page = "" if move == "first" else page_after(draft.page, move, draft.goal, draft.stops)
         if page:
             self.keep(replace(draft, page=page))
         else:
-            self.draft = self.site = self.state = None
+            self.draft = self.inventory = self.state = None
 
     def _refuse(self, why: Exception) -> None:
-        """End: there is nothing to begin with."""
+        """Exit, because there is no draft to start with."""
         self.refused = why
         self.exit(2)
 
     def _loaded(self) -> None:
-        """A page takes the place of what was there while it was loaded."""
+        """Remove the placeholder now that a page is ready."""
         self.screen_stack[0].query("#loading").remove()
 
-    # What every page can do.
+    # Actions of every page.
 
     async def on_event(self, event: events.Event) -> None:
-        """Let no key through to a page that can't be seen."""
+        """Drop keys while the terminal is too small to show the page."""
         hidden = too_small(*self.size)
         if isinstance(event, events.Key) and hidden and event.key not in AT_ANY_SIZE:
             return
         await super().on_event(event)
 
     def _fatal_error(self) -> None:
-        """A mistake of ours is told without what variables held: a password may be among it."""
+        """Print a crash without local variables: they may contain a password."""
         self._exit_renderables.append(mistake(self.console))
         self._close_messages_no_wait()
 
     async def ask_secret(self, question: str) -> str | None:
-        """Ask for a password; None: the operator gives none."""
+        """Ask for a password; None: the operator cancelled."""
         from screens.dialogs.basic import Ask
 
         return await self.push_screen_wait(
@@ -181,7 +181,7 @@ class Fedwiz(Wizard):
         )
 
     def action_help(self) -> None:
-        """What this page is for, and its keys."""
+        """Show what this page is for, and its keys."""
         page = self.screen
         if isinstance(page, Help):
             return
@@ -193,21 +193,21 @@ class Fedwiz(Wizard):
         self.push_screen(Help(title, page.HELP or "", keys))
 
     def get_key_display(self, binding: Binding) -> str:
-        """As it stands on the keyboard: F2, not f2."""
+        """Show keys as printed on the keyboard: F2, not f2."""
         shown = super().get_key_display(binding)
         return shown.upper() if re.fullmatch(r"f\d+", shown) else shown
 
     def _bindings_of(self, page: Screen[Any]) -> Iterator[Binding]:
-        """The bindings that mean something on this page, each action once."""
-        said = set[str]()
+        """The active bindings of this page, one per action."""
+        actions = set[str]()
         for node, binding, enabled, _ in page.active_bindings.values():
             ours = (node is page or node is self) and binding.action not in _TEXTUAL_S
-            if ours and enabled and binding.description and binding.action not in said:
-                said.add(binding.action)
+            if ours and enabled and binding.description and binding.action not in actions:
+                actions.add(binding.action)
                 yield binding
 
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
-        """Every action that has a key, for the command palette."""
+        """Offer every action that has a key in the command palette."""
         nodes = {id(it.binding): it.node for it in screen.active_bindings.values()}
         for binding in self._bindings_of(screen):
             if binding.action == "command_palette":
@@ -217,11 +217,11 @@ class Fedwiz(Wizard):
             yield SystemCommand(binding.description, binding.tooltip or f"Key: {key}", act)
 
     def action_turn_theme(self) -> None:
-        """Between dark and light."""
+        """Toggle between dark and light."""
         self.theme = LIGHT.name if self.theme == DARK.name else DARK.name
 
     def action_save_all(self) -> None:
-        """Save what is on the screen, and the report of what was done or proven."""
+        """Save a screenshot, and the report of the last run."""
         stamp = time.strftime("%Y%m%d-%H%M%S")
         page = getattr(self.screen, "STEP", "") or "fedwiz"
         saved = {f"{stamp}-{page}.svg": self.export_screenshot()}
@@ -231,18 +231,18 @@ class Fedwiz(Wizard):
             saved[f"{stamp}-report.md"] = report.markdown(self.state)
         self.run_worker(self._save(user_state_path("fedwiz") / "saved", saved), group="save")
 
-    async def _save(self, place: Path, saved: Mapping[str, str]) -> None:
-        """Write texts into files of a folder, and say where."""
+    async def _save(self, folder: Path, texts: Mapping[str, str]) -> None:
+        """Write texts to files in a folder and show where they are."""
         try:
-            for name, text in saved.items():
-                await asyncio.to_thread(files.write, place / name, text)
+            for name, text in texts.items():
+                await asyncio.to_thread(files.write, folder / name, text)
         except OSError as wrong:
-            self.notify(f"Not saved: {place}: {wrong.strerror}", severity="error", markup=False)
+            self.notify(f"Not saved: {folder}: {wrong.strerror}", severity="error", markup=False)
             return
-        self.notify(f"Saved in {place}: {', '.join(saved)}", markup=False)
+        self.notify(f"Saved in {folder}: {', '.join(texts)}", markup=False)
 
     def action_leave(self) -> None:
-        """Leave, after a question."""
+        """Leave after a confirmation."""
         self.run_worker(self._leave(), group="leave", exclusive=True)
 
     async def _leave(self) -> None:
@@ -265,7 +265,7 @@ class Fedwiz(Wizard):
             self.exit(self.code)
 
     def action_interrupt(self) -> None:
-        """Stop what runs; where nothing does, ask whether to leave."""
+        """Stop the current run; if there is none, ask whether to leave."""
         if self.stop is not None:
             self.ask_to_stop()
         else:
@@ -273,20 +273,20 @@ class Fedwiz(Wizard):
 
 
 def run(begin: Begin | None = None) -> int:
-    """The wizard, until the operator leaves it; gives the exit code.
+    """Run the wizard until the operator leaves it; returns the exit code.
 
     Raises:
-        Refused: what it is to begin with can't be used.
+        AnswersError: the draft to start with is invalid.
     """
     return _ended(Fedwiz(begin))
 
 
 def replay(records: Path | Sequence[Record], speed: float = 1.0) -> int:
-    """Show a recorded run on the page Install, until the operator leaves it.
+    """Play back a recorded run on the install page until the operator leaves it.
 
     Args:
-        records: of the run, or where its journal is.
-        speed: so many times as fast as it went; 0: all at once.
+        records: the run's records, or the path of its journal.
+        speed: as a multiple of the original; 0: all at once.
 
     Raises:
         ValueError: the journal can't be read.

@@ -1,4 +1,4 @@
-"""A terminal that may go away while an install runs."""
+"""A Textual driver that survives the loss of its terminal during an install."""
 
 import asyncio
 import os
@@ -15,18 +15,18 @@ if TYPE_CHECKING:
 
 
 class TerminalOutput:
-    """What is written to a terminal; to one that has gone, nothing is."""
+    """A terminal's output file; once the terminal has gone, it drops all output."""
 
-    def __init__(self, file: TextIO, gone: Callable[[], None]) -> None:
-        self._file, self._gone = file, gone
-        self._there = True
+    def __init__(self, file: TextIO, on_lost: Callable[[], None]) -> None:
+        self._file, self._on_lost = file, on_lost
+        self._alive = True
 
     def write(self, text: str) -> None:
-        """Write, as long as there is a terminal."""
+        """Write text, unless the terminal has gone."""
         self._try(lambda: self._file.write(text))
 
     def flush(self) -> None:
-        """Have it written now."""
+        """Flush the file, unless the terminal has gone."""
         self._try(self._file.flush)
 
     def fileno(self) -> int:
@@ -34,57 +34,57 @@ class TerminalOutput:
         return self._file.fileno()
 
     def _try(self, act: Callable[[], object]) -> None:
-        if not self._there:
+        if not self._alive:
             return
         try:
             act()
         except OSError:
-            self._there = False
-            self._gone()
+            self._alive = False
+            self._on_lost()
 
 
 class Terminal(LinuxDriver):
-    """Lets the app go on when its terminal has gone.
+    """Keeps the app running after its terminal has gone.
 
-    The driver that it is made of would end the app at the next key that it can't read, and stand
-    still when it can't write: an install would be cut off in its middle.  It would stand still as
-    well when 30 writes wait for a terminal that takes none.
+    Textual's own driver would end the app at the next key that it can't read, and block when it
+    can't write, which would interrupt an install half-way.  It would also block once 30 writes
+    are queued for a terminal that accepts none.
     """
 
-    def __init__(self, app: "App[Any]", **options: Any) -> None:  # noqa: ANN401 - passed on
+    def __init__(self, app: "App[Any]", **options: Any) -> None:  # noqa: ANN401 - passed through
         super().__init__(app, **options)
         self._loop = asyncio.get_running_loop()
-        self._output = TerminalOutput(cast("TextIO", self._file), self._gone)
+        self._output = TerminalOutput(cast("TextIO", self._file), self._on_lost)
         self._file = cast("Any", self._output)
-        self._behind = BackgroundWriter()
+        self._writer = BackgroundWriter()
 
     def write(self, data: str) -> None:
-        """Have it written, and wait for nobody."""
-        self._behind.do(partial(self._shown, data))
+        """Queue the write; never block."""
+        self._writer.do(partial(self._shown, data))
 
     def _shown(self, data: str) -> None:
         self._output.write(data)
         self._output.flush()
 
     def close(self) -> None:
-        """End when all is written."""
-        self._behind.end()
+        """Close after all queued output is written."""
+        self._writer.end()
         super().close()
 
-    def _gone(self) -> None:
-        """Read no more keys, and tell the app."""
+    def _on_lost(self) -> None:
+        """Stop reading keys and notify the app."""
         self.exit_event.set()
-        told = getattr(self._app, "terminal_gone", None)
-        if told is not None and not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(told)
+        callback = getattr(self._app, "terminal_gone", None)
+        if callback is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(callback)
 
     def hang_up(self) -> None:
-        """Read no more keys, if the terminal has gone: it would be tried again and again."""
+        """Stop reading keys if the terminal has gone; Textual would retry forever."""
         if not os.isatty(self.fileno):
-            self._gone()
+            self._on_lost()
 
     def stop_application_mode(self) -> None:
-        """Also have the mouse told in cells again, which Textual leaves as it set it."""
+        """Also switch mouse reports back to cells; Textual leaves them in pixels."""
         self.write("\x1b[?1016l")
         super().stop_application_mode()
 
@@ -92,4 +92,4 @@ class Terminal(LinuxDriver):
         try:
             self.run_input_thread()
         except OSError:
-            self._gone()
+            self._on_lost()

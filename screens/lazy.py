@@ -1,4 +1,4 @@
-"""What takes long to load is loaded off the loop, while something is on the screen already."""
+"""Load slow modules in a thread while the first screen is already shown."""
 
 import asyncio
 import gc
@@ -13,21 +13,21 @@ if TYPE_CHECKING:
     from fedwiz.wizard.draft import Draft
 
 Begin = Callable[[], "Draft | None"]
-"""Makes the draft to begin with, off the loop; None: the first page asks."""
+"""Makes the draft to start with, called in a thread; None: the first page asks."""
 
 
-async def load(module: str) -> Any:  # noqa: ANN401 - a module, whose names mypy can't know
-    """Load a module, and what it needs."""
+async def load(module: str) -> Any:  # noqa: ANN401 - mypy can't know a module's names
+    """Import a module and its dependencies in a thread."""
     loaded = await asyncio.to_thread(importlib.import_module, module)
     if not gc.get_freeze_count():
-        # Code is never let go of, so it need not be looked through for what can be: each time the
-        # loop would stand still for a tenth of a second.
+        # Code is never freed, so exclude it from garbage collection: each full collection would
+        # block the loop for a tenth of a second.
         gc.freeze()
     return loaded
 
 
 def mistake(console: "Console") -> "Segments":
-    """The exception that is being handled, as its traceback and without its variables."""
+    """The traceback of the current exception, without local variables."""
     from rich.segment import Segments
     from rich.traceback import Traceback
 
@@ -35,9 +35,9 @@ def mistake(console: "Console") -> "Segments":
 
 
 def drafted(begin: Begin) -> "Draft | Exception | None":
-    """What `begin` makes, or why it was refused; to be called in a thread, as it loads a lot.
+    """The draft that `begin` makes, or why it was refused.  Slow: call it in a thread.
 
-    A draft whose install was cut off is none to begin with: the first page offers to go on with it.
+    If the draft's install was interrupted, return None: the first page then offers to resume it.
     """
     from fedwiz.answers.file import AnswersError
     from fedwiz.wizard.start import interrupted

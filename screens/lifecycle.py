@@ -1,4 +1,4 @@
-"""An app that ends as soon as nothing runs any more, whatever asks it to."""
+"""An app that never quits in the middle of a run, whatever asks it to."""
 
 from __future__ import annotations
 
@@ -13,30 +13,30 @@ if TYPE_CHECKING:
     from textual.driver import Driver
 
 INTERRUPTED = 130
-"""As `fedwiz.engine.verbs` has it, which is not loaded when this is."""
+"""Same value as in `fedwiz.engine.verbs`, which is not imported here because it is slow to load."""
 
 
 class Ending(App[int]):
-    """Lets what runs end before it does itself: at a signal, and where its terminal goes."""
+    """On a signal or a lost terminal, stops the current run first and then exits."""
 
     def __init__(self) -> None:
         super().__init__()
         self.leaving = False
-        """Somebody wants the app to end as soon as nothing runs any more."""
+        """The app is to exit as soon as nothing runs any more."""
 
-        self._told_to_end = False
+        self._terminated_before = False
         self._stop: Callable[[], None] | None = None
         self._asked: Callable[[], None] | None = None
 
     def get_driver_class(self) -> type[Driver]:
-        """One that lives on when its terminal has gone."""
+        """A driver that survives the loss of its terminal."""
         from screens.driver import Terminal
 
         return Terminal
 
     @property
     def stop(self) -> Callable[[], None] | None:
-        """While something runs that must not be cut off: asks it to stop, again: ends it."""
+        """Stops the current run: first call gracefully, second call now.  None: nothing runs."""
         return self._stop
 
     @stop.setter
@@ -46,37 +46,37 @@ class Ending(App[int]):
             self.exit(INTERRUPTED)
 
     def on_load(self) -> None:
-        """Have an ear for signals before the terminal is made ready: it is to be as it was."""
+        """Install the signal handlers before Textual changes the terminal, so it is restored."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, self._terminated)
         loop.add_signal_handler(signal.SIGHUP, self._hung_up)
 
     def ask_to_stop(self) -> None:
-        """Ask what runs to stop, and where it was asked before, to end."""
+        """Ask the current run to stop; on the second call, to end now."""
         if self._stop is not None:
             self._asked = self._stop
             self._stop()
 
     def _terminated(self) -> None:
-        """Somebody ends the process; who insists gets an end now.
+        """Handle SIGINT and SIGTERM: stop gracefully; on the second signal, now.
 
-        Not where it is the first one after SIGHUP: a logout sends both.
+        A first SIGTERM after SIGHUP does not count as the second signal: a logout sends both.
         """
-        if self._told_to_end:
+        if self._terminated_before:
             self.ask_to_stop()
-        self._told_to_end = True
+        self._terminated_before = True
         self.terminal_gone()
 
     def _hung_up(self) -> None:
-        """The terminal closes, as far as one can know."""
+        """Handle SIGHUP: the terminal has probably gone."""
         driver = self._driver
         if driver is not None and hasattr(driver, "hang_up"):
             driver.hang_up()
         self.terminal_gone()
 
     def terminal_gone(self) -> None:
-        """End as soon as nothing runs any more; what runs is asked to stop, once."""
+        """Exit as soon as nothing runs any more; ask the current run to stop, once."""
         self.leaving = True
         if self._stop is None:
             self.exit(INTERRUPTED)

@@ -1,4 +1,4 @@
-"""One look, dark and light."""
+"""The colour themes: dark and light."""
 
 from textual.theme import Theme
 

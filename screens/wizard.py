@@ -1,4 +1,4 @@
-"""What pages know of the app: the draft that is kept, and what became of it."""
+"""The app's interface to its pages: the draft, the inventory and the last run."""
 
 from __future__ import annotations
 
@@ -14,31 +14,30 @@ if TYPE_CHECKING:
 
 
 class Wizard(Ending):
-    """The app, without its pages."""
+    """The app without its pages."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._unkept = ""
+        self._save_error = ""
         self.draft: Draft | None = None
-        self.site: Inventory | None = None
+        self.inventory: Inventory | None = None
         self.state: State | None = None
-        """Of the last run that was shown; the report is made of it."""
+        """The state of the last run that was shown; the report is made from it."""
 
         self.code = INTERRUPTED
-        """The exit code: of the last install or verification.  Whoever leaves before that has
-        nothing that is proven."""
+        """The exit code of the last install or verification; until one has ended, INTERRUPTED."""
 
-        self.begun: object = None
-        """What the operator approved and the last install was begun with."""
+        self.started_with: object = None
+        """The approval that the last install was started with."""
 
         self.resuming: InterruptedRun | None = None
-        """A run that the operator goes on with; the page Install takes it from here."""
+        """A run that the operator wants to resume; the install page picks it up here."""
 
-        self.proved: str | None = None
-        """The run after which the network was verified once more: its own verdicts are old."""
+        self.verified_after: str | None = None
+        """The run after which the network was verified again: its own verdicts are outdated."""
 
     def keep(self, draft: Draft) -> None:
-        """Take the draft as it is now, and write it down, so that a killed wizard goes on there."""
+        """Replace the draft and save it, so that a killed wizard can continue from it."""
         from fedwiz.wizard.draft import save
 
         self.draft = draft
@@ -46,6 +45,6 @@ class Wizard(Ending):
             save(draft)
         except OSError as wrong:
             why = f"What you say can't be kept ({wrong.strerror}): make room in your home folder."
-            if why != self._unkept:
+            if why != self._save_error:
                 self.notify(why, severity="warning", markup=False)
-            self._unkept = why
+            self._save_error = why

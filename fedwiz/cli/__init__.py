@@ -1,4 +1,4 @@
-"""Verbs at a terminal or in a pipe: events on stderr, the result on stdout."""
+"""Entry point of the command line: events go to stderr, the result to stdout."""
 
 import argparse
 import sys
@@ -7,60 +7,60 @@ from typing import TYPE_CHECKING, Protocol
 
 from fedwiz.answers.passwords import take
 from fedwiz.cli.options import parser, with_verb
-from fedwiz.cli.output import explained, streams, unhurried
+from fedwiz.cli.output import background_output, explain, open_standard_streams
 
-if TYPE_CHECKING:  # --help, --version and the wizard's first page need not wait for pydantic
+if TYPE_CHECKING:  # --help, --version and the wizard's first page load without pydantic
     from fedwiz.model.events import Record
     from fedwiz.wizard.draft import Draft
 
 Begin = Callable[[], "Draft | None"]
-"""Makes the draft that the wizard begins with; None: it asks what is to be done."""
+"""Makes the draft that the wizard starts with; None: the first page asks for a goal."""
 
 
 class Screens(Protocol):
-    """What only the wizard's screens can do; `__main__` has them."""
+    """The full-screen wizard; `__main__` provides it."""
 
     def run(self, begin: Begin | None) -> int:
-        """Open the wizard; gives the exit code.
+        """Run the wizard and return its exit code.
 
         Args:
-            begin: called off the loop; None: nothing was kept, so the first page asks.
+            begin: called in a thread; None: no saved draft, so the first page asks.
         """
 
     def replay(self, records: "Sequence[Record]", speed: float) -> int:
-        """Play a recorded run, so many times as fast as it was; gives the exit code."""
+        """Play back a recorded run at `speed` times its pace and return the exit code."""
 
 
 def main(argv: Sequence[str] | None = None, screens: Callable[[], Screens] | None = None) -> int:
-    """Carry a command line out; gives the exit code.
+    """Run a command line and return its exit code.
 
     Args:
-        argv: the words; by default those of this process.
-        screens: loads them, which takes its time; None: there are none, only lines.
+        argv: the arguments; by default those of this process.
+        screens: imports the full-screen wizard, which is slow; None: only plain lines are possible.
     """
-    streams()
+    open_standard_streams()
     take()
     options = parser().parse_args(with_verb(sys.argv[1:] if argv is None else argv))
     options.screens = screens
     try:
-        with unhurried():
-            return _done(options)
+        with background_output():
+            return _run_verb(options)
     except KeyboardInterrupt:
         return 130
 
 
-def _done(options: argparse.Namespace) -> int:
+def _run_verb(options: argparse.Namespace) -> int:
     try:
-        return _verb(options.verb)(options)
+        return _runner_of(options.verb)(options)
     except Exception as wrong:
-        code = explained(wrong, options)
+        code = explain(wrong, options)
         if code is None:
             raise
         return code
 
 
-def _verb(name: str) -> Callable[[argparse.Namespace], int]:
-    """What carries a verb out; only what it needs is loaded."""
+def _runner_of(name: str) -> Callable[[argparse.Namespace], int]:
+    """The function that runs a verb; imports only what that verb needs."""
     if name == "wizard":
         from fedwiz.cli import wizard
 

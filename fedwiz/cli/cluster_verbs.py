@@ -1,4 +1,4 @@
-"""Verbs that go to the hosts, and the same on a practice cluster."""
+"""Verbs that connect to the hosts, and `demo`, which runs them on a practice cluster."""
 
 import argparse
 import asyncio
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from fedwiz.answers.file import Answers
 from fedwiz.cli import diagnose, watch_verify, wizard
 from fedwiz.cli.output import UsageError, give
-from fedwiz.cli.results import planned, reported
+from fedwiz.cli.results import print_plan, print_report
 from fedwiz.cli.runner import Make, Work, answers_of, approval, named, real, run
 from fedwiz.engine import verbs
 from fedwiz.engine.plan import Plan
@@ -20,44 +20,44 @@ if TYPE_CHECKING:
 
 
 def check(options: argparse.Namespace) -> int:
-    """Read the hosts and judge them."""
+    """Read facts from the hosts and run the checks."""
     answers = answers_of(options)
-    return _checked(options, answers, real(answers, options))
+    return _check(options, answers, real(answers, options))
 
 
 def plan(options: argparse.Namespace) -> int:
     """Show what an install would do."""
     answers = answers_of(options)
-    return _planned(options, answers, real(answers, options))
+    return _plan(options, answers, real(answers, options))
 
 
 def install(options: argparse.Namespace) -> int:
     """Check, plan, apply, verify."""
     answers = answers_of(options)
-    return _installed(options, answers, real(answers, options))
+    return _install(options, answers, real(answers, options))
 
 
 def verify(options: argparse.Namespace) -> int:
-    """Prove the network."""
+    """Verify the network."""
     answers = answers_of(options)
-    return _verified(options, answers, real(answers, options))
+    return _verify(options, answers, real(answers, options))
 
 
-def _checked(options: argparse.Namespace, answers: Answers, make: Make) -> int:
-    work: Work = lambda cluster, _: verbs.check(cluster)  # noqa: E731 - one word for one call
-    return reported(options, *run(work, make, options, reads=True))
+def _check(options: argparse.Namespace, answers: Answers, make: Make) -> int:
+    work: Work = lambda cluster, _: verbs.check(cluster)  # noqa: E731 - shorter than a def
+    return print_report(options, *run(work, make, options, reads=True))
 
 
-def _planned(options: argparse.Namespace, answers: Answers, make: Make) -> int:
+def _plan(options: argparse.Namespace, answers: Answers, make: Make) -> int:
     work: Work = lambda cluster, _: verbs.plan(cluster)  # noqa: E731
     names = [host.name for host in answers.host]
     if options.host and options.host not in names:
         raise UsageError(f"--host {options.host}: the hosts are {', '.join(names)}")
     result, state, _ = run(work, make, options, reads=True)
-    return planned(options, answers, result, state)
+    return print_plan(options, answers, result, state)
 
 
-def _verified(options: argparse.Namespace, answers: Answers, make: Make) -> int:
+def _verify(options: argparse.Namespace, answers: Answers, make: Make) -> int:
     only = named("--only", options.only, KINDS, "kind of verdict")
     if options.only and not only:
         raise UsageError(f"--only: name some of {', '.join(KINDS)}")
@@ -66,21 +66,21 @@ def _verified(options: argparse.Namespace, answers: Answers, make: Make) -> int:
         if options.count:
             raise UsageError("--count is of rounds: give --watch, too")
         work: Work = lambda cluster, _: verbs.verify(cluster, only=only or KINDS, pair=pair)  # noqa: E731
-        return reported(options, *run(work, make, options))
+        return print_report(options, *run(work, make, options))
 
     async def rounds(cluster: RunContext, stop: asyncio.Event) -> Result:
         return await verbs.watch(
             cluster, options.watch, stop, count=options.count or 0, only=only or KINDS, pair=pair
         )
 
-    done = run(rounds, make, options, told=watch_verify.told(lines=options.json))
+    done = run(rounds, make, options, told=watch_verify.printed_rounds(lines=options.json))
     if not options.json:
         give("")
-    return reported(options, *done)
+    return print_report(options, *done)
 
 
 def _pair(options: argparse.Namespace, answers: Answers) -> tuple[str, str] | None:
-    """The two nodes that alone are verified."""
+    """The pair of nodes that `--pair` limits the verification to."""
     if options.pair is None:
         return None
     one, _, other = (name.strip() for name in options.pair.partition(","))
@@ -92,19 +92,19 @@ def _pair(options: argparse.Namespace, answers: Answers) -> tuple[str, str] | No
     return one, other
 
 
-def _installed(options: argparse.Namespace, answers: Answers, make: Make) -> int:
+def _install(options: argparse.Namespace, answers: Answers, make: Make) -> int:
     approve = keeping(approval(options, answers))
 
     async def work(cluster: RunContext, stop: asyncio.Event) -> Result:
         return await verbs.install(cluster, approve, stop, verified=not options.no_verify)
 
-    return reported(options, *run(work, make, options))
+    return print_report(options, *run(work, make, options))
 
 
 def demo(options: argparse.Namespace) -> int:
-    """A verb on simulated hosts: the same engine, and the same answers, findings and plan.
+    """Run a verb on simulated hosts, with the same engine, answers, findings and plan.
 
-    Without a verb it is the wizard, where somebody can be asked.
+    Without a verb, open the wizard if there is an operator to answer its questions.
     """
     from fedwiz import practice
     from fedwiz.cli import discover
@@ -114,22 +114,22 @@ def demo(options: argparse.Namespace) -> int:
     if options.fault == "list":
         give("\n".join(f"{name:<16} {fault.help}" for name, fault in practice.FAULTS.items()))
         return verbs.OK
-    _understood(options)
+    _refuse_contradictions(options)
     if options.work == "discover":
-        return discover.sighted(options, practice.sightings(options.hosts))
+        return discover.print_sightings(options, practice.sightings(options.hosts))
     pace = practice.PACE if options.pace is None else options.pace
     fault = options.fault or "healthy"
-    if _asks(options):
+    if _opens_wizard(options):
         draft = practice_draft(fault, options.hosts, pace, options.sets)
-        return wizard.opened(options, lambda: draft)
+        return wizard.open_wizard(options, lambda: draft)
     answers = practice.practice_answers(options.hosts, options.sets, options.fault)
-    # There is something to verify only where an install has been.
+    # Only an installed cluster has something to verify.
     ready = options.work in ("verify", "diagnose")
     machines = practice.Practice(answers, options.fault, pace, installed=ready)
 
     async def make(accepted: tuple[str, ...]) -> RunContext:
         if options.work == "undo":
-            await _to_take_back(answers, machines)
+            await _install_first(answers, machines)
         return RunContext(
             answers,
             machines,
@@ -143,17 +143,17 @@ def demo(options: argparse.Namespace) -> int:
     if not options.work:
         options.yes = True
     verb = {
-        "check": _checked,
-        "plan": _planned,
-        "verify": _verified,
-        "diagnose": diagnose.diagnosed,
-        "undo": diagnose.undone,
-    }.get(options.work, _installed)
+        "check": _check,
+        "plan": _plan,
+        "verify": _verify,
+        "diagnose": diagnose.diagnose_on,
+        "undo": diagnose.undo_on,
+    }.get(options.work, _install)
     return verb(options, answers, make)
 
 
-async def _to_take_back(answers: Answers, machines: "Practice") -> None:
-    """Have an install done, at once and with nothing said."""
+async def _install_first(answers: Answers, machines: "Practice") -> None:
+    """Install on the practice cluster, instantly and silently, so that `undo` has work to do."""
     from fedwiz.wizard.inventory import ignore
 
     async def agreed(_plan: Plan, _result: Result) -> str:
@@ -165,8 +165,8 @@ async def _to_take_back(answers: Answers, machines: "Practice") -> None:
     machines.cluster.pace = pace
 
 
-def _understood(options: argparse.Namespace) -> None:
-    """Raises Usage where options of a demo do not go together."""
+def _refuse_contradictions(options: argparse.Namespace) -> None:
+    """Raise UsageError if the options of `demo` contradict each other."""
     from fedwiz import practice
 
     if options.fault and options.fault not in practice.FAULTS:
@@ -190,16 +190,26 @@ def _understood(options: argparse.Namespace) -> None:
         raise UsageError("diagnose is about two nodes: name the one that pings, then the other")
 
 
-ALONE = ("yes", "approve", "headless", "json", "no_verify", "shell", "host", "accept", "report")
-"""Options of a demo that say what is to be done, so that nothing is asked."""
+NON_WIZARD_OPTIONS = (
+    "yes",
+    "approve",
+    "headless",
+    "json",
+    "no_verify",
+    "shell",
+    "host",
+    "accept",
+    "report",
+)
+"""Options of `demo` that imply a verb, so that the wizard does not open."""
 
 VERIFY_OPTIONS = ("only", "pair", "watch", "count")
-"""Options of a demo that only `verify` takes."""
+"""Options of `demo` that only `verify` takes."""
 
 
-def _asks(options: argparse.Namespace) -> bool:
-    """Whether a demo is the wizard's."""
-    said = options.work or any(getattr(options, name) for name in ALONE)
-    if options.plain and said:
+def _opens_wizard(options: argparse.Namespace) -> bool:
+    """Whether `demo` opens the wizard."""
+    has_verb = options.work or any(getattr(options, name) for name in NON_WIZARD_OPTIONS)
+    if options.plain and has_verb:
         raise UsageError("--plain asks what the wizard asks: leave the verb and its options out")
-    return not said and wizard.possible(options)
+    return not has_verb and wizard.can_ask(options)

@@ -1,11 +1,11 @@
-"""Verbs that name a pair's trouble, mend it, and take a remedy back."""
+"""The verbs `diagnose` and `undo`."""
 
 import argparse
 import asyncio
 
 from fedwiz.answers.file import Answers
 from fedwiz.cli.output import UsageError, say
-from fedwiz.cli.results import reported
+from fedwiz.cli.results import print_report
 from fedwiz.cli.runner import Make, answers_of, approval, real, run
 from fedwiz.engine import fix
 from fedwiz.engine import undo as undoing
@@ -16,16 +16,16 @@ from fedwiz.runs import journal as journals
 
 
 def diagnose(options: argparse.Namespace) -> int:
-    """Say why two nodes do not talk, and mend it where that is wanted."""
+    """Find out why two nodes cannot reach each other, and apply the fix if `--apply` is given."""
     answers = answers_of(options)
-    return diagnosed(options, answers, real(answers, options))
+    return diagnose_on(options, answers, real(answers, options))
 
 
-def diagnosed(options: argparse.Namespace, answers: Answers, make: Make) -> int:
-    """The same on any cluster.
+def diagnose_on(options: argparse.Namespace, answers: Answers, make: Make) -> int:
+    """Diagnose on any cluster, real or simulated.
 
     Raises:
-        Usage: these are no two nodes, or nobody can be asked to approve.
+        UsageError: the names are not two different nodes, or no operator is there to approve.
     """
     pair = (options.sender, options.receiver)
     names = [node.name for node in answers.nodes]
@@ -42,17 +42,17 @@ def diagnosed(options: argparse.Namespace, answers: Answers, make: Make) -> int:
         return await fix.diagnose(cluster, pair, stop, approve=approve, cause=options.cause)
 
     result, state, run_id = run(work, make, options, reads=not options.apply)
-    code = reported(options, result, state, run_id)
+    code = print_report(options, result, state, run_id)
     if result.applied is not None and fix.undo_actions(journals.read(journals.find(run_id))):
         say(f"fedwiz: `fedwiz undo -a FILE {run_id}` takes back what was done")
     return code
 
 
 def undo(options: argparse.Namespace) -> int:
-    """Take back an install, or what a run has done."""
+    """Undo an install or the fix that a run applied."""
     answers = answers_of(options)
     if not options.run:
-        return undone(options, answers, real(answers, options))
+        return undo_on(options, answers, real(answers, options))
     if options.host:
         raise UsageError("--host is of an install's way back: leave RUN out")
     make, approve = real(answers, options), approval(options, answers)
@@ -67,14 +67,14 @@ def undo(options: argparse.Namespace) -> int:
     async def work(cluster: RunContext, stop: asyncio.Event) -> Result:
         return await fix.undo_fix(cluster, records, approve, stop)
 
-    return reported(options, *run(work, make, options))
+    return print_report(options, *run(work, make, options))
 
 
-def undone(options: argparse.Namespace, answers: Answers, make: Make) -> int:
-    """Take an install back, on any cluster.
+def undo_on(options: argparse.Namespace, answers: Answers, make: Make) -> int:
+    """Undo an install on any cluster, real or simulated.
 
     Raises:
-        Usage: this is no node, or nobody can be asked to approve.
+        UsageError: the name is not a node's, or no operator is there to approve.
     """
     host = options.host or ""
     names = [node.name for node in answers.nodes]
@@ -89,4 +89,4 @@ def undone(options: argparse.Namespace, answers: Answers, make: Make) -> int:
     async def work(cluster: RunContext, stop: asyncio.Event) -> Result:
         return await undoing.undo_install(cluster, approve, stop, host=host)
 
-    return reported(options, *run(work, make, options))
+    return print_report(options, *run(work, make, options))

@@ -22,11 +22,11 @@ from fedwiz.engine import verbs
 from fedwiz.util.sanitize import sanitize
 
 PROGRESS_SECONDS = 1.0
-"""Seconds between two lines of progress."""
+"""Seconds between two progress lines."""
 
 
 def discover(options: argparse.Namespace) -> int:
-    """Look for hosts that answer ssh."""
+    """Search for hosts that answer ssh."""
     try:
         targets = list(expand(options.targets))
     except ValueError as wrong:
@@ -42,7 +42,7 @@ def discover(options: argparse.Namespace) -> int:
             "nothing to look at: give a CIDR, a range or a name, or --ssh-config, --known-hosts "
             "or --libvirt"
         )
-    return sighted(options, asyncio.run(look(targets, on_progress=progress())))
+    return print_sightings(options, asyncio.run(look(targets, on_progress=progress())))
 
 
 def _sources(options: argparse.Namespace) -> Iterator[Source]:
@@ -55,21 +55,21 @@ def _sources(options: argparse.Namespace) -> Iterator[Source]:
 
 
 def progress() -> OnProgress:
-    """A line on stderr now and then while a search goes on."""
-    told, found = time.monotonic(), 0
+    """A callback that prints a progress line to stderr at most every PROGRESS_SECONDS."""
+    printed, found = time.monotonic(), 0
 
-    def tell(done: int, total: int, seen: Sighting | None) -> None:
-        nonlocal told, found
+    def on_progress(done: int, total: int, seen: Sighting | None) -> None:
+        nonlocal printed, found
         found += seen is not None
-        if time.monotonic() - told >= PROGRESS_SECONDS or done == total:
-            told = time.monotonic()
+        if time.monotonic() - printed >= PROGRESS_SECONDS or done == total:
+            printed = time.monotonic()
             say(f"looked at {done} of {total}: {found} answer ssh")
 
-    return tell
+    return on_progress
 
 
-def sighted(options: argparse.Namespace, found: Sequence[Sighting]) -> int:
-    """A table of what was found, or JSON."""
+def print_sightings(options: argparse.Namespace, found: Sequence[Sighting]) -> int:
+    """Print the hosts that were found as a table or as JSON."""
     if options.json:
         give_json([asdict(it) for it in found])
         return verbs.OK

@@ -1,4 +1,4 @@
-"""Verbs that need no host: the answer file's, and those on recorded runs."""
+"""Verbs that need no host: those on answer files and those on recorded runs."""
 
 import argparse
 import asyncio
@@ -21,7 +21,7 @@ from fedwiz.util.sanitize import sanitize
 
 
 def validate(options: argparse.Namespace) -> int:
-    """Judge an answer file without a network."""
+    """Validate an answer file without network access."""
     answers = load(Path(options.file), options.sets)
     check_files(answers)
     if options.json:
@@ -33,13 +33,13 @@ def validate(options: argparse.Namespace) -> int:
 
 
 def show_schema(options: argparse.Namespace) -> int:
-    """The JSON Schema of answers, or of reports."""
+    """Print the JSON Schema of answers or of reports."""
     give_json(report.schema() if options.document == "report" else schema())
     return verbs.OK
 
 
 def runs(options: argparse.Namespace) -> int:
-    """The recorded runs, newest first."""
+    """List the recorded runs, newest first."""
     found = journals.runs()
     if options.json:
         give_json(
@@ -61,15 +61,15 @@ def runs(options: argparse.Namespace) -> int:
         began = time.strftime("%Y-%m-%d %H:%M", time.localtime(run.started))
         where = f"{run.cluster} (practice)" if run.practice else run.cluster
         give(sanitize(f"{run.id}  {began}  {run.verb:<8} {run.outcome:<12} {where}"))
-    if (left := interrupted_run()) is not None:
-        say(f"{left.sentence}: `fedwiz resume` goes on with it ({left.run.id})")
+    if (unfinished := interrupted_run()) is not None:
+        say(f"{unfinished.sentence}: `fedwiz resume` goes on with it ({unfinished.run.id})")
     if not found:
         give(f"no runs are recorded in {journals.runs_path()}")
     return verbs.OK
 
 
 def replay(options: argparse.Namespace) -> int:
-    """Tell a recorded run again, on the screen of an install where a speed is given."""
+    """Play back a recorded run, on the install page if a speed is given."""
     try:
         records = journals.read(journals.find(options.run))
     except ValueError as wrong:
@@ -79,14 +79,14 @@ def replay(options: argparse.Namespace) -> int:
         return int(options.screens().replay(records, options.speed))
     state = State()
 
-    def again(record: Record) -> None:
+    def show(record: Record) -> None:
         state.apply(record)
         if options.json:
             give(describe.as_json_line(record))
         else:
             tell(record)
 
-    asyncio.run(journals.replay(records, again, options.speed or 0.0))
+    asyncio.run(journals.replay(records, show, options.speed or 0.0))
     if not options.json:
         give(report.text(state, changes.since(state)))
     return verbs.OK

@@ -1,4 +1,4 @@
-"""The command line: verbs and their options, as argparse takes them."""
+"""The argparse definition of the command line: verbs and their options."""
 
 import argparse
 from collections.abc import Sequence
@@ -17,17 +17,17 @@ exit status:
 
 
 OWN_OPTIONS = ("-h", "--help", "--version")
-"""Options of fedwiz's own; all others before any verb are the wizard's."""
+"""Options of fedwiz itself; any other option before a verb belongs to the wizard."""
 
 
 def with_verb(argv: Sequence[str]) -> list[str]:
-    """A command line without a verb means the wizard."""
+    """Add the verb `wizard` to a command line that has none."""
     wizard = not argv or (argv[0].startswith("-") and argv[0] not in OWN_OPTIONS)
     return ["wizard", *argv] if wizard else list(argv)
 
 
 def parser() -> argparse.ArgumentParser:
-    """The whole command line."""
+    """The parser of the whole command line."""
     top = argparse.ArgumentParser(
         prog="fedwiz",
         description="Takes Fedora hosts to a flannel overlay network that is proven to work.",
@@ -37,11 +37,11 @@ def parser() -> argparse.ArgumentParser:
     )
     top.add_argument("--version", action="version", version=f"fedwiz {__version__}")
     verbs = top.add_subparsers(dest="verb", metavar="VERB", title="verbs")
-    given = _given()
-    shared = _shared(given)
+    answers = _answer_options()
+    shared = _cluster_options(answers)
 
     about = "Ask for what is missing, install, prove; what fedwiz does without a verb, too."
-    _plain(_verb(verbs, "wizard", about, [given]))
+    _plain(_verb(verbs, "wizard", about, [answers]))
     find = _verb(verbs, "discover", "Look for hosts that answer ssh.", [])
     _discover(find)
     _report(_verb(verbs, "check", "Read the hosts and judge them; change nothing.", [shared]))
@@ -119,11 +119,11 @@ def _verb(
     )
 
 
-def _given() -> argparse.ArgumentParser:
-    """How answers are given."""
-    given = argparse.ArgumentParser(add_help=False)
-    given.add_argument("-a", "--answers", metavar="FILE", help="the answer file, TOML")
-    given.add_argument(
+def _answer_options() -> argparse.ArgumentParser:
+    """Options that provide the answers."""
+    options = argparse.ArgumentParser(add_help=False)
+    options.add_argument("-a", "--answers", metavar="FILE", help="the answer file, TOML")
+    options.add_argument(
         "--set",
         action="append",
         default=[],
@@ -132,7 +132,7 @@ def _given() -> argparse.ArgumentParser:
         help="an answer that counts instead of the file's, as network.cidr=...; "
         "a host's as host.NAME.interface=...; may be given often",
     )
-    return given
+    return options
 
 
 def _plain(verb: argparse.ArgumentParser) -> None:
@@ -141,9 +141,9 @@ def _plain(verb: argparse.ArgumentParser) -> None:
     )
 
 
-def _shared(given: argparse.ArgumentParser) -> argparse.ArgumentParser:
-    """What every verb that goes to the hosts takes."""
-    shared = argparse.ArgumentParser(add_help=False, parents=[given])
+def _cluster_options(answers: argparse.ArgumentParser) -> argparse.ArgumentParser:
+    """Options of every verb that connects to the hosts."""
+    shared = argparse.ArgumentParser(add_help=False, parents=[answers])
     shared.add_argument("--json", action="store_true", help="one JSON document on stdout")
     shared.add_argument(
         "--accept-new-host-keys",

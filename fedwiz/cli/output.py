@@ -1,4 +1,4 @@
-"""Where text leaves: events and refusals on stderr, the result on stdout."""
+"""All output of the command line: events and refusals go to stderr, the result to stdout."""
 
 import argparse
 import json
@@ -13,70 +13,74 @@ from typing import TYPE_CHECKING, TextIO
 
 from fedwiz.util.background import BackgroundWriter
 
-if TYPE_CHECKING:  # the first page of the wizard does not wait for it
+if TYPE_CHECKING:  # the wizard's first page loads without it
     from fedwiz.answers.file import AnswersError
 
 
 INTERRUPTED = 130
-"""As `fedwiz.engine.verbs` has it, which is not loaded when this is."""
+"""Same value as in `fedwiz.engine.verbs`, which is not imported here because it is slow to load."""
 
 
 class UsageError(Exception):
-    """The command can't be carried out as it was given."""
+    """The command cannot run with the options given."""
 
 
-def streams() -> None:
-    """Have standard input, output and error, also where whoever began fedwiz has closed them.
+def open_standard_streams() -> None:
+    """Open stdin, stdout and stderr on /dev/null where the parent process has closed them.
 
-    In their order, since a file that is opened takes the lowest number: else it were the journal.
+    In this order: an opened file takes the lowest free descriptor, which otherwise would be the
+    journal's.
     """
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
-            setattr(sys, name, Path(os.devnull).open(mode))  # noqa: SIM115 - to the end
+            setattr(sys, name, Path(os.devnull).open(mode))  # noqa: SIM115 - stays open
 
 
-_behind: BackgroundWriter | None = None
+_writer: BackgroundWriter | None = None
 
 
 @contextmanager
-def unhurried() -> Iterator[None]:
-    """In here what is written waits for whoever reads it, and nobody else does; all is, at the end.
+def background_output() -> Iterator[None]:
+    """Write from a background thread in this context, so that a stalled reader never blocks a run.
+
+    All pending output is written when the context ends.
 
     Raises:
-        Exception: what could not be written, such as a letter that the terminal does not have.
+        Exception: some output could not be written, e.g. a character that the terminal's encoding
+            lacks.
     """
-    global _behind
-    _behind, before = BackgroundWriter(), _behind
+    global _writer
+    _writer, before = BackgroundWriter(), _writer
     try:
         yield
     finally:
-        ended, _behind = _behind, before
+        ended, _writer = _writer, before
         try:
             ended.end()
         except KeyboardInterrupt:
-            # Python itself, at its end, would wait once more for whoever does not read.
+            # On a normal exit Python would wait once more for the stalled reader.
             os._exit(INTERRUPTED)
 
 
 def say(line: str) -> None:
-    """A line on stderr."""
+    """Print a line to stderr."""
     write(sys.stderr, line + "\n")
 
 
 def give(text: str) -> None:
-    """The result, on stdout."""
+    """Print the result to stdout."""
     write(sys.stdout, text if text.endswith("\n") else text + "\n")
 
 
 def write(stream: TextIO, text: str) -> None:
-    """Write, and go on without whoever read it and has gone: the journal has it all.
+    """Write text; if the reader has gone, drop it: the journal has everything.
 
-    A pipe that is closed or a terminal that is gone must not stop a run in its middle.
+    A closed pipe or a terminal that has gone must not abort a run.
     """
-    if _behind is None:
+    if _writer is None:
         _write(stream, text)
     else:
-        _behind.do(partial(_write, stream, text))
+        _writer.do(partial(_write, stream, text))
 
 
 def _write(stream: TextIO, text: str) -> None:
@@ -88,7 +92,7 @@ def _write(stream: TextIO, text: str) -> None:
 
 
 def draw(lines: Sequence[str]) -> None:
-    """Lines on stdout, a terminal, in place of what it shows."""
+    """Redraw the terminal on stdout with these lines."""
     size = shutil.get_terminal_size()
     room = max(size.lines - 1, 2)
     shown = list(lines)
@@ -98,26 +102,26 @@ def draw(lines: Sequence[str]) -> None:
     write(sys.stdout, f"\x1b[H{cut}\x1b[J")
 
 
-def drawable() -> bool:
-    """Standard output is a terminal that what it shows can be redrawn on."""
+def can_redraw() -> bool:
+    """Whether stdout is a terminal that can be redrawn."""
     return sys.stdout.isatty() and not _dumb()
 
 
 def give_json(document: object) -> None:
-    """The result as one JSON document."""
+    """Print the result as one JSON document."""
     give(json.dumps(document, indent=2, ensure_ascii=False))
 
 
 def refuse(refused: "AnswersError", options: argparse.Namespace) -> None:
-    """Every refusal, by key."""
+    """Print every refused answer with its key."""
     if getattr(options, "json", False):
         give_json({"ok": False, "refused": dict(refused.why)})
     for key, why in refused.why.items():
         say(f"{key}: {why}")
 
 
-def explained(wrong: Exception, options: argparse.Namespace) -> int | None:
-    """Say why a command was not carried out; gives the exit code, None: it is a mistake of ours."""
+def explain(wrong: Exception, options: argparse.Namespace) -> int | None:
+    """Say why a command could not run; returns the exit code, or None if it is a bug in fedwiz."""
     from fedwiz.answers.file import AnswersError
     from fedwiz.engine import verbs
     from fedwiz.runs.journal import JournalError
@@ -135,21 +139,21 @@ def explained(wrong: Exception, options: argparse.Namespace) -> int | None:
 
 
 def terminal() -> bool:
-    """Someone can be asked, and the terminal can hide what is typed."""
-    return _at_hand() and not _dumb()
+    """Whether an operator can answer, at a terminal that can hide input."""
+    return _operator_present() and not _dumb()
 
 
 def prompts() -> bool:
-    """Someone can be asked, at a terminal that can show nothing but lines."""
-    return _at_hand() and _dumb()
+    """Whether an operator can answer, but only in plain lines (a dumb terminal)."""
+    return _operator_present() and _dumb()
 
 
 def screen() -> bool:
-    """The wizard's screens can be shown."""
+    """Whether the full-screen wizard can be shown."""
     return terminal() and sys.stdout.isatty()
 
 
-def _at_hand() -> bool:
+def _operator_present() -> bool:
     return sys.stdin.isatty() and sys.stderr.isatty() and "CI" not in os.environ
 
 

@@ -1,4 +1,4 @@
-"""What a verb's result looks like, for people and as JSON."""
+"""Print a verb's result, as text or as JSON."""
 
 import argparse
 from pathlib import Path
@@ -15,25 +15,28 @@ from fedwiz.runs.state import State
 from fedwiz.util import files
 
 
-def place(options: argparse.Namespace) -> Path | None:
-    """Where the report is wanted as a file; None: nowhere.
+def report_path(options: argparse.Namespace) -> Path | None:
+    """The path of the report file; None: no file is wanted.
 
     Raises:
-        Usage: there it can't be written, or its name does not say in which form.
+        UsageError: the file cannot be written there, or its suffix is not a known format.
     """
-    said = getattr(options, "report", None)
-    if said is None:
+    text = getattr(options, "report", None)
+    if text is None:
         return None
-    path = Path(said)
+    path = Path(text)
     if path.suffix.lower() not in report.FORMS:
-        raise UsageError(f"--report {said}: its name says in which form: {', '.join(report.FORMS)}")
+        raise UsageError(f"--report {text}: its name says in which form: {', '.join(report.FORMS)}")
     if why := files.refuses(path):
-        raise UsageError(f"--report {said}: {why}")
+        raise UsageError(f"--report {text}: {why}")
     return path
 
 
-def reported(options: argparse.Namespace, result: Result, state: State, run: str = "") -> int:
-    """The report of a check, a verification or an install; of a run that never began, why."""
+def print_report(options: argparse.Namespace, result: Result, state: State, run: str = "") -> int:
+    """Print and save the report of a check, a verification or an install; returns the exit code.
+
+    For a run that never started, print the reason instead.
+    """
     if not (state.verb or options.json):
         say(f"fedwiz: {result.why}")
         return result.code
@@ -46,7 +49,7 @@ def reported(options: argparse.Namespace, result: Result, state: State, run: str
         give(report.text(state, since))
     if result.why:
         say(f"fedwiz: {result.why}")
-    path = place(options)
+    path = report_path(options)
     if path is None:
         return result.code
     try:
@@ -58,11 +61,11 @@ def reported(options: argparse.Namespace, result: Result, state: State, run: str
     return result.code
 
 
-def planned(options: argparse.Namespace, answers: Answers, result: Result, state: State) -> int:
-    """A plan: as text, as JSON, or as one script per host."""
+def print_plan(options: argparse.Namespace, answers: Answers, result: Result, state: State) -> int:
+    """Print a plan as text, as JSON or as one script per host; returns the exit code."""
     if result.plan is None or result.known is None or result.code == verbs.UNREACHABLE:
-        # Half a cluster's plan would be approved as if it were the whole.
-        return reported(options, result, state)
+        # Never show a plan of part of the cluster: it would be approved as if it were complete.
+        return print_report(options, result, state)
     try:
         verbs.save_plan(result.plan, result.known)
     except OSError as wrong:

@@ -1,11 +1,11 @@
-"""Going on with a run that was cut off."""
+"""The verb `resume`."""
 
 import argparse
 import asyncio
 
 from fedwiz.answers.file import Answers, load
 from fedwiz.cli.output import UsageError, say
-from fedwiz.cli.results import reported
+from fedwiz.cli.results import print_report
 from fedwiz.cli.runner import answers_of, approval, real, run
 from fedwiz.engine import resume as resuming
 from fedwiz.engine import verbs
@@ -16,8 +16,8 @@ from fedwiz.runs.unfinished import InterruptedRun
 
 
 def resume(options: argparse.Namespace) -> int:
-    """Go on with the run that is named, or with the latest."""
-    before = _before(options.run)
+    """Resume the run that is named, or the latest interrupted one."""
+    before = _find_run(options.run)
     answers = _answers(options, before)
     if answers.name != before.run.cluster:
         raise UsageError(
@@ -34,10 +34,10 @@ def resume(options: argparse.Namespace) -> int:
     async def work(cluster: RunContext, stop: asyncio.Event) -> Result:
         return await resuming.resume(before, cluster, ask, stop)
 
-    return reported(options, *run(work, real(answers, options), options))
+    return print_report(options, *run(work, real(answers, options), options))
 
 
-def _before(name: str) -> InterruptedRun:
+def _find_run(name: str) -> InterruptedRun:
     if not name:
         found = unfinished.interrupted_run()
         if found is None:
@@ -58,25 +58,25 @@ def _before(name: str) -> InterruptedRun:
         )
     found = unfinished.of(summary)
     if found is None:
-        raise UsageError(f"run {path.stem} {_not(summary.verb)}")
+        raise UsageError(f"run {path.stem} {_why_not_resumable(summary.verb)}")
     return found
 
 
-def _not(verb: str) -> str:
-    """Why a run of that verb is not gone on with, and what to do."""
+def _why_not_resumable(verb: str) -> str:
+    """Why a run of that verb cannot be resumed, and what to do instead."""
     if verb == "install":
         return "changed nothing: `fedwiz install` begins"
-    again = "`fedwiz diagnose -a FILE A B --apply` measures anew, and mends what is wrong now"
+    diagnose = "`fedwiz diagnose -a FILE A B --apply` measures anew, and mends what is wrong now"
     if verb == "diagnose":
-        return f"is not gone on with: {again}"
+        return f"is not gone on with: {diagnose}"
     return (
         "changed nothing, or took a remedy back, which is not gone on with: `fedwiz undo -a FILE` "
-        f"takes an install back; {again}"
+        f"takes an install back; {diagnose}"
     )
 
 
 def _answers(options: argparse.Namespace, before: InterruptedRun) -> Answers:
-    """Those that were given, or those that the run left."""
+    """The answers given on the command line, else those saved with the run."""
     if options.answers or options.sets:
         return answers_of(options)
     path = before.run.path.with_suffix(".toml")

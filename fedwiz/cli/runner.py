@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from fedwiz.answers.file import Answers, load, parse
 from fedwiz.cli.output import UsageError, give, say, terminal
-from fedwiz.cli.results import place
+from fedwiz.cli.results import report_path
 from fedwiz.cli.terminal import ask, waiting
 from fedwiz.engine import plan as planning
 from fedwiz.engine import verbs
@@ -119,7 +119,7 @@ def run(
             wanted.
     """
     accepted = _accepted(options)
-    place(options)
+    report_path(options)
     told = RecordedRun() if told is None else told
 
     async def whole(stop: asyncio.Event) -> Result:

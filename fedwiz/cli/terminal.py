@@ -1,4 +1,4 @@
-"""A question at the terminal, or to a pipe, which Ctrl+C ends."""
+"""Prompts on a terminal or a pipe that Ctrl+C interrupts."""
 
 import asyncio
 import os
@@ -10,72 +10,72 @@ from contextlib import contextmanager, nullcontext, suppress
 from fedwiz.cli.output import say, write
 
 waiting: set["asyncio.Future[None]"] = set()
-"""Questions that are open.  While one is, nothing has been changed that could be let end."""
+"""Open prompts.  While one is open, no change is in progress, so Ctrl+C can quit at once."""
 
-_rest = bytearray()
-"""What was read beyond the line that was asked for: a pipe gives several at once."""
+_buffer = bytearray()
+"""Bytes read past the line that was asked for: a pipe delivers several lines at once."""
 
 
 async def ask(question: str, *, hidden: bool = False) -> str | None:
-    """The line that the operator types, without its end; None at the end of input.
+    """Prompt for a line; returns it without the newline, or None at the end of input.
 
-    Not in a thread, as `input` would be: Python waits for its threads, and a thread that waits
-    for a line can't be told to stop.
+    Does not call `input` in a thread: Python waits for its threads at exit, and a thread that
+    waits for input cannot be interrupted.
 
     Args:
-        question: written as it is.
-        hidden: what is typed at a terminal is not shown.
+        question: printed verbatim.
+        hidden: do not echo input at a terminal.
     """
-    loop, place = asyncio.get_running_loop(), sys.stdin.fileno()
-    # It holds nothing: asyncio's log of what is slow would show it.
+    loop, fd = asyncio.get_running_loop(), sys.stdin.fileno()
+    # Its result stays empty: asyncio's slow-callback log would show it.
     answer: asyncio.Future[None] = loop.create_future()
 
     def ready() -> None:
-        more = b""
-        if b"\n" not in _rest:
-            with suppress(OSError):  # the terminal has gone, and nothing more will come
-                more = os.read(place, 1 << 16)
-        _rest.extend(more)
-        if not answer.done() and (b"\n" in _rest or not more):
+        data = b""
+        if b"\n" not in _buffer:
+            with suppress(OSError):  # the terminal has gone; no more input will come
+                data = os.read(fd, 1 << 16)
+        _buffer.extend(data)
+        if not answer.done() and (b"\n" in _buffer or not data):
             answer.set_result(None)
 
-    with _silent(place) if hidden and os.isatty(place) else nullcontext():
+    with _echo_off(fd) if hidden and os.isatty(fd) else nullcontext():
         write(sys.stderr, question)
         waiting.add(answer)
         try:
-            if b"\n" in _rest:
+            if b"\n" in _buffer:
                 return _line()
             try:
-                loop.add_reader(place, ready)
-            except PermissionError:  # a file, or /dev/null: it can always be read
+                loop.add_reader(fd, ready)
+            except PermissionError:  # a regular file or /dev/null: always readable
                 while not answer.done():
                     ready()
             await answer
             return _line()
         finally:
             waiting.discard(answer)
-            loop.remove_reader(place)
+            loop.remove_reader(fd)
 
 
 def _line() -> str | None:
-    """The next line of what was read; what stands before the end of input is one, too."""
-    if not _rest:
+    """Take the next line from the buffer; an unterminated last line counts."""
+    if not _buffer:
         return None
-    line, _, rest = bytes(_rest).partition(b"\n")
-    _rest[:] = rest
+    line, _, rest = bytes(_buffer).partition(b"\n")
+    _buffer[:] = rest
     return line.decode("utf-8", "replace").rstrip("\r")
 
 
 @contextmanager
-def _silent(place: int) -> Iterator[None]:
-    """What is typed is not shown; what was is, again, whatever happens."""
-    before = termios.tcgetattr(place)
+def _echo_off(fd: int) -> Iterator[None]:
+    """Turn echo off in this context, and always restore it."""
+    before = termios.tcgetattr(fd)
     mute = list(before)
     mute[3] &= ~termios.ECHO
     try:
-        termios.tcsetattr(place, termios.TCSAFLUSH, mute)
+        termios.tcsetattr(fd, termios.TCSAFLUSH, mute)
         yield
     finally:
-        with suppress(termios.error):  # it has gone
-            termios.tcsetattr(place, termios.TCSAFLUSH, before)
+        with suppress(termios.error):  # the terminal has gone
+            termios.tcsetattr(fd, termios.TCSAFLUSH, before)
         say("")

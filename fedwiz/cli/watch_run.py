@@ -1,4 +1,4 @@
-"""The verb `watch`: another operator's run, told as it goes."""
+"""The verb `watch`: follow another operator's run live."""
 
 import argparse
 import asyncio
@@ -28,39 +28,39 @@ KNOWN_CODES = frozenset(
         verbs.INTERRUPTED,
     }
 )
-"""Those that a run may end with; what stands on the master is not trusted with any other."""
+"""Exit codes that a run may report; any other code read from the master is not trusted."""
 
 
 def watch(options: argparse.Namespace) -> int:
-    """Follow the run that has the cluster's lock, to its end."""
-    return watched(options, real(answers_of(options), options))
+    """Follow the run that holds the cluster's lock until it ends."""
+    return watch_on(options, real(answers_of(options), options))
 
 
-def watched(options: argparse.Namespace, make: Make) -> int:
-    """The same on any cluster.
+def watch_on(options: argparse.Namespace, make: Make) -> int:
+    """Watch a run on any cluster, real or simulated.
 
     Raises:
-        Usage: the options are not of this verb.
+        UsageError: an option does not apply to this verb.
     """
     if options.accept:
         raise UsageError("--accept is of verbs that check; watch only looks")
     state = State()
 
-    def told(record: Record) -> None:
+    def show(record: Record) -> None:
         state.apply(record)
         if options.json:
             give(describe.as_json_line(record))
         else:
             tell(record)
 
-    async def whole(_stop: asyncio.Event) -> Followed:
+    async def work(_stop: asyncio.Event) -> Followed:
         cluster = await make(())
         master = cluster.answers.master.name
         async with cluster.transport.connect(master) as session:
-            return await follow.follow(session, told, lambda text: say(f"fedwiz: {text}"))
+            return await follow.follow(session, show, lambda text: say(f"fedwiz: {text}"))
 
     try:
-        followed = asyncio.run(listening(whole, lambda: True))
+        followed = asyncio.run(listening(work, lambda: True))
     except asyncio.CancelledError:
         say("fedwiz: watching has ended; the run goes on")
         return verbs.INTERRUPTED

@@ -1,11 +1,11 @@
-"""A verification that goes on: each round redrawn on a terminal, or told in lines."""
+"""Output of `verify --watch`: redraws each round on a terminal, else prints it in lines."""
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from textwrap import wrap
 
 from fedwiz import report
-from fedwiz.cli.output import draw, drawable, give, say
+from fedwiz.cli.output import can_redraw, draw, give, say
 from fedwiz.cli.runner import RecordedRun, tell
 from fedwiz.model.events import (
     Connected,
@@ -20,27 +20,27 @@ from fedwiz.runs.rounds import ROUNDS_KEPT, Levels, Rounds, Subject
 from fedwiz.runs.state import State
 from fedwiz.util.sanitize import sanitize
 
-TOLD = (RunStarted, Connected, HostLost, RunEnded)
-"""Events that are a line of their own; verdicts are told by their rounds."""
+PRINTED_EVENTS = (RunStarted, Connected, HostLost, RunEnded)
+"""Events that get a line of their own; verdicts are part of their round's output."""
 
 MAX_PAIRS_DRAWN = 20
-"""Pairs whose last rounds are drawn, the worst first; of the others it is said how many."""
+"""Pairs drawn with their last rounds, worst first; the rest are only counted."""
 
 
-def told(*, lines: bool) -> RecordedRun:
-    """A run whose rounds are told, on a terminal or in a pipe.
+def printed_rounds(*, lines: bool) -> RecordedRun:
+    """A run that prints its rounds, redrawn on a terminal or line by line.
 
     Args:
-        lines: in lines on stderr, since stdout is for the result.
+        lines: print lines to stderr, because stdout is for the result.
     """
-    rounds = _Rounds(redraws=drawable() and not lines, write=say if lines else give)
+    rounds = _Rounds(redraws=can_redraw() and not lines, write=say if lines else give)
     run = RecordedRun(rounds.apply)
     rounds.state = run.state
     return run
 
 
 class _Rounds:
-    """Tells each round as soon as it is whole."""
+    """Prints each round as soon as it is complete."""
 
     def __init__(self, *, redraws: bool, write: Callable[[str], None]) -> None:
         self.state = State()
@@ -49,7 +49,7 @@ class _Rounds:
         self._write = write
 
     def apply(self, record: Record) -> None:
-        """Take in one record; the state has taken it in already."""
+        """Take in one record; the state must already include it."""
         self._history.apply(record)
         if isinstance(record.event, RoundEnded):
             stamp = time.strftime("%H:%M:%S", time.localtime(record.at))
@@ -58,12 +58,14 @@ class _Rounds:
             else:
                 for line in lines(self.state, self._history):
                     self._write(f"{stamp}  {line}")
-        elif isinstance(record.event, TOLD) and not (self._redraws and self._history.rounds):
+        elif isinstance(record.event, PRINTED_EVENTS) and not (
+            self._redraws and self._history.rounds
+        ):
             tell(record)
 
 
 def lines(state: State, history: Rounds) -> Iterator[str]:
-    """A round in a line, and a line for each thing that is not as in the round before."""
+    """One line for the round, and one for each verdict that changed since the previous round."""
     yield f"round {state.rounds}: {report.verdict_line(state)}"
     why = {(it.kind, it.host, it.peer): it.why for it in state.verdicts}
     for it, before, now in history.changes():
@@ -81,19 +83,19 @@ def _name(it: Subject) -> str:
 
 
 def frame(state: State, history: Rounds, stamp: str) -> Iterator[str]:
-    """What a terminal shows after a round."""
+    """The terminal's content after a round."""
     name = f"{sanitize(state.cluster)} (practice)" if state.practice else sanitize(state.cluster)
-    said = f"{name}, round {state.rounds}, {stamp}: {report.verdict_line(state)}"
-    yield from wrap(said, report.WIDTH_COLUMNS, break_on_hyphens=False)
+    title = f"{name}, round {state.rounds}, {stamp}: {report.verdict_line(state)}"
+    yield from wrap(title, report.WIDTH_COLUMNS, break_on_hyphens=False)
     yield ""
     yield from report.rounds(state)
     yield ""
-    yield from past(history.pairs(), min(history.rounds, ROUNDS_KEPT))
+    yield from recent_rounds(history.pairs(), min(history.rounds, ROUNDS_KEPT))
     yield "Ctrl+C ends it after a round."
 
 
-def past(pairs: Mapping[tuple[str, str], Levels], rounds: int) -> Iterator[str]:
-    """The last rounds of each pair that did not ping in all of them, as signs."""
+def recent_rounds(pairs: Mapping[tuple[str, str], Levels], rounds: int) -> Iterator[str]:
+    """The last rounds of each pair that failed to ping in any of them, one sign per round."""
     if not pairs:
         return
     yield f"The last {rounds} rounds, the newest at the right" if rounds > 1 else "The first round"
@@ -108,5 +110,5 @@ def past(pairs: Mapping[tuple[str, str], Levels], rounds: int) -> Iterator[str]:
 
 
 def signs(levels: Sequence[Judged | None]) -> str:
-    """The levels of a pair, a sign for each round."""
+    """The levels of a pair, one sign per round."""
     return "".join(report.SIGNS[level] for level in levels)

@@ -1,4 +1,4 @@
-"""The wizard: on screens where there is a terminal for them, else as numbered prompts."""
+"""The verb `wizard`: full-screen if the terminal allows it, else numbered prompts."""
 
 import argparse
 from typing import TYPE_CHECKING
@@ -12,27 +12,27 @@ if TYPE_CHECKING:
 
 
 def wizard(options: argparse.Namespace) -> int:
-    """Ask for what is missing, install, prove.
+    """Ask for missing answers, install and verify.
 
     Raises:
-        Usage: nobody can be asked.
-        Refused: the answers that were given can't be used.
+        UsageError: no operator can be asked.
+        AnswersError: the given answers are invalid.
     """
-    if not possible(options):
+    if not can_ask(options):
         raise UsageError(
             "nobody can be asked here: give a verb, such as `fedwiz install -a FILE --yes`, or "
             "--plain, which asks in lines; `fedwiz --help` names the verbs"
         )
-    return opened(options, _begin(options))
+    return open_wizard(options, _start(options))
 
 
-def possible(options: argparse.Namespace) -> bool:
-    """Whether there is somebody to be asked."""
+def can_ask(options: argparse.Namespace) -> bool:
+    """Whether there is an operator to ask."""
     return bool(options.plain) or prompts() or (screen() and options.screens is not None)
 
 
-def opened(options: argparse.Namespace, begin: "Begin | None") -> int:
-    """The wizard at work; gives the exit code."""
+def open_wizard(options: argparse.Namespace, begin: "Begin | None") -> int:
+    """Run the wizard and return its exit code."""
     if not options.plain and screen() and options.screens is not None:
         code: int = options.screens().run(begin)
         if code == INTERRUPTED:
@@ -43,24 +43,24 @@ def opened(options: argparse.Namespace, begin: "Begin | None") -> int:
     return flow.wizard(begin() if begin else None)
 
 
-def _begin(options: argparse.Namespace) -> "Begin | None":
-    """What to begin with: a file's answers, or what was kept, with what `--set` says."""
+def _start(options: argparse.Namespace) -> "Begin | None":
+    """What to start from: the answers given, with `--set` applied, or the saved draft."""
     if options.answers or options.sets:
-        draft = _given(options)
+        draft = _draft_from_options(options)
         return lambda: draft
-    return _kept if files.place().exists() else None
+    return _saved_draft if files.place().exists() else None
 
 
-def _kept() -> "Draft | None":
+def _saved_draft() -> "Draft | None":
     from fedwiz.wizard.draft import kept
 
     return kept()
 
 
-def _given(options: argparse.Namespace) -> "Draft":
+def _draft_from_options(options: argparse.Namespace) -> "Draft":
     from fedwiz.wizard import start
     from fedwiz.wizard.draft import with_sets
 
     if options.answers:
         return start.from_file(options.answers, options.sets)
-    return with_sets(_kept() or start.new(), options.sets)
+    return with_sets(_saved_draft() or start.new(), options.sets)

@@ -1,1 +1,1 @@
-"""Questions above a page."""
+"""Dialogs shown on top of a page."""

@@ -30,7 +30,7 @@ class Approve(Confirm):
         """The plan, then the two answers."""
         with VerticalScroll(id="text", can_focus=False):
             yield Static(self._shown)
-        yield from self.asked()
+        yield from self.question_widgets()
 
 
 async def agreed(

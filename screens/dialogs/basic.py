@@ -1,7 +1,7 @@
-"""Small questions above a page.
+"""Basic dialogs: confirm, ask for a line, pick one of several.
 
-Their texts may come from hosts, so each line is cleaned; one that is too long for the terminal
-scrolls, and what is asked below it stays in sight.
+Their texts may come from hosts, so each line is sanitized.  A text that is too long for the
+terminal scrolls, and the question below it stays visible.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -25,16 +25,16 @@ SCROLL: tuple[BindingType, ...] = (
     Binding("pageup", "scroll(-8)", "Scroll up", show=False),
     Binding("pagedown", "scroll(8)", "Scroll down", show=False),
 )
-"""Keys that move the text of a dialog whose focus is elsewhere."""
+"""Keys that scroll the text of a dialog whose focus is elsewhere."""
 
 
 def lines(text: str) -> str:
-    """A text of several lines, each made fit for a terminal."""
+    """Sanitize a text of several lines for the terminal."""
     return "\n".join(map(sanitize, text.splitlines()))
 
 
 class TextDialog(Dialog[T]):
-    """A dialog with a text above what is asked."""
+    """A dialog with a text above its question."""
 
     DEFAULT_CSS = """
     TextDialog #text { height: auto; max-height: 45vh; }
@@ -45,49 +45,49 @@ class TextDialog(Dialog[T]):
         self._text = lines(text)
 
     def content(self) -> ComposeResult:
-        """The text, then what is asked."""
+        """The text, then the question."""
         if self._text:
             with VerticalScroll(id="text", can_focus=False):
                 yield Static(self._text, markup=False)
-        yield from self.asked()
+        yield from self.question_widgets()
 
-    def asked(self) -> Iterator[Static | Input | Horizontal | OptionList]:
-        """What is asked."""
+    def question_widgets(self) -> Iterator[Static | Input | Horizontal | OptionList]:
+        """The widgets of the question."""
         yield from ()
 
     def give(self, answer: T) -> None:
-        """Close with an answer, once: a key that was pressed twice is in here twice."""
+        """Close with an answer, but only once: a key pressed twice arrives twice."""
         if self.is_current:
             self.dismiss(answer)
 
     def action_scroll(self, rows: int) -> None:
-        """Move the text."""
+        """Scroll the text."""
         for text in self.query("#text"):
             text.scroll_relative(y=rows, animate=False)
 
 
-# Enter belongs to the widget that has the focus, and is shown among the keys.  Were it the
-# dialog's own, with priority, it would overtake keys that were typed just before it.
+# Enter is bound on the focused widget, and so shown among the keys.  Bound on the dialog with
+# priority, it would overtake keys typed just before it.
 class Answer(Button):
-    """One of a few answers."""
+    """A button for one of a few answers."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "press", "Choose")]
 
 
 class Line(Input):
-    """A field of one line."""
+    """A single-line input."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "submit", "OK")]
 
 
 class Options(OptionList):
-    """A list of which one is chosen."""
+    """A list to choose one option from."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "select", "Choose")]
 
 
 class Confirm(TextDialog[bool]):
-    """Yes or no; the focus is on no, and Esc means no."""
+    """Asks yes or no; the focus starts on no, and Esc means no."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "close", "No"),
@@ -106,8 +106,8 @@ class Confirm(TextDialog[bool]):
         super().__init__(title, text)
         self._yes, self._no = yes, no
 
-    def asked(self) -> Iterator[Horizontal]:
-        """Two buttons."""
+    def question_widgets(self) -> Iterator[Horizontal]:
+        """The two buttons."""
         yield Horizontal(
             Answer(Content(sanitize(self._no)), id="no", compact=True),
             Answer(Content(sanitize(self._yes)), id="yes", compact=True),
@@ -115,46 +115,46 @@ class Confirm(TextDialog[bool]):
         )
 
     def on_mount(self) -> None:
-        """The safe choice first."""
+        """Focus the safe choice."""
         self.query_one("#no").focus()
 
     @on(Button.Pressed)
     def pressed(self, event: Button.Pressed) -> None:
-        """Give the answer."""
+        """Close with the answer."""
         self.give(event.button.id == "yes")
 
     def action_other(self) -> None:
-        """To the other button."""
+        """Focus the other button."""
         self.focus_next(Button)
 
     def action_up_or_other(self, rows: int) -> None:
-        """Move the text, where it is too long to be seen at once; else to the other button."""
+        """Scroll the text if it does not fit; otherwise focus the other button."""
         if any(text.max_scroll_y for text in self.query("#text")):
             self.action_scroll(rows)
         else:
             self.action_other()
 
     def action_close(self) -> None:
-        """Esc means no."""
+        """Answer no on Esc."""
         self.give(False)
 
 
 class Hidden(Line):
-    """A field for a secret: what is in it can't be seen, nor copied from it."""
+    """An input for a secret, neither shown nor copied."""
 
-    def __init__(self, id: str) -> None:  # noqa: A002 - as the widget's own
+    def __init__(self, id: str) -> None:  # noqa: A002 - as in Widget
         super().__init__(password=True, id=id)
 
     def action_copy(self) -> None:
-        """Not to a clipboard."""
+        """Never copy a secret to the clipboard."""
 
     def action_cut(self) -> None:
-        """Not to a clipboard."""
+        """Never copy a secret to the clipboard."""
         self.delete_selection()
 
 
 class Ask(TextDialog[str]):
-    """One line of text.  Given as it was typed, or None."""
+    """Asks for a line of text.  Returns it as typed, or None."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         *SCROLL,
@@ -173,22 +173,22 @@ class Ask(TextDialog[str]):
         hidden: bool = False,
         refuse: Callable[[str], str] = lambda _: "",
     ) -> None:
-        """Ask.
+        """Ask for a line.
 
         Args:
-            title: of the dialog.
-            text: says more.
-            value: stands there already.
-            placeholder: shown in an empty field.
-            hidden: for a secret: what is typed is not shown, and nothing stands there already.
-            refuse: what is wrong with an answer; empty: nothing.
+            title: the dialog's title.
+            text: an explanation.
+            value: the initial value.
+            placeholder: shown while the field is empty.
+            hidden: the value is a secret: do not show it, and start empty.
+            refuse: returns what is wrong with an answer; empty: nothing.
         """
         super().__init__(title, text)
         self._value, self._placeholder = value, sanitize(placeholder)
         self._hidden, self._refuse = hidden, refuse
 
-    def asked(self) -> Iterator[Input | Static]:
-        """The field, and what is wrong with what is in it."""
+    def question_widgets(self) -> Iterator[Input | Static]:
+        """The field, and an error line below it."""
         if self._hidden:
             yield Hidden(id="field")
         else:
@@ -199,7 +199,7 @@ class Ask(TextDialog[str]):
 
     @on(Input.Submitted)
     def submitted(self, event: Input.Submitted) -> None:
-        """Give the answer, if it will do."""
+        """Close with the answer if it is valid."""
         event.stop()
         if why := self._refuse(event.value):
             self.query_one("#said", StatusLine).say(lines(why), "block")
@@ -208,14 +208,14 @@ class Ask(TextDialog[str]):
 
     @on(Input.Changed)
     def changed(self) -> None:
-        """What was said of another answer is void."""
+        """Clear the error, which was about another answer."""
         self.query_one("#said", StatusLine).say("")
 
 
 class TypeName(Ask):
-    """Asks for a name to be typed, letter by letter, before something that can't be undone.
+    """Asks the operator to type a name in full before something irreversible.
 
-    Gives the name; anything else is None.
+    Returns the name; any other input returns None.
     """
 
     def __init__(self, title: str, text: str, name: str) -> None:
@@ -229,7 +229,7 @@ class TypeName(Ask):
 
 
 class Pick(TextDialog[str]):
-    """One of several, each with a line that says more."""
+    """Asks for one of several options, each with a description."""
 
     DEFAULT_CSS = """
     Pick #text { max-height: 25vh; margin-bottom: 1; }
@@ -239,18 +239,18 @@ class Pick(TextDialog[str]):
     def __init__(
         self, title: str, options: Sequence[tuple[str, str, str]], chosen: str = "", text: str = ""
     ) -> None:
-        """Ask.
+        """Ask for an option.
 
         Args:
-            title: of the dialog.
-            options: for each: what is given, its title, and a line that says more.
-            chosen: where the focus is at first.
-            text: above them.
+            title: the dialog's title.
+            options: for each its value, its title and a description.
+            chosen: the option focused at first.
+            text: shown above the options.
         """
         super().__init__(title, text)
         self._options, self._chosen = options, chosen
 
-    def asked(self) -> Iterator[OptionList]:
+    def question_widgets(self) -> Iterator[OptionList]:
         """The list."""
         yield Options(
             *(
@@ -265,17 +265,17 @@ class Pick(TextDialog[str]):
         )
 
     def on_mount(self) -> None:
-        """To the one that is chosen now."""
+        """Move the cursor to the current choice."""
         names = [name for name, _, _ in self._options]
         options = self.query_one(OptionList)
         if names:
             options.highlighted = names.index(self._chosen) if self._chosen in names else 0
         options.focus()
-        # Where it is to scroll is known once it has its place.
+        # The list has no size to scroll in before the first layout.
         self.call_after_refresh(options.scroll_to_highlight)
 
     @on(OptionList.OptionSelected)
     def selected(self, event: OptionList.OptionSelected) -> None:
-        """Give it."""
+        """Close with the option."""
         event.stop()
         self.give(self._options[event.option_index][0])

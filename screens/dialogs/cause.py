@@ -1,4 +1,4 @@
-"""What a diagnosis has found, as text: causes, and the way of the packets."""
+"""A diagnosis as text: its causes, and the packets' path."""
 
 from collections.abc import Iterator, Mapping
 
@@ -15,7 +15,7 @@ from screens.widgets import sentences
 from screens.widgets.signs import advice, finding, mark
 from screens.widgets.verdict_table import word
 
-PLACES: Mapping[str, str] = {
+HOP_MEANINGS: Mapping[str, str] = {
     "container": "out of the container",
     "raw": "passed on to routing",
     "routing": "has a route, and may be forwarded",
@@ -30,11 +30,11 @@ PLACES: Mapping[str, str] = {
     "forwarding-in": "forwarded",
     "received": "in the container",
 }
-"""What has become of a packet that a hop counts, by the hop's name."""
+"""What happened to the packets that a hop counts, by the hop's name."""
 
 
 def verdict(result: Result) -> Content:
-    """What a diagnosis came to, in a sentence."""
+    """A diagnosis's result in a sentence."""
     case, found = result.case, result.diagnoses
     if found:
         first = found[0]
@@ -51,15 +51,15 @@ def _pinged(case: Case) -> str:
 
 
 def line(it: Diagnosis) -> Content:
-    """A cause, in one line."""
-    said = f"{it.cause}  {sanitize(it.host)}"
+    """A cause in one line."""
+    text = f"{it.cause}  {sanitize(it.host)}"
     if it.explains:
-        return mark("block", said)
-    return mark("warn", f"{said}  wrong too, but stops no ping")
+        return mark("block", text)
+    return mark("warn", f"{text}  wrong too, but stops no ping")
 
 
 def cause(it: Diagnosis) -> Content:
-    """All that is known of a cause."""
+    """Everything known about a cause."""
     if it.mends:
         offer = f"fedwiz does it, in {count(len(it.mends), 'action')}: a shows them."
     else:
@@ -85,50 +85,50 @@ def _lines(text: str, indent: int) -> str:
     return f"\n{' ' * indent}".join(map(sanitize, text.splitlines()))
 
 
-def way_line(case: Case) -> Content:
-    """The way of the packets, in one line."""
+def path_line(case: Case) -> Content:
+    """The packets' path in one line."""
     lost = case.lost
     if not case.hops:
         return mark("skipped", "The way of the packets  none could be followed")
     if lost is None or case.pings:
         return mark("ok", f"The way of the packets  {_pinged(case)}")
-    said = f"the {_what(lost)} is lost on {sanitize(lost.host)}"
-    return mark("fail", f"The way of the packets  {said}")
+    text = f"the {_what(lost)} is lost on {sanitize(lost.host)}"
+    return mark("fail", f"The way of the packets  {text}")
 
 
 def _what(lost: Hop) -> str:
     return "answer" if lost.way == "back" else "ping"
 
 
-def way(case: Case) -> Content:
+def path(case: Case) -> Content:
     """Where packets were counted, hop by hop, and where they are lost."""
     if not case.hops:
         return Content(_errors(case) or "No packet could be followed between the two nodes.")
-    wide = max(len(sanitize(host)) for host in case.ends)
+    width = max(len(sanitize(host)) for host in case.ends)
     parts = list[Content | str]()
     lost, past = None if case.pings else case.lost, False
     if lost is not None:
-        said = f"The {_what(lost)} is lost on {sanitize(lost.host)}: {SAYS.get(lost.name, '')}"
-        parts += [mark("fail", said), "\n\n"]
+        headline = f"The {_what(lost)} is lost on {sanitize(lost.host)}: {SAYS.get(lost.name, '')}"
+        parts += [mark("fail", headline), "\n\n"]
     for direction, title in (("there", "The ping"), ("back", "Its answer")):
         parts.append(Content.styled(f"{title}, packets that were counted\n", "$text-muted"))
         for hop in case.hops:
             if hop.way == direction:
-                parts += [_hop(hop, wide, lost=hop is lost, past=past), "\n"]
+                parts += [_hop(hop, width, lost=hop is lost, past=past), "\n"]
                 past = past or hop is lost
         parts.append("\n")
     parts += [f"{it}\n" for it in _dropped(case)]
     return Content.assemble(*parts, _errors(case)).rstrip()
 
 
-def _hop(hop: Hop, wide: int, *, lost: bool, past: bool) -> Content:
+def _hop(hop: Hop, width: int, *, lost: bool, past: bool) -> Content:
     number = "?" if hop.count is None else str(hop.count)
-    said = f"{sanitize(hop.host):<{wide}}  {PLACES.get(hop.name, hop.name):<33}  {number:>5}"
+    text = f"{sanitize(hop.host):<{width}}  {HOP_MEANINGS.get(hop.name, hop.name):<33}  {number:>5}"
     if lost:
-        return mark("fail", f"{said}  <- lost here")
+        return mark("fail", f"{text}  <- lost here")
     if hop.count is None:
-        return mark("unknown", said)
-    return mark("skipped" if past or not hop.count else "pass", said)
+        return mark("unknown", text)
+    return mark("skipped" if past or not hop.count else "pass", text)
 
 
 def _dropped(case: Case) -> Iterator[str]:
@@ -144,8 +144,8 @@ def _errors(case: Case) -> str:
 
 
 def verdicts(result: Result) -> Content:
-    """What the verification of the two has found wrong, or doubtful."""
-    said = [
+    """What the verification of the pair found wrong or doubtful."""
+    lines = [
         finding(
             word(it),
             sentences.arrow(it.host, it.peer) if it.peer else sanitize(it.host),
@@ -156,11 +156,11 @@ def verdicts(result: Result) -> Content:
         if word(it) != "pass"
     ]
     passed = sum(word(it) == "pass" for it in result.verdicts)
-    return Content("\n\n").join([*said, mark("ok", f"pass  {count(passed, 'verdict')}")])
+    return Content("\n\n").join([*lines, mark("ok", f"pass  {count(passed, 'verdict')}")])
 
 
 def done(state: State) -> Content:
-    """What was sent to hosts, and what they said."""
+    """The commands that were sent to hosts, and their output."""
     parts = list[Content | str]()
     for host in state.hosts.values():
         if host.steps:

@@ -1,4 +1,4 @@
-"""Dialog: what is asked above a page.  Help: what a page is for."""
+"""Base class of dialogs, and the help dialog."""
 
 from typing import ClassVar, TypeVar
 
@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 
 class Dialog(ModalScreen[T]):
-    """A question above a page; Esc closes it without an answer."""
+    """A dialog on top of a page; Esc closes it without an answer."""
 
     TITLE_TEXT: ClassVar[str] = ""
     LAYERS = ("default", "over")
@@ -33,31 +33,31 @@ class Dialog(ModalScreen[T]):
 
     def __init__(self, title: str) -> None:
         super().__init__()
-        self._said = title
+        self._heading = title
 
     def compose(self) -> ComposeResult:
-        """The frame, and the dialog's own `content` in it."""
+        """The dialog's own `content` in a frame."""
         with Vertical(id="dialog") as box:
-            box.border_title = Content(self._said)
+            box.border_title = Content(self._heading)
             yield from self.content()
         yield KeyBar()
         yield Small()
 
     def content(self) -> ComposeResult:
-        """What is asked."""
+        """The dialog's widgets."""
         yield from ()
 
     def on_resize(self, event: events.Resize) -> None:
-        """Cover a dialog that does not fit."""
+        """Cover a dialog that does not fit the terminal."""
         self.set_class(too_small(*event.size), "-small")
 
     def action_close(self) -> None:
-        """No answer."""
+        """Close without an answer."""
         self.dismiss(None)
 
 
 class Help(Dialog[None]):
-    """What a page is for, and its keys."""
+    """Shows what a page is for, and its keys."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,f1,enter,q", "close", "Close")]
     DEFAULT_CSS = """
@@ -70,8 +70,8 @@ class Help(Dialog[None]):
 
     def content(self) -> ComposeResult:
         """The text, then a line for each key."""
-        wide = max((len(key) for key, _ in self._keys), default=0)
-        keys = "\n".join(f"{key:>{wide}}  {about}" for key, about in self._keys)
+        width = max((len(key) for key, _ in self._keys), default=0)
+        keys = "\n".join(f"{key:>{width}}  {about}" for key, about in self._keys)
         with VerticalScroll():
             yield Static(self._text.strip() + "\n", markup=False)
             yield Static(Content.assemble(Content.styled("Keys\n", "bold"), keys))

@@ -1,4 +1,4 @@
-"""The questions of a section, above a page."""
+"""A dialog with the questions of a section."""
 
 from collections.abc import Iterable
 from typing import ClassVar
@@ -16,7 +16,7 @@ from screens.widgets.frame import StatusLine
 
 
 class Form(Dialog[Draft]):
-    """The questions of a section, above a page.  Gives the draft with the answers."""
+    """Asks the questions of a section.  Returns a draft with the answers."""
 
     HELP: ClassVar[str | None] = (
         "Tab or Enter leads to the next field, Shift+Tab back; what is wrong with an answer stands "
@@ -38,20 +38,20 @@ class Form(Dialog[Draft]):
         self._questions, self._draft = tuple(questions), draft
 
     def content(self) -> ComposeResult:
-        """The fields."""
+        """The form fields."""
         with VerticalScroll(id="questions", can_focus=False):
             yield Fields(self._questions, self._draft)
         yield StatusLine(id="said")
 
     def on_mount(self) -> None:
-        """Judge what stands there already, and begin where something is wrong."""
+        """Validate the initial values and focus the first that is wrong."""
         for path in self._judge():
             self.query_one(Fields).to(path)
             return
 
     @on(Field.Changed)
     def changed(self, event: Field.Changed) -> None:
-        """Take an answer, and judge it."""
+        """Store an answer and validate it."""
         event.stop()
         self._draft = self._draft.put(event.path, event.value)
         if not self._judge():
@@ -66,7 +66,7 @@ class Form(Dialog[Draft]):
 
     @on(Fields.Done)
     def action_accept(self) -> None:
-        """Give the answers, if they will do; the last key may have come just before."""
+        """Close with the answers if they are valid, including a key typed just before."""
         for field in self.query(Field):
             self._draft = self._draft.put(field.question.path, field.value)
         why = self._judge()

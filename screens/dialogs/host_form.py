@@ -1,4 +1,4 @@
-"""One host's own questions."""
+"""A dialog with one host's questions."""
 
 from dataclasses import replace
 
@@ -12,26 +12,28 @@ FIELD_ORDER = ("name", "address", "role", "label", "host_key", "interface")
 
 
 class HostForm(Form):
-    """A host's questions, above the page of the hosts.  `given` makes a draft of its answer."""
+    """Asks one host's questions.  `given` merges the answers into the draft."""
 
     def __init__(self, draft: Draft, at: int) -> None:
-        """Ask; the interface has a page of its own, unless what was said of it is wrong.
+        """Ask without the interface, which has its own page, unless its value is wrong.
 
         Args:
-            draft: as it is.
-            at: the candidate's place in it.
+            draft: the current draft.
+            at: the candidate's index in it.
         """
         it = draft.candidates[at]
         self._whole, self._at = draft, at
         names = [n for n in FIELD_ORDER if n != "interface" or n in _refusals(draft, at)]
-        said = {name: text for name in names if (text := getattr(it, name))}
+        answers = {name: text for name in names if (text := getattr(it, name))}
         by_path = {question.path: question for question in QUESTIONS}
         questions = [by_path[f"host.{name}"] for name in names]
-        super().__init__(it.name or it.address or "A host", questions, Draft(said={"host": said}))
+        super().__init__(
+            it.name or it.address or "A host", questions, Draft(said={"host": answers})
+        )
 
     def _judge(self) -> dict[str, str]:
         """What is wrong with this host, as if it were chosen."""
-        found = _refusals(given(self._whole, self._at, self._draft), self._at)
+        found = _refusals(with_answers(self._whole, self._at, self._draft), self._at)
         why = {
             it.path: found[name]
             for it in self._questions
@@ -42,17 +44,17 @@ class HostForm(Form):
 
 
 def _refusals(draft: Draft, at: int) -> dict[str, str]:
-    """What is wrong with a host, by field, chosen or not."""
+    """What is wrong with a host, by field, whether it is chosen or not."""
     why = dict(candidates.refused(draft.row(at, chosen=True))[0].get(at, {}))
     here = draft.candidates[at].address.lower()
-    others = {it.address.lower() for place, it in enumerate(draft.candidates) if place != at}
+    others = {it.address.lower() for index, it in enumerate(draft.candidates) if index != at}
     if here and here in others:
         why["address"] = "it is in the list already: leave one of the two out"
     return why
 
 
-def given(draft: Draft, at: int, answer: Draft) -> Draft:
-    """The draft with what a form said of a host."""
+def with_answers(draft: Draft, at: int, answer: Draft) -> Draft:
+    """The draft with a form's answers about a host."""
     before = draft.candidates[at]
 
     def text(name: str) -> str:
@@ -70,20 +72,20 @@ def given(draft: Draft, at: int, answer: Draft) -> Draft:
         draft = draft.row(at, shown_key="", silent=False, port=0)
     role = text("role")
     if role == "master" and before.role != "master":
-        return mastered(draft, at)
+        return with_master(draft, at)
     return draft.row(at, role="node") if before.role == "master" != role else draft
 
 
-def mastered(draft: Draft, at: int) -> Draft:
-    """With this host as the master, and all others that are chosen as nodes."""
+def with_master(draft: Draft, at: int) -> Draft:
+    """Make this host the master, and all other chosen hosts nodes."""
     return replace(
         draft,
         candidates=tuple(
             replace(it, role="master", chosen=True)
-            if place == at
+            if index == at
             else replace(it, role="node")
             if it.chosen or it.role == "master"
             else it
-            for place, it in enumerate(draft.candidates)
+            for index, it in enumerate(draft.candidates)
         ),
     )

@@ -1,4 +1,4 @@
-"""Host keys that nobody knows yet, all in one table."""
+"""A dialog with all unknown host keys in one table."""
 
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
@@ -20,13 +20,13 @@ from screens.widgets.host_table import differs
 
 
 class KeyTable(DataTable[Text]):
-    """Says what Enter does.  As the list's own key it does not overtake those before it."""
+    """Describes Enter.  As the table's own key it does not overtake keys typed before it."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "select_cursor", "Go on")]
 
 
 class HostKeys(Dialog[tuple[UnknownKeyError, ...]]):
-    """Which keys are right.  Given those that were accepted; nothing is accepted at first."""
+    """Asks which host keys are right.  Returns the accepted ones; at first none is accepted."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "close", "Accept none"),
@@ -44,30 +44,30 @@ class HostKeys(Dialog[tuple[UnknownKeyError, ...]]):
     def __init__(
         self, keys: Sequence[tuple[str, UnknownKeyError]], seen: Mapping[str, str]
     ) -> None:
-        """Ask.
+        """Ask for approval of host keys.
 
         Args:
-            keys: for each its host's address, or its bastion's name.
-            seen: by address: type and fingerprint of the key that the search saw there.
+            keys: each with the address of its host or the name of its bastion.
+            seen: by address, type and fingerprint of the key that the search saw.
         """
         super().__init__("Are these the machines' own keys?")
         self._keys, self._seen = tuple(keys), seen
         self._right: set[int] = set()
 
     def content(self) -> ComposeResult:
-        """The table, how to compare, and how many are accepted."""
+        """The table, how to compare keys, and how many are accepted."""
         yield KeyTable(cursor_type="row", cell_padding=0, id="keys")
         yield Static(id="how")
         yield StatusLine(id="said")
 
     def on_mount(self) -> None:
-        """The rows."""
+        """Fill the table."""
         table = self._table
         for title, width in (("", 4), ("host", 16), ("type and fingerprint", 52)):
             table.add_column(title, width=width)
         for at in range(len(self._keys)):
             sign, host, key = self._cells(at)
-            table.add_row(sign, host, key, height=3 if self._other(at) else 2)
+            table.add_row(sign, host, key, height=3 if self._changed_key(at) else 2)
         table.focus()
         self._say()
 
@@ -75,8 +75,8 @@ class HostKeys(Dialog[tuple[UnknownKeyError, ...]]):
     def _table(self) -> KeyTable:
         return self.query_one(KeyTable)
 
-    def _other(self, at: int) -> str:
-        """The key that the search saw, where it is another one of the same type."""
+    def _changed_key(self, at: int) -> str:
+        """The key that the search saw, if it is of the same type but different."""
         address, key = self._keys[at]
         seen = self._seen.get(address, "")
         return seen if seen and differs(seen, f"{key.kind} {key.fingerprint}") else ""
@@ -89,7 +89,7 @@ class HostKeys(Dialog[tuple[UnknownKeyError, ...]]):
             else f"{sanitize(key.host)}\n{sanitize(address)}"
         )
         shown = Text(f"{key.kind}\n{key.fingerprint}", no_wrap=True, overflow="ellipsis")
-        if other := self._other(at):
+        if other := self._changed_key(at):
             shown.append("\n")
             shown.append_text(signs.cell(self.app, "changed", sanitize(other.partition(" ")[2])))
         tick = Text("[x]" if at in self._right else "[ ]")
@@ -97,7 +97,7 @@ class HostKeys(Dialog[tuple[UnknownKeyError, ...]]):
 
     @on(DataTable.RowHighlighted)
     def highlighted(self) -> None:
-        """Say how to compare the one under the cursor."""
+        """Show how to verify the key under the cursor."""
         at = self._table.cursor_row
         if at >= len(self._keys):
             return
@@ -109,20 +109,20 @@ class HostKeys(Dialog[tuple[UnknownKeyError, ...]]):
                 f"ssh-keygen -lf /etc/ssh/ssh_host_{short}_key.pub",
             )
         ]
-        if self._other(at):
+        if self._changed_key(at):
             lines.append(
                 signs.mark("changed", "is what the search saw here: somebody may be in between")
             )
         self.query_one("#how", Static).update(Content("\n").join(lines))
 
     def action_tick(self) -> None:
-        """This one is right, or is not."""
+        """Toggle whether this key is accepted."""
         self._right ^= {self._table.cursor_row}
         self._redraw([self._table.cursor_row])
 
     def action_all(self) -> None:
-        """All are right, but for those that the search saw otherwise; or none is."""
-        plain = {at for at in range(len(self._keys)) if not self._other(at)}
+        """Accept all keys except those that differ from what the search saw; if all are, none."""
+        plain = {at for at in range(len(self._keys)) if not self._changed_key(at)}
         self._right = set() if plain <= self._right else self._right | plain
         self._redraw(range(len(self._keys)))
 
@@ -133,17 +133,17 @@ class HostKeys(Dialog[tuple[UnknownKeyError, ...]]):
 
     def _say(self) -> None:
         right, every = len(self._right), len(self._keys)
-        said = f"{right} of {every} accepted"
+        text = f"{right} of {every} accepted"
         hint = "; a host whose key is not accepted is not read" if right < every else ""
-        self.query_one("#said", StatusLine).say(said + hint, "" if right < every else "ok")
+        self.query_one("#said", StatusLine).say(text + hint, "" if right < every else "ok")
 
     @on(DataTable.RowSelected)
     def accept(self) -> None:
-        """Give those that are right."""
+        """Close with the accepted keys."""
         if self.is_current:
             self.dismiss(tuple(self._keys[at][1] for at in sorted(self._right)))
 
     def action_close(self) -> None:
-        """None is."""
+        """Close without accepting any key."""
         if self.is_current:
             self.dismiss(())

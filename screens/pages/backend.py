@@ -1,4 +1,4 @@
-"""The page Backend: how packets get from node to node, judged against these hosts."""
+"""The backend page: choose how packets travel between nodes, checked against the hosts."""
 
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
@@ -20,8 +20,14 @@ from fedwiz.util.sanitize import sanitize
 from fedwiz.wizard.draft import Draft
 from fedwiz.wizard.suggestions import DEFAULT_BACKEND, choose, table
 from screens.pages.judged_page import Choices, JudgedPage
-from screens.widgets.findings import judged, level, refused, told, unheard
-from screens.widgets.form import Field, Fields, asked
+from screens.widgets.findings import (
+    check_findings,
+    findings_content,
+    level,
+    refusal_finding,
+    unread_hosts,
+)
+from screens.widgets.form import Field, Fields, section_questions
 from screens.widgets.signs import mark
 
 TYPE = "backend.type"
@@ -34,13 +40,13 @@ BACKEND_CHECKS = (
     "mtu",
     "leftovers",
 )
-"""The checks that a backend changes; and `etcd-config`, where etcd holds a config already."""
+"""Checks that depend on the backend; `etcd-config` is added if etcd already has a config."""
 
 HINT = "Enter chooses.  Tab leads to the findings and the chosen one's options."
 
 
 class BackendPage(JudgedPage):
-    """Asks for the backend and its options, and judges each backend."""
+    """Asks for the backend and its options, and evaluates each backend."""
 
     STEP = "backend"
     QUESTION = "How do packets get from node to node?"
@@ -55,7 +61,7 @@ class BackendPage(JudgedPage):
         "are then asked below; usually none of them has to be changed.  Options that you gave to "
         "another backend are kept, and are back when you choose that one again."
     )
-    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (110, "-wide")]  # noqa: RUF012 - as Textual declares it
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (110, "-wide")]  # noqa: RUF012 - as in Textual
     DEFAULT_CSS = """
     BackendPage #list { height: auto; }
     BackendPage #backends { height: auto; }
@@ -69,15 +75,15 @@ class BackendPage(JudgedPage):
     BackendPage.-wide #detail { width: 1fr; margin: 0 0 0 1; }
     """
 
-    def __init__(self, *args: Any) -> None:  # noqa: ANN401 - those of Page
+    def __init__(self, *args: Any) -> None:  # noqa: ANN401 - same as Page
         super().__init__(*args)
         self._found: dict[str, list[Finding]] = {}
-        """By backend."""
-        self._others: Answers | None = None
-        """All answers but the backend's."""
+        """Findings by backend."""
+        self._other_answers: Answers | None = None
+        """All answers except the backend's."""
 
     def content(self) -> ComposeResult:
-        """The list; of the one under the cursor what it needs, what is found, what it asks."""
+        """The backends, and the details, findings and options of the one under the cursor."""
         with Vertical(id="list"):
             yield Choices(*(Option(name) for name in BACKENDS), id="backends")
             yield Static("", id="reading")
@@ -87,7 +93,7 @@ class BackendPage(JudgedPage):
             yield Vertical(id="options")
 
     async def on_mount(self) -> None:
-        """To the chosen one."""
+        """Move the cursor to the chosen backend."""
         at = list(BACKENDS).index(self._chosen) if self._chosen in BACKENDS else 0
         self.query_one(Choices).highlighted = at
         await self._ask()
@@ -95,28 +101,28 @@ class BackendPage(JudgedPage):
 
     @property
     def _chosen(self) -> str:
-        """The backend that was said, or the usual one; it may be none that fedwiz offers."""
-        said = self.draft.get(TYPE)
-        return DEFAULT_BACKEND if said is None else str(said)
+        """The chosen backend, or the default; a file may name one that fedwiz does not offer."""
+        answer = self.draft.get(TYPE)
+        return DEFAULT_BACKEND if answer is None else str(answer)
 
     @property
     def _shown(self) -> Backend:
-        """The one under the cursor."""
+        """The backend under the cursor."""
         at = self.query_one(Choices).highlighted or 0
         return list(BACKENDS.values())[at]
 
-    # What is said.
+    # Choosing.
 
     @on(OptionList.OptionHighlighted)
     def highlighted(self, event: OptionList.OptionHighlighted) -> None:
-        """Show what that one needs."""
+        """Show the details of the backend under the cursor."""
         event.stop()
         self._detail()
         self.query_one("#detail").scroll_home(animate=False)
 
     @on(OptionList.OptionSelected)
     async def chosen(self, event: OptionList.OptionSelected) -> None:
-        """Choose that one."""
+        """Choose the backend under the cursor."""
         event.stop()
         self.keep(choose(self.draft, list(BACKENDS)[event.option_index]))
         self.judge()
@@ -124,18 +130,18 @@ class BackendPage(JudgedPage):
         self.say(HINT)
 
     async def _ask(self) -> None:
-        """Have the chosen one's own questions below."""
+        """Show the fields of the chosen backend's options."""
         box = self.query_one("#options", Vertical)
         async with self.batch():
             await box.remove_children()
             if self._chosen in BACKENDS:
-                questions = asked("backend", self._chosen, but=(TYPE,))
+                questions = section_questions("backend", self._chosen, but=(TYPE,))
                 await box.mount(Fields(questions, self.draft))
         self._detail()
 
     @on(Field.Changed)
     def changed(self, event: Field.Changed) -> None:
-        """Take an option."""
+        """Store an option."""
         event.stop()
         self.keep(self.draft.put(event.path, event.value))
         self._judge(self._chosen)
@@ -143,21 +149,21 @@ class BackendPage(JudgedPage):
         self._detail()
         self.say(HINT)
 
-    # What is judged.
+    # Evaluating.
 
     def judge(self) -> None:
-        """Judge every backend."""
-        self._others = others(self.draft, self.base)
+        """Run the checks for every backend."""
+        self._other_answers = other_answers(self.draft, self.base)
         for name in BACKENDS:
             self._judge(name)
         self._list()
         self._detail()
 
     def _judge(self, name: str) -> None:
-        self._found[name] = findings(self.draft, name, self._others, self.known, self.unread)
+        self._found[name] = findings(self.draft, name, self._other_answers, self.known, self.unread)
 
     def _list(self) -> None:
-        """Show each backend's mark."""
+        """Update each backend's row."""
         listed = self.query_one(Choices)
         for at, backend in enumerate(BACKENDS.values()):
             row = self._row(backend)
@@ -176,15 +182,15 @@ class BackendPage(JudgedPage):
         )
 
     def _detail(self) -> None:
-        """Show what is to be known of the one under the cursor."""
+        """Show the details of the backend under the cursor."""
         backend = self._shown
         chosen = backend.name == self._chosen
         found = self._found.get(backend.name, [])
         fields = {f"backend.{it.name}" for it in backend.options}
-        # What is wrong with an option stands below its field.
+        # An invalid option's error is shown below its field.
         apart = [it for it in found if not (chosen and it.host in fields)]
         self.put("#about", about(backend, _options(self.draft, backend.name)))
-        self.put("#findings", told(apart))
+        self.put("#findings", findings_content(apart))
         self.query_one("#options").display = chosen
         if chosen:
             why = refuse_backend(backend.name, _options(self.draft, backend.name))
@@ -192,30 +198,30 @@ class BackendPage(JudgedPage):
                 form.refuse({f"backend.{key}": text for key, text in why.items()})
 
     def action_next(self) -> None:
-        """On, unless the chosen backend can't work."""
+        """Go on, unless the chosen backend is blocked."""
         name = self._chosen
         if name not in BACKENDS:
-            self.say(unoffered(name), "block")
+            self.say(unknown_backend(name), "block")
             return
         wrong = next((field for field in self.query(Field) if field.why), None)
         if wrong is not None:
             self.say(f"{wrong.question.title}  {wrong.why}", "block")
             wrong.control.focus()
-        elif self.stopped(self._found.get(name, [])):
+        elif self.is_blocked(self._found.get(name, [])):
             self.query_one(Choices).highlighted = list(BACKENDS).index(name)
         else:
             self.dismiss("next")
 
 
-def others(draft: Draft, base: Answers | None) -> Answers | None:
-    """All answers but the backend's; with the draft's network, where it is right.
+def other_answers(draft: Draft, base: Answers | None) -> Answers | None:
+    """All answers except the backend's, with the draft's network if that is valid.
 
     Args:
-        draft: what was said.
-        base: answers that will do for reading the hosts; None: not even those are there.
+        draft: the draft.
+        base: answers good for reading the hosts; None: not even those exist.
     """
     if base is not None:
-        with suppress(AnswersError):  # the page Network says why
+        with suppress(AnswersError):  # the network page shows the error
             return parse({**base.model_dump(), "network": draft.said.get("network")})
     return base
 
@@ -227,35 +233,35 @@ def findings(
     known: ClusterFacts | None,
     unread: Iterable[Finding] = (),
 ) -> list[Finding]:
-    """What is to be said of a backend: of its options, then against the hosts.
+    """The findings on a backend: its invalid options, then the checks against the hosts.
 
     Args:
-        draft: what was said.
-        name: the backend, whether it is the chosen one or not.
-        answers: all but the backend's; None: there are none yet.
-        known: what was read of the hosts; None: nothing yet.
-        unread: why they can't be read.
+        draft: the draft.
+        name: the backend, chosen or not.
+        answers: all except the backend's; None: there are none yet.
+        known: the hosts' facts; None: not read yet.
+        unread: why the hosts can't be read.
     """
     options = _options(draft, name)
     why = refuse_backend(name, options)
-    found = [refused(text, f"backend.{key}") for key, text in why.items()]
+    found = [refusal_finding(text, f"backend.{key}") for key, text in why.items()]
     found += unread
     if answers is not None and known is not None:
         right = {key: it for key, it in options.items() if key not in why}
         backend = BackendAnswers.model_validate({"type": name, **right})
         answers = answers.model_copy(update={"backend": backend})
         checks = BACKEND_CHECKS if known.store.config is None else (*BACKEND_CHECKS, "etcd-config")
-        found += judged(checks, answers, known) + unheard(known)
+        found += check_findings(checks, answers, known) + unread_hosts(known)
     return found
 
 
 def word(found: Iterable[Finding], *, read: bool, busy: bool) -> str:
-    """A backend's state in one word: the worst that was found, as far as that is known.
+    """A backend's state in one word: the worst finding level, as far as known.
 
     Args:
-        found: what is to be said of it.
+        found: its findings.
         read: the hosts were read.
-        busy: they are being read now.
+        busy: the hosts are being read.
     """
     worst = level(found)
     if worst == "block" or read:
@@ -263,21 +269,21 @@ def word(found: Iterable[Finding], *, read: bool, busy: bool) -> str:
     return "reading" if busy else "unknown"
 
 
-def unoffered(name: str) -> str:
-    """What to say where a file names a backend that there is not."""
+def unknown_backend(name: str) -> str:
+    """What to say if a file names an unknown backend."""
     return f"{sanitize(refuse_backend(name, {})['type'])}: choose one with Enter."
 
 
 def _options(draft: Draft, name: str) -> dict[str, Any]:
-    """The options that a backend has now, or would have again if it were chosen."""
-    said = table(draft.said.get("backend"))
-    if said.pop("type", DEFAULT_BACKEND) == name:
-        return said
+    """A backend's options: the draft's if it is chosen, else those remembered for it."""
+    answers = table(draft.said.get("backend"))
+    if answers.pop("type", DEFAULT_BACKEND) == name:
+        return answers
     return table(draft.held.get(name))
 
 
 def about(backend: Backend, options: Mapping[str, Any]) -> Content:
-    """What a backend is, needs and costs."""
+    """What a backend is, what it needs and what it costs."""
     wrong = refuse_backend(backend.name, options)
     right = {key: it for key, it in options.items() if key not in wrong}
     needs = [f"kernel module {name}" for name in backend.modules]

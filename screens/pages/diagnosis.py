@@ -1,4 +1,4 @@
-"""Why a pair of nodes does not ping: the cause, the way of the packets, and a remedy."""
+"""The diagnosis dialog: why a pair of nodes does not ping, with the packets' path and a fix."""
 
 import asyncio
 from collections.abc import Callable, Coroutine
@@ -34,29 +34,29 @@ if TYPE_CHECKING:
     from screens.wizard import Wizard
 
 REFRESH_SECONDS = 1 / 8
-"""Seconds between two looks at what has come in."""
+"""Seconds between two redraws."""
 
-DONE, WAY, VERDICTS = "done", "way", "verdicts"
-"""What an item is about, if it is no cause."""
+DONE, PATH, VERDICTS = "done", "way", "verdicts"
+"""Keys of the list's items that are not causes."""
 
 
 class Items(OptionList):
-    """A list of which one is read."""
+    """The list of items to read."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "select", "Read on")]
 
 
 class Text(VerticalScroll, can_focus=True):
-    """What is read."""
+    """The text of the item under the cursor."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "screen.text", "To the list")]
 
 
-Doing = Callable[[RunContext, asyncio.Event], Coroutine[Any, Any, Result]]
+Work = Callable[[RunContext, asyncio.Event], Coroutine[Any, Any, Result]]
 
 
 class DiagnosisPage(Dialog[bool]):
-    """Asks two nodes, and mends what is wrong there.  Gives whether anything was changed."""
+    """Diagnoses a pair of nodes and offers the fix.  Returns whether hosts were changed."""
 
     STEP: ClassVar[str] = "verify"
     HELP: ClassVar[str | None] = (
@@ -89,45 +89,46 @@ class DiagnosisPage(Dialog[bool]):
 
     def __init__(
         self,
-        site: Inventory,
+        inventory: Inventory,
         answers: Answers,
         accepted: tuple[str, ...],
         pair: tuple[str, str],
-        mended: list[tuple[str, tuple[Record, ...]]],
+        fixes: list[tuple[str, tuple[Record, ...]]],
     ) -> None:
-        """Nothing is asked yet.
+        """Create the dialog; the diagnosis starts when it is mounted.
 
         Args:
-            site: the machines.
-            answers: what they are meant to be.
-            accepted: checks whose block the operator takes for a warning.
-            pair: the node that pings, and the one that is to answer.
-            mended: id and records of runs that have carried a remedy out, the last one last;
-                more are added, and those that are taken back are taken away.
+            inventory: the inventory.
+            answers: the cluster's answers.
+            accepted: checks whose blocks count as warnings.
+            pair: the node that pings, and the node that should answer.
+            fixes: id and records of each run that applied a fix, latest last; this dialog appends
+                new ones and removes those it has undone.
         """
         super().__init__(sentences.arrow(*pair))
-        self._site, self._answers, self._accepted, self._pair = site, answers, accepted, pair
-        self._mended = mended
+        self._inventory, self._answers = inventory, answers
+        self._accepted, self._pair = accepted, pair
+        self._fixes = fixes
         self._state, self._records, self._drawn = State(), list[Record](), -1
         self._run = ""
         self._result: Result | None = None
         self._stop: asyncio.Event | None = None
-        """Set, it has what runs end; None: nothing runs."""
+        """Set it to stop the current work; None: nothing runs."""
 
         self._changing = self._changed = False
         self._outcome: Content | None = None
-        """What came of a remedy, or of taking it back."""
+        """The result of the last fix or undo."""
 
         self._trouble = ""
         self._keys: list[str] = []
 
     @property
     def wizard(self) -> "Wizard":
-        """The app, as what it is."""
+        """The app."""
         return cast("Wizard", self.app)
 
     def content(self) -> ComposeResult:
-        """The sentence, the list, and the text of what it is on."""
+        """The headline, the list, and the text of the item under the cursor."""
         yield Static("", id="headline")
         yield Items(id="items")
         with Text(id="text"):
@@ -135,15 +136,15 @@ class DiagnosisPage(Dialog[bool]):
         yield StatusLine(id="said")
 
     def on_mount(self) -> None:
-        """Ask."""
+        """Start the diagnosis."""
         self.query_one(OptionList).focus()
         self.set_interval(REFRESH_SECONDS, self._drain)
         self.action_again()
 
-    # What runs.
+    # Working.
 
     def action_again(self) -> None:
-        """Ask again."""
+        """Diagnose again."""
         if self._stop is not None:
             return
         self._result = self._outcome = None
@@ -151,11 +152,12 @@ class DiagnosisPage(Dialog[bool]):
         async def ask(cluster: RunContext, stop: asyncio.Event) -> Result:
             return await fix.diagnose(cluster, self._pair, stop)
 
-        # The app's, since it goes on to its end when this is left: it tidies up on the nodes.
+        # The app's worker, since it must run to its end if the dialog closes: it cleans up the
+        # nodes.
         self.app.run_worker(self._work(ask), group="diagnose")
 
-    async def _work(self, do: Doing) -> Result | None:
-        """Do it, and show what came of it; None: it could not be begun."""
+    async def _work(self, do: Work) -> Result | None:
+        """Run a verb with a journal and show its result; None: it could not start."""
         self._stop = stop = asyncio.Event()
         self._trouble = ""
         self._state, self._records, self._drawn = State(), [], -1
@@ -163,11 +165,11 @@ class DiagnosisPage(Dialog[bool]):
         result = None
         try:
             result = await proved(
-                self._site,
+                self._inventory,
                 self._answers,
                 self._accepted,
                 self._records.append,
-                self._begun,
+                self._run_started,
                 lambda cluster: do(cluster, stop),
             )
         except AnswersError as refused:
@@ -182,11 +184,11 @@ class DiagnosisPage(Dialog[bool]):
             self._list()
         return result
 
-    def _begun(self, run: str) -> None:
+    def _run_started(self, run: str) -> None:
         self._run = run
 
     def _drain(self) -> None:
-        """Show what has come in since the last time."""
+        """Show the records that have arrived since the last call."""
         if self._drawn == len(self._records):
             return
         for record in self._records[max(self._drawn, 0) :]:
@@ -195,26 +197,26 @@ class DiagnosisPage(Dialog[bool]):
         if self.is_attached:
             self._head()
             if self._key() == DONE:
-                self._tell()
+                self._show_text()
                 self.query_one("#text").scroll_end(animate=False)
 
-    # What is shown.
+    # Displaying.
 
     def _head(self) -> None:
         if self._trouble:
-            said = mark("block", "\n".join(map(sanitize, self._trouble.splitlines())))
+            headline = mark("block", "\n".join(map(sanitize, self._trouble.splitlines())))
         elif self._stop is not None:
-            said = mark("running", sentences.diagnosing(self._state))
+            headline = mark("running", sentences.diagnosing(self._state))
         elif self._outcome is not None:
-            said = self._outcome
+            headline = self._outcome
         elif self._result is not None:
-            said = cause.verdict(self._result)
+            headline = cause.verdict(self._result)
         else:
-            said = Content("")
-        self.query_one("#headline", Static).update(said)
+            headline = Content("")
+        self.query_one("#headline", Static).update(headline)
 
     def _list(self) -> None:
-        """List what there is, the first of it open."""
+        """Fill the list and select its first item."""
         if not self.is_attached:
             return
         listed = list[tuple[str, Content]]()
@@ -224,7 +226,7 @@ class DiagnosisPage(Dialog[bool]):
         elif result is not None:
             listed += [(str(at), cause.line(it)) for at, it in enumerate(result.diagnoses)]
             if result.case is not None:
-                listed.append((WAY, cause.way_line(result.case)))
+                listed.append((PATH, cause.path_line(result.case)))
             if result.verdicts:
                 bad = sum(word(it) != "pass" for it in result.verdicts)
                 level = "warn" if bad else "ok"
@@ -235,7 +237,7 @@ class DiagnosisPage(Dialog[bool]):
         options.add_options(Option(line) for _, line in listed)
         options.highlighted = 0 if listed else None
         self._head()
-        self._tell()
+        self._show_text()
         self._hint()
         self.refresh_bindings()
 
@@ -245,12 +247,12 @@ class DiagnosisPage(Dialog[bool]):
 
     @on(OptionList.OptionHighlighted)
     def _moved(self) -> None:
-        self._tell()
+        self._show_text()
         self.query_one("#text").scroll_home(animate=False)
         self.refresh_bindings()
 
-    def _tell(self) -> None:
-        """Show the text of what the cursor is on."""
+    def _show_text(self) -> None:
+        """Show the text of the item under the cursor."""
         self.query_one("#shown", Static).update(self._text(self._key()))
 
     def _text(self, key: str) -> Content:
@@ -259,16 +261,16 @@ class DiagnosisPage(Dialog[bool]):
             return cause.done(self._state)
         if result is None or not key:
             return Content("")
-        if key == WAY and result.case is not None:
-            return cause.way(result.case)
+        if key == PATH and result.case is not None:
+            return cause.path(result.case)
         return cause.verdicts(result) if key == VERDICTS else cause.cause(self._causes[int(key)])
 
     def _hint(self) -> None:
         chosen = self._chosen()
         if self._stop is None and chosen is not None and chosen.mends and self._outcome is None:
             self._say(f"a shows how fedwiz would mend {chosen.cause}; nothing is changed yet.")
-        elif self._stop is None and self._mended and self._mended[-1][0] == self._run:
-            by_hand = "" if self._site.practice else f", and so does `fedwiz undo {self._run}`"
+        elif self._stop is None and self._fixes and self._fixes[-1][0] == self._run:
+            by_hand = "" if self._inventory.practice else f", and so does `fedwiz undo {self._run}`"
             self._say(f"u takes it back{by_hand}.")
         else:
             self._say("")
@@ -281,25 +283,25 @@ class DiagnosisPage(Dialog[bool]):
         return self._result.diagnoses if self._result is not None else ()
 
     def _chosen(self) -> Cause | None:
-        """The cause under the cursor, else the first that can be mended, else the first."""
+        """The cause under the cursor, else the first that fedwiz can fix, else the first."""
         key = self._key()
         if key.isdigit():
             return self._causes[int(key)]
         return next((it for it in self._causes if it.mends), next(iter(self._causes), None))
 
-    # What the keys do.
+    # Keys.
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Only what means something now."""
+        """Enable only the actions that are possible now."""
         rests = self._stop is None and not self._changing
         if action == "apply":
             return rests and self._outcome is None and bool(self._causes)
         if action == "undo":
-            return rests and bool(self._mended)
+            return rests and bool(self._fixes)
         return rests if action == "again" else super().check_action(action, parameters)
 
     def action_text(self) -> None:
-        """To the text, to scroll in it; from there back to the list."""
+        """Switch the focus between the list and its text."""
         text, options = self.query_one("#text"), self.query_one(OptionList)
         (options if text.has_focus else text).focus()
 
@@ -308,7 +310,7 @@ class DiagnosisPage(Dialog[bool]):
         self.action_text()
 
     def action_close(self) -> None:
-        """Leave.  What only asks ends by itself; what changes hosts is let end first."""
+        """Close.  A diagnosis ends by itself; a change must stop gracefully first."""
         if self._stop is not None:
             self._stop.set()
             if self._changing:
@@ -318,7 +320,7 @@ class DiagnosisPage(Dialog[bool]):
             self.dismiss(self._changed)
 
     def action_apply(self) -> None:
-        """Show the remedy, and do it once it is approved."""
+        """Show the fix as a plan, and apply it after approval."""
         chosen, result = self._chosen(), self._result
         if chosen is None or result is None:
             return
@@ -340,12 +342,14 @@ class DiagnosisPage(Dialog[bool]):
             )
 
         self.run_worker(
-            self._approved(plan, chosen.remedy, do, self._applied), group="ask", exclusive=True
+            self._approve_and_run(plan, chosen.remedy, do, self._fix_result),
+            group="ask",
+            exclusive=True,
         )
 
     def action_undo(self) -> None:
-        """Show what takes the last remedy back, and do it once it is approved."""
-        _, records = self._mended[-1]
+        """Show the plan that undoes the last fix, and apply it after approval."""
+        _, records = self._fixes[-1]
         plan = fix.undo_plan(self._answers, records)
 
         async def do(cluster: RunContext, stop: asyncio.Event) -> Result:
@@ -353,21 +357,21 @@ class DiagnosisPage(Dialog[bool]):
 
         about = "What the last remedy has done is taken back."
         self.run_worker(
-            self._approved(plan, about, do, self._taken_back), group="ask", exclusive=True
+            self._approve_and_run(plan, about, do, self._undo_result), group="ask", exclusive=True
         )
 
-    async def _approved(
-        self, plan: Plan, about: str, do: Doing, ended: Callable[[Result], Content]
+    async def _approve_and_run(
+        self, plan: Plan, about: str, do: Work, ended: Callable[[Result], Content]
     ) -> None:
-        """Ask, and do it."""
+        """Ask for approval, then do it."""
         known = self._result.known if self._result is not None else None
         if not await agreed(self.wizard, self._answers.name, plan, known, about):
             self._say("Not approved; nothing was changed.")
             return
-        # The app's, since nothing may cut it off.
+        # The app's worker: closing the dialog must not cancel it.
         self.app.run_worker(self._change(do, ended), group="mend")
 
-    async def _change(self, do: Doing, ended: Callable[[Result], Content]) -> None:
+    async def _change(self, do: Work, ended: Callable[[Result], Content]) -> None:
         self._changing, self._outcome = True, None
         self.wizard.stop = self._ask_to_stop
         try:
@@ -377,7 +381,7 @@ class DiagnosisPage(Dialog[bool]):
         self._changed = True
         self._outcome = ended(result) if result is not None else Content("")
         if fix.undo_actions(self._records):
-            self._mended.append((self._run, tuple(self._records)))
+            self._fixes.append((self._run, tuple(self._records)))
         self._list()
 
     def _ask_to_stop(self) -> None:
@@ -386,7 +390,7 @@ class DiagnosisPage(Dialog[bool]):
         if self.is_attached:
             self._say("Stopping: what runs is let end, nothing new is begun.", "warn")
 
-    def _applied(self, result: Result) -> Content:
+    def _fix_result(self, result: Result) -> Content:
         pair = sentences.arrow(*self._pair)
         why = sanitize(result.why)
         if result.applied is None:
@@ -399,8 +403,8 @@ class DiagnosisPage(Dialog[bool]):
             "block", f"It is done, and {pair} is still not right: {why}.  r diagnoses again."
         )
 
-    def _taken_back(self, result: Result) -> Content:
+    def _undo_result(self, result: Result) -> Content:
         if result.code != verbs.OK:
             return mark("block", f"Not all is taken back: {sanitize(result.why)}")
-        self._mended.pop()
+        self._fixes.pop()
         return mark("ok", "Taken back: the hosts are as they were before.  r diagnoses again.")

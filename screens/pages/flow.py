@@ -1,4 +1,4 @@
-"""FLOW: the pages in order.  Loading it loads everything heavy, so the app does that late."""
+"""FLOW, all pages in order.  Importing it loads everything heavy, so the app does so late."""
 
 from fedwiz.wizard.inventory import inventory
 from screens.pages.backend import BackendPage
@@ -24,4 +24,4 @@ FLOW: dict[str, type[Page]] = {
         VerifyPage,
     )
 }
-"""By the name that a draft keeps."""
+"""By the page name used in drafts."""

@@ -1,4 +1,4 @@
-"""The page Hosts: which machines make the cluster."""
+"""The hosts page: which machines form the cluster."""
 
 from dataclasses import replace
 from textwrap import shorten
@@ -15,14 +15,14 @@ from fedwiz.util.sanitize import sanitize
 from fedwiz.wizard import candidates
 from fedwiz.wizard.draft import Draft
 from screens.dialogs.form import Form
-from screens.dialogs.host_form import HostForm, given, mastered
-from screens.pages.hosts_work import Work, readable
-from screens.widgets.form import asked, taken
+from screens.dialogs.host_form import HostForm, with_answers, with_master
+from screens.pages.hosts_work import HostsWork, reading_answers
+from screens.widgets.form import copy_answers, section_questions
 from screens.widgets.frame import Head
 from screens.widgets.host_table import SERVICES_CHECK, HostsSeen, HostTable, services
 
 SETTLE_SECONDS = 0.1
-"""Seconds after the last key until services are judged anew."""
+"""Seconds after the last key before the services are checked again."""
 
 EMPTY = (
     "No machines yet.\n\n"
@@ -33,22 +33,22 @@ WHERE = "192.168.122.0/24, a range, a name, or lines of /etc/hosts"
 
 
 class Where(Input):
-    """Where to look; several lines that are pasted become one."""
+    """The input for where to search; pasted lines are joined into one."""
 
     def _on_paste(self, event: events.Paste) -> None:
-        """Take all the lines; the field below takes the first alone."""
+        """Insert all pasted lines; the base class would take only the first."""
         event.prevent_default()
         event.stop()
         text, left_out = candidates.pasted(event.text)
         self.insert_text_at_cursor(text)
         if left_out:
             page = self.screen
-            assert isinstance(page, HostsPage)  # noqa: S101 - it is on that page alone
+            assert isinstance(page, HostsPage)  # noqa: S101 - only HostsPage has this field
             page.say(f"{left_out} lines left out: loopback and IPv6 are nobody's to look at")
 
 
 class Filter(Input):
-    """Which rows are shown."""
+    """The input that filters the rows."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "screen.show_all", "Show all", show=True),
@@ -56,8 +56,8 @@ class Filter(Input):
     ]
 
 
-class HostsPage(Work):
-    """Which machines make the cluster?"""
+class HostsPage(HostsWork):
+    """Asks which machines form the cluster."""
 
     STEP = "hosts"
     AUTO_FOCUS = ""
@@ -98,7 +98,7 @@ class HostsPage(Work):
     """
 
     def content(self) -> ComposeResult:
-        """The fields, the list, and all about one row of it."""
+        """The inputs, the table, and the details of the row under the cursor."""
         with Horizontal(classes="line"):
             yield Static("Cluster")
             yield Input(self._text("name"), compact=True, id="name", placeholder="fedora-lab")
@@ -116,11 +116,11 @@ class HostsPage(Work):
             yield Static(id="about")
 
     def _text(self, path: str) -> str:
-        said = self.draft.get(path)
-        return "" if said is None else str(said)
+        answer = self.draft.get(path)
+        return "" if answer is None else str(answer)
 
     def on_mount(self) -> None:
-        """Show what the draft says."""
+        """Show the draft."""
         self._services: dict[str, dict[str, str]] = {}
         self._later: Timer | None = None
         self._read_facts()
@@ -128,30 +128,34 @@ class HostsPage(Work):
         (self.table if self.draft.candidates else self.query_one("#where")).focus()
 
     def to_list(self) -> None:
-        """Put the focus where machines are chosen."""
+        """Focus the table."""
         self.table.focus()
 
     @property
     def table(self) -> HostTable:
-        """The list."""
+        """The table of machines."""
         return self.query_one(HostTable)
 
-    # What is shown.
+    # Displaying.
 
     def show(self) -> None:
-        """Show the draft, and what is known of the machines, as they are now."""
-        self.judged = candidates.judged(
-            self.draft, self.site.facts, self.site.lost, self.site.unknown
+        """Redraw from the draft and from what is known about the machines."""
+        self.findings = candidates.judged(
+            self.draft, self.inventory.facts, self.inventory.lost, self.inventory.unknown
         )
-        self._seen = HostsSeen(self.draft, self.site, self.judged, self._services, self.doing)
+        self._seen = HostsSeen(
+            self.draft, self.inventory, self.findings, self._services, self.doing
+        )
         some = bool(self.draft.candidates)
         for name, there in (("#empty", not some), ("#hosts", some), ("#detail", some)):
             self.query_one(name).display = there
         wanted = self.query_one("#filter", Input).value.strip().lower()
         rows = [(at, self._seen.cells(at)) for at in range(len(self.draft.candidates))]
-        self.table.show([row for row in rows if not wanted or wanted in _words(self.draft, row[0])])
+        self.table.show(
+            [row for row in rows if not wanted or wanted in _searchable(self.draft, row[0])]
+        )
         self._detail()
-        self.query_one("#name").set_class("name" in self.judged.general, "-refused")
+        self.query_one("#name").set_class("name" in self.findings.general, "-refused")
 
     def _detail(self) -> None:
         at = self.table.place
@@ -159,19 +163,19 @@ class HostsPage(Work):
         self.query_one("#about", Static).update(self._seen.detail(at) if known else "")
 
     def _read_facts(self) -> None:
-        """Have the services judged, by the check that judges them in the end."""
-        answers = readable(self.draft) if self.site.facts else None
-        known = self.site.known(answers) if answers else None
+        """Run the `services` check, the same one that the install uses."""
+        answers = reading_answers(self.draft) if self.inventory.facts else None
+        known = self.inventory.known(answers) if answers else None
         if answers is None or known is None:
             return
         addresses = {host.name: host.address for host in answers.host}
         self._services = services(SERVICES_CHECK.findings(answers, known), addresses)
 
     def change(self, draft: Draft) -> None:
-        """Take another draft, and show it."""
+        """Replace the draft and redraw."""
         self.keep(draft)
         self.show()
-        # Of 200 hosts this takes too long to be done at every key.
+        # Too slow for every key with 200 hosts.
         if self._later is not None:
             self._later.stop()
         self._later = self.set_timer(SETTLE_SECONDS, self._judge_services)
@@ -183,22 +187,22 @@ class HostsPage(Work):
             self.show()
 
     def on_resize(self, event: events.Resize) -> None:
-        """Give the list the room that there is."""
+        """Fit the table to the new width."""
         self.table.fit(event.size.width - 2)
         if hasattr(self, "_seen"):
             self.show()
 
     @on(DataTable.RowHighlighted)
     def highlighted(self) -> None:
-        """Say all about the row under the cursor."""
+        """Show the details of the row under the cursor."""
         self._detail()
         self.query_one("#detail").scroll_home(animate=False)
 
-    # What is typed.
+    # Typing.
 
     @on(Input.Changed, "#name")
     def named(self, event: Input.Changed) -> None:
-        """The cluster has another name."""
+        """Store the cluster's name."""
         if event.value == self._text("name"):
             return
         self.keep(self.draft.put("name", event.value or None))
@@ -207,29 +211,29 @@ class HostsPage(Work):
         self._hint_of_name()
 
     def _hint_of_name(self) -> None:
-        why = self.judged.general.get("name", "")
+        why = self.findings.general.get("name", "")
         self.say(sanitize(f"name: {why}") if why else "", "block" if why else "")
 
     def _sync(self) -> None:
-        """Take what stands in the fields, also where the word of it is still on its way."""
+        """Store the name from its input, even if its Changed message is still queued."""
         name = self.query_one("#name", Input).value
         if name != self._text("name"):
             self.change(self.draft.put("name", name or None))
 
     @on(Input.Submitted, "#name")
     def to_where(self) -> None:
-        """To the next field."""
+        """Focus the next input."""
         self.query_one("#where").focus()
 
     @on(Input.Changed, "#where")
     def typed(self, event: Input.Changed) -> None:
-        """Keep it, also half-typed."""
+        """Store the search text, even half-typed."""
         if event.value != self.draft.typed:
             self.keep(replace(self.draft, typed=event.value))
 
     @on(Input.Submitted, "#where")
     def look_there(self, event: Input.Submitted) -> None:
-        """List who was named, and look who answers."""
+        """List the machines that were named, and search for others."""
         try:
             one, many = candidates.meant(event.value)
         except ValueError as wrong:
@@ -243,23 +247,23 @@ class HostsPage(Work):
 
     @on(Input.Changed, "#filter")
     def filtered(self) -> None:
-        """Show the rows that have it."""
+        """Show only the matching rows."""
         self.show()
         if self.query_one("#filter", Input).value:
             self.say(f"{len(self.table.shown)} of {len(self.draft.candidates)} are shown")
 
     @on(Input.Submitted, "#filter")
     def action_to_table(self) -> None:
-        """To the list."""
+        """Focus the table."""
         self.table.focus()
 
     def action_filter(self) -> None:
-        """Ask which rows to show."""
+        """Open the filter."""
         self.query_one("#line-filter").display = True
         self.query_one("#filter").focus()
 
     def action_show_all(self) -> None:
-        """Show all rows again."""
+        """Clear and hide the filter."""
         self.query_one("#filter", Input).value = ""
         self.query_one("#line-filter").display = False
         self.say("")
@@ -268,18 +272,18 @@ class HostsPage(Work):
     # One row, or all.
 
     def _at(self) -> int | None:
-        """The candidate under the cursor."""
+        """Index of the candidate under the cursor."""
         at = self.table.place
         return at if 0 <= at < len(self.draft.candidates) else None
 
     def action_choose(self) -> None:
-        """It is a host of the cluster, or is not."""
+        """Toggle whether the candidate under the cursor is chosen."""
         if (at := self._at()) is not None:
             self.change(self.draft.row(at, chosen=not self.draft.candidates[at].chosen))
             self._count()
 
     def action_choose_all(self) -> None:
-        """All that are shown; once they are, none of them."""
+        """Choose all rows shown; if all are chosen, none."""
         shown, draft = set(self.table.shown), self.draft
         want = not all(draft.candidates[at].chosen for at in shown)
         self.change(
@@ -295,19 +299,19 @@ class HostsPage(Work):
 
     def _count(self) -> None:
         chosen = len(self.draft.chosen)
-        unread = sum(it.address not in self.site.facts for it in self.draft.chosen)
+        unread = sum(it.address not in self.inventory.facts for it in self.draft.chosen)
         hint = f", {unread} not read yet: r logs in and reads them" if unread else ""
         self.say(f"{chosen} chosen{hint}")
 
     def action_master(self) -> None:
-        """It runs etcd and Kubernetes' own services; all others are nodes."""
+        """Make it the master, with etcd and the Kubernetes control plane; all others are nodes."""
         if (at := self._at()) is not None:
-            self.change(mastered(self.draft, at))
+            self.change(with_master(self.draft, at))
             it = self.draft.candidates[at]
             self.say(f"{sanitize(it.name or it.address)} is the master, all others are nodes", "ok")
 
     def action_remove(self) -> None:
-        """Out of the list."""
+        """Remove the candidate under the cursor from the list."""
         if (at := self._at()) is not None:
             it = self.draft.candidates[at]
             self.change(self.draft.without(at))
@@ -315,7 +319,7 @@ class HostsPage(Work):
 
     @on(DataTable.RowSelected, "#hosts")
     def action_edit(self) -> None:
-        """Ask one host's questions."""
+        """Open the form of one host."""
         if (at := self._at()) is not None:
             self.run_worker(self._edit(at), group="dialog", exclusive=True)
 
@@ -324,76 +328,76 @@ class HostsPage(Work):
         answer = await self.wizard.push_screen_wait(HostForm(self.draft, at))
         if answer is None:
             return
-        # A search that found others in the meantime may have moved it.
+        # A search that finished meanwhile may have moved it.
         there = [n for n, other in enumerate(self.draft.candidates) if other.address == it.address]
         if there:
-            self.change(given(self.draft, at if at in there else there[0], answer))
+            self.change(with_answers(self.draft, at if at in there else there[0], answer))
             self._count()
 
     def action_ssh(self) -> None:
-        """Ask how to log in."""
+        """Open the form of ssh settings."""
         self.run_worker(self._ssh(), group="dialog", exclusive=True)
 
     async def _ssh(self) -> None:
-        questions = asked("ssh")
+        questions = section_questions("ssh")
         answer = await self.wizard.push_screen_wait(
             Form("How does fedwiz log in?", questions, self.draft)
         )
         if answer is not None:
-            self.change(taken(self.draft, answer, questions))
+            self.change(copy_answers(self.draft, answer, questions))
             self._count()
 
-    # The way on.
+    # Going on.
 
     def say_block(self, before: str = "") -> None:
-        """Say the first thing that is in the way, and how many more; the cursor goes there."""
-        at, said = in_the_way(self.draft, self.judged, before)
-        self.say(said, "block")
+        """Show the first block and the number of others; the cursor goes there."""
+        at, text = first_block(self.draft, self.findings, before)
+        self.say(text, "block")
         if at >= 0:
             self.table.to(at)
             self.table.focus()
-        elif "name" in self.judged.general:
+        elif "name" in self.findings.general:
             self.query_one("#name").focus()
 
     def action_next(self) -> None:
-        """Read what was not read yet; go on, if nothing is in the way."""
+        """Read the hosts that were not read yet; go on if nothing blocks."""
         self._sync()
-        answers = readable(self.draft)
+        answers = reading_answers(self.draft)
         if answers is None:
             self.show()
-            if self.judged.blocks:
+            if self.findings.blocks:
                 self.say_block()
             else:
                 self.say(sanitize(candidates.ready(self.draft)), "block")
             return
-        seen = self.site.facts.keys() | self.site.lost.keys()
+        seen = self.inventory.facts.keys() | self.inventory.lost.keys()
         unread = not {it.address for it in self.draft.chosen} <= seen
-        if unread or self.site.known(answers) is None:
+        if unread or self.inventory.known(answers) is None:
             self.begin(self.read_hosts, True)
         else:
             self.go_on()
 
 
-def in_the_way(draft: Draft, judged: candidates.Judged, before: str = "") -> tuple[int, str]:
-    """The place of the first host that is in the way, -1 where it is none, and what to say of it.
+def first_block(draft: Draft, findings: candidates.Judged, before: str = "") -> tuple[int, str]:
+    """Index of the first host that blocks, -1 if it is not a host, and the message to show.
 
     Args:
-        draft: as it was judged.
-        judged: with a block at least.
-        before: what is said before that.
+        draft: the draft that was checked.
+        findings: its findings, with at least one block.
+        before: text to put in front.
     """
-    blocks = judged.blocks
+    blocks = findings.blocks
     at, first = blocks[0]
     it = draft.candidates[at] if at >= 0 else None
     called = sanitize(it.name or it.address) if it else ""
-    seen = shorten(first.seen, 110, placeholder=" ...")  # the rest is in sight below the list
-    said = seen if not called or called in seen else f"{called}: {seen}"
-    said = f"{said}; {first.remedy}" if first.remedy else said
+    seen = shorten(first.seen, 110, placeholder=" ...")  # shown in full below the list
+    text = seen if not called or called in seen else f"{called}: {seen}"
+    text = f"{text}; {first.remedy}" if first.remedy else text
     more = f" (and {len(blocks) - 1} more)" if len(blocks) > 1 else ""
-    return at, sanitize(f"{before}; {said}{more}" if before else f"{said}{more}")
+    return at, sanitize(f"{before}; {text}{more}" if before else f"{text}{more}")
 
 
-def _words(draft: Draft, at: int) -> str:
-    """What a filter looks in."""
+def _searchable(draft: Draft, at: int) -> str:
+    """The text that the filter searches."""
     it = draft.candidates[at]
     return " ".join((it.name, it.address, it.role, it.label, it.source)).lower()

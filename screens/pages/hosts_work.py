@@ -1,4 +1,4 @@
-"""What takes its time on the page of the hosts: to look for machines, and to read them."""
+"""The slow part of the hosts page: searching for machines and reading them."""
 
 import asyncio
 from abc import abstractmethod
@@ -18,58 +18,58 @@ from screens.dialogs.host_keys import HostKeys
 from screens.pages.page import Page
 
 REFRESH_SECONDS = 0.2
-"""Seconds between two looks at what a search or a reading has brought."""
+"""Seconds between two redraws during a search or a reading."""
 
 
-class Work(Page):
-    """The page's part that waits for networks; what is shown is the other part's."""
+class HostsWork(Page):
+    """The part of the page that waits for the network; the subclass displays."""
 
-    def __init__(self, draft: Draft, site: Inventory) -> None:
-        super().__init__(draft, site)
+    def __init__(self, draft: Draft, inventory: Inventory) -> None:
+        super().__init__(draft, inventory)
         self.busy = ""
-        """`look`, `read`, or nothing."""
+        """`look`, `read` or empty."""
 
         self.doing: dict[str, str] = {}
-        """By address: how far the reading is."""
+        """By address, the progress of reading."""
 
-        self.judged = candidates.Judged()
+        self.findings = candidates.Judged()
         self._found: deque[Sighting] = deque()
         self._counts = (0, 0, 0)
 
     @abstractmethod
     def change(self, draft: Draft) -> None:
-        """Take another draft, and show it."""
+        """Replace the draft and redraw."""
 
     @abstractmethod
     def show(self) -> None:
-        """Show the draft, and what is known of the machines, as they are now."""
+        """Redraw from the draft and from what is known about the machines."""
 
     @abstractmethod
     def say_block(self, before: str = "") -> None:
-        """Say the first thing that is in the way, and how many more; the cursor goes there."""
+        """Show the first block and the number of others; the cursor goes there."""
 
     @abstractmethod
     def to_list(self) -> None:
-        """Put the focus where machines are chosen."""
+        """Focus the table."""
 
     def on_mount(self) -> None:
-        """Show what comes in."""
+        """Start the redraw timer."""
         self.set_interval(REFRESH_SECONDS, self._drain)
 
-    # Looking for machines.
+    # Searching.
 
-    def begin(self, work: Callable[..., Awaitable[None]], *told: object) -> None:
-        """Begin what takes its time; what was begun before ends."""
+    def begin(self, work: Callable[..., Awaitable[None]], *args: object) -> None:
+        """Start slow work; cancels what was started before."""
         self.busy, self.doing = "", {}
         self._found.clear()
-        self.run_worker(work(*told), group="work", exclusive=True)
+        self.run_worker(work(*args), group="work", exclusive=True)
 
     def action_sources(self) -> None:
-        """Look in what this computer already knows."""
+        """Ask which source of this computer to search."""
         self.run_worker(self._sources(), group="dialog", exclusive=True)
 
     async def _sources(self) -> None:
-        sources = self.site.sources()
+        sources = self.inventory.sources()
         about = {
             "ssh config": "The hosts that ~/.ssh/config names.",
             "known_hosts": "The hosts whose keys ~/.ssh/known_hosts has; not the hashed ones.",
@@ -97,18 +97,18 @@ class Work(Page):
     async def look(
         self, one: tuple[Target, ...], many: tuple[Target, ...], notes: str = ""
     ) -> None:
-        """Look who answers; those that were named are listed whether they do or not."""
+        """Search for hosts that answer ssh; targets that were named are listed in any case."""
         first = len(self.draft.candidates)
         self.busy, self._counts = "look", (0, len(one) + len(many), 0)
-        await self.site.look((*one, *many), self._looked)
+        await self.inventory.look((*one, *many), self._looked)
         self.busy = ""
         self._drain()
         self.change(candidates.sorted_from(candidates.quiet(self.draft, one), first))
         done, _, answer = self._counts
-        said, level = searched(done, answer, notes, some=bool(self.draft.chosen))
+        text, level = searched(done, answer, notes, some=bool(self.draft.chosen))
         if answer:
             self.to_list()
-        self.say(said, level)
+        self.say(text, level)
 
     def _looked(self, done: int, every: int, seen: Sighting | None) -> None:
         self._counts = (done, every, self._counts[2] + (seen is not None))
@@ -116,7 +116,7 @@ class Work(Page):
             self._found.append(seen)
 
     def _drain(self) -> None:
-        """Show what has come in since the last time."""
+        """Show what has arrived since the last call."""
         if self._found:
             found = list(self._found)
             self._found.clear()
@@ -130,14 +130,14 @@ class Work(Page):
             done = sum(word not in ("waiting", "reading") for word in self.doing.values())
             self.say(f"reading {done} of {len(self.doing)} hosts")
 
-    # Reading them.
+    # Reading.
 
     def action_read(self) -> None:
-        """Log in to all that are chosen, and read what runs there."""
+        """Log in to all chosen hosts and read them."""
         self.begin(self.read_hosts, False)
 
     async def read_hosts(self, onward: bool) -> None:
-        """Read, ask for what is in the way, learn names and roles; then go on, if that is meant."""
+        """Read, ask about unknown host keys, learn names and roles; then go on if `onward`."""
         if why := candidates.ready(self.draft):
             self.say(sanitize(why), "block")
             return
@@ -149,7 +149,7 @@ class Work(Page):
             self.say(sanitize(str(why_not)), "block")
             return
         learnt = self._learn()
-        if self.site.known(self.draft.provisional()) is None:
+        if self.inventory.known(self.draft.provisional()) is None:
             await self._read_once(self.draft.provisional(), ask=False)
         if onward and not learnt:
             self.go_on()
@@ -157,26 +157,26 @@ class Work(Page):
             self._summary(learnt)
 
     async def _read_once(self, answers: Answers, *, ask: bool = True) -> bool:
-        """Read all once; whether keys were accepted, so that there is more to be read."""
+        """Read all hosts once; returns whether new keys were accepted: another pass is needed."""
         addresses = {host.name: host.address for host in answers.host}
         self.doing = dict.fromkeys(addresses.values(), "waiting")
         self.busy = "read"
         words: dict[type[Event], str] = {Connected: "reading", FactsRead: "done", HostLost: "lost"}
 
-        def heard(event: Event) -> None:
+        def on_event(event: Event) -> None:
             if isinstance(event, Connected | FactsRead | HostLost):
                 self.doing[addresses[event.host]] = words[type(event)]
 
-        await self.site.read(answers, heard)
+        await self.inventory.read(answers, on_event)
         self.busy, self.doing = "", {}
         self.change(self.draft)
-        if not (ask and self.site.unknown):
+        if not (ask and self.inventory.unknown):
             return False
         order = {it.address: at for at, it in enumerate(self.draft.candidates)}
-        keys = sorted(self.site.unknown.items(), key=lambda it: order.get(it[0], -1))
+        keys = sorted(self.inventory.unknown.items(), key=lambda it: order.get(it[0], -1))
         seen = {it.address: it.shown_key for it in self.draft.chosen}
         right = await self.wizard.push_screen_wait(HostKeys(keys, seen)) or ()
-        await self.site.accept(right)
+        await self.inventory.accept(right)
         draft = self.draft
         for address, key in keys:
             if key in right:
@@ -185,9 +185,9 @@ class Work(Page):
         return bool(right)
 
     def _learn(self) -> str:
-        """Take the names and the roles that the machines suggest; says which master, and why."""
+        """Take over names and roles that the hosts suggest; returns why one becomes the master."""
         before = any(it.role == "master" for it in self.draft.chosen)
-        self.change(candidates.learn(self.draft, self.site.facts))
+        self.change(candidates.learn(self.draft, self.inventory.facts))
         master = next((it for it in self.draft.chosen if it.role == "master"), None)
         if before or master is None:
             return ""
@@ -196,23 +196,23 @@ class Work(Page):
 
     def _summary(self, learnt: str) -> None:
         chosen = self.draft.chosen
-        read = sum(it.address in self.site.facts for it in chosen)
-        said = f"{read} of {len(chosen)} hosts read"
-        if self.judged.blocks:
-            self.say_block(f"{said}; {learnt}" if learnt else said)
+        read = sum(it.address in self.inventory.facts for it in chosen)
+        text = f"{read} of {len(chosen)} hosts read"
+        if self.findings.blocks:
+            self.say_block(f"{text}; {learnt}" if learnt else text)
         else:
             more = f"{learnt}.  m makes another one" if learnt else "nothing is in the way"
-            self.say(f"{said}; {more}", "ok")
+            self.say(f"{text}; {more}", "ok")
 
     def go_on(self) -> None:
-        """To the next page, if nothing is in the way."""
-        if self.judged.blocks:
+        """Go to the next page if nothing blocks."""
+        if self.findings.blocks:
             self.say_block()
         elif self.is_current:
             self.dismiss("next")
 
     def action_back(self) -> None:
-        """End what is under way; where nothing is, to the page before."""
+        """Cancel the current work; if there is none, go to the previous page."""
         if self.busy:
             self.workers.cancel_group(self, "work")
             what = "search" if self.busy == "look" else "reading"
@@ -224,26 +224,26 @@ class Work(Page):
 
 
 def searched(done: int, answer: int, notes: str, *, some: bool) -> tuple[str, str]:
-    """What a search came to, and of which level that is.
+    """The result of a search: a message and its level.
 
     Args:
-        done: machines that were looked at.
-        answer: those of them that answer.
-        notes: what else there is to say, clean.
+        done: number of addresses tried.
+        answer: number that answered.
+        notes: further remarks, already sanitized.
         some: hosts are chosen already.
     """
-    said = f"looked at {done}: {_answer(answer)}" + (f"; {notes}" if notes else "")
+    text = f"looked at {done}: {_answer(answer)}" + (f"; {notes}" if notes else "")
     if not answer:
-        return f"{said}: is it the right network, and does ssh listen there?", "warn"
-    return (said, "ok") if some else (f"{said}; Space chooses one, a chooses all", "")
+        return f"{text}: is it the right network, and does ssh listen there?", "warn"
+    return (text, "ok") if some else (f"{text}; Space chooses one, a chooses all", "")
 
 
 def _answer(many: int) -> str:
     return {0: "nobody answers ssh", 1: "one answers ssh"}.get(many, f"{many} answer ssh")
 
 
-def readable(draft: Draft) -> Answers | None:
-    """Answers to read the hosts with; None: not enough is said."""
+def reading_answers(draft: Draft) -> Answers | None:
+    """Answers good for reading the hosts; None: too little is known."""
     try:
         return draft.provisional()
     except AnswersError:

@@ -1,4 +1,4 @@
-"""The page Install."""
+"""The install page."""
 
 import asyncio
 from dataclasses import replace
@@ -17,12 +17,12 @@ from fedwiz.util.sanitize import sanitize
 from screens.dialogs.approve import agreed
 from screens.pages.outcome import (
     Sentence,
+    end_unknown,
+    load_run,
     onward,
     outcome,
     outcome_of_another,
     reason,
-    recalled,
-    unwatched,
 )
 from screens.pages.run_page import RunPage
 from screens.recorded_run import journal_of
@@ -39,7 +39,7 @@ WATCH_CHOICE = "watch"
 
 
 class InstallPage(RunPage):
-    """Carries the approved plan out, and shows it."""
+    """Carries out the approved plan and shows its progress."""
 
     STEP = "install"
     QUESTION = "Installing"
@@ -62,28 +62,28 @@ class InstallPage(RunPage):
         Binding("w", "watch", "Watch", tooltip="Watch the run that has the cluster's lock"),
     ]
 
-    def __init__(self, draft: "Draft", site: "Inventory") -> None:
-        super().__init__(draft, site)
+    def __init__(self, draft: "Draft", inventory: "Inventory") -> None:
+        super().__init__(draft, inventory)
         self._install: Running | None = None
         self._job: Job | None = None
-        """What was left of an earlier run; r tries it again.  None: what is approved is done."""
+        """What `r` retries from an interrupted run; None: the approved plan."""
 
         self._worker: Worker[None] | None = None
         self._retried = False
-        self._recalling = False
-        self._seen_end = ""
-        self._heard: list[Record] | None = None
-        """What another operator's run told, which is shown; None: none is."""
+        self._loading = False
+        self._cut_off = ""
+        self._watched: list[Record] | None = None
+        """Records of another operator's run being watched; None: none is."""
 
     @property
     def question(self) -> str:
-        """What it does."""
+        """The page's title."""
         return "Taking the install back" if self._undoes else self.QUESTION
 
     @property
-    def _again(self) -> Job | None:
-        """What r tries again; None: nothing was approved since the wizard began."""
-        approved = self.site.approved
+    def _retry_job(self) -> Job | None:
+        """What `r` retries; None: nothing was approved in this session."""
+        approved = self.inventory.approved
         return self._job or (installing(approved) if approved else None)
 
     @property
@@ -91,59 +91,59 @@ class InstallPage(RunPage):
         return self.draft.goal == "undo"
 
     def on_mount(self) -> None:
-        """Begin what was approved, or show the run that was begun before."""
-        approved = self.site.approved
+        """Start the approved plan, or show the last run."""
+        approved = self.inventory.approved
         before, self.wizard.resuming = self.wizard.resuming, None
         if before is not None:
             self._retried = True
-            self._job = resuming(before, self.draft.answers(), self._more)
+            self._job = resuming(before, self.draft.answers(), self._approve_more)
             self._begin(self._job)
-        elif approved is not None and approved is not self.wizard.begun:
+        elif approved is not None and approved is not self.wizard.started_with:
             self._begin(installing(approved))
         elif self.draft.run:
             self.speed = 0.0
-            self.run_worker(self._recall(self.draft.run), group="recall")
+            self.run_worker(self._show_recorded(self.draft.run), group="recall")
         else:
             self.clear()
             self.say("No plan is approved yet.  Ctrl+N leads to Review.")
 
-    # A run of before.
+    # An earlier run.
 
-    async def _recall(self, run: str) -> None:
+    async def _show_recorded(self, run: str) -> None:
         """Show a recorded run, all at once."""
         self.say("reading the journal of the run")
         self.clear()
-        self._recalling = True
-        before = await asyncio.to_thread(recalled, journal_of(run))
-        self._recalling, self._seen_end = bool(before.records), before.cut_off
+        self._loading = True
+        before = await asyncio.to_thread(load_run, journal_of(run))
+        self._loading, self._cut_off = bool(before.records), before.cut_off
         if before.trouble is not None:
             self.say(*before.trouble)
         for record in before.records:
             self.sink(record)
 
-    # A run of now.
+    # The current run.
 
     @property
     def runs(self) -> bool:
-        """Whether an install goes on."""
+        """Whether an install is in progress."""
         return self._install is not None
 
     def _begin(self, job: Job) -> None:
-        """Begin to work.  The worker is the app's: a page that goes takes its own along."""
+        """Start working, in a worker of the app: a page's own workers are cancelled with it."""
         self.workers.cancel_group(self, WATCH_CHOICE)
         self.clear()
-        self.speed, self._seen_end, self._heard = 1.0, "", None
-        self.wizard.begun = self.site.approved
-        self._install = Running(self.site, self.draft.accepted, self.sink)
-        self.wizard.stop = self._press
+        self.speed, self._cut_off, self._watched = 1.0, "", None
+        self.wizard.started_with = self.inventory.approved
+        self._install = Running(self.inventory, self.draft.accepted, self.sink)
+        self.wizard.stop = self._ask_to_stop
         self.say(HINT)
         self.refresh_bindings()
         self._worker = self.wizard.run_worker(
             self._run(self._install, job), group="install", exit_on_error=True
         )
 
-    async def _more(self, plan: Plan, result: Result) -> str:
-        """Ask for more than was approved: an install at Review, a way back here."""
+    async def _approve_more(self, plan: Plan, result: Result) -> str:
+        """Handle a plan that exceeds the approved one: an undo asks here, an install at Review."""
         if self._undoes:
             text = "More is left to take back than you approved then."
             yes = await agreed(self.wizard, self.draft.name, plan, result.known, text)
@@ -154,7 +154,7 @@ class InstallPage(RunPage):
     async def _run(self, running: Running, job: Job) -> None:
         wrong = ""
         try:
-            result = await running.run(job, self._begun)
+            result = await running.run(job, self._run_started)
             self.wizard.code = result.code if result else verbs.INTERNAL
         except AnswersError as refused:
             wrong = f"Nothing was begun: {refused}"
@@ -169,11 +169,11 @@ class InstallPage(RunPage):
             self.say(" ".join(wrong.split()), "block")
             self.refresh_bindings()
 
-    def _begun(self, run: str) -> None:
+    def _run_started(self, run: str) -> None:
         self.keep(replace(self.draft, run=run))
 
-    def _press(self) -> None:
-        """Ctrl+C: begin nothing new; again: close now."""
+    def _ask_to_stop(self) -> None:
+        """Ctrl+C: stop gracefully; again: close now."""
         if self._install is None:
             return
         if not self._install.stop.is_set():
@@ -188,14 +188,14 @@ class InstallPage(RunPage):
     # The end of a run.
 
     def ended(self) -> None:
-        """Say what came of it, and what can be done now."""
-        self._recalling = False
-        if self._heard is not None:
+        """Show the result and what to do next."""
+        self._loading = False
+        if self._watched is not None:
             self.say(*outcome_of_another(self.state))
-        elif self._seen_end:
-            self.say(f"{self._seen_end}.  r: look what is left, at Review.", "warn")
+        elif self._cut_off:
+            self.say(f"{self._cut_off}.  r: look what is left, at Review.", "warn")
         elif self.state.code == verbs.STALE and self._retried:
-            # Another plan than the approved one: the operator has to see it.
+            # The plan differs from the approved one: the operator must see it.
             self.wizard.notify(
                 f"Look at the plan again: {reason(self.state)}.",
                 severity="warning",
@@ -209,18 +209,18 @@ class InstallPage(RunPage):
     # Another operator's run.
 
     def action_watch(self) -> None:
-        """Show the run that has the cluster's lock, as it goes; leaving that does not end it."""
+        """Follow the run that holds the cluster's lock; leaving does not end it."""
         self.clear()
-        self.wizard.state = None  # it is nobody's report
-        self.speed, self._heard = 1.0, []
-        self.run_worker(self._watch(self._heard), group=WATCH_CHOICE, exclusive=True)
+        self.wizard.state = None  # nobody's report
+        self.speed, self._watched = 1.0, []
+        self.run_worker(self._watch(self._watched), group=WATCH_CHOICE, exclusive=True)
         self.refresh_bindings()
 
-    async def _watch(self, heard: list[Record]) -> None:
+    async def _watch(self, records: list[Record]) -> None:
         show = self.sink
 
-        def tell(record: Record) -> None:
-            heard.append(record)
+        def take(record: Record) -> None:
+            records.append(record)
             show(record)
 
         def note(text: str) -> None:
@@ -228,20 +228,20 @@ class InstallPage(RunPage):
 
         note("looking who has the cluster's lock")
         try:
-            followed = await watched(self.site, self.draft.answers(), tell, note)
+            followed = await watched(self.inventory, self.draft.answers(), take, note)
         except (AnswersError, UnreachableError) as wrong:
             self.say(f"It can't be watched: {sanitize(str(wrong))}.  r: try yours again.", "block")
         else:
             if followed.ended is None:
-                self.say(*unwatched(followed.why))
+                self.say(*end_unknown(followed.why))
 
     # Keys.
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """There is something to try again only where something is left."""
+        """Enable `retry` only if something is left to do."""
         if action == "watch":
-            return self._heard is None and self.state.code == verbs.LOCKED and not self.runs
-        if action == "retry" and self._heard is not None:
+            return self._watched is None and self.state.code == verbs.LOCKED and not self.runs
+        if action == "retry" and self._watched is not None:
             return True
         if action == "retry":
             well = self.state.code in (verbs.OK, verbs.NOT_PROVEN)
@@ -249,19 +249,19 @@ class InstallPage(RunPage):
         return super().check_action(action, parameters)
 
     def action_retry(self) -> None:
-        """Make a plan of what is left, and carry it out as far as it was approved."""
+        """Make a plan of what is left, and carry it out within the approval."""
         if self.runs:
             return
-        stale = self.state.code == verbs.STALE and self._heard is None
-        job = self._again
-        if job is None or stale or self._seen_end:
+        stale = self.state.code == verbs.STALE and self._watched is None
+        job = self._retry_job
+        if job is None or stale or self._cut_off:
             self.dismiss("back")
             return
         self._retried = True
         self._begin(job)
 
     def action_back(self) -> None:
-        """To Review; not while hosts are being changed."""
+        """Go back to Review, unless hosts are being changed."""
         if self.runs:
             self.say(
                 "The install goes on.  Ctrl+C lets what runs end, and begins nothing new.", "warn"
@@ -270,21 +270,21 @@ class InstallPage(RunPage):
             self.dismiss("first" if self._undoes else "back")
 
     def action_next(self) -> None:
-        """To the verification, or to what has to be done before it."""
-        if self._recalling:
-            return  # it is there in a moment, and says then where to go on
+        """Go to the verification, or to what must be done before it."""
+        if self._loading:
+            return  # it will be there in a moment and then say where to go
         if self.runs:
             self.say("The install goes on: the verification comes when it has ended.", "warn")
         else:
-            another, again = self._heard is not None, self._again is not None
-            to = onward(self.state, self.draft.goal, another=another, again=again)
+            another, retryable = self._watched is not None, self._retry_job is not None
+            to = onward(self.state, self.draft.goal, another=another, retryable=retryable)
             if isinstance(to, Sentence):
                 self.say(*to)
             else:
                 self.dismiss(to)
 
     def reader(self, host: str, upto: int) -> Read:
-        """From the journal, or from what was heard."""
-        if self._heard is not None:
-            return of_host(tuple(self._heard), host, upto)
+        """Read from the journal, or from the run being watched."""
+        if self._watched is not None:
+            return of_host(tuple(self._watched), host, upto)
         return of_file(journal_of(self.draft.run), host, upto)

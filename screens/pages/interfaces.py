@@ -1,4 +1,4 @@
-"""The page Interfaces: by which interface flannel's packets leave each node."""
+"""The interfaces page: which interface carries flannel's packets on each node."""
 
 import asyncio
 from collections.abc import Iterator, Mapping
@@ -29,20 +29,20 @@ from screens.widgets.interface_table import (
     InterfaceRow,
     about,
     columns,
-    offered,
+    interface_options,
     rows,
     why_unread,
 )
 from screens.widgets.signs import cell, finding
 
 SETTLE_SECONDS = 0.3
-"""Seconds without another choice before the nodes ping each other."""
+"""Seconds after the last choice before the nodes ping each other."""
 
 HINT = "The default route's interface is taken unless you choose another: Enter."
 
 
 class Nodes(DataTable[Text]):
-    """The table; Home and End go to its first row and its last."""
+    """The table; Home and End go to its first and last row."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "select_cursor", "Choose"),
@@ -52,7 +52,7 @@ class Nodes(DataTable[Text]):
 
 
 class InterfacesPage(Page):
-    """Shows which interface each node takes, and lets the operator take another."""
+    """Shows each node's interface and lets the operator choose another."""
 
     STEP = "interfaces"
     QUESTION = "Which interface carries the packets?"
@@ -80,43 +80,43 @@ class InterfacesPage(Page):
     """
 
     def content(self) -> ComposeResult:
-        """The table, and what is to be said of the row that the cursor is on."""
+        """The table, and the details of the row under the cursor."""
         yield Nodes(id="nodes", cursor_type="row", cell_padding=0)
         with VerticalScroll(id="detail"):
             yield Static(id="about")
 
-    def __init__(self, draft: Draft, site: Inventory) -> None:
-        super().__init__(draft, site)
+    def __init__(self, draft: Draft, inventory: Inventory) -> None:
+        super().__init__(draft, inventory)
         self._rows: tuple[InterfaceRow, ...] = ()
         self._cluster: tuple[Finding, ...] = ()
-        self._met: tuple[Verdict, ...] = ()
+        self._pings: tuple[Verdict, ...] = ()
         self._widths: dict[str, int] = {}
 
     def on_mount(self) -> None:
-        """Show what is known; read what is not."""
-        self._take()
+        """Show what is known; read the rest."""
+        self._update()
         self.query_one(DataTable).focus()
         answers = self._answers()
         if not self._rows:
             self.say("No node is chosen: Esc leads back to the page Hosts.", "block")
         elif answers is None:
             self.say(f"{why_unread(self.draft)}  Esc leads back.", "block")
-        elif self.site.known(answers) is None:
+        elif self.inventory.known(answers) is None:
             self.action_read()
         else:
             self.say(HINT)
-            self._meet()
+            self._start_pings()
 
     @on(events.Resize)
     def fit(self) -> None:
-        """Give the columns the room that there is."""
+        """Fit the columns to the new width."""
         if self.is_mounted:
             self._show()
 
-    # What is known.
+    # Displaying.
 
     def _answers(self) -> Answers | None:
-        """The answers as far as reading the hosts needs them; None: not even that."""
+        """Answers good for reading the hosts; None: not even those exist."""
         plain = replace(
             self.draft, candidates=tuple(replace(it, interface="") for it in self.draft.candidates)
         )
@@ -127,16 +127,16 @@ class InterfacesPage(Page):
                 continue
         return None
 
-    def _take(self) -> None:
-        """Judge anew, and show it."""
+    def _update(self) -> None:
+        """Run the checks and redraw."""
         answers = self._answers()
-        known = self.site.known(answers) if answers else None
-        self._rows, self._cluster = rows(self.draft, answers, known, self._met)
+        known = self.inventory.known(answers) if answers else None
+        self._rows, self._cluster = rows(self.draft, answers, known, self._pings)
         self._show()
 
     def _show(self) -> None:
         table = self.query_one(DataTable)
-        widths = columns(self.size.width - 3, self._rows)  # a scroll bar may be beside them
+        widths = columns(self.size.width - 3, self._rows)  # leaves room for a scroll bar
         if widths != self._widths or table.row_count != len(self._rows):
             at, self._widths = table.cursor_row, widths
             table.clear(columns=True)
@@ -152,7 +152,7 @@ class InterfacesPage(Page):
                 for title, text in zip(widths, self._cells(row), strict=True):
                     if table.get_cell(str(number), title) != text:
                         table.update_cell(str(number), title, text)
-        self._tell()
+        self._show_details()
 
     def _cells(self, row: InterfaceRow) -> Iterator[Text]:
         link = row.link
@@ -165,78 +165,78 @@ class InterfacesPage(Page):
         yield Text(str(link.mtu) if link else "", justify="right")
         yield Text((" up" if link.up else " down") if link else "")
         yield Text(why)
-        unmet = any(it.level != "pass" for it in row.met)
+        unmet = any(it.level != "pass" for it in row.pings)
         yield cell(self.app, "warn" if unmet else "ok", row.reaches) if row.reaches else Text("")
 
     @on(DataTable.RowHighlighted)
-    def _tell(self) -> None:
-        """Say all about the row that the cursor is on, and about the cluster."""
+    def _show_details(self) -> None:
+        """Show the details of the row under the cursor, and the findings on the cluster."""
         at = self.query_one(DataTable).cursor_row
         parts = list[Content]()
         if 0 <= at < len(self._rows):
             parts += about(self._rows[at])
-        told = self._rows[at].findings if parts else ()
+        own = self._rows[at].findings if parts else ()
         bad = [it for it in self._cluster if it.level != "ok"]
-        rest = [it for it in bad or self._cluster if it not in told]
+        rest = [it for it in bad or self._cluster if it not in own]
         parts += [finding(it.level, "", it.seen, it.remedy) for it in rest]
         self.query_one("#about", Static).update(Content("\n").join(parts))
         self.query_one("#detail").scroll_home(animate=False)
 
-    # What is asked of the hosts.
+    # Reading.
 
     def action_read(self) -> None:
-        """Read the hosts, and have them ping each other."""
+        """Read the hosts and have them ping each other."""
         self.run_worker(self._read(), group="read", exclusive=True, exit_on_error=False)
 
     async def _read(self) -> None:
         answers = self._answers()
         if answers is None:
             return
-        heard, many = set[str](), len(answers.host)
+        answered, many = set[str](), len(answers.host)
         self.say(f"reading 0 of {many} hosts")
 
         def emit(event: Event) -> None:
             if isinstance(event, (FactsRead, HostLost)):
-                heard.add(event.host)
-                self.say(f"reading {len(heard)} of {many} hosts")
+                answered.add(event.host)
+                self.say(f"reading {len(answered)} of {many} hosts")
 
         try:
-            known = await self.site.read(answers, emit)
+            known = await self.inventory.read(answers, emit)
         except AnswersError as refused:
             key, text = next(iter(refused.why.items()))
             self.say(f"{sanitize(key)}: {sanitize(text)}", "block")
             return
-        self._met = ()
-        self._take()
+        self._pings = ()
+        self._update()
         if known.lost:
             names = some(sorted(known.lost))
             self.say(f"{sanitize(names)} could not be read: see below, then r reads again.", "warn")
         else:
             self.say(HINT)
-        self._meet()
+        self._start_pings()
 
-    def _meet(self) -> None:
-        """Have the nodes ping each other, once the operator has stopped choosing."""
-        self.run_worker(self._pinged(), group="meet", exclusive=True, exit_on_error=False)
+    def _start_pings(self) -> None:
+        """Have the nodes ping each other once the operator stops choosing."""
+        self.run_worker(self._ping(), group="meet", exclusive=True, exit_on_error=False)
 
-    async def _pinged(self) -> None:
+    async def _ping(self) -> None:
         answers = self._answers()
-        if answers is None or self.site.known(answers) is None:
+        if answers is None or self.inventory.known(answers) is None:
             return
         await asyncio.sleep(SETTLE_SECONDS)
-        self._met = await self.site.meet(answers)
-        self._take()
+        self._pings = await self.inventory.meet(answers)
+        self._update()
 
     def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
-        """Say what went wrong; the page goes on."""
+        """Show a worker's error; the page stays usable."""
         if event.state == WorkerState.ERROR and event.worker.group in ("read", "meet"):
             self.say(f"That failed: {sanitize(str(event.worker.error))}  r tries again.", "block")
 
-    # What the operator does.
+    # Choosing.
 
     @on(DataTable.RowSelected)
     def action_choose(self) -> None:
-        """Ask for this row's interface."""
+        """Ask for the interface of the row under the cursor."""
         at = self.query_one(DataTable).cursor_row
         if not 0 <= at < len(self._rows):
             return
@@ -247,23 +247,23 @@ class InterfacesPage(Page):
         self.run_worker(self._choose(row, row.facts), group="choose", exclusive=True)
 
     async def _choose(self, row: InterfaceRow, facts: Facts) -> None:
-        now, value, options = row.link, row.interface, list(offered(facts))
+        now, value, options = row.link, row.interface, list(interface_options(facts))
         if now and value not in {it[0] for it in options}:
             value = "" if now is facts.default_link else now.name
         text = "Its address is what the other nodes send the containers' packets to."
         if not options:
             self.say(f"{sanitize(row.name)} has no interface but lo.", "warn")
             return
-        said = await self._pick(Pick(f"Interface of {row.name}", options, value, text))
-        if said is not None and said != row.interface:
-            self._chosen({row.address: said})
+        choice = await self._ask(Pick(f"Interface of {row.name}", options, value, text))
+        if choice is not None and choice != row.interface:
+            self._store({row.address: choice})
 
-    async def _pick(self, question: Pick) -> str | None:
-        """What was picked; None: nothing."""
+    async def _ask(self, question: Pick) -> str | None:
+        """The operator's choice; None: cancelled."""
         return await self.wizard.push_screen_wait(question)
 
     def action_same(self) -> None:
-        """Ask for one name for all."""
+        """Ask for one interface name for all nodes."""
         self.run_worker(self._same(), group="choose", exclusive=True)
 
     async def _same(self) -> None:
@@ -285,35 +285,37 @@ class InterfacesPage(Page):
         ]
         at = self.query_one(DataTable).cursor_row
         now = self._rows[at].link if 0 <= at < many else None
-        said = await self._pick(Pick("One interface for all", options, now.name if now else ""))
-        if said is None:
+        choice = await self._ask(Pick("One interface for all", options, now.name if now else ""))
+        if choice is None:
             return
-        self._chosen(
+        self._store(
             {
-                row.address: "" if facts.default_link and facts.default_link.name == said else said
+                row.address: ""
+                if facts.default_link and facts.default_link.name == choice
+                else choice
                 for row, facts in read
-                if facts.link(said)
+                if facts.link(choice)
             }
         )
-        without = [row.name for row, facts in read if not facts.link(said)]
+        without = [row.name for row, facts in read if not facts.link(choice)]
         if without:
             self.say(
-                f"{sanitize(some(without))}: no {sanitize(said)} there, left as before.", "warn"
+                f"{sanitize(some(without))}: no {sanitize(choice)} there, left as before.", "warn"
             )
 
-    def _chosen(self, choices: Mapping[str, str]) -> None:
-        """Take choices, by address."""
+    def _store(self, choices: Mapping[str, str]) -> None:
+        """Store choices, by address."""
         draft = self.draft
         for address, interface in choices.items():
             draft = draft.host(address, interface=interface)
         self.keep(draft)
-        self._met = ()
+        self._pings = ()
         self.say(HINT)
-        self._take()
-        self._meet()
+        self._update()
+        self._start_pings()
 
     def action_next(self) -> None:
-        """On, unless flannel would not work with these interfaces."""
+        """Go on, unless flannel would not work with these interfaces."""
         wrong = {key: text for key, text in self.draft.refusals().items() if "].interface" in key}
         found = [(None, it) for it in self._cluster] + [
             (at, it) for at, row in enumerate(self._rows) for it in row.findings

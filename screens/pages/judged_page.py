@@ -1,4 +1,4 @@
-"""A page that judges an answer against what was read of the hosts, at every key."""
+"""Base of pages that check each keystroke against the facts read from the hosts."""
 
 from abc import abstractmethod
 from collections.abc import Sequence
@@ -15,12 +15,12 @@ from fedwiz.facts import ClusterFacts
 from fedwiz.model.events import Event, FactsRead, HostLost
 from fedwiz.util.sanitize import sanitize
 from screens.pages.page import Page
-from screens.widgets.findings import stop
+from screens.widgets.findings import why_blocked
 from screens.widgets.signs import mark
 
 
 class Choices(OptionList):
-    """A list of which one is chosen by Enter or Space."""
+    """A list whose options are chosen with Enter or Space."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "select", "Choose"),
@@ -29,7 +29,7 @@ class Choices(OptionList):
 
 
 class JudgedPage(Page):
-    """Reads the hosts where nobody has, and has everything judged again when they are read."""
+    """Reads the hosts if necessary, and checks the answers again afterwards."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("f5", "read", "Read again")]
     DEFAULT_CSS = """
@@ -37,28 +37,28 @@ class JudgedPage(Page):
     """
 
     known: ClusterFacts | None = None
-    """What was read; None: nothing yet."""
+    """The hosts' facts; None: not read yet."""
 
     base: Answers | None = None
-    """Good for reading the hosts; None: not even that can be said."""
+    """Answers good for reading the hosts; None: not even those exist."""
 
     unread: tuple[Finding, ...] = ()
     """Why the hosts can't be read."""
 
     busy = False
-    """They are being read now."""
+    """The hosts are being read."""
 
     async def on_mount(self) -> None:
-        """Take what was read before, or read."""
+        """Use the facts read earlier, or read the hosts."""
         self.judge()
         self.run_worker(self._read(again=False), exclusive=True, group="read")
 
     @abstractmethod
     def judge(self) -> None:
-        """Judge what is said, and show it."""
+        """Check the answers and show the findings."""
 
     def learn(self, known: ClusterFacts) -> None:
-        """Take what the hosts themselves suggest, where nothing was said."""
+        """Take over what the hosts suggest, where the operator has given no answer."""
 
     def action_read(self) -> None:
         """Read the hosts again."""
@@ -68,11 +68,11 @@ class JudgedPage(Page):
         self.unread = ()
         try:
             self.base = self.draft.provisional()
-            known = None if again else self.site.known(self.base)
+            known = None if again else self.inventory.known(self.base)
             if known is None:
-                known = await self._hear(self.base)
+                known = await self._read_hosts(self.base)
         except AnswersError as refusal:
-            # An answer of another page's: there it stops the operator, here it says why.
+            # The answer belongs to another page, which blocks on it; here it only explains.
             self.unread = tuple(
                 warn(
                     f"not judged against the hosts: {sanitize(key)}: {sanitize(why)}",
@@ -89,15 +89,15 @@ class JudgedPage(Page):
             self.learn(known)
         self.judge()
 
-    async def _hear(self, answers: Answers) -> ClusterFacts:
-        """Ask all hosts, and tell how far it is.
+    async def _read_hosts(self, answers: Answers) -> ClusterFacts:
+        """Read all hosts and show the progress.
 
         Raises:
-            Refused: a file that the answers name can't be used.
+            AnswersError: a file named in the answers can't be used.
         """
         done, many = set[str](), len(answers.host)
 
-        def heard(event: Event) -> None:
+        def on_event(event: Event) -> None:
             if isinstance(event, (FactsRead, HostLost)):
                 done.add(event.host)
                 self._progress(mark("reading", f"reading {len(done)} of {many} hosts"))
@@ -105,21 +105,21 @@ class JudgedPage(Page):
         self.busy = True
         self.judge()
         self._progress(mark("reading", f"reading 0 of {many} hosts"))
-        return await self.site.read(answers, heard)
+        return await self.inventory.read(answers, on_event)
 
     def _progress(self, text: Content) -> None:
         self.put("#reading", text)
 
     def put(self, selector: str, text: Content) -> None:
-        """Show a text in its place, none where it is empty; the same again costs nothing."""
-        place = self.query_one(selector, Static)
-        place.display = bool(text.plain)
-        if place.content != text:
-            place.update(text)
+        """Show a text in a Static; hide it if empty, and skip the update if unchanged."""
+        widget = self.query_one(selector, Static)
+        widget.display = bool(text.plain)
+        if widget.content != text:
+            widget.update(text)
 
-    def stopped(self, findings: Sequence[Finding]) -> bool:
-        """Whether something keeps one from going on; it is said, with what to do."""
-        why = stop(findings)
+    def is_blocked(self, findings: Sequence[Finding]) -> bool:
+        """Whether something blocks going on; says what, and the remedy."""
+        why = why_blocked(findings)
         if why:
             self.say(why, "block")
         elif self.busy:

@@ -1,4 +1,4 @@
-"""The page Network: which addresses the containers get, and how many of them each node."""
+"""The network page: the containers' addresses, and how many each node gets."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
@@ -24,13 +24,13 @@ from fedwiz.wizard.suggestions import DEFAULT_BACKEND, held, proposed
 from screens.dialogs.basic import Confirm
 from screens.dialogs.form import Form
 from screens.pages.judged_page import Choices, JudgedPage
-from screens.widgets.findings import judged, refused, told, unheard
-from screens.widgets.form import asked, taken
+from screens.widgets.findings import check_findings, findings_content, refusal_finding, unread_hosts
+from screens.widgets.form import copy_answers, section_questions
 from screens.widgets.signs import mark
 
 CIDR, LENGTH, PUBLIC = "network.cidr", "network.subnet_len", "network.allow_public"
 NETWORK_CHECKS = ("network-public", "network-overlap", "network-capacity")
-BOUNDS = asked("network", but=(CIDR, LENGTH, PUBLIC))
+BOUNDS = section_questions("network", but=(CIDR, LENGTH, PUBLIC))
 USUAL_LENGTH: int = SECTIONS["network"].model_fields["subnet_len"].default
 
 HINT = "F2 proposes a free network.  Enter leads on to the size of its parts."
@@ -45,7 +45,7 @@ CONSEQUENCE = (
 
 
 class NetworkPage(JudgedPage):
-    """Asks for the containers' network, and judges it at every key."""
+    """Asks for the container network and checks it on every keystroke."""
 
     STEP = "network"
     QUESTION = "Which addresses do the containers get?"
@@ -61,7 +61,7 @@ class NetworkPage(JudgedPage):
         "Public addresses are somebody's: only F4 lets you take them.  F3 asks for the first "
         "and the last subnet, which hardly anybody needs."
     )
-    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (110, "-wide")]  # noqa: RUF012 - as Textual declares it
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (110, "-wide")]  # noqa: RUF012 - as in Textual
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("f2", "propose", "Propose"),
         Binding("f3", "bounds", "Bounds"),
@@ -86,21 +86,21 @@ class NetworkPage(JudgedPage):
     """
 
     _proposed = ""
-    """What was proposed when the hosts were read."""
+    """The network proposed after reading the hosts."""
 
     _hinted = ""
-    """The hint that was given last; with it the keys change."""
+    """The last hint; a new one changes the keys, too."""
 
-    def __init__(self, *args: Any) -> None:  # noqa: ANN401 - those of Page
+    def __init__(self, *args: Any) -> None:  # noqa: ANN401 - same as Page
         super().__init__(*args)
         self._found: list[Finding] = []
         self._refused: list[str] = []
-        """Networks that were proposed and not wanted."""
+        """Proposed networks that the operator did not want."""
         self._shown: tuple[str, object, int] | None = None
-        """What the table was made of."""
+        """What the table was last drawn from."""
 
     def content(self) -> ComposeResult:
-        """The range and what is seen of it; the table of lengths."""
+        """The network with its findings, and the table of prefix lengths."""
         with Vertical(id="judgement"):
             with Horizontal(id="range"):
                 yield Static("Network")
@@ -118,18 +118,18 @@ class NetworkPage(JudgedPage):
             yield Static("", id="heading")
             yield Choices(id="lengths")
 
-    # What is said.
+    # Typing and choosing.
 
     @on(Input.Changed)
     def typed(self, event: Input.Changed) -> None:
-        """Take the network as it stands there, right or wrong."""
+        """Store the network as typed, valid or not."""
         event.stop()
         text = event.value.strip()
         if text == _text(self.draft):
             return
         draft = self.draft.put(CIDR, text)
         if _is_network(text) and addresses.is_private(text):
-            draft = draft.put(PUBLIC, None)  # it was allowed for another one
+            draft = draft.put(PUBLIC, None)  # the permission was for another network
         self._take(draft)
 
     def _take(self, draft: Draft) -> None:
@@ -138,23 +138,23 @@ class NetworkPage(JudgedPage):
 
     @on(Input.Submitted)
     def entered(self, event: Input.Submitted) -> None:
-        """On to the size of the parts."""
+        """Go on to the prefix length."""
         event.stop()
         self.action_to_lengths()
 
     def action_to_lengths(self) -> None:
-        """To the table."""
+        """Focus the table."""
         self.query_one("#lengths").focus()
 
     @on(OptionList.OptionSelected)
     def chosen(self, event: OptionList.OptionSelected) -> None:
-        """Take a length."""
+        """Store a prefix length."""
         event.stop()
         rows = addresses.lengths(_text(self.draft))
         self._take(self.draft.put(LENGTH, rows[event.option_index].subnet_len))
 
     def action_propose(self) -> None:
-        """Put a free network in its place, each time another one."""
+        """Fill in a free network, a different one each time."""
         if self.base is None or self.known is None:
             self.say("Nothing can be proposed before the hosts are read: F5 reads them.", "warn")
             return
@@ -176,18 +176,18 @@ class NetworkPage(JudgedPage):
 
     async def _bounds(self) -> None:
         form = Form("The first and the last subnet", BOUNDS, self.draft)
-        given = await self.wizard.push_screen_wait(form)
-        if given is not None:
-            self._take(taken(self.draft, given, BOUNDS))
+        answers = await self.wizard.push_screen_wait(form)
+        if answers is not None:
+            self._take(copy_answers(self.draft, answers, BOUNDS))
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """F4 is there only where it means something."""
+        """Enable F4 only for a public network."""
         if action == "public":
             return _is_network(_text(self.draft)) and addresses.is_public(_text(self.draft))
         return super().check_action(action, parameters)
 
     def action_public(self) -> None:
-        """Allow public addresses, or take that back."""
+        """Allow public addresses, or withdraw that."""
         self.run_worker(self._public(), group="dialog", exclusive=True)
 
     async def _public(self) -> None:
@@ -201,11 +201,11 @@ class NetworkPage(JudgedPage):
         if await self.wizard.push_screen_wait(question) and cidr == _text(self.draft):
             self._take(self.draft.put(PUBLIC, True))
 
-    # What is judged.
+    # Checking.
 
     def learn(self, known: ClusterFacts) -> None:
-        """Begin with the network that etcd holds, else with one that is free."""
-        assert self.base is not None  # noqa: S101 - it is what was read with
+        """Start with the network in etcd, else with a free one."""
+        assert self.base is not None  # noqa: S101 - the hosts were read with it
         self._proposed = free(self.base, known)
         if self.draft.get(CIDR) is not None:
             return
@@ -218,12 +218,12 @@ class NetworkPage(JudgedPage):
             field.cursor_position = len(field.value)
 
     def judge(self) -> None:
-        """Judge the network by itself, then against the hosts."""
+        """Check the network by itself, then against the hosts."""
         found = findings(self.draft, self.base, self.known, self.unread, busy=self.busy)
         self._found = found
-        self.put("#findings", told(found))
-        self.put("#from", Content(self._from()))
-        self.call_after_refresh(self._reach)
+        self.put("#findings", findings_content(found))
+        self.put("#from", Content(self._origin()))
+        self.call_after_refresh(self._after_layout)
         self.query_one(Input).set_class(any(it.level == "block" for it in found), "-refused")
         self._lengths()
         hint = self._hint()
@@ -232,17 +232,17 @@ class NetworkPage(JudgedPage):
             self.refresh_bindings()
         self.say(hint)
 
-    def _reach(self) -> None:
-        """Let Tab lead to the findings where not all can be seen; show the length under the cursor.
+    def _after_layout(self) -> None:
+        """Make the findings focusable if they overflow; scroll to the length under the cursor.
 
-        Both are known only once everything has its place.
+        Both need the finished layout.
         """
         seen = self.query_one("#seen")
         seen.can_focus = seen.max_scroll_y > 0
         self.query_one(Choices).scroll_to_highlight()
 
-    def _from(self) -> str:
-        """Where the network comes from, if not from the operator; and its bounds."""
+    def _origin(self) -> str:
+        """Where a network comes from that the operator did not type, and its bounds."""
         cidr, parts = _text(self.draft), []
         if self.known is not None and cidr:
             if held(self.known).get("network", {}).get("cidr") == cidr:
@@ -252,11 +252,11 @@ class NetworkPage(JudgedPage):
                 on = f"all {many}" if read == many else f"{read} of {many}"
                 parts.append(f"proposed: free on {on} hosts")
         bounds = {it.path.rpartition("_")[2]: self.draft.get(it.path) for it in BOUNDS}
-        given = [f"{name} {sanitize(str(said))}" for name, said in bounds.items() if said]
-        return "\n".join([*parts, ", ".join(given)])
+        texts = [f"{name} {sanitize(str(value))}" for name, value in bounds.items() if value]
+        return "\n".join([*parts, ", ".join(texts)])
 
     def _hint(self) -> str:
-        """What can be done now."""
+        """What the operator can do now."""
         cidr = _text(self.draft)
         if not _is_network(cidr) or not addresses.is_public(cidr):
             return HINT
@@ -265,9 +265,9 @@ class NetworkPage(JudgedPage):
         return "F2 proposes a private network; F4 takes the public one all the same."
 
     def _lengths(self) -> None:
-        """Show what each length gives; of what was not changed, nothing is drawn again."""
-        cidr, said = _text(self.draft), self.draft.get(LENGTH)
-        chosen = USUAL_LENGTH if said is None else said
+        """List the prefix lengths; redraw only if something changed."""
+        cidr, answer = _text(self.draft), self.draft.get(LENGTH)
+        chosen = USUAL_LENGTH if answer is None else answer
         nodes = sum(it.role == "node" for it in self.base.host) if self.base else 0
         if (cidr, chosen, nodes) == self._shown:
             return
@@ -285,8 +285,8 @@ class NetworkPage(JudgedPage):
             listed.highlighted = at if at is not None else next(wanted, next(roomy, 0))
 
     def action_next(self) -> None:
-        """On, unless something blocks."""
-        if not self.stopped(self._found):
+        """Go on, unless something blocks."""
+        if not self.is_blocked(self._found):
             self.dismiss("next")
         else:
             self.query_one(Input).focus()
@@ -300,62 +300,62 @@ def findings(
     *,
     busy: bool = False,
 ) -> list[Finding]:
-    """What is to be said of the network: by itself, then against the hosts.
+    """The findings on the network: by itself, then against the hosts.
 
     Args:
-        draft: what was said.
-        base: answers that will do for reading the hosts; None: not even those are there.
-        known: what was read; None: nothing yet.
+        draft: the draft.
+        base: answers good for reading the hosts; None: not even those exist.
+        known: the hosts' facts; None: not read yet.
         unread: why the hosts can't be read.
-        busy: they are being read now.
+        busy: the hosts are being read.
     """
     answers, why = _answers(draft, base)
     if busy and draft.get(CIDR) is None:
         why = {}  # one will be proposed
-    found = [refused(text, "" if key == CIDR else key) for key, text in why.items()]
+    found = [refusal_finding(text, "" if key == CIDR else key) for key, text in why.items()]
     found += unread
     if answers is not None and known is not None:
-        found += judged(NETWORK_CHECKS, answers, known)
-        found += unheard(known)
+        found += check_findings(NETWORK_CHECKS, answers, known)
+        found += unread_hosts(known)
         if known.store.config is not None:
-            found += judged(("etcd-config",), answers, known)
+            found += check_findings(("etcd-config",), answers, known)
     elif answers is not None:
-        found += judged(NETWORK_CHECKS[:1], answers, ClusterFacts({}))
+        found += check_findings(NETWORK_CHECKS[:1], answers, ClusterFacts({}))
     return found
 
 
 def _answers(draft: Draft, base: Answers | None) -> tuple[Answers | None, dict[str, str]]:
-    """Answers that have this network, and what is wrong with it by itself.
+    """Answers with the draft's network, and what is wrong with that network by itself.
 
-    One that is public is left to the check, which knows what would be free.
+    Whether a public one is allowed is left to the check, which can suggest a free one.
     """
     if base is None:
         why = draft.refusals()
         return None, {key: it for key, it in why.items() if key.startswith("network.")}
-    said = draft.said.get("network", {})
-    data = {**base.model_dump(), "network": said, "backend": _backend(draft)}
+    answer = draft.said.get("network", {})
+    data = {**base.model_dump(), "network": answer, "backend": _backend(draft)}
     try:
         return parse(data), {}
     except AnswersError as wrong:
         why = wrong.why
     try:
-        answers = parse({**data, "network": {**said, "allow_public": True}})
+        answers = parse({**data, "network": {**answer, "allow_public": True}})
     except (AnswersError, TypeError):
         return None, dict(why)
-    kept = answers.network.model_copy(update={"allow_public": False})
-    return answers.model_copy(update={"network": kept}), {}
+    network = answers.network.model_copy(update={"allow_public": False})
+    return answers.model_copy(update={"network": network}), {}
 
 
 def _text(draft: Draft) -> str:
-    """The network as it was typed."""
-    said = draft.get(CIDR)
-    return "" if said is None else str(said)
+    """The network as typed."""
+    answer = draft.get(CIDR)
+    return "" if answer is None else str(answer)
 
 
 def _backend(draft: Draft) -> dict[str, Any]:
-    """The backend that was said, as far as etcd's config can be compared with it."""
-    said = draft.said.get("backend")
-    table = dict(said) if isinstance(said, Mapping) else {}
+    """The draft's backend if its options are valid, to compare with etcd's config."""
+    answer = draft.said.get("backend")
+    table = dict(answer) if isinstance(answer, Mapping) else {}
     options = {key: it for key, it in table.items() if key != "type"}
     return {} if refuse_backend(str(table.get("type", DEFAULT_BACKEND)), options) else table
 
@@ -365,12 +365,12 @@ def _is_network(text: str) -> bool:
 
 
 def part(it: addresses.Length, chosen: int, nodes: int) -> Content:
-    """A length: how many nodes can have one, and what each of them gets."""
+    """A table row for a prefix length: how many nodes fit, and how many addresses each gets."""
     numbers = f"/{it.subnet_len:<5}{it.subnets:>11,}{it.addresses:>18,}   "
     state: Iterable[Content | str] = ("",)
     if it.subnets < nodes:
-        said = "chosen, no room" if it.subnet_len == chosen else "no room"
-        state = (mark("block", f"{said} for {count(nodes, 'node')}"),)
+        text = "chosen, no room" if it.subnet_len == chosen else "no room"
+        state = (mark("block", f"{text} for {count(nodes, 'node')}"),)
     elif it.subnet_len == chosen:
         state = (mark("ok", "chosen"),)
     return Content.assemble(numbers, *state)

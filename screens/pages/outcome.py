@@ -1,4 +1,4 @@
-"""What an install came to: the sentence that says so, and where the keys lead from there."""
+"""The result of an install: the sentence that states it, and where to go next."""
 
 import time
 from pathlib import Path
@@ -14,11 +14,11 @@ from screens.pages.page import Move
 
 CUT_OFF = "its end is not recorded"
 RESUME = "; the same command goes on from here"
-"""What the command line is told, and a page has a key for."""
+"""A hint for the command line; a page has a key for it."""
 
 
 class Sentence(NamedTuple):
-    """What a page says above its keys."""
+    """A sentence for the status line."""
 
     text: str
     level: str = ""
@@ -26,16 +26,16 @@ class Sentence(NamedTuple):
 
 
 def reason(state: State) -> str:
-    """Why the run ended as it did, for a page."""
+    """Why the run ended, without the command line's hint."""
     return state.why.removesuffix(RESUME).rstrip(".")
 
 
 def outcome(state: State, *, undoes: bool = False) -> Sentence:
-    """What a run of one's own came to, and what can be done now.
+    """The result of one's own run, and what to do next.
 
     Args:
-        state: of the run, which has ended.
-        undoes: it took an install back.
+        state: the state of the run, which has ended.
+        undoes: the run was an undo.
     """
     code, why, many = state.code, reason(state), _hosts(len(state.hosts))
     if code == verbs.OK and undoes:
@@ -45,17 +45,17 @@ def outcome(state: State, *, undoes: bool = False) -> Sentence:
         done = f"Done on all {many}, and the network is proven"
         return Sentence(f"{done}.  Ctrl+N shows the verification.", "ok")
     if code == verbs.NOT_PROVEN:
-        said = f"Installed, and not proven: {why}.  Ctrl+N shows the verification."
-        return Sentence(said, "warn")
+        text = f"Installed, and not proven: {why}.  Ctrl+N shows the verification."
+        return Sentence(text, "warn")
     if code == verbs.STALE:
-        said = f"Nothing was changed: {why}.  Ctrl+N: look at it again, at Review."
-        return Sentence(said, "block")
+        text = f"Nothing was changed: {why}.  Ctrl+N: look at it again, at Review."
+        return Sentence(text, "block")
     if code == verbs.LOCKED:
-        said = f"{why.replace(lock.WATCH_HINT, '')}.  w: watch that run.  r: try again."
-        return Sentence(said, "block")
+        text = f"{why.replace(lock.WATCH_HINT, '')}.  w: watch that run.  r: try again."
+        return Sentence(text, "block")
     if code == verbs.INTERRUPTED:
-        return Sentence(f"Stopped: {left(state)}.  r goes on from here.", "warn")
-    # What to do comes first: the reason may be longer than there is room for.
+        return Sentence(f"Stopped: {operations_left(state)}.  r goes on from here.", "warn")
+    # What to do comes first, in case the reason does not fit.
     red = f"{len(state.red)} of {many} did not get through: " * (
         state.planned > 0 and bool(state.red)
     )
@@ -63,78 +63,78 @@ def outcome(state: State, *, undoes: bool = False) -> Sentence:
 
 
 def outcome_of_another(state: State) -> Sentence:
-    """What another operator's run came to, and what can be done now."""
+    """The result of another operator's run, and what to do next."""
     return Sentence(f"That run has ended: {outcome_line(state)}.  r: try yours again.", "warn")
 
 
-def unwatched(why: str) -> Sentence:
-    """Why the end of another operator's run is not known, and what can be done now."""
+def end_unknown(why: str) -> Sentence:
+    """Why the end of another operator's run is unknown, and what to do next."""
     return Sentence(f"{_capital(sanitize(why))}.  r: try yours again.", "warn")
 
 
-def left(state: State) -> str:
-    """How much of the plan is still to be done."""
+def operations_left(state: State) -> str:
+    """How much of the plan is left to do."""
     operations = sum(host.left for host in state.hosts.values())
     if not state.planned:
         return "nothing was changed"
     return f"{operations} of {state.planned} operations are left"
 
 
-def onward(state: State, goal: str, *, another: bool, again: bool) -> Move | Sentence:
-    """Where Ctrl+N leads once nothing runs; a sentence where one stays.
+def onward(state: State, goal: str, *, another: bool, retryable: bool) -> Move | Sentence:
+    """Where Ctrl+N leads after a run, or a sentence that says why it stays.
 
     Args:
-        state: of the run that is shown.
-        goal: the draft's.
-        another: it is another operator's.
-        again: r has something to try again.
+        state: the state of the run shown.
+        goal: the draft's goal.
+        another: it is another operator's run.
+        retryable: `r` has something to retry.
     """
     if goal == "undo":
         return "first"
     if another:
-        said = "This is another operator's run.  r: try yours again; Esc leads to Review."
-        return Sentence(said, "warn")
+        text = "This is another operator's run.  r: try yours again; Esc leads to Review."
+        return Sentence(text, "warn")
     if state.code in (verbs.OK, verbs.NOT_PROVEN) or goal == "look":
         return "next"
-    if state.code in (None, verbs.STALE) or not again:
+    if state.code in (None, verbs.STALE) or not retryable:
         return "back"
-    said = f"{_capital(left(state))}: r tries again; Esc leads to Review."
-    return Sentence(said, "warn")
+    text = f"{_capital(operations_left(state))}: r tries again; Esc leads to Review."
+    return Sentence(text, "warn")
 
 
-class Recalled(NamedTuple):
-    """A run that was begun before, as it is recorded."""
+class LoadedRun(NamedTuple):
+    """A recorded run."""
 
     records: tuple[Record, ...] = ()
-    """With an end, also where none is recorded."""
+    """Always with an end; one is made up if none is recorded."""
 
     cut_off: str = ""
-    """That it has none; empty: it has."""
+    """That no end is recorded; empty: one is."""
 
     trouble: Sentence | None = None
     """Why there are no records."""
 
 
-def recalled(path: Path) -> Recalled:
-    """What a journal has of a run."""
+def load_run(path: Path) -> LoadedRun:
+    """Read a run from its journal."""
     try:
         records = read(path)
     except ValueError as wrong:
-        said = f"The record of the run can't be read: {wrong}.  Ctrl+N: back to Review."
-        return Recalled(trouble=Sentence(said, "warn"))
+        text = f"The record of the run can't be read: {wrong}.  Ctrl+N: back to Review."
+        return LoadedRun(trouble=Sentence(text, "warn"))
     if not records:
-        return Recalled(trouble=Sentence("Nothing was begun.  Ctrl+N: back to Review."))
+        return LoadedRun(trouble=Sentence("Nothing was begun.  Ctrl+N: back to Review."))
     last = records[-1]
     if isinstance(last.event, RunEnded):
-        return Recalled(records)
+        return LoadedRun(records)
     began = time.strftime("%H:%M", time.localtime(records[0].at))
     end = RunEnded("unknown", verbs.FAILED, f"cut off: {CUT_OFF}")
     records += (Record(last.number + 1, last.at, end),)
-    return Recalled(records, f"The run of {began} was cut off: {CUT_OFF}")
+    return LoadedRun(records, f"The run of {began} was cut off: {CUT_OFF}")
 
 
 def _capital(text: str) -> str:
-    """With a large letter first; `capitalize` makes all others small, also those of names."""
+    """Capitalize the first letter only; `str.capitalize` would lower-case the rest of a name."""
     return text[:1].upper() + text[1:]
 
 

@@ -1,4 +1,4 @@
-"""Page: what all pages share.  Dialog: what is asked above a page."""
+"""Base class of all pages."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ if TYPE_CHECKING:
     from screens.wizard import Wizard
 
 Move = Literal["next", "back", "first", "quit"]
-"""Where to go from a page.  What was said there is in the draft already."""
+"""Where to go from a page.  Its answers are in the draft already."""
 
 
 class Page(Screen[Move]):
-    """A page of the wizard: it gets the draft and the site, and gives where to go.
+    """A page of the wizard: gets the draft and the inventory, returns a move.
 
-    What is said on it goes into the draft at once, by `keep`; so going back, going forward
-    and being killed lose nothing.
+    `keep` saves each answer at once, so that going back, going forward and being killed lose
+    nothing.
     """
 
     STEP: ClassVar[str] = ""
     QUESTION: ClassVar[str] = ""
     HELP: ClassVar[str | None] = ""
-    """Shown by F1, in the operator's words; the keys are added to it."""
+    """Shown by F1, with the keys added; written for operators."""
 
     LAYERS = ("default", "over")
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -40,18 +40,18 @@ class Page(Screen[Move]):
         Binding("ctrl+n", "next", "Next"),
     ]
 
-    def __init__(self, draft: Draft, site: Inventory) -> None:
+    def __init__(self, draft: Draft, inventory: Inventory) -> None:
         super().__init__()
         self.draft = draft
-        self.site = site
+        self.inventory = inventory
 
     @property
     def wizard(self) -> Wizard:
-        """The app, as what it is."""
+        """The app."""
         return cast("Wizard", self.app)
 
     def compose(self) -> ComposeResult:
-        """The frame, and the page's own `content` in it."""
+        """The page's own `content` in a frame."""
         pages = PAGE_TITLES if self.draft.goal == "install" else self.draft.stops
         yield Head(self.STEP, self.question, self.cluster(), tuple(pages))
         with Vertical(id="body"):
@@ -61,16 +61,16 @@ class Page(Screen[Move]):
         yield Small()
 
     def content(self) -> ComposeResult:
-        """What is on the page."""
+        """The page's widgets."""
         yield from ()
 
     @property
     def question(self) -> str:
-        """What stands at the top."""
+        """The page's title."""
         return self.QUESTION
 
     def cluster(self) -> str:
-        """The cluster's name, and whether it is real."""
+        """The cluster's name, and whether it is a practice cluster."""
         name = sanitize(self.draft.name)
         if not self.draft.practice:
             return name
@@ -79,22 +79,22 @@ class Page(Screen[Move]):
         return cluster if name == "practice" else f"{name}, {cluster}"
 
     def keep(self, draft: Draft) -> None:
-        """Take the draft as it is now, and have it written down."""
+        """Replace the draft and save it."""
         self.draft = draft
         self.wizard.keep(draft)
 
     def say(self, text: str, level: str = "") -> None:
-        """Say a sentence above the keys, of the level `ok`, `warn` or `block`."""
+        """Show a sentence above the keys, with the level `ok`, `warn` or `block`."""
         self.query_one("#said", StatusLine).say(text, level)
 
     def on_resize(self, event: events.Resize) -> None:
-        """Cover a page that does not fit."""
+        """Cover a page that does not fit the terminal."""
         self.set_class(too_small(*event.size), "-small")
 
     def action_back(self) -> None:
-        """To the page before."""
+        """Go to the previous page."""
         self.dismiss("back")
 
     def action_next(self) -> None:
-        """To the page after; a page that asks something looks at it first."""
+        """Go to the next page; subclasses check their answers first."""
         self.dismiss("next")

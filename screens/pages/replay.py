@@ -1,4 +1,4 @@
-"""`fedwiz replay`: the page Install alone, fed by a journal."""
+"""`fedwiz replay`: only the install page, fed from a journal."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,19 +11,19 @@ from screens.pages.run_page import PlayPage
 
 
 def page(records: Path | Sequence[Record], speed: float) -> PlayPage:
-    """The page that tells a run again.
+    """The page that plays back a run.
 
     Args:
-        records: of the run, or where its journal is.
-        speed: so many times as fast as it went; 0: all at once.
+        records: the run's records, or the path of its journal.
+        speed: as a multiple of the original; 0: all at once.
 
     Raises:
-        ValueError: the journal can't be read, or the speed is below 0.
+        ValueError: the journal can't be read, or the speed is negative.
     """
     if speed < 0:
         raise ValueError(f"a replay's speed is 0 or more, not {speed}")
-    told = read(records) if isinstance(records, Path) else tuple(records)
-    first = told[0].event if told else None
+    loaded = read(records) if isinstance(records, Path) else tuple(records)
+    first = loaded[0].event if loaded else None
     run = first if isinstance(first, RunStarted) else RunStarted("", "", ())
     draft = Draft(
         page="install",
@@ -32,4 +32,4 @@ def page(records: Path | Sequence[Record], speed: float) -> PlayPage:
         practice=run.practice,
         said={"name": run.cluster},
     )
-    return PlayPage(draft, Inventory(), told, speed)
+    return PlayPage(draft, Inventory(), loaded, speed)

@@ -1,4 +1,4 @@
-"""The page Review: what was found, what would be done, and the approval."""
+"""The review page: the findings, the plan and its approval."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -29,14 +29,14 @@ from screens.dialogs.dialog import Dialog, T
 from screens.dialogs.form import Form
 from screens.pages.page import Page
 from screens.pages.save import save_answers
-from screens.widgets.form import asked
+from screens.widgets.form import section_questions
 from screens.widgets.plan_view import (
     ANSWERS,
     FINDINGS,
     HOST,
     Stop,
+    approval_block,
     asked_on,
-    blocked,
     findings_text,
     host_text,
     items,
@@ -55,7 +55,7 @@ OTHER_SECTIONS: Mapping[str, str] = {
     "docker": "How docker moves to the new network.",
     "verify": "How the network is proven.",
 }
-"""The sections that no other page asks for."""
+"""Sections that have no page of their own."""
 
 WAIT = "The hosts are being read and the plan is being made: a moment."
 
@@ -93,74 +93,74 @@ class ReviewPage(Page):
     ReviewPage.-roomy #text { width: 1fr; height: 100%; margin-top: 0; }
     """
 
-    def __init__(self, draft: Draft, site: Inventory) -> None:
-        super().__init__(draft, site)
+    def __init__(self, draft: Draft, inventory: Inventory) -> None:
+        super().__init__(draft, inventory)
         self._answers: Answers | None = None
         self._refused: Mapping[str, str] = {}
         self._result: Result | None = None
         self._keys: list[str] = []
 
     def content(self) -> ComposeResult:
-        """The list, and the text of what it is on."""
+        """The list, and the text of the item under the cursor."""
         with Container(id="both"):
             yield OptionList(id="items")
             with VerticalScroll(id="text"):
                 yield Static(id="shown")
 
     def on_mount(self) -> None:
-        """Read the hosts, and make the plan."""
+        """Read the hosts and make the plan."""
         self.query_one(OptionList).focus()
         self.action_plan()
 
     @on(events.Resize)
     def fit(self, event: events.Resize) -> None:
-        """List and text side by side, where there is room."""
+        """Put list and text side by side if there is room."""
         self.set_class(event.size.width >= WIDE_COLUMNS, "-roomy")
 
     # The plan.
 
     def action_plan(self) -> None:
-        """Read the hosts again, and make the plan anew."""
+        """Read the hosts again and make a new plan."""
         self.run_worker(self._make(), group="plan", exclusive=True, exit_on_error=False)
 
     async def _make(self) -> None:
-        """Make the plan, and show it."""
+        """Make the plan and show it."""
         self._result, self._answers, self._refused = None, None, {}
         try:
             answers = self.draft.answers()
             self._show()
-            result = await self._planned(answers)
+            result = await self._read_and_plan(answers)
         except AnswersError as refused:
             self._refused = refused.why
             self._show()
-            self._to(refused.why)
+            self._say_refusal(refused.why)
             return
         self._answers, self._result = answers, result
         if result.known is not None:
-            self.site.take(answers, result.known)
+            self.inventory.take(answers, result.known)
         self._show()
         self._sum_up(result)
-        await self._remember(result)
+        await self._save_plan(result)
 
-    async def _planned(self, answers: Answers) -> Result:
-        """Ask all hosts, and tell how far it is.
+    async def _read_and_plan(self, answers: Answers) -> Result:
+        """Read all hosts, showing the progress, and make the plan.
 
         Raises:
-            Refused: a file that the answers name can't be used.
+            AnswersError: a file named in the answers can't be used.
         """
-        heard, many = set[str](), len(answers.host)
+        answered, many = set[str](), len(answers.host)
         self.say(f"reading 0 of {many} hosts")
 
         def emit(event: Event) -> None:
             if isinstance(event, (FactsRead, HostLost)):
-                heard.add(event.host)
-                self.say(f"reading {len(heard)} of {many} hosts")
+                answered.add(event.host)
+                self.say(f"reading {len(answered)} of {many} hosts")
 
-        cluster = await self.site.cluster(answers, emit, accepted=self.draft.accepted)
+        cluster = await self.inventory.cluster(answers, emit, accepted=self.draft.accepted)
         return await verbs.plan(cluster)
 
-    async def _remember(self, result: Result) -> None:
-        """Keep what the plan was made of, so that a later approval can say which fact moved."""
+    async def _save_plan(self, result: Result) -> None:
+        """Save the facts behind the plan, so that a later approval can say which have changed."""
         if result.plan is None or result.known is None:
             return
         try:
@@ -173,14 +173,14 @@ class ReviewPage(Page):
             )
 
     def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
-        """Say what went wrong; the page goes on."""
+        """Show a worker's error; the page stays usable."""
         if event.state == WorkerState.ERROR and event.worker.group == "plan":
             self.say(f"That failed: {sanitize(str(event.worker.error))}  r tries again.", "block")
 
-    # What is shown.
+    # Displaying.
 
     def _show(self) -> None:
-        """List what there is, with the cursor where it was."""
+        """Fill the list, keeping the cursor on its item."""
         options = self.query_one(OptionList)
         at = options.highlighted
         was = self._keys[at] if at is not None and at < len(self._keys) else FINDINGS
@@ -195,11 +195,11 @@ class ReviewPage(Page):
         options.add_options(Option(line) for _, line in listed)
         options.highlighted = self._keys.index(was) if was in self._keys else 0
         self.refresh_bindings()
-        self._tell()
+        self._show_text()
 
     @on(OptionList.OptionHighlighted)
-    def _tell(self) -> None:
-        """Show the text of what the cursor is on."""
+    def _show_text(self) -> None:
+        """Show the text of the item under the cursor."""
         at = self.query_one(OptionList).highlighted
         key = self._keys[at] if at is not None and at < len(self._keys) else ""
         self.query_one("#shown", Static).update(self._text(key))
@@ -215,8 +215,8 @@ class ReviewPage(Page):
         return host_text(self._result, key.removeprefix(HOST))
 
     def _sum_up(self, result: Result) -> None:
-        """Say in one sentence where one is."""
-        if why := blocked(result.findings):
+        """Summarize the state in one sentence."""
+        if why := approval_block(result.findings):
             self.say(why, "block")
             return
         asked_here = [it for it in self._wanted() if it in OTHER_SECTIONS]
@@ -230,12 +230,12 @@ class ReviewPage(Page):
         )
 
     def _wanted(self) -> tuple[str, ...]:
-        """The sections that the answer file wants asked."""
+        """Sections that the answer file wants asked."""
         wanted = self.draft.get("wizard.ask") or ()
         return tuple(OTHER_SECTIONS) if "*" in wanted else tuple(wanted)
 
     def action_text(self) -> None:
-        """To the text, to scroll in it; from there back to the list."""
+        """Switch the focus between the list and its text."""
         text, options = self.query_one("#text"), self.query_one(OptionList)
         (options if text.has_focus else text).focus()
 
@@ -244,13 +244,13 @@ class ReviewPage(Page):
         self.action_text()
 
     async def _ask(self, dialog: Dialog[T]) -> T | None:
-        """What the operator answers; None: nothing."""
+        """The operator's answer; None: cancelled."""
         return await self.wizard.push_screen_wait(dialog)
 
-    # Answers that no other page asks for, and the file.
+    # Answers without a page of their own, and the answer file.
 
     def action_others(self) -> None:
-        """Ask for a section that no other page asks for."""
+        """Ask for a section that has no page of its own."""
         self.run_worker(self._others(), group="ask", exclusive=True)
 
     async def _others(self) -> None:
@@ -264,10 +264,10 @@ class ReviewPage(Page):
         first = next(
             (it for it in OTHER_SECTIONS if any(key.startswith(f"{it}.") for key in wrong)), ""
         )
-        said = await self._ask(Pick("Other answers", options, first or next(iter(wanted), "")))
-        if not said:
+        chosen = await self._ask(Pick("Other answers", options, first or next(iter(wanted), "")))
+        if not chosen:
             return
-        draft = await self._ask(Form(said, asked(said), self.draft))
+        draft = await self._ask(Form(chosen, section_questions(chosen), self.draft))
         if draft is not None and draft != self.draft:
             self.keep(draft)
             self.action_plan()
@@ -277,32 +277,32 @@ class ReviewPage(Page):
         try:
             answers = self.draft.answers()
         except AnswersError as refused:
-            self._to(refused.why)
+            self._say_refusal(refused.why)
             return
         self.run_worker(
             save_answers(self, answers.name, dump(answers)), group="ask", exclusive=True
         )
 
-    def _to(self, why: Mapping[str, str]) -> None:
-        """Say the first answer that can't be used, and where it is asked."""
+    def _say_refusal(self, why: Mapping[str, str]) -> None:
+        """Show the first invalid answer and where to correct it."""
         key, text = next(iter(why.items()), ("", ""))
         self.say(f"{sanitize(key)}: {sanitize(text)} ({where_asked(asked_on(key))})", "block")
 
-    # Blocks that the operator knows better than.
+    # Accepting blocks.
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """A block can be accepted only where there is one, or one was."""
+        """Enable `accept` only if something blocks or was accepted."""
         if action == "accept":
             return bool(self.draft.accepted) or bool(self._blocks())
         return super().check_action(action, parameters)
 
     def _blocks(self) -> list[str]:
-        """The checks that block, in order."""
+        """The names of checks that block, in order."""
         found = self._result.findings if self._result else ()
         return list(dict.fromkeys(it.check for it in found if it.level == "block"))
 
     def action_accept(self) -> None:
-        """Take a check's block for a warning, or no longer."""
+        """Accept a check's block as a warning, or withdraw that."""
         self.run_worker(self._accept(), group="ask", exclusive=True)
 
     async def _accept(self) -> None:
@@ -320,12 +320,12 @@ class ReviewPage(Page):
         accepted = tuple(it for it in self.draft.accepted if it != check)
         if check not in self.draft.accepted:
             found = self._result.findings if self._result else ()
-            said = "\n\n".join(
+            text = "\n\n".join(
                 f"{it.host}: {it.seen}" if it.host else it.seen
                 for it in found
                 if (it.check, it.level) == (check, "block")
             )
-            if not await self._ask(TypeName("You know better?", said, check)):
+            if not await self._ask(TypeName("You know better?", text, check)):
                 return
             accepted += (check,)
         self.keep(replace(self.draft, accepted=accepted))
@@ -334,10 +334,10 @@ class ReviewPage(Page):
     # The approval.
 
     def action_next(self) -> None:
-        """Approve, unless something keeps one from it."""
+        """Ask for approval, unless something blocks."""
         if self._result is None or self._answers is None:
             if self._refused:
-                self._to(self._refused)
+                self._say_refusal(self._refused)
             elif any(
                 it.group == "plan" and it.node is self and not it.is_finished for it in self.workers
             ):
@@ -346,12 +346,12 @@ class ReviewPage(Page):
                 self.say("There is no plan: r reads the hosts and makes it.", "block")
             return
         plan = self._result.plan
-        if (why := blocked(self._result.findings)) or plan is None:
+        if (why := approval_block(self._result.findings)) or plan is None:
             self.say(why or sanitize(self._result.why), "block")
             self.query_one(OptionList).highlighted = 0
         elif not any(plan.actions.values()):
             self.notify("Nothing is left to do, so there is nothing to install.", markup=False)
-            # As if from there: the page after it is the one to go to.
+            # Pretend to be on the install page, so that the next page follows it.
             self.keep(replace(self.draft, page="install"))
             self.dismiss("next")
         else:
@@ -359,26 +359,26 @@ class ReviewPage(Page):
             self.run_worker(self._approve(self._answers, plan, ends), group="ask", exclusive=True)
 
     async def _approve(self, answers: Answers, plan: Plan, ends: Sequence[Stop]) -> None:
-        """Ask, and hand the plan on as approved."""
+        """Ask, and store the plan as approved."""
         if any(it.harms for it in ends):
-            wide = max(len(it.host) for it in ends)
-            said = "\n".join(f"  {it.host:<{wide}}  {it}" for it in ends)
-            text = f"{_amount(plan)}.  docker stops and starts on:\n{said}"
+            width = max(len(it.host) for it in ends)
+            stops_text = "\n".join(f"  {it.host:<{width}}  {it}" for it in ends)
+            text = f"{_amount(plan)}.  docker stops and starts on:\n{stops_text}"
             typed = await self._ask(TypeName("Containers will stop", text, answers.name))
             agreed = typed is not None
         else:
-            said = "  docker stops and starts; no container runs there now." if ends else ""
-            yes = Confirm("Do all this?", f"{_amount(plan)}.{said}", "Yes, begin")
+            stops_text = "  docker stops and starts; no container runs there now." if ends else ""
+            yes = Confirm("Do all this?", f"{_amount(plan)}.{stops_text}", "Yes, begin")
             answer = await self._ask(yes)
             agreed = bool(answer)
         if not agreed:
             self.say("Not approved; nothing was changed.")
         else:
-            self.site.approved = (answers, plan)
+            self.inventory.approved = (answers, plan)
             self.dismiss("next")
 
 
 def _amount(plan: Plan) -> str:
-    """`36 operations on 4 hosts`."""
+    """For example `36 operations on 4 hosts`."""
     busy = [number for number in plan.actions.values() if number]
     return f"{count(sum(busy), 'operation')} on {count(len(busy), 'host')}"

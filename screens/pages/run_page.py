@@ -1,4 +1,4 @@
-"""A page that shows a run: live or recorded, it can't tell which."""
+"""Base of pages that show a run, live or recorded."""
 
 import time
 from collections import Counter, deque
@@ -18,7 +18,7 @@ from fedwiz.runs.journal import replay
 from fedwiz.runs.state import RED, HostState, State
 from fedwiz.util.sanitize import sanitize
 from screens.pages.page import Page
-from screens.widgets.host_panes import HostNotes, Pane, bar, clock, columns, counted
+from screens.widgets.host_panes import HostNotes, Pane, bar, clock, columns, format_counts
 from screens.widgets.host_progress import HostProgress
 from screens.widgets.log_view import LogScreen, Read, of_host
 from screens.widgets.signs import mark
@@ -28,23 +28,23 @@ if TYPE_CHECKING:
     from fedwiz.wizard.inventory import Inventory
 
 Start = Callable[[Sink], Awaitable[object]]
-"""Begins a run and hands every record to the sink: the engine's, or a replay's."""
+"""Starts a run and passes every record to the sink: the engine's or a replay's."""
 
 REFRESH_SECONDS = 1 / 5
 """Seconds between redraws; a record may wait that long."""
 
 BUDGET_SECONDS = 0.02
-"""Seconds in which records are taken in at once: whoever presses a key comes in between."""
+"""Seconds to process records in one go, before keys are handled again."""
 
 MAX_PANES = 9
-"""Hosts that get a pane each; more of them get a table."""
+"""Most hosts shown as panes; more are shown as a table."""
 
 COUNT_ORDER = ("failed", "unknown", "lost", "stopped", "running", "connecting", "waiting", "done")
-"""In which the counts are said."""
+"""Display order of the counts."""
 
 
 class Overall(Widget):
-    """How far the run is, in one line."""
+    """The progress of the run in one line."""
 
     DEFAULT_CSS = """
     Overall { height: 1; margin-bottom: 1; }
@@ -56,7 +56,7 @@ class Overall(Widget):
         self._state, self._now = State(), 0.0
 
     def show(self, state: State, now: float) -> None:
-        """Show how far it is."""
+        """Show new progress."""
         self._state, self._now = state, now
         self.refresh()
 
@@ -66,7 +66,7 @@ class Overall(Widget):
 
 
 def overall(state: State, now: float, width: int) -> Content:
-    """How far a run is: operations, time, hosts by state, findings or verdicts."""
+    """The progress of a run: operations, time, hosts by state, findings or verdicts."""
     parts = list[Content | str]()
     if not state.hosts:
         return Content.styled("No host is being worked on.", "$text-muted")
@@ -76,14 +76,14 @@ def overall(state: State, now: float, width: int) -> Content:
     if state.started is not None:
         parts.append(Content.styled(f"{clock(state.elapsed(now))}   ", "bold"))
     words: Counter[str] = Counter(host.word for host in state.hosts.values())
-    said = [mark(word, f"{words[word]} {word}") for word in COUNT_ORDER if words[word]]
-    judged: Counter[str] = Counter(it.level for it in state.verdicts)
-    if not judged and not state.planned:
-        judged = Counter(it.level for it in state.findings)
-    if judged:
+    contents = [mark(word, f"{words[word]} {word}") for word in COUNT_ORDER if words[word]]
+    levels: Counter[str] = Counter(it.level for it in state.verdicts)
+    if not levels and not state.planned:
+        levels = Counter(it.level for it in state.findings)
+    if levels:
         kind = "verdicts" if state.verdicts else "findings"
-        said.append(Content.styled(f"{kind}: {counted(judged)}", "$text-muted"))
-    for each in said:
+        contents.append(Content.styled(f"{kind}: {format_counts(levels)}", "$text-muted"))
+    for each in contents:
         parts += [each, "  "]
     return Content.assemble(*parts)
 
@@ -104,27 +104,27 @@ class RunPage(Page):
     RunPage #many > Pane { height: 42%; margin-top: 1; }
     """
 
-    def __init__(self, draft: "Draft", site: "Inventory") -> None:
-        super().__init__(draft, site)
+    def __init__(self, draft: "Draft", inventory: "Inventory") -> None:
+        super().__init__(draft, inventory)
         self.state = State()
         self.speed = 1.0
-        """How fast the run's time goes by; 0: it stands still."""
+        """How fast the run's clock advances; 0: it stands still."""
 
         self._inbox: deque[Record] = deque()
-        self._told: dict[str, HostNotes] = {}
+        self._notes: dict[str, HostNotes] = {}
         self._number = -1
         self._seen = time.monotonic()
         self._second = -1
         self._order: list[str] = []
-        self._laid, self._columns = -1, 1
+        self._laid_out, self._columns = -1, 1
         self._red_first = False
         self.shown_end = False
-        """Whether the run has ended, and all of it is shown."""
+        """The run has ended and everything is shown."""
 
         self._full_log: LogScreen | None = None
 
     def content(self) -> ComposeResult:
-        """A line about all, and both ways to show the hosts; one of them is in sight."""
+        """The progress line, and both views of the hosts; only one is displayed."""
         yield Overall()
         with Grid(id="panes"):
             for _ in range(MAX_PANES):
@@ -134,8 +134,11 @@ class RunPage(Page):
             yield Pane(can_focus=False)
 
     def on_mount(self) -> None:
-        """Look for news from now on."""
-        self.query_one("#body").styles.padding = (0, 1)  # each line is one more of a host's
+        """Start the redraw timer."""
+        self.query_one("#body").styles.padding = (
+            0,
+            1,
+        )  # room for one more line per host
         for widget in self.query("#panes Pane, #many"):
             widget.display = False
         self.set_interval(REFRESH_SECONDS, self.drain)
@@ -146,21 +149,21 @@ class RunPage(Page):
         return self._inbox.append
 
     def clear(self) -> None:
-        """Forget the run that was shown; another one begins."""
-        self.state, self._inbox, self._told = State(), deque(), {}
+        """Forget the run shown, because another one starts."""
+        self.state, self._inbox, self._notes = State(), deque(), {}
         self._number, self._second, self.shown_end = -1, -1, False
-        self._laid = -1  # with hosts again, there is a log to open
+        self._laid_out = -1  # forces a new layout and so enables the log key again
         self._seen = time.monotonic()
         self.wizard.state = self.state
 
     @property
     def runs(self) -> bool:
-        """Whether it goes on, also after its last record: connections are to be closed."""
+        """Whether the run continues; after its last record it still closes connections."""
         return False
 
     @property
-    def waits(self) -> int:
-        """Records that were told and are not shown yet."""
+    def pending(self) -> int:
+        """Number of records that have arrived but are not shown yet."""
         return len(self._inbox)
 
     @property
@@ -170,19 +173,19 @@ class RunPage(Page):
             return 0.0
         return self.state.latest + (time.monotonic() - self._seen) * self.speed
 
-    # Taking records in.
+    # Receiving records.
 
     def drain(self) -> None:
-        """Take in what has come since the last time, and show it."""
-        until, touched, told = time.monotonic() + BUDGET_SECONDS, set[str](), list[Record]()
+        """Process the records that have arrived since the last call, and redraw."""
+        until, touched, records = time.monotonic() + BUDGET_SECONDS, set[str](), list[Record]()
         while self._inbox and time.monotonic() < until:
             record = self._inbox.popleft()
             touched |= self._take(record)
-            told.append(record)
-        if told:
+            records.append(record)
+        if records:
             self._seen = time.monotonic()
             if self._full_log is not None:
-                self._full_log.follow(told)
+                self._full_log.follow(records)
         if self.is_current or self._full_log is None:
             self._show(touched)
         if self._inbox:
@@ -193,25 +196,25 @@ class RunPage(Page):
             self.refresh_bindings()
 
     def _take(self, record: Record) -> set[str]:
-        """Take one record in; whose pane it changes."""
+        """Process one record; returns the hosts whose panes change."""
         event = record.event
         self.state.apply(record)
         self._number = record.number
         if isinstance(event, Found | Verified) and event.host:
-            self._told.setdefault(event.host, HostNotes()).take(event)
+            self._notes.setdefault(event.host, HostNotes()).take(event)
         if isinstance(event, PlanMade):
-            for told in self._told.values():
-                told.void()
+            for notes in self._notes.values():
+                notes.void()
         host = getattr(event, "host", "")
         return {host} if host else set(self.state.hosts)
 
     def ended(self) -> None:
-        """The run's last event was taken in."""
+        """Called after the run's last event is shown."""
 
-    # Showing them.
+    # Displaying.
 
     def _show(self, touched: set[str]) -> None:
-        """Draw what has changed, and once a second what shows a time."""
+        """Redraw what has changed, and elapsed times once a second."""
         now = self.now
         if int(now) != self._second:
             self._second = int(now)
@@ -225,14 +228,14 @@ class RunPage(Page):
             return
         for pane, host in zip(self._panes, hosts, strict=False):
             if host.name in touched or pane.host is not host:
-                pane.show(host, self._told.get(host.name, HostNotes()), now)
+                pane.show(host, self._notes.get(host.name, HostNotes()), now)
 
     def _show_table(self, hosts: Sequence[HostState], touched: set[str], now: float) -> None:
         table = self.query_one(HostProgress)
         names = [host.name for host in hosts]
         if names != self._order or len(touched) > len(hosts) // 2:
             self._order = names
-            table.show(hosts, self._told, now)
+            table.show(hosts, self._notes, now)
         else:
             table.changed(touched, now)
         if table.cursor in touched:
@@ -242,26 +245,26 @@ class RunPage(Page):
         """Show the host under the cursor in the open pane."""
         host = self.state.hosts.get(self.query_one(HostProgress).cursor)
         if host is not None:
-            told = self._told.get(host.name, HostNotes())
-            self.query_one("#many > Pane", Pane).show(host, told, self.now)
+            notes = self._notes.get(host.name, HostNotes())
+            self.query_one("#many > Pane", Pane).show(host, notes, self.now)
 
     def _arranged(self) -> list[HostState]:
-        """The hosts in the order in which they are shown; puts the widgets in place for them."""
+        """The hosts in display order; rebuilds the layout if their number has changed."""
         hosts = list(self.state.hosts.values())
         if self._red_first:
             hosts.sort(key=lambda host: host.word not in RED)
-        if len(hosts) != self._laid:
-            self._lay(len(hosts))
+        if len(hosts) != self._laid_out:
+            self._lay_out(len(hosts))
         return hosts
 
     @property
     def _panes(self) -> list[Pane]:
-        """Those of the grid that are in use."""
+        """The grid's panes in use."""
         return [pane for pane in self.query("#panes > Pane").results(Pane) if pane.display]
 
-    def _lay(self, count: int) -> None:
-        """Panes for so many hosts, in as many columns as make the rows even."""
-        self._laid, many = count, count > MAX_PANES
+    def _lay_out(self, count: int) -> None:
+        """Lay out panes for this many hosts, in columns that fill the rows evenly."""
+        self._laid_out, many = count, count > MAX_PANES
         self.query_one("#many").display = many
         grid = self.query_one("#panes", Grid)
         grid.display = not many
@@ -279,7 +282,7 @@ class RunPage(Page):
         self.refresh_bindings()
 
     def show_all(self) -> None:
-        """Draw everything anew."""
+        """Redraw everything."""
         if self.is_mounted:
             self._order = []
             for pane in self._panes:
@@ -287,14 +290,14 @@ class RunPage(Page):
             self._show(set(self.state.hosts))
 
     def on_resize(self, event: events.Resize) -> None:
-        """Other columns may fit now."""
-        del event  # the page's own handler has it too
+        """Lay out again, since the number of columns may change."""
+        del event  # Page.on_resize handles it as well
         if self.state.hosts:
-            self._lay(len(self.state.hosts))
+            self._lay_out(len(self.state.hosts))
             self.call_after_refresh(self.show_all)
 
     def on_screen_resume(self) -> None:
-        """What has changed meanwhile."""
+        """Redraw what has changed meanwhile."""
         self._full_log = None
         self.show_all()
 
@@ -305,14 +308,14 @@ class RunPage(Page):
     # Keys.
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """A table can be ordered; without hosts there is no log."""
+        """Enable sorting only for a table, and the log only if there are hosts."""
         del parameters
         if action == "red_first":
             return len(self.state.hosts) > MAX_PANES
         return bool(self.state.hosts) if action == "log" else True
 
     def action_move(self, right: int, down: int) -> None:
-        """To the pane beside this one."""
+        """Focus the neighbouring pane."""
         panes = self._panes
         here = next((at for at, pane in enumerate(panes) if pane.has_focus), -1)
         to = here + right + down * self._columns
@@ -321,13 +324,13 @@ class RunPage(Page):
             panes[to].focus()
 
     def action_red_first(self) -> None:
-        """Those that did not get through first, or all in the order of the answers."""
+        """Toggle between failed hosts first and the order of the answers."""
         self._red_first = not self._red_first
         self.say("red hosts come first" if self._red_first else "in the order of the answers")
         self.show_all()
 
     def action_log(self) -> None:
-        """All that was said of the host in focus."""
+        """Open the full log of the focused host."""
         if len(self.state.hosts) > MAX_PANES:
             name = self.query_one(HostProgress).cursor
         else:
@@ -338,13 +341,13 @@ class RunPage(Page):
             self.app.push_screen(self._full_log)
 
     def reader(self, host: str, upto: int) -> Read:
-        """Where a host's log is read from, up to a record's number."""
+        """A function that reads a host's log up to the number of a record."""
         del host, upto
         return lambda: ()
 
 
 class PlayPage(RunPage):
-    """A recorded run, told again."""
+    """Plays back a recorded run."""
 
     STEP = "install"
     QUESTION = "A recorded run, told again"
@@ -360,22 +363,22 @@ class PlayPage(RunPage):
     ]
 
     def __init__(
-        self, draft: "Draft", site: "Inventory", records: Sequence[Record], speed: float
+        self, draft: "Draft", inventory: "Inventory", records: Sequence[Record], speed: float
     ) -> None:
-        """Nothing is told yet.
+        """Create the page; the playback starts when it is mounted.
 
         Args:
-            draft: says the cluster's name.
-            site: is not used.
-            records: of the run.
-            speed: so many times as fast as it went; 0: all at once.
+            draft: for the cluster's name.
+            inventory: unused.
+            records: the run's records.
+            speed: as a multiple of the original; 0: all at once.
         """
-        super().__init__(draft, site)
+        super().__init__(draft, inventory)
         self.speed = speed
         self._records = records
 
     def on_mount(self) -> None:
-        """Begin to tell."""
+        """Start the playback."""
         self.clear()
         self.run_worker(self._play(), group="play")
 
@@ -385,11 +388,11 @@ class PlayPage(RunPage):
             self.say("The run was cut off here: its end is not recorded.", "warn")
 
     def ended(self) -> None:
-        """What came of it."""
+        """Show the result."""
         self.say(
             sanitize(outcome_line(self.state)), "ok" if self.state.outcome == "ok" else "block"
         )
 
     def reader(self, host: str, upto: int) -> Read:
-        """From the records that are there; not what is still to be told."""
+        """Read from the records up to this point."""
         return of_host(self._records, host, upto)

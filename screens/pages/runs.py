@@ -1,4 +1,4 @@
-"""Earlier runs: to look at one, or to go on with one that did not get through."""
+"""The list of earlier runs, to look at one or to continue one that failed."""
 
 import asyncio
 import time
@@ -27,13 +27,13 @@ from screens.widgets.frame import StatusLine
 from screens.widgets.signs import cell
 
 OUTCOME_WORDS = {"ok": "ok", "failed": "failed", "stopped": "stopped", "unknown": "unknown"}
-"""Outcomes that have a sign of their own; any other is as good as not known."""
+"""Outcomes with a sign of their own; any other counts as unknown."""
 
 RUN_COLUMNS = ("when", "verb", "outcome", "hosts", "cluster")
 
 
 def look(run: RunSummary) -> Draft:
-    """The draft that shows a run as it was: an install's panes, else what it found."""
+    """A draft that shows a run as it was: an install's panes, else its findings."""
     page = "install" if run.verb == "install" else "verify"
     stops = ("install", "verify") if page == "install" else ("verify",)
     return Draft(
@@ -47,10 +47,10 @@ def look(run: RunSummary) -> Draft:
 
 
 def go_on(run: RunSummary) -> Draft:
-    """The draft that does what a run has left: its answers, and a new plan of what is left.
+    """A draft that continues a run, with its answers and a new plan for what is left.
 
     Raises:
-        Refused: there is nothing to go on with, or no answers are kept of it.
+        AnswersError: there is nothing to continue, or its answers were not saved.
     """
     if run.verb == "undo" and of(run) is not None:
         raise AnswersError(
@@ -95,13 +95,13 @@ def go_on(run: RunSummary) -> Draft:
 
 
 def _fault(run: RunSummary) -> str:
-    """The fault of its practice cluster, as far as this fedwiz knows it; empty: real hosts."""
+    """The run's practice fault, if this version knows it; empty: real hosts."""
     known = run.practice in practice.FAULTS
     return run.practice if known or not run.practice else "healthy"
 
 
 class Runs(Dialog[Draft]):
-    """The runs, newest first.  Gives the draft of what is to be done with one."""
+    """Lists the runs, newest first.  Returns a draft to look at one or to continue it."""
 
     HELP: ClassVar[str | None] = (
         "Every run of fedwiz writes down what it does, as it does it; here they are, the newest "
@@ -140,7 +140,7 @@ class Runs(Dialog[Draft]):
         yield StatusLine(id="said")
 
     def on_mount(self) -> None:
-        """Read them, off the loop."""
+        """Read the runs in a thread."""
         table = self.query_one(DataTable)
         for title in RUN_COLUMNS:
             table.add_column(Text(title, justify="right" if title == "hosts" else "left"))
@@ -153,7 +153,7 @@ class Runs(Dialog[Draft]):
         self._list()
 
     def _list(self) -> None:
-        """Those that the filter leaves."""
+        """List the runs that match the filter."""
         self._listed = matching(self._all, self.query_one("#filter", Input).value)
         table = self.query_one(DataTable)
         table.clear()
@@ -171,7 +171,7 @@ class Runs(Dialog[Draft]):
                 "will be."
             )
         )
-        self._tell()
+        self._show_details()
         if not self.query_one("#filter").has_focus:
             table.focus()
 
@@ -187,18 +187,18 @@ class Runs(Dialog[Draft]):
 
     @property
     def run(self) -> RunSummary | None:
-        """The run under the cursor; None: there is none."""
+        """The run under the cursor; None: the table is empty."""
         at = self.query_one(DataTable).cursor_row
         return self._listed[at] if 0 <= at < len(self._listed) else None
 
     @on(DataTable.RowHighlighted)
-    def _tell(self) -> None:
+    def _show_details(self) -> None:
         run = self.run
-        said = ""
+        text = ""
         if run is not None:
             fault = f"practice: {sanitize(run.practice)}  " if run.practice else ""
-            said = f"{run.id}  {fault}{', '.join(map(sanitize, run.hosts))}"
-        self.query_one("#about", Static).update(Content(said))
+            text = f"{run.id}  {fault}{', '.join(map(sanitize, run.hosts))}"
+        self.query_one("#about", Static).update(Content(text))
         self.query_one("#said", StatusLine).say("")
 
     @on(Input.Changed, "#filter")
@@ -212,7 +212,7 @@ class Runs(Dialog[Draft]):
         field.focus()
 
     def action_close(self) -> None:
-        """Take the filter away; where there is none, close."""
+        """Close the filter; if it is closed, close the dialog."""
         field = self.query_one("#filter", Input)
         if not field.has_class("-open"):
             self.dismiss(None)
@@ -222,14 +222,14 @@ class Runs(Dialog[Draft]):
         field.value = ""
 
     def action_look(self) -> None:
-        """Show the run; in the filter: to the list that it leaves."""
+        """Show the run; in the filter, move to the list."""
         if self.query_one("#filter").has_focus:
             self.query_one(DataTable).focus()
         elif self.run is not None:
             self.dismiss(look(self.run))
 
     def action_go_on(self) -> None:
-        """Go on with the run."""
+        """Continue the run."""
         if self.run is not None:
             self.run_worker(self._go_on(self.run), group="go on", exclusive=True)
 
@@ -245,16 +245,16 @@ class Runs(Dialog[Draft]):
 
 
 def matching(every: Sequence[RunSummary], typed: str) -> list[RunSummary]:
-    """The runs that have all the words that were typed, in whatever is shown of them."""
+    """The runs that match all words typed, in any of the texts shown."""
     words = typed.lower().split()
-    return [run for run in every if all(word in _searched(run) for word in words)]
+    return [run for run in every if all(word in _searchable(run) for word in words)]
 
 
 def _when(run: RunSummary) -> str:
     return time.strftime("%Y-%m-%d %H:%M", time.localtime(run.started))
 
 
-def _searched(run: RunSummary) -> str:
-    """All that a filter may be about."""
+def _searchable(run: RunSummary) -> str:
+    """The text that the filter searches."""
     words = (run.id, _when(run), run.verb, run.outcome, run.cluster, run.practice, *run.hosts)
     return " ".join(words).lower()

@@ -1,4 +1,4 @@
-"""Saving a report, or answers, where the operator wants them."""
+"""Save a report, or answers, where the operator wants them."""
 
 import asyncio
 from functools import partial
@@ -14,58 +14,58 @@ from screens.pages.page import Page
 
 
 async def save_report(page: Page, state: State, run: str) -> None:
-    """Ask for a place, and save the report there.
+    """Ask for a path and save the report there.
 
     Args:
-        page: asks, and says what came of it.
-        state: of the run.
-        run: its id.
+        page: asks, and shows the result.
+        state: the run's state.
+        run: the run's id.
     """
-    said = await page.wizard.push_screen_wait(
+    answer = await page.wizard.push_screen_wait(
         Ask(
             "Save the report",
             "Where to?  Its ending says what is written: .md Markdown, .json JSON, "
             ".html a page for "
             "a browser, .xml JUnit's for continuous integration.",
             f"{sanitize(state.cluster).replace('/', '-') or 'cluster'}-report.md",
-            refuse=unfit_report,
+            refuse=why_report_unwritable,
         )
     )
-    if said is None:
+    if answer is None:
         return
-    path = path_of(said)
+    path = path_of(answer)
     since = await asyncio.to_thread(changes.since, state)
     await put(page, path, report_as(path, state, run, since), report.MODE)
 
 
 async def save_answers(page: Page, name: str, text: str) -> None:
-    """Ask for a place, and save an answer file there.
+    """Ask for a path and save an answer file there.
 
     Args:
-        page: asks, and says what came of it.
-        name: the cluster's, after which the file is named unless the operator says otherwise.
-        text: what will be in it.
+        page: asks, and shows the result.
+        name: the cluster's name, the default for the file name.
+        text: the file's content.
     """
-    said = await page.wizard.push_screen_wait(
+    answer = await page.wizard.push_screen_wait(
         Ask(
             "Save the answers",
             f"Where to?  A name alone is a file in {short(Path.cwd())}.",
             f"{sanitize(name).replace('/', '-') or 'cluster'}.toml",
-            refuse=unfit,
+            refuse=why_unwritable,
         )
     )
-    if said is not None:
-        await put(page, path_of(said), text)
+    if answer is not None:
+        await put(page, path_of(answer), text)
 
 
 async def put(page: Page, path: Path, text: str, mode: int = 0o600) -> None:
-    """Write a file; one that is there only if that is wanted.
+    """Write a file; ask before overwriting one.
 
     Args:
-        page: asks, and says what came of it.
-        path: where.
-        text: what will be in it.
-        mode: who may read it, as far as the umask lets them; by default the operator alone.
+        page: asks, and shows the result.
+        path: the file.
+        text: its content.
+        mode: its permissions before the umask; by default for the operator only.
     """
     there = f"{path}\n\nThere is such a file already, and it would be replaced."
     if await asyncio.to_thread(path.exists) and not await page.wizard.push_screen_wait(
@@ -81,13 +81,13 @@ async def put(page: Page, path: Path, text: str, mode: int = 0o600) -> None:
 
 
 def short(path: Path) -> str:
-    """The path as one types it."""
+    """The path as one types it, with `~`."""
     home = Path.home()
     return f"~/{path.relative_to(home)}" if path.is_relative_to(home) else str(path)
 
 
 def path_of(text: str) -> Path:
-    """The place that was typed, whole.
+    """The absolute path of what was typed.
 
     Raises:
         RuntimeError: there is no such user.
@@ -96,19 +96,19 @@ def path_of(text: str) -> Path:
 
 
 def report_as(path: Path, state: State, run: str, since: changes.Drift | None) -> str:
-    """The report of a run, in the form that the ending of its file's name says."""
+    """The report of a run, in the format of the file's suffix."""
     return report.FORMS[path.suffix.lower()](state, run, since)
 
 
-def unfit_report(text: str) -> str:
-    """Why a report can't be written there; empty: it may."""
+def why_report_unwritable(text: str) -> str:
+    """Why a report can't be written there; empty: it can."""
     if Path(text.strip()).suffix.lower() not in report.FORMS:
         return f"its name ends in {', '.join(report.FORMS)}, such as report.md"
-    return unfit(text)
+    return why_unwritable(text)
 
 
-def unfit(text: str) -> str:
-    """Why nothing can be written there; empty: it may."""
+def why_unwritable(text: str) -> str:
+    """Why nothing can be written there; empty: something can."""
     if not text.strip():
         return "write the path of a file"
     try:

@@ -1,4 +1,4 @@
-"""From a choice on the first page to a draft."""
+"""From a choice on the welcome page to a draft."""
 
 import asyncio
 from typing import TYPE_CHECKING, ClassVar
@@ -25,17 +25,17 @@ if TYPE_CHECKING:
     from screens.wizard import Wizard
 
 GO_ON = "go on"
-"""No fault is called so."""
+"""Key of an option; must not be the name of a fault."""
 
 
 class PathLine(Line):
-    """A field for a path."""
+    """An input for a path."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "submit", "Open")]
 
 
 class OpenFile(TextDialog[Draft]):
-    """Asks for an answer file; what is wrong with one is said in full."""
+    """Asks for an answer file, and shows everything that is wrong with it."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*SCROLL]
     DEFAULT_CSS = """
@@ -47,7 +47,7 @@ class OpenFile(TextDialog[Draft]):
         super().__init__("Open an answer file", "Its path; ~ is your home folder.")
 
     def content(self) -> ComposeResult:
-        """The field, and below it what is wrong with the file."""
+        """The input, and the file's errors below it."""
         yield Static(self._text, markup=False)
         yield PathLine(placeholder="answers.toml", id="field", select_on_focus=False)
         with VerticalScroll(id="refusals", can_focus=False):
@@ -56,18 +56,20 @@ class OpenFile(TextDialog[Draft]):
 
     @on(Input.Submitted)
     def submitted(self, event: Input.Submitted) -> None:
-        """Open it, off the loop."""
+        """Read the file in a thread."""
         event.stop()
         self.run_worker(self._open(event.value.strip()), group="open", exclusive=True)
 
     @on(Input.Changed)
     def changed(self) -> None:
-        """What was said of another file is void."""
-        self._tell(Content(""), "")
+        """Clear the errors, which were about another file."""
+        self._show_errors(Content(""), "")
 
     async def _open(self, path: str) -> None:
         if not path:
-            self._tell(Content(""), "give the path of an answer file, such as ~/answers.toml")
+            self._show_errors(
+                Content(""), "give the path of an answer file, such as ~/answers.toml"
+            )
             return
         try:
             draft = await asyncio.to_thread(from_file, path)
@@ -75,25 +77,25 @@ class OpenFile(TextDialog[Draft]):
             wrong = [finding("block", key, lines(text)) for key, text in refused.why.items()]
             count = len(wrong)
             many = "one thing" if count == 1 else f"{count} things"
-            self._tell(
+            self._show_errors(
                 Content("\n").join(wrong), f"{many} to be put right first; up and down scroll"
             )
         else:
             self.give(draft)
 
-    def _tell(self, wrong: Content, said: str) -> None:
+    def _show_errors(self, wrong: Content, message: str) -> None:
         box = self.query_one("#refusals", VerticalScroll)
         box.query_one(Static).update(wrong)
         box.scroll_home(animate=False)
-        self.query_one("#said", StatusLine).say(said, "block" if said else "")
+        self.query_one("#said", StatusLine).say(message, "block" if message else "")
 
     def action_scroll(self, rows: int) -> None:
-        """Move what is wrong."""
+        """Scroll the errors."""
         self.query_one("#refusals").scroll_relative(y=rows, animate=False)
 
 
-async def begun(app: "Wizard", choice: GoalChosen) -> Draft | None:
-    """The draft that a choice begins; None: the operator thought better of it."""
+async def draft_for(app: "Wizard", choice: GoalChosen) -> Draft | None:
+    """The draft for a choice; None: the operator cancelled."""
     match choice.what:
         case "new":
             draft: Draft | None = new()
@@ -104,16 +106,16 @@ async def begun(app: "Wizard", choice: GoalChosen) -> Draft | None:
         case "practice":
             return await _practice(app)
         case "resume":
-            return await _resumed(app, choice.before)
+            return await _resume(app, choice.before)
         case "runs":
             draft = await app.push_screen_wait(Runs())
     if draft is None or draft.practice or draft.goal == "look":
         return draft
-    return await _replacing(app, draft, "Begin anew")
+    return await _replace_saved(app, draft, "Begin anew")
 
 
-async def _resumed(app: "Wizard", before: InterruptedRun | None) -> Draft | None:
-    """The draft that goes on with a run, which the page Install then does."""
+async def _resume(app: "Wizard", before: InterruptedRun | None) -> Draft | None:
+    """A draft that resumes a run, which the install page then does."""
     if before is None:
         return None
     try:
@@ -124,21 +126,21 @@ async def _resumed(app: "Wizard", before: InterruptedRun | None) -> Draft | None
         return None
     chosen: Draft | None = draft
     if draft.goal == "install":
-        chosen = await _replacing(app, draft, f"Go on with {before.name}")
+        chosen = await _replace_saved(app, draft, f"Go on with {before.name}")
     app.resuming = before if chosen is draft else None
     return chosen
 
 
-async def _replacing(app: "Wizard", draft: Draft, title: str) -> Draft | None:
-    """The draft, if it may take the place of the one that is kept; else that one, or none.
+async def _replace_saved(app: "Wizard", draft: Draft, title: str) -> Draft | None:
+    """The new draft if it may replace the saved one; else the saved one, or None.
 
     Args:
         app: the wizard.
-        draft: the new one.
-        title: of what it is for.
+        draft: the new draft.
+        title: its description.
     """
     before = await asyncio.to_thread(kept)
-    if before is None or not at_stake(before, draft):
+    if before is None or not loses_work(before, draft):
         return draft
     options = [
         (GO_ON, f"Go on where you were: {PAGE_TITLES[before.page]}", _about(before)),
@@ -150,8 +152,8 @@ async def _replacing(app: "Wizard", draft: Draft, title: str) -> Draft | None:
 
 
 async def _practice(app: "Wizard") -> Draft | None:
-    """A practice cluster: the one that is kept, or one with the fault that is chosen."""
-    before = await asyncio.to_thread(_kept_practice)
+    """A practice cluster: the saved one, or a new one with a chosen fault."""
+    before = await asyncio.to_thread(_saved_practice)
     options = [("healthy", "healthy", "All is well.")]
     options += [(name, name, fault.help) for name, fault in practice.FAULTS.items()]
     if before is not None:
@@ -165,14 +167,14 @@ async def _practice(app: "Wizard") -> Draft | None:
     return begin_practice(Draft(page="hosts", practice=fault)) if fault else None
 
 
-def _kept_practice() -> Draft | None:
-    """The practice draft that is kept, whatever its fault."""
+def _saved_practice() -> Draft | None:
+    """The saved practice draft, whatever its fault."""
     found = (kept(name) for name in ("healthy", *practice.FAULTS))
     return next((it for it in found if it is not None and it.candidates), None)
 
 
-def at_stake(before: Draft, draft: Draft) -> bool:
-    """Whether the operator would miss what was said before, if this draft took its place."""
+def loses_work(before: Draft, draft: Draft) -> bool:
+    """Whether replacing the saved draft would lose work."""
     if draft.run and before.run == draft.run:
         return False
     fresh = verifying() if before.goal == "verify" else new()
@@ -180,7 +182,7 @@ def at_stake(before: Draft, draft: Draft) -> bool:
 
 
 def _about(draft: Draft) -> str:
-    """What tells it from others."""
+    """A short description of a draft."""
     count = len(draft.chosen)
     hosts = "1 host" if count == 1 else f"{count} hosts"
     goal = "verify " if draft.goal == "verify" else ""

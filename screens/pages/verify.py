@@ -1,4 +1,4 @@
-"""The page Verify: what the procedure tells an operator to look at, as it is and judged."""
+"""The verify page: what the manual procedure says to look at, with verdicts."""
 
 import asyncio
 from collections import deque
@@ -32,17 +32,17 @@ from screens.widgets.signs import mark
 from screens.widgets.verdict_tabs import LAST_TAB, TABS, VerdictTabs
 
 TALL_ROWS = 30
-"""Rows of a terminal from which on there are blank lines between the parts."""
+"""Terminal rows from which on blank lines separate the parts."""
 
 REFRESH_SECONDS = 1 / 8
-"""Seconds between two looks at what has come in."""
+"""Seconds between two redraws."""
 
 ROUND_SECONDS = 5.0
-"""Seconds between two rounds; on a practice cluster simulated ones."""
+"""Seconds between two rounds; simulated seconds on a practice cluster."""
 
 
 class VerifyPage(Page):
-    """Shows the verdicts of the install before it, of a run of before, or of one of its own."""
+    """Shows the verdicts of the install just done, of an earlier run, or of a new verification."""
 
     STEP = "verify"
     QUESTION = "Does the network work?"
@@ -83,49 +83,49 @@ class VerifyPage(Page):
     VerifyPage #headline.-trouble { max-height: 60%; }
     """
 
-    def __init__(self, draft: Draft, site: Inventory) -> None:
-        super().__init__(draft, site)
+    def __init__(self, draft: Draft, inventory: Inventory) -> None:
+        super().__init__(draft, inventory)
         self._inbox = deque[Record]()
         self._live = LiveRun()
-        self._told_run = ""
+        self._run_id = ""
         self._trouble = ""
-        self._proving: object = None
-        """The verification that goes on."""
+        self._verifying: object = None
+        """Identifies the verification in progress; None: none is."""
 
         self._stop: asyncio.Event | None = None
-        """Set, it ends the rounds; None: there are no rounds."""
+        """Set it to end the rounds; None: no rounds are running."""
 
         self._installed: State | None = None
-        self._mended: list[tuple[str, tuple[Record, ...]]] = []
-        """Runs that have carried a remedy out, and that were not taken back."""
+        self._fixes: list[tuple[str, tuple[Record, ...]]] = []
+        """Runs that applied a fix and were not undone."""
 
     def content(self) -> ComposeResult:
-        """The headline, the tabs, and what is in them."""
+        """The headline, and the tabs with their views."""
         yield Static("", id="headline")
         yield VerdictTabs(opens=self.draft.goal != "look")
 
     @property
-    def _seen(self) -> State:
+    def _state(self) -> State:
         return self._live.state
 
     @property
-    def _proof(self) -> VerdictTabs:
+    def _tabs(self) -> VerdictTabs:
         return self.query_one(VerdictTabs)
 
     def on_mount(self) -> None:
-        """Show what there is, or find it out."""
+        """Show the verdicts at hand, or verify."""
         self.query_one(Matrix).focus()
         self.set_interval(REFRESH_SECONDS, self.drain)
         self.app.theme_changed_signal.subscribe(self, self._themed)
         state = self.wizard.state
-        if state is not None and fits(self.draft, state) and not self._outdone():
+        if state is not None and fits(self.draft, state) and not self._outdated():
             self._show(state, self.draft.run)
         else:
             self.run_worker(self._begin(), group="prove", exclusive=True)
 
     def on_resize(self, event: events.Resize) -> None:
-        """Leave blank lines out where there is no room for them."""
-        for it in (self, self._proof):
+        """Drop the blank lines on a low terminal."""
+        for it in (self, self._tabs):
             it.set_class(event.size.height < TALL_ROWS, "-low")
 
     def _themed(self, _theme: Theme) -> None:
@@ -133,12 +133,12 @@ class VerifyPage(Page):
 
     # Where the verdicts come from.
 
-    def _outdone(self) -> bool:
-        """Whether there was a verification after the draft's run: its verdicts are old then."""
-        return self.wizard.proved == self.draft.run and self.draft.goal == "install"
+    def _outdated(self) -> bool:
+        """Whether the network was verified again after the draft's run: its verdicts are old."""
+        return self.wizard.verified_after == self.draft.run and self.draft.goal == "install"
 
     async def _begin(self) -> None:
-        """What was recorded of the draft's run, if it tells enough; else a verification."""
+        """Show what the draft's run recorded, if it is enough; else verify."""
         look = self.draft.goal == "look"
         path = journal_of(self.draft.run)
         if self.draft.run and self.draft.goal != "verify":
@@ -148,27 +148,27 @@ class VerifyPage(Page):
                 self._trouble = str(wrong) if look else ""
             else:
                 self._installed = None if look else state
-                if look or (fits(self.draft, state) and not self._outdone()):
+                if look or (fits(self.draft, state) and not self._outdated()):
                     self._show(state, self.draft.run)
                     return
         if look:
             self._draw()
         else:
-            await self._prove()
+            await self._verify()
 
-    async def _prove(self, work: Work = verbs.verify) -> None:
-        """Verify.  It changes nothing, so a page that goes takes it along."""
-        self._trouble, self._live, self._told_run = "", LiveRun(), ""
-        # Its own, so that one which is cut off tells nobody any more that it was.
+    async def _verify(self, work: Work = verbs.verify) -> None:
+        """Verify.  It changes nothing, so leaving the page cancels it."""
+        self._trouble, self._live, self._run_id = "", LiveRun(), ""
+        # A new inbox, so that the last records of a cancelled verification do not show up here.
         self._inbox, this = deque[Record](), object()
-        self._proving = this
+        self._verifying = this
         self._draw()
-        # What is cut off here has proven nothing.
-        self.wizard.code, self.wizard.proved = verbs.INTERRUPTED, self.draft.run
+        # A cancelled verification has verified nothing.
+        self.wizard.code, self.wizard.verified_after = verbs.INTERRUPTED, self.draft.run
         try:
             answers, accepted = self.draft.answers(), self.draft.accepted
-            told = self._inbox.append
-            result = await proved(self.site, answers, accepted, told, self._begun, work)
+            sink = self._inbox.append
+            result = await proved(self.inventory, answers, accepted, sink, self._run_started, work)
         except AnswersError as refused:
             self._trouble = f"the answers can't be used: {refused}"
         except OSError as wrong:
@@ -176,37 +176,37 @@ class VerifyPage(Page):
         else:
             self._take(result)
         finally:
-            if self._proving is this:
-                self._proving = None
+            if self._verifying is this:
+                self._verifying = None
         self.drain()
         self._draw()
-        self._tell()
+        self._say_next()
 
     async def _watch(self) -> None:
-        """Verify again and again, until that is enough."""
+        """Verify in rounds until told to stop."""
         self._stop = stop = asyncio.Event()
         every = ROUND_SECONDS * (self.draft.pace if self.draft.practice else 1)
         self.say(f"It is verified again {every:g} s after each round; l ends that.")
         try:
-            await self._prove(lambda cluster: verbs.watch(cluster, every, stop))
+            await self._verify(lambda cluster: verbs.watch(cluster, every, stop))
         finally:
             self._stop = None
 
-    def _begun(self, run: str) -> None:
-        self._told_run = run
+    def _run_started(self, run: str) -> None:
+        self._run_id = run
 
     def _take(self, result: verbs.Result) -> None:
-        """Make it what the wizard leaves with."""
+        """Make the result the wizard's exit code and report."""
         self.drain()
-        self.wizard.state, self.wizard.code = self._seen, result.code
+        self.wizard.state, self.wizard.code = self._state, result.code
         before = self._installed
         if result.code == verbs.OK and before is not None and before.red:
-            # The network works, and yet a host did not get through the install.
+            # The network works, but the install failed on a host.
             self.wizard.code = before.code or verbs.FAILED
 
     def _show(self, state: State, run: str) -> None:
         """Show a run that has ended."""
-        self._live, self._told_run = LiveRun(state), run
+        self._live, self._run_id = LiveRun(state), run
         if self.draft.goal == "install":
             self._installed = state
             self.wizard.state = state
@@ -214,79 +214,79 @@ class VerifyPage(Page):
         self._draw()
         if not state.verdicts:
             self.action_tab(LAST_TAB)
-        self._proof.to_first()
-        self._tell()
+        self._tabs.to_first()
+        self._say_next()
 
     def drain(self) -> None:
-        """Show what has come in since the last time."""
+        """Show the records that have arrived since the last call."""
         if not self._inbox:
             return
         while self._inbox:
             self._live.apply(self._inbox.popleft())
         self._draw()
-        if self._seen.outcome or self._live.between:
-            self._proof.to_first()
+        if self._state.outcome or self._live.between:
+            self._tabs.to_first()
 
-    # What is shown.
+    # Displaying.
 
-    def _proven_nodes(self) -> list[str]:
-        """All that there is a verdict on, or that there will be one on."""
+    def _verified_nodes(self) -> list[str]:
+        """The nodes that have verdicts, or will have."""
         found = dict.fromkeys(
             name for it in self._live.verdicts for name in (it.host, it.peer) if name
         )
-        if not found and self._proving:
+        if not found and self._verifying:
             return [it.name for it in self.draft.chosen if it.role != "master"]
-        order = [name for name in self._seen.hosts if name in found]
-        return order + [name for name in found if name not in self._seen.hosts]
+        order = [name for name in self._state.hosts if name in found]
+        return order + [name for name in found if name not in self._state.hosts]
 
     def _draw(self) -> None:
-        live, nodes = self._live, self._proven_nodes()
+        live, nodes = self._live, self._verified_nodes()
         trouble = mark("block", self._clean_trouble()) if self._trouble else None
         headline = self.query_one("#headline", Static)
         headline.set_class(bool(trouble), "-trouble")
         headline.update(
-            trouble or sentences.headline(live, len(nodes), going=self._proving is not None)
+            trouble or sentences.headline(live, len(nodes), going=self._verifying is not None)
         )
-        self._proof.show(
+        self._tabs.show(
             live.state,
             live.verdicts,
             nodes,
             live.history,
             self._files(),
             trouble,
-            going=self._proving is not None,
+            going=self._verifying is not None,
         )
 
     def _clean_trouble(self) -> str:
         return "\n".join(map(sanitize, self._trouble.splitlines()))
 
-    def _tell(self) -> None:
-        """Where the answers are that repeat this, and what would help most."""
-        keys = self.site.unknown
-        if keys and not self._proving:
+    def _say_next(self) -> None:
+        """Say where the saved answers are, or which host keys must be accepted first."""
+        keys = self.inventory.unknown
+        if keys and not self._verifying:
             self.say(
                 f"{len(keys)} host key{'s' * (len(keys) > 1)} unknown: go back to Hosts with Esc, "
                 "compare and accept there.",
                 "block",
             )
             return
-        path = answers_of(self._told_run)
+        path = answers_of(self._run_id)
         if self.draft.goal == "look":
-            self.say(f"This is how the run {self._told_run} ended; nothing is asked of the hosts.")
-        elif self._told_run and path.is_file():
+            self.say(f"This is how the run {self._run_id} ended; nothing is asked of the hosts.")
+        elif self._run_id and path.is_file():
             self.say(f"To do the same again: {short(path)}")
 
     def _files(self) -> dict[str, Path]:
-        """What was written of this run."""
-        if not self._told_run:
+        """The files that this run has written."""
+        if not self._run_id:
             return {}
         found = {
-            "The answers that repeat this run": answers_of(self._told_run),
-            "Its journal": journal_of(self._told_run),
+            "The answers that repeat this run": answers_of(self._run_id),
+            "Its journal": journal_of(self._run_id),
         }
         return {what: path for what, path in found.items() if path.is_file()}
 
-    # What the keys do.
+    # Keys.
 
     @on(VerdictTabs.Turned)
     def _turned(self) -> None:
@@ -294,23 +294,23 @@ class VerifyPage(Page):
         self.refresh_bindings()
 
     def action_tab(self, at: int) -> None:
-        """To that tab, and into it."""
-        self._proof.enter(at)
+        """Open a tab and focus its view."""
+        self._tabs.enter(at)
         self._turned()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """A run of before can't be verified again from here; findings are one text."""
+        """Disable verifying again for an earlier run; the findings tab has no next fault."""
         if action in ("again", "live"):
             return self.draft.goal != "look"
-        return action != "fault" or self._proof.at < LAST_TAB
+        return action != "fault" or self._tabs.at < LAST_TAB
 
     def action_again(self) -> None:
         """Verify again."""
-        if not self._proving:
-            self.run_worker(self._prove(), group="prove", exclusive=True)
+        if not self._verifying:
+            self.run_worker(self._verify(), group="prove", exclusive=True)
 
     def action_live(self) -> None:
-        """Verify again and again, or no more."""
+        """Start or stop verifying in rounds."""
         if self._stop is None:
             self.run_worker(self._watch(), group="prove", exclusive=True)
         else:
@@ -322,7 +322,7 @@ class VerifyPage(Page):
         self.run_worker(self._diagnose(event.pair), group="ask", exclusive=True)
 
     async def _diagnose(self, pair: tuple[str, str]) -> None:
-        """Ask why a pair does not ping; what was changed meanwhile is verified."""
+        """Diagnose a pair; if the diagnosis changed hosts, verify again."""
         if pair[0] == pair[1]:
             self.say("A node and itself are no pair: go to two nodes with the arrows.", "warn")
             return
@@ -331,13 +331,13 @@ class VerifyPage(Page):
         except AnswersError as refused:
             self.say(f"The answers can't be used: {refused}", "block")
             return
-        dialog = DiagnosisPage(self.site, answers, self.draft.accepted, pair, self._mended)
+        dialog = DiagnosisPage(self.inventory, answers, self.draft.accepted, pair, self._fixes)
         if await self.wizard.push_screen_wait(dialog) and self._stop is None:
-            self.run_worker(self._prove(), group="prove", exclusive=True)
+            self.run_worker(self._verify(), group="prove", exclusive=True)
 
     def action_fault(self) -> None:
-        """To the next thing that needs a look."""
-        if not self._proof.to_next():
+        """Go to the next problem."""
+        if not self._tabs.to_next():
             self.say("There is nothing here but what passed.")
 
     def action_write(self) -> None:
@@ -345,13 +345,13 @@ class VerifyPage(Page):
         self.run_worker(self._write(), group="ask", exclusive=True)
 
     async def _write(self) -> None:
-        if self._seen.outcome:
-            await save_report(self, self._seen, self._told_run)
+        if self._state.outcome:
+            await save_report(self, self._state, self._run_id)
         else:
             self.say("There is nothing to save yet: the verification has not ended.", "warn")
 
     def action_next(self) -> None:
-        """Leave for good; what was said is done with, and is not kept any more."""
+        """Finish: quit and delete the saved draft."""
         self.run_worker(self._finish(), group="ask", exclusive=True)
 
     async def _finish(self) -> None:
@@ -367,17 +367,17 @@ class VerifyPage(Page):
                 Confirm("Leave all the same?", text, "Yes, leave")
             ):
                 return
-            # It may have been proven while the question stood there.
+            # The verification may have ended while the question was open.
             self.wizard.code = self.wizard.code or (verbs.NOT_PROVEN if self._doubt() else verbs.OK)
         await asyncio.to_thread(forget, self.draft.practice)
         self.dismiss("quit")
 
     def _doubt(self) -> str:
-        """Why one would not leave yet; empty: the network is proven."""
-        if self._proving:
+        """Why one might not want to leave yet; empty: the network is verified."""
+        if self._verifying:
             return "The verification has not ended yet."
-        if self._trouble or not self._seen.outcome:
+        if self._trouble or not self._state.outcome:
             return "The network is not verified."
-        if not report.ok(self._seen):
-            return report.outcome_line(self._seen)
+        if not report.ok(self._state):
+            return report.outcome_line(self._state)
         return "" if self.wizard.code == verbs.OK else "The install did not get through on a host."

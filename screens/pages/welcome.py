@@ -1,4 +1,4 @@
-"""The first page: what is to be done.  It is there before anything heavy is loaded."""
+"""The welcome page: asks for a goal.  Shown before anything heavy is loaded."""
 
 import textwrap
 from collections.abc import Iterator
@@ -22,11 +22,11 @@ from screens.widgets.frame import KeyBar, Small, StatusLine, too_small
 
 @dataclass(frozen=True, slots=True)
 class GoalChosen:
-    """What the operator wants to do."""
+    """The operator's goal."""
 
     what: What
     before: InterruptedRun | None = None
-    """The run that is gone on with."""
+    """The run to resume."""
 
 
 WIDTH_COLUMNS = 64
@@ -34,7 +34,7 @@ WIDTH_COLUMNS = 64
 
 
 class WelcomePage(Screen[GoalChosen]):
-    """Asks what is to be done."""
+    """Asks for a goal."""
 
     HELP: ClassVar[str | None] = (
         "fedwiz takes Fedora machines, one Kubernetes master with etcd and two or more nodes with "
@@ -64,16 +64,16 @@ class WelcomePage(Screen[GoalChosen]):
     """
 
     def __init__(self, before: InterruptedRun | None = None) -> None:
-        """Nothing is chosen.
+        """Create the page.
 
         Args:
-            before: a run that can be gone on with; None: there is none.
+            before: an interrupted run that can be resumed; None: there is none.
         """
         super().__init__()
         self._before = before
 
     def compose(self) -> ComposeResult:
-        """The name, what it does, and the list."""
+        """The name, what fedwiz does, and the list."""
         with Vertical(id="page"), Vertical(id="welcome"):
             yield Static("fedwiz", id="name")
             yield Static("A flannel overlay network on Fedora hosts, proven to work.", id="about")
@@ -90,33 +90,33 @@ class WelcomePage(Screen[GoalChosen]):
             yield _option(str(number), what, title, more)
 
     def say(self, text: str, level: str = "") -> None:
-        """Say a sentence above the keys."""
+        """Show a sentence above the keys."""
         self.query_one("#said", StatusLine).say(text, level)
 
     def on_resize(self, event: events.Resize) -> None:
-        """Cover the page where it does not fit."""
+        """Cover the page if it does not fit the terminal."""
         self.set_class(too_small(*event.size), "-small")
 
     @on(OptionList.OptionSelected)
     def selected(self, event: OptionList.OptionSelected) -> None:
-        """Give the choice."""
+        """Close with the choice."""
         for what in ("resume", *GOALS):
             if what == event.option_id:
                 self.action_choose(what)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """There is something to go on with only where a run was cut off."""
+        """Enable `resume` only if a run was interrupted."""
         if action == "choose" and parameters == ("resume",):
             return self._before is not None
         return super().check_action(action, parameters)
 
     def action_choose(self, what: What) -> None:
-        """By its number."""
+        """Choose by number."""
         self.dismiss(GoalChosen(what, self._before if what == "resume" else None))
 
 
 def _option(key: str, what: str, title: str, more: str) -> Option:
-    """A choice: its key, what it is, and a few lines that say more."""
+    """An option: its key, its title and a few lines of description."""
     lines = "\n   ".join(
         it for line in more.splitlines() for it in textwrap.wrap(line, WIDTH_COLUMNS - 7)
     )

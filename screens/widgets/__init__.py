@@ -1,1 +1,1 @@
-"""What pages are made of."""
+"""Widgets, and the texts and tables that they show."""

@@ -1,4 +1,4 @@
-"""What checks find in the answers so far, and how it is shown on a page."""
+"""Run checks on the answers so far, and format their findings for a page."""
 
 from collections.abc import Iterable, Sequence
 
@@ -12,21 +12,21 @@ from fedwiz.util.sanitize import sanitize
 from screens.widgets.signs import finding
 
 LEVELS_WORST_FIRST = ("block", "warn", "ok")
-"""Levels in the order in which findings are shown."""
+"""Levels in display order."""
 
 MAX_SHOWN = 60
-"""Findings that are shown; whoever has more reads the worst of them first."""
+"""Findings shown at most; they are sorted worst first."""
 
 _CHECKS = {it.name: it for it in CHECKS}
 
 
-def judged(names: Iterable[str], answers: Answers, known: ClusterFacts) -> list[Finding]:
-    """What the checks of these names find, in their own order."""
+def check_findings(names: Iterable[str], answers: Answers, known: ClusterFacts) -> list[Finding]:
+    """The findings of the named checks, in the order of the names."""
     return [it for name in names for it in _CHECKS[name].findings(answers, known)]
 
 
-def unheard(known: ClusterFacts) -> list[Finding]:
-    """What to say of hosts that could not be read: nothing can be judged of them."""
+def unread_hosts(known: ClusterFacts) -> list[Finding]:
+    """A warning for each host that could not be read, since no check covers it."""
     if not known.lost:
         return []
     seen = "not judged: it could not be read"
@@ -37,13 +37,13 @@ def unheard(known: ClusterFacts) -> list[Finding]:
 
 
 def level(findings: Iterable[Finding]) -> str:
-    """The worst level among them; empty: there are none."""
+    """The worst level among the findings; empty: there are none."""
     levels = {it.level for it in findings}
     return next((it for it in LEVELS_WORST_FIRST if it in levels), "")
 
 
-def told(findings: Sequence[Finding]) -> Content:
-    """Findings as text, the worst first; what several hosts share is said once."""
+def findings_content(findings: Sequence[Finding]) -> Content:
+    """Findings as text, worst first; a finding that several hosts share is shown once."""
     hosts: dict[tuple[str, str, str], list[str]] = {}
     for it in findings:
         hosts.setdefault((it.level, it.seen, it.remedy), []).append(it.host)
@@ -57,14 +57,14 @@ def told(findings: Sequence[Finding]) -> Content:
     return Content("\n").join(lines)
 
 
-def refused(why: str, key: str = "") -> Finding:
-    """A refusal as a finding: what is wrong, and after its `;` what would be right."""
+def refusal_finding(why: str, key: str = "") -> Finding:
+    """A refused answer as a finding: the problem, and after the `;` its remedy."""
     seen, _, remedy = why.partition("; ")
     return block(sanitize(seen), sanitize(remedy), key)
 
 
-def stop(findings: Iterable[Finding]) -> str:
-    """What keeps one from going on, with what to do; empty: nothing does."""
+def why_blocked(findings: Iterable[Finding]) -> str:
+    """What blocks going on, and its remedy; empty: nothing blocks."""
     stops = [it for it in findings if it.level == "block"]
     if not stops:
         return ""

@@ -1,4 +1,4 @@
-"""Forms that know no question by name: they are made from the questions' declarations."""
+"""Forms generated from the declarations of questions; no question is hard-coded."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import ClassVar
@@ -20,18 +20,20 @@ from fedwiz.wizard.draft import Draft
 from screens.widgets.frame import StatusLine
 
 MAX_ANSWER_CHARS = 4096
-"""Characters of an answer; whatever is longer was pasted by mistake."""
+"""Longest answer in characters; anything longer was pasted by mistake."""
 
 YES_NO = (("no", False), ("yes", True))
 
 
-def asked(section: str, backend: str = "", but: Iterable[str] = ()) -> tuple[Question, ...]:
-    """A section's questions, of the backend's own those of this one only.
+def section_questions(
+    section: str, backend: str = "", but: Iterable[str] = ()
+) -> tuple[Question, ...]:
+    """A section's questions; of those that depend on the backend, only the given backend's.
 
     Args:
         section: as in the answer file.
-        backend: the one that is chosen.
-        but: paths that are asked elsewhere.
+        backend: the chosen backend.
+        but: paths to leave out because they are asked elsewhere.
     """
     left_out = set(but)
     return tuple(
@@ -43,15 +45,15 @@ def asked(section: str, backend: str = "", but: Iterable[str] = ()) -> tuple[Que
     )
 
 
-def taken(draft: Draft, given: Draft, questions: Iterable[Question]) -> Draft:
-    """The draft with another one's answers to these questions, and nothing else of it."""
+def copy_answers(draft: Draft, answers: Draft, questions: Iterable[Question]) -> Draft:
+    """Copy the answers to these questions, and nothing else, from one draft to another."""
     for it in questions:
-        draft = draft.put(it.path, given.get(it.path))
+        draft = draft.put(it.path, answers.get(it.path))
     return draft
 
 
 class ChoiceField(Widget, can_focus=True):
-    """A few words on one line, one of them chosen: `( ) no  (*) yes`."""
+    """Radio buttons on one line: `( ) no  (*) yes`."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("left", "move(-1)", "Choose", key_display="</>"),
@@ -65,7 +67,7 @@ class ChoiceField(Widget, can_focus=True):
     """
 
     class Changed(Message):
-        """Another word is chosen."""
+        """Another option was chosen."""
 
         def __init__(self, value: str | bool) -> None:
             super().__init__()
@@ -75,11 +77,11 @@ class ChoiceField(Widget, can_focus=True):
         """Enter was pressed."""
 
     def __init__(self, choices: Sequence[tuple[str, str | bool]], value: object) -> None:
-        """Nothing is chosen where the value is none of the choices.
+        """Create the field.  If no option has the value, none is chosen.
 
         Args:
-            choices: each as it is shown, and what is given.
-            value: the one that is chosen.
+            choices: for each its label and its value.
+            value: the chosen value.
         """
         super().__init__()
         self._choices = choices
@@ -89,7 +91,7 @@ class ChoiceField(Widget, can_focus=True):
         )
 
     def render(self) -> Content:
-        """The words, each with a sign whether it is the chosen one."""
+        """The labels with their radio buttons."""
         parts = [
             Content.styled(f"(*) {word}", "bold $primary")
             if at == self._at
@@ -105,20 +107,20 @@ class ChoiceField(Widget, can_focus=True):
             self.post_message(self.Changed(self._choices[at][1]))
 
     def action_move(self, step: int) -> None:
-        """To the word beside it."""
+        """Choose the neighbouring option."""
         now = self._at if self._at is not None else -step if step > 0 else len(self._choices)
         self._choose(min(max(now + step, 0), len(self._choices) - 1))
 
     def action_turn(self) -> None:
-        """To the next word, from the last to the first."""
+        """Choose the next option; after the last comes the first."""
         self._choose(0 if self._at is None else (self._at + 1) % len(self._choices))
 
     def action_done(self) -> None:
-        """Tell that Enter was pressed."""
+        """Report that Enter was pressed."""
         self.post_message(self.Submitted())
 
     def on_click(self, event: events.Click) -> None:
-        """Choose the word that was clicked."""
+        """Choose the option that was clicked."""
         end = -1
         for at, (word, _) in enumerate(self._choices):
             end += len(word) + 7
@@ -128,7 +130,7 @@ class ChoiceField(Widget, can_focus=True):
 
 
 class Field(Vertical):
-    """One question: its title, a field, its help, and what is wrong with the answer."""
+    """One question: title, input, help and error."""
 
     DEFAULT_CSS = """
     Field { height: auto; margin-bottom: 1; padding-left: 1; border-left: blank; }
@@ -139,13 +141,13 @@ class Field(Vertical):
     """
 
     class Changed(Message):
-        """Another answer stands in the field."""
+        """The answer has changed."""
 
         def __init__(self, path: str, value: object) -> None:
             super().__init__()
             self.path = path
             self.value = value
-            """One of TOML's types; None: the default."""
+            """A TOML value; None: the default."""
 
     class Done(Message):
         """Enter was pressed in the field."""
@@ -159,10 +161,10 @@ class Field(Vertical):
         self.question = question
         self._value = value
         self.why = ""
-        """What is wrong with the answer; empty: nothing is."""
+        """What is wrong with the answer; empty: nothing."""
 
     def compose(self) -> ComposeResult:
-        """As the kind of the question wants it."""
+        """The title, an input that suits the question's kind, the help and the error."""
         it, value = self.question, self._value
         yield Static(it.title, markup=False)
         now = it.default if value is None else value
@@ -181,74 +183,74 @@ class Field(Vertical):
                 select_on_focus=False,
             )
         more = 'Blanks between them; "" for none.' if it.kind == "list" and it.default else ""
-        if said := f"{it.help}  {more}".strip():
-            yield Static(said, classes="help", markup=False)
+        if help_text := f"{it.help}  {more}".strip():
+            yield Static(help_text, classes="help", markup=False)
         yield StatusLine()
 
     @property
     def control(self) -> Widget:
-        """What has the focus."""
+        """The widget that takes the focus."""
         return self.query_one("Input, ChoiceField")
 
     @property
     def value(self) -> object:
-        """The answer as it stands there, also where the word of it is still on its way."""
+        """The answer in the input right now, even if its Changed message is still queued."""
         at = self.control
         return from_text(self.question, at.value) if isinstance(at, Input) else self._value
 
     def refuse(self, why: str) -> None:
-        """Say what is wrong; empty: nothing is."""
+        """Show what is wrong; empty: nothing."""
         why = refusal(self.question, self._value, why)
         if why == self.why:
             return
         self.why = why
-        said = self.query_one(StatusLine)
-        said.say(why, "block" if why else "")
-        said.display = bool(why)
+        line = self.query_one(StatusLine)
+        line.say(why, "block" if why else "")
+        line.display = bool(why)
         if why and self.has_focus_within:
             self.scroll_visible(animate=False)
 
-    def _tell(self, value: object) -> None:
+    def _post_changed(self, value: object) -> None:
         if type(value) is not type(self._value) or value != self._value:
             self._value = value
             self.post_message(self.Changed(self.question.path, value))
 
     def on_descendant_focus(self) -> None:
-        """Show all of the question, not only its field."""
+        """Scroll the whole question into view, not only its input."""
         self.scroll_visible(animate=False)
 
     @on(Input.Changed)
     def typed_in(self, event: Input.Changed) -> None:
-        """Tell the answer; at first what stands there, which a file may have put in quotes."""
+        """Report the answer; initially the shown value, since a file may have quoted a number."""
         event.stop()
-        self._tell(from_text(self.question, event.value))
+        self._post_changed(from_text(self.question, event.value))
 
     @on(ChoiceField.Changed)
     def chosen(self, event: ChoiceField.Changed) -> None:
-        """Tell the answer."""
+        """Report the answer."""
         event.stop()
-        self._tell(None if event.value == self.question.default else event.value)
+        self._post_changed(None if event.value == self.question.default else event.value)
 
     @on(Input.Submitted)
     @on(ChoiceField.Submitted)
     def submitted(self, event: Message) -> None:
-        """Tell that this one is done with."""
+        """Report that Enter was pressed."""
         event.stop()
         self.post_message(self.Done(self))
 
 
 def typed(value: object) -> str:
-    """An answer as one types it; a list with nothing in it differs from no answer."""
+    """An answer as one types it; an empty list differs from no answer."""
     return '""' if isinstance(value, (list, tuple)) and not value else as_text(value)
 
 
 def refusal(it: Question, value: object, why: str) -> str:
-    """What to say below a field; empty: nothing is wrong.
+    """The error to show below a field; empty: nothing is wrong.
 
     Args:
         it: the question.
         value: its answer; None: the default.
-        why: what the answers' own rules say against it, which know no form.
+        why: what the answers' own validation says, which knows nothing of forms.
     """
     if it.kind == "number" and isinstance(value, str):
         right = it.default if it.default is not None else it.sample
@@ -261,7 +263,7 @@ def refusal(it: Question, value: object, why: str) -> str:
 
 
 class Fields(Vertical):
-    """Several questions, one below the other; Enter leads from each to the next."""
+    """Several questions, one below the other; Enter moves from each to the next."""
 
     DEFAULT_CSS = """
     Fields { height: auto; }
@@ -275,24 +277,24 @@ class Fields(Vertical):
         self._questions, self._draft = tuple(questions), draft
 
     def compose(self) -> ComposeResult:
-        """A field for each."""
+        """One field per question."""
         for question in self._questions:
             yield Field(question, self._draft.get(question.path))
 
     def refuse(self, why: Mapping[str, str]) -> None:
-        """Say under each field what is wrong with it, by the path of its question."""
+        """Show each field's error, by the path of its question."""
         for field in self.query(Field):
             field.refuse(why.get(field.question.path, ""))
 
     def to(self, path: str) -> None:
-        """To the field of that question."""
+        """Focus the field of a question."""
         for field in self.query(Field):
             if field.question.path == path:
                 field.control.focus()
 
     @on(Field.Done)
     def done(self, event: Field.Done) -> None:
-        """To the next field."""
+        """Focus the next field."""
         event.stop()
         fields = list(self.query(Field))
         after = fields[fields.index(event.field) + 1 :]

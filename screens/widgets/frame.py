@@ -1,4 +1,4 @@
-"""What every page has around it: the steps, where one is, what is said, and the keys."""
+"""The frame of every page: title, list of steps, status line and keys."""
 
 from collections.abc import Collection, Sequence
 from typing import Any, ClassVar
@@ -19,17 +19,17 @@ PAGE_TITLES = {
     "install": "Install",
     "verify": "Verify",
 }
-"""The pages in order, and how they are called."""
+"""The pages in order, with their titles."""
 
 
-def beside(page: str, move: str, goal: str, stops: Sequence[str]) -> str:
-    """The page that a move leads to; empty: the first page, before all others.
+def page_after(page: str, move: str, goal: str, stops: Sequence[str]) -> str:
+    """The page that a move leads to; empty: the welcome page.
 
     Args:
-        page: where one is.
-        move: `next`, which goes to where the draft stops next, or `back`, to any of its goal's.
-        goal: the draft's.
-        stops: its pages.
+        page: the current page.
+        move: `next` leads to the draft's next page, `back` to the previous page of its goal.
+        goal: the draft's goal.
+        stops: the draft's pages.
     """
     pages = [it for it in PAGE_TITLES if goal == "install" or it in stops]
     here = pages.index(page)
@@ -43,7 +43,7 @@ MIN_SIZE = (80, 24)
 
 
 class Head(Vertical):
-    """Two lines: the question of this page and the cluster; then the list of steps."""
+    """Two lines: the page's question with the cluster, then the list of steps."""
 
     DEFAULT_CSS = """
     Head { height: 3; padding: 0 1; background: $panel; }
@@ -61,32 +61,32 @@ class Head(Vertical):
         cluster: str = "",
         pages: Collection[str] = tuple(PAGE_TITLES),
     ) -> None:
-        """What it says.
+        """Create the head.
 
         Args:
-            step: the page that it stands on.
-            question: of that page.
-            cluster: which, and whether it is real.
-            pages: those of this walk.
+            step: the current page.
+            question: the page's question.
+            cluster: the cluster's name, and whether it is real.
+            pages: the pages of the current goal.
         """
         super().__init__()
         self._step, self._question, self._cluster = step, question, cluster
         self._pages = pages
 
     def compose(self) -> ComposeResult:
-        """The lines."""
+        """The two lines."""
         with Horizontal():
             yield Static(self._question, id="question", markup=False)
             yield Static(self._cluster, id="cluster", markup=False)
         yield Static(steps(self._step, self._pages), id="steps")
 
     def cluster(self, text: str) -> None:
-        """Say another cluster."""
+        """Show another cluster."""
         self.query_one("#cluster", Static).update(Content(text))
 
 
 def steps(now: str, pages: Collection[str] = tuple(PAGE_TITLES)) -> Content:
-    """The list of steps with a sign at each: done, here, to come."""
+    """The list of steps, each marked as done, current or to come."""
     parts = list[Content | str]()
     before = now in PAGE_TITLES
     for name, title in PAGE_TITLES.items():
@@ -104,7 +104,7 @@ def steps(now: str, pages: Collection[str] = tuple(PAGE_TITLES)) -> Content:
 
 
 class Small(Static):
-    """Covers a page whose terminal is too small for it."""
+    """Covers a page if the terminal is too small for it."""
 
     DEFAULT_CSS = """
     Small { layer: over; display: none; width: 100%; height: 100%; background: $background; }
@@ -112,7 +112,7 @@ class Small(Static):
     ALLOW_SELECT: ClassVar[bool] = False
 
     def render(self) -> Content:
-        """One sentence."""
+        """The message."""
         width, height = self.app.size
         return Content(
             f"fedwiz needs {MIN_SIZE[0]}x{MIN_SIZE[1]} characters and has {width}x{height}. "
@@ -121,14 +121,14 @@ class Small(Static):
 
 
 class KeyBar(Footer):
-    """The live keys.  Made anew only when they are others: the focus moves more often than that."""
+    """The active keys.  Redrawn only if they change, since the focus moves more often."""
 
     def __init__(self) -> None:
         super().__init__(show_command_palette=False)
         self._keys: list[tuple[Binding, bool]] = []
 
     def bindings_changed(self, screen: Screen[Any]) -> None:
-        """Other keys may be live now."""
+        """Redraw if other keys are active now."""
         keys = [(it.binding, it.enabled) for it in screen.active_bindings.values()]
         if keys == self._keys or not screen.app.app_focus:
             return
@@ -137,7 +137,7 @@ class KeyBar(Footer):
 
 
 class StatusLine(Static):
-    """The line above the keys: a hint, or what keeps one from going on."""
+    """The line above the keys: a hint, or what blocks going on."""
 
     DEFAULT_CSS = """
     StatusLine { height: auto; max-height: 4; padding: 0 1; color: $text-muted; }
@@ -147,7 +147,7 @@ class StatusLine(Static):
     """
 
     def say(self, text: str, level: str = "") -> None:
-        """Say a sentence, of the level `ok`, `warn` or `block`; of none: a hint."""
+        """Show a sentence with the level `ok`, `warn` or `block`; without a level it is a hint."""
         for each in ("ok", "warn", "block"):
             self.set_class(each == level, f"-{each}")
         sign = {"ok": "+ ", "warn": "! ", "block": "X "}.get(level, "")
@@ -155,5 +155,5 @@ class StatusLine(Static):
 
 
 def too_small(width: int, height: int) -> bool:
-    """Whether a page can't be shown."""
+    """Whether the terminal is too small to show a page."""
     return width < MIN_SIZE[0] or height < MIN_SIZE[1]

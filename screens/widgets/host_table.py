@@ -1,4 +1,4 @@
-"""How the machines are shown: a row for each, and all that is known of one."""
+"""The table of machines, and the details of one."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -22,47 +22,47 @@ from fedwiz.wizard.inventory import Inventory
 from screens.widgets import signs
 
 Part: TypeAlias = tuple[str, str]
-"""A word with a sign, as in `signs`, and a text; `~` before the word: its colour alone."""
+"""A state word of `signs` and a text; `~` before the word: only its colour, no sign."""
 
 Cells: TypeAlias = tuple[tuple[Part, ...], ...]
-"""A row as it is shown."""
+"""The cells of a row."""
 
 Row: TypeAlias = tuple[int, Cells]
-"""A candidate's place in the draft, and its cells."""
+"""A candidate's index in the draft, and its cells."""
 
 COLUMNS = ("", "role", "name", "address", "host key", "system", "services")
 NARROW = (4, 7, 15, 16, 10, 10, 15)
-"""Characters of each, with the blank after it, where 80 are all there are."""
+"""Column widths on an 80-column terminal, including the blank after each."""
 
 LEVELS_BEST_FIRST = ("", "ok", "warn", "block")
 
 
 @dataclass(frozen=True)
 class HostsSeen:
-    """What there is to show of the machines."""
+    """Everything that is known about the machines."""
 
     draft: Draft
-    site: Inventory
-    judged: Judged
+    inventory: Inventory
+    findings: Judged
     services: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
-    """By address and service: the level of what the check says of it."""
+    """By address and service, the finding level of the `services` check."""
 
     doing: Mapping[str, str] = field(default_factory=dict)
-    """By address: how far the reading is."""
+    """By address, the progress of reading the host."""
 
     @cached_property
     def _decided(self) -> bool:
         return any(it.role == "master" for it in self.draft.chosen)
 
     def _role(self, it: Candidate) -> str:
-        """What it is to do; without a word of the operator's a node, once there is a master."""
+        """Its role.  If the operator gave none, `node`, once there is a master."""
         return it.role or ("node" if self._decided and it.chosen else "")
 
     def cells(self, at: int) -> Cells:
-        """The row of a candidate."""
+        """The cells of a candidate's row."""
         it = self.draft.candidates[at]
         worst = max(
-            (f.level for f in self.judged.rows[at]), key=LEVELS_BEST_FIRST.index, default=""
+            (f.level for f in self.findings.rows[at]), key=LEVELS_BEST_FIRST.index, default=""
         )
         tone = "~block" if worst == "block" else ""
         name = sanitize(it.name) or " "
@@ -77,11 +77,11 @@ class HostsSeen:
         )
 
     def _key(self, it: Candidate) -> Part:
-        if it.address in self.site.changed:
+        if it.address in self.inventory.changed:
             return "changed", "changed"
-        if it.address in self.site.unknown:
+        if it.address in self.inventory.unknown:
             return "unknown", "new"
-        read = it.address in self.site.facts
+        read = it.address in self.inventory.facts
         if it.host_key:
             return ("ok" if read else "", "pinned")
         if read:
@@ -91,16 +91,16 @@ class HostsSeen:
     def _system(self, it: Candidate) -> Part:
         if it.address in self.doing:
             return self.doing[it.address], ""
-        if it.address in self.site.lost:
+        if it.address in self.inventory.lost:
             return "lost", ""
-        facts = self.site.facts.get(it.address)
+        facts = self.inventory.facts.get(it.address)
         if facts is not None:
             return "", sanitize(f"{facts.os} {facts.os_version}".strip())
         return ("unknown", "silent") if it.silent else ("", "")
 
     def _services(self, it: Candidate) -> Iterator[Part]:
-        """What it is there for, and Kubernetes as a whole."""
-        facts = self.site.facts.get(it.address)
+        """Its main service, and its Kubernetes services together."""
+        facts = self.inventory.facts.get(it.address)
         if facts is None or not it.chosen:
             return
         levels = self.services.get(it.address, {})
@@ -110,9 +110,9 @@ class HostsSeen:
         yield max((levels.get(name, "") for name in kube), key=LEVELS_BEST_FIRST.index), "kube"
 
     def detail(self, at: int) -> Content:
-        """All that is known of a candidate, its problems first."""
+        """Everything known about a candidate, problems first."""
         it = self.draft.candidates[at]
-        facts, lines = self.site.facts.get(it.address), list[Content | str]()
+        facts, lines = self.inventory.facts.get(it.address), list[Content | str]()
         about = (
             self._role(it),
             sanitize(it.address) if it.name else "",
@@ -124,7 +124,7 @@ class HostsSeen:
                 *(f"  {text}" for text in about if text),
             )
         )
-        lines += [signs.finding(f.level, "", f.seen, f.remedy) for f in self.judged.rows[at]]
+        lines += [signs.finding(f.level, "", f.seen, f.remedy) for f in self.findings.rows[at]]
         lines += [
             Content.assemble(Content.styled(f"{title:<12}", "$text-muted"), text)
             for title, text in (*self._keys(it), *(self._facts(it, facts) if facts else ()))
@@ -138,7 +138,7 @@ class HostsSeen:
         return Content("\n").join(it if isinstance(it, Content) else Content(it) for it in lines)
 
     def _keys(self, it: Candidate) -> Iterator[tuple[str, Content | str]]:
-        key = self.site.unknown.get(it.address)
+        key = self.inventory.unknown.get(it.address)
         shown = f"{key.kind} {key.fingerprint}" if key else it.shown_key
         text = self._key(it)[1]
         yield f"{text} key".strip(), sanitize(shown)
@@ -172,16 +172,16 @@ def _link(link: Link) -> str:
 
 
 def differs(seen: str, shown: str) -> bool:
-    """Whether two keys of one type are not the same; of two types nothing can be said."""
+    """Whether two keys of the same type differ; keys of different types cannot be compared."""
     return seen != shown and seen.partition(" ")[0] == shown.partition(" ")[0]
 
 
 def services(found: Iterable[Finding], addresses: Mapping[str, str]) -> dict[str, dict[str, str]]:
-    """By address and service: the level of what the check `services` says of it.
+    """By address and service, the level of the `services` check's findings.
 
     Args:
-        found: its findings, each of which begins with the service's name.
-        addresses: by the names that the findings use.
+        found: the check's findings; each starts with the name of a service.
+        addresses: by the host names used in the findings.
     """
     levels: dict[str, dict[str, str]] = {}
     for it in found:
@@ -194,7 +194,7 @@ SERVICES_CHECK = next(check for check in CHECKS if check.name == "services")
 
 
 class HostTable(DataTable[Text]):
-    """A row for each machine, of fixed widths that fit the terminal."""
+    """A row per machine, with fixed column widths that fit the terminal."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("home", "scroll_top", "First", show=False),
@@ -205,15 +205,15 @@ class HostTable(DataTable[Text]):
         super().__init__(cursor_type="row", cell_padding=0, id="hosts")
         self._rows: list[Row] = []
         self._stale = False
-        """All has to be drawn anew."""
+        """The whole table needs a redraw."""
 
     def on_mount(self) -> None:
-        """The columns, in the width that there is."""
+        """Add the columns."""
         for at, title in enumerate(COLUMNS):
             self.add_column(title, width=NARROW[at], key=str(at))
 
     def fit(self, width: int) -> None:
-        """Give what is beyond 80 characters to names, then to services."""
+        """Widen the name column, then the services column, if there are more than 80 columns."""
         spare = max(0, width - sum(NARROW) - 1)
         name = NARROW[2] + min(spare * 2 // 3, 50)
         widths = [*NARROW[:2], name, *NARROW[3:6], NARROW[6] + min(spare // 3, 20)]
@@ -223,7 +223,7 @@ class HostTable(DataTable[Text]):
             self._stale = True
 
     def show(self, rows: Sequence[Row]) -> None:
-        """Show these; only what differs from before is drawn anew."""
+        """Show these rows; redraw only what has changed."""
         old, rows = self._rows, list(rows)
         if self._stale or [at for at, _ in rows[: len(old)]] != [at for at, _ in old]:
             here, self._stale, self._rows = self.place, False, rows
@@ -242,26 +242,26 @@ class HostTable(DataTable[Text]):
 
     @property
     def place(self) -> int:
-        """The place in the draft of the candidate under the cursor; -1: there is none."""
+        """Index in the draft of the candidate under the cursor; -1: the table is empty."""
         return self._rows[self.cursor_row][0] if self.cursor_row < len(self._rows) else -1
 
     @property
     def shown(self) -> Collection[int]:
-        """The places of all that are shown."""
+        """Indexes in the draft of all rows."""
         return [at for at, _ in self._rows]
 
-    def to(self, place: int) -> None:
-        """Put the cursor on a candidate; where it is not shown, on the nearest after it."""
-        after = (number for number, (at, _) in enumerate(self._rows) if at >= place)
+    def to(self, index: int) -> None:
+        """Move the cursor to a candidate, or to the next row after it."""
+        after = (number for number, (at, _) in enumerate(self._rows) if at >= index)
         self.move_cursor(row=next(after, max(0, len(self._rows) - 1)))
 
     def _cell(self, parts: tuple[Part, ...], column: int) -> Text:
         text = Text(no_wrap=True, overflow="ellipsis")
-        for number, (word, said) in enumerate(parts):
+        for number, (word, content) in enumerate(parts):
             text.append(" " if number else "")
             if word.startswith("~"):
-                text.append_text(signs.cell(self.app, word[1:], said or " ")[2:])
+                text.append_text(signs.cell(self.app, word[1:], content or " ")[2:])
             else:
-                text.append_text(signs.cell(self.app, word, said) if word else Text(said))
+                text.append_text(signs.cell(self.app, word, content) if word else Text(content))
         text.truncate(self.ordered_columns[column].width - 1, overflow="ellipsis")
         return text

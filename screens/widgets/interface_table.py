@@ -1,4 +1,4 @@
-"""What the page Interfaces shows: a row for each node, as data."""
+"""Data of the interfaces page: a row per node."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -16,71 +16,71 @@ from screens.widgets import findings as found_by
 from screens.widgets.signs import finding, mark
 
 INTERFACE_CHECKS = ("interface", "same-link", "mtu", "distinct-names")
-"""The checks that look at what is chosen here."""
+"""Checks that evaluate the chosen interfaces."""
 
 MAX_FAILURES_SHOWN = 6
-"""Nodes that a node does not reach, whose reasons are shown."""
+"""Failed pings of a node shown at most."""
 
 
 @dataclass(frozen=True, slots=True)
 class InterfaceRow:
-    """A node, and all that is known of its interface."""
+    """A node, and everything known about its interface."""
 
     name: str
     address: str
     interface: str
-    """As it was chosen; empty: the default route's."""
+    """The chosen interface; empty: the default route's."""
 
     facts: Facts | None
     lost: str
-    """Why it could not be read."""
+    """Why the host could not be read."""
 
     findings: tuple[Finding, ...] = ()
-    met: tuple[Verdict, ...] = ()
-    """Its pings to the other nodes; empty: none were sent yet."""
+    pings: tuple[Verdict, ...] = ()
+    """Its pings to the other nodes; empty: not sent yet."""
 
     @property
     def link(self) -> Link | None:
-        """The interface."""
+        """The link that the node uses."""
         return self.facts.uplink(self.interface) if self.facts else None
 
     @property
     def published(self) -> str:
-        """The address that flannel publishes, with its prefix where it is known."""
+        """The address that flannel publishes, with its prefix length if known."""
         address = self.facts.public_ip(self.interface) if self.facts else ""
-        held = self.link.addresses if self.link else ()
-        return next((text for text in held if text.partition("/")[0] == address), address)
+        addresses = self.link.addresses if self.link else ()
+        return next((text for text in addresses if text.partition("/")[0] == address), address)
 
     @property
     def why(self) -> str:
-        """Who has chosen it."""
+        """Where the choice comes from."""
         if self.interface:
             return "chosen"
         return "default route" if self.link else ""
 
     @property
     def word(self) -> str:
-        """Its state."""
+        """The node's state."""
         if self.lost:
             return "lost"
         if self.facts is None:
             return "reading"
         levels = {it.level for it in self.findings}
-        unmet = any(it.level != "pass" for it in self.met)
+        unmet = any(it.level != "pass" for it in self.pings)
         return "block" if "block" in levels else "warn" if "warn" in levels or unmet else "ok"
 
     @property
     def reaches(self) -> str:
-        """`3 of 3`; empty: it was not tried yet."""
-        passed = sum(it.level == "pass" for it in self.met)
-        return f"{passed} of {len(self.met)}" if self.met else ""
+        """Reachable nodes, e.g. `3 of 3`; empty: no pings yet."""
+        passed = sum(it.level == "pass" for it in self.pings)
+        return f"{passed} of {len(self.pings)}" if self.pings else ""
 
 
-def judged(
+def interface_findings(
     answers: Answers, known: ClusterFacts, accepted: Sequence[str] = ()
 ) -> tuple[Finding, ...]:
-    """What the checks find in the interfaces of the answers."""
-    found = found_by.judged(INTERFACE_CHECKS, answers, known)
+    """The findings on the interfaces in the answers; accepted blocks become warnings."""
+    found = found_by.check_findings(INTERFACE_CHECKS, answers, known)
     return tuple(
         replace(it, level="warn") if it.level == "block" and it.check in accepted else it
         for it in found
@@ -88,23 +88,23 @@ def judged(
 
 
 def rows(
-    draft: Draft, answers: Answers | None, known: ClusterFacts | None, met: Sequence[Verdict] = ()
+    draft: Draft, answers: Answers | None, known: ClusterFacts | None, pings: Sequence[Verdict] = ()
 ) -> tuple[tuple[InterfaceRow, ...], tuple[Finding, ...]]:
-    """A row for each node, and the findings about the cluster.
+    """A row per node, and the findings about the whole cluster.
 
     Args:
-        draft: who the nodes are.
-        answers: those that the hosts were read with; None: there are none yet.
-        known: what was read; None: nothing yet.
-        met: who reaches whom.
+        draft: names the nodes.
+        answers: the answers that the hosts were read with; None: there are none yet.
+        known: the facts; None: not read yet.
+        pings: the nodes' pings to each other.
     """
-    findings = judged(answers, known, draft.accepted) if answers and known else ()
+    findings = interface_findings(answers, known, draft.accepted) if answers and known else ()
     names = {it.address: it.name for it in answers.host} if answers else {}
     facts = known.hosts if known else {}
     lost = known.lost if known else {}
-    pings: dict[str, list[Verdict]] = {}
-    for verdict in met:
-        pings.setdefault(verdict.host, []).append(verdict)
+    by_sender: dict[str, list[Verdict]] = {}
+    for verdict in pings:
+        by_sender.setdefault(verdict.host, []).append(verdict)
     found = tuple(
         InterfaceRow(
             it.name or it.address,
@@ -113,23 +113,25 @@ def rows(
             facts.get(names.get(it.address, "")),
             lost.get(names.get(it.address, ""), ""),
             tuple(f for f in findings if f.host and f.host == names.get(it.address)),
-            tuple(pings.get(names.get(it.address, ""), ()))
+            tuple(by_sender.get(names.get(it.address, ""), ()))
             if names.get(it.address) not in lost
             else (),
         )
         for it in draft.chosen
         if it.role != "master"
     )
-    return _marked(found, findings), tuple(it for it in findings if not it.host)
+    return _with_shared_addresses(found, findings), tuple(it for it in findings if not it.host)
 
 
-def _marked(
+def _with_shared_addresses(
     found: tuple[InterfaceRow, ...], findings: tuple[Finding, ...]
 ) -> tuple[InterfaceRow, ...]:
-    """Those that share an address have the finding about it as their own, too."""
-    told = [it for it in findings if not it.host and it.check == "interface" and it.level != "ok"]
+    """Copy the finding about a shared address to every node that shares it."""
+    shared_findings = [
+        it for it in findings if not it.host and it.check == "interface" and it.level != "ok"
+    ]
     twins = {
-        name: next((it for it in told if f"publish {address}," in it.seen), None)
+        name: next((it for it in shared_findings if f"publish {address}," in it.seen), None)
         for address, owners in shared(
             (row.address, row.published.partition("/")[0]) for row in found
         )
@@ -141,11 +143,11 @@ def _marked(
     )
 
 
-def offered(facts: Facts) -> Iterator[tuple[str, str, str]]:
-    """The interfaces of a host to choose from: value, title, what is known of it.
+def interface_options(facts: Facts) -> Iterator[tuple[str, str, str]]:
+    """The interfaces that a host offers: value, title, description.
 
-    The default route's is the first, and what is no card the last.  One with several addresses is
-    there once for each; flannel takes the first unless told.
+    The default route's comes first, virtual ones come last.  An interface with several addresses
+    is listed once per address; by default flannel takes the first.
     """
     default = facts.default_link
     ordered = sorted(facts.links, key=lambda it: (it is not default, bool(it.kind)))
@@ -163,11 +165,11 @@ def offered(facts: Facts) -> Iterator[tuple[str, str, str]]:
 
 
 def columns(width: int, shown: Sequence[InterfaceRow]) -> dict[str, int]:
-    """The table's columns, and how wide each is.
+    """The table's columns and their widths.
 
     Args:
-        width: of all of them.
-        shown: what is in them.
+        width: of the whole table.
+        shown: its rows.
     """
     roomy = width >= 100
     unread = any(row.word == "reading" for row in shown)
@@ -187,15 +189,15 @@ def columns(width: int, shown: Sequence[InterfaceRow]) -> dict[str, int]:
 
 
 def about(row: InterfaceRow) -> Iterator[Content]:
-    """All that is to be said of a node."""
+    """Everything known about a node."""
     yield Content.styled(sanitize(row.name), "bold")
     if row.lost:
         yield finding("lost", "", row.lost)
     bad = [it for it in row.findings if it.level != "ok"]
     yield from (finding(it.level, "", it.seen, it.remedy) for it in bad)
-    unmet = [it for it in row.met if it.level != "pass"]
-    lossy = [it for it in row.met if it.level == "pass" and it.why]
-    if unmet and row.word == "block":  # which is why
+    unmet = [it for it in row.pings if it.level != "pass"]
+    lossy = [it for it in row.pings if it.level == "pass" and it.why]
+    if unmet and row.word == "block":  # the block explains the failed pings
         yield mark("warn", f"warn  reaches {row.reaches} nodes")
         return
     for it in [*unmet, *lossy][:MAX_FAILURES_SHOWN]:
@@ -205,14 +207,14 @@ def about(row: InterfaceRow) -> Iterator[Content]:
         yield mark(
             "warn", f"warn  and {len(unmet) - MAX_FAILURES_SHOWN} more that it does not reach"
         )
-    if row.met and not unmet:
+    if row.pings and not unmet:
         yield mark("ok", f"reaches {row.reaches} nodes from {row.published.partition('/')[0]}")
-    elif row.facts and not row.met:
+    elif row.facts and not row.pings:
         yield mark("waiting", "pinging the other nodes is still to come")
 
 
 def why_unread(draft: Draft) -> str:
-    """The first thing that keeps the hosts from being read."""
+    """The first reason why the hosts can't be read."""
     try:
         draft.provisional()
     except AnswersError as refused:

@@ -1,4 +1,4 @@
-"""What is known of a verification while it goes on, in one round or in many."""
+"""The state of a verification in progress, of one round or many."""
 
 from collections.abc import Sequence
 
@@ -9,23 +9,23 @@ from fedwiz.runs.state import State
 
 
 class LiveRun:
-    """A run's state, and the rounds of a verification that goes on.
+    """A run's state, and the rounds of a continuing verification.
 
-    While a round goes on, what it has not judged yet stands as the round before left it.
+    During a round, verdicts that it has not reached yet are those of the previous round.
     """
 
     def __init__(self, state: State | None = None) -> None:
-        """Nothing is known yet, or that of a run that has ended."""
+        """Start empty, or with the state of a run that has ended."""
         self.state = state or State()
         self.history = Rounds()
         self.between = False
-        """A round has ended, and the next has not begun."""
+        """A round has ended and the next has not started."""
 
-        self.said = ""
-        """How the last whole round went, in one line."""
+        self.summary = ""
+        """The result of the last complete round in one line."""
 
         self.code = 0
-        """Its exit code."""
+        """The exit code of the last complete round."""
 
         self._before: tuple[Verified, ...] = ()
 
@@ -39,11 +39,11 @@ class LiveRun:
         self.history.apply(record)
         if isinstance(event, RoundEnded):
             self.between, self.code, self._before = True, event.code, ()
-            self.said = report.verdict_line(self.state)
+            self.summary = report.verdict_line(self.state)
 
     @property
     def verdicts(self) -> Sequence[Verified]:
-        """Those that count now, each where the one before it stood."""
+        """The current verdicts, in the order of the previous round."""
         if not self._before:
             return self.state.verdicts
         now = dict[tuple[str, str, str], list[Verified]]()

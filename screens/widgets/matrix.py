@@ -1,7 +1,7 @@
-"""Matrix: what is known of pairs of nodes, a row for each sender, a column for each receiver.
+"""A matrix of node pairs: a row for each sender, a column for each receiver.
 
-It draws its lines itself, since a table of fifty by fifty widgets or cells is too slow, and
-since its first row and its first column stay where they are while the rest moves under them.
+It draws its own lines: a table of fifty by fifty widgets or cells is too slow, and the first row
+and column stay fixed while the rest scrolls.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -22,28 +22,28 @@ from fedwiz.util.sanitize import sanitize
 from screens.widgets.signs import SIGNS
 
 MAX_NAME_CHARS = 24
-"""Characters of a name that a row begins with; the whole one is told elsewhere."""
+"""Characters of a row's name; the full name is shown elsewhere."""
 
 PING_WORDS = ("pings", "does not ping")
-"""What the signs of a pass and of a failure mean."""
+"""Legend for pass and fail."""
 
 ITSELF = "."
 
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """What is known of a pair."""
+    """The verdict on a pair."""
 
     word: str
     """`pass`, `warn` (a pass with a warning), `fail` or `skipped`."""
 
     text: str = ""
-    """A few characters more, shown where there is room."""
+    """A short detail, shown if there is room."""
 
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """Where things are, on a widget of some size."""
+    """The layout for a given widget size."""
 
     digits: int
     name: int
@@ -53,19 +53,19 @@ class Shape:
     """Columns of a cell."""
 
     across: int
-    """Cells beside each other."""
+    """Visible cells in a row."""
 
     down: int
-    """Rows of cells."""
+    """Visible rows of cells."""
 
     named: bool
-    """The columns have names."""
+    """Column heads show names."""
 
-    told: bool
-    """The cells have a text."""
+    detailed: bool
+    """Cells show their detail."""
 
     partial: bool
-    """More than is seen."""
+    """The matrix does not fit and scrolls."""
 
     @property
     def stub(self) -> int:
@@ -74,13 +74,13 @@ class Shape:
 
 
 class Matrix(Widget, can_focus=True):
-    """The matrix; the arrows move from pair to pair, and Enter opens one."""
+    """The matrix; arrow keys move between pairs, Enter opens one."""
 
     class Moved(Message):
-        """The cursor stands on another pair."""
+        """The cursor has moved to another pair."""
 
     class Opened(Message):
-        """More is to be said of a pair."""
+        """The operator wants to open a pair."""
 
         def __init__(self, pair: tuple[str, str]) -> None:
             super().__init__()
@@ -124,11 +124,11 @@ class Matrix(Widget, can_focus=True):
     def __init__(
         self, means: tuple[str, str] = PING_WORDS, *, figures: bool = False, opens: bool = False
     ) -> None:
-        """Nothing is known yet.
+        """Create an empty matrix.
 
         Args:
-            means: the meaning of a pass and of a failure.
-            figures: its texts are what it is about, and are shown wherever there is room.
+            means: legend for pass and fail.
+            figures: the details are the point, so show them wherever there is room.
             opens: Enter opens a pair.
         """
         super().__init__()
@@ -152,11 +152,11 @@ class Matrix(Widget, can_focus=True):
         return self.nodes[self._row], self.nodes[self._column]
 
     def show(self, nodes: Sequence[str], cells: Mapping[tuple[str, str], Cell]) -> None:
-        """Draw other nodes, or other cells.
+        """Show these nodes and cells.
 
         Args:
             nodes: in order.
-            cells: by sender and receiver; those that are missing are not known.
+            cells: by sender and receiver; a missing cell is unknown.
         """
         more = tuple(nodes) != self.nodes
         self.nodes, self._cells = tuple(nodes), cells
@@ -169,17 +169,17 @@ class Matrix(Widget, can_focus=True):
             self._row, self._column = min(self._row, last), min(self._column, last)
         self.refresh(layout=more)
 
-    # Moving.
+    # Moving the cursor.
 
     def to(self, row: int, column: int) -> None:
-        """Put the cursor there, and have it seen."""
+        """Move the cursor to a pair and scroll it into view."""
         last = max(len(self.nodes) - 1, 0)
         self._row, self._column = clamp(row, 0, last), clamp(column, 0, last)
         self.refresh()
         self.post_message(self.Moved())
 
     def to_next(self, wanted: Callable[[Cell | None], bool]) -> bool:
-        """To the next pair that is wanted, after the last from the first again; whether one is."""
+        """Move to the next pair that is wanted, wrapping around; returns whether there is one."""
         count = len(self.nodes)
         here = self._row * count + self._column
         for step in range(1, count * count + 1):
@@ -191,30 +191,30 @@ class Matrix(Widget, can_focus=True):
         return False
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Not all matrices open."""
+        """Disable `open` in a matrix that does not open."""
         return action != "open" or self._opens
 
     def action_open(self) -> None:
-        """Have more said of the pair under the cursor."""
+        """Open the pair under the cursor."""
         if self.pair is not None:
             self.touched = True
             self.post_message(self.Opened(self.pair))
 
     def action_move(self, down: int, right: int) -> None:
-        """By one."""
+        """Move the cursor by one cell."""
         self.touched = True
         self.to(self._row + down, self._column + right)
 
     def action_page(self, down: int) -> None:
-        """By as many rows as are seen."""
+        """Move the cursor by a page."""
         self.action_move(down * self._shape().down, 0)
 
     def action_edge(self, last: int) -> None:
-        """To an end of the row."""
+        """Move the cursor to an end of the row."""
         self.action_move(0, len(self.nodes) if last else -len(self.nodes))
 
     def on_click(self, event: events.Click) -> None:
-        """To the pair that was clicked."""
+        """Move the cursor to the clicked pair."""
         shape = self._shape()
         row, column = event.y - 1, (event.x - shape.stub) // shape.cell
         if 0 <= row < shape.down and 0 <= column < shape.across and self.nodes:
@@ -222,17 +222,17 @@ class Matrix(Widget, can_focus=True):
             self.to(self._top + row, self._left + column)
 
     def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
-        """As the arrow."""
+        """Move the cursor down."""
         event.stop()
         self.action_move(1, 0)
 
     def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
-        """As the arrow."""
+        """Move the cursor up."""
         event.stop()
         self.action_move(-1, 0)
 
     def _follow(self, shape: Shape) -> None:
-        """Have the cursor seen, and nothing beyond the ends."""
+        """Scroll the cursor into view, but not beyond the ends."""
         count = len(self.nodes)
         self._top = clamp(self._top, self._row - shape.down + 1, self._row)
         self._left = clamp(self._left, self._column - shape.across + 1, self._column)
@@ -242,13 +242,13 @@ class Matrix(Widget, can_focus=True):
     # Drawing.
 
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
-        """All rows, the heads above them and what the signs mean below."""
+        """All rows, the column heads and the legend."""
         if not self.nodes:
             return 1
         return len(self.nodes) + 2 + self._measured(width, len(self.nodes) + 2).partial
 
     def _shape(self) -> Shape:
-        """For the size that it has now; asked for each line, so it is kept."""
+        """The layout for the current size; cached, since every line asks for it."""
         key = (self.size, self._names)
         if self._measure is None or self._measure[0] != key:
             self._measure = key, self._measured(*self.size)
@@ -267,14 +267,14 @@ class Matrix(Widget, can_focus=True):
         across = min(max(room // cell, 1), max(count, 1))
         partial = across < count or height - 2 < count
         down = max(height - 2 - partial, 1)
-        told = named or figures
-        return Shape(digits, name, cell, across, min(down, max(count, 1)), named, told, partial)
+        detailed = named or figures
+        return Shape(digits, name, cell, across, min(down, max(count, 1)), named, detailed, partial)
 
     def render_line(self, y: int) -> Strip:
-        """The heads, a sender's row, or what the signs mean."""
+        """The column heads, a sender's row, or the legend."""
         width = self.size.width
         parts = list(self._line(y)) if self.nodes else []
-        # One segment for each run of cells that look the same.
+        # Merge neighbouring cells of the same style into one segment.
         segments = list(Segment.simplify(parts))
         return Strip(segments).adjust_cell_length(width, self.rich_style)
 
@@ -287,32 +287,32 @@ class Matrix(Widget, can_focus=True):
             yield from self._cells_of(self._top + y - 1, shape)
         elif shape.partial and y == shape.down + 1:
             bottom, right = self._top + shape.down, self._left + shape.across
-            yield self._said(
+            yield self._segment(
                 f" of {len(self.nodes)} nodes: senders {self._top + 1} to {bottom}, "
                 f"receivers {self._left + 1} to {right}"
             )
         elif y == shape.down + 1 + shape.partial:
             yield from self._legend()
 
-    def _said(self, text: str, kind: str = "head") -> Segment:
-        # Kept by Textual, unlike `rich_style`, which is made anew for each cell.
+    def _segment(self, text: str, kind: str = "head") -> Segment:
+        # Textual caches this style; `rich_style` would be rebuilt for each cell.
         return Segment(text, self.get_component_rich_style(f"matrix--{kind}"))
 
     def _heads(self, shape: Shape) -> Iterator[Segment]:
-        yield self._said(f" {'from, to':<{shape.stub - 1}}")
+        yield self._segment(f" {'from, to':<{shape.stub - 1}}")
         for column in range(self._left, self._left + shape.across):
             kind = "here" if column == self._column else "head"
             if shape.named:
                 text = f" {column + 1} {self._names[column]}".ljust(shape.cell)
             else:
                 text = f"{column + 1:^{shape.cell}}"
-            yield self._said(text, kind)
+            yield self._segment(text, kind)
 
     def _cells_of(self, row: int, shape: Shape) -> Iterator[Segment]:
         name = self._names[row]
         name = name if len(name) <= shape.name else name[: shape.name - 1] + "~"
         text = f" {row + 1:>{shape.digits}} {set_cell_size(name, shape.name)} "
-        yield self._said(text, "here" if row == self._row else "head")
+        yield self._segment(text, "here" if row == self._row else "head")
         for column in range(self._left, self._left + shape.across):
             yield self._cell(row, column, shape)
 
@@ -324,17 +324,17 @@ class Matrix(Widget, can_focus=True):
             word, text = "head", ITSELF
         elif found and shape.named:
             text += f" {sanitize(found.text)}"[: shape.cell - 4]
-        elif found and shape.told:
+        elif found and shape.detailed:
             text += sanitize(found.text)
         here = (row, column) == (self._row, self._column)
-        # Without colours the brackets tell where the cursor is.
+        # The brackets mark the cursor on terminals without colours.
         open_, close = "[]" if here else "  "
         text = f"{open_}{text}{close}"
         text = text.ljust(shape.cell) if shape.named else f"{text:^{shape.cell}}"
         if not here:
-            return self._said(text, word)
+            return self._segment(text, word)
         mark = "matrix--cursor" if self.has_focus else "matrix--blurred"
-        # Not partial, since only then its colour is mixed with the one behind it.
+        # Not partial: only then Textual blends its colour with the background.
         style = self.get_component_rich_style(mark)
         style += self.get_component_rich_style(f"matrix--{word}", partial=True)
         return Segment(text, style + Style(bold=True))
@@ -349,6 +349,6 @@ class Matrix(Widget, can_focus=True):
             "unknown": "not known",
         }
         for word, about in legend.items():
-            yield self._said(f" {SIGNS[word][0]}", word)
-            yield self._said(f" {about} ")
-        yield self._said(f" {ITSELF} itself")
+            yield self._segment(f" {SIGNS[word][0]}", word)
+            yield self._segment(f" {about} ")
+        yield self._segment(f" {ITSELF} itself")

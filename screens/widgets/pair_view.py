@@ -1,4 +1,4 @@
-"""The verdicts about pairs of nodes: a matrix of a kind, and the pair under the cursor in words."""
+"""Verdicts on node pairs: a matrix, and the pair under the cursor in words."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,10 +19,10 @@ from screens.widgets.verdict_table import word
 
 @dataclass(frozen=True, slots=True)
 class PairKind:
-    """How a kind of verdicts is shown."""
+    """How to show a kind of verdicts."""
 
     means: tuple[str, str]
-    """What the signs of a pass and of a failure say."""
+    """Legend for pass and fail."""
 
     figures: bool = False
 
@@ -32,17 +32,17 @@ PAIR_KINDS: Mapping[str, PairKind] = {
     "peer": PairKind(("knows the way", "does not")),
     "mtu": PairKind(("crosses", "too small"), figures=True),
 }
-"""By the kind of their verdicts."""
+"""By kind of verdict."""
 
 
 class Pairs(Vertical):
-    """A matrix; below it both directions of the pair under the cursor."""
+    """A matrix, and below it both directions of the pair under the cursor."""
 
     DEFAULT_CSS = """
     Pairs > .pair { height: 1fr; min-height: 3; margin-top: 1; }
     """
 
-    def __init__(self, kind: str, id: str, *, opens: bool) -> None:  # noqa: A002 - a widget's
+    def __init__(self, kind: str, id: str, *, opens: bool) -> None:  # noqa: A002 - as in Widget
         super().__init__(id=id)
         self._kind, self._opens = kind, opens
         self._found: Mapping[tuple[str, str], Verified] = {}
@@ -51,7 +51,7 @@ class Pairs(Vertical):
         self._empty = ""
 
     def compose(self) -> ComposeResult:
-        """The matrix and the words."""
+        """The matrix and the text."""
         about = PAIR_KINDS[self._kind]
         yield Matrix(about.means, figures=about.figures, opens=self._opens)
         with VerticalScroll(classes="pair"):
@@ -59,7 +59,7 @@ class Pairs(Vertical):
 
     @property
     def matrix(self) -> Matrix:
-        """Who is in it, and where the cursor is."""
+        """The matrix."""
         return self.query_one(Matrix)
 
     def show(
@@ -69,42 +69,42 @@ class Pairs(Vertical):
         history: Mapping[tuple[str, str], Levels],
         empty: str,
     ) -> None:
-        """Draw the verdicts of this kind.
+        """Show the verdicts of this kind.
 
         Args:
             nodes: in order.
             verdicts: of all kinds.
-            history: of each pair in the last rounds; empty: there are none.
-            empty: what is said where there are no nodes.
+            history: of each pair in the last rounds; may be empty.
+            empty: text to show if there are no nodes.
         """
         self._verdicts, self._history, self._empty = verdicts, history, empty
         self._found = report.pairs(verdicts, self._kind)
         cells = {pair: cell_of(it) for pair, it in self._found.items()}
         self.matrix.show(nodes, cells)
-        self._tell()
+        self._describe()
 
     @on(Matrix.Moved)
     def _moved(self) -> None:
-        self._tell()
+        self._describe()
         self.query_one(".pair").scroll_home(animate=False)
 
-    def _tell(self) -> None:
-        """What is known of the pair under the cursor."""
+    def _describe(self) -> None:
+        """Describe the pair under the cursor."""
         pair = self.matrix.pair
         if pair is None:
-            said = Content.styled(self._empty, "$text-muted")
+            content = Content.styled(self._empty, "$text-muted")
         elif pair[0] == pair[1]:
-            said = sentences.about(self._verdicts, pair[0])
+            content = sentences.about(self._verdicts, pair[0])
         else:
-            said = sentences.between(self._found, self._history, *pair)
-        self.query_one(".pair Static", Static).update(said)
+            content = sentences.between(self._found, self._history, *pair)
+        self.query_one(".pair Static", Static).update(content)
 
     def to_next(self) -> bool:
-        """To the next pair that is no mere pass; whether there is one."""
+        """Move to the next pair that is not a plain pass; returns whether there is one."""
         return self.matrix.to_next(doubtful)
 
     def to_first(self) -> None:
-        """To what needs a look, unless the operator is looking at something already."""
+        """Move to the first problem, unless the operator has moved the cursor already."""
         if self.matrix.nodes and not self.matrix.touched:
             self.matrix.to(0, 0)
             if not self.to_next():
@@ -112,11 +112,11 @@ class Pairs(Vertical):
 
 
 def cell_of(it: Verified) -> Cell:
-    """Beside the sign what the verdict has measured, in short."""
+    """The verdict's cell, with its measurement in short."""
     texts = {"ping": it.seen.partition(",")[0], "mtu": it.seen.partition(" ")[0]}
     return Cell(word(it), texts.get(it.kind, ""))
 
 
 def doubtful(found: Cell | None) -> bool:
-    """It needs a look: something is known, and it is no mere pass."""
+    """Whether the pair needs a look: it is known and not a plain pass."""
     return found is not None and found.word != "pass"

@@ -1,4 +1,4 @@
-"""What the page Review shows, as data and text: findings, each host's plan, answers."""
+"""The content of the review page as data and text: findings, each host's plan, answers."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -12,15 +12,15 @@ from fedwiz.engine.verbs import Result
 from fedwiz.model.actions import Run
 from fedwiz.util.sanitize import sanitize
 from fedwiz.wizard.draft import ASKED_ON
-from screens.widgets.findings import level, told
+from screens.widgets.findings import findings_content, level
 from screens.widgets.frame import PAGE_TITLES
 from screens.widgets.signs import finding, mark
 
 FINDINGS, ANSWERS, HOST = "findings", "answers", "host "
-"""What an item is about; a host's name follows."""
+"""Keys of the list's items; a host's name follows HOST."""
 
 HERE = "F2 here"
-LEADS: Mapping[str, str] = {
+PAGE_BY_CHECK: Mapping[str, str] = {
     "reachable": "hosts",
     "distinct-names": "hosts",
     "labels": "hosts",
@@ -37,7 +37,7 @@ LEADS: Mapping[str, str] = {
     "flannel-version": "",
     "flannel-options": "",
 }
-"""By check: the page that asks what it judges; empty: it is asked on the page Review."""
+"""By check, the page that asks for what it evaluates; empty: the review page does."""
 
 PLAN_STYLES: Mapping[Kind, str] = {
     "step": "bold",
@@ -49,7 +49,7 @@ PLAN_STYLES: Mapping[Kind, str] = {
 
 
 def where_asked(page: str) -> str:
-    """Where to go to put an answer right."""
+    """Where to correct an answer."""
     return f"page {PAGE_TITLES[page]}" if page in PAGE_TITLES and page != "review" else HERE
 
 
@@ -59,23 +59,26 @@ class Stop:
 
     host: str
     containers: int
-    """That run there now."""
+    """Containers running there now."""
 
     reboots: bool
 
     @property
     def harms(self) -> bool:
-        """Something that runs now is stopped."""
+        """Whether something that runs now will be stopped."""
         return self.containers > 0 or self.reboots
 
     def __str__(self) -> str:
-        """`2 containers run there now`."""
-        said = count(self.containers, "container") if self.containers else "no container"
-        return f"{said} run{'s' * (self.containers < 2)} there now" + self.reboots * ", it reboots"
+        """For example `2 containers run there now`."""
+        containers = count(self.containers, "container") if self.containers else "no container"
+        return (
+            f"{containers} run{'s' * (self.containers < 2)} there now"
+            + self.reboots * ", it reboots"
+        )
 
 
 def stops(result: Result) -> tuple[Stop, ...]:
-    """Where docker is to be restarted, or the host."""
+    """The hosts on which docker restarts, or which reboot."""
     found = list[Stop]()
     if result.plan is None or result.known is None:
         return ()
@@ -90,24 +93,24 @@ def stops(result: Result) -> tuple[Stop, ...]:
 
 
 def items(result: Result) -> list[tuple[str, Content]]:
-    """The list: for each item what it is about, and its line."""
+    """The list: each item's key and its line."""
     found = [(FINDINGS, _findings_line(result.findings))]
     plan, known = result.plan, result.known
     if plan is not None and known is not None:
-        wide = min(max(len(sanitize(host)) for host in plan.hosts), 24)
+        width = min(max(len(sanitize(host)) for host in plan.hosts), 24)
         harmed = {it.host for it in stops(result) if it.harms}
-        most = len(str(max(plan.actions.values(), default=0)))
+        digits = len(str(max(plan.actions.values(), default=0)))
         for host, actions in plan.actions.items():
             named = sanitize(host)
-            named = named if len(named) <= wide else f"{named[: wide - 1]}…"
-            word, said = "", f"{actions:>{most}} operation{'s' * (actions != 1)}"
+            named = named if len(named) <= width else f"{named[: width - 1]}…"
+            word, text = "", f"{actions:>{digits}} operation{'s' * (actions != 1)}"
             if host in known.lost:
-                word, said = "lost", "not read"
+                word, text = "lost", "not read"
             elif not actions:
-                word, said = "ok", "nothing to do"
+                word, text = "ok", "nothing to do"
             elif host in harmed:
-                word, said = "warn", f"{said}, containers stop"
-            line = f"{named:<{wide}}  {said}"
+                word, text = "warn", f"{text}, containers stop"
+            line = f"{named:<{width}}  {text}"
             found.append((HOST + host, mark(word, line) if word else Content(f"  {line}")))
     found.append((ANSWERS, Content("  Answers")))
     return found
@@ -116,41 +119,41 @@ def items(result: Result) -> list[tuple[str, Content]]:
 def _findings_line(findings: Sequence[Finding]) -> Content:
     levels = [it.level for it in findings]
     counts = ((word, levels.count(word)) for word in ("block", "warn"))
-    said = ", ".join(f"{number} {word}" for word, number in counts if number)
-    return mark(level(findings) or "ok", f"Findings  {said or 'all is well'}")
+    text = ", ".join(f"{number} {word}" for word, number in counts if number)
+    return mark(level(findings) or "ok", f"Findings  {text or 'all is well'}")
 
 
 def findings_text(findings: Sequence[Finding], accepted: Sequence[str] = ()) -> Content:
-    """What was found, the worst first, with what to do and where; what is well is only counted."""
-    bad = [_led(it, accepted) for it in findings if it.level != "ok"]
+    """The findings, worst first, each with its remedy and page; the ok ones are only counted."""
+    bad = [_with_lead(it, accepted) for it in findings if it.level != "ok"]
     well = sum(it.level == "ok" for it in findings)
-    parts = [told(bad)] if bad else []
+    parts = [findings_content(bad)] if bad else []
     parts.append(mark("ok", f"ok  {count(well, 'finding')}"))
     return Content("\n\n").join(parts)
 
 
-def _led(it: Finding, accepted: Sequence[str]) -> Finding:
-    """With the place where it can be put right."""
+def _with_lead(it: Finding, accepted: Sequence[str]) -> Finding:
+    """Add where to correct it."""
     if it.check in accepted:
         return replace(it, seen=f"{it.seen} (you accept that: {it.check})")
-    if it.check in LEADS:
-        return replace(it, remedy=f"{it.remedy} ({where_asked(LEADS[it.check])})")
+    if it.check in PAGE_BY_CHECK:
+        return replace(it, remedy=f"{it.remedy} ({where_asked(PAGE_BY_CHECK[it.check])})")
     return it
 
 
-def blocked(findings: Sequence[Finding]) -> str:
-    """What keeps the plan from being approved, and what to do; empty: nothing."""
+def approval_block(findings: Sequence[Finding]) -> str:
+    """What blocks the approval, and its remedy; empty: nothing."""
     blocks = [it for it in findings if it.level == "block"]
     if not blocks:
         return ""
-    first = _led(blocks[0], ())
+    first = _with_lead(blocks[0], ())
     where = f"{sanitize(first.host)}: " if first.host and first.host not in first.seen else ""
     more = f"  ({count(len(blocks) - 1, 'more block')})" if len(blocks) > 1 else ""
     return f"{where}{first.seen}; {first.remedy}{more}"
 
 
 def refusals_text(why: Mapping[str, str]) -> Content:
-    """Answers that can't be used, each with the page that asks for it."""
+    """Invalid answers, each with the page that asks for it."""
     return Content("\n").join(
         finding("block", key, text, where_asked(asked_on(key))) for key, text in why.items()
     )
@@ -165,7 +168,7 @@ def asked_on(key: str) -> str:
 
 
 def host_text(result: Result, host: str) -> Content:
-    """Everything that is to be done on a host."""
+    """Everything to be done on a host."""
     plan, known = result.plan, result.known
     if plan is None or known is None:
         return Content("")
@@ -182,12 +185,12 @@ def host_text(result: Result, host: str) -> Content:
 
 def _lines(plan: Plan, host: str) -> Iterator[Content]:
     for kind, line in of_host(plan, host):
-        said = sanitize(line)
+        text = sanitize(line)
         style = PLAN_STYLES.get(kind, "")
         if kind == "diff":
-            head = said[2:].startswith(("--- ", "+++ "))
-            style = "$text-muted" if head else _DIFF.get(said[2:3], "$text-muted")
-        yield Content.styled(said, style) if style else Content(said)
+            head = text[2:].startswith(("--- ", "+++ "))
+            style = "$text-muted" if head else _DIFF.get(text[2:3], "$text-muted")
+        yield Content.styled(text, style) if style else Content(text)
 
 
 _DIFF = {"+": "$success", "-": "$error", "@": "$accent"}

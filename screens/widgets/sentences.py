@@ -88,17 +88,17 @@ def headline(live: LiveRun, nodes: int, *, going: bool) -> Content:
     state = live.state
     warned = sum(word(it) == "warn" for it in live.verdicts)
     more = f"; {warned} of the verdicts with a warning" if warned else ""
-    if going and not live.said:
+    if going and not live.summary:
         return mark("running", phase(state, nodes))
     if going and not live.between:
-        return mark("running", f"round {state.rounds} goes on; the one before: {live.said}")
+        return mark("running", f"round {state.rounds} goes on; the one before: {live.summary}")
     if not state.verb:
         return mark("waiting", "nothing was verified yet: press r")
     if state.diagnoses and state.code:
         first = state.diagnoses[0]
         return mark("block", f"{first.cause} on {sanitize(first.host)}: {sanitize(first.why)}")
     good = live.code == 0 if going else report.ok(state)
-    said = f"round {state.rounds}: {live.said}" if going else report.outcome_line(state)
+    said = f"round {state.rounds}: {live.summary}" if going else report.outcome_line(state)
     return mark(("warn" if warned else "ok") if good else "block", said + more)
 
 

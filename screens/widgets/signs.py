@@ -1,6 +1,6 @@
-"""One sign, one word and one colour for each state, the same on every page.
+"""The sign, word and colour of each state, the same on every page.
 
-The signs are of ASCII, as a machine's own console has them; the report uses the same.
+The signs are ASCII, which every console can show; the report uses the same.
 """
 
 from typing import TYPE_CHECKING
@@ -32,17 +32,17 @@ SIGNS = {
     "reading": ("~", "accent"),
     "": (" ", "text-muted"),
 }
-"""By word: the sign before it, and the theme's colour."""
+"""By state word: its sign and its theme colour."""
 
 
 def mark(word: str, text: str = "") -> Content:
-    """The word, or another text in its place, with its sign and its colour."""
+    """The word, or another text instead, with its sign and colour."""
     sign, colour = SIGNS.get(word, (" ", "text-muted"))
     return Content.styled(f"{sign} {text or word}", f"${colour}")
 
 
 def cell(app: "App[object]", word: str, text: str = "") -> "Text":
-    """The same for a table's cell, which the terminal library below draws."""
+    """The same as a Rich text, for the cell of a DataTable."""
     from rich.text import Text
 
     sign, colour = SIGNS.get(word, (" ", "text-muted"))
@@ -52,19 +52,19 @@ def cell(app: "App[object]", word: str, text: str = "") -> "Text":
 
 
 def finding(level: str, where: str, seen: str, remedy: str = "") -> Content:
-    """A finding or a verdict: what was seen, and below it one thing to do."""
-    said = _lines(seen, 4)
-    head = Content.assemble(mark(level), (f"  {sanitize(where)}" if where else ""), f"  {said}")
+    """A finding or a verdict: what was seen, and the remedy on a line below it."""
+    text = _lines(seen, 4)
+    head = Content.assemble(mark(level), (f"  {sanitize(where)}" if where else ""), f"  {text}")
     return Content.assemble(head, advice(remedy))
 
 
 def advice(remedy: str) -> Content:
-    """One thing to do, on a line of its own below what it is about; empty: nothing."""
+    """A remedy on an indented line of its own; empty: none."""
     if not remedy:
         return Content("")
     return Content.assemble("\n    -> ", Content.styled(_lines(remedy, 7), "$text-muted"))
 
 
 def _lines(text: str, indent: int) -> str:
-    """Text of a host's, of one line or several, those after the first indented."""
+    """Sanitize a host's text of one or more lines, indenting all but the first."""
     return f"\n{' ' * indent}".join(map(sanitize, text.splitlines()))

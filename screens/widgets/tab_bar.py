@@ -1,4 +1,4 @@
-"""Tabs: which of several views of a page is open."""
+"""A tab bar for pages with several views."""
 
 from collections.abc import Sequence
 from typing import ClassVar
@@ -12,10 +12,10 @@ from screens.widgets.signs import mark
 
 
 class Tabs(Static, can_focus=True):
-    """One line with a title for each tab, and the worst that is in it."""
+    """One line with each tab's title and its worst state."""
 
     class Turned(Message):
-        """Another tab is wanted."""
+        """The operator wants another tab."""
 
         def __init__(self, at: int) -> None:
             super().__init__()
@@ -36,13 +36,13 @@ class Tabs(Static, can_focus=True):
         self._worst: Sequence[str] = [""] * len(titles)
 
     def on_resize(self) -> None:
-        """Take more room, or less."""
+        """Redraw for the new width."""
         self.draw(self.at, self._worst)
 
     def draw(self, at: int, worst: Sequence[str]) -> None:
-        """Show which tab is open, and in one word what is the worst in each; empty: nothing."""
+        """Draw the titles with the open tab and each tab's worst state; empty: none."""
         self.at, self._worst = at, worst
-        # ` 1 Matrix X   `, or ` 1X Matrix` where not all would be seen.
+        # ` 1 Matrix X   `, or ` 1X Matrix` if the titles would not all fit.
         roomy = sum(len(title) + 8 for title in self._titles) - 3 <= (self.size.width or 80)
         parts = list[Content | str]()
         for number, title in enumerate(self._titles):
@@ -58,5 +58,5 @@ class Tabs(Static, can_focus=True):
         self.update(Content.assemble(*parts).rstrip())
 
     def action_turn(self, by: int) -> None:
-        """To the one beside, from the last to the first."""
+        """Turn to the neighbouring tab, wrapping around."""
         self.post_message(self.Turned((self.at + by) % len(self._titles)))

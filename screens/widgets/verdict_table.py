@@ -1,4 +1,4 @@
-"""The verdicts about hosts: a table of a kind, and the whole of the one under the cursor."""
+"""Verdicts on hosts: a table of one kind, and the full text of the row under the cursor."""
 
 import json
 import re
@@ -21,45 +21,45 @@ from fedwiz.util.sanitize import sanitize
 from screens.widgets.signs import cell, finding
 
 NOBODY = "no known host"
-"""What a verdict is about that no host of the answers has."""
+"""Host of a verdict about an address that belongs to no host of the answers."""
 
 
 def word(it: Verified) -> str:
-    """The verdict in one word; a pass that says something is a warning."""
+    """The verdict in one word; a pass with a reason is a warning."""
     return "warn" if it.level == "pass" and it.why else it.level
 
 
 @dataclass(frozen=True, slots=True)
 class VerdictRow:
-    """A line of a table."""
+    """A row of the table."""
 
     verdict: Verified
     cells: tuple[str, ...] = ()
 
 
 Rows = Callable[[Verified], Iterator[VerdictRow]]
-"""The lines that a verdict makes."""
+"""Makes the rows of a verdict."""
 
 
 @dataclass(frozen=True, slots=True)
 class VerdictTable:
-    """How a kind of verdicts is shown."""
+    """How to show a kind of verdicts."""
 
     kind: str
     columns: tuple[str, ...]
-    """After the verdict and the host; those that begin with a blank are numbers."""
+    """Titles after `verdict` and `host`; a leading blank means right-aligned numbers."""
 
     rows: Rows
-    asked: str
-    """What the procedure has one type to see the same."""
+    command: str
+    """The command of the manual procedure that shows the same."""
 
 
 def _addresses(it: Verified) -> Iterator[VerdictRow]:
-    """Source: `ip -4 address`, its lines with an address; the last word is the device."""
+    """Parse `ip -4 address`: of each line with an address, the last word is the device."""
     found = dict[str, list[str]]()
     for line in it.seen.splitlines():
-        if said := re.match(r"\s*inet (\S+).*?(\S+)\s*$", line):
-            found.setdefault(said[2], []).append(said[1])
+        if match := re.match(r"\s*inet (\S+).*?(\S+)\s*$", line):
+            found.setdefault(match[2], []).append(match[1])
     flannel = [
         text for name, texts in found.items() if name.startswith("flannel") for text in texts
     ]
@@ -67,7 +67,7 @@ def _addresses(it: Verified) -> Iterator[VerdictRow]:
 
 
 def _leases(it: Verified) -> Iterator[VerdictRow]:
-    """A line for each lease; one for a host that has none."""
+    """A row for each lease, or one row for a host without any."""
     lines = it.seen.splitlines()
     for line in lines:
         key, _, text = line.partition(" ")
@@ -78,9 +78,9 @@ def _leases(it: Verified) -> Iterator[VerdictRow]:
 
 
 def _subnet_env(it: Verified) -> Iterator[VerdictRow]:
-    said = dict(line.partition("=")[::2] for line in it.seen.splitlines())
+    values = dict(line.partition("=")[::2] for line in it.seen.splitlines())
     names = ("FLANNEL_SUBNET", "FLANNEL_MTU", "FLANNEL_IPMASQ")
-    yield VerdictRow(it, tuple(said.get(name, "") for name in names))
+    yield VerdictRow(it, tuple(values.get(name, "") for name in names))
 
 
 VERDICT_TABLES: Mapping[str, VerdictTable] = {
@@ -95,11 +95,11 @@ VERDICT_TABLES: Mapping[str, VerdictTable] = {
         "subnet_env", ("subnet", " MTU", "masquerades"), _subnet_env, "cat /run/flannel/subnet.env"
     ),
 }
-"""By the kind of their verdicts."""
+"""By kind of verdict."""
 
 
 def raw(it: Verified) -> str:
-    """What the host or etcd has, as the procedure's commands would show it."""
+    """The data of the host or etcd, as the manual procedure's commands would show it."""
     if it.kind != "lease":
         return "\n".join(map(sanitize, it.seen.splitlines()))
     shown = list[str]()
@@ -112,7 +112,7 @@ def raw(it: Verified) -> str:
 
 
 class Verdicts(Vertical):
-    """A table of the verdicts of a kind; below it the one under the cursor, as it was read."""
+    """A table of the verdicts of one kind, and the raw data of the row under the cursor."""
 
     DEFAULT_CSS = """
     Verdicts DataTable { height: auto; max-height: 55%; margin-bottom: 1; }
@@ -121,21 +121,21 @@ class Verdicts(Vertical):
 
     EMPTY: ClassVar[str] = "Nothing is known yet."
 
-    def __init__(self, kind: str, id: str | None = None) -> None:  # noqa: A002 - a widget's
+    def __init__(self, kind: str, id: str | None = None) -> None:  # noqa: A002 - as in Widget
         super().__init__(id=id)
         self._table, self._rows = VERDICT_TABLES[kind], list[VerdictRow]()
         self._drawn: object = None
 
     def compose(self) -> ComposeResult:
-        """The table and the whole."""
+        """The table and the full text."""
         yield DataTable[Text](cursor_type="row")
         with VerticalScroll(classes="whole"):
             yield Static("")
 
     def show(self, verdicts: Sequence[Verified]) -> None:
-        """Draw the verdicts of this kind, where they are others than before."""
+        """Show the verdicts of this kind; redraw only if they changed."""
         mine = [it for it in verdicts if it.kind == self._table.kind]
-        room = 16 if self.app.size.width < 100 else 32  # 100: names and a MAC beside each other
+        room = 16 if self.app.size.width < 100 else 32  # 100: names and a MAC side by side
         drawn = (mine, room, self.app.theme)
         if drawn == self._drawn:
             return
@@ -150,7 +150,7 @@ class Verdicts(Vertical):
             table.add_row(*self._cells(row, room))
         table.move_cursor(row=here)
         table.display = bool(self._rows)
-        self._tell()
+        self._show_raw()
 
     def _cells(self, row: VerdictRow, room: int) -> Iterator[Text]:
         it = row.verdict
@@ -161,7 +161,7 @@ class Verdicts(Vertical):
             yield Text(sanitize(text) or "-", justify="right" if title[0] == " " else "left")
 
     def to_next(self) -> bool:
-        """To the next verdict that is no mere pass; whether there is one."""
+        """Move to the next verdict that is not a plain pass; returns whether there is one."""
         table, count = self.query_one(DataTable), len(self._rows)
         for step in range(1, count + 1):
             at = (table.cursor_row + step) % count
@@ -173,9 +173,9 @@ class Verdicts(Vertical):
     @on(DataTable.RowHighlighted)
     def _highlighted(self, event: DataTable.RowHighlighted) -> None:
         event.stop()
-        self._tell()
+        self._show_raw()
 
-    def _tell(self) -> None:
+    def _show_raw(self) -> None:
         at, whole = self.query_one(DataTable).cursor_row, self.query_one(".whole", VerticalScroll)
         whole.query_one(Static).update(self._whole(at))
         whole.scroll_home(animate=False)
@@ -184,10 +184,10 @@ class Verdicts(Vertical):
         if not 0 <= at < len(self._rows):
             return Content.styled(self.EMPTY, "$text-muted")
         it = self._rows[at].verdict
-        judged = finding(word(it), it.host or NOBODY, "", it.why)
+        headline = finding(word(it), it.host or NOBODY, "", it.why)
         return Content.assemble(
-            judged,
+            headline,
             "\n",
-            Content.styled(f"$ {self._table.asked}\n", "$text-muted"),
+            Content.styled(f"$ {self._table.command}\n", "$text-muted"),
             raw(it) or "(nothing)",
         )

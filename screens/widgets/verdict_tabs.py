@@ -1,4 +1,4 @@
-"""All verdicts of a run, by tabs, as they are and judged."""
+"""All verdicts of a run in tabs."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -28,16 +28,16 @@ TABS = {
     "mtu": "Size",
     "": "Findings",
 }
-"""By the kind of their verdicts."""
+"""By kind of verdict."""
 
 LAST_TAB = len(TABS) - 1
 
 
 class VerdictTabs(Vertical):
-    """The tabs, and what is in them."""
+    """The tab bar and its views."""
 
     class Turned(Message):
-        """Another tab is open."""
+        """Another tab was opened."""
 
     DEFAULT_CSS = """
     VerdictTabs { height: 1fr; }
@@ -47,18 +47,18 @@ class VerdictTabs(Vertical):
     """
 
     def __init__(self, *, opens: bool) -> None:
-        """Nothing is known yet.
+        """Create the tabs without verdicts.
 
         Args:
-            opens: Enter opens a pair, which is told by `Matrix.Opened`.
+            opens: Enter opens a pair, which `Matrix.Opened` reports.
         """
         super().__init__()
         self._opens = opens
         self.at = 0
-        """The tab that is open."""
+        """Index of the open tab."""
 
     def compose(self) -> ComposeResult:
-        """The tabs, and a view for each."""
+        """The tab bar and a view per tab."""
         yield Tabs(tuple(TABS.values()))
         with ContentSwitcher(initial="tab-0"):
             for number, kind in enumerate(TABS):
@@ -84,15 +84,15 @@ class VerdictTabs(Vertical):
         *,
         going: bool = False,
     ) -> None:
-        """Draw what there is, in the tab that is open.
+        """Show the verdicts in the open tab.
 
         Args:
-            state: of the run.
-            verdicts: those that count.
-            nodes: that they are about, in order.
+            state: the run's state.
+            verdicts: the current verdicts.
+            nodes: the nodes they are about, in order.
             history: of the last rounds.
-            files: what was written of the run, by what it is.
-            trouble: what keeps one from verifying.
+            files: files written by the run, by their role.
+            trouble: why verifying is not possible.
             going: the run has not ended.
         """
         worst = sentences.worst(verdicts)
@@ -106,10 +106,10 @@ class VerdictTabs(Vertical):
         elif isinstance(view, Verdicts):
             view.show(verdicts)
         else:
-            said = sentences.sentences(state, verdicts, files)
+            content = sentences.sentences(state, verdicts, files)
             if trouble:
-                said = Content.assemble(trouble, "\n\n", said)
-            self.query_one("#sentences", Static).update(said)
+                content = Content.assemble(trouble, "\n\n", content)
+            self.query_one("#sentences", Static).update(content)
 
     @on(Tabs.Turned)
     def _turned(self, event: Tabs.Turned) -> None:
@@ -117,23 +117,23 @@ class VerdictTabs(Vertical):
         self.turn(event.at)
 
     def turn(self, at: int) -> None:
-        """Open a tab; the focus stays where it is."""
+        """Open a tab without moving the focus."""
         self.at = at
         self.query_one(ContentSwitcher).current = f"tab-{at}"
         self.post_message(self.Turned())
 
     def enter(self, at: int) -> None:
-        """Open a tab, and go into it."""
+        """Open a tab and focus its view."""
         self.turn(at)
         inside = (it for it in self._view.walk_children(Widget) if it.focusable)
         next(inside, self._view).focus()
 
     def to_next(self) -> bool:
-        """To the next verdict in this tab that is no mere pass; whether there is one."""
+        """Move to this tab's next verdict that is no plain pass; returns whether there is one."""
         view = self._view
         return isinstance(view, Pairs | Verdicts) and view.to_next()
 
     def to_first(self) -> None:
-        """To what needs a look, unless the operator is looking at something already."""
+        """Move to the first problem, unless the operator has moved the cursor already."""
         if isinstance(self._view, Pairs):
             self._view.to_first()

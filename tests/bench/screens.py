@@ -135,7 +135,7 @@ def inside(hosts: int, seconds: float, out: Path) -> None:
                 "lines": told.result() / took,
                 "cpu": cpu / took,
                 "rss": rss(),
-                "left": page.waits,
+                "left": page.pending,
             }
         )
         app.exit(0)

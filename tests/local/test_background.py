@@ -38,7 +38,7 @@ class Still(StringIO):
 
 def test_who_writes_does_not_wait_for_who_reads() -> None:
     stream = Still()
-    with output.unhurried():
+    with output.background_output():
         for number in range(1000):
             output.write(stream, f"{number}\n")
         assert stream.getvalue() == ""

@@ -22,7 +22,7 @@ from textual.geometry import Size
 from textual.pilot import Pilot
 
 from fedwiz.cli.options import parser
-from fedwiz.cli.results import reported
+from fedwiz.cli.results import print_report
 from fedwiz.cli.runner import RecordedRun, run, tell
 from fedwiz.engine import plan as planning
 from fedwiz.engine import verbs
@@ -195,7 +195,7 @@ def install(machines: Machines) -> tuple[int, tuple[Record, ...]]:
         tell(record)
         machines.see(record.event)
 
-    code = reported(options, *run(work, make, options, told=RecordedRun(sink)))
+    code = print_report(options, *run(work, make, options, told=RecordedRun(sink)))
     newest = journals.runs()[0]
     return code, journals.read(newest.path)
 
@@ -337,8 +337,8 @@ async def installing(stage: str, do: Callable[[Fedwiz], object]) -> AsyncIterato
     """The page Install, and what is done once it is that far."""
     draft = filled("install", size=3)
     app, answers = wizard(draft), draft.answers()
-    assert app.site is not None
-    app.site.approved = answers, planning.make(answers, await app.site.read(answers))
+    assert app.inventory is not None
+    app.inventory.approved = answers, planning.make(answers, await app.inventory.read(answers))
     cluster = machines(app).cluster
     cluster.pace, cluster.sleep = 1.0, Watched(app, WIZARD_STAGES[stage], do).rest
     async with app.run_test(size=(80, 24), notifications=True) as pilot:
@@ -347,7 +347,7 @@ async def installing(stage: str, do: Callable[[Fedwiz], object]) -> AsyncIterato
 
 def machines(app: Fedwiz) -> Practice:
     """The wizard's simulated hosts."""
-    site: Any = app.site
+    site: Any = app.inventory
     there: Practice = site._practice  # noqa: SLF001
     return there
 
@@ -414,7 +414,9 @@ async def test_the_wizard_ends_as_the_command_line_does(
     assert all(node.running(DOCKER) for node in there.cluster.nodes())
     assert why.startswith("closed") or not any(it.armed for it in there.cluster.nodes())
     there.cluster.pace, there.cluster.sleep = 0.0, asyncio.sleep
-    cluster = RunContext(app.site.approved[0], there, there.open_store, lambda _: None, "again")
+    cluster = RunContext(
+        app.inventory.approved[0], there, there.open_store, lambda _: None, "again"
+    )
     assert (await verbs.install(cluster, everything, asyncio.Event())).code == 0
     assert not unheard
 

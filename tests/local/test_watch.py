@@ -15,7 +15,7 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from fedwiz.answers.file import Answers
-from fedwiz.cli.watch_verify import past
+from fedwiz.cli.watch_verify import recent_rounds
 from fedwiz.engine import verbs
 from fedwiz.model.actions import Session, Store, UnreachableError
 from fedwiz.model.events import (
@@ -208,10 +208,10 @@ def test_of_many_pairs_the_worst_are_drawn_and_the_others_counted() -> None:
     good: Levels = ("pass", "pass", "pass")
     names = [f"n{number}" for number in range(1, 10)]
     pairs = {(one, other): good for one in names for other in names if one != other}
-    assert list(past(pairs, 3))[1:] == ["         +++  72 pairs"]
+    assert list(recent_rounds(pairs, 3))[1:] == ["         +++  72 pairs"]
     pairs["n1", "n2"], pairs["n2", "n1"] = ("pass", None, "skipped"), ("fail", "fail", "pass")
     pairs["n3", "n1"] = ("pass", "fail", "pass")
-    assert list(past(pairs, 3)) == [
+    assert list(recent_rounds(pairs, 3)) == [
         "The last 3 rounds, the newest at the right",
         "         +?-  n1 -> n2",
         "         XX+  n2 -> n1",
@@ -219,7 +219,7 @@ def test_of_many_pairs_the_worst_are_drawn_and_the_others_counted() -> None:
         "         +++  69 pairs",
     ]
     bad: Levels = ("fail",)
-    drawn = list(past(dict.fromkeys(pairs, bad), 1))
+    drawn = list(recent_rounds(dict.fromkeys(pairs, bad), 1))
     assert (len(drawn), drawn[-1]) == (22, "  and 52 pairs more that did not ping in each")
 
 

@@ -154,7 +154,7 @@ def test_an_install_whose_terminal_has_gone_ends_what_runs(tmp_path: Path) -> No
         app = wizard(draft)
         answers = draft.answers()
         async def approve():
-            app.site.approved = answers, plan.make(answers, await app.site.read(answers))
+            app.inventory.approved = answers, plan.make(answers, await app.inventory.read(answers))
         asyncio.run(approve())
         app._begin = lambda: draft
         sys.exit(app.run())

@@ -300,7 +300,7 @@ def case(**said: Any) -> Case:  # noqa: ANN401 - fields of Case
 async def diagnosed(fault: str) -> Result:
     """What a diagnosis of the pair comes to, without a page."""
     draft = proof(fault)
-    site = wizard(draft).site
+    site = wizard(draft).inventory
     assert site is not None
 
     async def ask(cluster: RunContext) -> Result:
@@ -353,8 +353,8 @@ async def test_what_is_found_is_said_with_where_the_packets_are_lost(fault: str)
     headline, line, way, lost = CASES[fault]
     assert cause.verdict(result).plain.startswith(headline)
     assert result.case is not None
-    assert cause.way_line(result.case).plain.startswith(line)
-    said = cause.way(result.case).plain
+    assert cause.path_line(result.case).plain.startswith(line)
+    said = cause.path(result.case).plain
     assert said.startswith(way)
     assert lost in said
     assert said.count("lost here") == bool(lost)
@@ -383,7 +383,7 @@ def test_a_hop_that_nobody_could_count_is_a_question() -> None:
         Hop("there", "fed-node1", "raw", None),
         Hop("there", "fed-node2", "arriving", 0),
     )
-    said = cause.way(case(hops=hops, sent=3)).plain
+    said = cause.path(case(hops=hops, sent=3)).plain
     assert "? fed-node1  passed on to routing                   ?" in said
     assert "X fed-node2  arrived                                0  <- lost here" in said
 
@@ -392,16 +392,16 @@ def test_what_dropped_packets_and_what_could_not_be_traced_is_said() -> None:
     looks = {
         "fed-node2": Look(dropped=(Dropped("filter", "-A INPUT -j DROP", 3),), error="no table raw")
     }
-    said = cause.way(case(hops=(Hop("there", "fed-node1", "raw", 3),), looks=looks)).plain
+    said = cause.path(case(hops=(Hop("there", "fed-node1", "raw", 3),), looks=looks)).plain
     assert "fed-node2 dropped 3 by `-A INPUT -j DROP` (table filter)" in said
     assert "fed-node2: no table raw" in said
-    assert cause.way(case(looks=looks)).plain == "fed-node2: no table raw"
-    assert "No packet could be followed" in cause.way(case()).plain
+    assert cause.path(case(looks=looks)).plain == "fed-node2: no table raw"
+    assert "No packet could be followed" in cause.path(case()).plain
 
 
 def test_where_pings_come_back_no_hop_is_a_loss() -> None:
     hops = (Hop("there", "fed-node1", "raw", 3), Hop("there", "fed-node1", "wrapping", 0))
-    said = cause.way(case(hops=hops, sent=3, answered=3)).plain
+    said = cause.path(case(hops=hops, sent=3, answered=3)).plain
     assert "lost" not in said
     assert "- fed-node1  wrapped" in said
 

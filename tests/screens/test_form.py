@@ -14,7 +14,7 @@ from fedwiz.answers.questions import from_text
 from fedwiz.wizard.draft import Candidate, Draft
 from screens.dialogs.dialog import Help
 from screens.dialogs.form import Form
-from screens.widgets.form import ChoiceField, Field, asked, refusal, taken, typed
+from screens.widgets.form import ChoiceField, Field, copy_answers, refusal, section_questions, typed
 from screens.widgets.frame import StatusLine
 from tests.support.line_count import lines
 from tests.support.pilot import (
@@ -30,7 +30,7 @@ from tests.support.pilot import (
 )
 
 SECTIONS = ("ssh", "etcd", "network", "flannel", "docker", "verify")
-MANY = (*asked("ssh"), *asked("etcd"), *asked("flannel"))
+MANY = (*section_questions("ssh"), *section_questions("etcd"), *section_questions("flannel"))
 """More questions than fit on any screen."""
 
 
@@ -80,16 +80,19 @@ def refusals(pilot: Pilot[Any]) -> dict[str, str]:
 
 
 def test_a_section_s_questions_are_those_of_the_chosen_backend() -> None:
-    paths = [it.path for it in asked("backend", "udp", but=["backend.type"])]
+    paths = [it.path for it in section_questions("backend", "udp", but=["backend.type"])]
     assert paths == ["backend.port"]
-    assert [it.path for it in asked("backend", "host-gw")] == ["backend.type"]
-    assert [it.path for it in asked("docker")] == ["docker.switch", "docker.ready_within"]
+    assert [it.path for it in section_questions("backend", "host-gw")] == ["backend.type"]
+    assert [it.path for it in section_questions("docker")] == [
+        "docker.switch",
+        "docker.ready_within",
+    ]
 
 
 def test_of_what_a_form_gives_only_its_own_answers_are_taken() -> None:
     now = Draft(page="network", said={"ssh": {"user": "a", "port": 1}})
     given = Draft(page="hosts", said={"ssh": {"user": "b"}, "docker": {"switch": "reboot"}})
-    draft = taken(now, given, asked("ssh"))
+    draft = copy_answers(now, given, section_questions("ssh"))
     assert draft == Draft(page="network", said={"ssh": {"user": "b"}})
 
 
@@ -320,9 +323,9 @@ async def test_every_field_is_reached_in_order_and_wholly_seen(size: tuple[int, 
 
 async def test_enter_in_the_last_field_gives_the_answers() -> None:
     async with opened() as pilot:
-        given = await form(pilot, asked("ssh"), filled("network"))
+        given = await form(pilot, section_questions("ssh"), filled("network"))
         await type_in(pilot, "admin")
-        for _ in asked("ssh")[1:]:
+        for _ in section_questions("ssh")[1:]:
             await pilot.press("enter")
             assert given == []
         await pilot.press("enter")
@@ -332,7 +335,7 @@ async def test_enter_in_the_last_field_gives_the_answers() -> None:
 
 async def test_nothing_wrong_is_given_neither_by_enter_nor_by_ctrl_n() -> None:
     async with opened() as pilot:
-        given = await form(pilot, asked("ssh"), filled("network"))
+        given = await form(pilot, section_questions("ssh"), filled("network"))
         await pilot.press("tab", "x", "tab", "tab", "tab", "tab", "0", "tab", "enter")
         await pilot.pause()
         assert given == []
@@ -351,7 +354,7 @@ async def test_nothing_wrong_is_given_neither_by_enter_nor_by_ctrl_n() -> None:
 
 async def test_a_form_says_its_keys_and_escape_leaves_everything_as_it_was() -> None:
     async with opened() as pilot:
-        given = await form(pilot, asked("ssh"), filled("network"))
+        given = await form(pilot, section_questions("ssh"), filled("network"))
         footer = shown(pilot.app).splitlines()[-1].lower()
         for key in ("esc as it was", "^n accept", "f1 help"):
             assert key in footer
@@ -369,14 +372,14 @@ async def test_a_form_says_its_keys_and_escape_leaves_everything_as_it_was() -> 
 async def test_a_form_begins_where_something_is_wrong() -> None:
     async with opened() as pilot:
         draft = filled("network").put("flannel.source", "rpm")
-        await form(pilot, asked("flannel"), draft)
+        await form(pilot, section_questions("flannel"), draft)
         assert focused(pilot).question.path == "flannel.path"
         assert refusals(pilot)["flannel.path"] == "'': source = \"rpm\" needs it; give the file"
 
 
 async def test_what_one_answer_makes_wrong_of_another_is_said_there() -> None:
     async with opened() as pilot:
-        await form(pilot, asked("flannel"), filled("network"))
+        await form(pilot, section_questions("flannel"), filled("network"))
         assert refusals(pilot) == {}
         await pilot.press("right")
         assert set(refusals(pilot)) == {"flannel.path", "flannel.sha256"}
@@ -388,8 +391,8 @@ async def test_what_one_answer_makes_wrong_of_another_is_said_there() -> None:
 async def test_every_section_is_a_form(size: tuple[int, int]) -> None:
     async with opened(size=size) as pilot:
         for section in SECTIONS:
-            given = await form(pilot, asked(section), filled("network"))
-            assert asked(section)[0].title in shown(pilot.app)
+            given = await form(pilot, section_questions(section), filled("network"))
+            assert section_questions(section)[0].title in shown(pilot.app)
             assert refusals(pilot) == {}, section
             dialog = pilot.app.screen.query_one("#dialog").region
             assert pilot.app.screen.region.contains_region(dialog), section
@@ -418,9 +421,9 @@ def test_200_hosts_are_judged_at_every_key() -> None:
 
 
 STATES: dict[str, tuple[tuple[Question, ...], Draft, tuple[str, ...]]] = {
-    "ssh": (asked("ssh"), filled("network"), ()),
+    "ssh": (section_questions("ssh"), filled("network"), ()),
     "many": (MANY, filled("network").put("etcd.prefix", "x"), ("tab", "tab")),
-    "refused": (asked("flannel"), filled("network"), ("right", "ctrl+n")),
+    "refused": (section_questions("flannel"), filled("network"), ("right", "ctrl+n")),
 }
 
 

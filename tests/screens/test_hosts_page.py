@@ -23,7 +23,7 @@ from screens.dialogs.dialog import Help
 from screens.dialogs.form import Form
 from screens.dialogs.host_form import HostForm
 from screens.dialogs.host_keys import HostKeys, KeyTable
-from screens.pages.hosts import HostsPage, in_the_way
+from screens.pages.hosts import HostsPage, first_block
 from screens.pages.hosts_work import searched
 from screens.pages.network import NetworkPage
 from screens.widgets.frame import StatusLine
@@ -202,7 +202,7 @@ async def test_pasted_lines_are_all_taken() -> None:
 async def test_known_sources_are_picked_from_and_their_notes_are_said() -> None:
     async with opened(fresh()) as pilot:
         await on(pilot, HostsPage)
-        site: Any = pilot.app.site  # type: ignore[attr-defined]  # the wizard's
+        site: Any = pilot.app.inventory  # type: ignore[attr-defined]  # the wizard's
         note = "/root/.ssh/known_hosts: 2 hashed entries don't say whose they are\x1b[31m"
         targets = (Target(ONE, 22, "n1", "known_hosts"), Target("10.9.9.9", 22, "", "known_hosts"))
         site.sources = lambda: {
@@ -419,7 +419,7 @@ async def test_unknown_keys_are_all_shown_and_accepted_by_nobody_but_the_operato
         await learnt(pilot)
         await pilot.press("ctrl+n")
         await on(pilot, NetworkPage)
-        known = pilot.app.site.known(pilot.app.draft.provisional())  # type: ignore[attr-defined]  # the wizard's
+        known = pilot.app.inventory.known(pilot.app.draft.provisional())  # type: ignore[attr-defined]  # the wizard's
         assert known.store.api == "v3"
 
 
@@ -494,7 +494,7 @@ async def test_a_host_that_does_not_answer_stops_the_way_until_it_is_repaired() 
         await pilot.press("r")
         await until(pilot, lambda: "does not answer on port 22" in detail(pilot))
         assert "leave it out with Space" in detail(pilot)
-        site: Any = pilot.app.site  # type: ignore[attr-defined]  # the wizard's
+        site: Any = pilot.app.inventory  # type: ignore[attr-defined]  # the wizard's
         site._practice.mend()  # noqa: SLF001 - the operator repairs it
         await pilot.press("r")
         await until(pilot, lambda: "4 of 4 hosts read" in said(pilot))
@@ -535,7 +535,7 @@ async def test_twins_are_marked_explained_and_told_apart_by_a_name() -> None:
 def clocks(pilot: Pilot[Any]) -> list[float]:
     """What the hosts' clocks said, which is different each time they are read."""
     app: Any = pilot.app
-    return [it.clock for it in app.site.facts.values()]
+    return [it.clock for it in app.inventory.facts.values()]
 
 
 async def test_what_is_read_already_is_not_read_again() -> None:
@@ -605,7 +605,7 @@ REFUSED = {
 @pytest.mark.parametrize("said", REFUSED)
 def test_the_first_refusal_is_said_with_its_host_and_remedy(said: str) -> None:
     at, draft = REFUSED[said]
-    assert in_the_way(draft, candidates.judged(draft, {}, {})) == (at, said)
+    assert first_block(draft, candidates.judged(draft, {}, {})) == (at, said)
 
 
 OUT = "see to that and press r, or leave it out with Space"
@@ -632,7 +632,7 @@ def test_a_host_that_is_lost_is_said_shortened_cleaned_and_how_much_more_there_i
     said: str,
 ) -> None:
     why, before, draft = LOST[said]
-    assert in_the_way(draft, candidates.judged(draft, {}, {TWO: why}), before) == (2, said)
+    assert first_block(draft, candidates.judged(draft, {}, {TWO: why}), before) == (2, said)
 
 
 async def test_a_refusal_of_ssh_keeps_from_reading_and_is_said() -> None:

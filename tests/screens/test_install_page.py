@@ -82,9 +82,9 @@ async def installing(
     """
     app = wizard(draft)
     answers = draft.answers()
-    assert app.site is not None
-    made = planning.make(answers, await app.site.read(answers))
-    app.site.approved = answers, made if plan is None else plan
+    assert app.inventory is not None
+    made = planning.make(answers, await app.inventory.read(answers))
+    app.inventory.approved = answers, made if plan is None else plan
     if frozen is not None:
         freeze(app, lambda: frozen(cluster_of(app)))
     async with app.run_test(size=size, notifications=True) as pilot:
@@ -224,7 +224,7 @@ async def test_a_failed_host_says_why_and_what_is_left_is_tried_again() -> None:
         assert "Try again" in footer(pilot)
         await pilot.press("ctrl+n")
         assert "r tries again" in said(pilot)
-        app.site._practice.cluster.machines["fed-node2"].refuses_bip = False  # noqa: SLF001
+        app.inventory._practice.cluster.machines["fed-node2"].refuses_bip = False  # noqa: SLF001
         await pilot.press("r")
         await until(pilot, lambda: page_of(pilot).state is not before)
         await ended(pilot)
@@ -249,8 +249,8 @@ async def test_what_is_left_is_another_plan_so_it_is_to_be_seen_again() -> None:
     async with installing(draft_of("docker-refuses")) as pilot:
         await ended(pilot)
         app: Any = pilot.app
-        answers, _ = app.site.approved
-        app.site.approved = answers, Plan((), ())
+        answers, _ = app.inventory.approved
+        app.inventory.approved = answers, Plan((), ())
         await pilot.press("r")
         await on(pilot, ReviewPage)
         assert any("Look at the plan again" in str(it.message) for it in app._notifications)  # noqa: SLF001
@@ -329,8 +329,8 @@ async def test_no_journal_no_install(state_in_utc: Path) -> None:
     draft = draft_of()
     app = wizard(draft)
     answers = draft.answers()
-    assert app.site is not None
-    app.site.approved = answers, planning.make(answers, await app.site.read(answers))
+    assert app.inventory is not None
+    app.inventory.approved = answers, planning.make(answers, await app.inventory.read(answers))
     (state_in_utc / "fedwiz").mkdir()
     (state_in_utc / "fedwiz/runs").write_text("in the way")
     async with app.run_test(size=(80, 24)) as pilot:
@@ -432,7 +432,7 @@ async def played(
         await on(pilot, PlayPage)
         page = page_of(pilot)
         last = recorded(name)[:upto][-1].at
-        await until(pilot, lambda: page.state.latest == last and not page.waits)
+        await until(pilot, lambda: page.state.latest == last and not page.pending)
         yield pilot
 
 
@@ -795,7 +795,7 @@ def fed(name: str, upto: int) -> Callable[[Pilot[Any]], Awaitable[None]]:
         for record in recorded(name)[:upto]:
             page.sink(record)
         page.say("Ctrl+C lets what runs end and begins nothing new.  Enter: a host's full log.")
-        await until(pilot, lambda: not page.waits)
+        await until(pilot, lambda: not page.pending)
 
     return still(before)
 

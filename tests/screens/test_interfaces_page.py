@@ -18,7 +18,7 @@ from screens.dialogs.dialog import Help
 from screens.pages.flow import FLOW
 from screens.pages.interfaces import InterfacesPage
 from screens.pages.review import ReviewPage
-from screens.widgets.interface_table import InterfaceRow, columns, offered, rows
+from screens.widgets.interface_table import InterfaceRow, columns, interface_options, rows
 from tests.support.pilot import SIZES, filled, on, opened, shown, still, until, wizard
 
 ETH0 = Link("eth0", "52:54:00:00:00:01", 1500, True, ("192.168.122.77/24", "192.168.122.99/24"))
@@ -37,7 +37,7 @@ def page(pilot: Pilot[Any]) -> Any:  # noqa: ANN401 - the page, whatever it hold
     return pilot.app.screen
 
 
-async def met(pilot: Pilot[Any]) -> None:
+async def pinged(pilot: Pilot[Any]) -> None:
     """Until the nodes have pinged each other."""
     await on(pilot, InterfacesPage)
     await until(pilot, lambda: page(pilot).query_one(DataTable).row_count)
@@ -74,9 +74,9 @@ def ping(level: str, peer: str = "fed-node2") -> Verified:
         (row(replace(FACTS, routes=())), "", "", "", "ok"),
         (row(None), "", "", "", "reading"),
         (row(None, lost="no way there"), "", "", "", "lost"),
-        (row(met=(ping("pass"),)), "eth0", "192.168.122.77/24", "default route", "ok"),
-        (row(met=(ping("fail"),)), "eth0", "192.168.122.77/24", "default route", "warn"),
-        (row(met=(ping("skipped"),)), "eth0", "192.168.122.77/24", "default route", "warn"),
+        (row(pings=(ping("pass"),)), "eth0", "192.168.122.77/24", "default route", "ok"),
+        (row(pings=(ping("fail"),)), "eth0", "192.168.122.77/24", "default route", "warn"),
+        (row(pings=(ping("skipped"),)), "eth0", "192.168.122.77/24", "default route", "warn"),
     ],
 )
 def test_a_row_says_what_a_node_takes(
@@ -92,7 +92,7 @@ def test_a_row_says_what_a_node_takes(
 
 
 def test_the_list_begins_with_the_default_route_s_and_leaves_lo_out() -> None:
-    values, titles, about = zip(*offered(FACTS), strict=True)
+    values, titles, about = zip(*interface_options(FACTS), strict=True)
     assert values == ("", "192.168.122.99", "eth1")
     assert titles == ("eth0  192.168.122.77/24", "eth0  192.168.122.99/24", "eth1  no IPv4 address")
     assert "default route" in about[0]
@@ -121,7 +121,7 @@ def test_the_columns_fit_and_the_host_gets_the_rest() -> None:
 
 async def test_a_restarted_wizard_reads_the_hosts_and_has_them_ping_each_other() -> None:
     async with opened(filled("interfaces")) as pilot:
-        await met(pilot)
+        await pinged(pilot)
         said = shown(pilot.app)
         assert "fed-master" not in said
         assert said.count("eth0") >= 3
@@ -142,7 +142,7 @@ async def test_a_restarted_wizard_reads_the_hosts_and_has_them_ping_each_other()
 
 async def test_nat_twins_are_blocked_until_another_interface_is_chosen_for_all() -> None:
     async with opened(filled("interfaces", "nat-twins")) as pilot:
-        await met(pilot)
+        await pinged(pilot)
         assert "X block" in shown(pilot.app)
         assert "! 0 of 2" in shown(pilot.app)
         await pilot.press("down", "down", "ctrl+n")
@@ -168,7 +168,7 @@ async def test_nat_twins_are_blocked_until_another_interface_is_chosen_for_all()
 
 async def test_one_host_s_choice_is_kept_and_the_default_takes_it_back() -> None:
     async with opened(filled("interfaces", "nat-twins")) as pilot:
-        await met(pilot)
+        await pinged(pilot)
         await pilot.press("down", "enter")
         await on(pilot, Pick)
         assert "Interface of fed-node2" in shown(pilot.app)
@@ -205,7 +205,7 @@ async def test_names_that_no_host_has_block_until_they_are_replaced() -> None:
     _, one, two, three = draft.chosen
     draft = draft.host(one.address, interface="eth9").host(two.address, interface="eth 0")
     async with opened(draft) as pilot:
-        await met(pilot)
+        await pinged(pilot)
         assert "there is no interface eth9" in shown(pilot.app)
         assert three.address in shown(pilot.app)
         await pilot.press("ctrl+n")
@@ -273,7 +273,7 @@ async def test_without_hosts_there_is_a_way_back() -> None:
 async def test_many_hosts_scroll_and_the_last_can_be_chosen_for(many: int) -> None:
     last = f"fed-node{many - 1}"
     async with opened(filled("interfaces", size=many)) as pilot:
-        await met(pilot)
+        await pinged(pilot)
         await until(pilot, lambda: f"+ {many - 2} of {many - 2}" in shown(pilot.app))
         assert last not in shown(pilot.app)
         await pilot.press("end")
@@ -313,7 +313,7 @@ def test_how_it_looks(snap_compare: Any, name: str, size: tuple[int, int]) -> No
         await on(pilot, InterfacesPage)
         if name in ("reading", "none"):
             return
-        await met(pilot)
+        await pinged(pilot)
         if name == "lost":
             await pilot.press("down")
 

@@ -18,9 +18,9 @@ from fedwiz.wizard.draft import Draft
 from fedwiz.wizard.suggestions import choose, proposed
 from screens.pages import backend as backends
 from screens.pages import network as networks
-from screens.pages.backend import about, unoffered, word
+from screens.pages.backend import about, unknown_backend, word
 from screens.pages.network import part
-from screens.widgets.findings import stop, told
+from screens.widgets.findings import findings_content, why_blocked
 from tests.support.pilot import filled, unsaid
 from tests.support.practice_wizard import Bend, apart, etcd_holds, read, small, untouched
 
@@ -59,9 +59,9 @@ TYPED = {
 @pytest.mark.parametrize(("cidr", "why"), TYPED.items(), ids=[*TYPED])
 def test_what_is_wrong_with_a_network_is_found(cidr: str, why: str) -> None:
     found = networks.findings(filled("network").put("network.cidr", cidr), *healthy())
-    assert line(told(found)).startswith("X block")
-    assert why in line(told(found))
-    assert why in stop(found)
+    assert line(findings_content(found)).startswith("X block")
+    assert why in line(findings_content(found))
+    assert why in why_blocked(found)
 
 
 def found_of(draft: Draft, bend: Bend = untouched) -> list[Finding]:
@@ -72,15 +72,15 @@ def found_of(draft: Draft, bend: Bend = untouched) -> list[Finding]:
 
 def test_another_network_than_etcd_s_is_warned_of() -> None:
     found = found_of(filled("network"), etcd_holds({"Network": "10.40.0.0/16"}))
-    assert "will change:" in line(told(found))
-    assert "Network 10.40.0.0/16 -> 10.16.0.0/16" in line(told(found))
-    assert stop(found) == ""
+    assert "will change:" in line(findings_content(found))
+    assert "Network 10.40.0.0/16 -> 10.16.0.0/16" in line(findings_content(found))
+    assert why_blocked(found) == ""
 
 
 def test_a_public_network_that_runs_can_be_verified_and_not_installed() -> None:
     config = {"Network": "18.16.0.0/16", "SubnetLen": 24, "Backend": {"Type": "vxlan", "VNI": 1}}
-    assert stop(found_of(unsaid(goal="verify"), etcd_holds(config))) == ""
-    blocked = stop(found_of(unsaid(goal="install"), etcd_holds(config)))
+    assert why_blocked(found_of(unsaid(goal="verify"), etcd_holds(config))) == ""
+    blocked = why_blocked(found_of(unsaid(goal="install"), etcd_holds(config)))
     assert blocked.startswith("18.16.0.0/16 is public")
 
 
@@ -95,7 +95,7 @@ def test_what_several_hosts_share_is_said_once() -> None:
         for machine in machines.machines.values():
             machine.links["br0"] = Link("br0", "02:00:00:00:00:01", 1500, True, ("10.16.3.1/24",))
 
-    seen = line(told(found_of(filled("network", size=8), bend)))
+    seen = line(findings_content(found_of(filled("network", size=8), bend)))
     assert seen.count("overlaps") == 1
     assert "fed-master, fed-node1, fed-node2, fed-node3 and 4 more" in seen
 
@@ -109,7 +109,7 @@ def test_while_the_hosts_are_read_no_network_is_missing_yet() -> None:
         (unsaid().put("network.cidr", "1"), True, "X block '1': not a network"),
     ):
         found = networks.findings(draft, answers, None, busy=busy)
-        assert line(told(found)).startswith(seen), draft
+        assert line(findings_content(found)).startswith(seen), draft
         assert bool(found) == bool(seen)
 
 
@@ -185,7 +185,7 @@ def of_backends(
 ) -> dict[str, list[Finding]]:
     """What is found of each backend."""
     answers, known = read
-    others = backends.others(draft, answers)
+    others = backends.other_answers(draft, answers)
     return {name: backends.findings(draft, name, others, known) for name in names}
 
 
@@ -195,14 +195,14 @@ def test_each_backend_is_judged_against_these_hosts(case: str) -> None:
     draft = filled("backend")
     found = of_backends(draft, read(draft, bend))
     assert {it: word(found[it], read=True, busy=False) for it in words} == words
-    assert finding in line(told(found[name]))
+    assert finding in line(findings_content(found[name]))
 
 
 def test_a_host_that_could_not_be_read_is_named_and_stops_nobody() -> None:
     draft = filled("backend", "unreachable")
     found = of_backends(draft, read(draft))["vxlan"]
-    assert "fed-node2 not judged: it could not be read" in line(told(found))
-    assert stop(found) == ""
+    assert "fed-node2 not judged: it could not be read" in line(findings_content(found))
+    assert why_blocked(found) == ""
 
 
 def test_before_the_hosts_are_read_only_a_wrong_option_is_judged() -> None:
@@ -230,14 +230,14 @@ def test_what_a_file_got_wrong_is_put_right_by_choosing(table: dict[str, Any], w
     draft = filled("backend", backend=table)
     name = str(table["type"])
     if name in BACKENDS:
-        assert why in stop(of_backends(draft, healthy())[name])
+        assert why in why_blocked(of_backends(draft, healthy())[name])
     else:
-        assert why in unoffered(name)
-        assert unoffered(name).endswith(": choose one with Enter.")
+        assert why in unknown_backend(name)
+        assert unknown_backend(name).endswith(": choose one with Enter.")
     right = choose(draft, "host-gw")
     assert right.said["backend"] == {"type": "host-gw"}
     assert right.refusals() == {}
-    assert stop(of_backends(right, healthy())["host-gw"]) == ""
+    assert why_blocked(of_backends(right, healthy())["host-gw"]) == ""
 
 
 @pytest.mark.parametrize("backend", BACKENDS.values(), ids=NAMES)

@@ -9,11 +9,11 @@ from fedwiz.engine import verbs
 from fedwiz.model.events import Event, Outcome, PlanMade, RunEnded
 from fedwiz.runs.state import State
 from screens.pages.outcome import (
+    end_unknown,
+    load_run,
     onward,
     outcome,
     outcome_of_another,
-    recalled,
-    unwatched,
 )
 from tests.support.sample_runs import RECORDED, begin, recorded, records
 
@@ -67,10 +67,10 @@ def test_a_run_says_how_it_ended_and_leads_on(
     assert {host.word for host in state.hosts.values()} == words
     assert outcome(state) == said
     well = on == "next"
-    assert onward(state, "install", another=False, again=True) == (on if well else (on, "warn"))
+    assert onward(state, "install", another=False, retryable=True) == (on if well else (on, "warn"))
     # Of a run of before nothing is approved any more, so that Review has to come first.
-    assert onward(state, "install", another=False, again=False) == ("next" if well else "back")
-    assert onward(state, "look", another=False, again=False) == "next"
+    assert onward(state, "install", another=False, retryable=False) == ("next" if well else "back")
+    assert onward(state, "look", another=False, retryable=False) == "next"
 
 
 def ended(code: int, why: str = "", planned: int = 0) -> State:
@@ -137,11 +137,11 @@ def test_what_a_run_came_to_is_said_with_what_can_be_done(
     ],
 )
 def test_where_ctrl_n_leads(state: State, goal: str, another: bool, to: str) -> None:
-    assert onward(state, goal, another=another, again=True) == to
+    assert onward(state, goal, another=another, retryable=True) == to
 
 
 def test_where_nothing_was_changed_r_tries_again() -> None:
-    assert onward(ended(verbs.FAILED), "install", another=False, again=True) == (
+    assert onward(ended(verbs.FAILED), "install", another=False, retryable=True) == (
         "Nothing was changed: r tries again; Esc leads to Review.",
         "warn",
     )
@@ -158,7 +158,7 @@ def test_where_nothing_was_changed_r_tries_again() -> None:
     ],
 )
 def test_a_run_that_could_not_be_watched_to_its_end_says_why(why: str, said: str) -> None:
-    assert unwatched(why) == (f"{said}.  r: try yours again.", "warn")
+    assert end_unknown(why) == (f"{said}.  r: try yours again.", "warn")
 
 
 def test_another_operators_run_leads_nowhere_and_says_how_it_ended() -> None:
@@ -167,21 +167,21 @@ def test_another_operators_run_leads_nowhere_and_says_how_it_ended() -> None:
         "That run has ended: it was right already, and nothing was changed.  r: try yours again.",
         "warn",
     )
-    assert onward(state, "install", another=True, again=True) == (
+    assert onward(state, "install", another=True, retryable=True) == (
         "This is another operator's run.  r: try yours again; Esc leads to Review.",
         "warn",
     )
 
 
 def test_a_whole_record_is_recalled_as_it_is() -> None:
-    assert recalled(RECORDED / "stopped.jsonl") == (recorded("stopped"), "", None)
+    assert load_run(RECORDED / "stopped.jsonl") == (recorded("stopped"), "", None)
 
 
 def test_a_record_that_was_cut_off_gets_an_end(tmp_path: Path) -> None:
     lines = (RECORDED / "one-fails.jsonl").read_bytes().splitlines(keepends=True)[:200]
     path = tmp_path / "x.jsonl"
     path.write_bytes(b"".join(lines))
-    before = recalled(path)
+    before = load_run(path)
     assert before.records[:-1] == recorded("one-fails")[:200]
     last = before.records[-1]
     assert (last.number, last.at) == (before.records[-2].number + 1, before.records[-2].at)
@@ -205,7 +205,7 @@ def test_a_record_that_is_gone_damaged_or_empty_says_so(
     path = tmp_path / "x.jsonl"
     if text is not None:
         path.write_bytes(text)
-    before = recalled(path)
+    before = load_run(path)
     assert before.trouble is not None
     assert before.trouble.text.startswith(said)
     assert before.trouble.text.endswith("  Ctrl+N: back to Review.")

@@ -98,7 +98,7 @@ async def left(
     async with opened(size=size) as pilot:
         await on(pilot, WelcomePage)
         app: Any = pilot.app
-        app.site, site.ask, site.practice = site, app.ask_secret, ""
+        app.inventory, site.ask, site.practice = site, app.ask_secret, ""
         trusting(app)
         yield pilot
 
@@ -235,7 +235,7 @@ async def test_a_wizard_that_was_killed_while_it_installed_starts_at_the_first_p
     async with app.run_test(size=(80, 24), notifications=True) as pilot:
         await on(pilot, WelcomePage)
         assert "Go on: a run of " in text(pilot)
-        app.site, site.ask = site, app.ask_secret
+        app.inventory, site.ask = site, app.ask_secret
         trusting(app)
         await pilot.press("enter")
         await on(pilot, InstallPage)

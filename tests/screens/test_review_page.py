@@ -35,9 +35,9 @@ from screens.pages.review import OTHER_SECTIONS, ReviewPage
 from screens.pages.verify import VerifyPage
 from screens.widgets.plan_view import (
     FINDINGS,
-    LEADS,
+    PAGE_BY_CHECK,
+    approval_block,
     asked_on,
-    blocked,
     findings_text,
     items,
 )
@@ -79,7 +79,7 @@ async def planned(pilot: Pilot[Any]) -> None:
 
 def machines(pilot: Pilot[Any]) -> Any:  # noqa: ANN401 - the practice cluster
     app: Any = pilot.app
-    return app.site._practice.cluster  # noqa: SLF001 - there is no public way to break it
+    return app.inventory._practice.cluster  # noqa: SLF001 - there is no public way to break it
 
 
 async def again(pilot: Pilot[Any]) -> None:
@@ -149,7 +149,7 @@ async def test_a_host_that_is_lost_has_no_plan_and_blocks() -> None:
         assert isinstance(page(pilot), ReviewPage)
         assert page(pilot).query_one(OptionList).highlighted == 0
         app: Any = pilot.app
-        assert app.site.approved is None
+        assert app.inventory.approved is None
 
 
 @pytest.mark.parametrize("count", [25, pytest.param(100, marks=pytest.mark.full)])
@@ -195,10 +195,10 @@ BLOCKED = {
 @pytest.mark.parametrize("fault", BLOCKED)
 async def test_a_block_is_named_with_its_remedy_and_the_page(fault: str) -> None:
     draft = filled("review", fault)
-    site = wizard(draft).site
+    site = wizard(draft).inventory
     assert site is not None
     result = await verbs.plan(await site.cluster(draft.answers()))
-    assert blocked(result.findings) == BLOCKED[fault]
+    assert approval_block(result.findings) == BLOCKED[fault]
     signs = [line.plain[0] for key, line in items(result) if key == FINDINGS]
     assert signs == ["X" if BLOCKED[fault] else "!"]
     text = findings_text(result.findings).plain
@@ -365,14 +365,14 @@ async def test_where_containers_stop_the_cluster_s_name_is_typed() -> None:
         await pilot.press("escape")
         await on(pilot, ReviewPage)
         await until(pilot, lambda: "Not approved; nothing was changed" in shown(pilot.app))
-        assert app.site.approved is None
+        assert app.inventory.approved is None
         await pilot.press("ctrl+n")
         await on(pilot, TypeName)
         await type_in(pilot, "practice")
         await pilot.press("enter")
         await on(pilot, InstallPage)
-        assert app.site.approved is not None
-        answers, approved = app.site.approved
+        assert app.inventory.approved is not None
+        answers, approved = app.inventory.approved
         assert (answers, approved) == (filled("review").answers(), plan)
 
 
@@ -389,12 +389,12 @@ async def test_where_nothing_stops_one_yes_is_enough_and_no_is_first() -> None:
         assert "no container runs there now" in flat(pilot)
         await pilot.press("enter")
         await on(pilot, ReviewPage)
-        assert app.site.approved is None
+        assert app.inventory.approved is None
         await pilot.press("ctrl+n")
         await on(pilot, Confirm)
         await pilot.press("right", "enter")
         await on(pilot, InstallPage)
-        assert app.site.approved is not None
+        assert app.inventory.approved is not None
 
 
 async def _yes(_plan: Plan, _result: Result) -> str:
@@ -404,8 +404,8 @@ async def _yes(_plan: Plan, _result: Result) -> str:
 async def test_with_nothing_left_to_do_the_verification_comes() -> None:
     draft = filled("review")
     app = wizard(draft)
-    assert app.site is not None
-    cluster = await app.site.cluster(draft.answers(), run_id="before")
+    assert app.inventory is not None
+    cluster = await app.inventory.cluster(draft.answers(), run_id="before")
     done = await verbs.install(cluster, _yes, asyncio.Event(), verified=False)
     assert done.code == verbs.OK
     async with app.run_test(size=(80, 24), notifications=True) as pilot:
@@ -416,7 +416,7 @@ async def test_with_nothing_left_to_do_the_verification_comes() -> None:
         assert "Nothing is left to do here." in shown(pilot.app)
         await pilot.press("ctrl+n")
         await on(pilot, VerifyPage)
-        assert app.site.approved is None
+        assert app.inventory.approved is None
 
 
 # As data.
@@ -425,12 +425,12 @@ async def test_with_nothing_left_to_do_the_verification_comes() -> None:
 def test_where_it_is_asked_is_a_page_or_here() -> None:
     from fedwiz.checks import CHECKS
 
-    assert LEADS.keys() <= {it.name for it in CHECKS}
+    assert PAGE_BY_CHECK.keys() <= {it.name for it in CHECKS}
     assert asked_on("host[fed-node1].interface") == "interfaces"
     assert asked_on("host[#2].name") == asked_on("ssh.user") == asked_on("name") == "hosts"
     assert asked_on("network.cidr") == "network"
     assert asked_on("etcd.prefix") == asked_on("/tmp/flannel.rpm") == "review"
-    assert blocked(()) == ""
+    assert approval_block(()) == ""
 
 
 async def _read(answers: Answers) -> ClusterFacts:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from screens.pages.save import path_of, report_as, short, unfit, unfit_report
+from screens.pages.save import path_of, report_as, short, why_report_unwritable, why_unwritable
 from tests.support.verdicts import red
 
 FORMS = [
@@ -54,8 +54,8 @@ NOBODY = "nobody is known by that name; write the whole path"
     ],
 )
 def test_why_nothing_can_be_saved_there(name: str, report: str, answers: str, here: Path) -> None:
-    assert unfit_report(name) == report.format(here=here)
-    assert unfit(name) == answers.format(here=here)
+    assert why_report_unwritable(name) == report.format(here=here)
+    assert why_unwritable(name) == answers.format(here=here)
 
 
 @pytest.mark.parametrize(

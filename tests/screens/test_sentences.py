@@ -261,8 +261,8 @@ async def test_what_is_wrong_is_said(
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     draft = filled("verify", fault)
     app, records = wizard(draft), list[Record]()
-    assert app.site is not None
-    result = await proved(app.site, draft.answers(), (), records.append, lambda _: None)
+    assert app.inventory is not None
+    result = await proved(app.inventory, draft.answers(), (), records.append, lambda _: None)
     state = State.of(records)
     assert result.code == state.code == verbs.NOT_PROVEN
     assert sentences.headline(LiveRun(state), 3, going=False).plain == headline

@@ -13,7 +13,7 @@ from fedwiz.wizard.draft import Candidate, Draft, kept, repeat, save
 from fedwiz.wizard.start import new, verifying
 from screens.dialogs.basic import Pick
 from screens.pages.flow import FLOW
-from screens.pages.start import OpenFile, at_stake
+from screens.pages.start import OpenFile, loses_work
 from screens.pages.welcome import WelcomePage
 from tests.support.pilot import (
     SIZES,
@@ -105,7 +105,7 @@ AT_STAKE: dict[str, tuple[Draft, Draft, bool]] = {
 
 @pytest.mark.parametrize(("before", "draft", "so"), AT_STAKE.values(), ids=AT_STAKE)
 def test_a_draft_in_which_nothing_is_said_is_no_loss(before: Draft, draft: Draft, so: bool) -> None:
-    assert at_stake(before, draft) is so
+    assert loses_work(before, draft) is so
 
 
 async def test_where_nothing_is_lost_nothing_is_asked() -> None:

@@ -69,7 +69,7 @@ def page(pilot: Pilot[Any]) -> VerifyPage:
 
 
 def at_rest(pilot: Pilot[Any]) -> Callable[[], bool]:
-    return lambda: isinstance(pilot.app.screen, VerifyPage) and page(pilot)._proving is None  # noqa: SLF001
+    return lambda: isinstance(pilot.app.screen, VerifyPage) and page(pilot)._verifying is None  # noqa: SLF001
 
 
 async def proven(pilot: Pilot[Any]) -> None:
@@ -290,7 +290,7 @@ async def test_what_is_wrong_is_said() -> None:
 async def test_keys_that_nobody_accepted_lead_back_to_the_hosts() -> None:
     async with opened(proof(), trusted=False) as pilot:
         await on(pilot, VerifyPage)
-        pilot.app.site._trusted.clear()  # type: ignore[attr-defined]  # noqa: SLF001
+        pilot.app.inventory._trusted.clear()  # type: ignore[attr-defined]  # noqa: SLF001
         await proven(pilot)
         await pilot.press("r")
         await until(pilot, lambda: len(runs()) > 1 and at_rest(pilot)())

@@ -39,7 +39,7 @@ pytestmark = pytest.mark.usefixtures("state_in_utc")
 
 def locks(pilot: Pilot[Any]) -> Locks:
     app: Any = pilot.app
-    found = app.site._practice.cluster.locks  # noqa: SLF001
+    found = app.inventory._practice.cluster.locks  # noqa: SLF001
     assert isinstance(found, Locks)
     return found
 
@@ -129,7 +129,7 @@ async def test_trying_again_says_again_who_it_is_until_nobody_is() -> None:
 async def test_a_master_that_can_t_be_asked_is_said() -> None:
     async with locked() as pilot:
         app: Any = pilot.app
-        app.site._practice.cluster.machines["fed-master"].no_way = "no route to host"  # noqa: SLF001
+        app.inventory._practice.cluster.machines["fed-master"].no_way = "no route to host"  # noqa: SLF001
         await pilot.press("w")
         await until(pilot, lambda: "It can't be watched: no route to host" in said(pilot))
         assert page_of(pilot).state.verb == ""

@@ -9,7 +9,7 @@ from fedwiz.practice.machine import Cluster
 
 def cluster_of(app: Any) -> Cluster:  # noqa: ANN401 - an app of any result
     """The simulated cluster behind the wizard."""
-    found: Cluster = app.site._practice.cluster  # noqa: SLF001 - there is no public way to it
+    found: Cluster = app.inventory._practice.cluster  # noqa: SLF001 - there is no public way to it
     return found
 
 

@@ -62,7 +62,7 @@ def unsaid(**more: Any) -> Draft:  # noqa: ANN401 - fields of Draft
 
 def trusting(app: Fedwiz) -> None:
     """Have the operator's known_hosts hold the keys of all practice machines."""
-    site: Any = app.site
+    site: Any = app.inventory
     site._trusted.update(site._practice.cluster.machines)  # noqa: SLF001
 
 
@@ -77,8 +77,8 @@ def wizard(draft: Draft | None = None, *, trusted: bool = True) -> Fedwiz:
     if draft is not None and trusted:
         from fedwiz.wizard.inventory import inventory
 
-        app.site = inventory(draft)
-        app.site.ask = app.ask_secret
+        app.inventory = inventory(draft)
+        app.inventory.ask = app.ask_secret
         trusting(app)
     return app
 

@@ -53,7 +53,7 @@ def etcd_holds(config: object) -> Bend:
 
 def cluster(app: Fedwiz) -> Cluster:
     """The simulated machines of the wizard."""
-    site: Any = app.site
+    site: Any = app.inventory
     held: Cluster = site._practice.cluster  # noqa: SLF001 - a test may look behind the site
     return held
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from fedwiz.cli.watch_run import watched
+from fedwiz.cli.watch_run import watch_on
 from fedwiz.engine import fix, undo, verbs
 from fedwiz.engine.apply import apply
 from fedwiz.engine.lock import MAX_FEED_BYTES, Lock, LockTimes, age, operator, parse
@@ -415,7 +415,7 @@ def test_watching_ends_as_the_run_does(
     async def make(_accepted: tuple[str, ...]) -> RunContext:
         return RunContext(it.answers, it.practice, it.practice.open_store, print, "")
 
-    assert watched(Namespace(json=False, accept=[]), make) == code
+    assert watch_on(Namespace(json=False, accept=[]), make) == code
     shown = capsys.readouterr()
     assert "bob@desk (192.168.122.1) has been changing this cluster since" in shown.err
     assert "install of lab began: fed-master" in shown.err

@@ -1,4 +1,4 @@
-"""What the wizard's questions in lines share: the draft, the machines, the prompt."""
+"""State shared by the line-mode questions: the draft, the inventory and the prompt."""
 
 import time
 from collections.abc import Collection, Iterable
@@ -20,7 +20,7 @@ from fedwiz.wizard.inventory import Inventory, inventory
 
 
 class QuitError(Exception):
-    """The operator leaves, or there is nothing more to be done."""
+    """The operator quits, or there is nothing left to do."""
 
     def __init__(self, code: int, why: str = "") -> None:
         super().__init__(why)
@@ -29,47 +29,47 @@ class QuitError(Exception):
 
 
 class Dialogue:
-    """A wizard in lines."""
+    """The wizard in line mode."""
 
     def __init__(self) -> None:
         self.prompt = Prompt()
         self.draft = Draft()
-        self.site = Inventory()
+        self.inventory = Inventory()
         self.back = False
-        """The operator goes back through the questions."""
+        """The operator is stepping back through the questions."""
 
         self.before: InterruptedRun | None = None
-        """The run that the operator goes on with; None: there is none."""
+        """The interrupted run to resume; None: a new run."""
 
-        self._unkept = ""
+        self._save_error = ""
 
     def begin(self, draft: Draft) -> None:
-        """Work on this draft from now on."""
-        self.site = inventory(draft)
-        self.site.ask = secret
+        """Switch to this draft, with an inventory of its own."""
+        self.inventory = inventory(draft)
+        self.inventory.ask = secret
         self.keep(draft)
 
     def keep(self, draft: Draft) -> None:
-        """Take the draft as it is now, and write it down, so that one can go on from there."""
+        """Replace the draft and save it, so that a later session can continue from it."""
         self.draft = draft
         try:
             drafts.save(draft)
-        except OSError as wrong_:
-            if self._unkept != str(wrong_):
-                say(f"what you say can't be kept: {wrong_.strerror or wrong_}")
-            self._unkept = str(wrong_)
+        except OSError as error:
+            if self._save_error != str(error):
+                say(f"what you say can't be kept: {error.strerror or error}")
+            self._save_error = str(error)
 
     async def answer(self, question: Question, proposal: object = None) -> None:
-        """Ask a question that is no host's until the answer will do; keep it, right or wrong.
+        """Ask a question (not a host's) until the answer is valid; save every answer, valid or not.
 
         Args:
-            question: which one.
-            proposal: what an empty line means where nothing was said that will do.
+            question: the question.
+            proposal: the default if the draft has no valid answer.
         """
         path = question.path
         while True:
-            if path not in self.draft.refusals() and (said := self.draft.get(path)) is not None:
-                proposal = said
+            if path not in self.draft.refusals() and (current := self.draft.get(path)) is not None:
+                proposal = current
             value = await self.prompt.answer(question, proposal)
             self.keep(self.draft.put(path, value))
             if not (why := self.draft.refusals().get(path, "")):
@@ -77,10 +77,10 @@ class Dialogue:
             wrong(why)
 
     def answers(self) -> Answers:
-        """The answers; those that will do to read the hosts, where some are missing or wrong.
+        """The answers; if some are missing or invalid, provisional ones good for reading the hosts.
 
         Raises:
-            Refused: not even those will do.
+            AnswersError: not even provisional answers are possible.
         """
         try:
             return self.draft.answers()
@@ -88,36 +88,38 @@ class Dialogue:
             return self.draft.provisional()
 
     async def known(self, *, again: bool = False) -> ClusterFacts:
-        """What the hosts say; they are read where that was not done yet.
+        """The facts of all hosts; reads them on the first call.
 
         Raises:
-            Refused: the hosts can't be read with these answers.
+            AnswersError: the hosts cannot be read with these answers.
         """
         answers = self.answers()
-        known = None if again else self.site.known(answers)
+        known = None if again else self.inventory.known(answers)
         while known is None:
             say(f"reading {len(answers.host)} hosts")
-            known = await self.site.read(answers, self._told)
-            if self.site.unknown and await self._trusted(list(self.site.unknown.values())):
+            known = await self.inventory.read(answers, self._print_event)
+            if self.inventory.unknown and await self._confirm_keys(
+                list(self.inventory.unknown.values())
+            ):
                 known = None
         return known
 
-    def _told(self, event: Event) -> None:
-        """One line for each host; a key that nobody knows is asked about afterwards."""
-        unknown = {key.host for key in self.site.unknown.values()}
+    def _print_event(self, event: Event) -> None:
+        """Print one line per host; unknown host keys are left for one question afterwards."""
+        unknown = {key.host for key in self.inventory.unknown.values()}
         if not isinstance(event, Connected) and getattr(event, "host", "") not in unknown:
             tell(Record(0, time.time(), event))
 
-    async def _trusted(self, keys: list[UnknownKeyError]) -> bool:
-        """Have the operator compare the keys that nobody knows, all at once."""
+    async def _confirm_keys(self, keys: list[UnknownKeyError]) -> bool:
+        """Show all unknown host keys at once and ask whether they are right."""
         say(
             "These host keys are not known yet.  Compare them on the consoles, where "
             "`ssh-keygen -lf /etc/ssh/ssh_host_TYPE_key.pub` shows them:"
         )
-        places = {host.name: host.address for host in self.answers().host}
-        order = list(places)
+        addresses = {host.name: host.address for host in self.answers().host}
+        order = list(addresses)
         for key in sorted(keys, key=lambda it: order.index(it.host) if it.host in order else -1):
-            where = dict.fromkeys((key.host, places.get(key.host, key.host)))
+            where = dict.fromkeys((key.host, addresses.get(key.host, key.host)))
             say(sanitize(f"  {'  '.join(where):<34}  {key.kind} {key.fingerprint}"))
         right = await self.prompt.yes(
             "host",
@@ -125,15 +127,15 @@ class Dialogue:
             "yes only if you have compared them: a wrong one is somebody in between.",
         )
         if right:
-            await self.site.accept(keys)
+            await self.inventory.accept(keys)
         return right
 
     def findings(self, known: ClusterFacts, names: Collection[str]) -> tuple[Finding, ...]:
-        """What those checks find that is not well."""
-        return judged(self.draft, known, names)
+        """The checks' findings on the draft that are not ok."""
+        return draft_findings(self.draft, known, names)
 
-    def told(self, findings: Iterable[Finding]) -> list[Finding]:
-        """Say what is not well; gives what blocks."""
+    def print_findings(self, findings: Iterable[Finding]) -> list[Finding]:
+        """Print the findings that are not ok; returns those that block."""
         bad = [it for it in findings if it.level != "ok"]
         for it in bad:
             where = f"{it.host}: " if it.host and it.host not in it.seen else ""
@@ -143,9 +145,9 @@ class Dialogue:
                 say(sanitize(f"      -> {it.remedy}"))
         return [it for it in bad if it.level == "block"]
 
-    def choose(self, places: Iterable[int]) -> None:
-        """Keep which candidates are to be hosts."""
-        wanted = set(places)
+    def choose(self, indexes: Iterable[int]) -> None:
+        """Save which candidates are chosen as hosts."""
+        wanted = set(indexes)
         self.keep(
             replace(
                 self.draft,
@@ -156,8 +158,10 @@ class Dialogue:
         )
 
 
-def judged(draft: Draft, known: ClusterFacts, names: Collection[str]) -> tuple[Finding, ...]:
-    """What those checks find in a draft; none where its answers will not do."""
+def draft_findings(
+    draft: Draft, known: ClusterFacts, names: Collection[str]
+) -> tuple[Finding, ...]:
+    """The checks' findings on a draft that are not ok; none if its answers are invalid."""
     try:
         answers = draft.answers()
     except AnswersError:
@@ -169,5 +173,5 @@ def judged(draft: Draft, known: ClusterFacts, names: Collection[str]) -> tuple[F
 
 
 def question(path: str, backend: str = "") -> Question:
-    """The question of that path."""
+    """Look up a question by its path."""
     return next(it for it in QUESTIONS if it.path == path and it.backend in ("", backend))

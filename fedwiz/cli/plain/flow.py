@@ -1,6 +1,6 @@
-"""The wizard without screens: numbered prompts, and one line per event.
+"""The line-mode wizard: numbered prompts, and one line per event.
 
-The same draft as the screens', so that one goes on where the other was left.
+It works on the same draft as the screens, so one can continue where the other stopped.
 """
 
 import argparse
@@ -15,7 +15,7 @@ from fedwiz.cli.output import say
 from fedwiz.cli.plain import hosts, network
 from fedwiz.cli.plain.dialogue import Dialogue, QuitError
 from fedwiz.cli.plain.prompt import BackError, InputEndedError, wrong
-from fedwiz.cli.results import reported
+from fedwiz.cli.results import print_report
 from fedwiz.cli.runner import RecordedRun, closed, listening
 from fedwiz.engine import plan as planning
 from fedwiz.engine import verbs
@@ -34,19 +34,19 @@ from fedwiz.wizard.start import begin_practice, interrupted
 
 
 def wizard(draft: Draft | None) -> int:
-    """Ask, install and prove, in lines; gives the exit code.
+    """Ask, install and verify in line mode; returns the exit code.
 
     Args:
-        draft: to go on with; None: the operator says what is to be done.
+        draft: the draft to continue; None: ask for a goal first.
     """
-    talk, run = Dialogue(), RecordedRun()
+    dialogue, run = Dialogue(), RecordedRun()
     changing = False
 
     async def whole(stop: asyncio.Event) -> Result:
         nonlocal changing
-        await _ask_all(talk, draft)
-        changing = talk.draft.goal != "verify"
-        return await _do(talk, run, stop)
+        await _ask_all(dialogue, draft)
+        changing = dialogue.draft.goal != "verify"
+        return await _do(dialogue, run, stop)
 
     try:
         result = asyncio.run(listening(whole, lambda: not changing))
@@ -58,85 +58,85 @@ def wizard(draft: Draft | None) -> int:
     except QuitError as left:
         result = Result(left.code, left.why)
     if run.run:
-        return reported(argparse.Namespace(json=False), result, run.state)
+        return print_report(argparse.Namespace(json=False), result, run.state)
     if result.why:
         say(f"fedwiz: {result.why}")
     return result.code
 
 
-async def _ask_all(talk: Dialogue, draft: Draft | None) -> None:
-    """Ask one question after the other; `<` goes to the one before."""
+async def _ask_all(dialogue: Dialogue, draft: Draft | None) -> None:
+    """Ask the questions in order; `<` goes back to the one before."""
     at = 0
     if draft is not None and not interrupted(draft):
-        talk.begin(draft)
-        at = _place(draft)
+        dialogue.begin(draft)
+        at = _resume_at(draft)
         say(f"{sanitize(draft.name)}: going on at {draft.page}; `<` goes back, `?` helps")
     while at < len(QUESTIONS):
         page, ask = QUESTIONS[at]
-        asked = talk.prompt.asked
-        if _stops(talk, page):
-            if page and page != talk.draft.page:
-                talk.keep(replace(talk.draft, page=page))
+        asked = dialogue.prompt.asked
+        if _asks_page(dialogue, page):
+            if page and page != dialogue.draft.page:
+                dialogue.keep(replace(dialogue.draft, page=page))
             try:
-                await ask(talk)
+                await ask(dialogue)
             except BackError:
-                talk.back = True
+                dialogue.back = True
             else:
-                talk.back = talk.back and talk.prompt.asked == asked
-        at = max(at - 1, 0) if talk.back else at + 1
+                dialogue.back = dialogue.back and dialogue.prompt.asked == asked
+        at = max(at - 1, 0) if dialogue.back else at + 1
 
 
-def _place(draft: Draft) -> int:
-    """The question at which a draft is gone on with; an install is approved anew."""
+def _resume_at(draft: Draft) -> int:
+    """Index of the question at which to continue a draft; an install must be approved again."""
     page = "review" if draft.goal == "install" and draft.page in RUN_PAGES else draft.page
     return next((at for at, (it, _) in enumerate(QUESTIONS) if it == page), len(QUESTIONS))
 
 
-def _stops(talk: Dialogue, page: str) -> bool:
-    """Whether the questions of a page are asked: forward the open ones, back all."""
-    if talk.before is not None:
+def _asks_page(dialogue: Dialogue, page: str) -> bool:
+    """Whether to ask a page's questions: going forward only the open ones, going back all."""
+    if dialogue.before is not None:
         return False
-    if talk.back and talk.draft.goal == "install":
+    if dialogue.back and dialogue.draft.goal == "install":
         return True
-    return not page or page in talk.draft.stops
+    return not page or page in dialogue.draft.stops
 
 
-async def what(talk: Dialogue) -> None:
-    """What is to be done."""
-    if talk.draft.page and not talk.back:
+async def what(dialogue: Dialogue) -> None:
+    """Ask for the goal."""
+    if dialogue.draft.page and not dialogue.back:
         return
     options = [(name, *GOALS[name]) for name in ("new", "file", "verify", "practice")]
     before = interrupted_run()
     if before is not None:
         about = f"It stopped at {before.where}. {LEFT_ALONE}"
         options.insert(0, ("resume", f"Go on: {before.name}", about))
-    said = await talk.prompt.pick(
+    goal = await dialogue.prompt.pick(
         "what",
         "What is to be done?",
         options,
         options[0][0],
         "Nothing is changed on any machine before the plan was shown and approved.",
     )
-    if said == "resume" and before is not None:
+    if goal == "resume" and before is not None:
         try:
-            talk.begin(start.resuming(before))
+            dialogue.begin(start.resuming(before))
         except AnswersError as refused:
             wrong(str(refused))
             raise BackError from None
-        talk.before = before
-    elif said == "file":
-        talk.begin(await _file(talk))
-    elif said == "practice":
+        dialogue.before = before
+    elif goal == "file":
+        dialogue.begin(await _file(dialogue))
+    elif goal == "practice":
         faults = [("healthy", "healthy", "All is well.")]
         faults += [(name, name, fault.help) for name, fault in practice.FAULTS.items()]
-        fault = await talk.prompt.pick("practice", "What is wrong with it?", faults, "healthy")
-        talk.begin(begin_practice(Draft(page="hosts", practice=fault)))
+        fault = await dialogue.prompt.pick("practice", "What is wrong with it?", faults, "healthy")
+        dialogue.begin(begin_practice(Draft(page="hosts", practice=fault)))
     else:
-        talk.begin(start.verifying() if said == "verify" else start.new())
+        dialogue.begin(start.verifying() if goal == "verify" else start.new())
 
 
-async def _file(talk: Dialogue) -> Draft:
-    """The draft of an answer file."""
+async def _file(dialogue: Dialogue) -> Draft:
+    """Ask for an answer file and make a draft from it."""
 
     def refuse(path: str) -> str:
         try:
@@ -145,72 +145,72 @@ async def _file(talk: Dialogue) -> Draft:
             return str(refused)
         return ""
 
-    said = await talk.prompt.text("file", "Which answer file?", refuse, "answers.toml")
-    return start.from_file(said)
+    path = await dialogue.prompt.text("file", "Which answer file?", refuse, "answers.toml")
+    return start.from_file(path)
 
 
-async def approve(talk: Dialogue) -> None:
-    """Show what was found and what will be done, and have it approved."""
+async def approve(dialogue: Dialogue) -> None:
+    """Show the findings and the plan, and ask for approval."""
     while True:
         try:
-            answers = talk.draft.answers()
+            answers = dialogue.draft.answers()
         except AnswersError as refused:
             wrong(str(refused))
             raise BackError from None
-        known = await talk.site.tried(answers, await talk.known())
-        findings = judge(answers, known, talk.draft.accepted)
-        if not known.hosts:  # that is all there is to say
+        known = await dialogue.inventory.tried(answers, await dialogue.known())
+        findings = judge(answers, known, dialogue.draft.accepted)
+        if not known.hosts:  # no other finding means anything then
             findings = tuple(it for it in findings if it.check == "reachable")
-        blocks = talk.told(findings)
+        blocks = dialogue.print_findings(findings)
         code, why = verbs.standing(findings, known)
         if code == verbs.OK:
             break
-        await _blocked(talk, blocks, QuitError(code, why))
+        await _blocked(dialogue, blocks, QuitError(code, why))
     well = sum(it.level == "ok" for it in findings)
     say(f"  + ok: nothing blocks; {well} findings are well")
     plan = planning.make(answers, known)
     say(planning.text(plan))
-    if any(plan.actions.values()) and not await _approved(talk, answers, plan):
+    if any(plan.actions.values()) and not await _approved(dialogue, answers, plan):
         raise QuitError(verbs.USAGE, "not approved; nothing was changed")
-    talk.site.approved = answers, plan
+    dialogue.inventory.approved = answers, plan
 
 
-async def _blocked(talk: Dialogue, blocks: list[Finding], left: QuitError) -> None:
-    """What is to be done about findings that block.
+async def _blocked(dialogue: Dialogue, blocks: list[Finding], stop: QuitError) -> None:
+    """Ask what to do about findings that block: read again, accept one, or leave.
 
     Raises:
-        Left: nothing, or nobody can be asked any more.
+        QuitError: the operator leaves, or the input has ended.
     """
     options = [
         ("again", "read again", "after something was put right on the hosts"),
         ("leave", "leave", "nothing was changed, and what was said is kept"),
     ]
-    if left.code == verbs.BLOCKED:
+    if stop.code == verbs.BLOCKED:
         options.append(("accept", "accept", "take a finding that blocks for a warning"))
     try:
-        said = await talk.prompt.pick(
+        choice = await dialogue.prompt.pick(
             "blocked", "The install stops here.  What now?", options, "leave"
         )
-        if said == "accept":
+        if choice == "accept":
             names = list(dict.fromkeys(it.check for it in blocks))
-            name = await talk.prompt.text(
+            name = await dialogue.prompt.text(
                 "accepted",
                 "Type the name of the finding",
                 lambda text: (
                     "" if text in names else f"one of {', '.join(names)}; `<` accepts none"
                 ),
             )
-            talk.keep(replace(talk.draft, accepted=(*talk.draft.accepted, name)))
+            dialogue.keep(replace(dialogue.draft, accepted=(*dialogue.draft.accepted, name)))
     except InputEndedError:
-        raise left from None
-    if said == "leave":
-        raise left
-    if said == "again":
-        await talk.known(again=True)
+        raise stop from None
+    if choice == "leave":
+        raise stop
+    if choice == "again":
+        await dialogue.known(again=True)
 
 
-async def _approved(talk: Dialogue, answers: Answers, plan: Plan) -> bool:
-    """Whether the operator wants the plan; where containers stop, by typing the cluster's name."""
+async def _approved(dialogue: Dialogue, answers: Answers, plan: Plan) -> bool:
+    """Ask for approval of the plan; if containers stop, by typing the cluster's name."""
     help_ = "This is the last question: then the plan is carried out on all hosts at once."
     stops = any(
         isinstance(action, Run) and action.interrupts
@@ -218,42 +218,48 @@ async def _approved(talk: Dialogue, answers: Answers, plan: Plan) -> bool:
         for action in task.actions
     )
     if not stops:
-        return await talk.prompt.yes("approval", "Do all this?", help_)
+        return await dialogue.prompt.yes("approval", "Do all this?", help_)
     say("  ! containers that run on the nodes stop")
-    said = await talk.prompt.line("approval", f"Type {answers.name} to do all this", help=help_)
-    return said == answers.name
+    typed = await dialogue.prompt.line(
+        "approval", f"Type {answers.name} to do all this", help=help_
+    )
+    return typed == answers.name
 
 
-async def _do(talk: Dialogue, run: RecordedRun, stop: asyncio.Event) -> Result:
-    """Carry out what was approved, and prove it; or only prove."""
-    verifies, before = talk.draft.goal == "verify", talk.before
+async def _do(dialogue: Dialogue, run: RecordedRun, stop: asyncio.Event) -> Result:
+    """Carry out the approved plan and verify, or only verify."""
+    verifies, before = dialogue.draft.goal == "verify", dialogue.before
     if verifies:
-        await talk.known()
-    answers = talk.draft.answers()
+        await dialogue.known()
+    answers = dialogue.draft.answers()
 
     async def more(plan: Plan, _result: Result) -> str:
         say("more is left to do than you approved then:")
         say(planning.text(plan))
-        return "" if await _approved(talk, answers, plan) else "not approved; nothing was changed"
+        return (
+            "" if await _approved(dialogue, answers, plan) else "not approved; nothing was changed"
+        )
 
     async def work(cluster: RunContext, stop: asyncio.Event) -> Result:
         _leave_answers(answers, cluster.run_id)
-        talk.keep(replace(talk.draft, page=RUN_PAGES[verifies], run=cluster.run_id))
+        dialogue.keep(replace(dialogue.draft, page=RUN_PAGES[verifies], run=cluster.run_id))
         if before is not None:
             return await resume(before, cluster, more, stop)
-        if talk.site.approved is None:
+        if dialogue.inventory.approved is None:
             return await verbs.verify(cluster)
-        return await verbs.install(cluster, keeping(verbs.approving(talk.site.approved[1])), stop)
+        return await verbs.install(
+            cluster, keeping(verbs.approving(dialogue.inventory.approved[1])), stop
+        )
 
-    cluster = await talk.site.cluster(answers, accepted=talk.draft.accepted)
+    cluster = await dialogue.inventory.cluster(answers, accepted=dialogue.draft.accepted)
     result = await run.of(work, cluster, stop)
     if result.code == verbs.OK:
-        forget(talk.draft.practice)
+        forget(dialogue.draft.practice)
     return result
 
 
 def _leave_answers(answers: Answers, run: str) -> None:
-    """Leave the answer file that repeats this run, beside its journal."""
+    """Write the answer file that repeats this run next to its journal."""
     path = runs_path() / f"{run}.toml"
     try:
         files.write(path, repeat(answers))
@@ -264,7 +270,7 @@ def _leave_answers(answers: Answers, run: str) -> None:
 
 
 RUN_PAGES = ("install", "verify")
-"""The pages on which nothing is asked any more."""
+"""Pages that ask nothing any more."""
 
 QUESTIONS: tuple[tuple[str, Callable[[Dialogue], Awaitable[None]]], ...] = (
     ("", what),
@@ -282,4 +288,4 @@ QUESTIONS: tuple[tuple[str, Callable[[Dialogue], Awaitable[None]]], ...] = (
     ("review", network.others),
     ("review", approve),
 )
-"""All questions in order, and the page of the wizard that each belongs to."""
+"""All questions in order, each with the wizard page that it belongs to."""

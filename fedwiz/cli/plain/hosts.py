@@ -1,4 +1,4 @@
-"""Questions in lines: which machines, what they are called, what they do."""
+"""Line-mode questions about the hosts: which machines, their names and their roles."""
 
 import asyncio
 import re
@@ -16,46 +16,46 @@ from fedwiz.wizard import candidates
 from fedwiz.wizard.draft import Candidate, Role
 
 
-async def name(talk: Dialogue) -> None:
-    """What the cluster is called."""
-    await talk.answer(question("name"))
+async def name(dialogue: Dialogue) -> None:
+    """Ask for the cluster's name."""
+    await dialogue.answer(question("name"))
 
 
-async def where(talk: Dialogue) -> None:
-    """Where the hosts are; looks there."""
-    sources = talk.site.sources()
-    told = ", ".join(f"`{it}`" for it in sources)
+async def where(dialogue: Dialogue) -> None:
+    """Ask where the hosts are, and search there."""
+    sources = dialogue.inventory.sources()
+    names = ", ".join(f"`{it}`" for it in sources)
     help_ = (
         "Networks (192.168.122.0/24), ranges (192.168.122.10-40), addresses, names, lines as in "
-        f"/etc/hosts, or {told}; several with commas between, or one a line."
+        f"/etc/hosts, or {names}; several with commas between, or one a line."
     )
     while True:
-        some = bool(talk.draft.candidates)
+        some = bool(dialogue.draft.candidates)
         first = "Where else are hosts?" if some else "Where are the hosts?"
-        default = talk.draft.typed
-        lines = [await talk.prompt.line("host", first, NONE if some else default, help_)]
+        default = dialogue.draft.typed
+        lines = [await dialogue.prompt.line("host", first, NONE if some else default, help_)]
         if some and lines[0] in (NONE, NOTHING):
             return
         while lines[-1] and lines[0] != default:
-            lines.append(await talk.prompt.line("host", "  and", help=help_))
+            lines.append(await dialogue.prompt.line("host", "  and", help=help_))
         words = [line for line in lines if line]
         try:
-            await _look(talk, words)
+            await _search(dialogue, words)
         except ValueError as why:
             wrong(str(why))
             continue
-        if talk.draft.candidates:
+        if dialogue.draft.candidates:
             return
         wrong("no host answers there as ssh does: name other places")
 
 
-async def _look(talk: Dialogue, words: Iterable[str]) -> None:
-    """Look where the operator says.
+async def _search(dialogue: Dialogue, words: Iterable[str]) -> None:
+    """Search in the places that the operator typed.
 
     Raises:
-        ValueError: it can't be understood.
+        ValueError: the text cannot be parsed.
     """
-    sources = talk.site.sources()
+    sources = dialogue.inventory.sources()
     asked = [it.strip() for word in words for it in re.split(r"[,;]", word)]
     read = [await asyncio.to_thread(sources[it]) for it in asked if it in sources]
     for source in read:
@@ -63,34 +63,34 @@ async def _look(talk: Dialogue, words: Iterable[str]) -> None:
             say(sanitize(f"  {note}"))
     text = ", ".join(it for it in asked if it and it not in sources)
     named, many = candidates.meant(text)
-    told = tuple(target for source in read for target in source.targets)
-    draft, first = talk.draft, len(talk.draft.candidates)
-    draft = draft.add((*candidates.typed(named), *candidates.known(told)))
-    targets = (*named, *told, *many)
-    found = await talk.site.look(targets, progress()) if targets else ()
+    known = tuple(target for source in read for target in source.targets)
+    draft, first = dialogue.draft, len(dialogue.draft.candidates)
+    draft = draft.add((*candidates.typed(named), *candidates.known(known)))
+    targets = (*named, *known, *many)
+    found = await dialogue.inventory.look(targets, progress()) if targets else ()
     draft = candidates.quiet(candidates.sighted(draft, found), named)
-    talk.keep(replace(candidates.sorted_from(draft, first), typed=text or draft.typed))
+    dialogue.keep(replace(candidates.sorted_from(draft, first), typed=text or draft.typed))
 
 
-async def who(talk: Dialogue) -> None:
-    """Which of the machines belong."""
-    rows = talk.draft.candidates
-    wide = max(len(it.name) for it in rows)
+async def who(dialogue: Dialogue) -> None:
+    """Ask which of the machines belong to the cluster."""
+    rows = dialogue.draft.candidates
+    width = max(len(it.name) for it in rows)
     for number, it in enumerate(rows, 1):
         key = it.shown_key or ("no answer as ssh" if it.silent else "")
-        told = it.name if it.name != it.address else ""
-        say(sanitize(f"  {number:>3}  {it.address:<15}  {told:<{wide}}  {key}").rstrip())
+        name = it.name if it.name != it.address else ""
+        say(sanitize(f"  {number:>3}  {it.address:<15}  {name:<{width}}  {key}").rstrip())
     before = [at for at, it in enumerate(rows, 1) if it.chosen]
     every = range(1, len(rows) + 1)
-    said = await talk.prompt.text(
+    text = await dialogue.prompt.text(
         "host",
         "Which of them belong to the cluster?",
         lambda text: _refused(text, len(rows)),
         ranges(before or every),
         "Their numbers, such as `1-4 6`, or `all`: one master and two nodes or more.",
     )
-    talk.choose(at - 1 for at in numbers(said, len(rows)))
-    talk.keep(candidates.settled(talk.draft))
+    dialogue.choose(at - 1 for at in numbers(text, len(rows)))
+    dialogue.keep(candidates.settled(dialogue.draft))
 
 
 def _refused(text: str, most: int) -> str:
@@ -103,10 +103,10 @@ def _refused(text: str, most: int) -> str:
 
 
 def numbers(text: str, most: int) -> list[int]:
-    """The numbers in `1-4 6`, or in `all`.
+    """Parse numbers such as `1-4 6` or `all`.
 
     Raises:
-        ValueError: something else is in it.
+        ValueError: the text contains anything else.
     """
     found = dict[int, None]()
     for word in text.replace(",", " ").split():
@@ -122,7 +122,7 @@ def numbers(text: str, most: int) -> list[int]:
 
 
 def ranges(found: Iterable[int]) -> str:
-    """`1-4 6` of 1, 2, 3, 4, 6."""
+    """Format numbers as ranges: 1, 2, 3, 4, 6 becomes `1-4 6`."""
     rows = list[list[int]]()
     for number in found:
         if rows and rows[-1][1] == number - 1:
@@ -132,42 +132,42 @@ def ranges(found: Iterable[int]) -> str:
     return " ".join(str(a) if a == b else f"{a}-{b}" for a, b in rows)
 
 
-async def login(talk: Dialogue) -> None:
-    """Who logs in."""
-    await talk.answer(question("ssh.user"))
+async def login(dialogue: Dialogue) -> None:
+    """Ask for the login user."""
+    await dialogue.answer(question("ssh.user"))
 
 
-async def root(talk: Dialogue) -> None:
-    """How that user becomes root, where it is another one."""
-    if talk.draft.get("ssh.user") not in (None, "root"):
-        await talk.answer(question("ssh.sudo"), "nopasswd")
+async def root(dialogue: Dialogue) -> None:
+    """Ask how that user becomes root, unless it is root."""
+    if dialogue.draft.get("ssh.user") not in (None, "root"):
+        await dialogue.answer(question("ssh.sudo"), "nopasswd")
 
 
-async def machines(talk: Dialogue) -> None:
-    """Who the machines are, by what they say; what is wrong there can be put right."""
+async def machines(dialogue: Dialogue) -> None:
+    """Read the machines, learn their names and roles, and let the operator correct them."""
     try:
-        await talk.known()
+        await dialogue.known()
     except AnswersError as refused:
         wrong(str(refused))
         raise BackError from None
-    anew = True
+    redraw = True
     while True:
-        talk.keep(candidates.learn(talk.draft, talk.site.facts))
-        rows = [at for at, it in enumerate(talk.draft.candidates) if it.chosen]
-        why = {k: v for k, v in talk.draft.refusals().items() if k.partition("[")[0] == "host"}
-        if anew:
-            _table(talk)
+        dialogue.keep(candidates.learn(dialogue.draft, dialogue.inventory.facts))
+        rows = [at for at, it in enumerate(dialogue.draft.candidates) if it.chosen]
+        why = {k: v for k, v in dialogue.draft.refusals().items() if k.partition("[")[0] == "host"}
+        if redraw:
+            _table(dialogue)
             wrong(why.get("host", ""))
-        said = await _which(talk, next(iter(why), ""))
-        number = said.removeprefix(NOTHING).strip()
-        anew = said == "r" or (number.isdecimal() and 1 <= int(number) <= len(rows))
-        if said == "r":
-            await talk.known(again=True)
-        elif anew and number != said:
-            talk.choose(at for at in rows if at != rows[int(number) - 1])
-        elif anew:
-            await _change(talk, rows[int(number) - 1])
-        elif said != NONE:
+        reply = await _which(dialogue, next(iter(why), ""))
+        number = reply.removeprefix(NOTHING).strip()
+        redraw = reply == "r" or (number.isdecimal() and 1 <= int(number) <= len(rows))
+        if reply == "r":
+            await dialogue.known(again=True)
+        elif redraw and number != reply:
+            dialogue.choose(at for at in rows if at != rows[int(number) - 1])
+        elif redraw:
+            await _change(dialogue, rows[int(number) - 1])
+        elif reply != NONE:
             wrong(f"a number from 1 to {len(rows)}, r, or {NONE}")
         elif why:
             wrong("what is marked X has to be put right first: its number")
@@ -175,31 +175,31 @@ async def machines(talk: Dialogue) -> None:
             return
 
 
-async def _which(talk: Dialogue, key: str) -> str:
-    """What is to be done about the hosts.
+async def _which(dialogue: Dialogue, key: str) -> str:
+    """Ask which host to change.
 
     Raises:
-        Left: some could not be read, and there is no more input.
+        QuitError: some hosts could not be read, and the input has ended.
     """
     try:
-        return await talk.prompt.line(
+        return await dialogue.prompt.line(
             key or "host",
             "Which one is to be changed?",
             "" if key else NONE,
             "Its number; `-3` leaves the third one out; `r` reads all again; none goes on.",
         )
     except InputEndedError:
-        for address, why in talk.site.lost.items():
+        for address, why in dialogue.inventory.lost.items():
             raise QuitError(UNREACHABLE, f"{address}: {why}") from None
         raise
 
 
-def _table(talk: Dialogue) -> None:
-    """The chosen hosts, each with what is wrong there."""
-    draft, facts = talk.draft, talk.site.facts
-    rows = candidates.judged(draft, facts, talk.site.lost, talk.site.unknown).rows
-    told = [(it, row) for it, row in zip(draft.candidates, rows, strict=True) if it.chosen]
-    for number, (it, row) in enumerate(told, 1):
+def _table(dialogue: Dialogue) -> None:
+    """Print the chosen hosts with the problems of each."""
+    draft, facts = dialogue.draft, dialogue.inventory.facts
+    rows = candidates.judged(draft, facts, dialogue.inventory.lost, dialogue.inventory.unknown).rows
+    chosen = [(it, row) for it, row in zip(draft.candidates, rows, strict=True) if it.chosen]
+    for number, (it, row) in enumerate(chosen, 1):
         read = facts.get(it.address)
         runs = "etcd" if candidates.runs_etcd(read) else ""
         system = f"{read.os} {read.os_version}" if read else "not read"
@@ -211,42 +211,44 @@ def _table(talk: Dialogue) -> None:
             say(sanitize(f"       {sign} {finding.level}: {finding.seen}"))
 
 
-async def _change(talk: Dialogue, at: int) -> None:
-    """Other words about one host."""
+async def _change(dialogue: Dialogue, at: int) -> None:
+    """Ask for a host's name, role and label."""
 
     def now() -> Candidate:
-        return talk.draft.candidates[at]
+        return dialogue.draft.candidates[at]
 
     try:
         called = question("host.name")
-        said = await talk.prompt.line(called.path, called.title, now().name, called.help)
-        talk.keep(talk.draft.row(at, name=said))
+        text = await dialogue.prompt.line(called.path, called.title, now().name, called.help)
+        dialogue.keep(dialogue.draft.row(at, name=text))
         does = question("host.role")
         options = [(choice, choice, "") for choice in does.choices]
-        role = await talk.prompt.pick(
+        role = await dialogue.prompt.pick(
             does.path, does.title, options, now().role or "node", does.help
         )
-        _play(talk, at, role)
+        _play(dialogue, at, role)
         label = question("host.label")
-        said = await talk.prompt.line(label.path, label.title, now().label or NOTHING, label.help)
-        talk.keep(talk.draft.row(at, label="" if said == NOTHING else said))
+        text = await dialogue.prompt.line(
+            label.path, label.title, now().label or NOTHING, label.help
+        )
+        dialogue.keep(dialogue.draft.row(at, label="" if text == NOTHING else text))
     except BackError:
         return
 
 
-def _play(talk: Dialogue, at: int, role: str) -> None:
-    """Give a host its role; there is one master."""
+def _play(dialogue: Dialogue, at: int, role: str) -> None:
+    """Set a host's role; there is only one master."""
     mine: Role = "master" if role == "master" else "node"
-    talk.keep(
+    dialogue.keep(
         replace(
-            talk.draft,
+            dialogue.draft,
             candidates=tuple(
                 replace(it, role=mine)
-                if place == at
+                if index == at
                 else replace(it, role="node")
                 if mine == "master" and it.role == "master"
                 else it
-                for place, it in enumerate(talk.draft.candidates)
+                for index, it in enumerate(dialogue.draft.candidates)
             ),
         )
     )

@@ -1,4 +1,4 @@
-"""Questions in lines: each with what an empty line means, `?` for help, `<` for the one before."""
+"""Prompts in lines, each with a default for an empty line, `?` for help and `<` for going back."""
 
 import sys
 from collections.abc import Callable, Sequence
@@ -16,37 +16,37 @@ KEYS_HELP = (
 )
 
 Refuse = Callable[[str], str]
-"""What is wrong with an answer; empty: nothing."""
+"""Returns what is wrong with an answer; empty: nothing."""
 
 Option = tuple[str, str, str]
-"""One of several: what is given, its title, and more about it."""
+"""An option to pick: its value, its title and a description."""
 
 
 class BackError(Exception):
-    """The operator wants the question before this one."""
+    """The operator wants to go back to the previous question."""
 
 
 class InputEndedError(Exception):
-    """The input has come to its end at a question."""
+    """The input ended at a question."""
 
     def __init__(self, key: str) -> None:
         super().__init__(key)
         self.key = key
-        """Of the answer that is missing."""
+        """Key of the missing answer."""
 
 
 class Prompt:
-    """Asks, and counts what it asked."""
+    """Asks questions and counts them."""
 
     def __init__(self) -> None:
         self.asked = 0
 
-    async def line(self, key: str, question: str, default: str = "", help: str = "") -> str:  # noqa: A002 - as a question has it
-        """A line of text; the default where it is empty.
+    async def line(self, key: str, question: str, default: str = "", help: str = "") -> str:  # noqa: A002 - same name as Question.help
+        """Ask for a line of text; an empty line means the default.
 
         Raises:
-            Back: the operator wants the question before.
-            Ended: there is no more input; names the key.
+            BackError: the operator wants to go back to the previous question.
+            InputEndedError: there is no more input; carries the key.
         """
         self.asked += 1
         shown = (
@@ -55,17 +55,17 @@ class Prompt:
             else f"{sanitize(question)}: "
         )
         while True:
-            said = await ask(shown)
-            if said is None:
+            typed = await ask(shown)
+            if typed is None:
                 say("")
                 raise InputEndedError(key)
-            said = said.strip()
+            typed = typed.strip()
             if not sys.stdin.isatty():
-                say(sanitize(said))  # as the terminal would have shown it
-            if said == BACK:
+                say(sanitize(typed))  # a terminal would have echoed it
+            if typed == BACK:
                 raise BackError
-            if said != HELP:
-                return said or default
+            if typed != HELP:
+                return typed or default
             for text in (*help.splitlines(), KEYS_HELP):
                 say(f"  {sanitize(text)}")
 
@@ -77,12 +77,12 @@ class Prompt:
         default: str = "",
         help: str = "",  # noqa: A002
     ) -> str:
-        """A line that will do: it is asked for again, with a sentence that says why."""
+        """Ask for a line until `refuse` accepts it; each refusal is printed."""
         while True:
-            said = await self.line(key, question, default, help)
-            why = refuse(said)
+            text = await self.line(key, question, default, help)
+            why = refuse(text)
             if not why:
-                return said
+                return text
             wrong(why)
 
     async def pick(
@@ -93,43 +93,43 @@ class Prompt:
         default: str = "",
         help: str = "",  # noqa: A002
     ) -> str:
-        """One of several, by its number or its name."""
-        wide = max(len(title) for _, title, _ in options)
+        """Ask for one of several options, by its number or its name."""
+        width = max(len(title) for _, title, _ in options)
         for number, (_, title, more) in enumerate(options, 1):
             first, *notes = more.splitlines() or [""]
-            say(f"  {number:>2}  {sanitize(title):<{wide}}  {sanitize(first)}".rstrip())
+            say(f"  {number:>2}  {sanitize(title):<{width}}  {sanitize(first)}".rstrip())
             for note in notes:
-                say(f"      {'':<{wide}}  {sanitize(note)}")
+                say(f"      {'':<{width}}  {sanitize(note)}")
         names = [name for name, _, _ in options]
         by = {str(number): name for number, name in enumerate(names, 1)} | {n: n for n in names}
         first = str(names.index(default) + 1) if default in names else ""
-        said = await self.text(
+        choice = await self.text(
             key,
             question,
             lambda text: "" if text in by else f"a number from 1 to {len(names)}",
             first,
             help,
         )
-        return by[said]
+        return by[choice]
 
     async def yes(self, key: str, question: str, help: str = "", *, default: bool = False) -> bool:  # noqa: A002
-        """Yes, typed in full, or no."""
+        """Ask for yes or no, typed in full."""
         words = {"yes": True, "no": False}
-        said = await self.text(
+        word = await self.text(
             key,
             question,
             lambda text: "" if text in words else "type yes or no",
             "yes" if default else "no",
             help,
         )
-        return words[said]
+        return words[word]
 
     async def answer(self, question: Question, value: object) -> object:
-        """An answer as it was meant, right or wrong; None: the default.
+        """Ask for an answer and convert it, valid or not; None: the default.
 
         Args:
-            question: which one.
-            value: what an empty line means; None: the question's default.
+            question: the question.
+            value: the value of an empty line; None: the question's default.
         """
         now = question.default if value is None else value
         if question.kind == "flag":
@@ -141,24 +141,24 @@ class Prompt:
                 question.path, question.title, options, str(now), question.help
             )
             return None if picked == question.default else picked
-        said = await self.line(question.path, question.title, as_text(now), _helped(question))
-        if said == NOTHING:
+        text = await self.line(question.path, question.title, as_text(now), _help_text(question))
+        if text == NOTHING:
             return None
-        meant = from_text(question, said)
-        spare = tuple(meant) if isinstance(meant, list) else meant
-        return None if spare == question.default else meant
+        answer = from_text(question, text)
+        comparable = tuple(answer) if isinstance(answer, list) else answer
+        return None if comparable == question.default else answer
 
 
-def _helped(question: Question) -> str:
+def _help_text(question: Question) -> str:
     return f"{question.help}  Such as {question.sample}" if question.sample else question.help
 
 
 def wrong(why: str) -> None:
-    """Say what is wrong with an answer."""
+    """Print what is wrong with an answer."""
     for line in why.splitlines():
         say(f"  X {sanitize(line)}")
 
 
 async def secret(question: str) -> str | None:
-    """A password; at a terminal it is not shown.  None: there is none to be had."""
+    """Ask for a password without echo; None: no input."""
     return await ask(f"{sanitize(question)}: ", hidden=True) or None
