@@ -8,7 +8,7 @@ from typing import TypeAlias
 from fedwiz.answers.file import Answers
 from fedwiz.engine import verbs
 from fedwiz.model.events import Sink
-from fedwiz.runs.journal import Journal, answers_of, runs_path
+from fedwiz.runs.journal import Journal, answers_path, runs_path
 from fedwiz.runs.state import State
 from fedwiz.util import files
 from fedwiz.wizard.draft import Draft, repeat
@@ -59,11 +59,11 @@ async def proved(
     with Journal() as journal:
         journal.subscribe(told)
         begun(journal.id)
-        await asyncio.to_thread(files.write, answers_of(journal.id), repeat(answers))
+        await asyncio.to_thread(files.write, answers_path(journal.id), repeat(answers))
         cluster = await site.cluster(answers, journal.emit, journal.id, accepted)
         result = await work(cluster)
     if result.known is not None:
-        site.take(answers, result.known)
+        site.cache(answers, result.known)
     return result
 
 

@@ -11,7 +11,7 @@ from fedwiz.engine.resume import keeping, resume
 from fedwiz.engine.verbs import Approve, Result, RunContext
 from fedwiz.engine.watch import Followed, follow
 from fedwiz.model.events import Sink
-from fedwiz.runs.journal import Journal, JournalError, answers_of
+from fedwiz.runs.journal import Journal, JournalError, answers_path
 from fedwiz.runs.unfinished import InterruptedRun
 from fedwiz.util import files
 from fedwiz.wizard.draft import repeat
@@ -83,7 +83,7 @@ class Running:
             journal.subscribe(self._told)
             begun(journal.id)
             said = repeat(answers, self._accepted)
-            await asyncio.to_thread(files.write, answers_of(journal.id), said)
+            await asyncio.to_thread(files.write, answers_path(journal.id), said)
             cluster = await self._site.cluster(answers, journal.emit, journal.id, self._accepted)
             try:
                 return await job.work(cluster, self.stop)

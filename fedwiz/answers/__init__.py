@@ -1,1 +1,1 @@
-"""What the operator answers: its rules, its file, and what overrides it."""
+"""The operator's answers: their rules, their file, and what overrides it."""

@@ -1,7 +1,7 @@
-"""Answers from a file, from `--set`, from a form; and back into a file.
+"""Reads answers from a file, from `--set` and from a form, and writes them to a file.
 
-One way in, `parse`: it gives every refusal at once, by key, and has no rules of its own; those
-are with the questions, in `sections.py`, and with the whole, in `models.py`.
+`parse` is the single entry point. It reports every refusal at once, by key, and has no rules of its
+own: those of one question are in `sections.py`, those between questions in `model.py`.
 """
 
 import json
@@ -18,7 +18,7 @@ from pydantic_core import ErrorDetails
 
 from fedwiz.answers import rules
 from fedwiz.answers.model import Answers, cross_checks, host_paths, usual_endpoints
-from fedwiz.answers.overrides import overlaid, toml
+from fedwiz.answers.overrides import apply_overrides, toml
 from fedwiz.answers.questions import QUESTIONS, Question, questions_table, schema
 from fedwiz.answers.sections import (
     SECTIONS,
@@ -66,7 +66,7 @@ __all__ = [
 S = TypeVar("S", bound=Section)
 
 MAX_FILE_BYTES = 1 << 20
-"""Bytes of an answer file: far above any cluster's, far below what hurts to parse."""
+"""Maximum size of an answer file: far more than any cluster needs, and still quick to parse."""
 
 
 class AnswersError(Exception):
@@ -74,51 +74,51 @@ class AnswersError(Exception):
 
     def __init__(self, why: Mapping[str, str]) -> None:
         self.why: Mapping[str, str] = MappingProxyType(dict(why))
-        """By key (`network.cidr`, `host[fed-node1].address`, or a file's path): what was seen
-        and what would be right."""
+        """By key (`network.cidr`, `host[fed-node1].address`, or a file's path): what was found and
+        what would be valid."""
         super().__init__("\n".join(f"{key}: {text}" for key, text in self.why.items()))
 
 
 def overlay(data: Mapping[str, Any], sets: Sequence[str]) -> dict[str, Any]:
-    """The data as `--set key=value`s change it; `fedwiz.answers.overrides` has what they may say.
+    """Apply `--set key=value` overrides; `fedwiz.answers.overrides` describes their syntax.
 
     Raises:
-        Refused: a key that does not exist, or no `key=value`.
+        AnswersError: an unknown key, or an override that is not `key=value`.
     """
-    said, why = overlaid(data, sets)
+    values, why = apply_overrides(data, sets)
     if why:
         raise AnswersError(why)
-    return said
+    return values
 
 
 def parse(data: Mapping[str, Any], sets: Sequence[str] = ()) -> Answers:
-    """The answers in a mapping of TOML's types, changed by `--set`s.
+    """Validate a mapping of TOML values, with `--set` overrides applied.
 
     Raises:
-        Refused: with everything that is wrong, not only the first of it.
+        AnswersError: with everything that is wrong, not only the first error.
     """
-    said, why = overlaid(data, sets)
+    values, why = apply_overrides(data, sets)
     try:
-        answers = Answers.model_validate(said)
-    except ValidationError as wrong:
-        names = said.get("host")
+        answers = Answers.model_validate(values)
+    except ValidationError as failure:
+        names = values.get("host")
         names = names if isinstance(names, list) else []
         wheres = host_paths([it.get("name") if isinstance(it, dict) else None for it in names])
-        for error in wrong.errors(include_url=False):
+        for error in failure.errors(include_url=False):
             for key, text in _refusals(error, wheres):
                 why.setdefault(key, text)
-        # Answers that are wrong in themselves hide what is wrong between the others.
-        raise AnswersError(_loose(said) | why) from None
+        # pydantic skips the cross-checks when a single answer is wrong, so they run here.
+        raise AnswersError(_cross_check_valid(values) | why) from None
     if why:
         raise AnswersError(why)
     return answers
 
 
 def read(path: Path) -> dict[str, Any]:
-    """What an answer file says, not yet judged.
+    """Read an answer file without validating its values.
 
     Raises:
-        Refused: it can't be read, is too large, is not UTF-8 or not TOML.
+        AnswersError: it can't be read, is too large, is not UTF-8 or not TOML.
     """
     place = str(path)
     try:
@@ -130,17 +130,17 @@ def read(path: Path) -> dict[str, Any]:
         ) from None
     except IsADirectoryError:
         raise AnswersError({place: "a directory; give the answer file in it"}) from None
-    except (OSError, ValueError, RuntimeError) as wrong:
-        said = getattr(wrong, "strerror", None) or str(wrong)
+    except (OSError, ValueError, RuntimeError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
         raise AnswersError(
-            {place: f"can't be read ({said}); give a file that you may read"}
+            {place: f"can't be read ({reason}); give a file that you may read"}
         ) from None
     if len(raw) > MAX_FILE_BYTES:
         raise AnswersError({place: "more than 1 MiB; an answer file is some kilobytes of TOML"})
     try:
         text = raw.decode("utf-8-sig")
-    except UnicodeDecodeError as wrong:
-        line = raw.count(b"\n", 0, wrong.start) + 1
+    except UnicodeDecodeError as error:
+        line = raw.count(b"\n", 0, error.start) + 1
         raise AnswersError({place: f"line {line} is not UTF-8; save the file as UTF-8"}) from None
     try:
         return toml(text)
@@ -148,37 +148,37 @@ def read(path: Path) -> dict[str, Any]:
         raise AnswersError(
             {place: "nested too deeply; an answer file has tables of values"}
         ) from None
-    except ValueError as wrong:
-        raise AnswersError({place: _syntax(str(wrong), text)}) from None
+    except ValueError as error:
+        raise AnswersError({place: _syntax(str(error), text)}) from None
 
 
-def _syntax(said: str, text: str) -> str:
-    """Where TOML's grammar was left, and what stands there."""
+def _syntax(message: str, text: str) -> str:
+    """Where the TOML syntax error is, and the text there."""
     pattern = r"(.*) \(at (?:line (\d+), column (\d+)|end of document)\)"
-    found = re.fullmatch(pattern, said, re.DOTALL)
+    match = re.fullmatch(pattern, message, re.DOTALL)
     remedy = 'write `key = "text"`, `key = 24` or `[section]`'
-    if not found:
-        return f"not TOML ({rules.clip(said)}); {remedy}"
+    if not match:
+        return f"not TOML ({rules.clip(message)}); {remedy}"
     lines = text.split("\n")
-    line, column = int(found[2] or len(lines)), int(found[3] or len(lines[-1]) + 1)
-    seen = rules.clip(lines[line - 1].strip())
-    return f"line {line}, column {column}: {seen}: {found[1]}; {remedy}"
+    line, column = int(match[2] or len(lines)), int(match[3] or len(lines[-1]) + 1)
+    excerpt = rules.clip(lines[line - 1].strip())
+    return f"line {line}, column {column}: {excerpt}: {match[1]}; {remedy}"
 
 
 def load(path: Path | str, sets: Sequence[str] = ()) -> Answers:
-    """The answers in a file, changed by `--set`s.
+    """Read and validate an answer file, with `--set` overrides applied.
 
     Raises:
-        Refused: as `read` and `parse` do.
+        AnswersError: as `read` and `parse` do.
     """
     return parse(read(Path(path)), sets)
 
 
 def dump(answers: Answers) -> str:
-    """The answers as TOML; only what differs from a default, and all that `load` needs."""
-    said = answers.model_dump(exclude_defaults=True, exclude={"host"})
+    """The answers as TOML: what differs from a default, and what `load` requires."""
+    values = answers.model_dump(exclude_defaults=True, exclude={"host"})
     if answers.etcd.endpoints == usual_endpoints(answers.host):
-        said.get("etcd", {}).pop("endpoints", None)
+        values.get("etcd", {}).pop("endpoints", None)
     top = {"version": answers.version, "name": answers.name}
     parts = [tomli_w.dumps(top)]
     for section in SECTIONS:
@@ -187,34 +187,34 @@ def dump(answers: Answers) -> str:
                 known = {"name": host.name, "address": host.address, "role": host.role}
                 lines = known | host.model_dump(exclude_defaults=True)
                 parts.append(f"[[host]]\n{tomli_w.dumps(lines)}")
-        elif said.get(section):
-            parts.append(tomli_w.dumps({section: said[section]}))
+        elif values.get(section):
+            parts.append(tomli_w.dumps({section: values[section]}))
     return "\n".join(parts)
 
 
 def from_flannel_config(text: str) -> dict[str, dict[str, Any]]:
-    """The sections `network` and `backend` that would write this config of flannel's.
+    """The sections `network` and `backend` that would produce this flannel configuration.
 
-    Of a network that fedwiz could not write, neither; of a backend that it does not offer, or
-    of an option's value that it would refuse, nothing.
+    Neither, for a network that fedwiz could not write; no `backend` for one that fedwiz does not
+    offer; and no option whose value it would refuse.
     """
     try:
-        said = json.loads(text)
-        cidr = said["Network"]
+        values = json.loads(text)
+        cidr = values["Network"]
         refused = addresses.refuse_network(cidr, allow_public=True)
     except (ValueError, RecursionError, TypeError, KeyError, AttributeError):
         return {}
     if refused:
         return {}
-    size = said.get("SubnetLen") or addresses.default_subnet_len(cidr)
+    size = values.get("SubnetLen") or addresses.default_subnet_len(cidr)
     if type(size) is not int or addresses.refuse_length(cidr, size):
         return {}
     net = {"cidr": cidr, "subnet_len": size}
     for name, key in (("subnet_min", "SubnetMin"), ("subnet_max", "SubnetMax")):
-        bound = said.get(key)
+        bound = values.get(key)
         if bound and isinstance(bound, str) and not addresses.refuse_bound(cidr, size, bound):
             net[name] = bound
-    table = said.get("Backend")
+    table = values.get("Backend")
     given = table if isinstance(table, dict) else {}
     backend = BACKENDS.get(str(given.get("Type", "udp")).lower())  # flannel's own default
     if backend is None:
@@ -228,40 +228,40 @@ def from_flannel_config(text: str) -> dict[str, dict[str, Any]]:
 
 
 def missing(data: Mapping[str, Any]) -> tuple[str, ...]:
-    """The answers that must be given and are not there: what a wizard has to ask."""
+    """The required answers that are missing, which a wizard has to ask for."""
     net = data.get("network")
     cidr = net.get("cidr") if isinstance(net, Mapping) else None
-    said = {"name": data.get("name"), "host": data.get("host"), "network.cidr": cidr}
-    return tuple(path for path, value in said.items() if not value)
+    values = {"name": data.get("name"), "host": data.get("host"), "network.cidr": cidr}
+    return tuple(path for path, value in values.items() if not value)
 
 
-def _loose(said: Mapping[str, Any]) -> dict[str, str]:
-    """What is wrong between those answers that are each right."""
-    raw = said.get("host")
+def _cross_check_valid(values: Mapping[str, Any]) -> dict[str, str]:
+    """Cross-check those answers that are valid by themselves."""
+    raw = values.get("host")
     listed = raw if isinstance(raw, list) else []
-    hosts = [host for host in (_alone(Host, item) for item in listed) if host]
-    net = _alone(Network, said.get("network"))
-    why = cross_checks(hosts, _alone(Etcd, said.get("etcd", {})), net)
+    hosts = [host for host in (_valid_or_none(Host, item) for item in listed) if host]
+    net = _valid_or_none(Network, values.get("network"))
+    why = cross_checks(hosts, _valid_or_none(Etcd, values.get("etcd", {})), net)
     if len(hosts) == len(listed) > 0:
         return why
-    # With a host left out, numbers count the others and a role may be the missing one's.
+    # Some hosts are invalid: numbers would be off, and a missing role may be one of theirs.
     return {key: text for key, text in why.items() if key != "host" and "#" not in key}
 
 
-def _alone(model: type[S], item: object) -> S | None:
-    """The section, if it is right by itself."""
+def _valid_or_none(model: type[S], item: object) -> S | None:
+    """The section, or None if it is not valid by itself."""
     try:
         return model.model_validate(item)
     except ValidationError:
         return None
 
 
-def _refusals(error: ErrorDetails, wheres: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """One error of pydantic's in our words, by the key that it is about.
+def _refusals(error: ErrorDetails, paths: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Translate one pydantic error into fedwiz's sentences, by the key it is about.
 
     Args:
-        error: that one.
-        wheres: how each host is called.
+        error: the error.
+        paths: the path of each host.
     """
     loc = list(error["loc"])
     model: type[BaseModel] = Answers
@@ -270,41 +270,41 @@ def _refusals(error: ErrorDetails, wheres: Sequence[str]) -> Iterator[tuple[str,
         where = str(loc.pop(0))
         model = SECTIONS[where]
         if where == "host" and loc:
-            where = wheres[int(loc.pop(0))]
+            where = paths[int(loc.pop(0))]
     if error["type"] == "several":
         for key, text in error["ctx"]["why"].items():
-            yield (f"{where}.{_bare(key)}" if where else key), text
+            yield (f"{where}.{_toml_key(key)}" if where else key), text
     elif not loc:
-        yield _whole(error, where)
+        yield _section_refusal(error, where)
     else:
         name = str(loc[0])
-        path = f"{where}.{_bare(name)}" if where else _bare(name)
-        yield path, _text(error, model, name)
+        path = f"{where}.{_toml_key(name)}" if where else _toml_key(name)
+        yield path, _field_refusal(error, model, name)
 
 
-def _bare(key: str) -> str:
-    """A key of the file's, as TOML would write it; an odd one so that it can be printed."""
+def _toml_key(key: str) -> str:
+    """A key of the file in TOML's notation; an odd one is made printable."""
     return key if re.fullmatch(r"[A-Za-z0-9_-]{1,60}", key) else rules.clip(key)
 
 
-def _whole(error: ErrorDetails, where: str) -> tuple[str, str]:
-    """About a section as a whole: it is not there, or is no table."""
+def _section_refusal(error: ErrorDetails, where: str) -> tuple[str, str]:
+    """The refusal of a whole section that is missing or is not a table."""
     if not where:
         return "answers", "it is a table of TOML's, with name, [[host]] tables and [network]"
     if error["type"] != "missing":
-        right = "[[host]] tables, one a host" if where == "host" else f"a table, [{where}]"
-        return where, f"{rules.clip(error['input'])}: it is {right}"
+        expected = "[[host]] tables, one a host" if where == "host" else f"a table, [{where}]"
+        return where, f"{rules.clip(error['input'])}: it is {expected}"
     if where == "host":
         return where, "missing; give one [[host]] table for the master and one for each node"
-    return f"{where}.cidr", _missing(Network.model_fields["cidr"])
+    return f"{where}.cidr", _missing_text(Network.model_fields["cidr"])
 
 
-def _missing(field: FieldInfo) -> str:
+def _missing_text(field: FieldInfo) -> str:
     sample = (field.examples or get_args(field.annotation))[0]
     return f"missing; {field.title}  Such as {rules.clip(sample)}"
 
 
-_RIGHT = {
+_EXPECTED = {
     "string_type": "text in quotes",
     "string_unicode": "text in UTF-8",
     "int_type": "a number without quotes",
@@ -313,20 +313,20 @@ _RIGHT = {
 }
 
 
-def _text(error: ErrorDetails, model: type[BaseModel], name: str) -> str:
-    """What was seen and what would be right, for one key of a section."""
-    kind, seen = error["type"], rules.clip(error["input"])
+def _field_refusal(error: ErrorDetails, model: type[BaseModel], name: str) -> str:
+    """What one key of a section holds, and what would be valid."""
+    kind, given = error["type"], rules.clip(error["input"])
     field = model.model_fields.get(name)
     if field is None:
-        return _stray(model, name)
+        return _unknown_key(model, name)
     if kind == "missing":
-        return _missing(field)
+        return _missing_text(field)
     if kind == "value_error":
-        return f"{seen}: {error['ctx']['error']}"
+        return f"{given}: {error['ctx']['error']}"
     if kind == "literal_error":
         choices = [str(choice) for choice in get_args(field.annotation)]
         text = error["input"] if isinstance(error["input"], str) else ""
-        return f"{seen}: {rules.nearest(text, choices)}"
+        return f"{given}: {rules.nearest(text, choices)}"
     if kind in ("greater_than_equal", "less_than_equal"):
         low, high = (
             getattr(limit, name)
@@ -336,13 +336,13 @@ def _text(error: ErrorDetails, model: type[BaseModel], name: str) -> str:
                 strict=True,
             )
         )
-        return f"{seen}: a number from {low} to {high}"
-    right = _RIGHT.get(kind, error["msg"])
+        return f"{given}: a number from {low} to {high}"
+    expected = _EXPECTED.get(kind, error["msg"])
     sample = f", such as {json.dumps(field.examples[0])}" if field.examples else ""
-    return f"{seen}: it is {right}{sample}"
+    return f"{given}: it is {expected}{sample}"
 
 
-def _stray(model: type[BaseModel], name: str) -> str:
-    """About a key that the section does not have; it may be another section's."""
+def _unknown_key(model: type[BaseModel], name: str) -> str:
+    """The refusal of an unknown key, which may belong to another section."""
     path = next((q.path for q in QUESTIONS if q.path.endswith(f".{name}")), "")
     return rules.unknown(name, model.model_fields, elsewhere=path)

@@ -1,4 +1,4 @@
-"""The answers as a whole, and what has to be right between them."""
+"""All answers together, and the rules between them."""
 
 import json
 from collections import Counter
@@ -65,19 +65,19 @@ class Answers(BaseModel):
         return etcd if etcd.endpoints else etcd.model_copy(update={"endpoints": usual})
 
     @model_validator(mode="after")
-    def _whole(self) -> "Answers":
+    def _cross_checked(self) -> "Answers":
         if why := cross_checks(self.host, self.etcd, self.network):
             raise several(why)
         return self
 
     @property
     def master(self) -> Host:
-        """The one master."""
+        """The only master."""
         return next(host for host in self.host if host.role == "master")
 
     @property
     def nodes(self) -> tuple[Host, ...]:
-        """The nodes, as they are listed; two at least."""
+        """The nodes, in the order of the file; at least two."""
         return tuple(host for host in self.host if host.role == "node")
 
     def named(self, name: str) -> Host:
@@ -93,32 +93,32 @@ class Answers(BaseModel):
 
     @property
     def key(self) -> str:
-        """Where etcd keeps flannel's configuration."""
+        """The key in etcd that holds flannel's configuration."""
         return f"{self.etcd.prefix}/config"
 
     def config_json(self) -> str:
-        """The value of that key, compact, in the order of flannel's documentation."""
+        """The value of that key: compact JSON, in the order of flannel's documentation."""
         net = self.network
-        said: dict[str, object] = {"Network": net.cidr, "SubnetLen": net.subnet_len}
+        config: dict[str, object] = {"Network": net.cidr, "SubnetLen": net.subnet_len}
         if net.subnet_min:
-            said["SubnetMin"] = net.subnet_min
+            config["SubnetMin"] = net.subnet_min
         if net.subnet_max:
-            said["SubnetMax"] = net.subnet_max
-        said["Backend"] = self.backend.backend.config(self.backend.options)
-        return json.dumps(said, separators=(",", ":"))
+            config["SubnetMax"] = net.subnet_max
+        config["Backend"] = self.backend.backend.config(self.backend.options)
+        return json.dumps(config, separators=(",", ":"))
 
 
 def usual_endpoints(hosts: Sequence[Host]) -> tuple[str, ...]:
-    """Where etcd is when nobody says: on the master."""
+    """The default etcd endpoint: on the master."""
     return tuple(f"http://{host.name}:2379" for host in hosts if host.role == "master")[:1]
 
 
 def host_paths(names: Sequence[object]) -> list[str]:
-    """How each host is called in a refusal: `host[fed-node1]`.
+    """The path of each host in a refusal: `host[fed-node1]`.
 
-    By number, `host[#2]`, where the name is missing, unusable, or two hosts'.
+    By number, `host[#2]`, if the name is missing, invalid or not unique.
     """
-    said = []
+    paths = []
     owners = Counter(name.lower() for name in names if isinstance(name, str))
     for number, name in enumerate(names, 1):
         try:
@@ -126,28 +126,28 @@ def host_paths(names: Sequence[object]) -> list[str]:
         except ValueError:
             plain = ""
         alone = owners[plain.lower()] == 1
-        said.append(f"host[{plain}]" if plain and alone else f"host[#{number}]")
-    return said
+        paths.append(f"host[{plain}]" if plain and alone else f"host[#{number}]")
+    return paths
 
 
 def cross_checks(
     hosts: Sequence[Host], etcd: Etcd | None = None, net: Network | None = None
 ) -> dict[str, str]:
-    """What is wrong between answers that are each right; by key, empty: nothing."""
-    return {**_alike(hosts), **_roles(hosts), **(_network(hosts, etcd, net) if net else {})}
+    """Check answers against each other that are valid by themselves; refusals by key."""
+    return {**_duplicates(hosts), **_roles(hosts), **(_network(hosts, etcd, net) if net else {})}
 
 
-def _alike(hosts: Sequence[Host]) -> dict[str, str]:
-    """Names, addresses and labels that two hosts share; flannel would mix the two up."""
+def _duplicates(hosts: Sequence[Host]) -> dict[str, str]:
+    """Names, addresses and labels that two hosts share; flannel would confuse the hosts."""
     why = {}
     wheres = host_paths([host.name for host in hosts])
     for field in ("name", "address", "label"):
         first: dict[str, str] = {}
         for where, host in zip(wheres, hosts, strict=True):
-            said = str(getattr(host, field))
-            other = first.setdefault(said.lower(), where)
-            if said and other != where:
-                why[f"{where}.{field}"] = f"{said!r}: {other} has it too; each host needs its own"
+            value = str(getattr(host, field))
+            other = first.setdefault(value.lower(), where)
+            if value and other != where:
+                why[f"{where}.{field}"] = f"{value!r}: {other} has it too; each host needs its own"
     return why
 
 
@@ -155,8 +155,8 @@ def _roles(hosts: Sequence[Host]) -> dict[str, str]:
     masters = [host.name for host in hosts if host.role == "master"]
     nodes = len(hosts) - len(masters)
     if len(masters) != 1:
-        said = f"{len(masters)} masters ({', '.join(masters)})" if masters else "no master"
-        return {"host": f'{said}; exactly one host has role = "master"'}
+        found = f"{len(masters)} masters ({', '.join(masters)})" if masters else "no master"
+        return {"host": f'{found}; exactly one host has role = "master"'}
     if nodes < 2:
         return {
             "host": f"{nodes} {'node' if nodes == 1 else 'nodes'}; two or more hosts "
@@ -166,7 +166,7 @@ def _roles(hosts: Sequence[Host]) -> dict[str, str]:
 
 
 def _network(hosts: Sequence[Host], etcd: Etcd | None, net: Network) -> dict[str, str]:
-    """The containers' network against everything that has an address of its own."""
+    """Check the containers' network against every address in use."""
     cidr = net.cidr
     if why := addresses.refuse_network(cidr, allow_public=net.allow_public):
         return {"network.cidr": f"{cidr!r}: {why}"}
@@ -175,16 +175,18 @@ def _network(hosts: Sequence[Host], etcd: Etcd | None, net: Network) -> dict[str
     if etcd:
         used |= {f"the endpoint {url}": rules.endpoint_host(url) for url in etcd.endpoints}
     known = {source: [text] for source, text in used.items() if addresses.is_address(text)}
-    if met := addresses.overlaps(cidr, known):
+    if clashes := addresses.overlaps(cidr, known):
         free = addresses.propose(text for texts in known.values() for text in texts)
-        return {"network.cidr": f"{cidr!r}: contains {met[0].source}; such as {free} is free"}
+        return {"network.cidr": f"{cidr!r}: contains {clashes[0].source}; such as {free} is free"}
     room = addresses.capacity(cidr, net.subnet_len, net.subnet_min, net.subnet_max)
     nodes = sum(host.role == "node" for host in hosts)
     if room >= nodes:
         return {}
-    said = f"{net.subnet_len}: room for {room} of {nodes} nodes"
+    problem = f"{net.subnet_len}: room for {room} of {nodes} nodes"
     longer = addresses.shortest_for(cidr, nodes)
     if net.subnet_min or net.subnet_max:
-        return {"network.subnet_len": f"{said}; widen subnet_min and subnet_max, or leave them out"}
-    right = f"{longer} has room" if longer else "choose a larger network"
-    return {"network.subnet_len": f"{said}; {right}"}
+        return {
+            "network.subnet_len": f"{problem}; widen subnet_min and subnet_max, or leave them out"
+        }
+    hint = f"{longer} has room" if longer else "choose a larger network"
+    return {"network.subnet_len": f"{problem}; {hint}"}

@@ -1,11 +1,12 @@
-"""`--set key=value`: answers changed from the command line.
+"""`--set key=value`: overrides answers on the command line.
 
-The key is that of the answer file (`network.cidr`); a host's has the host's name in it
-(`host.fed-node1.interface`).  A host that is not there yet is added by its address
-(`host.fed-node4.address=192.168.122.80`).  The value is one of TOML's, or plain text where the
-question wants text or it is none of TOML's: `subnet_len=24`, `identity=["~/.ssh/a"]`.
+The key is that of the answer file (`network.cidr`); a host's key contains the host's name
+(`host.fed-node1.interface`). Setting the address of an unknown host adds that host
+(`host.fed-node4.address=192.168.122.80`). The value is TOML, or plain text if the question expects
+text or the value is not valid TOML: `subnet_len=24`, `identity=["~/.ssh/a"]`.
 
-A new `backend.type` begins with its own options' defaults, since the others are the old type's.
+A new `backend.type` resets the backend's options to their defaults, since the old ones belong to
+the old type.
 """
 
 import tomllib
@@ -17,46 +18,48 @@ from fedwiz.answers import rules
 from fedwiz.answers.questions import QUESTIONS
 from fedwiz.answers.sections import SECTIONS
 
-MOST_DOTTED = 40_000_000
-"""The sum, over a text's lines, of the number of dots squared: what tomllib takes for a key of so
-many parts grows with it.  Such lines take half a second; two thousand addresses in one are fewer.
-"""
+MAX_DOTS_SQUARED = 40_000_000
+"""Limit on the sum, over all lines, of the number of dots squared: tomllib's cost for a dotted key
+of so many parts grows with it. A text at the limit takes half a second; two thousand addresses on
+one line stay below it."""
 
 _KINDS = {"version": "number"} | {question.path: question.kind for question in QUESTIONS}
 
 
 def toml(text: str) -> dict[str, Any]:
-    """What TOML says.
+    """Parse TOML.
 
     Raises:
-        ValueError: it is not TOML, or nobody's: it has keys of thousands of parts.
+        ValueError: it is not TOML, or has keys of thousands of parts.
         RecursionError: it is nested too deeply.
     """
-    if sum(line.count(".") ** 2 for line in text.split("\n")) > MOST_DOTTED:
+    if sum(line.count(".") ** 2 for line in text.split("\n")) > MAX_DOTS_SQUARED:
         raise ValueError("it has keys of thousands of parts")
     return tomllib.loads(text)
 
 
-def overlaid(data: Mapping[str, Any], sets: Sequence[str]) -> tuple[dict[str, Any], dict[str, str]]:
-    """The data as the sets change it, and why some could not be followed, by key.
+def apply_overrides(
+    data: Mapping[str, Any], sets: Sequence[str]
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """Apply the overrides to a copy of the data; also returns refusals, by key.
 
-    `data` itself stays as it is.
+    `data` itself is not modified.
     """
-    said = {key: _copy(value) for key, value in data.items()}
+    values = {key: _copy(value) for key, value in data.items()}
     why: dict[str, str] = {}
     pairs = [text.partition("=") for text in sets]
     new = {_split(path)[1] for path, _, _ in pairs if _split(path)[::2] == ("host", "address")}
     for path, equals, value in sorted(pairs, key=lambda pair: pair[0] != "backend.type"):
         key = path if path.isprintable() and len(path) <= 120 else rules.clip(path)
         try:
-            _put(said, path, value if equals else None, new)
-        except ValueError as wrong:
-            why[key or "--set"] = str(wrong)
-    return said, why
+            _apply(values, path, value if equals else None, new)
+        except ValueError as error:
+            why[key or "--set"] = str(error)
+    return values, why
 
 
 def _copy(value: Any) -> Any:  # noqa: ANN401 - any of TOML's types
-    """A table, or a list of tables, that can be changed; what is deeper is never changed."""
+    """A copy of a table or a list of tables; deeper levels are never modified, so shared."""
     if isinstance(value, Mapping):
         return dict(value)
     if isinstance(value, (list, tuple)):
@@ -65,7 +68,7 @@ def _copy(value: Any) -> Any:  # noqa: ANN401 - any of TOML's types
 
 
 def _split(path: str) -> tuple[str, str, str]:
-    """Section, host's name and key; a host's name may hold dots."""
+    """Split a path into section, host name and key; a host name may contain dots."""
     section, _, rest = path.partition(".")
     if not rest:
         return "", "", section
@@ -75,11 +78,11 @@ def _split(path: str) -> tuple[str, str, str]:
     return section, name, key
 
 
-def _put(said: dict[str, Any], path: str, text: str | None, new: set[str]) -> None:
-    """Follow one set; its text is None where there is no `=`.
+def _apply(values: dict[str, Any], path: str, text: str | None, new: set[str]) -> None:
+    """Apply one override; `text` is None if it has no `=`.
 
     Raises:
-        ValueError: it can't be followed; the message says what would be right.
+        ValueError: it can't be applied; the message says what would be valid.
     """
     if text is None:
         raise ValueError("it has no value; write --set key=value")
@@ -90,9 +93,9 @@ def _put(said: dict[str, Any], path: str, text: str | None, new: set[str]) -> No
     if question not in _KINDS:
         raise ValueError(_unknown(section, question))
     if section == "host":
-        table = _host(said, name, new)
+        table = _host(values, name, new)
     else:
-        table = said.setdefault(section, {}) if section else said
+        table = values.setdefault(section, {}) if section else values
     if not isinstance(table, dict):
         raise ValueError(f"[{section}] is no table in the file; make it one")
     value = _value(text, _KINDS[question])
@@ -102,16 +105,16 @@ def _put(said: dict[str, Any], path: str, text: str | None, new: set[str]) -> No
 
 
 def _unknown(section: str, question: str) -> str:
-    near = [path for path in _KINDS if path.endswith(f".{question}")]
-    near = near or get_close_matches(question.lower(), _KINDS, 1, 0.6)
+    candidates = [path for path in _KINDS if path.endswith(f".{question}")]
+    candidates = candidates or get_close_matches(question.lower(), _KINDS, 1, 0.6)
     known = [path for path in _KINDS if section and path.startswith(f"{section}.")]
-    known = known or ([] if near else ["name", *SECTIONS])
-    said = rules.unknown(question, known, elsewhere="".join(near[:1]))
-    return said.replace("`host.", "`host.NAME.")
+    known = known or ([] if candidates else ["name", *SECTIONS])
+    refusal = rules.unknown(question, known, elsewhere="".join(candidates[:1]))
+    return refusal.replace("`host.", "`host.NAME.")
 
 
-def _host(said: dict[str, Any], name: str, new: set[str]) -> Any:  # noqa: ANN401
-    hosts = said.setdefault("host", [])
+def _host(values: dict[str, Any], name: str, new: set[str]) -> Any:  # noqa: ANN401
+    hosts = values.setdefault("host", [])
     if not isinstance(hosts, list):
         raise ValueError("`host` is no list of [[host]] tables in the file; make it one")
     tables = [host for host in hosts if isinstance(host, dict)]
@@ -130,12 +133,12 @@ def _host(said: dict[str, Any], name: str, new: set[str]) -> Any:  # noqa: ANN40
 
 
 def _value(text: str, kind: str) -> Any:  # noqa: ANN401 - any of TOML's types
-    """The text as a TOML value, or as it is."""
+    """The text as a TOML value, otherwise unchanged."""
     try:
         read = toml(f"value = {text}")
     except (ValueError, RecursionError):
         return text
-    if set(read) != {"value"}:  # a line end in the text began another key
+    if set(read) != {"value"}:  # a newline in the text started another key
         return text
     value = read["value"]
     return text if kind in ("text", "choice") and not isinstance(value, str) else value

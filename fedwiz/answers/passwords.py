@@ -1,6 +1,6 @@
-"""The passwords that answers need, and those that the environment has.
+"""The passwords that answers need, and those in the environment.
 
-Loaded before anything heavy: no program that is started may be given them.
+Loaded before any heavy module, so that no child process inherits a password.
 """
 
 import os
@@ -14,41 +14,41 @@ if TYPE_CHECKING:
 
 SUDO, ETCD = "sudo password", "etcd password"
 VARIABLES = {SUDO: "FEDWIZ_SUDO_PASSWORD", ETCD: "FEDWIZ_ETCD_PASSWORD"}
-"""Where the environment has each."""
+"""The environment variable of each."""
 
-_taken: dict[str, Secret] = {}
+_popped: dict[str, Secret] = {}
 
 
 def passwords(answers: "Answers") -> Iterator[tuple[str, str, str]]:
-    """The passwords that these answers need: its name, its variable in the environment, whose."""
+    """The passwords that these answers need: name, environment variable and user."""
     if answers.ssh.sudo == "ask":
         yield SUDO, VARIABLES[SUDO], answers.ssh.user
     if answers.etcd.user:
         yield ETCD, VARIABLES[ETCD], answers.etcd.user
 
 
-def take() -> None:
-    """Take them out of the environment.
+def pop_from_environment() -> None:
+    """Move the passwords from the environment into memory.
 
-    Else every program that is started would have them in its own: ssh_config's ProxyCommand, and
-    the compiler that a library of asyncssh's looks for another library with.
+    Otherwise every child process would inherit them: ssh_config's ProxyCommand, and the compiler
+    that a dependency of asyncssh runs to look for another library.
     """
     for name, variable in VARIABLES.items():
         if os.environ.get(variable):
-            _taken[variable] = Secret(name, os.environ.pop(variable))
+            _popped[variable] = Secret(name, os.environ.pop(variable))
 
 
 def has(variable: str) -> bool:
-    """Whether the environment says it, or said it when it was taken."""
-    return variable in os.environ or variable in _taken
+    """Whether the environment has the variable, or had it before `pop_from_environment`."""
+    return variable in os.environ or variable in _popped
 
 
-def given(variable: str) -> str:
-    """What the environment says, or said when it was taken; empty: nothing."""
-    take()
-    return _taken[variable].reveal() if variable in _taken else ""
+def from_environment(variable: str) -> str:
+    """The variable's value, even if it has been popped; empty: not set."""
+    pop_from_environment()
+    return _popped[variable].reveal() if variable in _popped else ""
 
 
 def forget() -> None:
-    """Know nothing that was taken."""
-    _taken.clear()
+    """Forget the passwords that were popped."""
+    _popped.clear()

@@ -1,4 +1,4 @@
-"""The questions, as data: what a form, a prompt, a table and a schema are made from."""
+"""The questions as data: forms, prompts, tables and the schema are built from them."""
 
 import json
 import shlex
@@ -20,20 +20,20 @@ class Question:
     """One question, without its answer."""
 
     path: str
-    """`ssh.user`; `host.address` is asked once a host."""
+    """`ssh.user`; `host.address` is asked once per host."""
 
     title: str
     help: str
     kind: Kind
     default: Value | tuple[str, ...] | None
-    """None: there is none, it must be answered."""
+    """None: it has no default and must be answered."""
 
     choices: tuple[str, ...] = ()
     sample: str = ""
-    """An answer that would do, as text."""
+    """A valid answer, as text."""
 
     backend: str = ""
-    """Asked only where this backend was chosen; empty: always."""
+    """Asked only if this backend is chosen; empty: always."""
 
 
 def _kind(annotation: Any) -> Kind:  # noqa: ANN401 - a type, of any form
@@ -85,16 +85,16 @@ QUESTIONS: tuple[Question, ...] = tuple(_all())
 
 
 def as_text(value: object) -> str:
-    """An answer as one types it."""
+    """An answer as the operator types it."""
     if isinstance(value, (list, tuple)):
         return shlex.join(map(str, value))
     return "" if value is None else str(value)
 
 
 def from_text(question: Question, text: str) -> object:
-    """What was meant by a text; one that can't be understood stays as it is, to be refused.
+    """Parse an answer; invalid text is returned unchanged, for validation to refuse.
 
-    None: an empty text, which is the default.
+    None: the text is empty, which means the default.
     """
     text = text.strip()
     if not text:
@@ -102,7 +102,7 @@ def from_text(question: Question, text: str) -> object:
     try:
         if question.kind == "number":
             return int(text)
-        if question.kind == "list":  # `""` is a list with nothing in it
+        if question.kind == "list":  # `""` is an empty list
             return [word for word in shlex.split(text) if word]
     except ValueError:
         return text
@@ -110,7 +110,7 @@ def from_text(question: Question, text: str) -> object:
 
 
 def _shown(question: Question) -> str:
-    """A default as TOML writes it."""
+    """A default in TOML's notation."""
     default = question.default
     if default is None:
         return "must be given"
@@ -131,17 +131,17 @@ def questions_table() -> str:
 
 def _option_schema(option: Option) -> dict[str, Any]:
     kind = {int: "integer", bool: "boolean", str: "string"}[option.kind]
-    said: dict[str, Any] = {"type": kind}
+    constraints: dict[str, Any] = {"type": kind}
     if option.low is not None:
-        said |= {"minimum": option.low, "maximum": option.high}
+        constraints |= {"minimum": option.low, "maximum": option.high}
     if option.kind is int and option.refuse(option.default) == "":
-        said = {"anyOf": [{"const": option.default}, said]}
+        constraints = {"anyOf": [{"const": option.default}, constraints]}
     about = {"title": option.title, "description": option.help, "default": option.default}
-    return about | said
+    return about | constraints
 
 
 def _backend_schema(about: Mapping[str, Any]) -> dict[str, Any]:
-    """One form per type; the type may be left out for the default one only."""
+    """One alternative per type; only the default type may be omitted."""
     default = next(iter(BACKENDS))
     return {
         "title": about["title"],
@@ -165,10 +165,10 @@ def _backend_schema(about: Mapping[str, Any]) -> dict[str, Any]:
 
 def schema() -> dict[str, Any]:
     """The answer file's JSON Schema, draft 2020-12."""
-    said = Answers.model_json_schema()
-    said["$defs"]["BackendAnswers"] = _backend_schema(said["$defs"]["BackendAnswers"])
+    generated = Answers.model_json_schema()
+    generated["$defs"]["BackendAnswers"] = _backend_schema(generated["$defs"]["BackendAnswers"])
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
-        **said,
+        **generated,
         "title": "fedwiz answers",
     }

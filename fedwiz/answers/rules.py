@@ -1,9 +1,8 @@
-"""What a single answer has to look like.
+"""Validation rules for single answers.
 
-Each rule takes the text, gives it back (normalised where there are two ways to say a thing)
-or raises `ValueError` with what would be right.  Much of what passes here ends in a shell's
-words, in a file that systemd reads or as a part of a path, so rules name what is allowed,
-never what is forbidden.
+Each rule takes the text and returns it (normalised if it can be written in two ways), or raises
+`ValueError` with what would be valid. Many answers end up as shell words, in files that systemd
+reads or as parts of paths, so rules list what is allowed, never what is forbidden.
 """
 
 import re
@@ -17,25 +16,25 @@ _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _HOST = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
 
 
-def like(pattern: str, right: str) -> Callable[[str], str]:
-    """A rule: the whole text matches the pattern."""
-    whole = re.compile(pattern)
+def matching(pattern: str, expected: str) -> Callable[[str], str]:
+    """Make a rule: the whole text must match the pattern."""
+    compiled = re.compile(pattern)
 
     def rule(text: str) -> str:
-        if not whole.fullmatch(text):
-            raise ValueError(right)
+        if not compiled.fullmatch(text):
+            raise ValueError(expected)
         return text
 
     return rule
 
 
 def empty_or(rule: Callable[[str], str]) -> Callable[[str], str]:
-    """A rule that lets the empty text pass."""
+    """Make a rule that also accepts the empty text."""
     return lambda text: rule(text) if text else text
 
 
 def host_name(text: str) -> str:
-    """A name as RFC 1123 has it; also an IPv4 address, which old clusters use as names."""
+    """A name as in RFC 1123, or an IPv4 address, which old clusters use as a name."""
     digits = text.rpartition(".")[2].isdigit()
     if not _HOST.fullmatch(text) or len(text) > 253 or (digits and not addresses.is_address(text)):
         raise ValueError(
@@ -46,7 +45,7 @@ def host_name(text: str) -> str:
 
 
 def host_address(text: str) -> str:
-    """Where ssh connects to: an IP address or a host name."""
+    """What ssh connects to: an IP address or a host name."""
     try:
         found = addresses.address(text)
     except ValueError:
@@ -69,36 +68,36 @@ def interface(text: str) -> str:
 
 
 def endpoint(text: str) -> str:
-    """A URL of etcd's: scheme, host and port, and nothing more."""
-    right = "http:// or https://, a host and a port, such as http://fed-master:2379"
+    """An etcd URL: scheme, host and port only."""
+    expected = "http:// or https://, a host and a port, such as http://fed-master:2379"
     try:
         url = urlsplit(text)
         port = url.port
     except ValueError:
-        raise ValueError(right) from None
+        raise ValueError(expected) from None
     host = url.hostname or ""
     if url.username is not None or url.password is not None:
-        raise ValueError(f"no user or password here: etcd.user names the user; {right}")
+        raise ValueError(f"no user or password here: etcd.user names the user; {expected}")
     try:
         host_address(host)
     except ValueError:
-        raise ValueError(right) from None
+        raise ValueError(expected) from None
     host = f"[{host}]" if ":" in host else host
     plain = f"{url.scheme}://{host}:{port or 2379}"
     if url.scheme not in ("http", "https"):
-        raise ValueError(right)
+        raise ValueError(expected)
     if text.lower() != plain.lower() or text != text.strip():
-        raise ValueError(f"{right}; did you mean {plain}?")
+        raise ValueError(f"{expected}; did you mean {plain}?")
     return plain
 
 
 def endpoint_host(url: str) -> str:
-    """The host of an endpoint that has passed."""
+    """The host of a validated endpoint."""
     return urlsplit(url).hostname or ""
 
 
 def prefix(text: str) -> str:
-    """The place of flannel's keys in etcd."""
+    """The key prefix of flannel in etcd."""
     if not re.fullmatch(r"(/[A-Za-z0-9_.-]+)+", text):
         raise ValueError("it begins with `/` and does not end with it: /coreos.com/network")
     if text.endswith("/config"):
@@ -108,7 +107,7 @@ def prefix(text: str) -> str:
     return text
 
 
-TAKEN = {
+FORBIDDEN_FLAGS = {
     "etcd-endpoints": "etcd.endpoints says it",
     "etcd-prefix": "etcd.prefix says it",
     "etcd-cafile": "etcd.ca_file says it",
@@ -124,33 +123,35 @@ TAKEN = {
     "help": "flanneld would explain itself and end",
     "h": "flanneld would explain itself and end",
 }
-"""flanneld's flags that are not for `flannel.options`, each with the reason."""
+"""flanneld's flags that are not allowed in `flannel.options`, each with the reason."""
 
 
 def flannel_option(text: str) -> str:
-    """One flag of flanneld's, its value after `=`."""
+    """One flag of flanneld, with its value after `=`."""
     found = re.fullmatch(r"--?([a-z][a-z0-9-]*)(=[A-Za-z0-9_.:/,@+-]*)?", text)
     if not found:
         raise ValueError(
             "one flag a word, its value after `=`, no quotes, such as -ip-masq or -v=5"
         )
-    if found[1] in TAKEN:
-        raise ValueError(f"leave it out: {TAKEN[found[1]]}")
+    if found[1] in FORBIDDEN_FLAGS:
+        raise ValueError(f"leave it out: {FORBIDDEN_FLAGS[found[1]]}")
     return text
 
 
 def sha256(text: str) -> str:
-    """A SHA-256 in hexadecimal, in lower case."""
-    return like(r"[0-9a-f]{64}", "64 hexadecimal digits, as sha256sum prints them")(text.lower())
+    """A SHA-256 in hexadecimal, converted to lower case."""
+    return matching(r"[0-9a-f]{64}", "64 hexadecimal digits, as sha256sum prints them")(
+        text.lower()
+    )
 
 
 SECRETS = frozenset({"password", "passphrase", "psk", "secret", "token"})
 
 
 def clip(value: object) -> str:
-    """A value of the file's as a refusal repeats it: on one line, printable, and short.
+    """A value of the file as a refusal quotes it: on one line, printable and short.
 
-    What looks like a URL's user and password is left out.
+    What looks like a user and password in a URL is left out.
     """
     if isinstance(value, bool):
         return str(value).lower()
@@ -166,48 +167,48 @@ def clip(value: object) -> str:
     return "a table" if isinstance(value, Mapping) else str(value)
 
 
-def nearest(text: str, right: Iterable[str]) -> str:
-    """What would be right, the nearest first."""
-    names = list(right)
+def nearest(text: str, valid: Iterable[str]) -> str:
+    """What would be valid, the closest match first."""
+    names = list(valid)
     close = get_close_matches(text.lower(), names, 1, 0.6)
     return f"did you mean `{close[0]}`?" if close else f"it is one of {', '.join(names)}"
 
 
-def unknown(key: str, known: Iterable[str], said: str = "unknown key", elsewhere: str = "") -> str:
-    """Why a key can't stay, and what may have been meant.  Its value is not repeated.
+def unknown(key: str, known: Iterable[str], fault: str = "unknown key", elsewhere: str = "") -> str:
+    """Why a key is refused, and what may have been meant. Its value is not repeated.
 
     Args:
-        key: as it was given.
-        known: the keys that could stand in its place.
-        said: what is wrong.
-        elsewhere: a key of another place, for where none of the known is near.
+        key: the key that was given.
+        known: the valid keys in its place.
+        fault: what is wrong.
+        elsewhere: a key of another section, suggested if none of the known ones is close.
     """
     if any(word in SECRETS for word in re.split(r"[^a-z]+", key.lower())):
         return (
-            f"{said}; remove it: a secret has no place in a file.  fedwiz asks for what it needs, "
+            f"{fault}; remove it: a secret has no place in a file.  fedwiz asks for what it needs, "
             "or reads FEDWIZ_SUDO_PASSWORD and FEDWIZ_ETCD_PASSWORD"
         )
     names = list(known)
-    right = nearest(key, names) if names else "remove it"
-    if elsewhere and not right.startswith("did you mean"):
-        right = f"did you mean `{elsewhere}`?"
-    return f"{said}; {right}"
+    hint = nearest(key, names) if names else "remove it"
+    if elsewhere and not hint.startswith("did you mean"):
+        hint = f"did you mean `{elsewhere}`?"
+    return f"{fault}; {hint}"
 
 
-cluster = like(
+cluster = matching(
     r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}",
     "up to 63 letters, digits, `-`, `_` and `.`, such as fedora-lab",
 )
-user = like(r"[A-Za-z0-9_][A-Za-z0-9_.@+-]{0,63}", "a user's name, such as root")
-label = like(
+user = matching(r"[A-Za-z0-9_][A-Za-z0-9_.@+-]{0,63}", "a user's name, such as root")
+label = matching(
     r"[A-Za-z0-9]([A-Za-z0-9_./=-]{0,252}[A-Za-z0-9])?",
     "a Kubernetes label, such as fed-node1-label or name=fed-node1",
 )
-host_key = like(
+host_key = matching(
     r"SHA256:[A-Za-z0-9+/]{43}", "`SHA256:` and 43 characters, as `ssh-keygen -lf` prints it"
 )
-local_path = like(r"[^\x00-\x1f\x7f]+", "a path on this machine, such as ~/.ssh/id_ed25519")
-host_path = like(
+local_path = matching(r"[^\x00-\x1f\x7f]+", "a path on this machine, such as ~/.ssh/id_ed25519")
+host_path = matching(
     r"(/[A-Za-z0-9_.@+,:=-]+)+", "an absolute path on the hosts, such as /etc/etcd/ca.pem"
 )
-image = like(r"[A-Za-z0-9][A-Za-z0-9_.:/@-]{0,254}", "a container image, such as fedora:latest")
+image = matching(r"[A-Za-z0-9][A-Za-z0-9_.:/@-]{0,254}", "a container image, such as fedora:latest")

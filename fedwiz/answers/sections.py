@@ -1,8 +1,8 @@
-"""The sections of the answers: every question fedwiz has, declared once.
+"""The sections of the answers: every question of fedwiz, declared once.
 
-A field's title is the question, its description the help, its examples what a form shows in
-an empty field.  The form, `--set`, the answer file, the JSON Schema and the README's table are
-all made from these declarations.
+A field's title is the question, its description the help text, its examples the placeholders of an
+empty field. The form, `--set`, the answer file, the JSON Schema and the README's table are all
+generated from these declarations.
 """
 
 from collections.abc import Mapping
@@ -31,7 +31,7 @@ HostFile: TypeAlias = Annotated[str, AfterValidator(rules.empty_or(rules.host_pa
 
 
 def ask(title: str, help: str, default: Any = ..., *examples: object, **more: Any) -> Any:  # noqa: A002, ANN401
-    """A field with its question."""
+    """Declare a field with its question."""
     return Field(default, title=title, description=help, examples=list(examples) or None, **more)
 
 
@@ -183,7 +183,7 @@ class Network(Section):
     @field_validator("cidr")
     @classmethod
     def _shape(cls, cidr: str) -> str:
-        # Whether it is public is judged in `between`: allow_public is not known yet here.
+        # `cross_checks` judges whether it is public: allow_public is not known yet here.
         if why := addresses.refuse_network(cidr, allow_public=True):
             raise ValueError(why)
         return cidr
@@ -210,7 +210,7 @@ class Network(Section):
 
 
 def several(why: Mapping[str, str]) -> PydanticCustomError:
-    """More than one refusal, or one that is about another key than the one being read."""
+    """Several refusals, or one about another key than the one being validated."""
     return PydanticCustomError("several", "refused", {"why": dict(why)})
 
 
@@ -218,17 +218,17 @@ def refuse_backend(kind: str, options: Mapping[str, object]) -> dict[str, str]:
     """What is wrong with a backend's answers, by key; empty: nothing."""
     if kind not in BACKENDS:
         reason = LEFT_OUT.get(kind.lower())
-        said = f"not offered, since {reason}; " if reason else ""
-        return {"type": f"{rules.clip(kind)}: {said}{rules.nearest(kind, BACKENDS)}"}
+        reason_text = f"not offered, since {reason}; " if reason else ""
+        return {"type": f"{rules.clip(kind)}: {reason_text}{rules.nearest(kind, BACKENDS)}"}
     backend = BACKENDS[kind]
     why = {}
     for name, value in options.items():
         option = backend.option(name)
         if option is None:
-            said = f"{kind} has no such option"
-            why[name] = rules.unknown(name, [known.name for known in backend.options], said)
-        elif wrong := option.refuse(value):
-            why[name] = f"{rules.clip(value)}: {wrong}"
+            reason_text = f"{kind} has no such option"
+            why[name] = rules.unknown(name, [known.name for known in backend.options], reason_text)
+        elif refusal := option.refuse(value):
+            why[name] = f"{rules.clip(value)}: {refusal}"
     return why
 
 
@@ -243,33 +243,33 @@ class BackendAnswers(Section):
 
     @model_validator(mode="before")
     @classmethod
-    def _spare(cls, data: object) -> object:
-        """Leave out what equals its default, so that equal answers are equal."""
+    def _drop_defaults(cls, data: object) -> object:
+        """Drop options that equal their defaults, so that equal answers compare equal."""
         if not isinstance(data, Mapping):
             return data
-        said = dict(data)
-        kind = said.get("type", "vxlan")
+        values = dict(data)
+        kind = values.get("type", "vxlan")
         backend = BACKENDS.get(kind) if isinstance(kind, str) else None
         for option in backend.options if backend else ():
-            value = said.get(option.name)
+            value = values.get(option.name)
             if type(value) is option.kind and value == option.default:
-                del said[option.name]
-        return said
+                del values[option.name]
+        return values
 
     @model_validator(mode="after")
-    def _known(self) -> "BackendAnswers":
+    def _checked(self) -> "BackendAnswers":
         if why := refuse_backend(self.type, self.model_extra or {}):
             raise several(why)
         return self
 
     @property
     def backend(self) -> Backend:
-        """The type's entry in the table."""
+        """The entry of this type in `BACKENDS`."""
         return BACKENDS[self.type]
 
     @property
     def options(self) -> Mapping[str, Value]:
-        """Every option of the type's, given or default."""
+        """Every option of this type, given or default."""
         return MappingProxyType(self.backend.complete(self.model_extra or {}))
 
 
@@ -300,8 +300,8 @@ class Flannel(Section):
         if source == "dnf" and text:
             raise ValueError('only with source = "rpm" or "binary"; leave it out')
         if source in ("rpm", "binary") and not text:
-            right = "the file" if info.field_name == "path" else "what sha256sum prints"
-            raise ValueError(f'source = "{source}" needs it; give {right}')
+            hint = "the file" if info.field_name == "path" else "what sha256sum prints"
+            raise ValueError(f'source = "{source}" needs it; give {hint}')
         return text
 
 

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
-from fedwiz.answers.passwords import take
+from fedwiz.answers.passwords import pop_from_environment
 from fedwiz.cli.options import parser, with_verb
 from fedwiz.cli.output import background_output, explain, open_standard_streams
 
@@ -39,7 +39,7 @@ def main(argv: Sequence[str] | None = None, screens: Callable[[], Screens] | Non
         screens: imports the full-screen wizard, which is slow; None: only plain lines are possible.
     """
     open_standard_streams()
-    take()
+    pop_from_environment()
     options = parser().parse_args(with_verb(sys.argv[1:] if argv is None else argv))
     options.screens = screens
     try:

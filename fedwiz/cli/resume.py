@@ -56,7 +56,7 @@ def _find_run(name: str) -> InterruptedRun:
         raise UsageError(
             f"{name} is no install or undo of a real cluster: there is nothing to go on with"
         )
-    found = unfinished.of(summary)
+    found = unfinished.as_interrupted(summary)
     if found is None:
         raise UsageError(f"run {path.stem} {_why_not_resumable(summary.verb)}")
     return found

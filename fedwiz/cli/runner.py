@@ -169,7 +169,7 @@ class RecordedRun:
 def _keep_answers(cluster: RunContext, run: str) -> None:
     """Keep what repeats the run; where that can't be, it is the operator who has them."""
     with suppress(OSError):
-        files.write(journals.answers_of(run), repeat(cluster.answers, tuple(cluster.accepted)))
+        files.write(journals.answers_path(run), repeat(cluster.answers, tuple(cluster.accepted)))
 
 
 def tell(record: Record) -> None:
@@ -241,7 +241,7 @@ def same(approved: str, plan: Plan, result: Result) -> str:
         return ""
     result.code = verbs.STALE
     text = f"the plan is {plan.digest} now, not {approved}"
-    kept = journals.kept_plan(approved)
+    kept = journals.load_plan(approved)
     if kept is None or result.known is None:
         return f"{text}, which this machine never showed; look at `fedwiz plan`"
     before = json.loads(kept)["facts"]

@@ -52,9 +52,9 @@ def _start(options: argparse.Namespace) -> "Begin | None":
 
 
 def _saved_draft() -> "Draft | None":
-    from fedwiz.wizard.draft import kept
+    from fedwiz.wizard.draft import load_saved
 
-    return kept()
+    return load_saved()
 
 
 def _draft_from_options(options: argparse.Namespace) -> "Draft":

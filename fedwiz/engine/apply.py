@@ -1,4 +1,4 @@
-"""Carries a plan out: one lane per host, side by side, and says everything that happens."""
+"""Applies a plan, all hosts in parallel, and reports everything that happens."""
 
 import asyncio
 import time
@@ -26,91 +26,93 @@ from fedwiz.runs.journal import JournalError
 from fedwiz.steps.make import same_json
 
 FILE_CHANGED = 75
-"""Exit status of a script of fedwiz's that finds a file another one than the plan saw."""
+"""Exit status of a fedwiz script that finds a file changed since the plan was made."""
 
-KEPT_LINES = 60
-"""Last lines of an action in which its cause is looked for."""
+MAX_CAUSE_LINES = 60
+"""Last lines of an action that are searched for a cause."""
 
 
 @dataclass
 class Applied:
-    """How a plan went."""
+    """The outcome of applying a plan."""
 
     outcomes: dict[str, Outcome] = field(default_factory=dict)
-    """By host; a host with nothing to do is not in it."""
+    """By host; hosts with nothing to do are missing."""
 
     why: dict[str, str] = field(default_factory=dict)
     stale: str = ""
-    """What somebody changed between plan and apply; empty: nothing."""
+    """What changed between plan and apply; empty: nothing."""
 
     barred: str = ""
-    """Why nothing more might be begun: the cluster's lock is gone; empty: it is not."""
+    """Why no further step may start: the cluster's lock is lost; empty: it is not."""
 
     @property
     def lost(self) -> set[str]:
-        """Hosts that did not get through."""
+        """Hosts that failed."""
         return {host for host, outcome in self.outcomes.items() if outcome != "ok"}
 
 
 async def apply(
-    plan: Plan, ways: Connections, emit: Emit, run_id: str, stop: asyncio.Event
+    plan: Plan, connections: Connections, emit: Emit, run_id: str, stop: asyncio.Event
 ) -> Applied:
-    """Do what the plan says, stage after stage.
+    """Apply the plan, stage by stage.
 
-    A host whose action fails gets no other one; the others go on, unless the stage is a gate.
-    Once `stop` is set, actions that run are let end and no other is begun.
+    A host whose action fails gets no further ones; the other hosts continue, unless the stage is a
+    gate. Once `stop` is set, running actions finish and no other starts.
 
     Raises:
-        Unwritten: the journal took no more, so it was stopped in the same way.
+        JournalError: the journal could not be written, so the run was stopped in the same way.
     """
-    going = _Apply(ways, emit, run_id, stop, asyncio.Semaphore(ways.answers.ssh.width), Applied())
+    state = _Apply(
+        connections, emit, run_id, stop, asyncio.Semaphore(connections.answers.ssh.width), Applied()
+    )
     for part in plan.parts:
-        why = going.closed(part)
+        why = state.blocked_by(part)
         if why:
             for lane in part.lanes:
-                going.leave(lane.tasks, why)
+                state.skip(lane.tasks, why)
             continue
         async with asyncio.TaskGroup() as group:
             for lane in part.lanes:
-                group.create_task(going.follow(lane), name=f"{part.stage} {lane.host}")
-        if part.gate and going.applied.lost:
-            going.shut = f"{', '.join(sorted(going.applied.lost))} did not get through it"
-    if going.unwritten is not None:
-        raise going.unwritten
-    return going.applied
+                group.create_task(state.follow(lane), name=f"{part.stage} {lane.host}")
+        if part.gate and state.applied.lost:
+            state.closed_by = f"{', '.join(sorted(state.applied.lost))} did not get through it"
+    if state.journal_error is not None:
+        raise state.journal_error
+    return state.applied
 
 
 @dataclass
 class _Apply:
-    """What the lanes of one plan share."""
+    """State shared by all lanes of a plan."""
 
-    ways: Connections
+    connections: Connections
     emit: Emit
     run_id: str
     stop: asyncio.Event
     width: asyncio.Semaphore
     applied: Applied
-    shut: str = ""
-    """Why a gate is shut; empty: it is open."""
+    closed_by: str = ""
+    """Why a gate is closed; empty: it is open."""
 
-    unwritten: JournalError | None = None
-    """The journal takes no more: what runs is let end, and nothing is begun."""
+    journal_error: JournalError | None = None
+    """The journal can't be written: running actions finish, and no other starts."""
 
-    def closed(self, part: Part) -> str:
-        """Why this stage is not begun; empty: it is."""
-        if self.shut:
-            return f"not begun: {self.shut}"
+    def blocked_by(self, part: Part) -> str:
+        """Why this stage does not start; empty: it does."""
+        if self.closed_by:
+            return f"not begun: {self.closed_by}"
         if part.stage == "peers" and (lost := self.applied.lost):
             be = "is" if len(lost) == 1 else "are"
             return f"not begun: it needs all nodes, and {', '.join(sorted(lost))} {be} not done"
         return ""
 
-    def leave(self, tasks: Iterable[Task], why: str) -> None:
-        """Say of each task that it was not begun."""
+    def skip(self, tasks: Iterable[Task], why: str) -> None:
+        """Report each task as not started."""
         for task in tasks:
-            self._end(task, "stopped", why)
+            self._end_step(task, "stopped", why)
 
-    def _end(self, task: Task, outcome: Outcome, why: str = "") -> None:
+    def _end_step(self, task: Task, outcome: Outcome, why: str = "") -> None:
         self.emit(StepEnded(task.host, task.step, outcome, why))
         worst = self.applied.outcomes.get(task.host, "ok")
         if worst == "ok":
@@ -119,137 +121,142 @@ class _Apply:
                 self.applied.why[task.host] = f"{task.step}: {why}"
 
     async def follow(self, lane: Lane) -> None:
-        """One host's tasks, until one does not end well."""
+        """Run one host's tasks, up to the first that fails."""
         async with self.width:
-            for at, task in enumerate(lane.tasks):
+            for index, task in enumerate(lane.tasks):
                 if self.stop.is_set():
-                    self.leave(lane.tasks[at:], "not begun: the run was stopped")
+                    self.skip(lane.tasks[index:], "not begun: the run was stopped")
                     return
                 try:
-                    outcome, why = await self._task(task)
+                    outcome, why = await self._run_task(task)
                 except JournalError as full:
-                    self.unwritten = full
+                    self.journal_error = full
                     self.stop.set()
                     outcome, why = "stopped", str(full)
-                self._end(task, outcome, why)
+                self._end_step(task, outcome, why)
                 if outcome != "ok":
                     return
 
-    async def _task(self, task: Task) -> tuple[Outcome, str]:
+    async def _run_task(self, task: Task) -> tuple[Outcome, str]:
         self.emit(StepStarted(task.host, task.step, task.title, len(task.actions)))
-        for at, action in enumerate(task.actions):
+        for index, action in enumerate(task.actions):
             if self.stop.is_set():
-                await self._confirm(task, at)
+                await self._confirm(task, index)
                 return "stopped", "the run was stopped"
-            if why := await self.ways.may_begin(self.stop):
+            if why := await self.connections.may_begin(self.stop):
                 if not self.stop.is_set():
                     self.applied.barred = why
                     self.stop.set()
                 return "stopped", why
-            outcome, why = await self._action(task, action)
+            outcome, why = await self._run_action(task, action)
             if outcome == "failed":
-                await self._confirm(task, at + 1)
+                await self._confirm(task, index + 1)
             if outcome != "ok":
                 return outcome, why
         return "ok", ""
 
     async def _confirm(self, task: Task, done: int) -> None:
-        """Confirm what was begun of a task and is not gone on with: it is to stay as it is."""
+        """Confirm the applied part of an aborted task, so that the host does not revert it."""
         for action in task.actions[done:] if done else ():
             if isinstance(action, Run) and action.fresh:
-                await self._action(task, action)
+                await self._run_action(task, action)
 
-    async def _action(self, task: Task, action: Action) -> tuple[Outcome, str]:
-        """Send one action and see it end; what was sent and not seen to end is `unknown`."""
+    async def _run_action(self, task: Task, action: Action) -> tuple[Outcome, str]:
+        """Run one action to its end; `unknown`: it was sent, but its end was not seen."""
         if (back := action.back) is not None:
             self.emit(
                 WayBack(
                     task.host, task.step, back.argv, back.input(), back.timeout, back.interrupts
                 )
             )
-        own = action.unit if isinstance(action, Run) else ""
-        unit = f"{own}-{self.run_id}" if own else ""
+        unit_name = action.unit if isinstance(action, Run) else ""
+        unit = f"{unit_name}-{self.run_id}" if unit_name else ""
         self.emit(ActionStarted(task.host, task.step, action.brief, unit))
         began, code, why = time.monotonic(), None, ""
-        lines: deque[str] = deque(maxlen=KEPT_LINES)
+        lines: deque[str] = deque(maxlen=MAX_CAUSE_LINES)
 
-        def say(line: str) -> None:
+        def on_line(line: str) -> None:
             lines.append(line)
             self.emit(Output(task.host, task.step, line))
 
         outcome: Outcome = "unknown"
         try:
             if isinstance(action, PutKey):
-                code, why = await self._put(action, say)
+                code, why = await self._put_key(action, on_line)
             else:
-                code, gone = await self._run(task.host, replace(action, unit=unit), say)
-                why = _why(code, action, lines) + (gone and f" ({gone})") if code else ""
+                code, unreachable = await self._run_command(
+                    task.host, replace(action, unit=unit), on_line
+                )
+                why = (
+                    _failure(code, action, lines) + (unreachable and f" ({unreachable})")
+                    if code
+                    else ""
+                )
                 if code == FILE_CHANGED and action.script:
                     self.applied.stale = why
             outcome = "failed" if code else "ok"
-        except UnreachableError as gone:
-            why = str(gone)
+        except UnreachableError as unreachable:
+            why = str(unreachable)
             if isinstance(action, PutKey):
                 outcome = "failed"
             else:
-                self.ways.lose(task.host, why)
+                self.connections.lose(task.host, why)
         finally:
             took = round(time.monotonic() - began, 3)
             self.emit(ActionEnded(task.host, task.step, outcome, code, took))
-            if outcome == "unknown" and not why:  # cancelled: the step's end is told here
+            if outcome == "unknown" and not why:  # cancelled: nobody else reports the step's end
                 self.emit(StepEnded(task.host, task.step, "unknown", "its end was not seen"))
         return outcome, why
 
-    async def _run(self, host: str, run: Run, say: OnLine) -> tuple[int, str]:
-        """The exit status, and why the host could not be reached before; empty: it could."""
+    async def _run_command(self, host: str, run: Run, on_line: OnLine) -> tuple[int, str]:
+        """The exit status, and why the host was unreachable at first; empty: it was not."""
         if run.fresh:
-            return await run_on_new_connection(self.ways, host, run, say)
-        return await self.ways.session(host).run(run, say), ""
+            return await run_on_new_connection(self.connections, host, run, on_line)
+        return await self.connections.session(host).run(run, on_line), ""
 
-    async def _put(self, put: PutKey, say: OnLine) -> tuple[int, str]:
-        """Write or delete a key if it is as the plan saw it, then read it back."""
+    async def _put_key(self, put: PutKey, on_line: OnLine) -> tuple[int, str]:
+        """Write or delete a key if it is unchanged since the plan, then read it back."""
         try:
-            return await self._written(put, say)
-        except (
-            UnreachableError
-        ):  # the way there may have gone with a connection that is back by now
-            self.ways.forget_store()
-            return await self._written(put, say)
+            return await self._write_and_check(put, on_line)
+        except UnreachableError:
+            # The connection used for etcd may be lost; the host may have a new one by now.
+            self.connections.forget_store()
+            return await self._write_and_check(put, on_line)
 
-    async def _written(self, put: PutKey, say: OnLine) -> tuple[int, str]:
-        store = await self.ways.store(put.api, {})
+    async def _write_and_check(self, put: PutKey, on_line: OnLine) -> tuple[int, str]:
+        store = await self.connections.store(put.api, {})
         written = await store.put(put)
-        there = await store.get(put.key)
+        stored = await store.get(put.key)
         if put.value is None:
-            right, now = there is None, f"{put.key} is gone"
+            as_wanted, message = stored is None, f"{put.key} is gone"
         else:
-            right = there is not None and same_json(there.text, put.value)
-            now = f"{put.key} reads back as {there.text}" if there else ""
-        if right:
-            say(now)
+            as_wanted = stored is not None and same_json(stored.text, put.value)
+            message = f"{put.key} reads back as {stored.text}" if stored else ""
+        if as_wanted:
+            on_line(message)
             return 0, ""
         if not written:
-            seen = f"it now says {there.text[:200]}" if there else "it is gone"
-            self.applied.stale = f"etcd's {put.key} was changed since the plan was made: {seen}"
+            state = f"it now says {stored.text[:200]}" if stored else "it is gone"
+            self.applied.stale = f"etcd's {put.key} was changed since the plan was made: {state}"
             return 1, f"{self.applied.stale}; look at it, then make a new plan"
         if put.value is None:
             return 1, f"etcd deleted {put.key}, and somebody wrote it again; look at who does"
         return 1, f"etcd took {put.key} and reads back something else; look at etcd's log"
 
 
-def _more(cause: Cause | None, said: str) -> TypeGuard[Cause]:
-    return cause is not None and cause.sentence not in said
+def _adds_to(cause: Cause | None, text: str) -> TypeGuard[Cause]:
+    return cause is not None and cause.sentence not in text
 
 
-def _why(code: int, run: Run, lines: Iterable[str]) -> str:
-    """Why a command failed, with a remedy where its output has a known cause."""
-    kept = list(lines)
-    cause = cause_of(kept)
-    last = next((line.strip()[:300] for line in reversed(kept) if line.strip()), "")
-    if run.script and last and code != 124:  # the last line of fedwiz's own says why
-        what = last.partition("; ")[0]
-        return f"{what}: {cause.sentence}; {cause.remedy}" if _more(cause, what) else last
+def _failure(code: int, run: Run, lines: Iterable[str]) -> str:
+    """Why a command failed, with a remedy if its output has a known cause."""
+    output = list(lines)
+    cause = cause_of(output)
+    last = next((line.strip()[:300] for line in reversed(output) if line.strip()), "")
+    if run.script and last and code != 124:  # a script of fedwiz gives the reason in its last line
+        text = last.partition("; ")[0]
+        return f"{text}: {cause.sentence}; {cause.remedy}" if _adds_to(cause, text) else last
     if cause is not None:
         return f"{cause.sentence}; {cause.remedy}"
-    what = f"no end within {run.timeout} s" if code == 124 else f"exit status {code}"
-    return f"{what} of `{run.brief[:120]}`" + (f": {last}" if last else "")
+    text = f"no end within {run.timeout} s" if code == 124 else f"exit status {code}"
+    return f"{text} of `{run.brief[:120]}`" + (f": {last}" if last else "")

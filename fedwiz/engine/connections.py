@@ -1,4 +1,4 @@
-"""The open ways to a cluster, and what is read over them."""
+"""The open connections to a cluster, and the facts read over them."""
 
 import asyncio
 import time
@@ -23,16 +23,16 @@ from fedwiz.model.events import Connected, Emit, FactsRead, HostLost, Versions
 from fedwiz.util.sanitize import sanitize
 
 MayBegin = Callable[[asyncio.Event], Awaitable[str]]
-"""Given the event that asks to begin nothing new."""
+"""Called with the event that asks to start nothing new."""
 
 
-async def _always(_stop: asyncio.Event) -> str:
+async def _no_objection(_stop: asyncio.Event) -> str:
     return ""
 
 
 @dataclass
 class Connections:
-    """A session per host that could be reached, and etcd by way of one of them."""
+    """A session with each reachable host, and etcd through one of them."""
 
     answers: Answers
     transport: Transport
@@ -42,17 +42,17 @@ class Connections:
     etcd_password: Secret | None = None
     sessions: dict[str, Session] = field(default_factory=dict)
     lost: dict[str, str] = field(default_factory=dict)
-    """Hosts that could not be reached, or not any more, and why."""
+    """Hosts that are unreachable, from the start or since, and why."""
 
-    may_begin: MayBegin = _always
-    """Waited for before each change; says why it may not be begun, or nothing."""
+    may_begin: MayBegin = _no_objection
+    """Awaited before each change; returns why it must not start, or an empty string."""
 
     _store: Store | None = None
 
     def lose(self, host: str, why: str) -> None:
-        """Note that nothing more can be asked of a host, and say so once."""
+        """Mark a host as lost and report it once."""
         self.sessions.pop(host, None)
-        why = why.removeprefix(f"{host}: ")  # whoever shows it names the host
+        why = why.removeprefix(f"{host}: ")  # whoever shows it adds the host's name
         if host not in self.lost:
             self.lost[host] = why
             self.emit(HostLost(host, why))
@@ -61,7 +61,7 @@ class Connections:
         """The open session with a host.
 
         Raises:
-            Unreachable: there is none, or not any more.
+            UnreachableError: there is none, or it is lost.
         """
         if host not in self.sessions:
             raise UnreachableError(self.lost.get(host, f"{host} is not connected"))
@@ -71,35 +71,35 @@ class Connections:
         """etcd, through the first host that can reach it, the master before the nodes.
 
         Raises:
-            Unreachable: no host can, or etcd does not serve this API.
+            UnreachableError: no host can, or etcd does not serve this API.
         """
         if self._store is not None and self._store.api == api:
             return self._store
         names = [self.answers.master.name, *(node.name for node in self.answers.nodes)]
         names = [name for name in names if name in self.sessions]
-        # Those that reached it a moment ago first: each other one may cost a time-out.
+        # Hosts that reached it a moment ago first: each other one may cost a timeout.
         names.sort(key=lambda name: not _reaches(known.get(name)))
-        gone = UnreachableError("no host is left that could reach etcd")
+        last_error = UnreachableError("no host is left that could reach etcd")
         for name in names:
             try:
                 self._store = await self.stack.enter_async_context(
                     self.open_store(self.sessions[name], api)
                 )
-            except UnreachableError as why:
-                gone = why
+            except UnreachableError as error:
+                last_error = error
                 if _reaches(known.get(name)):
                     break
             else:
                 return self._store
-        raise gone
+        raise last_error
 
     def forget_store(self) -> None:
-        """Have the next one ask make a way of its own: a reboot may have cut this one."""
+        """Drop the connection to etcd, which a reboot may have closed; it is reopened on demand."""
         self._store = None
 
 
 def _reaches(known: Facts | None) -> bool:
-    return known is not None and any(end.version for end in known.etcd.values())
+    return known is not None and any(endpoint.version for endpoint in known.etcd.values())
 
 
 @asynccontextmanager
@@ -110,42 +110,44 @@ async def connect_all(
     emit: Emit,
     etcd_password: Secret | None = None,
 ) -> AsyncIterator[Connections]:
-    """Connect to all hosts at once, as many as `ssh.width` says; who can't be reached is lost."""
+    """Connect to all hosts in parallel, at most `ssh.width` at once; unreachable ones are lost."""
     async with AsyncExitStack() as stack:
-        ways = Connections(answers, transport, open_store, stack, emit, etcd_password)
-        await connect(ways)
-        yield ways
+        connections = Connections(answers, transport, open_store, stack, emit, etcd_password)
+        await connect(connections)
+        yield connections
 
 
-async def connect(ways: Connections) -> None:
-    """Connect to all hosts that there is no session with; done again, also to those lost since."""
-    width = asyncio.Semaphore(ways.answers.ssh.width)
+async def connect(connections: Connections) -> None:
+    """Connect to all hosts without a session; when repeated, it retries those lost since."""
+    width = asyncio.Semaphore(connections.answers.ssh.width)
 
-    async def one(host: Host) -> None:
+    async def connect_host(host: Host) -> None:
         async with width:
             try:
-                session = await ways.stack.enter_async_context(ways.transport.connect(host.name))
-            except UnreachableError as why:
-                ways.lose(host.name, str(why))
+                session = await connections.stack.enter_async_context(
+                    connections.transport.connect(host.name)
+                )
+            except UnreachableError as error:
+                connections.lose(host.name, str(error))
                 return
-        ways.lost.pop(host.name, None)
-        ways.sessions[host.name] = session
-        ways.emit(Connected(host.name))
+        connections.lost.pop(host.name, None)
+        connections.sessions[host.name] = session
+        connections.emit(Connected(host.name))
 
     async with asyncio.TaskGroup() as group:
-        for host in ways.answers.host:
-            if host.name not in ways.sessions:
-                group.create_task(one(host), name=f"connect {host.name}")
+        for host in connections.answers.host:
+            if host.name not in connections.sessions:
+                group.create_task(connect_host(host), name=f"connect {host.name}")
 
 
-async def read_facts(ways: Connections, supplied: str = "") -> ClusterFacts:
-    """Ask all hosts everything at once, then etcd.
+async def read_facts(connections: Connections, supplied: str = "") -> ClusterFacts:
+    """Read all facts from all hosts in parallel, then from etcd.
 
     Args:
-        ways: the open ways; a host that is lost on the way is noted there.
-        supplied: version of the flannel that the operator's RPM holds; a binary is asked.
+        connections: the open connections; records hosts that are lost meanwhile.
+        supplied: flannel's version in the operator's RPM; a binary is asked for its version.
     """
-    answers = ways.answers
+    answers = connections.answers
     found: dict[str, Facts] = {}
     versions: dict[str, str] = {}
 
@@ -154,23 +156,31 @@ async def read_facts(ways: Connections, supplied: str = "") -> ClusterFacts:
             found[host.name] = await _facts(answers, host, session)
             if host.role == "node" and answers.flannel.source != "dnf":
                 versions[host.name] = supplied or await _version_of_binary(answers, session)
-        except UnreachableError as why:
-            ways.lose(host.name, str(why))
+        except UnreachableError as error:
+            connections.lose(host.name, str(error))
             return
-        ways.emit(FactsRead(host.name, round(time.monotonic() - began, 3)))
-        said = found[host.name].versions
-        ways.emit(Versions(host.name, {name: sanitize(text) for name, text in said.items()}))
+        connections.emit(FactsRead(host.name, round(time.monotonic() - began, 3)))
+        host_versions = found[host.name].versions
+        connections.emit(
+            Versions(host.name, {name: sanitize(text) for name, text in host_versions.items()})
+        )
 
-    ways.forget_store()
+    connections.forget_store()
     began = time.monotonic()
     async with asyncio.TaskGroup() as group:
         for host in answers.host:
-            if host.name in ways.sessions:
-                group.create_task(ask(host, ways.sessions[host.name]), name=f"ask {host.name}")
+            if host.name in connections.sessions:
+                group.create_task(
+                    ask(host, connections.sessions[host.name]), name=f"ask {host.name}"
+                )
     ordered = {host.name: found[host.name] for host in answers.host if host.name in found}
-    known = ClusterFacts(ordered, Stored(), versions, ways.etcd_password, dict(ways.lost))
-    stored = await _stored(ways, known)
-    return ClusterFacts(ordered, stored, versions, ways.etcd_password, dict(ways.lost))
+    known = ClusterFacts(
+        ordered, Stored(), versions, connections.etcd_password, dict(connections.lost)
+    )
+    stored = await _stored(connections, known)
+    return ClusterFacts(
+        ordered, stored, versions, connections.etcd_password, dict(connections.lost)
+    )
 
 
 async def _facts(answers: Answers, host: Host, session: Session) -> Facts:
@@ -179,42 +189,42 @@ async def _facts(answers: Answers, host: Host, session: Session) -> Facts:
     reply = await session.ask(Run(("sh", "-s"), changes=False, stdin=(script,), timeout=150))
     try:
         return facts.read(answers, host, reply.out, mark, heard=sent)
-    except ValueError as wrong:
-        said = " ".join((reply.err or reply.out).split())[:200]
-        if "\ufffd" in said:  # bytes that are no text tell nobody anything
-            said = ""
+    except ValueError as error:
+        output = " ".join((reply.err or reply.out).split())[:200]
+        if "\ufffd" in output:  # undecodable bytes help nobody
+            output = ""
         raise UnreachableError(
-            f"{host.name} did not answer as a Linux host does ({wrong}; exit status "
-            f"{reply.code}{': ' + said if said else ''}); try `ssh` to it by hand"
+            f"{host.name} did not answer as a Linux host does ({error}; exit status "
+            f"{reply.code}{': ' + output if output else ''}); try `ssh` to it by hand"
         ) from None
 
 
 async def _version_of_binary(answers: Answers, session: Session) -> str:
-    """What the operator's flanneld says of itself on that host; empty where it can't run there.
+    """The version that the operator's flanneld reports on that host; empty if it can't run there.
 
-    It is put on the host for that moment only: whether it runs there is a fact of the host's.
+    It is uploaded just for this call: whether it runs there is a fact of the host.
     """
-    tell = (
+    script = (
         'f=$(mktemp) && trap \'rm -f "$f"\' EXIT && cat >"$f" && chmod 0700 "$f" && '
         'timeout 10 "$f" --version 2>&1 | head -n 1'
     )
     reply = await session.ask(
-        Run(("sh", "-c", tell), changes=False, upload=answers.flannel.path, timeout=600)
+        Run(("sh", "-c", script), changes=False, upload=answers.flannel.path, timeout=600)
     )
     return reply.out.strip()[:200] if flannel.parse_version(reply.out) else ""
 
 
-async def _stored(ways: Connections, known: ClusterFacts) -> Stored:
-    answers = ways.answers
+async def _stored(connections: Connections, known: ClusterFacts) -> Stored:
+    answers = connections.answers
     api = flannel.api(answers, known)
     if not api:
         return Stored(error="it is not known which of etcd's APIs the nodes' flannel reads")
     try:
-        store = await ways.store(api, known.hosts)
+        store = await connections.store(api, known.hosts)
         config = await store.get(answers.key)
         leases = await store.under(f"{answers.etcd.prefix}/subnets/")
-    except UnreachableError as why:
-        return Stored(api, error=str(why))
+    except UnreachableError as error:
+        return Stored(api, error=str(error))
     master = known.hosts.get(answers.master.name)
     configs = master.etcd_configs if master else {}
     other = next((text for name, text in configs.items() if name != api), "")

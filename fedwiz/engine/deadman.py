@@ -1,4 +1,4 @@
-"""Steps that a host takes back by itself, unless it is shown that it can still be reached."""
+"""Dead-man switch: the host reverts a step unless fedwiz confirms that it is still reachable."""
 
 import asyncio
 import time
@@ -11,67 +11,71 @@ from fedwiz.ssh.known_hosts import KeyRefusedError
 from fedwiz.steps.make import run_script
 
 MAX_WAIT_SECONDS = 500
-"""Seconds after its time that a host is waited for: it takes a step back, and docker has its
-own time to stop and to start."""
+"""Seconds to wait for a host after its deadline: it reverts a step, and docker takes time to stop
+and start."""
 
 RETRY_SECONDS = 2.0
-"""Seconds between two tries to connect."""
+"""Seconds between two attempts to connect."""
 
 
 async def run_on_new_connection(
-    ways: Connections,
+    connections: Connections,
     host: str,
     run: Run,
-    say: OnLine,
+    on_line: OnLine,
     *,
     longest: float = MAX_WAIT_SECONDS,
     pause: float = RETRY_SECONDS,
 ) -> tuple[int, str]:
-    """Run a command over a connection that is opened for it.
+    """Run a command over a new connection.
 
-    A host that can't be reached takes the step back; it is tried until that must have been done.
+    A host that can't be reached reverts the step; retry until it must have done so.
 
     Returns:
-        The exit status, and why the host could not be reached at first; empty: it could.
+        The exit status, and why the host was unreachable at first; empty: it was not.
 
     Raises:
-        Unreachable: who answers is not to be trusted, or lets none of our keys in; waiting would
-            not change that, and the host takes the step back unseen.
+        UnreachableError: the host's key is not trusted, or it refuses all our keys; waiting
+            would not help, and the host reverts the step unseen.
     """
-    gone, end = "", time.monotonic() + run.fresh + longest
+    reason, deadline = "", time.monotonic() + run.fresh + longest
     while True:
         try:
-            async with ways.transport.connect(host) as session:
-                return await session.run(replace(run, fresh=0), say), gone
+            async with connections.transport.connect(host) as session:
+                return await session.run(replace(run, fresh=0), on_line), reason
         except (KeyRefusedError, LoginRefusedError):
             raise
-        except UnreachableError as why:
-            if not gone:
-                gone = str(why)
-                say(f"no new connection: {gone}")
-                say(f"within {run.fresh} s the host takes the step back by itself; waiting for it")
-        if time.monotonic() >= end:
-            say(f"{host} can't be reached, and was not seen to take the step back")
-            return 1, gone
+        except UnreachableError as error:
+            if not reason:
+                reason = str(error)
+                on_line(f"no new connection: {reason}")
+                on_line(
+                    f"within {run.fresh} s the host takes the step back by itself; waiting for it"
+                )
+        if time.monotonic() >= deadline:
+            on_line(f"{host} can't be reached, and was not seen to take the step back")
+            return 1, reason
         await asyncio.sleep(pause)
 
 
-async def confirm_all(ways: Connections) -> None:
-    """Confirm what earlier runs left to be taken back, on all hosts that can be reached.
+async def confirm_all(connections: Connections) -> None:
+    """Confirm the steps of earlier runs that are still armed, on all reachable hosts.
 
-    That this run's connections could be opened shows what a confirmation has to show.  A host
-    that is taking a step back just now is waited for: what is read of it then is so.
+    This run's connections already show that the hosts are reachable. A host that is reverting a
+    step just now is waited for, so that facts read afterwards are valid.
     """
 
-    async def one(host: str) -> None:
-        def say(line: str) -> None:
-            ways.emit(Output(host, "guard", line))
+    async def confirm(host: str) -> None:
+        def on_line(line: str) -> None:
+            connections.emit(Output(host, "guard", line))
 
         try:
-            await ways.session(host).run(run_script("confirm", timeout=MAX_WAIT_SECONDS), say)
-        except UnreachableError as why:
-            ways.lose(host, str(why))
+            await connections.session(host).run(
+                run_script("confirm", timeout=MAX_WAIT_SECONDS), on_line
+            )
+        except UnreachableError as error:
+            connections.lose(host, str(error))
 
     async with asyncio.TaskGroup() as group:
-        for host in tuple(ways.sessions):
-            group.create_task(one(host), name=f"disarm {host}")
+        for host in tuple(connections.sessions):
+            group.create_task(confirm(host), name=f"disarm {host}")

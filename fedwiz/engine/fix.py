@@ -1,4 +1,4 @@
-"""From a pair of nodes to the cause of its trouble, to a remedy that is approved, and back."""
+"""Diagnoses a pair of nodes, fixes the cause once approved, and undoes fixes."""
 
 import asyncio
 from collections.abc import Iterable, Sequence
@@ -41,27 +41,27 @@ async def diagnose(
     cause: str = "",
     host: str = "",
 ) -> Result:
-    """Verify two nodes, follow a ping between them, and name what is wrong.
+    """Verify two nodes, trace a ping between them, and name the causes of its failure.
 
     Args:
-        cluster: what to work on.
+        cluster: the context to run in.
         pair: sender and receiver.
-        stop: once set, nothing new is begun.
-        approve: asked for the remedy, which is then carried out, and the two verified again;
+        stop: once set, nothing new starts.
+        approve: asked to approve the fix, which is then applied, and the pair verified again;
             None: nothing is changed.
-        cause: the one whose remedy is wanted; empty: the first.
-        host: where, should several have that cause; empty: the first.
+        cause: the cause to fix; empty: the first.
+        host: where, if several hosts have that cause; empty: the first.
     """
 
-    async def whole(cluster: RunContext, ways: Connections, result: Result) -> None:
-        await verify_network(cluster, ways, result, pair=pair)
+    async def work(cluster: RunContext, connections: Connections, result: Result) -> None:
+        await verify_network(cluster, connections, result, pair=pair)
         if result.known is None:
             return
         if stop.is_set():
             result.code, result.why = INTERRUPTED, "stopped before any packet was followed"
             return
         case = await measure(
-            cluster.answers, dict(ways.sessions), result.known, result.verdicts, pair
+            cluster.answers, dict(connections.sessions), result.known, result.verdicts, pair
         )
         result.case, result.diagnoses = case, causes(case)
         for it in result.diagnoses:
@@ -70,50 +70,50 @@ async def diagnose(
                     *pair, it.cause, it.host, it.why, it.seen, it.remedy, it.explains, len(it.mends)
                 )
             )
-        _named(result)
+        _set_outcome(result)
         if approve is not None and not stop.is_set():
-            await _mended(cluster, ways, result, approve, stop, (cause, host))
+            await _offer_fix(cluster, connections, result, approve, stop, (cause, host))
             if result.code == OK:
-                await _verify_remedied(cluster, ways, result, stop, pair)
+                await _verify_after_fix(cluster, connections, result, stop, pair)
 
-    return await run_verb("diagnose", cluster, whole, changes=approve is not None)
+    return await run_verb("diagnose", cluster, work, changes=approve is not None)
 
 
 SETTLE_SECONDS = (1.0, 4.0)
-"""How long a verification that fails right after a remedy waits before it is repeated."""
+"""Delays before a verification that fails right after a fix is repeated."""
 
 
-async def _verify_remedied(
+async def _verify_after_fix(
     cluster: RunContext,
-    ways: Connections,
+    connections: Connections,
     result: Result,
     stop: asyncio.Event,
     pair: tuple[str, str],
 ) -> None:
-    """Verify the pair; again where it fails, since peers hear of a new lease a moment later."""
-    await verify_network(cluster, ways, result, pair=pair)
+    """Verify the pair, and retry if that fails: peers learn of a new lease a moment later."""
+    await verify_network(cluster, connections, result, pair=pair)
     for seconds in SETTLE_SECONDS:
         if result.code == OK or await set_within(stop, seconds):
             return
-        await verify_network(cluster, ways, result, pair=pair)
+        await verify_network(cluster, connections, result, pair=pair)
 
 
-def _named(result: Result) -> None:
-    """Exit code and reason: what was found counts, also where the pair pings for now."""
+def _set_outcome(result: Result) -> None:
+    """Set exit code and reason: a cause counts even if the pair can ping now."""
     if result.diagnoses and result.code in (OK, NOT_PROVEN):
         first = result.diagnoses[0]
         result.code, result.why = NOT_PROVEN, f"{first.cause}: {first.why}; {first.remedy}"
 
 
-async def _mended(
+async def _offer_fix(
     cluster: RunContext,
-    ways: Connections,
+    connections: Connections,
     result: Result,
     approve: Approve,
     stop: asyncio.Event,
     wanted: tuple[str, str],
 ) -> None:
-    """Offer a cause's remedy, and carry it out; the code is OK where it was."""
+    """Offer a cause's fix and apply it; the code is OK if that succeeds."""
     cause, host = wanted
     chosen = next(
         (it for it in result.diagnoses if cause in ("", it.cause) and host in ("", it.host)), None
@@ -125,12 +125,14 @@ async def _mended(
     if not chosen.mends:
         result.why = f"{chosen.cause} is not for fedwiz to mend: {chosen.remedy}"
         return
-    await _done(cluster, ways, result, approve, stop, plan_of(cluster.answers, chosen))
+    await _approve_and_apply(
+        cluster, connections, result, approve, stop, plan_of(cluster.answers, chosen)
+    )
 
 
-async def _done(
+async def _approve_and_apply(
     cluster: RunContext,
-    ways: Connections,
+    connections: Connections,
     result: Result,
     approve: Approve,
     stop: asyncio.Event,
@@ -142,19 +144,19 @@ async def _done(
     if result.why:
         result.code = USAGE if result.code == OK else result.code
         return
-    await carry_out(cluster, ways, result, stop)
+    await carry_out(cluster, connections, result, stop)
 
 
 def plan_of(answers: Answers, diagnosis: Diagnosis) -> Plan:
-    """A remedy as a plan: its actions in their order, one after the other."""
+    """The fix of a diagnosis as a plan: its actions in order, one after the other."""
     return _plan(answers, diagnosis.mends, diagnosis.cause, f"Mend {diagnosis.cause}")
 
 
-def _plan(answers: Answers, mends: Sequence[Fix], step: str, title: str) -> Plan:
+def _plan(answers: Answers, fixes: Sequence[Fix], step: str, title: str) -> Plan:
     parts = []
-    for number, (host, these) in enumerate(groupby(mends, key=lambda it: it.host)):
+    for number, (host, host_fixes) in enumerate(groupby(fixes, key=lambda it: it.host)):
         name = step if not number else f"{step}-{number + 1}"
-        actions: tuple[Action, ...] = tuple(it.do for it in these)
+        actions: tuple[Action, ...] = tuple(it.do for it in host_fixes)
         parts.append(Part("mend", True, (Lane(host, (Task(host, name, title, actions),)),)))
     return Plan(tuple(host.name for host in answers.host), tuple(parts))
 
@@ -162,48 +164,48 @@ def _plan(answers: Answers, mends: Sequence[Fix], step: str, title: str) -> Plan
 async def undo_fix(
     cluster: RunContext, records: Iterable[Record], approve: Approve, stop: asyncio.Event
 ) -> Result:
-    """Take back what a run has done, the last action first.
+    """Undo what a run did, last action first.
 
     Args:
-        cluster: what to work on.
+        cluster: the context to run in.
         records: the run's.
-        approve: asked with the plan of it.
-        stop: once set, nothing new is begun.
+        approve: asked to approve the plan.
+        stop: once set, nothing new starts.
     """
     plan = undo_plan(cluster.answers, records)
 
-    async def whole(cluster: RunContext, ways: Connections, result: Result) -> None:
+    async def work(cluster: RunContext, connections: Connections, result: Result) -> None:
         if not any(plan.actions.values()):
             result.code, result.why = USAGE, "nothing in that run can be taken back"
             return
-        await _done(cluster, ways, result, approve, stop, plan)
+        await _approve_and_apply(cluster, connections, result, approve, stop, plan)
 
-    return await run_verb("undo", cluster, whole, changes=True)
+    return await run_verb("undo", cluster, work, changes=True)
 
 
 def undo_plan(answers: Answers, records: Iterable[Record]) -> Plan:
-    """What takes a run's actions back, as a plan."""
+    """The plan that undoes a run's actions."""
     return _plan(answers, undo_actions(records), "undo", "Take it back")
 
 
 def undo_actions(records: Iterable[Record]) -> tuple[Fix, ...]:
-    """What takes a run's actions back, the last one first.
+    """The actions that undo a run, last one first.
 
-    An action that failed has changed nothing that is known of, and is left out; one whose end
-    was not seen is taken back.
+    A failed action is left out, since it changed nothing that is known; one whose end was not seen
+    is undone.
     """
-    told: dict[str, WayBack] = {}
-    begun: dict[str, int] = {}
-    found: list[WayBack | None] = []
+    announced: dict[str, WayBack] = {}
+    started: dict[str, int] = {}
+    actions: list[WayBack | None] = []
     for event in (record.event for record in records):
         match event:
             case WayBack(host):
-                told[host] = event
+                announced[host] = event
             case ActionStarted(host):
-                begun[host] = len(found)
-                found.append(told.pop(host, None))
-            case ActionEnded(host, _, "failed") if host in begun:
-                found[begun[host]] = None
+                started[host] = len(actions)
+                actions.append(announced.pop(host, None))
+            case ActionEnded(host, _, "failed") if host in started:
+                actions[started[host]] = None
             case _:
                 pass
     return tuple(
@@ -216,6 +218,6 @@ def undo_actions(records: Iterable[Record]) -> tuple[Fix, ...]:
                 interrupts=it.interrupts,
             ),
         )
-        for it in reversed(found)
+        for it in reversed(actions)
         if it is not None
     )

@@ -1,8 +1,8 @@
-"""The cluster's lock: one run at a time changes it, and others can see who, and watch.
+"""The cluster's lock: one run at a time changes the cluster, and others can watch it.
 
-The lock is a file on the master that a shell there has locked for as long as it hears from the
-run, so it is free as soon as the run's connection is gone, however that came to be.  What the run
-tells is sent over the same channel, and kept beside the lock for those who watch.
+The lock is a file on the master, locked by a shell there for as long as it hears from the run, so
+it is released whenever the run's connection ends, for whatever reason. The run's events are sent
+over the same channel and stored beside the lock for those who watch.
 """
 
 import asyncio
@@ -23,55 +23,55 @@ from fedwiz.scripts import script
 from fedwiz.util.sanitize import sanitize
 
 MAX_FEED_BYTES = 4 << 20
-"""Bytes of what a run tells that are kept on the master; of its output half as much."""
+"""Limit, in bytes, on the events stored on the master; command output gets half of it."""
 
 WATCH_HINT = "; wait, or watch it with `fedwiz watch -a FILE`"
-"""What the command line is told of somebody else's run, and a page has a key for."""
+"""Appended on the command line to the report of another operator's run; a page has a key for it."""
 
 CHUNK_BYTES = 32 * 1024
 SEND_SECONDS = 0.3
-"""Seconds between two pieces: the master starts a process for each."""
+"""Seconds between two chunks: the master starts a process for each."""
 
 
 @dataclass(frozen=True, slots=True)
 class LockTimes:
-    """Seconds."""
+    """Timeouts in seconds."""
 
     silence: float = 60
-    """After so many without a word the master takes the run for dead, and the lock is free."""
+    """Without a message for so long, the master considers the run dead and releases the lock."""
 
     beat: float = 5
-    """A word is sent at least so often."""
+    """The longest time between two messages."""
 
     patience: float = 180
-    """So long a lock that was lost is sought again."""
+    """How long to try to reacquire a lost lock."""
 
     pause: float = 2
-    """Between two tries of that."""
+    """The pause between two attempts."""
 
     @property
     def fresh(self) -> float:
-        """Nothing is begun where the master's last answer is to a word that is older."""
+        """No step starts if the message that the master last acknowledged is older than this."""
         return self.beat * 3
 
     @property
     def lost(self) -> float:
-        """After so many without an answer the lock is lost; the master still keeps it then."""
+        """After so long without an acknowledgement the lock is lost; the master still holds it."""
         return self.silence * 0.75
 
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """Who has the lock, as the file beside it says."""
+    """The holder of the lock, according to the file beside it."""
 
     token: str
-    """Of the run; it is the same when a lost lock was had again."""
+    """Identifies the run; it stays the same when a lost lock is reacquired."""
 
     who: str
     """The operator's user and machine."""
 
     address: str
-    """From where, as the master sees it; empty: it can't tell."""
+    """The address as seen from the master; empty: unknown."""
 
     since: float
     """Seconds since 1970, by the master's clock."""
@@ -101,35 +101,35 @@ _RULES: dict[str, re.Pattern[str]] = {
 
 
 def parse(text: str) -> Holder:
-    """What the file beside the lock says.
+    """Parse the file beside the lock.
 
     Raises:
-        ValueError: it is not one that fedwiz wrote.
+        ValueError: fedwiz did not write it.
     """
     if len(text) > _MAX_LINE_BYTES:
         raise ValueError("it is too long")
-    said: dict[str, str] = {}
+    values: dict[str, str] = {}
     for line in text.removesuffix("\n").split("\n"):
         name, _, value = line.partition(" ")
-        if name in said or name not in _RULES or not _RULES[name].fullmatch(value):
+        if name in values or name not in _RULES or not _RULES[name].fullmatch(value):
             raise ValueError(f"not a line of it: {sanitize(line)[:80]!r}")
-        said[name] = value
-    if missing := _RULES.keys() - said.keys():
+        values[name] = value
+    if missing := _RULES.keys() - values.keys():
         raise ValueError(f"it lacks {', '.join(sorted(missing))}")
-    address = "" if said["from"] == "-" else str(ip_address(said["from"]))
+    address = "" if values["from"] == "-" else str(ip_address(values["from"]))
     return Holder(
-        said["token"],
-        said["who"],
+        values["token"],
+        values["who"],
         address,
-        float(said["since"]),
-        said["verb"],
-        said["run"],
-        sanitize(said["cluster"]),
+        float(values["since"]),
+        values["verb"],
+        values["run"],
+        sanitize(values["cluster"]),
     )
 
 
 def operator() -> str:
-    """The user and the machine that fedwiz runs as and on, in letters that any terminal shows."""
+    """The user and machine that fedwiz runs as and on, in characters that any terminal shows."""
     try:
         user = getpass.getuser()
     except (KeyError, OSError):  # a user without a name
@@ -140,9 +140,9 @@ def operator() -> str:
 
 
 def age(then: tuple[float, float], now: tuple[float, float]) -> float:
-    """Seconds between two readings of both clocks, by the one that says more.
+    """Seconds between two readings of both clocks; the larger difference counts.
 
-    The first one stands still while a laptop sleeps; the second can be set back.
+    The first clock stops while a laptop sleeps; the second can be set back.
 
     Args:
         then: the monotonic clock and the time of day, in seconds.
@@ -151,18 +151,18 @@ def age(then: tuple[float, float], now: tuple[float, float]) -> float:
     return max(late - early for early, late in zip(then, now, strict=True))
 
 
-def _now() -> tuple[float, float]:
+def _clocks() -> tuple[float, float]:
     return time.monotonic(), time.time()
 
 
 class _DoneSendingError(Exception):
-    """The run is over."""
+    """The run is over, and everything was sent."""
 
 
 class Lock:
     """The lock of one run.
 
-    What is emitted through it is kept on the master, as far as there is room.
+    Events emitted through it are also stored on the master, as far as there is room.
     """
 
     def __init__(
@@ -175,75 +175,75 @@ class Lock:
         emit: Emit,
         limits: LockTimes,
     ) -> None:
-        """Nothing is taken yet.
+        """Acquires nothing yet.
 
         Args:
             verb: what the run does.
             run: its id.
             cluster: its name.
-            transport: the way to the host.
+            transport: connects to the host.
             host: the master.
-            emit: told when the lock is lost, and had again.
+            emit: receives the events of losing and reacquiring the lock.
             limits: how long to wait.
         """
-        self._words = (verb, run, cluster)
+        self._subject = (verb, run, cluster)
         self._transport, self._host, self._emit, self._limits = transport, host, emit, limits
         self._token = token_hex(8)
-        self._told, self._sent = bytearray(), 0
-        self._said = deque[tuple[int, float, float]]()
-        """Where each piece that was sent ends, and when that was, by both clocks."""
+        self._outbox, self._sent = bytearray(), 0
+        self._chunks = deque[tuple[int, float, float]]()
+        """Where each chunk ends, and when it was sent, by both clocks."""
 
-        self._news, self._closing = asyncio.Event(), asyncio.Event()
-        self._held = self._had = False
-        self._heard = 0.0, 0.0
-        """When the last word was sent that the master has answered, by both clocks."""
+        self._has_news, self._closing = asyncio.Event(), asyncio.Event()
+        self._held = self._was_held = False
+        self._acknowledged = 0.0, 0.0
+        """When the last acknowledged chunk was sent, by both clocks."""
 
-        self._moved = asyncio.Event()
+        self._changed = asyncio.Event()
         self.gone = ""
-        """Why nothing may be begun; empty while the lock is had, or is sought."""
+        """Why no step may start; empty while the lock is held or being acquired."""
 
         self.taken = False
-        """Somebody else has it."""
+        """Another run holds it."""
 
     def emit(self, event: Event) -> object:
-        """Emit it, and have its record sent when there is time, as far as there is room."""
+        """Emit an event, and queue its record for the master if there is room."""
         record = self._emit(event)
         room = MAX_FEED_BYTES // 2 if isinstance(event, Output) else MAX_FEED_BYTES
-        if isinstance(record, Record) and (len(self._told) < room or isinstance(event, RunEnded)):
-            self._told += to_line(record).encode("ascii") + b"\n"
-            self._news.set()
+        if isinstance(record, Record) and (len(self._outbox) < room or isinstance(event, RunEnded)):
+            self._outbox += to_line(record).encode("ascii") + b"\n"
+            self._has_news.set()
         return record
 
     @asynccontextmanager
-    async def sought(self) -> AsyncIterator[None]:
-        """Have the lock while the context lasts, or know from `gone` and `taken` why not.
+    async def acquire(self) -> AsyncIterator[None]:
+        """Hold the lock for the duration of the context; `gone` and `taken` say why it is not held.
 
-        At the end what is left to be told is sent, for no longer than 5 seconds.
+        At the end, the remaining records are sent, for up to 5 seconds.
         """
-        wrong: Exception | None = None
+        failure: Exception | None = None
         async with asyncio.TaskGroup() as group:
-            task = group.create_task(self._seek(), name="lock")
+            task = group.create_task(self._acquire_until_gone(), name="lock")
             try:
                 while not (self._held or self.gone):
                     await self._wait()
                 yield
-            except Exception as why:  # noqa: BLE001 - raised below, and not as one of a group
-                wrong = why
+            except Exception as error:  # noqa: BLE001 - raised below, outside the task group
+                failure = error
             finally:
                 self._closing.set()
-                self._news.set()
+                self._has_news.set()
                 await asyncio.wait([task], timeout=5 if self._held else 0)
                 task.cancel()
-        if wrong is not None:
-            raise wrong
+        if failure is not None:
+            raise failure
 
-    def bar(self, why: str) -> None:
-        """It can't be had."""
+    def give_up(self, why: str) -> None:
+        """Give up on the lock."""
         self.gone, self._held = why, False
-        self._moved.set()
+        self._changed.set()
 
     async def may_begin(self, stop: asyncio.Event) -> str:
-        """Wait until the lock is had for certain; gives why nothing may be begun, or nothing."""
+        """Wait until the lock is certainly held; returns why no step may start, or empty."""
         while not self.gone and not self._fresh():
             if stop.is_set():
                 return "the run was stopped while the cluster's lock was lost"
@@ -251,46 +251,46 @@ class Lock:
         return self.gone
 
     async def _wait(self) -> None:
-        self._moved.clear()
-        await set_within(self._moved, 1)
+        self._changed.clear()
+        await set_within(self._changed, 1)
 
     def _fresh(self) -> bool:
-        """Whether the master has answered lately."""
-        return self._held and age(self._heard, _now()) < self._limits.fresh
+        """Whether the master has acknowledged a recent message."""
+        return self._held and age(self._acknowledged, _clocks()) < self._limits.fresh
 
-    def _hear(self, size: int) -> None:
-        """The master has so many bytes of what was sent."""
-        while self._said and self._said[0][0] <= size:
-            _, *when = self._said.popleft()
-            self._heard = when[0], when[1]
-        self._moved.set()
+    def _acknowledge(self, size: int) -> None:
+        """The master acknowledges that many bytes."""
+        while self._chunks and self._chunks[0][0] <= size:
+            _, *sent = self._chunks.popleft()
+            self._acknowledged = sent[0], sent[1]
+        self._changed.set()
 
-    # What goes on beside the run.
+    # Runs in the background of the run.
 
-    async def _seek(self) -> None:
-        """Have the lock, and have it again each time that it was lost, until it can't be had."""
+    async def _acquire_until_gone(self) -> None:
+        """Acquire the lock, and reacquire it whenever it is lost, until that fails for good."""
         lost = 0.0
         while not (self.gone or self._closing.is_set()):
             why = ""
             try:
                 async with (
                     self._transport.connect(self._host) as session,
-                    session.hold(self._command()) as held,
+                    session.hold(self._command()) as channel,
                 ):
-                    why = await self._answered(held)
+                    why = await self._read_reply(channel)
                     if self._held:
-                        await self._converse(held)
+                        await self._converse(channel)
                         lost = time.monotonic()
                         self._lose()
-            except UnreachableError as gone:
-                why = str(gone)
+            except UnreachableError as error:
+                why = str(error)
             if self._closing.is_set() or self.gone:
                 return
-            if not self._had:
-                self.bar(f"the cluster's lock can't be had on {self._host}: {why}")
+            if not self._was_held:
+                self.give_up(f"the cluster's lock can't be had on {self._host}: {why}")
                 return
             if why and time.monotonic() - lost > self._limits.patience:
-                self.bar(
+                self.give_up(
                     f"the cluster's lock was lost and could not be had again within "
                     f"{self._limits.patience:g} s: {why}"
                 )
@@ -298,88 +298,88 @@ class Lock:
             await set_within(self._closing, self._limits.pause)
 
     def _lose(self) -> None:
-        """Its connection is gone, unless the run is over; closing it may still take a while."""
+        """The connection is lost; if the run is over, closing it may merely take a while."""
         if not self._closing.is_set():
             self._held = False
-            gone = f"the connection to {self._host} that holds it is gone"
-            self.emit(LockMoved(held=False, why=gone))
+            reason = f"the connection to {self._host} that holds it is gone"
+            self.emit(LockMoved(held=False, why=reason))
 
     def _command(self) -> Run:
         silence = f"{self._limits.silence:g}"
-        words = ("lock.sh", self._token, silence, operator(), *self._words)
+        words = ("lock.sh", self._token, silence, operator(), *self._subject)
         return Run(("sh", "-c", script("lock"), *words))
 
-    async def _answered(self, held: Channel) -> str:
-        """Take in the answer to who wants the lock; gives why it is not had."""
-        asked = _now()
-        first = await _line(held, self._limits.silence)
-        words = first.split()
+    async def _read_reply(self, channel: Channel) -> str:
+        """Process the reply to a lock request; returns why the lock is not acquired, or empty."""
+        requested = _clocks()
+        reply = await _line(channel, self._limits.silence)
+        words = reply.split()
         if words[:1] == ["held"] and len(words) == 3 and words[2].isdecimal():
-            if self._had and words[1] != "again":
-                self.bar(
+            if self._was_held and words[1] != "again":
+                self.give_up(
                     "the cluster's lock was lost, and somebody else has had it since, or "
                     f"{self._host} has booted: make a new plan"
                 )
                 return self.gone
-            # What has not arrived there is sent again.
-            self._sent = min(int(words[2][:12]), len(self._told))
-            self._said.clear()
-            self._heard = asked
-            if self._had:
+            # Resend what has not arrived there.
+            self._sent = min(int(words[2][:12]), len(self._outbox))
+            self._chunks.clear()
+            self._acknowledged = requested
+            if self._was_held:
                 self.emit(LockMoved(held=True))
-            self._held = self._had = True
-            self._moved.set()
+            self._held = self._was_held = True
+            self._changed.set()
             return ""
         if words != ["taken"]:
-            return sanitize(first)[:300] or "it says nothing"
-        holder = await _holder(held, self._limits.silence)
+            return sanitize(reply)[:300] or "it says nothing"
+        holder = await _holder(channel, self._limits.silence)
         if holder is not None and holder.token == self._token:
             return f"{self._host} has not missed the lost connection yet"
         self.taken = True
-        who = str(holder) if holder else "somebody else is changing this cluster"
-        lost = "the cluster's lock was lost, and " if self._had else ""
-        self.bar(f"{lost}{who}; wait, or watch it with `fedwiz watch -a FILE`")
+        owner = str(holder) if holder else "somebody else is changing this cluster"
+        lost = "the cluster's lock was lost, and " if self._was_held else ""
+        self.give_up(f"{lost}{owner}; wait, or watch it with `fedwiz watch -a FILE`")
         return self.gone
 
-    async def _converse(self, held: Channel) -> None:
-        """Tell and hear until the run is over, or nothing is heard any more."""
+    async def _converse(self, channel: Channel) -> None:
+        """Exchange messages until the run is over, or the master stops answering."""
         try:
             async with asyncio.TaskGroup() as group:
-                group.create_task(self._listen(held))
-                group.create_task(self._tell(held))
+                group.create_task(self._listen(channel))
+                group.create_task(self._send(channel))
         except* (UnreachableError, _DoneSendingError):
             pass
 
-    async def _listen(self, held: Channel) -> None:
+    async def _listen(self, channel: Channel) -> None:
         while True:
-            size = (await _line(held, self._limits.lost)).strip()
+            size = (await _line(channel, self._limits.lost)).strip()
             if size.isdecimal():
-                self._hear(int(size[:12]))
+                self._acknowledge(int(size[:12]))
 
-    async def _tell(self, held: Channel) -> None:
-        """Send what was told, and in times of silence an empty line, until all is said."""
-        while not (self._closing.is_set() and self._sent == len(self._told)):
-            if self._sent == len(self._told):
-                self._news.clear()
-                if not await set_within(self._news, self._limits.beat):
-                    self._told += b"\n"
-            piece = bytes(self._told[self._sent : self._sent + CHUNK_BYTES])
+    async def _send(self, channel: Channel) -> None:
+        """Send the records, and an empty line when idle, until everything is sent."""
+        while not (self._closing.is_set() and self._sent == len(self._outbox)):
+            if self._sent == len(self._outbox):
+                self._has_news.clear()
+                if not await set_within(self._has_news, self._limits.beat):
+                    self._outbox += b"\n"
+            piece = bytes(self._outbox[self._sent : self._sent + CHUNK_BYTES])
             self._sent += len(piece)
-            self._said.append((self._sent, *_now()))
-            await held.send(piece)
+            self._chunks.append((self._sent, *_clocks()))
+            await channel.send(piece)
             await set_within(self._closing, SEND_SECONDS)
         raise _DoneSendingError
 
 
-async def _line(held: Channel, seconds: float) -> str:
-    """The next line.
+async def _line(channel: Channel, seconds: float) -> str:
+    """The next line of output.
 
     Raises:
-        Unreachable: there is none within these seconds, or no more at all.
+        UnreachableError: none within the time limit, or the command has ended.
     """
     try:
         async with asyncio.timeout(seconds):
-            line = await held.line()
+            line = await channel.line()
     except TimeoutError:
         raise UnreachableError(f"no answer within {seconds:g} s") from None
     if line is None:
@@ -387,12 +387,12 @@ async def _line(held: Channel, seconds: float) -> str:
     return line or " "
 
 
-async def _holder(held: Channel, seconds: float) -> Holder | None:
-    """Who has it, as a `taken` goes on; None where that can't be read."""
+async def _holder(channel: Channel, seconds: float) -> Holder | None:
+    """The holder, sent after `taken`; None if it can't be parsed."""
     lines = list[str]()
     with suppress(UnreachableError):
         while len(lines) < 2 * len(_RULES):
-            lines.append(await _line(held, seconds))
+            lines.append(await _line(channel, seconds))
     try:
         return parse("\n".join(lines))
     except ValueError:
@@ -400,7 +400,7 @@ async def _holder(held: Channel, seconds: float) -> Holder | None:
 
 
 async def set_within(event: asyncio.Event, seconds: float) -> bool:
-    """Wait for an event, no longer than these seconds; gives whether it is set."""
+    """Wait for an event with a timeout; returns whether it is set."""
     with suppress(TimeoutError):
         async with asyncio.timeout(seconds):  # Python 3.11's `wait_for` may lose a cancellation
             await event.wait()

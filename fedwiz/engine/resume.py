@@ -7,7 +7,7 @@ from fedwiz.engine import plan as planning
 from fedwiz.engine.plan import Plan
 from fedwiz.engine.undo import undo_install
 from fedwiz.engine.verbs import STALE, Approve, Result, RunContext, install, save_plan
-from fedwiz.runs.unfinished import InterruptedRun, approved
+from fedwiz.runs.unfinished import InterruptedRun, approved_plan
 
 
 async def resume(
@@ -52,7 +52,7 @@ def within(digest: str, ask: Approve | None) -> Approve:
         digest: of the plan that was approved.
         ask: for anything more; None: nobody can be asked.
     """
-    before = approved(digest)
+    before = approved_plan(digest)
 
     async def approve(plan: Plan, result: Result) -> str:
         more = planning.more(plan, before.actions if before else ())

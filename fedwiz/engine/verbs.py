@@ -255,9 +255,9 @@ async def _locked(lock: Lock, ways: Connections, stack: AsyncExitStack) -> None:
     ways.may_begin = lock.may_begin
     master = ways.answers.master.name
     if master in ways.sessions:
-        await stack.enter_async_context(lock.sought())
+        await stack.enter_async_context(lock.acquire())
     else:
-        lock.bar(f"the cluster's lock is on {master}, which can't be reached")
+        lock.give_up(f"the cluster's lock is on {master}, which can't be reached")
 
 
 async def look(cluster: RunContext, ways: Connections, result: Result) -> ClusterFacts:
@@ -403,7 +403,7 @@ def save_plan(plan: Plan, known: ClusterFacts | None, host: str = "") -> None:
         "actions": planning.approved(plan),
         "host": host,
     }
-    journals.keep_plan(plan.digest, json.dumps(said))
+    journals.save_plan(plan.digest, json.dumps(said))
 
 
 def fingerprints(known: ClusterFacts) -> dict[str, str]:

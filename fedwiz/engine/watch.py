@@ -1,4 +1,4 @@
-"""The verb `watch`: what another operator's run tells, read from beside the cluster's lock."""
+"""The verb `watch`: follows another operator's run through the records beside the lock."""
 
 import asyncio
 import base64
@@ -15,131 +15,130 @@ from fedwiz.scripts import question
 from fedwiz.util.sanitize import sanitize
 
 CHUNK_BYTES = 256 * 1024
-"""Bytes that are read at once."""
+"""Bytes read at once."""
 
 MAX_RECORD_BYTES = 1 << 20
-"""Bytes of one record; a longer one is none of fedwiz's."""
+"""Maximum size of a record; fedwiz writes none that is longer."""
 
 POLL_SECONDS = 1.0
-"""Seconds between two looks, where there was nothing new."""
+"""Seconds between two polls if there was nothing new."""
 
 
 @dataclass(frozen=True, slots=True)
 class FeedPart:
-    """One look at the lock."""
+    """The state of the lock, and a part of the run's records."""
 
-    held: bool
+    locked: bool
     holder: Holder | None
-    """Who has it, or had it last; None where nobody is known to."""
+    """The current or last holder; None if unknown."""
 
-    told: bytes = b""
-    """What the run told, from the asked place on."""
+    data: bytes = b""
+    """The run's records from the requested offset on, as bytes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Followed:
-    """What came of the run that was watched."""
+    """How the watched run ended."""
 
     ended: RunEnded | None
     why: str
-    """Why there is no end; what to say where nothing was watched."""
+    """Why its end is not known, or why no run was watched."""
 
 
 async def look(session: Session, token: str = "", offset: int = 0) -> FeedPart:
-    """Look who has the lock, and what the run of that token told from an offset on.
+    """Read the holder of the lock, and the records of the run with that token from an offset on.
 
     Raises:
-        Unreachable: the master can't be asked, or does not say what it should.
+        UnreachableError: the master can't be asked, or its reply is invalid.
     """
     reply = await session.ask(
         question("lock-look", token, str(offset), str(CHUNK_BYTES), timeout=30)
     )
     try:
-        return _seen(reply.out)
+        return _parse_reply(reply.out)
     except ValueError:
-        said = sanitize((reply.err or reply.out).strip().partition("\n")[0])[:200]
+        message = sanitize((reply.err or reply.out).strip().partition("\n")[0])[:200]
         raise UnreachableError(
-            f"{session.name} does not say who has the cluster's lock ({said or 'nothing'}, exit "
+            f"{session.name} does not say who has the cluster's lock ({message or 'nothing'}, exit "
             f"status {reply.code})"
         ) from None
 
 
-def _seen(text: str) -> FeedPart:
-    """Raises ValueError where it is no answer."""
-    said = dict[str, str]()
+def _parse_reply(text: str) -> FeedPart:
+    """Raises ValueError if the reply is invalid."""
+    values = dict[str, str]()
     for line in text.splitlines():
         name, _, value = line.partition(" ")
-        if name not in ("lock", "who", "told") or name in said:
+        if name not in ("lock", "who", "told") or name in values:
             raise ValueError(name)
-        said[name] = value
-    if said.get("lock") not in ("held", "free"):
+        values[name] = value
+    if values.get("lock") not in ("held", "free"):
         raise ValueError("lock")
     holder = None
     with suppress(ValueError):
-        holder = parse(_bytes(said.get("who", "")).decode("ascii"))
-    return FeedPart(said["lock"] == "held", holder, _bytes(said.get("told", "")))
+        holder = parse(_bytes(values.get("who", "")).decode("ascii"))
+    return FeedPart(values["lock"] == "held", holder, _bytes(values.get("told", "")))
 
 
 def _bytes(text: str) -> bytes:
     try:
         return base64.b64decode(text, validate=True)
-    except binascii.Error as wrong:
-        raise ValueError(str(wrong)) from None
+    except binascii.Error as error:
+        raise ValueError(str(error)) from None
 
 
 class Records:
-    """Cuts what a run told into records; of what is none it is told how much there was."""
+    """Splits a run's bytes into records, and counts the lines that are not records."""
 
     def __init__(self) -> None:
         self._line = bytearray()
         self.skipped = 0
-        """Lines that are no records."""
+        """Lines that are not records."""
 
     def feed(self, data: bytes) -> list[Record]:
-        """The records that end in these bytes."""
-        found = list[Record]()
-        for at, piece in enumerate(data.split(b"\n")):
-            if at and self._line:  # an empty one is a sign of life
+        """The records that these bytes complete."""
+        records = list[Record]()
+        for index, piece in enumerate(data.split(b"\n")):
+            if index and self._line:  # an empty line is a keepalive
                 try:
-                    found.append(from_line(self._line.decode("ascii")))
+                    records.append(from_line(self._line.decode("ascii")))
                 except ValueError:
                     self.skipped += 1
-            if at:
+            if index:
                 self._line.clear()
-            self._line += piece[
-                : MAX_RECORD_BYTES - len(self._line)
-            ]  # what is cut is no JSON any more
-        return found
+            # A truncated line is not valid JSON, so it is skipped.
+            self._line += piece[: MAX_RECORD_BYTES - len(self._line)]
+        return records
 
 
 async def _holder(session: Session, every: float) -> Holder | None:
-    """Who has the lock; None: nobody."""
-    while (seen := await look(session)).held:
-        if seen.holder is not None:
-            return seen.holder
-        await asyncio.sleep(every)  # it was only just taken
+    """The holder of the lock; None if it is free."""
+    while (part := await look(session)).locked:
+        if part.holder is not None:
+            return part.holder
+        await asyncio.sleep(every)  # it was acquired a moment ago
     return None
 
 
 async def follow(
     session: Session,
-    tell: Sink,
+    on_record: Sink,
     note: Callable[[str], None],
     *,
     limits: LockTimes | None = None,
     every: float = POLL_SECONDS,
 ) -> Followed:
-    """Tell what the run that has the lock tells, from its beginning to its end.
+    """Pass on all records of the run that holds the lock, from its start to its end.
 
     Args:
         session: with the master.
-        tell: gets each record.
-        note: gets sentences about the watching itself.
-        limits: as the run has them.
-        every: seconds between two looks.
+        on_record: gets each record.
+        note: gets messages about the watching itself.
+        limits: those of the watched run.
+        every: seconds between two polls.
 
     Raises:
-        Unreachable: the master can't be asked, or not any more.
+        UnreachableError: the master can't be asked, or is lost.
     """
     limits = limits or LockTimes()
     holder = await _holder(session, every)
@@ -148,20 +147,20 @@ async def follow(
     note(str(holder))
     records, offset, free = Records(), 0, 0.0
     while True:
-        seen = await look(session, holder.token, offset)
-        offset += len(seen.told)
+        part = await look(session, holder.token, offset)
+        offset += len(part.data)
         before = records.skipped
-        for record in records.feed(seen.told):
-            tell(record)
+        for record in records.feed(part.data):
+            on_record(record)
             if isinstance(record.event, RunEnded):
                 return Followed(record.event, "")
         if records.skipped > before:
             note(f"{records.skipped - before} lines that are no records were left out")
-        if seen.told:
+        if part.data:
             continue
-        if seen.holder is not None and seen.holder.token != holder.token:
-            return Followed(None, f"that run was cut off, and its end is not known; {seen.holder}")
-        if seen.held:
+        if part.holder is not None and part.holder.token != holder.token:
+            return Followed(None, f"that run was cut off, and its end is not known; {part.holder}")
+        if part.locked:
             free = 0.0
         elif not free:
             free = time.monotonic()

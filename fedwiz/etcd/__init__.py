@@ -1,8 +1,8 @@
-"""etcd by way of a host: the v3 API (gRPC, by the `etcd3` package) or the v2 API (HTTP).
+"""etcd through a host: the v3 API (gRPC, by the `etcd3` package) or the v2 API (HTTP).
 
-The two APIs keep separate keys, and a flannel speaks one of them only, so a store is always
-opened for one.  etcd is reached through a port that a host's session forwards: what answers
-here is what answers there, and etcd needs to be open to the hosts only.
+The two APIs keep separate keys, and a flannel uses only one of them, so a store is always opened
+for one API. etcd is reached through a port that a host's session forwards: what works here works on
+that host, and etcd needs to be open to the hosts only.
 """
 
 from collections.abc import AsyncIterator
@@ -24,10 +24,17 @@ if TYPE_CHECKING:
 __all__ = ["EtcdError", "Kind", "Lease", "parse_leases", "store"]
 
 HOST_CA = "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem"
-"""Fedora's certificate authorities, which flannel goes by where it is given none."""
+"""Fedora's certificate authorities, which flannel uses if it is given none."""
 
-TELLING: tuple[Kind, ...] = ("denied", "auth", "tls", "no-api", "timeout", "unreachable")
-"""When no endpoint serves: the kind that says most comes first."""
+KINDS_MOST_SPECIFIC_FIRST: tuple[Kind, ...] = (
+    "denied",
+    "auth",
+    "tls",
+    "no-api",
+    "timeout",
+    "unreachable",
+)
+"""The most informative kind first; used when no endpoint works."""
 
 
 @asynccontextmanager
@@ -36,20 +43,20 @@ async def store(
     etcd: "Etcd",
     api: str,
     password: Secret | None = None,
-    timeout: float = TIMEOUT,  # noqa: ASYNC109 - each request's limit, not this call's
+    timeout: float = TIMEOUT,  # noqa: ASYNC109 - the limit of each request, not of this call
 ) -> AsyncIterator[Store]:
-    """Open etcd by the first of its endpoints that answers.
+    """Open etcd through the first of its endpoints that answers.
 
     Args:
         session: the host through whose connection etcd is reached.
-        etcd: the answers' table; its certificate paths are the host's.
+        etcd: the answers' table; its certificate paths are on the host.
         api: `v2` or `v3`.
         password: of `etcd.user`.
         timeout: seconds for each request.
 
     Raises:
         EtcdError: no endpoint can be used; the message names each and its cause.
-        Unreachable: the session's host has gone, or does not forward.
+        UnreachableError: the session is lost, or its host does not allow forwarding.
     """
     refused: list[EtcdError] = []
     for url in etcd.endpoints:
@@ -63,7 +70,7 @@ async def store(
             return
     if not refused:
         raise EtcdError("unreachable", "no etcd endpoint is known; set etcd.endpoints")
-    kind = min((error.kind for error in refused), key=TELLING.index)
+    kind = min((error.kind for error in refused), key=KINDS_MOST_SPECIFIC_FIRST.index)
     raise EtcdError(kind, "\n".join(str(error) for error in refused))
 
 
@@ -76,16 +83,16 @@ async def _open(
     password: Secret | None,
     limit: float,
 ) -> Store:
-    at = urlsplit(url)
-    host, tls = at.hostname or "", at.scheme == "https"
+    parts = urlsplit(url)
+    host, tls = parts.hostname or "", parts.scheme == "https"
     if etcd.user and password is None:
         raise EtcdError(
             "auth", f"etcd.user is {etcd.user!r}, without a password; set FEDWIZ_ETCD_PASSWORD"
         )
-    way = Endpoint(
+    endpoint = Endpoint(
         url=url,
         host=host,
-        port=await stack.enter_async_context(session.forward(host, at.port or 2379)),
+        port=await stack.enter_async_context(session.forward(host, parts.port or 2379)),
         seen_from=session.name,
         tls=tls,
         ca=await _cat(session, etcd.ca_file or HOST_CA, "ca_file") if tls else "",
@@ -95,12 +102,13 @@ async def _open(
         password=password.reveal() if etcd.user and password else "",
         timeout=limit,
     )
-    opened = V2(way) if api == "v2" else V3(way)
+    opened = V2(endpoint) if api == "v2" else V3(endpoint)
     stack.push_async_callback(opened.close)
     try:
-        await opened.get(f"{etcd.prefix}/config")  # a client opens without a word to the server
+        # Opening a client sends nothing, so a request shows whether the endpoint works.
+        await opened.get(f"{etcd.prefix}/config")
     except EtcdError as error:
-        if error.kind in ("unreachable", "tls") and (trouble := await tls_trouble(way)):
+        if error.kind in ("unreachable", "tls") and (trouble := await tls_trouble(endpoint)):
             raise trouble from error
         raise
     return opened
@@ -109,10 +117,10 @@ async def _open(
 async def _cat(session: Session, path: str, key: str) -> str:
     reply = await session.ask(Run(("cat", path), changes=False))
     if reply.code:
-        said = sanitize(reply.err) or f"exit status {reply.code}"
+        reason = sanitize(reply.err) or f"exit status {reply.code}"
         raise EtcdError(
             "tls",
-            f"{session.name} can't read {path}, which etcd's TLS needs ({said}); set etcd.{key} "
+            f"{session.name} can't read {path}, which etcd's TLS needs ({reason}); set etcd.{key} "
             "to a file of the hosts'",
         )
     return reply.out

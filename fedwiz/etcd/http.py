@@ -1,4 +1,4 @@
-"""Bytes to and from an etcd endpoint, in plain or through TLS, and which of the two it wants."""
+"""Exchanges bytes with an etcd endpoint, plain or through TLS, and detects which it wants."""
 
 import asyncio
 import ssl
@@ -9,16 +9,16 @@ from pathlib import Path
 from fedwiz.etcd.endpoint import REPLY_LIMIT, Endpoint, EtcdError
 
 
-async def exchange(way: Endpoint, request: bytes, tls: ssl.SSLContext | None) -> bytes:
-    """Send one request and read until the other side closes, as HTTP/1.0 does.
+async def exchange(endpoint: Endpoint, request: bytes, tls: ssl.SSLContext | None) -> bytes:
+    """Send one request and read until the peer closes, as in HTTP/1.0.
 
     Raises:
-        OSError: no connection, no TLS (`ssl.SSLError`), no end in time (`TimeoutError`).
-        EtcdError: an answer beyond all measure.
+        OSError: no connection, a TLS failure (`ssl.SSLError`) or a timeout (`TimeoutError`).
+        EtcdError: the reply is too large.
     """
-    async with asyncio.timeout(way.timeout):
+    async with asyncio.timeout(endpoint.timeout):
         reader, writer = await asyncio.open_connection(
-            "127.0.0.1", way.port, ssl=tls, server_hostname=way.host if tls else None
+            "127.0.0.1", endpoint.port, ssl=tls, server_hostname=endpoint.host if tls else None
         )
         reply = bytearray()
         try:
@@ -26,7 +26,7 @@ async def exchange(way: Endpoint, request: bytes, tls: ssl.SSLContext | None) ->
             while chunk := await reader.read(1 << 16):
                 reply += chunk
                 if len(reply) > REPLY_LIMIT:
-                    raise way.error("no-api", f"answers with more than {REPLY_LIMIT} bytes")
+                    raise endpoint.error("no-api", f"answers with more than {REPLY_LIMIT} bytes")
         finally:
             writer.transport.abort()
             with suppress(OSError):
@@ -34,61 +34,65 @@ async def exchange(way: Endpoint, request: bytes, tls: ssl.SSLContext | None) ->
     return bytes(reply)
 
 
-def context(way: Endpoint) -> ssl.SSLContext:
-    """TLS as etcd's own clients do it: one authority, and a certificate of ours if there is one.
+def context(endpoint: Endpoint) -> ssl.SSLContext:
+    """A TLS context like etcd's own clients': one CA, and a client certificate if there is one.
 
-    Python loads a key from files only, so it lies in a directory of mode 0700 meanwhile.
+    Python loads a key from files only, so it is stored in a directory of mode 0700 meanwhile.
     """
     try:
-        made = ssl.create_default_context(cadata=way.ca)
+        tls = ssl.create_default_context(cadata=endpoint.ca)
     except (ssl.SSLError, ValueError) as error:
-        raise way.error("tls", f"etcd.ca_file holds no certificate in PEM: {error}") from error
-    # Python 3.13 refuses authorities without key identifiers, which Go's tools make and take.
-    made.verify_flags &= ~ssl.VERIFY_X509_STRICT
-    if way.cert:
+        raise endpoint.error("tls", f"etcd.ca_file holds no certificate in PEM: {error}") from error
+    # Python 3.13 rejects CAs without key identifiers, which Go's tools create and accept.
+    tls.verify_flags &= ~ssl.VERIFY_X509_STRICT
+    if endpoint.cert:
         try:
             with tempfile.TemporaryDirectory(prefix="fedwiz-") as private:
                 cert, key = Path(private, "cert.pem"), Path(private, "key.pem")
-                cert.write_text(way.cert)
+                cert.write_text(endpoint.cert)
                 key.touch(0o600)
-                key.write_text(way.key)
-                made.load_cert_chain(cert, key, password="")
+                key.write_text(endpoint.key)
+                tls.load_cert_chain(cert, key, password="")
         except (ssl.SSLError, ValueError) as error:
-            raise way.error(
+            raise endpoint.error(
                 "tls", f"the client's certificate and key don't fit: {error}"
             ) from error
-    return made
+    return tls
 
 
-async def tls_trouble(way: Endpoint) -> EtcdError | None:
-    """What TLS has to do with an endpoint that can't be used; None: nothing.
+async def tls_trouble(endpoint: Endpoint) -> EtcdError | None:
+    """Diagnose whether TLS is why an endpoint can't be used; None: it is not.
 
-    Asked by a handshake of our own, since gRPC's words for each cause change with its version,
-    and a wrong `http` or `https` looks like a port where nobody listens.
+    A handshake of our own finds out, since gRPC's messages for each cause change with its version,
+    and the wrong choice of `http` or `https` looks like a port where nothing listens.
     """
-    hello = f"GET /version HTTP/1.0\r\nHost: {way.host}\r\n\r\n".encode()
+    hello = f"GET /version HTTP/1.0\r\nHost: {endpoint.host}\r\n\r\n".encode()
     try:
-        if not way.tls:
-            return way.error("tls", "it speaks TLS") if await _speaks_tls(way, hello) else None
-        await exchange(way, hello, context(way))
+        if not endpoint.tls:
+            return (
+                endpoint.error("tls", "it speaks TLS")
+                if await _speaks_tls(endpoint, hello)
+                else None
+            )
+        await exchange(endpoint, hello, context(endpoint))
     except ssl.SSLCertVerificationError as error:
-        return way.error("tls", f"certificate verify failed: {error.verify_message}")
+        return endpoint.error("tls", f"certificate verify failed: {error.verify_message}")
     except OSError as error:
         with suppress(OSError):
-            if (await exchange(way, hello, None)).startswith(b"HTTP/"):
-                return way.error("tls", "it speaks plain HTTP")
+            if (await exchange(endpoint, hello, None)).startswith(b"HTTP/"):
+                return endpoint.error("tls", "it speaks plain HTTP")
         if isinstance(error, ssl.SSLError) and not isinstance(error, ssl.SSLEOFError):
-            return way.error("tls", error.reason or str(error))
+            return endpoint.error("tls", error.reason or str(error))
     return None
 
 
-async def _speaks_tls(way: Endpoint, hello: bytes) -> bool:
-    anyone = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    anyone.check_hostname = False
-    anyone.verify_mode = ssl.CERT_NONE
+async def _speaks_tls(endpoint: Endpoint, hello: bytes) -> bool:
+    accept_any = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    accept_any.check_hostname = False
+    accept_any.verify_mode = ssl.CERT_NONE
     try:
-        return bool(await exchange(way, hello, anyone))
-    except ssl.SSLError as error:  # it wants a certificate, and says so in TLS
+        return bool(await exchange(endpoint, hello, accept_any))
+    except ssl.SSLError as error:  # it demands a certificate, and the alert proves TLS
         return "ALERT" in (error.reason or "").upper()
     except OSError:
         return False

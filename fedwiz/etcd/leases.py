@@ -1,4 +1,4 @@
-"""flannel's leases: which subnet is whose, as etcd has it."""
+"""flannel's leases as stored in etcd: which node has which subnet."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -15,51 +15,52 @@ class Lease:
 
     key: str
     subnet: str
-    """`10.16.29.0/24`; empty where the key isn't one of flannel's."""
+    """`10.16.29.0/24`; empty if the key is not one of flannel's."""
 
     revision: int
     ttl: int | None
-    """Seconds until it expires; None: a reservation, which stays."""
+    """Seconds until it expires; None: a reservation, which does not expire."""
 
     public_ip: str = ""
     """The node's address."""
 
     backend: str = ""
-    """Lower case; empty for `udp` and `alloc`, which write none."""
+    """Lower case; empty for `udp` and `alloc`, which store none."""
 
     mac: str = ""
-    """Of the node's `flannel.<VNI>` device, with vxlan."""
+    """MAC of the node's `flannel.<VNI>` device, for vxlan."""
 
     vni: int | None = None
-    """None with other backends, and with flannel before 0.17, which wrote none."""
+    """None for other backends, and for flannel before 0.17, which stored none."""
 
     data: Mapping[str, Any] = field(default_factory=dict, hash=False)
     """The whole value."""
 
     error: str = ""
-    """Not empty: what is wrong with the key or the value; the fields above are what was right."""
+    """What is wrong with the key or the value; the other fields hold what was valid. Empty:
+    nothing."""
 
 
 def parse_leases(values: Iterable[Value]) -> tuple[Lease, ...]:
     """The leases among the keys below flannel's prefix, in the order of their keys.
 
-    Source: flannel's `MakeSubnetKey` (`a.b.c.d-len`, and with two stacks
-    `a.b.c.d-len&v6-len`) and `LeaseAttrs` as JSON.  Keys outside `subnets/` are left out.
+    Source: flannel's `MakeSubnetKey` (`a.b.c.d-len`, and for dual stack `a.b.c.d-len&v6-len`) and
+    `LeaseAttrs` as JSON. Keys outside `subnets/` are left out.
     """
     return tuple(_lease(value) for value in values if "/subnets/" in value.key)
 
 
 def _lease(value: Value) -> Lease:
-    wrong: list[str] = []
+    errors: list[str] = []
     subnet = _subnet(value.key.rpartition("/")[2])
     if not subnet:
-        wrong.append("the key is no subnet: flannel writes a.b.c.d-length")
+        errors.append("the key is no subnet: flannel writes a.b.c.d-length")
     data = _object(value.text)
     if data is None:
-        wrong.append("the value is no JSON object")
+        errors.append("the value is no JSON object")
         data = {}
     elif not _is_address(data.get("PublicIP")):
-        wrong.append("PublicIP is no IPv4 address")
+        errors.append("PublicIP is no IPv4 address")
     inner = data.get("BackendData")
     more = inner if isinstance(inner, dict) else {}
     vni = more.get("VNI")
@@ -69,11 +70,11 @@ def _lease(value: Value) -> Lease:
         revision=value.revision,
         ttl=value.ttl,
         public_ip=data["PublicIP"] if _is_address(data.get("PublicIP")) else "",
-        backend=_word(data.get("BackendType")).lower(),
-        mac=_word(more.get("VtepMAC")).lower(),
+        backend=_short_text(data.get("BackendType")).lower(),
+        mac=_short_text(more.get("VtepMAC")).lower(),
         vni=vni if type(vni) is int else None,
         data=data,
-        error="; ".join(wrong),
+        error="; ".join(errors),
     )
 
 
@@ -88,19 +89,19 @@ def _subnet(name: str) -> str:
 
 def _object(text: str) -> dict[str, Any] | None:
     try:
-        said = json.loads(text)
+        value = json.loads(text)
     except (ValueError, RecursionError):
         return None
-    return said if isinstance(said, dict) else None
+    return value if isinstance(value, dict) else None
 
 
-def _is_address(said: object) -> bool:
+def _is_address(value: object) -> bool:
     try:
-        return isinstance(said, str) and bool(IPv4Address(said))
+        return isinstance(value, str) and bool(IPv4Address(value))
     except ValueError:
         return False
 
 
-def _word(said: object) -> str:
-    """A short text of printable characters, or nothing."""
-    return said if isinstance(said, str) and said.isprintable() and len(said) <= 64 else ""
+def _short_text(value: object) -> str:
+    """A short text of printable characters; empty if it is not one."""
+    return value if isinstance(value, str) and value.isprintable() and len(value) <= 64 else ""

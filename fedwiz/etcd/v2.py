@@ -15,11 +15,11 @@ NOT_V2 = "answers, but not as etcd's v2 API does; is the endpoint etcd's?"
 
 
 class V2:
-    """The v2 API, as HTTP/1.0: one request on one connection, answered whole."""
+    """The v2 API over HTTP/1.0: one request per connection."""
 
-    def __init__(self, way: Endpoint) -> None:
-        self._way = way
-        self._tls = context(way) if way.tls else None
+    def __init__(self, endpoint: Endpoint) -> None:
+        self._endpoint = endpoint
+        self._tls = context(endpoint) if endpoint.tls else None
 
     @property
     def api(self) -> str:
@@ -27,100 +27,100 @@ class V2:
         return "v2"
 
     async def close(self) -> None:
-        """Nothing stays open between requests."""
+        """Nothing to close: no connection stays open between requests."""
 
     async def get(self, key: str) -> Value | None:
-        """The key's value, or None where there is no such key."""
-        status, said = await self._ask("GET", key, {"quorum": "true"})
+        """The key's value, or None if the key does not exist."""
+        status, data = await self._ask("GET", key, {"quorum": "true"})
         if status == 404:
             return None
-        return next((v for v in self._leaves(said) if v.key == key), None)
+        return next((v for v in self._leaves(data) if v.key == key), None)
 
     async def under(self, prefix: str) -> tuple[Value, ...]:
         """All keys below a prefix, sorted by key."""
         ask = {"quorum": "true", "recursive": "true"}
-        status, said = await self._ask("GET", prefix.rstrip("/"), ask)
+        status, data = await self._ask("GET", prefix.rstrip("/"), ask)
         if status == 404:
             return ()
         below = f"{prefix.rstrip('/')}/"
         return tuple(
-            sorted((v for v in self._leaves(said) if v.key.startswith(below)), key=lambda v: v.key)
+            sorted((v for v in self._leaves(data) if v.key.startswith(below)), key=lambda v: v.key)
         )
 
     async def put(self, put: PutKey) -> bool:
-        """Write or delete the key in one transaction; False when it is not as the plan saw it."""
-        as_seen = {"prevExist": "false"}
+        """Write or delete the key in one transaction; False if it has changed since the plan."""
+        unchanged = {"prevExist": "false"}
         if put.previous is not None:
-            as_seen = {"prevIndex": str(put.previous)}
+            unchanged = {"prevIndex": str(put.previous)}
         if put.value is None:
-            status, _ = await self._ask("DELETE", put.key, as_seen)
+            status, _ = await self._ask("DELETE", put.key, unchanged)
             return status == 200
-        status, _ = await self._ask("PUT", put.key, as_seen, urlencode({"value": put.value}))
+        status, _ = await self._ask("PUT", put.key, unchanged, urlencode({"value": put.value}))
         return status not in (404, 412)
 
     async def _ask(
         self, method: str, key: str, query: Mapping[str, str], form: str = ""
     ) -> tuple[int, dict[str, Any]]:
-        """The status (200, 201, 404 no such key, 412 not as it was) and the JSON object.
+        """The status (200, 201, 404 no such key, 412 changed meanwhile) and the JSON object.
 
-        Source: https://etcd.io/docs/v2.3/api/, errorcode.md beside it.
+        Source: https://etcd.io/docs/v2.3/api/, and errorcode.md beside it.
         """
         body = form.encode()
         lines = [
             f"{method} /v2/keys{quote(key)}?{urlencode(query)} HTTP/1.0",
-            f"Host: {urlsplit(self._way.url).netloc}",
+            f"Host: {urlsplit(self._endpoint.url).netloc}",
             "Content-Type: application/x-www-form-urlencoded",
             f"Content-Length: {len(body)}",
         ]
-        if self._way.user:
-            login = f"{self._way.user}:{self._way.password}".encode()
+        if self._endpoint.user:
+            login = f"{self._endpoint.user}:{self._endpoint.password}".encode()
             lines.append(f"Authorization: Basic {base64.b64encode(login).decode()}")
         request = "\r\n".join([*lines, "", ""]).encode() + body
-        return self._understood(await self._exchange(request), key)
+        return self._checked(await self._exchange(request), key)
 
     async def _exchange(self, request: bytes) -> bytes:
         try:
-            return await exchange(self._way, request, self._tls)
+            return await exchange(self._endpoint, request, self._tls)
         except TimeoutError as error:
-            raise self._way.error("timeout") from error
+            raise self._endpoint.error("timeout") from error
         except ssl.SSLError as error:
-            raise self._way.error("tls", error.reason or str(error)) from error
+            raise self._endpoint.error("tls", error.reason or str(error)) from error
         except OSError as error:
-            raise self._way.error("unreachable", error.strerror or str(error)) from error
+            raise self._endpoint.error("unreachable", error.strerror or str(error)) from error
 
-    def _understood(self, reply: bytes, key: str) -> tuple[int, dict[str, Any]]:
-        """The status and the JSON object of an answer that is etcd's and no refusal."""
+    def _checked(self, reply: bytes, key: str) -> tuple[int, dict[str, Any]]:
+        """The status and the JSON object of a valid reply."""
         if not reply:
-            raise self._way.error("unreachable", "the connection was closed without an answer")
+            raise self._endpoint.error("unreachable", "the connection was closed without an answer")
         head, _, body = reply.partition(b"\r\n\r\n")
         status = _status(head)
-        said = _object(body)
-        if status == 404 and "errorCode" not in said:
-            raise self._way.error(
+        data = _object(body)
+        if status == 404 and "errorCode" not in data:
+            raise self._endpoint.error(
                 "no-api",
                 "serves no v2 API; set ETCD_ENABLE_V2=true there, or install flannel >= 0.18",
             )
-        if status not in (200, 201, 404, 412) and "errorCode" in said:
-            self._refused(status, f"{said.get('message', '')}", key)
-        if status not in (200, 201, 404, 412) or not said:
-            raise self._way.error("no-api", NOT_V2)
-        return status, said
+        if status not in (200, 201, 404, 412) and "errorCode" in data:
+            self._raise_refusal(status, f"{data.get('message', '')}", key)
+        if status not in (200, 201, 404, 412) or not data:
+            raise self._endpoint.error("no-api", NOT_V2)
+        return status, data
 
-    def _refused(self, status: int, message: str, key: str) -> NoReturn:
-        if status == 401:  # no words of its own for a known user who may not
-            also = ", or its role has no right to it" if self._way.user else ""
-            raise self._way.error("auth", f"{message} for {key}{also}")
+    def _raise_refusal(self, status: int, message: str, key: str) -> NoReturn:
+        if status == 401:  # etcd does not say when a known user lacks the right
+            also = ", or its role has no right to it" if self._endpoint.user else ""
+            raise self._endpoint.error("auth", f"{message} for {key}{also}")
         if status == 403:
-            raise self._way.error("denied", message, key=key)
-        raise self._way.error("unreachable", f"{status} {message}")
+            raise self._endpoint.error("denied", message, key=key)
+        raise self._endpoint.error("unreachable", f"{status} {message}")
 
-    def _leaves(self, said: Mapping[str, Any]) -> Iterator[Value]:
-        """All keys that hold a value, in a node and below it; a directory holds none."""
-        waiting = [said.get("node")]
-        while waiting:
-            match waiting.pop():
+    def _leaves(self, data: Mapping[str, Any]) -> Iterator[Value]:
+        """All keys with a value at a node and below it; directories have none."""
+        pending = [data.get("node")]
+        while pending:
+            match pending.pop():
                 case {"dir": True, "nodes": list(below)}:
-                    waiting.extend(below)
+                    pending.extend(below)
                 case {"dir": True}:
                     pass
                 case {
@@ -129,16 +129,16 @@ class V2:
                     "modifiedIndex": int(index),
                     **rest,
                 } if (
-                    type(index) is int  # JSON's true is an int to Python
+                    type(index) is int  # JSON's true is an int in Python
                 ):
                     ttl = rest.get("ttl")
                     yield Value(key, value[:VALUE_LIMIT], index, ttl if type(ttl) is int else None)
                 case _:
-                    raise self._way.error("no-api", NOT_V2)
+                    raise self._endpoint.error("no-api", NOT_V2)
 
 
 def _status(head: bytes) -> int:
-    """The status of an answer's first line; 0 where it isn't HTTP."""
+    """The status in the first line of a reply; 0 if it is not HTTP."""
     match head.split(b"\r\n", 1)[0].split(b" ", 2):
         case [version, code, *_] if version.startswith(b"HTTP/1.") and code.isdigit():
             return int(code[:3])
@@ -146,9 +146,9 @@ def _status(head: bytes) -> int:
 
 
 def _object(body: bytes) -> dict[str, Any]:
-    """The body's JSON object; empty where it is anything else."""
+    """The body's JSON object; empty if it is anything else."""
     try:
-        said = json.loads(body)
+        data = json.loads(body)
     except (ValueError, RecursionError):
         return {}
-    return said if isinstance(said, dict) else {}
+    return data if isinstance(data, dict) else {}

@@ -1,1 +1,1 @@
-"""What every layer speaks of: actions, events, backends, addresses.  Imports nothing of fedwiz."""
+"""What every layer shares: actions, events, backends, addresses. Imports only `fedwiz.util`."""

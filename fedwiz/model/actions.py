@@ -1,8 +1,7 @@
-"""What is done to a cluster, as data, and what carries it there.
+"""Changes to a cluster as data, and the interfaces that carry them out.
 
-An action is one value with two strings: `shown` is what people approve and read,
-`wire` is what the host gets.  Both come from one function, so they can't differ in
-anything but the secrets.
+An action has two renderings: `shown`, which people read and approve, and what is sent to the host.
+Both are built by one function, so they differ in nothing but the secrets.
 """
 
 import shlex
@@ -12,15 +11,15 @@ from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
 OnLine: TypeAlias = Callable[[str], None]
-"""Called with each line of a command's output: decoded, cleaned, without its newline."""
+"""Called with each line of a command's output: decoded, sanitized, without its newline."""
 
 
 class UnreachableError(Exception):
-    """A host, or etcd, can't be reached or used; the message is in the user's words."""
+    """A host, or etcd, can't be reached or used; the message is written for the operator."""
 
 
 class SecretRefusedError(UnreachableError):
-    """A password or passphrase that is wrong; another one may do."""
+    """A wrong password or passphrase; another one may work."""
 
     def __init__(self, why: str, *, which: str) -> None:
         super().__init__(why)
@@ -29,13 +28,13 @@ class SecretRefusedError(UnreachableError):
 
 
 class LoginRefusedError(UnreachableError):
-    """The host answers, and lets none of the operator's keys in."""
+    """The host answers but accepts none of the operator's keys."""
 
 
 class Secret:
-    """A value that is sent and never shown.
+    """A value that is sent but never shown.
 
-    Not a `str` on purpose: quoting or joining one by accident is a type error, not a leak.
+    Deliberately not a `str`: quoting or joining one by accident is a type error, not a leak.
     """
 
     __slots__ = ("_value", "name")
@@ -45,7 +44,7 @@ class Secret:
         self._value = value
 
     def reveal(self) -> str:
-        """The value itself; for the transport and for etcd's client only."""
+        """The value itself; only for the transport and the etcd client."""
         return self._value
 
     def __repr__(self) -> str:
@@ -74,14 +73,14 @@ class Run:
     """One command on one host."""
 
     argv: tuple[str, ...]
-    """The command's words.  Secrets have no place here: every user of the host can read
-    the arguments of a process."""
+    """The command's words. They never hold secrets: every user of the host can read the arguments
+    of a process."""
 
     changes: bool = True
-    """False for a question: safe to ask before the plan is approved."""
+    """False if it only reads: safe to run before the plan is approved."""
 
     sudo: bool = True
-    """Needs root.  A session of root's runs it as it is."""
+    """Needs root. A session that already is root runs it without sudo."""
 
     stdin: tuple[Text, ...] = ()
     """Sent on standard input, joined; the plan shows it below the command."""
@@ -90,31 +89,31 @@ class Run:
     """Path of a local file whose bytes are sent on standard input instead of `stdin`."""
 
     timeout: int = 120
-    """Seconds, kept by `timeout` on the host: a host does not stop a command because the
-    channel that started it has gone."""
+    """Seconds, enforced by `timeout` on the host: a host does not stop a command just because its
+    channel closed."""
 
     unit: str = ""
-    """Name of the transient systemd unit that the command runs as, for what must not be cut
-    in half.  It outlives the connection; asking again for the same unit attaches to it."""
+    """Name of the transient systemd unit that the command runs as; for commands that must not be
+    interrupted. The unit outlives the connection; running the same unit again attaches to it."""
 
     reboots: bool = False
-    """The host goes down; the action has ended when it is back with a new boot id."""
+    """The host reboots; the action ends when the host is back with a new boot id."""
 
     fresh: int = 0
-    """Seconds within which it is sent over a connection that is opened for it: it shows that the
-    host can still be reached.  0: the session's own connection will do."""
+    """Send the command over a new connection that opens within so many seconds, which verifies that
+    the host is still reachable. 0: use the session's own connection."""
 
     diff: str = ""
-    """For a file: what changes in it, as a unified diff."""
+    """For a file: its changes, as a unified diff."""
 
     interrupts: bool = False
-    """Running containers stop."""
+    """Running containers are stopped."""
 
     undo: str = ""
-    """How a person takes it back: a command, or a sentence."""
+    """How the operator undoes it: a command, or a sentence."""
 
     back: "Run | None" = None
-    """What takes it back, as an action; it holds no secrets.  None: there is none."""
+    """The action that undoes it; it holds no secrets. None: there is none."""
 
     @property
     def shown(self) -> str:
@@ -123,24 +122,24 @@ class Run:
 
     @property
     def brief(self) -> str:
-        """`shown` in one line: for a script its name, which is the next word, and its arguments."""
+        """`shown` on one line; a script becomes its name, the word after it, and its arguments."""
         if not self.script:
             return self.shown
         return shlex.join(("sh", *self.argv[self.argv.index(self.script) + 1 :]))
 
     @property
     def script(self) -> str:
-        """The script among the words, if there is one."""
+        """The script among the words, or empty."""
         return next((word for word in self.argv if "\n" in word), "")
 
     def input(self, *, reveal: bool = False) -> str:
-        """What standard input gets; a secret is its name unless it is revealed."""
+        """What is sent on standard input; a secret is replaced by its name unless revealed."""
         return "".join(_text(part, reveal=reveal) for part in self.stdin)
 
 
 @dataclass(frozen=True, slots=True)
 class PutKey:
-    """One key written into etcd, or deleted there, if it is still as the plan saw it."""
+    """Write or delete one key in etcd, if it is still as it was when the plan was made."""
 
     key: str
     value: str | None
@@ -150,23 +149,24 @@ class PutKey:
     """`v2` or `v3`."""
 
     previous: int | None = None
-    """The revision that the plan saw (v3 `mod_revision`, v2 `modifiedIndex`); None: no such key."""
+    """The key's revision when the plan was made (v3 `mod_revision`, v2 `modifiedIndex`); None: the
+    key did not exist."""
 
     was: str = ""
-    """The value that the plan saw."""
+    """The key's value when the plan was made."""
 
     undo: str = ""
     back: Run | None = None
-    """As in `Run`; done on the host that the key was written by way of."""
+    """As in `Run`; it runs on the host through which the key was written."""
 
     @property
     def brief(self) -> str:
-        """`shown`, which is one line."""
+        """`shown`, which is a single line."""
         return self.shown
 
     @property
     def shown(self) -> str:
-        """The same thing as an `etcdctl` command."""
+        """The equivalent `etcdctl` command."""
         if self.value is None:
             verb = "rm" if self.api == "v2" else "del"
             return f"ETCDCTL_API={self.api[1:]} etcdctl {verb} {shlex.quote(self.key)}"
@@ -180,29 +180,29 @@ Action: TypeAlias = Run | PutKey
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What a question was answered with; both texts are as the host sent them, not cleaned."""
+    """A command's result; both texts are as the host sent them, not sanitized."""
 
     code: int
-    """Exit status; 124 when the time limit stopped it."""
+    """Exit status; 124 when the command timed out."""
 
     out: str
     err: str = ""
 
 
 class Channel(Protocol):
-    """A command that stays on: it is told things, and answers, until it is let go or ends."""
+    """A long-running command: it reads input and writes output until it is released or ends."""
 
     async def line(self) -> str | None:
-        """The next line of its output, not cleaned; None: it has ended, or its connection has.
+        """The next line of output, not sanitized; None once the command or its connection ended.
 
-        A line that is too long to be one of fedwiz's own is cut.
+        A line longer than any that fedwiz itself sends is truncated.
         """
 
     async def send(self, data: bytes) -> None:
-        """Write on its standard input.
+        """Write to its standard input.
 
         Raises:
-            Unreachable: it has ended, or its connection has.
+            UnreachableError: the command or its connection has ended.
         """
 
 
@@ -214,53 +214,54 @@ class Session(Protocol):
         """The host's name in the answers."""
 
     async def run(self, run: Run, on_line: OnLine) -> int:
-        """Run a command, calling `on_line` for each line of its output as it comes.
+        """Run a command, calling `on_line` for each line of output as it arrives.
 
         Returns:
-            The exit status; 124 when the time limit stopped it.
+            The exit status; 124 when the command timed out.
 
         Raises:
-            Unreachable: the connection went before the end was seen.
+            UnreachableError: the connection was lost before the command ended.
         """
 
     async def ask(self, run: Run) -> Reply:
-        """Run a question and collect what it says.
+        """Run a command and collect its output.
 
         Raises:
-            Unreachable: the connection went before the end was seen.
+            UnreachableError: the connection was lost before the command ended.
         """
 
     def hold(self, run: Run) -> AbstractAsyncContextManager[Channel]:
-        """A command that stays on while the context does, however long; then its input ends.
+        """Run a command for the duration of the context, then close its standard input.
 
-        Its time limit does not count: it ends with its input, or by itself.
+        Its time limit does not apply: it ends when its input does, or by itself.
 
         Raises:
-            Unreachable: it did not start, or the connection has gone.
+            UnreachableError: it did not start, or the connection is lost.
         """
 
     def forward(self, address: str, port: int) -> AbstractAsyncContextManager[int]:
-        """A loopback port that leads to `address`:`port` as this host sees it.
+        """Forward a loopback port to `address`:`port` as seen from this host.
 
         Raises:
-            Unreachable: this host may not forward, or the connection has gone.
+            UnreachableError: this host does not allow forwarding, or the connection is lost.
         """
 
 
 class Transport(Protocol):
-    """The way to the hosts."""
+    """Opens sessions with hosts."""
 
     def connect(self, name: str) -> AbstractAsyncContextManager[Session]:
-        """A session with the host of that name in the answers.
+        """Open a session with the host of that name in the answers.
 
         Raises:
-            Unreachable: no route, no listener, an unknown or changed host key, no way in.
+            UnreachableError: no route, no listener, an unknown or changed host key, or a failed
+                login.
         """
 
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """A key of etcd's as it was read."""
+    """A key of etcd, as read."""
 
     key: str
     text: str
@@ -268,14 +269,14 @@ class Value:
     """v3 `mod_revision`, v2 `modifiedIndex`."""
 
     ttl: int | None = None
-    """Seconds until it expires; None: it stays."""
+    """Seconds until it expires; None: it does not."""
 
 
 class Store(Protocol):
     """etcd, through one of its two APIs.
 
-    Each method raises `UnreachableError` when etcd can't be reached, does not answer in time, does
-    not serve this API or refuses the credentials.
+    Each method raises `UnreachableError` when etcd can't be reached, times out, does not serve this
+    API or refuses the credentials.
     """
 
     @property
@@ -283,14 +284,14 @@ class Store(Protocol):
         """`v2` or `v3`."""
 
     async def get(self, key: str) -> Value | None:
-        """The key's value, or None where there is no such key."""
+        """The key's value, or None if the key does not exist."""
 
     async def under(self, prefix: str) -> tuple[Value, ...]:
         """All keys below a prefix, sorted by key."""
 
     async def put(self, put: PutKey) -> bool:
-        """Write or delete the key in one transaction; False when it is not as the plan saw it."""
+        """Write or delete the key in one transaction; False if it has changed since the plan."""
 
 
 OpenStore: TypeAlias = Callable[[Session, str], AbstractAsyncContextManager[Store]]
-"""Opens etcd for an API (`v2` or `v3`) by way of a session's host."""
+"""Opens etcd with an API (`v2` or `v3`) through a session's host."""

@@ -1,10 +1,10 @@
-"""Address arithmetic: what fits into a network, what it collides with, which one to propose.
+"""Address arithmetic: what fits into a network, what it overlaps, which one to suggest.
 
-Pure functions over text as people write it; `netaddr` stays in here.  Where a text is no
-address or network they raise `ValueError` with a sentence that says what would be right.
+Pure functions over text as people write it; only this module uses `netaddr`. Text that is not an
+address or network raises `ValueError` with a sentence that says what would be valid.
 
-The rules on the network's shape are flannel's own of 0.10.0 (`subnet/config.go`), kept for
-every version: older ones take a network that they then can't serve.
+The rules on the network's shape are those of flannel 0.10.0 (`subnet/config.go`), applied to every
+version: older ones accept networks that they then can't serve.
 """
 
 from collections.abc import Iterable, Mapping
@@ -14,20 +14,20 @@ from functools import lru_cache
 from netaddr import INET_PTON, AddrFormatError, IPAddress, IPNetwork, IPSet, cidr_merge
 
 PRIVATE = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10")
-"""RFC 1918, and RFC 6598's shared space."""
+"""RFC 1918, and the shared address space of RFC 6598."""
 
 UNUSABLE = ("0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/3")
-"""This network, loopback, link-local, and all of multicast and the reserved rest."""
+"""This network, loopback, link-local, and 224.0.0.0/3: multicast and the reserved rest."""
 
 MAX_SUBNET_LEN = 30
-"""The longest `SubnetLen` that flannel takes."""
+"""The longest `SubnetLen` that flannel accepts."""
 
 
 def address(text: str) -> IPAddress:
-    """The IPv4 or IPv6 address.
+    """Parse an IPv4 or IPv6 address.
 
     Raises:
-        ValueError: it is none.
+        ValueError: it is not one.
     """
     try:
         return IPAddress(text, flags=INET_PTON)
@@ -36,7 +36,7 @@ def address(text: str) -> IPAddress:
 
 
 def is_address(text: str) -> bool:
-    """Whether it is one IPv4 or IPv6 address."""
+    """Whether the text is a single IPv4 or IPv6 address."""
     try:
         address(text)
     except ValueError:
@@ -45,10 +45,10 @@ def is_address(text: str) -> bool:
 
 
 def network(text: str) -> IPNetwork:
-    """The IPv4 network, which must be written `a.b.c.d/len`, without host bits.
+    """Parse an IPv4 network, written `a.b.c.d/len` without host bits.
 
     Raises:
-        ValueError: it is none; the message proposes what may have been meant.
+        ValueError: it is not one; the message suggests what may have been meant.
     """
     base, slash, length = text.partition("/")
     try:
@@ -69,9 +69,9 @@ def network(text: str) -> IPNetwork:
 
 @lru_cache(maxsize=8192)
 def _range(text: str) -> IPNetwork:
-    """An address or a network as a host says it: host bits are ignored.
+    """Parse an address or a network as a host reports it; host bits are ignored.
 
-    Remembered, since a form judges the same ranges of the same hosts at every key.
+    Cached, since a form checks the same ranges of the same hosts at every keystroke.
     """
     try:
         address(text.partition("/")[0])
@@ -81,16 +81,16 @@ def _range(text: str) -> IPNetwork:
 
 
 def is_private(text: str) -> bool:
-    """Whether all of the network is RFC 1918's or RFC 6598's.
+    """Whether the whole network lies in RFC 1918 or RFC 6598 space.
 
-    The procedure's own example, 18.16.0.0/16, is not.
+    The procedure's own example, 18.16.0.0/16, does not.
     """
     net = _range(text)
     return any(net in IPNetwork(private) for private in PRIVATE)
 
 
 def is_public(text: str) -> bool:
-    """Whether some of the network could be somebody's on the internet."""
+    """Whether any of the network could be public address space on the internet."""
     net = _range(text)
     return not is_private(text) and not any(net in IPNetwork(block) for block in UNUSABLE)
 
@@ -101,36 +101,36 @@ def inside(text: str, cidr: str) -> bool:
 
 
 def refuse_network(cidr: str, *, allow_public: bool = False) -> str:
-    """Why flannel can't have this network, and what it could have; empty: it can."""
+    """Why flannel can't use this network, and what it could use; empty if it can."""
     try:
         net = network(cidr)
-    except ValueError as wrong:
-        return str(wrong)
-    bad = next((block for block in UNUSABLE if _meet(net, IPNetwork(block))), "")
-    if bad:
-        return f"it meets {bad}, which no container can use; {_private()}"
+    except ValueError as error:
+        return str(error)
+    unusable = next((block for block in UNUSABLE if _overlap(net, IPNetwork(block))), "")
+    if unusable:
+        return f"it meets {unusable}, which no container can use; {_private_hint()}"
     if net.prefixlen > MAX_SUBNET_LEN - 2:
         return f"too small for flannel: /{net.prefixlen}; /28 is the smallest, /16 is usual"
     if not is_private(cidr) and not allow_public:
         return (
-            f"public addresses: containers could not reach their owners; {_private()}; "
+            f"public addresses: containers could not reach their owners; {_private_hint()}; "
             "or set allow_public = true where they are yours"
         )
     return ""
 
 
-def _private() -> str:
+def _private_hint() -> str:
     return f"take one from {', '.join(PRIVATE[:-1])} or {PRIVATE[-1]}"
 
 
 def default_subnet_len(cidr: str) -> int:
-    """What flannel takes where there is no `SubnetLen`."""
+    """The length that flannel uses when there is no `SubnetLen`."""
     prefix = network(cidr).prefixlen
     return 24 if prefix <= 22 else prefix + 2
 
 
 def refuse_length(cidr: str, subnet_len: int) -> str:
-    """Why a node can't get a `/subnet_len` of the network; empty: it can."""
+    """Why a node can't get a `/subnet_len` of the network; empty if it can."""
     low = network(cidr).prefixlen + 2
     if low <= subnet_len <= MAX_SUBNET_LEN:
         return ""
@@ -141,7 +141,7 @@ def refuse_length(cidr: str, subnet_len: int) -> str:
 
 
 def refuse_bound(cidr: str, subnet_len: int, bound: str) -> str:
-    """Why a subnet can't begin at this address (`SubnetMin`, `SubnetMax`); empty: it can."""
+    """Why no subnet starts at this address (`SubnetMin`, `SubnetMax`); empty if one does."""
     try:
         start = address(bound)
     except ValueError:
@@ -150,14 +150,14 @@ def refuse_bound(cidr: str, subnet_len: int, bound: str) -> str:
         return "it is a subnet's IPv4 address, without a length, or empty"
     if start not in network(cidr):
         return f"it is not in {cidr}"
-    whole = IPNetwork(f"{bound}/{subnet_len}").network
-    if whole != start:
-        return f"no /{subnet_len} begins there; did you mean {whole}?"
+    aligned = IPNetwork(f"{bound}/{subnet_len}").network
+    if aligned != start:
+        return f"no /{subnet_len} begins there; did you mean {aligned}?"
     return ""
 
 
 def capacity(cidr: str, subnet_len: int, subnet_min: str = "", subnet_max: str = "") -> int:
-    """How many nodes can get a subnet; 0 or less where `subnet_max` is before `subnet_min`.
+    """How many nodes can get a subnet; 0 or less if `subnet_max` is below `subnet_min`.
 
     flannel skips the network's first subnet unless `subnet_min` names it.
     """
@@ -169,18 +169,19 @@ def capacity(cidr: str, subnet_len: int, subnet_min: str = "", subnet_max: str =
 
 @dataclass(frozen=True, slots=True)
 class Length:
-    """What one `SubnetLen` gives."""
+    """What a given `SubnetLen` provides."""
 
     subnet_len: int
     subnets: int
-    """How many nodes can have one."""
+    """How many nodes can get one."""
 
     addresses: int
-    """For containers on each node: without the network's, the broadcast and docker0's own."""
+    """Addresses for containers on each node: excludes the network, the broadcast and docker0's
+    own."""
 
 
 def lengths(cidr: str) -> tuple[Length, ...]:
-    """Every `SubnetLen` that the network allows, the shortest first."""
+    """Every `SubnetLen` that the network allows, shortest first."""
     low = network(cidr).prefixlen + 2
     return tuple(
         Length(size, capacity(cidr, size), (1 << (32 - size)) - 3)
@@ -189,33 +190,33 @@ def lengths(cidr: str) -> tuple[Length, ...]:
 
 
 def shortest_for(cidr: str, nodes: int) -> int | None:
-    """The `SubnetLen` that gives that many nodes most addresses each; None: no room at all."""
+    """The `SubnetLen` that gives so many nodes the most addresses each; None: they don't fit."""
     return next((row.subnet_len for row in lengths(cidr) if row.subnets >= nodes), None)
 
 
-def _meet(one: IPNetwork, other: IPNetwork) -> bool:
+def _overlap(one: IPNetwork, other: IPNetwork) -> bool:
     return one in other or other in one
 
 
 @dataclass(frozen=True, slots=True)
 class Overlap:
-    """A range that a network shares addresses with."""
+    """A range that overlaps a network."""
 
     cidr: str
     source: str
-    """Where the range is from: `route on fed-node1`."""
+    """Where the range is in use: `route on fed-node1`."""
 
     def __str__(self) -> str:
         return f"{self.cidr} ({self.source})"
 
 
 def overlaps(cidr: str, used: Mapping[str, Iterable[str]]) -> tuple[Overlap, ...]:
-    """Which ranges share addresses with the network.
+    """The ranges in use that overlap the network.
 
     Args:
         cidr: flannel's network.
-        used: addresses and networks, by where they are from.  A default route's `0.0.0.0/0`
-            is no range of anybody's, and IPv6 can't collide; both are passed over.
+        used: addresses and networks, by where they are in use. A default route's `0.0.0.0/0` is
+            not a range in use, and IPv6 can't overlap; both are skipped.
     """
     net = network(cidr)
     found = []
@@ -224,7 +225,7 @@ def overlaps(cidr: str, used: Mapping[str, Iterable[str]]) -> tuple[Overlap, ...
         found += [
             Overlap(str(other), source)
             for other in sorted(ranges)
-            if other.version == 4 and other.prefixlen and _meet(net, other)
+            if other.version == 4 and other.prefixlen and _overlap(net, other)
         ]
     return tuple(found)
 
@@ -237,11 +238,10 @@ def _candidates() -> Iterable[IPNetwork]:
 
 
 def propose(used: Iterable[str]) -> str:
-    """A free network: always the same one for the same used ranges; empty: there is none.
+    """Suggest a free network, always the same for the same used ranges; empty if there is none.
 
-    10.16.0.0/16 where it is free, then another /16 of 10/8 or 172.16/12, then a /20 of
-    192.168/16.
+    10.16.0.0/16 if it is free, then another /16 of 10/8 or 172.16/12, then a /20 of 192.168/16.
     """
     ranges = (_range(text) for text in used)
-    taken = IPSet(cidr_merge([net for net in ranges if net.version == 4 and net.prefixlen]))
-    return next((str(net) for net in _candidates() if taken.isdisjoint(IPSet([net]))), "")
+    used_ranges = IPSet(cidr_merge([net for net in ranges if net.version == 4 and net.prefixlen]))
+    return next((str(net) for net in _candidates() if used_ranges.isdisjoint(IPSet([net]))), "")

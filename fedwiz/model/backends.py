@@ -1,12 +1,12 @@
-"""The flannel backends that fedwiz offers: one entry per backend, and nothing to add elsewhere.
+"""The flannel backends that fedwiz offers: one entry each; nothing else needs to change.
 
-Source: flannel v0.28.9, `pkg/backend/*` and `Documentation/backends.md`; the versions are
-those of the tags in which an option first appears.
+Source: flannel v0.28.9, `pkg/backend/*` and `Documentation/backends.md`; the versions are those of
+the tags in which an option first appears.
 
-Left out on purpose, see `LEFT_OUT`: what needs a secret inside flannel's configuration (which
-every reader of etcd sees, and a plan would show), what runs commands of the operator's, and
-what flannel itself has removed.  WireGuard's `PSK` is left out for the first reason, and its
-`Mode` and `ListenPortV6` because a network of fedwiz's is IPv4.
+Deliberately left out, see `LEFT_OUT`: backends that need a secret inside flannel's configuration
+(every reader of etcd sees it, and a plan would show it), that run the operator's own commands, or
+that flannel itself has removed. WireGuard's `PSK` is left out for the first reason, and its `Mode`
+and `ListenPortV6` because fedwiz's networks are IPv4.
 """
 
 from collections.abc import Mapping
@@ -19,10 +19,10 @@ Version: TypeAlias = tuple[int, int, int]
 Options: TypeAlias = Mapping[str, Value]
 
 ALWAYS: Version = (0, 0, 0)
-"""Known to every flannel that can still be met."""
+"""Known to every flannel still in use."""
 
 KERNEL_VXLAN_PORT = 8472
-"""What the kernel uses where flannel's `Port` is 0; IANA's number, 4789, is another one."""
+"""The kernel's port where flannel's `Port` is 0; IANA assigned another one, 4789."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +30,10 @@ class Option:
     """One option of a backend."""
 
     name: str
-    """As the answers call it: `direct_routing`."""
+    """Its key in the answers: `direct_routing`."""
 
     key: str
-    """As flannel's JSON calls it: `DirectRouting`."""
+    """Its key in flannel's JSON: `DirectRouting`."""
 
     kind: type
     """`int`, `bool` or `str`."""
@@ -43,14 +43,14 @@ class Option:
     help: str
     low: int | None = None
     high: int | None = None
-    """Bounds of a number, both allowed.  The default is allowed also where it lies outside:
-    0 often stands for `let the kernel choose`."""
+    """Inclusive bounds of a number. The default is valid even outside them: 0 often means `let the
+    kernel choose`."""
 
     since: Version = ALWAYS
-    """The first flannel that knows it; an older one ignores it without a word."""
+    """The first flannel that knows it; older ones ignore it silently."""
 
     def refuse(self, value: object) -> str:
-        """What is wrong with a value and what would be right; empty when nothing is."""
+        """What is wrong with a value and what would be valid; empty if it is valid."""
         if type(value) is not self.kind:
             return f"it is {_KINDS[self.kind]}"
         if value == self.default or not isinstance(value, int):
@@ -69,7 +69,7 @@ _KINDS: Mapping[type, str] = MappingProxyType(
 
 @dataclass(frozen=True, slots=True)
 class Backend:
-    """A way for packets to get from one node to another."""
+    """A backend: how packets travel between nodes."""
 
     name: str
     """Its `Type` in flannel's JSON."""
@@ -80,37 +80,37 @@ class Backend:
     """Bytes by which the containers' MTU is smaller than the interface's."""
 
     port: str = ""
-    """Name of the option that holds the UDP port; empty: no port."""
+    """Name of the option that holds the UDP port; empty: it uses none."""
 
     protocols: tuple[str, ...] = ()
-    """IP protocols to let in, as numbers: firewalld takes those whatever `/etc/protocols` calls
-    them (4 is `ipencap` on Debian, and `ipip` there is 94)."""
+    """IP protocols to accept, as numbers: firewalld takes those whatever `/etc/protocols` calls
+    them (4 is `ipencap` on Debian, where `ipip` is 94)."""
 
     same_link: bool = False
-    """All nodes must be on one layer 2 network."""
+    """All nodes must share one layer 2 network."""
 
     modules: tuple[str, ...] = ()
     """Kernel modules that it needs."""
 
     since: Version = ALWAYS
     until: Version | None = None
-    """The first flannel without it; None: the newest has it."""
+    """The first flannel without it; None: the newest still has it."""
 
     link: str = ""
-    """Name of its network device, with `{option}`s; empty: none of its own."""
+    """Name of its network device, with `{option}` placeholders; empty: it has none."""
 
     options: tuple[Option, ...] = ()
 
     def option(self, name: str) -> Option | None:
-        """The option of that name in the answers, if it has one."""
+        """The option of that name, or None."""
         return next((option for option in self.options if option.name == name), None)
 
     def complete(self, options: Options) -> dict[str, Value]:
-        """Every option's value, in order: the given one, else its default."""
+        """Every option's value, in order: the given one, otherwise the default."""
         return {option.name: options.get(option.name, option.default) for option in self.options}
 
     def ports(self, options: Options) -> tuple[str, ...]:
-        """The ports to let in, as firewalld writes them: `8472/udp`."""
+        """The ports to open, in firewalld's notation: `8472/udp`."""
         if not self.port:
             return ()
         return (f"{self.complete(options)[self.port] or KERNEL_VXLAN_PORT}/udp",)
@@ -120,11 +120,12 @@ class Backend:
         return self.link.format(**self.complete(options))
 
     def mtu(self, uplink: int, options: Options) -> int:
-        """The containers' MTU that flannel will write, in bytes.
+        """The containers' MTU that flannel will set, in bytes.
 
         Args:
             uplink: MTU of the node's interface.
-            options: the backend's; `mtu` there is that of the outer packet, like `uplink`.
+            options: the backend's options; their `mtu` is that of the outer packet, like
+                `uplink`.
         """
         chosen = self.complete(options).get("mtu") or uplink
         return int(chosen) - self.overhead
@@ -132,28 +133,28 @@ class Backend:
     def config(self, options: Options) -> dict[str, Value]:
         """The value of `Backend` in flannel's JSON.
 
-        Only what differs from flannel's default, so that an old flannel gets no key that it
-        does not know; but always the VNI, as the procedure writes it.
+        Only what differs from flannel's defaults, so that an old flannel gets no key that it does
+        not know; but always the VNI, as the procedure writes it.
         """
-        said: dict[str, Value] = {"Type": self.name}
+        result: dict[str, Value] = {"Type": self.name}
         for option in self.options:
             value = options.get(option.name, option.default)
             if value != option.default or option.name == "vni":
-                said[option.key] = value
-        return said
+                result[option.key] = value
+        return result
 
     def unknown_to(self, flannel: Version, options: Options) -> tuple[str, ...]:
-        """What of this a flannel of that version can't do, as sentences; empty: all is well."""
-        said = []
+        """What a flannel of that version does not support, as sentences; empty: nothing."""
+        problems = []
         if flannel < self.since:
-            said.append(f"{self.name} needs flannel {dotted(self.since)} or later")
+            problems.append(f"{self.name} needs flannel {dotted(self.since)} or later")
         if self.until is not None and flannel >= self.until:
-            said.append(f"flannel {dotted(self.until)} and later has no {self.name}")
+            problems.append(f"flannel {dotted(self.until)} and later has no {self.name}")
         for option in self.options:
             given = options.get(option.name, option.default) != option.default
             if given and flannel < option.since:
-                said.append(f"{option.name} needs flannel {dotted(option.since)} or later")
-        return tuple(said)
+                problems.append(f"{option.name} needs flannel {dotted(option.since)} or later")
+        return tuple(problems)
 
 
 def dotted(version: Version) -> str:
@@ -195,7 +196,7 @@ _ALL = (
         modules=("vxlan",),
         link="flannel.{vni}",
         options=(
-            # flannel.<VNI> must fit into the kernel's 15 characters, so 7 digits at most.
+            # flannel.<VNI> must fit into the kernel's limit of 15 characters: at most 7 digits.
             Option(
                 "vni",
                 "VNI",
@@ -333,4 +334,4 @@ LEFT_OUT: Mapping[str, str] = MappingProxyType(
         "ali-vpc": _REMOVED,
     }
 )
-"""Backends of flannel's that fedwiz does not offer, each with the reason."""
+"""flannel's backends that fedwiz does not offer, each with the reason."""

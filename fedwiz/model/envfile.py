@@ -1,7 +1,7 @@
-"""Environment files, such as /etc/sysconfig/flanneld: read, and as an edit leaves them.
+"""Environment files, such as /etc/sysconfig/flanneld: reading and editing.
 
-`with_values` is what `scripts/sysconfig.sh` does on a host, for the plan to show; a test
-holds the two together.
+`with_values` mirrors what `scripts/sysconfig.sh` does on a host, so that the plan can show it; a
+test checks that both agree.
 """
 
 import re
@@ -11,7 +11,7 @@ _ASSIGNS = r"^[ \t]*{}=(.*)$"
 
 
 def values(text: str) -> dict[str, str]:
-    """The variables that are set, without their quotes; the last one of a name counts."""
+    """The variables that are set, unquoted; the last assignment of a name wins."""
     found = {}
     for name, value in re.findall(r"^[ \t]*([A-Za-z_][A-Za-z0-9_]*)=(.*)$", text, re.MULTILINE):
         bare = value.strip()
@@ -22,7 +22,7 @@ def values(text: str) -> dict[str, str]:
 
 
 def with_values(text: str, wanted: Mapping[str, str]) -> str:
-    """The text with those variables set, each where it stood, new ones at the end."""
+    """The text with those variables set: existing ones in place, new ones at the end."""
     for name, value in wanted.items():
         line = f'{name}="{value}"'
         assigned = re.compile(_ASSIGNS.format(re.escape(name)), re.MULTILINE)

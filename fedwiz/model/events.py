@@ -1,6 +1,6 @@
-"""What happened, as data, past tense: the one thing the engine ever says.
+"""What happened, as data in the past tense: everything that the engine reports.
 
-The union is closed.  Panes, text, JSON and the report are readers of the same records.
+The union is closed. Panes, text, JSON and the report all read the same records.
 """
 
 import json
@@ -12,27 +12,27 @@ from typing import Any, Literal, TypeAlias, get_args, get_origin, get_type_hints
 
 Level: TypeAlias = Literal["ok", "warn", "block"]
 Outcome: TypeAlias = Literal["ok", "failed", "unknown", "stopped"]
-"""`unknown`: it was sent, and its end was not seen.  `stopped`: the operator ended the run."""
+"""`unknown`: it was sent, but its end was not seen. `stopped`: the operator ended the run."""
 
 Judged: TypeAlias = Literal["pass", "fail", "skipped"]
 VERDICTS_WORST_FIRST: tuple[Judged, ...] = ("fail", "skipped", "pass")
-"""The worst of several verdicts counts: the first of these."""
+"""Several verdicts count as the worst of them: the first of these."""
 
 
 @dataclass(frozen=True, slots=True)
 class RunStarted:
-    """A verb began its work."""
+    """A verb started."""
 
     verb: str
     cluster: str
     hosts: tuple[str, ...]
     practice: str = ""
-    """Not empty on a practice cluster: the name of its fault, or `healthy`."""
+    """Empty on a real cluster; on a practice cluster the name of its fault, or `healthy`."""
 
     version: str = ""
-    """Of the fedwiz that ran; empty in journals of an older one, which did not say."""
+    """The fedwiz version that ran; empty in journals of older versions, which did not record it."""
 
-    accepted: tuple[str, ...] = ()  # checks whose block was taken for a warning
+    accepted: tuple[str, ...] = ()  # checks whose failure was treated as a warning
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,16 +52,16 @@ class FactsRead:
 
 @dataclass(frozen=True, slots=True)
 class Versions:
-    """What of interest runs on a host: told after its facts, of which it is a part."""
+    """The versions of what runs on a host; follows the `FactsRead` that it belongs to."""
 
     host: str
     versions: Mapping[str, str]
-    """By name: `os`, `kernel`, `docker`, `flannel`, `etcd`; what is not known is missing."""
+    """By name: `os`, `kernel`, `docker`, `flannel`, `etcd`; unknown ones are missing."""
 
 
 @dataclass(frozen=True, slots=True)
 class HostLost:
-    """Nothing more is done on this host in this run."""
+    """This run does nothing more on this host."""
 
     host: str
     why: str
@@ -69,7 +69,7 @@ class HostLost:
 
 @dataclass(frozen=True, slots=True)
 class LockMoved:
-    """The cluster's lock was lost, so nothing new is begun; or it was had again."""
+    """The cluster's lock was lost, so that no new step starts; or it was reacquired."""
 
     held: bool
     why: str = ""
@@ -77,7 +77,7 @@ class LockMoved:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A finding: a check's result on one host, or on the cluster."""
+    """A finding: a check's result for one host, or for the cluster."""
 
     check: str
     host: str
@@ -85,15 +85,15 @@ class Found:
 
     level: Level
     seen: str
-    """One sentence; it may quote what a host said, cleaned."""
+    """One sentence; it may quote a host's output, sanitized."""
 
     remedy: str = ""
-    """One thing to do; never empty unless the level is `ok`."""
+    """One thing to do; empty only if the level is `ok`."""
 
 
 @dataclass(frozen=True, slots=True)
 class PlanMade:
-    """The plan that is to be approved, or was."""
+    """The plan that awaits approval, or was approved."""
 
     digest: str
     actions: Mapping[str, int]
@@ -117,12 +117,12 @@ class ActionStarted:
     host: str
     step: str
     shown: str
-    unit: str = ""  # as which it runs on the host; by that name its end can be had later
+    unit: str = ""  # the unit it runs as on the host; its end can be looked up later by that name
 
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """A line that the host wrote, cleaned."""
+    """A line that the host wrote, sanitized."""
 
     host: str
     step: str
@@ -131,13 +131,13 @@ class Output:
 
 @dataclass(frozen=True, slots=True)
 class ActionEnded:
-    """An action ended, or was lost sight of."""
+    """An action ended, or its end could not be observed."""
 
     host: str
     step: str
     outcome: Outcome
     code: int | None
-    """Exit status; None where none was seen."""
+    """Exit status; None if it was not seen."""
 
     seconds: float
 
@@ -154,7 +154,7 @@ class StepEnded:
 
 @dataclass(frozen=True, slots=True)
 class RoundStarted:
-    """A verification that goes on begins once more; what the one before it found is past."""
+    """A continuous verification started another round; findings of the last one are obsolete."""
 
     round: int
     """Its number, from 1."""
@@ -162,37 +162,37 @@ class RoundStarted:
 
 @dataclass(frozen=True, slots=True)
 class RoundEnded:
-    """All of a round's verdicts are there."""
+    """A round has delivered all its verdicts."""
 
     round: int
     code: int
-    """The exit code that the command would give, were this the last round."""
+    """The exit code that the command would return if this were the last round."""
 
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """A verdict: what is so on the finished network, and whether that is right."""
+    """A verdict: a state of the finished network, and whether it is right."""
 
     kind: str
-    """One of `fedwiz.verify.KINDS`; a journal of another version may have more."""
+    """One of `fedwiz.verify.KINDS`; a journal of another version may have others."""
 
     host: str
-    """Empty: no host that the answers know."""
+    """Empty: not a host of the answers."""
 
     peer: str
-    """Of a pair of nodes the receiver; empty with the kinds that are about one host."""
+    """The receiver, for a pair of nodes; empty for kinds that are about one host."""
 
     level: Judged
     seen: str
-    """As the host or etcd has it; may be several lines."""
+    """The state as the host or etcd reports it; may have several lines."""
 
     why: str = ""
-    """What is wrong, and one thing to do.  Beside a `pass`: a warning."""
+    """What is wrong, and one thing to do. For a `pass`: a warning."""
 
 
 @dataclass(frozen=True, slots=True)
 class Diagnosed:
-    """A cause of what is wrong between two nodes; the first one told is the likeliest."""
+    """A cause of a fault between two nodes; the first one reported is the most likely."""
 
     sender: str
     receiver: str
@@ -200,27 +200,28 @@ class Diagnosed:
     """Stable, kebab-case."""
 
     host: str
-    """Where it is to be mended."""
+    """Where it must be fixed."""
 
     why: str
     """What is wrong, in one sentence."""
 
     seen: str
-    """What was measured and read that says so; may be several lines."""
+    """The measurements and facts that show it; may have several lines."""
 
     remedy: str
     """One thing to do."""
 
     explains: bool
-    """It is why this pair does not ping; else it is wrong, too, and does not stop a ping now."""
+    """True if it explains why this pair can't ping; false for a fault that does not stop pings
+    now."""
 
     actions: int
-    """How many actions fedwiz offers to do it with; 0: it is the operator's to do."""
+    """How many actions fedwiz offers to fix it; 0: the operator must."""
 
 
 @dataclass(frozen=True, slots=True)
 class WayBack:
-    """What takes the next action of that host's back; told before the action is sent."""
+    """What undoes that host's next action; recorded before the action is sent."""
 
     host: str
     step: str
@@ -232,11 +233,11 @@ class WayBack:
 
 @dataclass(frozen=True, slots=True)
 class RunEnded:
-    """The verb is done; the last event of a journal that is whole."""
+    """The verb ended; the last event of a complete journal."""
 
     outcome: Outcome
     code: int
-    """The exit code that the command gives."""
+    """The exit code that the command returns."""
 
     why: str = ""
 
@@ -267,7 +268,7 @@ EVENTS_BY_NAME: Mapping[str, type[Event]] = {kind.__name__: kind for kind in get
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """An event with its place in the run."""
+    """An event with its position in the run."""
 
     number: int
     """From 0, without gaps."""
@@ -283,48 +284,48 @@ Emit: TypeAlias = Callable[[Event], object]
 
 
 PLACE = ("number", "at", "event")
-"""The keys of a record that are not its event's; no event may have a field of these names."""
+"""The keys of a record besides its event's fields; no event may have fields of these names."""
 
-_LAST = 253402300799.0
-"""The end of the year 9999: later than this no clock is, and no calendar goes."""
+_MAX_TIME = 253402300799.0
+"""The end of the year 9999: the last moment that calendars can represent."""
 
 
-def _text(value: object) -> bool:
+def _is_text(value: object) -> bool:
     return type(value) is str
 
 
-def _whole(value: object) -> bool:
-    return type(value) is int and abs(value) < 2**53  # what JSON's numbers hold; no bool is one
+def _is_integer(value: object) -> bool:
+    return type(value) is int and abs(value) < 2**53  # the range that JSON numbers hold exactly
 
 
-def _number(value: object) -> bool:
-    return _whole(value) or (type(value) is float and math.isfinite(value))
+def _is_number(value: object) -> bool:
+    return _is_integer(value) or (type(value) is float and math.isfinite(value))
 
 
 _FITS: Mapping[object, tuple[Callable[[Any], bool], str]] = {
-    str: (_text, "text"),
-    int: (_whole, "a whole number"),
+    str: (_is_text, "text"),
+    int: (_is_integer, "a whole number"),
     bool: (lambda value: type(value) is bool, "true or false"),
-    float: (_number, "a number"),
-    int | None: (lambda value: value is None or _whole(value), "a whole number or null"),
+    float: (_is_number, "a number"),
+    int | None: (lambda value: value is None or _is_integer(value), "a whole number or null"),
     tuple[str, ...]: (
-        lambda value: type(value) is list and all(map(_text, value)),
+        lambda value: type(value) is list and all(map(_is_text, value)),
         "a list of texts",
     ),
     Mapping[str, int]: (
-        lambda value: type(value) is dict and all(map(_whole, value.values())),
+        lambda value: type(value) is dict and all(map(_is_integer, value.values())),
         "an object of whole numbers",
     ),
     Mapping[str, str]: (
-        lambda value: type(value) is dict and all(map(_text, value.values())),
+        lambda value: type(value) is dict and all(map(_is_text, value.values())),
         "an object of texts",
     ),
 }
-"""For each type that a field may have: whether a value of JSON's fits, and its name."""
+"""For each type of a field: whether a JSON value fits it, and the type's name."""
 
 
 def _refusal(hint: object, value: object) -> str:
-    """What would be right instead of the value; empty when it fits."""
+    """What would be valid instead of the value; empty if it fits."""
     if get_origin(hint) is Literal:
         known = get_args(hint)
         return "" if value in known else "one of " + ", ".join(known)
@@ -333,7 +334,7 @@ def _refusal(hint: object, value: object) -> str:
 
 
 _HINTS = {name: get_type_hints(kind) for name, kind in EVENTS_BY_NAME.items()}
-_NEEDED = {
+_REQUIRED = {
     name: {field.name for field in fields(kind) if field.default is MISSING}
     for name, kind in EVENTS_BY_NAME.items()
 }
@@ -346,54 +347,55 @@ def _plain(value: object) -> object:
 
 
 def to_json(record: Record) -> dict[str, Any]:
-    """The record as JSON's own types: `number`, `at`, `event` (its name), and its fields."""
+    """The record in JSON's own types: `number`, `at`, `event` (its name), and its fields."""
     event = record.event
-    said = {field.name: _plain(getattr(event, field.name)) for field in fields(event)}
-    return {"number": record.number, "at": record.at, "event": type(event).__name__, **said}
+    values = {field.name: _plain(getattr(event, field.name)) for field in fields(event)}
+    return {"number": record.number, "at": record.at, "event": type(event).__name__, **values}
 
 
 def from_json(data: object) -> Record:
-    """The record that `to_json` gave.
+    """Parse what `to_json` returned.
 
     Raises:
-        ValueError: it is none: an unknown kind, a field missing, surplus or of another type.
+        ValueError: not a record: an unknown event, or a field that is missing, surplus or
+            mistyped.
     """
     if not isinstance(data, dict):
         raise ValueError(f"not a record: {reprlib.repr(data)}")
     rest = dict(data)
     number, at, kind = (rest.pop(name, None) for name in PLACE)
-    if not _whole(number) or number < 0:
+    if not _is_integer(number) or number < 0:
         raise ValueError(f"number: {reprlib.repr(number)} is not a record's place")
-    if not _number(at) or not 0 <= at <= _LAST:
+    if not _is_number(at) or not 0 <= at <= _MAX_TIME:
         raise ValueError(f"at: {reprlib.repr(at)} is not a time in seconds since 1970")
     if not isinstance(kind, str) or kind not in EVENTS_BY_NAME:
         raise ValueError(f"no event is called {reprlib.repr(kind)}")
-    if missing := _NEEDED[kind] - rest.keys():
+    if missing := _REQUIRED[kind] - rest.keys():
         raise ValueError(f"{kind} lacks {', '.join(sorted(missing))}")
     for name, value in rest.items():
         if name not in _HINTS[kind]:
             raise ValueError(f"{kind} has no {reprlib.repr(name)}")
-        if right := _refusal(_HINTS[kind][name], value):
-            raise ValueError(f"{kind}.{name}: {reprlib.repr(value)} is not {right}")
+        if expected := _refusal(_HINTS[kind][name], value):
+            raise ValueError(f"{kind}.{name}: {reprlib.repr(value)} is not {expected}")
         if isinstance(value, list):
             rest[name] = tuple(value)
     return Record(number, float(at), EVENTS_BY_NAME[kind](**rest))
 
 
 def to_line(record: Record) -> str:
-    """The record as one line of a journal: JSON in ASCII, so that no byte of it is special."""
+    """The record as one journal line: ASCII JSON, so that no byte needs special care."""
     return json.dumps(to_json(record), separators=(",", ":"), allow_nan=False)
 
 
 def from_line(line: str) -> Record:
-    """The record that `to_line` gave.
+    """Parse what `to_line` returned.
 
     Raises:
-        ValueError: it is none.
+        ValueError: not a record.
     """
     try:
         return from_json(json.loads(line))
     except RecursionError:
         raise ValueError("not a record: it is nested too deeply") from None
-    except json.JSONDecodeError as wrong:
-        raise ValueError(f"not JSON: {wrong.msg} at column {wrong.colno}") from None
+    except json.JSONDecodeError as error:
+        raise ValueError(f"not JSON: {error.msg} at column {error.colno}") from None

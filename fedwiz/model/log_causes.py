@@ -1,4 +1,4 @@
-"""What a log line means: flanneld's, docker's, dnf's, ssh's and systemd's own words."""
+"""What log lines of flanneld, docker, dnf, ssh and systemd mean."""
 
 import re
 from collections.abc import Iterable
@@ -17,7 +17,7 @@ class Cause:
     """Stable, kebab-case."""
 
     sentence: str
-    """What is wrong, in one sentence's words."""
+    """What is wrong, as a clause."""
 
     remedy: str
     """One thing to do about it."""
@@ -28,7 +28,7 @@ def _row(pattern: str, name: str, sentence: str, remedy: str) -> tuple[re.Patter
 
 
 LOG_CAUSES: tuple[tuple[re.Pattern[str], Cause], ...] = (
-    # Of the machine: these make everything after them fail, so they come first.
+    # The machine itself: these make everything after them fail, so they come first.
     _row(
         r"no space left on device|not enough space available on /",
         "disk-full",
@@ -36,7 +36,7 @@ LOG_CAUSES: tuple[tuple[re.Pattern[str], Cause], ...] = (
         "make room, e.g. `dnf clean all`, and see `df -h`",
     ),
     _row(
-        # What systemd 252 says where the unit's file in /run had no room.
+        # systemd 252 logs this where the unit's file does not fit into /run.
         r"failed to start transient service unit: unit \S+ not found",
         "run-full",
         "systemd could not keep the unit: as a rule a file system on the host is full",
@@ -50,7 +50,7 @@ LOG_CAUSES: tuple[tuple[re.Pattern[str], Cause], ...] = (
     ),
     _row(
         r"\d+\s?[kmg]?b more space (?:needed|on)\b",
-        "no-room",  # rpm says the same of both
+        "no-room",  # rpm's message is the same for both
         "a file system on the host is full, or read-only",
         "make room, e.g. `dnf clean all`, and see `df -h` and `mount`",
     ),
@@ -87,7 +87,7 @@ LOG_CAUSES: tuple[tuple[re.Pattern[str], Cause], ...] = (
         "the host can't resolve a name that it needs",
         "see /etc/resolv.conf there, or put the name into /etc/hosts",
     ),
-    # dnf 5 tries all mirrors for a package that is not what it should be.
+    # dnf 5 tries all mirrors for a package whose checksum does not match.
     _row(
         r"gpg check failed|public key for .* is not installed|no digest|"
         r"(?:pgp|signature) .*(?:failed|not ok|bad)|checksum (?:doesn't|does not) match|"
@@ -96,7 +96,7 @@ LOG_CAUSES: tuple[tuple[re.Pattern[str], Cause], ...] = (
         "a package or a file is not what it should be: signature or checksum differ",
         "see the repository's keys (`dnf repolist -v`), or flannel.sha256 against the file",
     ),
-    # Where a repository can't be read dnf also says that it finds no flannel.
+    # If a repository can't be read, dnf also reports that it finds no flannel.
     _row(
         r"cannot (?:prepare|download) .*(?:repo|repomd)|failed to download metadata|"
         r"all mirrors (?:were|have been) (?:already )?tried|no urls in mirrorlist|"
@@ -124,7 +124,7 @@ LOG_CAUSES: tuple[tuple[re.Pattern[str], Cause], ...] = (
         "dnf was killed, by hand or for want of memory",
         "see `dmesg` there, and run the install again",
     ),
-    # Once it has waited for another, what came then is the reason.
+    # If dnf waited for another one, what happened afterwards is the cause.
     _row(
         r"waiting for process (?:with pid )?\d|waiting for a lock on the system repo|"
         r"failed to obtain (?:the )?(?:rpm )?.*lock|another app is "
@@ -377,12 +377,13 @@ LOG_CAUSES: tuple[tuple[re.Pattern[str], Cause], ...] = (
         "see `journalctl -u docker` there",
     ),
 )
-"""Line by line is not enough: a row higher up is the reason of a lower one's."""
+"""Ordered: a row further up is the cause of one further down."""
 
 
 def cause_of(lines: Iterable[str]) -> Cause | None:
-    """The first cause, in the order of CAUSES, that any of the lines shows; None: no idea."""
-    said = [line[:MAX_LINE_CHARS] for line in lines]
+    """The first cause, in the order of `LOG_CAUSES`, that any line matches; None: unknown."""
+    texts = [line[:MAX_LINE_CHARS] for line in lines]
     return next(
-        (cause for pattern, cause in LOG_CAUSES if any(pattern.search(line) for line in said)), None
+        (cause for pattern, cause in LOG_CAUSES if any(pattern.search(line) for line in texts)),
+        None,
     )

@@ -1,8 +1,8 @@
-"""The practice cluster: simulated hosts behind the same interface as real ones.
+"""The practice cluster: simulated hosts behind the same interfaces as real ones.
 
-Probes, steps and verification go through the whole engine unchanged: what an SSH session would
-send, a practice session takes from the very same `Run` and answers from a host that is plain
-data.  A command that has no model here is a mistake, and raises.
+Probes, steps and verification run through the whole engine unchanged: a practice session takes the
+same `Run` that an SSH session would send, and answers it from a host that is plain data. A command
+without a model here is a bug and raises.
 """
 
 import base64
@@ -31,10 +31,10 @@ __all__ = [
 ]
 
 MAX_HOSTS = 100
-"""Hosts that a practice cluster may have."""
+"""Maximum number of hosts of a practice cluster."""
 
 PACE = 0.2
-"""Real seconds for each simulated one, as `fedwiz demo` has it: an install takes some 6 s."""
+"""Real seconds for each simulated one, the default of `fedwiz demo`: an install takes some 6 s."""
 
 
 def _names(hosts: int) -> list[tuple[str, str]]:
@@ -47,12 +47,12 @@ def practice_answers(hosts: int = 4, sets: Sequence[str] = (), fault: str = "") 
     """The answers of a practice cluster: one master, the rest nodes.
 
     Args:
-        hosts: how many, 3 to `MAX_HOSTS`.
-        sets: `--set`s of the operator's, which win.
-        fault: a name of `FAULTS`: some faults are in the answers.
+        hosts: how many, from 3 to `MAX_HOSTS`.
+        sets: the operator's `--set` overrides, which take precedence.
+        fault: a name of `FAULTS`, since some faults are in the answers.
 
     Raises:
-        Refused: the answers can't be used.
+        AnswersError: the answers can't be used.
     """
     data = {
         "version": 1,
@@ -63,12 +63,12 @@ def practice_answers(hosts: int = 4, sets: Sequence[str] = (), fault: str = "") 
         ],
         "network": {"cidr": "10.16.0.0/16"},
     }
-    wrong = FAULTS[fault].sets if fault else ()
-    return parse(data, (*wrong, *sets))
+    fault_sets = FAULTS[fault].sets if fault else ()
+    return parse(data, (*fault_sets, *sets))
 
 
 def sightings(hosts: int = 4) -> tuple[Sighting, ...]:
-    """What a search for hosts finds on the practice network."""
+    """What a scan finds on the practice network."""
     return tuple(
         Sighting(
             address,
@@ -84,5 +84,5 @@ def sightings(hosts: int = 4) -> tuple[Sighting, ...]:
 
 
 def host_key(name: str) -> str:
-    """The blob of a practice host's key, as known_hosts would have it."""
+    """The blob of a practice host's key, as in known_hosts."""
     return base64.b64encode(new_id(name, "host key").encode()).decode()

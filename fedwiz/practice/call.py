@@ -1,4 +1,4 @@
-"""One command on a simulated host, while it runs."""
+"""One running command on a simulated host."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -15,52 +15,54 @@ class CommandTimeoutError(Exception):
 
 @dataclass
 class Call:
-    """What a command is given, and what it has said so far."""
+    """A command's environment, and its output so far."""
 
     cluster: Cluster
     machine: Machine
     run: Run
     on_line: Callable[[str], None]
     spent: float = 0.0
-    said: list[str] = field(default_factory=list)
-    left: bool = False
-    """Whoever sent it has gone; what changes a host goes on there all the same."""
+    lines: list[str] = field(default_factory=list)
+    sender_gone: bool = False
+    """The sender is gone; a command that changes the host continues all the same."""
 
-    why: BaseException = field(default_factory=asyncio.CancelledError)
-    """What ended whoever sent it."""
+    sender_error: BaseException = field(default_factory=asyncio.CancelledError)
+    """The exception that ended the sender."""
 
-    def say(self, *lines: str) -> None:
+    def write(self, *lines: str) -> None:
         """Print lines."""
         for text in lines:
             for line in text.splitlines():
-                self.said.append(line)
-                if not self.left:
-                    self._tell(line)
+                self.lines.append(line)
+                if not self.sender_gone:
+                    self._deliver(line)
 
-    def _tell(self, line: str) -> None:
+    def _deliver(self, line: str) -> None:
         try:
             self.on_line(line)
-        except BaseException as why:
+        except BaseException as error:
             if not self.run.changes:
                 raise
-            self.left, self.why = True, why
+            self.sender_gone, self.sender_error = True, error
 
     async def spend(self, seconds: float) -> None:
-        """Let simulated time go by.
+        """Let simulated time pass.
 
         Raises:
-            OutOfTime: more than the command has.
+            CommandTimeoutError: the command's time limit is exceeded.
         """
-        rest = self.run.timeout - self.spent
+        remaining = self.run.timeout - self.spent
         self.spent += seconds
-        if not self.left:
+        if not self.sender_gone:
             try:
-                await self.cluster.sleep(min(seconds, rest) * self.cluster.pace)
+                await self.cluster.sleep(min(seconds, remaining) * self.cluster.pace)
             except asyncio.CancelledError:
                 if not self.run.changes:
                     raise
-                self.left = True  # told once the command has ended, which now takes no time
-        if seconds > rest:
+                self.sender_gone = (
+                    True  # raised again once the command has ended, which now takes no time
+                )
+        if seconds > remaining:
             raise CommandTimeoutError
 
 
@@ -68,6 +70,6 @@ Command: TypeAlias = Callable[[Call], Awaitable[int]]
 """Does what the command does, and returns its exit status."""
 
 
-def strange(run: Run) -> NotImplementedError:
-    """The mistake of sending what has no model here."""
+def unmodelled(run: Run) -> NotImplementedError:
+    """The error for a command that has no model here."""
     return NotImplementedError(f"no practice host knows `{run.shown[:200]}`")

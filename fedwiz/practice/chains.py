@@ -1,4 +1,4 @@
-"""iptables of a simulated host: rules as text, and what they do to a packet."""
+"""iptables of a simulated host: rules as text, and their effect on packets."""
 
 import shlex
 from collections import Counter
@@ -18,13 +18,13 @@ BUILT_IN: Mapping[str, tuple[str, ...]] = {
 
 @cache
 def network_of(text: str) -> IPv4Network:
-    """`10.16.0.0/16`, parsed once: a large cluster asks for the same ones a million times."""
+    """Parse `10.16.0.0/16`; cached, since a large cluster asks for the same ones very often."""
     return IPv4Network(text, strict=False)
 
 
 @cache
 def address_of(text: str) -> IPv4Address:
-    """An address, with or without the length of its network, parsed once."""
+    """Parse an address, with or without a prefix length; cached."""
     return IPv4Address(text.partition("/")[0])
 
 
@@ -35,27 +35,27 @@ def _words(rule: str) -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True)
 class PacketHeaders:
-    """A ping, its answer, or a datagram, at one point of its way through a host."""
+    """A ping, its reply, or a datagram, at one point of its path through a host."""
 
     source: str
     target: str
     into: str = ""
     out: str = ""
     answer: bool = False
-    """It belongs to a connection that conntrack knows."""
+    """It belongs to a connection known to conntrack."""
 
     port: int = 0
-    """Of UDP, where it goes to; 0: it is ICMP, or of another protocol."""
+    """UDP destination port; 0: ICMP, or another protocol."""
 
     number: str = ""
-    """Of another protocol; empty: it is UDP or ICMP."""
+    """Number of another protocol; empty: UDP or ICMP."""
 
     times: int = 1
-    """How many of its kind go one after the other."""
+    """How many identical packets follow each other."""
 
     @property
     def protocol(self) -> str:
-        """As a rule names it."""
+        """The protocol as a rule names it."""
         return self.number or ("udp" if self.port else "icmp")
 
 
@@ -71,69 +71,69 @@ class Chains:
     """By table and chain; a rule is what follows `-A CHAIN`."""
 
     policies: dict[str, str] = field(default_factory=dict)
-    """Of filter's chains, where it is not ACCEPT."""
+    """Of the filter table's chains, unless it is ACCEPT."""
 
     counts: Counter[tuple[str, str, str]] = field(default_factory=Counter)
-    """Packets by table, chain and rule; by a chain's policy where the rule is empty."""
+    """Packets by table, chain and rule; an empty rule stands for the chain's policy."""
 
     def flush(self) -> None:
-        """As after a boot."""
+        """Reset everything, as a boot does."""
         self.rules = _empty()
         self.policies = {}
         self.counts.clear()
 
     def chain(self, table: str, name: str) -> list[str]:
-        """A chain's rules; made where it is not there."""
+        """A chain's rules; a missing chain is created."""
         return self.rules[table].setdefault(name, [])
 
     def insert(self, table: str, name: str, rule: str) -> None:
-        """Put a rule first, unless it is somewhere already."""
+        """Insert a rule at the top, unless the chain has it."""
         if rule not in self.chain(table, name):
             self.rules[table][name].insert(0, rule)
 
     def append(self, table: str, name: str, rule: str) -> None:
-        """Put a rule last, unless it is somewhere already."""
+        """Append a rule, unless the chain has it."""
         if rule not in self.chain(table, name):
             self.rules[table][name].append(rule)
 
     def delete(self, table: str, name: str, rule: str) -> None:
-        """Take a rule away, if it is there."""
-        held = self.rules[table].get(name, [])
-        if rule in held:
-            held.remove(rule)
-        if rule not in held:
+        """Delete a rule, if it exists."""
+        rules = self.rules[table].get(name, [])
+        if rule in rules:
+            rules.remove(rule)
+        if rule not in rules:
             del self.counts[table, name, rule]
 
     def saved(self, table: str) -> Iterator[str]:
-        """What `iptables-save -c` prints of it."""
-        held = self.rules[table]
-        for name in held:
+        """The output of `iptables-save -c` for a table."""
+        chains = self.rules[table]
+        for name in chains:
             policy = self.policy(table, name) if name in BUILT_IN[table] else "-"
             packets = self.counts[table, name, ""]
             yield f":{name} {policy} [{packets}:{packets * 84}]"
-        for name, rules in held.items():
+        for name, rules in chains.items():
             for rule in rules:
                 packets = self.counts[table, name, rule]
                 yield f"[{packets}:{packets * 84}] -A {name} {rule}"
 
     def policy(self, table: str, name: str) -> str:
-        """What becomes of what no rule of a built-in chain decides."""
+        """The verdict for packets that no rule of a built-in chain decides."""
         return self.policies.get(name, "ACCEPT") if table == "filter" else "ACCEPT"
 
     def shown(self, table: str) -> Iterator[str]:
-        """What `iptables -S` prints."""
-        held = self.rules[table]
+        """The output of `iptables -S`."""
+        chains = self.rules[table]
         for name in BUILT_IN[table]:
             yield f"-P {name} {self.policy(table, name)}"
-        yield from (f"-N {name}" for name in held if name not in BUILT_IN[table])
-        yield from (f"-A {name} {rule}" for name, rules in held.items() for rule in rules)
+        yield from (f"-N {name}" for name in chains if name not in BUILT_IN[table])
+        yield from (f"-A {name} {rule}" for name, rules in chains.items() for rule in rules)
 
     def fate(self, table: str, name: str, packet: PacketHeaders) -> str:
-        """The target that ends a packet's way through a chain."""
-        end = self._walk(table, name, packet)
-        if not end:
+        """The target that ends a packet's path through a chain."""
+        target = self._walk(table, name, packet)
+        if not target:
             self.counts[table, name, ""] += packet.times
-        return end or self.policy(table, name)
+        return target or self.policy(table, name)
 
     def _walk(self, table: str, name: str, packet: PacketHeaders) -> str:
         for rule in self.rules[table].get(name, ()):
@@ -146,44 +146,44 @@ class Chains:
                 return ""
             if target not in self.rules[table]:
                 return target
-            if end := self._walk(table, target, packet):
-                return end
+            if final := self._walk(table, target, packet):
+                return final
         return ""
 
 
 def _judge(rule: str, packet: PacketHeaders) -> tuple[bool, str]:
-    """Whether a rule is about the packet, and its target.
+    """Whether a rule matches the packet, and its target.
 
     Raises:
-        ValueError: the rule says something that is not modelled.
+        ValueError: the rule uses a match that is not modelled.
     """
-    words, target, fits, wanted = iter(_words(rule)), "", True, True
+    words, target, matches, wanted = iter(_words(rule)), "", True, True
     for word in words:
         if word == "!":
             wanted = False
             continue
         if word in ("-s", "-d"):
-            at = packet.source if word == "-s" else packet.target
-            met = address_of(at) in network_of(next(words))
+            address = packet.source if word == "-s" else packet.target
+            outcome = address_of(address) in network_of(next(words))
         elif word in ("-i", "-o"):
-            met = (packet.into if word == "-i" else packet.out) == next(words)
+            outcome = (packet.into if word == "-i" else packet.out) == next(words)
         elif word == "-p":
-            met = next(words) in (packet.protocol, "all")
+            outcome = next(words) in (packet.protocol, "all")
         elif word == "--dport":
-            met = next(words) == str(packet.port)
+            outcome = next(words) == str(packet.port)
         elif word == "--icmp-type":
-            met = next(words) == ("0" if packet.answer else "8")
+            outcome = next(words) == ("0" if packet.answer else "8")
         elif word == "--ctstate":
-            met = "ESTABLISHED" in next(words).split(",") and packet.answer
+            outcome = "ESTABLISHED" in next(words).split(",") and packet.answer
         elif word == "-j":
-            target, met = next(words), wanted
+            target, outcome = next(words), wanted
         elif word in ("-m", "--comment", "--reject-with"):
             next(words)
-            met = wanted
+            outcome = wanted
         elif word == "--random-fully":
-            met = wanted
+            outcome = wanted
         else:
             raise ValueError(f"no practice host knows {word} of the rule `{rule}`")
-        fits = fits and met == wanted
+        matches = matches and outcome == wanted
         wanted = True
-    return fits, target
+    return matches, target

@@ -15,32 +15,32 @@ DAEMON_JSON = "/etc/docker/daemon.json"
 
 
 def start(machine: Machine) -> bool:
-    """Start it; True once it runs.  The journal says why it does not."""
+    """Start docker; True once it runs. Failures are logged in the journal."""
     options = _options(machine)
-    said = json.loads(machine.files[DAEMON_JSON].text) if DAEMON_JSON in machine.files else {}
+    settings = json.loads(machine.files[DAEMON_JSON].text) if DAEMON_JSON in machine.files else {}
     bip = options.get("bip", "")
-    why = ""
-    if both := sorted(options.keys() & said.keys()):
-        why = (
+    error = ""
+    if both := sorted(options.keys() & settings.keys()):
+        error = (
             "unable to configure the Docker daemon with file /etc/docker/daemon.json: the "
             "following directives are specified both as a flag and in the configuration file: "
             + ", ".join(both)
         )
     elif bip and machine.refuses_bip:
-        why = (
+        error = (
             "failed to start daemon: Error initializing network controller: error creating "
             'default "bridge" network: cannot create network (docker0): conflicts with network '
             "81a4c2d7 (br-81a4c2d7): networks have overlapping IPv4"
         )
-    elif "allow-direct-routing" in said and machine.docker_version < (28, 2):
-        why = (
+    elif "allow-direct-routing" in settings and machine.docker_version < (28, 2):
+        error = (
             "unable to configure the Docker daemon with file /etc/docker/daemon.json: the "
             "following directives don't match any configuration option: allow-direct-routing"
         )
     else:
-        why = _bridge(machine, bip or said.get("bip", ""), int(options.get("mtu", 1500)))
-    if why:
-        machine.log(DOCKER_UNIT, why, "docker.service: Main process exited, status=1/FAILURE")
+        error = _bridge(machine, bip or settings.get("bip", ""), int(options.get("mtu", 1500)))
+    if error:
+        machine.log(DOCKER_UNIT, error, "docker.service: Main process exited, status=1/FAILURE")
         return False
     _forwarding(machine)
     _chains(machine, masq=options.get("ip-masq", "true") == "true")
@@ -53,7 +53,7 @@ def start(machine: Machine) -> bool:
 
 
 def stop(machine: Machine) -> None:
-    """Stop it and its containers; docker0 and the rules stay, those of containers go."""
+    """Stop docker and its containers; docker0 and its rules stay, those of containers go."""
     for container in machine.containers:
         container.address = ""
     machine.containers = [c for c in machine.containers if not c.name.startswith("fedwiz-probe")]
@@ -61,19 +61,19 @@ def stop(machine: Machine) -> None:
 
 
 def run(machine: Machine, name: str) -> Container:
-    """Start one more container."""
+    """Start another container."""
     container = Container(name, machine.pid())
     machine.containers.append(container)
-    held = {each.address for each in machine.containers}
+    addresses = {each.address for each in machine.containers}
     number = 2
-    while _address(machine, number) in held:
+    while _address(machine, number) in addresses:
         number += 1
     _join(machine, container, number)
     return container
 
 
 def remove(machine: Machine, name: str) -> None:
-    """Take a container away, and its rules."""
+    """Remove a container and its rules."""
     for container in machine.containers:
         if container.name == name:
             machine.chains.delete("raw", "PREROUTING", _drop(container.address))
@@ -81,7 +81,7 @@ def remove(machine: Machine, name: str) -> None:
 
 
 def _options(machine: Machine) -> dict[str, str]:
-    """The options of dockerd's command line that matter here."""
+    """The relevant options on dockerd's command line."""
     text = machine.read(DOCKER_UNIT)
     env = environment(machine, text)
     starts = re.findall(r"^ExecStart=(.+)$", text, re.MULTILINE)
@@ -93,19 +93,19 @@ def _options(machine: Machine) -> dict[str, str]:
 
 
 def _bridge(machine: Machine, bip: str, mtu: int) -> str:
-    """Make docker0, or go on with the one that is there; why not, or nothing."""
-    there = machine.links.get("docker0")
-    if there is None:
+    """Create docker0, or reuse the existing one; returns why that fails, or an empty string."""
+    existing = machine.links.get("docker0")
+    if existing is None:
         mac = f"02:42:{machine.pid() & 255:02x}:6b:1d:0a"
         machine.add_link(Link("docker0", mac, mtu, True, (bip or DEFAULT_BIP,), "bridge"))
-    elif bip and bip not in there.addresses:
-        new, old = ip_interface(bip).ip, ip_interface(there.addresses[0]).ip
+    elif bip and bip not in existing.addresses:
+        new, old = ip_interface(bip).ip, ip_interface(existing.addresses[0]).ip
         return f"bridge ip ({new}) does not match existing bridge configuration {old}"
     return ""
 
 
 def _forwarding(machine: Machine) -> None:
-    """Let the host forward, as docker does; where it had to, it drops what nobody accepts."""
+    """Enable forwarding, as docker does; if it was off, docker sets FORWARD's policy to DROP."""
     if machine.docker_version < (28,):
         machine.modules["br_netfilter"] = True
     if machine.sysctls["net.ipv4.ip_forward"] != "1":
@@ -114,11 +114,11 @@ def _forwarding(machine: Machine) -> None:
 
 
 def _chains(machine: Machine, *, masq: bool) -> None:
-    """Rules as docker 20.10 and 28 write them, in short; DOCKER-USER is left as it is."""
+    """Abridged rules of docker 20.10 and 28; DOCKER-USER is left alone."""
     chains = machine.chains
-    first = ["-j DOCKER-USER"]
+    leading = ["-j DOCKER-USER"]
     if machine.docker_version >= (28,):
-        first += ["-j DOCKER-FORWARD"]
+        leading += ["-j DOCKER-FORWARD"]
         chains.rules["filter"]["DOCKER-FORWARD"] = [
             "-o docker0 -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT",
             "-o docker0 -j DOCKER",
@@ -127,7 +127,7 @@ def _chains(machine: Machine, *, masq: bool) -> None:
         chains.rules["filter"]["DOCKER"] = ["! -i docker0 -o docker0 -j DROP"]
         chains.chain("filter", "DOCKER-USER")
     else:
-        first += [
+        leading += [
             "-o docker0 -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT",
             "-o docker0 -j DOCKER",
             "-i docker0 ! -o docker0 -j ACCEPT",
@@ -135,8 +135,8 @@ def _chains(machine: Machine, *, masq: bool) -> None:
         ]
         chains.rules["filter"]["DOCKER"] = []
         chains.append("filter", "DOCKER-USER", "-j RETURN")
-    rest = [rule for rule in chains.chain("filter", "FORWARD") if rule not in first]
-    chains.rules["filter"]["FORWARD"] = first + rest
+    rest = [rule for rule in chains.chain("filter", "FORWARD") if rule not in leading]
+    chains.rules["filter"]["FORWARD"] = leading + rest
     nat = chains.chain("nat", "POSTROUTING")
     nat[:] = [rule for rule in nat if "! -o docker0" not in rule]
     if masq:
@@ -154,10 +154,10 @@ def _drop(address: str) -> str:
 
 
 def _join(machine: Machine, container: Container, number: int) -> None:
-    """Give a container its address; docker 28 drops what is routed to it, unless told not to."""
+    """Assign a container's address; docker 28 drops packets routed to it unless told otherwise."""
     container.address = _address(machine, number)
-    said = json.loads(machine.files[DAEMON_JSON].text) if DAEMON_JSON in machine.files else {}
-    freed = said.get("allow-direct-routing") is True or (
+    settings = json.loads(machine.files[DAEMON_JSON].text) if DAEMON_JSON in machine.files else {}
+    freed = settings.get("allow-direct-routing") is True or (
         "DOCKER_INSECURE_NO_IPTABLES_RAW=1" in machine.read(DOCKER_UNIT)
     )
     if machine.docker_version >= (28,) and not freed:

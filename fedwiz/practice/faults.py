@@ -26,25 +26,25 @@ from fedwiz.practice.machine import MIB, Cluster, Machine, Peer
 
 
 def _nothing(_: Cluster) -> None:
-    """The answers alone are wrong, or nothing is left to do."""
+    """Change nothing: the answers are wrong, or there is nothing left to do."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One thing that is wrong."""
+    """One fault."""
 
     help: str
     ends: int
-    """The exit code that `install` ends with."""
+    """The exit code of `install` with this fault."""
 
-    bend: Callable[[Cluster], None] = _nothing
-    """Brings it about."""
+    inject: Callable[[Cluster], None] = _nothing
+    """Injects the fault."""
 
-    mend: Callable[[Cluster], None] = _nothing
-    """Takes it away, as an operator would."""
+    repair: Callable[[Cluster], None] = _nothing
+    """Removes it, as an operator would."""
 
     sets: tuple[str, ...] = ()
-    """Answers that make it, as `--set` takes them."""
+    """Answers that cause it, in the notation of `--set`."""
 
 
 def _second(cluster: Cluster) -> Machine:
@@ -52,13 +52,13 @@ def _second(cluster: Cluster) -> Machine:
 
 
 def _on_second(**state: object) -> Callable[[Cluster], None]:
-    """Change what the second node is."""
+    """Set attributes of the second node."""
 
-    def bend(cluster: Cluster) -> None:
+    def inject(cluster: Cluster) -> None:
         for name, value in state.items():
             setattr(_second(cluster), name, value)
 
-    return bend
+    return inject
 
 
 def _master(cluster: Cluster) -> Machine:
@@ -127,24 +127,24 @@ def _no_firewalls(cluster: Cluster) -> None:
         machine.firewall = None
 
 
-def _spoiled(spoil: Callable[[Machine], None]) -> Callable[[Cluster], None]:
-    """Have it done on the second node now, and whenever its network is set up."""
+def _damaged(damage: Callable[[Machine], None]) -> Callable[[Cluster], None]:
+    """Apply it to the second node now, and again whenever its network is set up."""
 
-    def bend(cluster: Cluster) -> None:
-        _second(cluster).spoil = spoil
-        spoil(_second(cluster))
+    def inject(cluster: Cluster) -> None:
+        _second(cluster).damage = damage
+        damage(_second(cluster))
 
-    return bend
+    return inject
 
 
-def _mended(mend: Callable[[Machine], None]) -> Callable[[Cluster], None]:
-    """Have it done no more, and what was done taken back."""
+def _undamaged(repair: Callable[[Machine], None]) -> Callable[[Cluster], None]:
+    """Stop applying it, and revert it."""
 
-    def straight(cluster: Cluster) -> None:
-        _second(cluster).spoil = None
-        mend(_second(cluster))
+    def undo(cluster: Cluster) -> None:
+        _second(cluster).damage = None
+        repair(_second(cluster))
 
-    return straight
+    return undo
 
 
 def _hardened(machine: Machine) -> None:
@@ -181,8 +181,8 @@ def _ports(machine: Machine) -> list[int]:
     return [link.port for link in machine.links.values() if link.port]
 
 
-def _first(machine: Machine) -> tuple[str, str, Peer] | None:
-    """Its device of flannel's, and the subnet of the first peer that it leads to."""
+def _first_peer(machine: Machine) -> tuple[str, str, Peer] | None:
+    """Flannel's device, its first peer's subnet, and that peer; None if there is none."""
     for dev, peers in machine.peers.items():
         for subnet in sorted(peers, key=lambda net: peers[net].address):
             return dev, subnet, peers[subnet]
@@ -193,21 +193,21 @@ OLD_MAC = "5e:00:00:c0:ff:ee"
 
 
 def _stale(machine: Machine) -> None:
-    if found := _first(machine):
-        dev, subnet, peer = found
+    if peer_found := _first_peer(machine):
+        dev, subnet, peer = peer_found
         machine.peers[dev][subnet] = Peer(peer.address, OLD_MAC)
 
 
 def _routeless(machine: Machine) -> None:
-    if found := _first(machine):
-        dev, subnet, _ = found
+    if peer_found := _first_peer(machine):
+        dev, subnet, _ = peer_found
         machine.routes = [each for each in machine.routes if (each.to, each.dev) != (subnet, dev)]
 
 
 def _relearned(cluster: Cluster) -> None:
-    """Start flanneld again: it writes down once more what the leases say."""
+    """Restart flanneld, which then configures what the leases say."""
     machine = _second(cluster)
-    machine.spoil = None
+    machine.damage = None
     if machine.daemon is not None:
         flanneld.stop(machine)
         flanneld.start(cluster, machine)
@@ -223,11 +223,11 @@ def _package(cluster: Cluster) -> None:
         node.offered = node.generation.flannel
 
 
-def _taken(cluster: Cluster) -> None:
-    cluster.locks.take("0123456789abcdef", "bob@laptop", "install", "", cluster.answers.name)
+def _taken_lock(cluster: Cluster) -> None:
+    cluster.locks.grant("0123456789abcdef", "bob@laptop", "install", "", cluster.answers.name)
     hosts, first = tuple(cluster.machines), cluster.nodes()[0].name
     install = "dnf -y install flannel"
-    _told(
+    _record(
         cluster,
         RunStarted("install", cluster.answers.name, hosts, "locked"),
         *(Connected(host) for host in hosts),
@@ -239,24 +239,24 @@ def _taken(cluster: Cluster) -> None:
     )
 
 
-def _told(cluster: Cluster, *events: Event) -> None:
-    """Have them told in the name of whoever has the lock."""
-    before = cluster.locks.told.count(b"\n")
+def _record(cluster: Cluster, *events: Event) -> None:
+    """Record events in the name of the lock's holder."""
+    before = cluster.locks.records.count(b"\n")
     for number, event in enumerate(events, before):
-        cluster.locks.tell(to_line(Record(number, time.time(), event)).encode() + b"\n")
+        cluster.locks.record(to_line(Record(number, time.time(), event)).encode() + b"\n")
 
 
 def _free(cluster: Cluster) -> None:
-    _told(cluster, RunEnded("stopped", 130, "stopped by the operator"))
-    cluster.locks.free()
+    _record(cluster, RunEnded("stopped", 130, "stopped by the operator"))
+    cluster.locks.release()
 
 
-def _way(why: str) -> Callable[[Cluster], None]:
-    def bend(cluster: Cluster) -> None:
+def _unreachable(template: str) -> Callable[[Cluster], None]:
+    def inject(cluster: Cluster) -> None:
         machine = _second(cluster)
-        machine.no_way = why.format(name=machine.name, address=machine.address)
+        machine.login_failure = template.format(name=machine.name, address=machine.address)
 
-    return bend
+    return inject
 
 
 KEY_CHANGED = (
@@ -312,34 +312,34 @@ FAULTS: Mapping[str, Fault] = MappingProxyType(
             "A hardening script on the second node refuses all that is forwarded, "
             "each time docker has started; the verification fails.",
             7,
-            _spoiled(_hardened),
-            _mended(_softened),
+            _damaged(_hardened),
+            _undamaged(_softened),
         ),
         "no-forwarding": Fault(
             "Something on the second node turns ip_forward off each time docker "
             "has started; the verification fails.",
             7,
-            _spoiled(_not_forwarding),
-            _mended(_forwarding),
+            _damaged(_not_forwarding),
+            _undamaged(_forwarding),
         ),
         "port-closed": Fault(
             "A rule on the second node drops what comes to flannel's UDP port; the "
             "verification fails.",
             7,
-            _spoiled(_closed),
-            _mended(_opened),
+            _damaged(_closed),
+            _undamaged(_opened),
         ),
         "stale-mac": Fault(
             "The second node still has the MAC of a peer's old device; the verification fails.",
             7,
-            _spoiled(_stale),
+            _damaged(_stale),
             _relearned,
         ),
         "missing-route": Fault(
             "Something on the second node takes away the route to a peer's subnet; "
             "the verification fails.",
             7,
-            _spoiled(_routeless),
+            _damaged(_routeless),
             _relearned,
         ),
         "dnf-locked": Fault(
@@ -382,19 +382,19 @@ FAULTS: Mapping[str, Fault] = MappingProxyType(
             _on_second(cut_off=True),
             _on_second(cut_off=False),
         ),
-        "locked": Fault("Another operator's install runs; nothing is done.", 8, _taken, _free),
+        "locked": Fault("Another operator's install runs; nothing is done.", 8, _taken_lock, _free),
         "changed-key": Fault(
             "The second node shows another host key than before; nothing is done.",
             4,
-            _way(KEY_CHANGED),
-            _on_second(no_way=""),
+            _unreachable(KEY_CHANGED),
+            _on_second(login_failure=""),
         ),
         "unreachable": Fault(
             "The second node does not answer; nothing is done.",
             4,
-            _way(SILENT),
-            _on_second(no_way=""),
+            _unreachable(SILENT),
+            _on_second(login_failure=""),
         ),
     }
 )
-"""By name; each tells what a run of `install` comes to."""
+"""By name; the help texts say how `install` ends."""

@@ -1,4 +1,4 @@
-"""A simulated flanneld: reads etcd, leases a subnet, and makes the ways to its peers."""
+"""A simulated flanneld: reads etcd, leases a subnet, and sets up the paths to its peers."""
 
 import json
 import re
@@ -22,7 +22,7 @@ DAY = 86400
 
 
 class FlanneldError(Exception):
-    """It does not get ready; the message is what it logs."""
+    """flanneld does not get ready; the message is what it logs."""
 
 
 @dataclass(frozen=True)
@@ -37,20 +37,20 @@ class _Config:
     def type(self) -> str:
         return str(self.backend.get("type", "")).lower()
 
-    def fits(self, subnet: IPv4Network) -> bool:
+    def accepts(self, subnet: IPv4Network) -> bool:
         return subnet.prefixlen == self.length and self.low <= subnet <= self.high
 
 
 def start(cluster: Cluster, machine: Machine) -> bool:
-    """Start it; True once it is ready.  The journal says what it did."""
+    """Start flanneld; True once it is ready. The journal records what it did."""
     try:
-        daemon, masq = _begin(cluster, machine)
-    except FlanneldError as why:
-        machine.log(FLANNELD_UNIT, *str(why).splitlines())
+        daemon, masq = _boot(cluster, machine)
+    except FlanneldError as error:
+        machine.log(FLANNELD_UNIT, *str(error).splitlines())
         return False
     machine.daemon = daemon
     _rules(machine, daemon, masq=masq)
-    _meet(cluster, machine, daemon)
+    _exchange_leases(cluster, machine, daemon)
     machine.log(
         FLANNELD_UNIT, f"Lease acquired: {daemon.subnet}", "Started Flanneld overlay address agent."
     )
@@ -58,7 +58,7 @@ def start(cluster: Cluster, machine: Machine) -> bool:
 
 
 def stop(machine: Machine) -> None:
-    """Stop it: what it made stays, but for a tun device and WireGuard's."""
+    """Stop flanneld: its devices and rules stay, except a tun or WireGuard device."""
     daemon, machine.daemon = machine.daemon, None
     if daemon and daemon.backend in ("udp", "wireguard"):
         machine.drop_link(daemon.device)
@@ -66,9 +66,9 @@ def stop(machine: Machine) -> None:
 
 
 def why_no_etcd(cluster: Cluster, machine: Machine, url: str) -> str:
-    """Why a host does not reach etcd at an endpoint, in the words of a socket; empty: it does.
+    """Why a host can't reach etcd at an endpoint, as a socket error; empty if it can.
 
-    An endpoint that is no simulated host is taken for an etcd outside, which answers.
+    An endpoint that is not a simulated host counts as an external etcd, which answers.
     """
     name = urlsplit(url).hostname or ""
     local = name in ("127.0.0.1", "localhost", "::1")
@@ -86,7 +86,7 @@ def _port(url: str) -> int:
 
 
 def command_line(machine: Machine) -> list[str]:
-    """What systemd would run, variables filled in from the environment files."""
+    """The command line that systemd would run, with variables from the environment files."""
     text = machine.read(FLANNELD_UNIT)
     env = environment(machine, text)
     starts = re.findall(r"^ExecStart=(.+)$", text, re.MULTILINE)
@@ -103,27 +103,27 @@ def environment(machine: Machine, text: str) -> dict[str, str]:
     """The variables of a unit's EnvironmentFiles.
 
     Raises:
-        Failed: one that must be there is not.
+        FlanneldError: a mandatory file is missing.
     """
     env: dict[str, str] = {}
     for path in re.findall(r"^EnvironmentFile=(\S+)$", text, re.MULTILINE):
-        held = machine.files.get(path.lstrip("-"))
-        if held is None and not path.startswith("-"):
+        file = machine.files.get(path.lstrip("-"))
+        if file is None and not path.startswith("-"):
             raise FlanneldError(
                 f"Failed to load environment files: {path}: No such file or directory"
             )
-        env |= values(held.text) if held else {}
+        env |= values(file.text) if file else {}
     return env
 
 
-def _begin(cluster: Cluster, machine: Machine) -> tuple[Daemon, bool]:
+def _boot(cluster: Cluster, machine: Machine) -> tuple[Daemon, bool]:
     words = command_line(machine)
     program = machine.files.get(words[0])
     if program is None:
         raise FlanneldError(
             f"{words[0]}: No such file or directory\nMain process exited, status=203/EXEC"
         )
-    release = parse_version(program.says or machine.packages.get("flannel", ""))
+    release = parse_version(program.reported or machine.packages.get("flannel", ""))
     flags = dict(word.lstrip("-").partition("=")[::2] for word in words[1:])
     if release >= NEEDS_BR_NETFILTER and not machine.modules.get("br_netfilter"):
         raise FlanneldError(
@@ -154,14 +154,14 @@ def _begin(cluster: Cluster, machine: Machine) -> tuple[Daemon, bool]:
 
 
 def _interface(machine: Machine, wanted: str) -> tuple[str, str]:
-    """The interface that it is told, by name or address, else the default route's."""
+    """The requested interface, by name or address; otherwise that of the default route."""
     if not wanted:
         link = machine.uplink
         return link.name, str(ip_interface(link.addresses[0]).ip)
     for link in machine.links.values():
-        held = [str(ip_interface(text).ip) for text in link.addresses]
-        if held and wanted in (link.name, *held):
-            return link.name, wanted if wanted in held else held[0]
+        addresses = [str(ip_interface(text).ip) for text in link.addresses]
+        if addresses and wanted in (link.name, *addresses):
+            return link.name, wanted if wanted in addresses else addresses[0]
     raise FlanneldError(
         f"Could not find valid interface matching {wanted}: failed to find interface"
     )
@@ -170,23 +170,23 @@ def _interface(machine: Machine, wanted: str) -> tuple[str, str]:
 def _config(
     cluster: Cluster, machine: Machine, flags: Mapping[str, str], api: str, prefix: str
 ) -> _Config:
-    """The configuration in etcd, by the rules of flannel 0.10 and later."""
+    """The configuration in etcd, checked by the rules of flannel 0.10 and later."""
     urls = [url for url in flags.get("etcd-endpoints", "").split(",") if url]
     lost = [why_no_etcd(cluster, machine, url) for url in urls]
     if machine.cut_off or not urls or all(lost):
         cause = "i/o timeout" if machine.cut_off else [*lost, "no endpoints available"][0]
-        at = urlsplit(urls[0]).netloc if urls else "?"
+        netloc = urlsplit(urls[0]).netloc if urls else "?"
         raise FlanneldError(
             "Couldn't fetch network config: client: etcd cluster is unavailable or misconfigured; "
-            f"error #0: dial tcp {at}: {cause}\ntimed out"
+            f"error #0: dial tcp {netloc}: {cause}\ntimed out"
         )
     if not cluster.keys.serves(api):
         raise FlanneldError(
             "Couldn't fetch network config: client: response is invalid json. The endpoint is "
             "probably not valid etcd cluster endpoint.\ntimed out"
         )
-    there = cluster.keys.get(api, f"{prefix}/config")
-    if there is None:
+    stored = cluster.keys.get(api, f"{prefix}/config")
+    if stored is None:
         raise FlanneldError(
             f"Couldn't fetch network config: 100: Key not found ({prefix}) [1]\ntimed out"
             if api == "v2"
@@ -194,13 +194,13 @@ def _config(
             "create your config using etcdv3 API?\ntimed out"
         )
     try:
-        return _read(json.loads(there.text))
-    except (ValueError, KeyError, TypeError, AttributeError) as wrong:
-        raise FlanneldError(f"Couldn't fetch network config: {wrong}\ntimed out") from None
+        return _read(json.loads(stored.text))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise FlanneldError(f"Couldn't fetch network config: {error}\ntimed out") from None
 
 
-def _read(said: Mapping[str, Any]) -> _Config:
-    low = {key.lower(): value for key, value in said.items()}
+def _read(config: Mapping[str, Any]) -> _Config:
+    low = {key.lower(): value for key, value in config.items()}
     network = IPv4Network(low["network"], strict=False)
     length = int(low.get("subnetlen", 24 if network.prefixlen <= 22 else network.prefixlen + 2))
     if not network.prefixlen + 2 <= length <= 30:
@@ -222,26 +222,26 @@ def _read(said: Mapping[str, Any]) -> _Config:
 def _lease(
     cluster: Cluster, machine: Machine, config: _Config, api: str, prefix: str, public_ip: str
 ) -> IPv4Network:
-    """The subnet that etcd has for this address, else that of before, else a free one."""
+    """The subnet that etcd has for this address, or else the previous one, or else a free one."""
     taken: set[IPv4Network] = set()
     for value in cluster.keys.under(api, f"{prefix}/subnets"):
         subnet = IPv4Network(value.key.rpartition("/")[2].replace("-", "/"))
         if json.loads(value.text).get("PublicIP") != public_ip:
             taken.add(subnet)
-        elif config.fits(subnet):
+        elif config.accepts(subnet):
             return subnet
         else:
-            del cluster.keys.kept[api][value.key]
+            del cluster.keys.stored[api][value.key]
             _forget(cluster, machine, api, prefix, str(subnet))
-    held = machine.files.get(SUBNET_ENV)
-    before = values(held.text).get("FLANNEL_SUBNET") if held else None
+    previous = machine.files.get(SUBNET_ENV)
+    before = values(previous.text).get("FLANNEL_SUBNET") if previous else None
     if before:
         subnet = IPv4Network(before, strict=False)
-        if config.fits(subnet) and subnet not in taken:
+        if config.accepts(subnet) and subnet not in taken:
             return subnet
     size, free = config.low.num_addresses, []
-    for at in range(int(config.low.network_address), int(config.high.network_address) + 1, size):
-        subnet = IPv4Network((at, config.length))
+    for start in range(int(config.low.network_address), int(config.high.network_address) + 1, size):
+        subnet = IPv4Network((start, config.length))
         if subnet not in taken:
             free.append(subnet)
         if len(free) == 100:
@@ -254,7 +254,7 @@ def _lease(
 def _device(
     cluster: Cluster, machine: Machine, config: _Config, subnet: IPv4Network, dev: str
 ) -> str:
-    """Make flannel's own device; one of the same settings is used again, MTU, address and all."""
+    """Create flannel's device; one with the same settings is reused, with its MTU and addresses."""
     backend = backends.BACKENDS[config.type]
     options = {
         option.name: config.backend[option.key.lower()]
@@ -286,8 +286,8 @@ def _device(
     )
     old = machine.links.get(name)
     if old and (old.kind, old.vni, old.port) == (made.kind, made.vni, made.port):
-        held = dict.fromkeys((*old.addresses, *made.addresses))  # an earlier one stays
-        machine.links[name] = replace(old, addresses=tuple(held))
+        addresses = dict.fromkeys((*old.addresses, *made.addresses))  # a previous address stays
+        machine.links[name] = replace(old, addresses=tuple(addresses))
     else:
         machine.drop_link(name)
         machine.add_link(made)
@@ -297,22 +297,22 @@ def _device(
 
 
 def _publish(cluster: Cluster, machine: Machine, daemon: Daemon) -> None:
-    """Write the lease, as this flannel writes it."""
+    """Write the lease in the format of this flannel version."""
     new = daemon.version >= (0, 17)
-    said: dict[str, Any] = {"PublicIP": daemon.public_ip} | ({"PublicIPv6": None} if new else {})
+    lease: dict[str, Any] = {"PublicIP": daemon.public_ip} | ({"PublicIPv6": None} if new else {})
     if daemon.backend not in ("udp", "alloc"):
-        said["BackendType"] = daemon.backend
+        lease["BackendType"] = daemon.backend
     if daemon.backend == "vxlan":
         link = machine.links[daemon.device]
-        said["BackendData"] = ({"VNI": link.vni} if new else {}) | {"VtepMAC": link.mac}
+        lease["BackendData"] = ({"VNI": link.vni} if new else {}) | {"VtepMAC": link.mac}
     elif daemon.backend == "wireguard":
-        said["BackendData"] = {"PublicKey": f"{machine.name}=", "Port": 51820}
+        lease["BackendData"] = {"PublicKey": f"{machine.name}=", "Port": 51820}
     key = f"{daemon.prefix}/subnets/{daemon.subnet.replace('/', '-')}"
-    cluster.keys.set(daemon.api, key, json.dumps(said, separators=(",", ":")), DAY)
+    cluster.keys.set(daemon.api, key, json.dumps(lease, separators=(",", ":")), DAY)
 
 
 def _subnet_env(machine: Machine, config: _Config, daemon: Daemon, *, masq: bool) -> None:
-    """Write subnet.env, and what the unit makes of it for docker."""
+    """Write subnet.env, and the docker options that the unit derives from it."""
     own = IPv4Network(daemon.subnet)
     bip = f"{own.network_address + 1}/{own.prefixlen}"
     uplink = machine.links[daemon.dev].mtu
@@ -333,12 +333,12 @@ def _subnet_env(machine: Machine, config: _Config, daemon: Daemon, *, masq: bool
             raise FlanneldError(
                 f"{post}: No such file or directory\nControl process exited, 203/EXEC"
             )
-        said = f" --bip={bip} --ip-masq={str(not masq).lower()} --mtu={mtu}"
-        machine.put(DOCKER_OPTIONS, f'DOCKER_NETWORK_OPTIONS="{said}"\n')
+        docker_options = f" --bip={bip} --ip-masq={str(not masq).lower()} --mtu={mtu}"
+        machine.put(DOCKER_OPTIONS, f'DOCKER_NETWORK_OPTIONS="{docker_options}"\n')
 
 
 def _rules(machine: Machine, daemon: Daemon, *, masq: bool) -> None:
-    """iptables: nothing before 0.9.1 but what `-ip-masq` asks for; later what is forwarded."""
+    """iptables: before 0.9.1 only what `-ip-masq` needs; later also rules for forwarding."""
     net, chains = daemon.network, machine.chains
     if daemon.version >= (0, 20):
         chains.append("filter", "FORWARD", '-m comment --comment "flanneld forward" -j FLANNEL-FWD')
@@ -356,31 +356,34 @@ def _rules(machine: Machine, daemon: Daemon, *, masq: bool) -> None:
             chains.append("nat", "POSTROUTING", rule)
 
 
-def _meet(cluster: Cluster, machine: Machine, daemon: Daemon) -> None:
-    """It reads all leases, and those that run hear of its own."""
+def _exchange_leases(cluster: Cluster, machine: Machine, daemon: Daemon) -> None:
+    """Read all leases, and announce the own lease to the running peers."""
     leases = cluster.keys.under(daemon.api, f"{daemon.prefix}/subnets")
-    mine = {}
+    own_lease = {}
     for value in leases:
         subnet = value.key.rpartition("/")[2].replace("-", "/")
         if subnet == daemon.subnet:
-            mine = json.loads(value.text)
+            own_lease = json.loads(value.text)
         else:
             _learn(machine, daemon, subnet, json.loads(value.text))
-    if machine.spoil is not None:
-        machine.spoil(machine)
+    if machine.damage is not None:
+        machine.damage(machine)
     if LOST_EVENTS[0] <= daemon.version <= LOST_EVENTS[1]:
         return
     for other in cluster.nodes():
-        theirs = other.daemon
-        same = theirs and (theirs.api, theirs.prefix) == (daemon.api, daemon.prefix)
-        if theirs and same and other is not machine:
-            _learn(other, theirs, daemon.subnet, mine)
-            if other.spoil is not None:
-                other.spoil(other)
+        other_daemon = other.daemon
+        same = other_daemon and (other_daemon.api, other_daemon.prefix) == (
+            daemon.api,
+            daemon.prefix,
+        )
+        if other_daemon and same and other is not machine:
+            _learn(other, other_daemon, daemon.subnet, own_lease)
+            if other.damage is not None:
+                other.damage(other)
 
 
 def _learn(machine: Machine, daemon: Daemon, subnet: str, lease: Mapping[str, Any]) -> None:
-    """Make the way to a peer's subnet, unless the peer uses another backend or is oneself."""
+    """Set up the path to a peer's subnet, unless it uses another backend or is this host's own."""
     peer, kind = str(lease["PublicIP"]), daemon.backend
     if subnet == daemon.subnet or kind == "alloc":
         return
@@ -403,13 +406,13 @@ def _learn(machine: Machine, daemon: Daemon, subnet: str, lease: Mapping[str, An
 
 
 def _forget(cluster: Cluster, machine: Machine, api: str, prefix: str, subnet: str) -> None:
-    """The others hear that a lease is gone."""
+    """Tell the other nodes that a lease is gone."""
     for other in cluster.nodes():
         daemon = other.daemon
         if daemon and other is not machine and (daemon.api, daemon.prefix) == (api, prefix):
             other.peers.get(daemon.device, {}).pop(subnet, None)
-            ways = (daemon.device, daemon.dev)
-            other.routes = [r for r in other.routes if r.to != subnet or r.dev not in ways]
+            devices = (daemon.device, daemon.dev)
+            other.routes = [r for r in other.routes if r.to != subnet or r.dev not in devices]
 
 
 def _route(machine: Machine, route: Route) -> None:

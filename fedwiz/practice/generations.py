@@ -1,4 +1,4 @@
-"""The files of simulated hosts: units and packages, laid out as Fedora lays them out."""
+"""Files of simulated hosts: units and packages, laid out as in Fedora."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,17 +12,17 @@ LOCAL_UNITS = "/etc/systemd/system"
 
 @dataclass(frozen=True, slots=True)
 class Generation:
-    """What was current together: a Fedora, its docker, its etcd and its flannel."""
+    """Versions that were current together: Fedora, docker, etcd and flannel."""
 
     fedora: str
     kernel: str
     docker: str
     etcd: str
     etcd_v2: bool
-    """etcd serves the v2 API beside v3."""
+    """Whether etcd serves the v2 API beside v3."""
 
     flannel: str
-    """`version-release` that dnf offers."""
+    """The `version-release` that dnf offers."""
 
     dnf5: bool
 
@@ -58,12 +58,12 @@ _DOCKERS = "ExecStart=/usr/bin/dockerd -H fd:// --containerd=/run/containerd/con
 
 
 def docker_unit(docker: str) -> str:
-    """The unit of docker: Fedora's own heeds DOCKER_NETWORK_OPTIONS, that of docker-ce does not."""
+    """Docker's unit: Fedora's own uses DOCKER_NETWORK_OPTIONS, that of docker-ce does not."""
     return _DOCKER.format(service=_DOCKERS if version(docker) >= (23,) else _FEDORAS)
 
 
 def plain_unit(name: str) -> str:
-    """A unit of which nothing but its name matters."""
+    """A unit of which only the name matters."""
     return (
         f"[Unit]\nDescription={name}\n\n[Service]\nExecStart=/usr/bin/{name}\n\n"
         "[Install]\nWantedBy=multi-user.target\n"
@@ -101,16 +101,16 @@ Restart=on-failure
 [Install]
 WantedBy=multi-user.target
 RequiredBy=docker.service
-"""  # noqa: E501 - a unit's line is one line
+"""  # noqa: E501 - a unit's line can't be wrapped
 _DROP_IN = "[Service]\nEnvironmentFile=-/run/flannel/docker\n"
 
 
-def flannel_package(of: str) -> Mapping[str, str]:
+def flannel_package(release: str) -> Mapping[str, str]:
     """The files of flannel's package, by path.
 
-    0.9.0 has the variables of the procedure here, later ones the new names: both are met.
+    0.9.0 has the variables of the procedure, later versions the new names; both are in use.
     """
-    old = version(of) < (0, 10)
+    old = version(release) < (0, 10)
     names = {
         "endpoints": "FLANNEL_ETCD" if old else "FLANNEL_ETCD_ENDPOINTS",
         "prefix": "FLANNEL_ETCD_KEY" if old else "FLANNEL_ETCD_PREFIX",

@@ -1,4 +1,4 @@
-"""The simulated etcd: two stores that know nothing of each other."""
+"""The simulated etcd: two independent stores."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -8,38 +8,38 @@ from fedwiz.model.actions import PutKey, Value
 
 @dataclass
 class EtcdKeys:
-    """What etcd is and holds; whether it runs is its unit's matter."""
+    """etcd's version and contents; whether it runs is up to its unit."""
 
     version: str
     v2: bool
-    """It serves the v2 API."""
+    """Whether it serves the v2 API."""
 
     v3: bool = True
     revision: int = 1
-    kept: Mapping[str, dict[str, Value]] = field(default_factory=lambda: {"v2": {}, "v3": {}})
+    stored: Mapping[str, dict[str, Value]] = field(default_factory=lambda: {"v2": {}, "v3": {}})
 
     def serves(self, api: str) -> bool:
-        """Whether this API is there."""
+        """Whether this API is available."""
         return self.v2 if api == "v2" else self.v3
 
     def get(self, api: str, key: str) -> Value | None:
         """The key's value."""
-        return self.kept[api].get(key)
+        return self.stored[api].get(key)
 
     def under(self, api: str, prefix: str) -> tuple[Value, ...]:
         """All keys below a prefix, sorted."""
         below = f"{prefix.rstrip('/')}/"
-        held = self.kept[api]
-        return tuple(held[key] for key in sorted(held) if key.startswith(below))
+        values = self.stored[api]
+        return tuple(values[key] for key in sorted(values) if key.startswith(below))
 
     def set(self, api: str, key: str, text: str, ttl: int | None = None) -> None:
-        """Write a key, whatever was there."""
+        """Write a key unconditionally."""
         self.revision += 1
-        self.kept[api][key] = Value(key, text, self.revision, ttl)
+        self.stored[api][key] = Value(key, text, self.revision, ttl)
 
 
 class PracticeStore:
-    """`Store` on the simulated etcd."""
+    """A `Store` of the simulated etcd."""
 
     def __init__(self, keys: EtcdKeys, api: str) -> None:
         self._keys = keys
@@ -60,11 +60,11 @@ class PracticeStore:
 
     async def put(self, put: PutKey) -> bool:
         """See `Store.put`."""
-        there = self._keys.get(self._api, put.key)
-        if (there.revision if there else None) != put.previous:
+        current = self._keys.get(self._api, put.key)
+        if (current.revision if current else None) != put.previous:
             return False
         if put.value is None:
-            del self._keys.kept[self._api][put.key]
+            del self._keys.stored[self._api][put.key]
         else:
             self._keys.set(self._api, put.key, put.value)
         return True

@@ -9,26 +9,26 @@ from contextlib import contextmanager
 from fedwiz.model.actions import Channel, UnreachableError
 
 
-class PracticeHeld(Channel):
-    """What lock.sh is to the run that started it."""
+class PracticeChannel(Channel):
+    """The channel to lock.sh, as the run that started it sees it."""
 
-    def __init__(self, first: Sequence[str], told: bytearray | None = None) -> None:
-        """Nothing is answered yet.
+    def __init__(self, first: Sequence[str], outbox: bytearray | None = None) -> None:
+        """Answers nothing yet.
 
         Args:
-            first: the lines that it begins with.
-            told: what the run tells goes there; None: it ends with its first lines.
+            first: the first lines of output.
+            outbox: receives the run's records; None: the command ends after its first lines.
         """
         self._lines = asyncio.Queue[str | None]()
         for line in first:
             self._lines.put_nowait(line)
-        self._told = told
-        if told is None:
+        self._outboxes = outbox
+        if outbox is None:
             self.cut()
 
     def cut(self) -> None:
-        """End it, as where its connection is lost."""
-        self._told = None
+        """End it, as a lost connection does."""
+        self._outboxes = None
         self._lines.put_nowait(None)
 
     async def line(self) -> str | None:
@@ -37,65 +37,65 @@ class PracticeHeld(Channel):
 
     async def send(self, data: bytes) -> None:
         """See `Channel.send`."""
-        if self._told is None:
+        if self._outboxes is None:
             raise UnreachableError("the connection is gone")
-        self._told.extend(data)
-        self._lines.put_nowait(str(len(self._told)))
+        self._outboxes.extend(data)
+        self._lines.put_nowait(str(len(self._outboxes)))
 
 
 class Locks:
-    """Who has the lock, and what that run has told."""
+    """The holder of the lock, and the records of its run."""
 
     def __init__(self) -> None:
-        self._who = ""
-        self._told: dict[str, bytearray] = {}
-        self.held: PracticeHeld | None = None
-        """The run that has it, where it is one of this process; None: it is another, or none."""
+        self._holder = ""
+        self._outboxes: dict[str, bytearray] = {}
+        self.channel: PracticeChannel | None = None
+        """The channel of the run that holds it; None: a run outside this process, or nobody."""
 
         self.locked = False
 
-    def take(self, token: str, who: str, verb: str, run: str, cluster: str) -> None:
-        """Have it taken."""
-        self._who = (
+    def grant(self, token: str, who: str, verb: str, run: str, cluster: str) -> None:
+        """Give the lock to a run."""
+        self._holder = (
             f"token {token}\nwho {who}\nfrom 192.168.122.1\nsince {int(time.time())}\n"
             f"verb {verb}\nrun {run}\ncluster {cluster}\n"
         )
-        self._told = {token: self._told.get(token, bytearray())}
+        self._outboxes = {token: self._outboxes.get(token, bytearray())}
         self.locked = True
 
     @property
-    def told(self) -> bytes:
-        """What the run that has it, or had it last, told."""
-        return b"".join(self._told.values())
+    def records(self) -> bytes:
+        """The records of the current or last holder."""
+        return b"".join(self._outboxes.values())
 
-    def tell(self, data: bytes) -> None:
-        """Tell this in the name of the run that has it."""
-        for told in self._told.values():
-            told.extend(data)
+    def record(self, data: bytes) -> None:
+        """Record data in the name of the holder."""
+        for outbox in self._outboxes.values():
+            outbox.extend(data)
 
-    def free(self) -> None:
-        """Whoever has it has gone."""
-        self.locked, self.held = False, None
+    def release(self) -> None:
+        """Release the lock."""
+        self.locked, self.channel = False, None
 
     @contextmanager
-    def asked(self, words: Sequence[str]) -> Iterator[PracticeHeld]:
+    def request(self, words: Sequence[str]) -> Iterator[PracticeChannel]:
         """See scripts/lock.sh."""
         token, _, who, verb, run, cluster = words
         if self.locked:
-            yield PracticeHeld(["taken", *self._who.splitlines()])
+            yield PracticeChannel(["taken", *self._holder.splitlines()])
             return
-        again = "again" if token in self._told else "new"
-        self.take(token, who, verb, run, cluster)
-        told = self._told[token]
-        held = self.held = PracticeHeld([f"held {again} {len(told)}"], told)
+        seen_before = "again" if token in self._outboxes else "new"
+        self.grant(token, who, verb, run, cluster)
+        outbox = self._outboxes[token]
+        channel = self.channel = PracticeChannel([f"held {seen_before} {len(outbox)}"], outbox)
         try:
-            yield held
+            yield channel
         finally:
-            if self.held is held:
-                self.free()
+            if self.channel is channel:
+                self.release()
 
     def look(self, token: str, offset: int, most: int) -> list[str]:
         """See scripts/lock-look.sh."""
-        who = base64.b64encode(self._who.encode()).decode()
-        piece = base64.b64encode(self._told.get(token, b"")[offset : offset + most]).decode()
+        who = base64.b64encode(self._holder.encode()).decode()
+        piece = base64.b64encode(self._outboxes.get(token, b"")[offset : offset + most]).decode()
         return [f"lock {'held' if self.locked else 'free'}", f"who {who}", f"told {piece}"]

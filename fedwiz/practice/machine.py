@@ -1,4 +1,4 @@
-"""The state of a simulated host, and of the cluster: plain data that commands change."""
+"""The state of a simulated host and of the cluster: plain data that commands change."""
 
 import asyncio
 import hashlib
@@ -29,14 +29,14 @@ MIB = 1024
 
 
 @dataclass
-class HeldPort:
+class SimulatedFile:
     """A file."""
 
     text: str
     mode: int = 0o644
     sha256: str = ""
-    says: str = ""
-    """Of a program or package that was uploaded: what it calls itself."""
+    reported: str = ""
+    """The version that an uploaded program or package reports."""
 
     def hash(self) -> str:
         """Its SHA-256."""
@@ -45,43 +45,43 @@ class HeldPort:
 
 @dataclass
 class Container:
-    """A container on docker's bridge, or a network namespace that stands in for one."""
+    """A container on docker's bridge, or a network namespace standing in for one."""
 
     name: str
     pid: int
     address: str = ""
     link: str = "docker0"
-    """Of the host's, which leads to it."""
+    """The host's interface that leads to it."""
 
     pings: dict[str, int] | None = None
-    """Pings that came in, by the address they came from; None: nobody counts."""
+    """Incoming pings, by source address; None: not counted."""
 
     @property
     def netns(self) -> str:
-        """Its network namespace's name."""
+        """The name of its network namespace."""
         return f"net:[{4026532000 + self.pid}]"
 
 
 @dataclass(frozen=True)
 class Peer:
-    """Where flanneld sends what is for a peer's subnet."""
+    """Where flanneld sends packets for a peer's subnet."""
 
     address: str
     mac: str = ""
-    """As the neighbours' table has it; empty: it has no entry."""
+    """From the neighbour table; empty: no entry."""
 
     fdb: str | None = None
-    """The MAC under which the FDB has the address; None: the same one, empty: it has no entry."""
+    """The MAC that the FDB maps to the address; None: the same one; empty: no entry."""
 
     @property
     def fdb_mac(self) -> str:
-        """The MAC of the entry in the FDB; empty: there is none."""
+        """The MAC of the FDB entry; empty: there is none."""
         return self.mac if self.fdb is None else self.fdb
 
 
 @dataclass(frozen=True)
 class Daemon:
-    """A flanneld that runs: what it read, and the lease that it has."""
+    """A running flanneld: the configuration it read, and its lease."""
 
     api: str
     prefix: str
@@ -89,7 +89,7 @@ class Daemon:
     network: str
     backend: str
     options: Mapping[str, Any]
-    """flannel's Backend object, keys in lower case."""
+    """flannel's Backend object, with keys in lower case."""
 
     subnet: str
     public_ip: str
@@ -107,7 +107,7 @@ class Machine:
     name: str
     role: str
     address: str
-    """By which the operator reaches it."""
+    """The address that the operator uses."""
 
     hostname: str
     generation: Generation
@@ -115,14 +115,14 @@ class Machine:
     links: dict[str, Link] = field(default_factory=dict)
     routes: list[Route] = field(default_factory=list)
     peers: dict[str, dict[str, Peer]] = field(default_factory=dict)
-    """By tunnel device and peer's subnet."""
+    """By tunnel device and the peer's subnet."""
 
-    files: dict[str, HeldPort] = field(default_factory=dict)
+    files: dict[str, SimulatedFile] = field(default_factory=dict)
     units: dict[str, Unit] = field(default_factory=dict)
-    """State by unit; whether a unit is there is for `files` to say."""
+    """State by unit; whether a unit exists depends on `files`."""
 
     loaded: dict[str, str] = field(default_factory=dict)
-    """Units' texts as systemd read them: `daemon-reload` has it read them again."""
+    """Unit texts as systemd has loaded them, until `daemon-reload`."""
 
     journal: dict[str, list[str]] = field(default_factory=dict)
     packages: dict[str, str] = field(default_factory=dict)
@@ -143,47 +143,47 @@ class Machine:
     """Simulated seconds for which another dnf holds the lock."""
 
     refuses_bip: bool = False
-    """docker remembers a network that it does not list, and which is in flannel's way."""
+    """docker remembers a network that it does not list, and which overlaps flannel's."""
 
     cut_off: bool = False
-    """What flanneld sends to etcd is lost on the way."""
+    """Packets from flanneld to etcd are lost."""
 
-    spoil: "Callable[[Machine], None] | None" = None
-    """What is done wrong here each time that docker has started or flanneld has met a peer."""
+    damage: "Callable[[Machine], None] | None" = None
+    """Damage applied whenever docker has started or flanneld has learned of a peer."""
 
     cuts: str = ""
-    """The connection is lost, once, in the middle of a command with this word."""
+    """The connection is lost, once, during a command that contains this word."""
 
     armed: dict[str, int] = field(default_factory=dict)
-    """Steps that wait to be confirmed, and for how many seconds."""
+    """Steps that await confirmation, and their timeouts in seconds."""
 
-    untold: dict[str, tuple[list[str], int]] = field(default_factory=dict)
-    """Transient units whose end nobody saw: what they said, and their exit status."""
+    unseen_units: dict[str, tuple[list[str], int]] = field(default_factory=dict)
+    """Transient units whose end nobody saw: their output and exit status."""
 
     listeners: dict[int, tuple[str, set[str]]] = field(default_factory=dict)
-    """By UDP port: the name of who tries it, and the lines that came in."""
+    """By UDP port: the name of the trial, and the lines received."""
 
-    no_way: str = ""
-    """Why nobody can log in; empty: one can."""
+    login_failure: str = ""
+    """Why logging in fails; empty: it works."""
 
     def pid(self) -> int:
-        """A process number that was not used before."""
+        """A process id that was not used before."""
         self.pids += 7
         return self.pids
 
     def unit(self, name: str) -> Unit:
         """A unit's state."""
-        there = f"{UNIT_FOLDER}/{name}" in self.files or f"{LOCAL_UNITS}/{name}" in self.files
-        if not there:
+        exists = f"{UNIT_FOLDER}/{name}" in self.files or f"{LOCAL_UNITS}/{name}" in self.files
+        if not exists:
             return Unit()
         return self.units.get(name, Unit("loaded", "inactive", "disabled"))
 
     def running(self, name: str) -> bool:
-        """The unit is active."""
+        """Whether the unit is active."""
         return self.unit(name).active == "active"
 
     def cat(self, name: str) -> str:
-        """What `systemctl cat` shows: the unit's file, then its drop-ins; empty: no such unit."""
+        """The output of `systemctl cat`: the unit's file, then its drop-ins; empty: no unit."""
         paths = [f"{place}/{name}" for place in (LOCAL_UNITS, UNIT_FOLDER)]
         own = next((path for path in paths if path in self.files), "")
         if not own:
@@ -198,17 +198,17 @@ class Machine:
         return "\n".join(f"# {path}\n{self.files[path].text}" for path in shown)
 
     def read(self, name: str) -> str:
-        """The unit's text as systemd knows it."""
+        """The unit's text as loaded by systemd."""
         if name not in self.loaded:
             self.loaded[name] = self.cat(name)
         return self.loaded[name]
 
     def put(self, path: str, text: str, mode: int = 0o644) -> None:
         """Write a file."""
-        self.files[path] = HeldPort(text, mode)
+        self.files[path] = SimulatedFile(text, mode)
 
     def log(self, unit: str, *lines: str) -> None:
-        """Write into the journal."""
+        """Append to the journal."""
         self.journal.setdefault(unit, []).extend(lines)
 
     def addresses(self) -> set[str]:
@@ -216,7 +216,7 @@ class Machine:
         return {a.partition("/")[0] for link in self.links.values() for a in link.addresses}
 
     def add_link(self, link: Link) -> None:
-        """An interface, with the routes to its own networks."""
+        """Add an interface, with the routes to its own networks."""
         self.links[link.name] = link
         for text in link.addresses:
             net = network_of(text)
@@ -224,20 +224,20 @@ class Machine:
                 self.routes.append(Route(str(net), link.name))
 
     def drop_link(self, name: str) -> None:
-        """An interface goes, and its routes and peers with it."""
+        """Remove an interface, with its routes and peers."""
         self.links.pop(name, None)
         self.peers.pop(name, None)
         self.routes = [route for route in self.routes if route.dev != name]
 
     def route_to(self, address: str, dev: str = "") -> Route | None:
-        """The route for an address, out by this interface if one is named: the most specific."""
+        """The most specific route to an address, optionally only through one interface."""
 
         def width(route: Route) -> int:
             return 0 if route.to == "default" else network_of(route.to).prefixlen
 
-        at = address_of(address)
+        ip = address_of(address)
         routes = [route for route in self.routes if dev in ("", route.dev)]
-        fit = [r for r in routes if r.to == "default" or at in network_of(r.to)]
+        fit = [r for r in routes if r.to == "default" or ip in network_of(r.to)]
         return max(fit, key=width, default=None)
 
     @property
@@ -248,13 +248,13 @@ class Machine:
 
     @property
     def docker_version(self) -> tuple[int, ...]:
-        """As numbers."""
+        """Docker's version as numbers."""
         return version(self.generation.docker)
 
 
 @dataclass
 class Cluster:
-    """All the simulated hosts, and the etcd that the master runs."""
+    """All simulated hosts, and the etcd on the master."""
 
     answers: Answers
     machines: dict[str, Machine]
@@ -264,14 +264,14 @@ class Cluster:
 
     sleep: Callable[[float], Awaitable[object]] = asyncio.sleep
     locks: Locks = field(default_factory=Locks)
-    dice: random.Random = field(default_factory=lambda: random.Random(18))  # noqa: S311 - no secret
+    dice: random.Random = field(default_factory=lambda: random.Random(18))  # noqa: S311 - not a secret
 
     def nodes(self) -> list[Machine]:
-        """The nodes."""
+        """All nodes."""
         return [machine for machine in self.machines.values() if machine.role == "node"]
 
     def owner(self, address: str) -> Machine | None:
-        """The host that has this name or address on the wire."""
+        """The host with this name or this address on a network card."""
         for machine in self.machines.values():
             if address in (machine.name, machine.address):
                 return machine
@@ -282,7 +282,7 @@ class Cluster:
 
 
 def build(answers: Answers, generation: Generation = MODERN) -> Cluster:
-    """Hosts as the procedure finds them: Fedora, etcd and docker run, flannel is not there."""
+    """Hosts as the procedure finds them: Fedora, etcd and docker run, flannel is not installed."""
     machines = {
         host.name: _machine(host, number, generation) for number, host in enumerate(answers.host)
     }
@@ -290,7 +290,7 @@ def build(answers: Answers, generation: Generation = MODERN) -> Cluster:
 
 
 def new_id(name: str, what: str) -> str:
-    """An identity of a host's: the same in every run."""
+    """A host's id, the same in every run."""
     return str(uuid.uuid5(uuid.NAMESPACE_DNS, f"{what}.{name}.practice.fedwiz"))
 
 
@@ -308,14 +308,14 @@ def _machine(host: Host, number: int, generation: Generation) -> Machine:
         modules=dict.fromkeys(("br_netfilter", "vxlan", "ipip", "wireguard", "tun"), False),
     )
     machine.add_link(Link("lo", "00:00:00:00:00:00", 65536, True, ("127.0.0.1/8",)))
-    machine.routes.clear()  # lo's is in another table
+    machine.routes.clear()  # those of lo are in another table
     _wire(machine, host, number)
     machine.put("/etc/os-release", OS_RELEASE.format(generation.fedora))
     names = MASTER_UNITS if host.role == "master" else NODE_UNITS
     for name in (*names, "NetworkManager"):
         unit = docker_unit(generation.docker) if name == "docker" else plain_unit(name)
         machine.put(f"{UNIT_FOLDER}/{name}.service", unit)
-        active = "inactive" if name == "docker" else "active"  # it makes docker0 when it starts
+        active = "inactive" if name == "docker" else "active"  # it creates docker0 when it starts
         machine.units[f"{name}.service"] = Unit("loaded", active, "enabled", machine.pid())
     if host.role == "master":
         machine.packages["etcd"] = f"{generation.etcd}-1.fc{generation.fedora}"
@@ -330,17 +330,17 @@ def _machine(host: Host, number: int, generation: Generation) -> Machine:
 
 
 def _wire(machine: Machine, host: Host, number: int) -> None:
-    """Its network cards: one, or a second one where the answers' interface is elsewhere."""
+    """Its network cards: one, or a second one if the answers' interface has another address."""
     spare = f"192.168.122.{76 + number}"
-    first = host.address if _is_ipv4(host.address) else spare
+    primary = host.address if _is_ipv4(host.address) else spare
     name = host.interface if host.interface and not _is_ipv4(host.interface) else "eth0"
-    held = [(name, first)]
-    if _is_ipv4(host.interface) and host.interface != first:
-        held.append(("eth1", host.interface))
-    for card, (dev, address) in enumerate(held):
+    cards = [(name, primary)]
+    if _is_ipv4(host.interface) and host.interface != primary:
+        cards.append(("eth1", host.interface))
+    for card, (dev, address) in enumerate(cards):
         mac = f"52:54:00:{card:02x}:{number >> 8:02x}:{number & 255:02x}"
         machine.add_link(Link(dev, mac, 1500, True, (f"{address}/24",)))
-    gateway = network_of(f"{first}/24").network_address + 1
+    gateway = network_of(f"{primary}/24").network_address + 1
     machine.routes.insert(0, Route("default", name, str(gateway)))
 
 

@@ -1,7 +1,7 @@
-"""Whether a ping from a container gets to another one, and whose address is seen there.
+"""Simulates whether a ping between containers arrives, and which source address is seen.
 
-Computed hop by hop from the hosts' routes, peers, rules, sysctls and containers.  And whether
-the hosts' own cards reach each other, by pings or at a UDP port, which needs nothing of flannel's.
+Computed hop by hop from the hosts' routes, peers, rules, sysctls and containers. Also simulates
+whether the hosts' own cards reach each other, by ping or UDP, which does not involve flannel.
 """
 
 from collections.abc import Mapping
@@ -14,47 +14,47 @@ from fedwiz.practice.machine import Cluster, Container, Machine
 
 
 class PacketLostError(Exception):
-    """The packet does not arrive; the message is what the sender hears, or nothing."""
+    """The packet does not arrive; the message is the error that the sender gets, or empty."""
 
 
 @dataclass(frozen=True)
 class Arrived:
-    """Where a packet came out."""
+    """Where a packet arrived."""
 
     machine: Machine
     container: Container | None
     """None: it is for the host itself."""
 
     source: str
-    """The address that is seen there."""
+    """The source address seen there."""
 
     hidden: bool
-    """The source was changed on the way."""
+    """The source address was translated on the path."""
 
 
 PING_BYTES = 84
-"""Bytes of a ping's packet, unless it is told otherwise."""
+"""Default size of a ping's packet, in bytes."""
 
 
 def ping(
     cluster: Cluster, machine: Machine, source: str, target: str, times: int, size: int = PING_BYTES
 ) -> str:
-    """Send pings out of a container, and their answers back; `size` bytes and no fragments.
+    """Send pings from a container and their replies back; `size` bytes, not fragmented.
 
     Returns:
-        The address that the other side saw.
+        The source address that the receiver saw.
 
     Raises:
-        Lost: no answer comes back.
+        PacketLostError: no reply comes back.
     """
-    there = _travel(cluster, machine, PacketHeaders(source, target, times=times), size=size)
-    if there.container is not None and there.container.pings is not None:
-        counted = there.container.pings
-        if there.source in counted:
-            counted[there.source] += times
-    back = PacketHeaders(target, there.source, answer=True, times=times)
-    _travel(cluster, there.machine, back, source if there.hidden else "", size)
-    return there.source
+    arrived = _travel(cluster, machine, PacketHeaders(source, target, times=times), size=size)
+    if arrived.container is not None and arrived.container.pings is not None:
+        counted = arrived.container.pings
+        if arrived.source in counted:
+            counted[arrived.source] += times
+    reply = PacketHeaders(target, arrived.source, answer=True, times=times)
+    _travel(cluster, arrived.machine, reply, source if arrived.hidden else "", size)
+    return arrived.source
 
 
 def _travel(
@@ -64,30 +64,30 @@ def _travel(
     for_whom: str = "",
     size: int = PING_BYTES,
 ) -> Arrived:
-    """From a container of one host to where the packet ends.
+    """Follow a packet from a host's container to where it ends.
 
     Args:
         cluster: all hosts.
-        machine: the sender's.
-        packet: as the container sends it.
-        for_whom: for an answer to an address that stands for a container's: that container.
-        size: bytes that must fit through all links, and what a backend makes of them too.
+        machine: the sender's host.
+        packet: as sent by the container.
+        for_whom: for a reply to a translated address: the container it stands for.
+        size: bytes that must fit through all links, including the backend's overhead.
     """
-    first = next((c.link for c in machine.containers if c.address == packet.source), "")
-    if first not in machine.links:
+    ingress = next((c.link for c in machine.containers if c.address == packet.source), "")
+    if ingress not in machine.links:
         raise PacketLostError
-    _arriving(machine, replace(packet, into=first))
+    _arriving(machine, replace(packet, into=ingress))
     route = machine.route_to(packet.target)
     if route is None:
         raise PacketLostError(f"From {_own(machine)} icmp_seq=1 Destination Net Unreachable")
-    _forward(machine, replace(packet, into=first, out=route.dev))
+    _forward(machine, replace(packet, into=ingress, out=route.dev))
     source = packet.source
     leaving = replace(packet, out=route.dev)
     if not packet.answer and machine.chains.fate("nat", "POSTROUTING", leaving) == "MASQUERADE":
         source = str(address_of(machine.links[route.dev].addresses[0]))
     peer = _carry(cluster, machine, route, packet)
-    _fits(machine, peer, route.dev, size)
-    if size > machine.links[first].mtu:
+    _check_size(machine, peer, route.dev, size)
+    if size > machine.links[ingress].mtu:
         raise PacketLostError
     return _arrive(
         peer, replace(packet, source=source), route.dev, for_whom, hidden=source != packet.source
@@ -104,11 +104,11 @@ HOOKS: Mapping[str, tuple[str, ...]] = {
     )
     for chain in ("PREROUTING", "INPUT", "FORWARD", "OUTPUT")
 }
-"""By chain, the tables that are asked, in the kernel's order; nat's only once a packet passes."""
+"""By chain, the tables in the kernel's order; nat's are consulted only for packets that pass."""
 
 
 def _through(machine: Machine, chain: str, packet: PacketHeaders) -> str:
-    """What becomes of a packet in all tables' chain of that name."""
+    """The verdict of all tables' chains of that name."""
     fates = (machine.chains.fate(table, chain, packet) for table in HOOKS[chain])
     return next((fate for fate in fates if fate != "ACCEPT"), "ACCEPT")
 
@@ -129,25 +129,25 @@ def _forward(machine: Machine, packet: PacketHeaders) -> None:
 
 
 def _carry(cluster: Cluster, machine: Machine, route: Route, packet: PacketHeaders) -> Machine:
-    """The host that a packet gets to over the wire, or through a tunnel."""
+    """The host that a packet reaches over the wire, or through a tunnel."""
     link = machine.links[route.dev]
     if not link.kind:  # a network card
         peer = cluster.owner(route.via or packet.target)
         if peer is None or peer is machine:
             raise PacketLostError
         return peer
-    ways = machine.peers.get(link.name, {})
-    at = address_of(packet.target)
-    way = next((peer for net, peer in ways.items() if at in network_of(net)), None)
-    if way is None or (link.kind == "tun" and machine.daemon is None):
+    peer_entries = machine.peers.get(link.name, {})
+    ip = address_of(packet.target)
+    peer_entry = next((peer for net, peer in peer_entries.items() if ip in network_of(net)), None)
+    if peer_entry is None or (link.kind == "tun" and machine.daemon is None):
         raise PacketLostError
-    if link.kind == "vxlan" and not way.mac == way.fdb_mac != "":
-        raise PacketLostError  # no neighbour, or the FDB does not say where it is
-    peer = _send(cluster, machine, _wrapped(machine, link, way.address, packet.times))
-    theirs = peer.links.get(link.name)
-    if theirs is None or (theirs.vni, theirs.port) != (link.vni, link.port):
+    if link.kind == "vxlan" and not peer_entry.mac == peer_entry.fdb_mac != "":
+        raise PacketLostError  # no neighbour entry, or none in the FDB for its MAC
+    peer = _send(cluster, machine, _wrapped(machine, link, peer_entry.address, packet.times))
+    peer_link = peer.links.get(link.name)
+    if peer_link is None or (peer_link.vni, peer_link.port) != (link.vni, link.port):
         raise PacketLostError
-    if link.kind == "vxlan" and way.mac != theirs.mac:
+    if link.kind == "vxlan" and peer_entry.mac != peer_link.mac:
         raise PacketLostError
     if link.kind == "tun" and peer.daemon is None:
         raise PacketLostError  # flanneld itself carries the packets
@@ -155,7 +155,7 @@ def _carry(cluster: Cluster, machine: Machine, route: Route, packet: PacketHeade
 
 
 def _wrapped(machine: Machine, link: Link, target: str, times: int) -> PacketHeaders:
-    """What a tunnel makes of a packet."""
+    """The outer packet of a tunnel."""
     route = machine.route_to(target)
     dev = machine.daemon.dev if machine.daemon else route.dev if route else machine.uplink.name
     source = str(address_of(machine.links[dev].addresses[0]))
@@ -164,29 +164,29 @@ def _wrapped(machine: Machine, link: Link, target: str, times: int) -> PacketHea
 
 
 def _send(cluster: Cluster, machine: Machine, packet: PacketHeaders) -> Machine:
-    """From a host itself to another one itself; the host that takes it."""
+    """Send a packet from one host to another; returns the receiving host."""
     peer = cluster.owner(packet.target)
     if _through(machine, "OUTPUT", packet) != "ACCEPT" or peer is None:
         raise PacketLostError
-    come = replace(packet, into=peer.uplink.name, out="")
-    _arriving(peer, come)
+    received = replace(packet, into=peer.uplink.name, out="")
+    _arriving(peer, received)
     wanted = f"{packet.port}/udp" if packet.port else packet.number
     if peer.firewall is not None and wanted not in peer.firewall.ports:
         raise PacketLostError
-    if _through(peer, "INPUT", come) != "ACCEPT":
+    if _through(peer, "INPUT", received) != "ACCEPT":
         raise PacketLostError
     return peer
 
 
-def _fits(machine: Machine, peer: Machine, dev: str, size: int) -> None:
-    """The largest packets that both ends' devices and cards pass."""
+def _check_size(machine: Machine, peer: Machine, dev: str, size: int) -> None:
+    """Check that the devices and cards of both ends pass a packet of this size."""
     link, daemon = machine.links[dev], machine.daemon
     outer = size
     if link.kind and daemon:
         outer += BACKENDS[daemon.backend].overhead
-    theirs = peer.links.get(dev, link) if link.kind else link
+    peer_link = peer.links.get(dev, link) if link.kind else link
     cards = [_card(each, daemon.dev if daemon else dev).mtu for each in (machine, peer)]
-    if size > min(link.mtu, theirs.mtu) or outer > min(cards):
+    if size > min(link.mtu, peer_link.mtu) or outer > min(cards):
         raise PacketLostError
 
 
@@ -217,10 +217,10 @@ def _arrive(
 def cross(
     cluster: Cluster, machine: Machine, source: str, dev: str, target: str, size: int = PING_BYTES
 ) -> None:
-    """Ping from an address of a host's own, out by one of its interfaces.
+    """Ping from one of a host's own addresses, out through one of its interfaces.
 
     Raises:
-        Lost: no answer comes back.
+        PacketLostError: no reply comes back.
     """
     if target in machine.addresses():
         return  # it has pinged itself
@@ -230,25 +230,25 @@ def cross(
     )
     if machine.chains.fate("filter", "OUTPUT", request) != "ACCEPT":
         raise PacketLostError
-    met = _over_wire(cluster, machine, dev, target)
-    if met is None:
+    receiver = _over_wire(cluster, machine, dev, target)
+    if receiver is None:
         raise PacketLostError
-    peer, card = met
+    peer, card = receiver
     if size > min(machine.links[dev].mtu, card.mtu):
         raise PacketLostError
     _let_in(peer, PacketHeaders(source, target, card.name))
-    back = peer.route_to(source)  # an answer leaves as the table says
-    home = _over_wire(cluster, peer, back.dev, source) if back else None
+    reply_route = peer.route_to(source)  # the reply follows the routing table
+    home = _over_wire(cluster, peer, reply_route.dev, source) if reply_route else None
     if source in peer.addresses() or home is None or home[0] is not machine:
         raise PacketLostError
     _let_in(machine, answer)
 
 
 def datagram(cluster: Cluster, machine: Machine, target: str, port: int) -> Machine:
-    """Send a datagram to a UDP port of another host; who gets it.
+    """Send a datagram to a UDP port of another host; returns the receiving host.
 
     Raises:
-        Lost: it does not arrive; the message is what the sender's kernel says of it.
+        PacketLostError: it does not arrive; the message is the error of the sender's kernel.
     """
     route = machine.route_to(target)
     if route is None:
@@ -258,10 +258,10 @@ def datagram(cluster: Cluster, machine: Machine, target: str, port: int) -> Mach
         "filter", "OUTPUT", PacketHeaders(source, target, "", route.dev, port=port)
     ) != ("ACCEPT"):
         raise PacketLostError("Operation not permitted")
-    met = _over_wire(cluster, machine, route.dev, target)
-    if met is None:
+    receiver = _over_wire(cluster, machine, route.dev, target)
+    if receiver is None:
         raise PacketLostError
-    peer, card = met
+    peer, card = receiver
     _let_in(peer, PacketHeaders(source, target, card.name, port=port))
     if peer.firewall is not None and f"{port}/udp" not in peer.firewall.ports:
         raise PacketLostError("No route to host")
@@ -269,7 +269,7 @@ def datagram(cluster: Cluster, machine: Machine, target: str, port: int) -> Mach
 
 
 def neighbour(cluster: Cluster, machine: Machine, dev: str, target: str) -> str:
-    """What the kernel says of an address on an interface's own wire; `none`: it is not there."""
+    """The kernel's neighbour state of an address on an interface's own wire; `none`: no entry."""
     route = machine.route_to(target, dev)
     if (route and route.via) or target in machine.addresses():
         return "none"
@@ -279,10 +279,10 @@ def neighbour(cluster: Cluster, machine: Machine, dev: str, target: str) -> str:
 def _over_wire(
     cluster: Cluster, machine: Machine, dev: str, target: str
 ) -> tuple[Machine, Link] | None:
-    """The host and its card that get what leaves by an interface for an address, if any do.
+    """The host and card that receive packets for an address sent through an interface, if any.
 
-    Without a route there the kernel takes the address for one on the wire itself.  Routers know
-    the networks of those that send through them.
+    Without a route, the kernel assumes that the address is on the wire itself. Routers know the
+    networks of those that send through them.
     """
     route = machine.route_to(target, dev)
     wires = {network_of(text) for text in machine.links[dev].addresses}
@@ -291,11 +291,11 @@ def _over_wire(
         for card in peer.links.values():
             if card.kind or not card.up:
                 continue
-            for held in card.addresses:
-                if not held.startswith(start):
+            for address in card.addresses:
+                if not address.startswith(start):
                     continue
                 routed = any(each.via and each.dev == card.name for each in peer.routes)
-                if routed if route and route.via else network_of(held) in wires:
+                if routed if route and route.via else network_of(address) in wires:
                     return peer, card
     return None
 

@@ -1,4 +1,4 @@
-"""The scripts of the verification, as a simulated host carries them out."""
+"""Models of the scripts of the verification."""
 
 import base64
 from bisect import bisect
@@ -21,7 +21,7 @@ def _line(key: str, text: str) -> str:
 
 async def up(call: Call) -> int:
     """See scripts/pod-up.sh."""
-    name, _image, _life, *stands = call.run.argv[4:]
+    name, _image, _life, *stand_in = call.run.argv[4:]
     machine = call.machine
     inet = [
         f"    inet {text} scope global {link.name}"
@@ -29,19 +29,19 @@ async def up(call: Call) -> int:
         for text in link.addresses
     ]
     running = machine.running(dockerd.DOCKER_UNIT)
-    call.say(_line("inet", "\n".join(inet)), _line("docker", "yes\n" if running else "no\n"))
+    call.write(_line("inet", "\n".join(inet)), _line("docker", "yes\n" if running else "no\n"))
     await call.spend(1.5)
     if running:
         pod, mtu = dockerd.run(machine, name), machine.links["docker0"].mtu
         length = ip_interface(machine.links["docker0"].addresses[0]).network.prefixlen
-    elif any(stands):
-        pod, mtu, length = _stand_in(machine, name, *stands), int(stands[1]), 32
+    elif any(stand_in):
+        pod, mtu, length = _stand_in(machine, name, *stand_in), int(stand_in[1]), 32
     else:
-        call.say(_line("error", ""), _line("end", ""))
+        call.write(_line("error", ""), _line("end", ""))
         return 0
-    held = (f"{pod.address}/{length}",)
-    links = {"eth0": Link("eth0", "02:42:0a:00:00:02", mtu, True, held)}
-    call.say(
+    addresses = (f"{pod.address}/{length}",)
+    links = {"eth0": Link("eth0", "02:42:0a:00:00:02", mtu, True, addresses)}
+    call.write(
         _line("pid", str(pod.pid)),
         _line("netns", pod.netns),
         _line("links", links_json(links)),
@@ -51,7 +51,7 @@ async def up(call: Call) -> int:
 
 
 def _stand_in(machine: Machine, name: str, address: str, mtu: str) -> Container:
-    """A namespace behind a link of its own, where docker does not run."""
+    """Create a namespace behind its own link, where docker does not run."""
     link = f"fwp{name.rpartition('-')[2]}"
     pod = Container(name, machine.pid(), address, link)
     machine.containers.append(pod)
@@ -61,8 +61,8 @@ def _stand_in(machine: Machine, name: str, address: str, mtu: str) -> Container:
 
 
 def _pod(machine: Machine, pid: str, netns: str) -> Container | None:
-    found = [pod for pod in machine.containers if str(pod.pid) == pid and pod.netns == netns]
-    return found[0] if found else None
+    pods = [pod for pod in machine.containers if str(pod.pid) == pid and pod.netns == netns]
+    return pods[0] if pods else None
 
 
 async def count(call: Call) -> int:
@@ -71,7 +71,7 @@ async def count(call: Call) -> int:
     await call.spend(0.1)
     pod = _pod(call.machine, pid, netns)
     if pod is None:
-        call.say("the container is gone")
+        call.write("the container is gone")
         return 1
     pod.pings = dict.fromkeys(addresses, 0)
     return 0
@@ -82,14 +82,14 @@ async def ping(call: Call) -> int:
     pid, netns, *targets = call.run.argv[4:]
     pod = _pod(call.machine, pid, netns)
     if pod is None:
-        call.say("the container is gone")
+        call.write("the container is gone")
         return 1
     await call.spend(0.8)
     for target in targets:
-        await call.spend(0)  # others have their turn
+        await call.spend(0)  # yield to other tasks
         send = partial(packets.ping, call.cluster, call.machine, pod.address, target, PING_COUNT)
-        call.say(_line(f"ping {target}", _said(call, target, send)))
-    call.say("end")
+        call.write(_line(f"ping {target}", _ping_output(call, target, send)))
+    call.write("end")
     return 0
 
 
@@ -99,25 +99,25 @@ async def mtu(call: Call) -> int:
     machine, cluster = call.machine, call.cluster
     pod = _pod(machine, pid, netns)
     if pod is None:
-        call.say("the container is gone")
+        call.write("the container is gone")
         return 1
     await call.spend(0.6)
-    for at in range(0, len(paths), 4):
-        await call.spend(0)  # others have their turn
-        address, size, public, need = paths[at : at + 4]
+    for index in range(0, len(paths), 4):
+        await call.spend(0)  # yield to other tasks
+        address, size, public, need = paths[index : index + 4]
         inner = partial(packets.ping, cluster, machine, pod.address, address, PING_COUNT)
-        call.say(f"size {address} {_largest(int(size), inner)}")
+        call.write(f"size {address} {_largest(int(size), inner)}")
         if public != "-":
             route = machine.route_to(public)
             dev = route.dev if route else machine.uplink.name
             outer = partial(packets.cross, cluster, machine, source, dev, public)
-            call.say(f"size {public} {_largest(int(need), outer)}")
-    call.say("end")
+            call.write(f"size {public} {_largest(int(need), outer)}")
+    call.write("end")
     return 0
 
 
 def _largest(size: int, send: Callable[[int], object]) -> int:
-    """Bytes of the largest packet up to this one that comes back; 0: none does."""
+    """The size of the largest packet, up to `size`, that comes back; 0: none does."""
 
     def crosses(size: int) -> bool:
         try:
@@ -128,7 +128,7 @@ def _largest(size: int, send: Callable[[int], object]) -> int:
 
     if crosses(size):
         return size
-    # bisect wants those that do not cross last, and says where the first of them is.
+    # bisect needs the failing sizes last; it returns the index of the first of them.
     low = bisect(range(packets.PING_BYTES, size), 0, key=lambda each: not crosses(each))
     return packets.PING_BYTES + low - 1 if low else 0
 
@@ -144,19 +144,19 @@ async def meet(call: Call) -> int:
         refusal = "ping: bind: Cannot assign requested address\n"
     await call.spend(0.5)
     for target in targets:
-        await call.spend(0)  # others have their turn
+        await call.spend(0)  # yield to other tasks
         if refusal:
-            call.say(_line(f"met {target} none", refusal))
+            call.write(_line(f"met {target} none", refusal))
             continue
         state = packets.neighbour(call.cluster, machine, dev, target)
         send = partial(packets.cross, call.cluster, machine, source, dev, target)
-        call.say(_line(f"met {target} {state}", _said(call, target, send)))
-    call.say("end")
+        call.write(_line(f"met {target} {state}", _ping_output(call, target, send)))
+    call.write("end")
     return 0
 
 
-def _said(call: Call, target: str, send: Callable[[], object]) -> str:
-    """What iputils' ping prints; `send` raises where nothing comes back."""
+def _ping_output(call: Call, target: str, send: Callable[[], object]) -> str:
+    """The output of iputils' ping; `send` raises if nothing comes back."""
     lines, times, dice = [f"PING {target} ({target}) 56(84) bytes of data."], [], call.cluster.dice
     try:
         send()
@@ -184,9 +184,9 @@ async def down(call: Call) -> int:
     await call.spend(0.4)
     pod = _pod(call.machine, pid, netns)
     if pod is None and pid != "0":
-        call.say("gone")
+        call.write("gone")
     if pod is not None and pod.pings is not None:
-        call.say(
+        call.write(
             *(
                 f"[{n}:{n * 84}] -A INPUT -s {source}/32 -p icmp -m icmp --icmp-type 8"
                 for source, n in pod.pings.items()
@@ -195,5 +195,5 @@ async def down(call: Call) -> int:
     if pod is not None and pod.link != "docker0":
         call.machine.drop_link(pod.link)
     dockerd.remove(call.machine, name)
-    call.say("end")
+    call.write("end")
     return 0

@@ -1,4 +1,4 @@
-"""A practice cluster on which somebody has followed the procedure already, without fedwiz."""
+"""A practice cluster on which someone has followed the procedure by hand, without fedwiz."""
 
 import json
 
@@ -9,8 +9,8 @@ from fedwiz.practice.generations import LOCAL_UNITS, flannel_package
 from fedwiz.practice.machine import Cluster, Machine
 
 
-def by_hand(cluster: Cluster) -> None:
-    """Put the key into etcd; on each node install flannel and move docker to its subnet."""
+def follow_procedure(cluster: Cluster) -> None:
+    """Write the key to etcd; on each node install flannel and move docker to its subnet."""
     answers = cluster.answers
     for node in cluster.nodes():
         api = api_of(parse_version(node.offered))

@@ -1,7 +1,7 @@
-"""What a simulated host answers to the facts script, probe by probe.
+"""The answers of a simulated host to the facts script, probe by probe.
 
-The texts are what the real commands print; the script's own last line says in which order the
-answers come and which mark parts them.
+The texts are those that the real commands print; the script's last line defines the order of the
+answers and the separator between them.
 """
 
 import base64
@@ -20,7 +20,7 @@ from fedwiz.practice.flanneld import SUBNET_ENV, why_no_etcd
 from fedwiz.practice.machine import Cluster, Machine, Peer
 
 KEPT_FILES = f"{BEFORE}/files"
-"""Where files are that were kept whole."""
+"""Where backed-up files are stored."""
 
 ORDER_LINE = re.compile(r'for n in ([\w ]+); do echo "([0-9a-f]+) \$n"')
 ENDPOINT = re.compile(r"printf '%s v2 %s\\n' ('[^']*'|\S+) ")
@@ -39,10 +39,10 @@ async def answer(call: Call) -> int:
     await call.spend(0.6)
     lines = []
     for name in order[1].split():
-        said = ANSWERS[name](call.cluster, call.machine, script)
-        encoded = base64.encodebytes(said.encode()).decode()
+        output = ANSWERS[name](call.cluster, call.machine, script)
+        encoded = base64.encodebytes(output.encode()).decode()
         lines.append(f"{order[2]} {name}\n{encoded}".rstrip())
-    call.say(*lines, f"{order[2]} .")
+    call.write(*lines, f"{order[2]} .")
     return 0
 
 
@@ -54,7 +54,7 @@ def _names(cluster: Cluster, machine: Machine, script: str) -> str:
 
 
 def links_json(links: Mapping[str, Link]) -> str:
-    """What `ip -json -details address show` prints, its keys that matter."""
+    """The relevant keys of the output of `ip -json -details address show`."""
     return json.dumps(
         [
             {
@@ -92,14 +92,14 @@ def _routes(cluster: Cluster, machine: Machine, script: str) -> str:
 
 
 def _vteps(machine: Machine) -> Iterator[tuple[str, str, Peer]]:
-    """Device, the peer's subnet and the peer, of all vxlan devices."""
+    """Device, peer subnet and peer, of all vxlan devices."""
     for dev, peers in machine.peers.items():
         if dev in machine.links and machine.links[dev].kind == "vxlan":
             yield from ((dev, subnet, peer) for subnet, peer in peers.items())
 
 
 def fdb(machine: Machine) -> Iterator[str]:
-    """What `bridge fdb show` prints of vxlan devices."""
+    """The output of `bridge fdb show` for vxlan devices."""
     for dev, _, peer in _vteps(machine):
         if peer.fdb_mac:
             yield f"{peer.fdb_mac} dev {dev} dst {peer.address} self permanent"
@@ -133,27 +133,27 @@ def _units(cluster: Cluster, machine: Machine, script: str) -> str:
 
 def _files(cluster: Cluster, machine: Machine, script: str) -> str:
     return "".join(
-        f"{path} {held.mode:o} root:root {base64.b64encode(held.text.encode()).decode()}\n"
+        f"{path} {file.mode:o} root:root {base64.b64encode(file.text.encode()).decode()}\n"
         for path in FILES
-        if (held := machine.files.get(path))
+        if (file := machine.files.get(path))
     )
 
 
 def _hashes(cluster: Cluster, machine: Machine, script: str) -> str:
-    held = ((path, machine.files.get(path)) for path in HASHED_FILES)
-    return "".join(f"{file.hash()}  {path}\n" for path, file in held if file)
+    files = ((path, machine.files.get(path)) for path in HASHED_FILES)
+    return "".join(f"{file.hash()}  {path}\n" for path, file in files if file)
 
 
 def _sysctls(cluster: Cluster, machine: Machine, script: str) -> str:
-    now = dict(machine.sysctls)
+    values = dict(machine.sysctls)
     if machine.modules.get("br_netfilter"):
-        now.setdefault("net.bridge.bridge-nf-call-iptables", "1")
-    return "".join(f"{key} = {now[key]}\n" for key in SYSCTLS if key in now)
+        values.setdefault("net.bridge.bridge-nf-call-iptables", "1")
+    return "".join(f"{key} = {values[key]}\n" for key in SYSCTLS if key in values)
 
 
 def _modules(cluster: Cluster, machine: Machine, script: str) -> str:
-    held = machine.modules
-    return "".join(f"{name} {int(held[name])}\n" for name in MODULES if name in held)
+    modules = machine.modules
+    return "".join(f"{name} {int(modules[name])}\n" for name in MODULES if name in modules)
 
 
 def _packages(cluster: Cluster, machine: Machine, script: str) -> str:
@@ -162,8 +162,8 @@ def _packages(cluster: Cluster, machine: Machine, script: str) -> str:
 
 def _flanneld(cluster: Cluster, machine: Machine, script: str) -> str:
     for path in ("/usr/bin/flanneld", "/usr/local/bin/flanneld"):
-        if held := machine.files.get(path):
-            release = held.says or machine.packages.get("flannel", "").partition("-")[0]
+        if file := machine.files.get(path):
+            release = file.reported or machine.packages.get("flannel", "").partition("-")[0]
             return f"{path}\n{release}\n"
     return ""
 
@@ -180,8 +180,8 @@ def _networks(cluster: Cluster, machine: Machine, script: str) -> str:
 
 
 def _subnet_env(cluster: Cluster, machine: Machine, script: str) -> str:
-    held = machine.files.get(SUBNET_ENV)
-    return f"{held.text}#read\n" if held else ""
+    file = machine.files.get(SUBNET_ENV)
+    return f"{file.text}#read\n" if file else ""
 
 
 def _rules(cluster: Cluster, machine: Machine, script: str) -> str:
@@ -190,13 +190,13 @@ def _rules(cluster: Cluster, machine: Machine, script: str) -> str:
 
 
 def _firewall(cluster: Cluster, machine: Machine, script: str) -> str:
-    walls = machine.firewall
-    if walls is None:
+    firewall = machine.firewall
+    if firewall is None:
         return ""
-    lines = [f"zone {walls.zone}"]
+    lines = [f"zone {firewall.zone}"]
     for when, opened, sources in (
-        ("now", walls.ports, walls.trusted),
-        ("later", walls.permanent, walls.trusted_permanent),
+        ("now", firewall.ports, firewall.trusted),
+        ("later", firewall.permanent, firewall.trusted_permanent),
     ):
         lines.append(f"{when} ports {' '.join(sorted(p for p in opened if '/' in p))}")
         lines.append(f"{when} protocols {' '.join(sorted(p for p in opened if '/' not in p))}")
@@ -205,9 +205,9 @@ def _firewall(cluster: Cluster, machine: Machine, script: str) -> str:
 
 
 def _disk(cluster: Cluster, machine: Machine, script: str) -> str:
-    whole = 40 * 1024 * 1024
+    total = 40 * 1024 * 1024
     return "".join(
-        f"{path} /dev/vda2 {whole} {whole - machine.free} {machine.free} 50% /\n"
+        f"{path} /dev/vda2 {total} {total - machine.free} {machine.free} 50% /\n"
         for path in ("/", "/etc", "/run", "/usr", "/var")
     )
 
@@ -222,13 +222,13 @@ def _etcd(cluster: Cluster, machine: Machine, script: str) -> str:
     lines = []
     for quoted in ENDPOINT.findall(script):
         url = shlex.split(quoted)[0]
-        why = why_no_etcd(cluster, machine, url)
-        if why:
-            lines += [f"{url} {CURL[why].format(url.rpartition('//')[2])} ", f"{url} v2 000"]
+        error = why_no_etcd(cluster, machine, url)
+        if error:
+            lines += [f"{url} {CURL[error].format(url.rpartition('//')[2])} ", f"{url} v2 000"]
         else:
             keys = cluster.keys
-            said = json.dumps({"etcdserver": keys.version, "etcdcluster": keys.version})
-            lines += [f"{url} {said}", f"{url} v2 {200 if keys.v2 else 404}"]
+            versions = json.dumps({"etcdserver": keys.version, "etcdcluster": keys.version})
+            lines += [f"{url} {versions}", f"{url} v2 {200 if keys.v2 else 404}"]
     return "\n".join(lines) + "\n"
 
 
@@ -260,13 +260,13 @@ def _kube_nodes(cluster: Cluster, machine: Machine, script: str) -> str:
 
 
 def _configs(cluster: Cluster, machine: Machine, script: str) -> str:
-    """What is not in one of the APIs, or not served, has no answer."""
+    """A key that is missing in an API, or an API that is not served, gives no line."""
     key = "/coreos.com/network/config"
     lines = []
-    if cluster.keys.serves("v2") and (found := cluster.keys.get("v2", key)):
-        lines.append("v2 " + json.dumps({"node": {"value": found.text}}))
-    if cluster.keys.serves("v3") and (found := cluster.keys.get("v3", key)):
-        encoded = base64.b64encode(found.text.encode()).decode()
+    if cluster.keys.serves("v2") and (value := cluster.keys.get("v2", key)):
+        lines.append("v2 " + json.dumps({"node": {"value": value.text}}))
+    if cluster.keys.serves("v3") and (value := cluster.keys.get("v3", key)):
+        encoded = base64.b64encode(value.text.encode()).decode()
         lines.append("v3 " + json.dumps({"kvs": [{"value": encoded}]}))
     return "\n".join(lines)
 
@@ -277,21 +277,21 @@ def _offered(cluster: Cluster, machine: Machine, script: str) -> str:
     return f"{machine.offered}\n" if machine.offered else ""
 
 
-def _kept(cluster: Cluster, machine: Machine, script: str) -> str:
-    """What the probe of it prints; nothing where nothing was kept."""
-    held = machine.files
-    if f"{BEFORE}/names" not in held:
+def _backup(cluster: Cluster, machine: Machine, script: str) -> str:
+    """The backup as its probe prints it; empty if there is none."""
+    files = machine.files
+    if f"{BEFORE}/names" not in files:
         return ""
-    parts = {name: held[f"{BEFORE}/{name}"].text for name in TEXT_PARTS}
+    parts = {name: files[f"{BEFORE}/{name}"].text for name in TEXT_PARTS}
     parts["files"] = "".join(
-        f"{path} {kept.mode:o} root:root {base64.b64encode(kept.text.encode()).decode()}\n"
+        f"{path} {file.mode:o} root:root {base64.b64encode(file.text.encode()).decode()}\n"
         for path in FILES
-        if (kept := held.get(f"{KEPT_FILES}{path}"))
+        if (file := files.get(f"{KEPT_FILES}{path}"))
     )
     parts["hashes"] = "".join(
-        f"{kept.hash()}  {path}\n"
+        f"{file.hash()}  {path}\n"
         for path in HASHED_FILES
-        if (kept := held.get(f"{KEPT_FILES}{path}"))
+        if (file := files.get(f"{KEPT_FILES}{path}"))
     )
     return "".join(
         f"{name} {base64.b64encode(text.encode()).decode()}\n" for name, text in parts.items()
@@ -331,11 +331,11 @@ ANSWERS: Mapping[str, Callable[[Cluster, Machine, str], str]] = {
     "nameservers": lambda *_: "nameserver 127.0.0.53\n",
     "listening": _listening,
     "in_flight": lambda *_: "",
-    "kept": _kept,
+    "kept": _backup,
     "etcd": _etcd,
     "dnf_lock": _dnf_lock,
     "kube_nodes": _kube_nodes,
     "configs": _configs,
     "offered": _offered,
 }
-"""By the probe's name: what it prints on a host of the cluster; the last argument is the script."""
+"""By the probe's name: its output on a host of the cluster; the last argument is the script."""

@@ -1,7 +1,7 @@
-"""fedwiz's own shell scripts, as a simulated host carries them out.
+"""Models of fedwiz's own shell scripts.
 
-A model goes with the script's name, and is used for that script's own text only: a command that
-merely looks like one is none.
+A model applies only if both the script's name and its text match, never to a command that merely
+looks like it.
 """
 
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from fedwiz.model.envfile import values, with_values
 from fedwiz.practice import backup, dockerd, flanneld, pods, systemd, udp
 from fedwiz.practice.call import Call, Command
 from fedwiz.practice.commands import dnf, uploaded
-from fedwiz.practice.machine import HeldPort
+from fedwiz.practice.machine import SimulatedFile
 from fedwiz.practice.probes import fdb
 from fedwiz.practice.trace import trace
 from fedwiz.steps.docker import DUE
@@ -27,22 +27,24 @@ def text(name: str) -> str:
 
 
 def model(argv: tuple[str, ...]) -> Command | None:
-    """The model of the script that `sh -c TEXT NAME.sh ...` runs; None: it is none of fedwiz's."""
+    """The model of the script that `sh -c TEXT NAME.sh ...` runs; None: not a script of fedwiz."""
     name = argv[3].removesuffix(".sh") if len(argv) > 3 else ""
     return SCRIPTS.get(name) if name in SCRIPTS and argv[2] == text(name) else None
 
 
 FILE_CHANGED = 75
-"""Exit status of a script that finds a file another one than the plan saw."""
+"""Exit status of a script that finds a file changed since the plan was made."""
 
 
-def _as_seen(call: Call, path: str, seen: str) -> bool:
-    """The file is the one that the plan saw; says so where it is not."""
-    held = call.machine.files.get(path)
-    if seen == "any" or (held.hash().startswith(seen) if held else seen == "absent"):
+def _unchanged(call: Call, path: str, seen: str) -> bool:
+    """Whether the file is unchanged since the plan; prints a message if not."""
+    file = call.machine.files.get(path)
+    if seen == "any" or (file.hash().startswith(seen) if file else seen == "absent"):
         return True
-    now = f"it has {len(held.text)} bytes of root" if held else "it is gone"
-    call.say(f"{path} was changed since the plan was made: {now}; look at it, then make a new plan")
+    state = f"it has {len(file.text)} bytes of root" if file else "it is gone"
+    call.write(
+        f"{path} was changed since the plan was made: {state}; look at it, then make a new plan"
+    )
     return False
 
 
@@ -50,10 +52,12 @@ async def put(call: Call) -> int:
     """See scripts/put.sh."""
     mode, path, seen, _ = call.run.argv[4:]
     await call.spend(2.0 if call.run.upload else 0.1)
-    new = uploaded(call.run.upload) if call.run.upload else HeldPort(call.run.input(reveal=True))
+    new = (
+        uploaded(call.run.upload) if call.run.upload else SimulatedFile(call.run.input(reveal=True))
+    )
     new.mode = int(mode, 8)
-    there = call.machine.files.get(path)
-    if (there is None or there.hash() != new.hash()) and not _as_seen(call, path, seen):
+    current = call.machine.files.get(path)
+    if (current is None or current.hash() != new.hash()) and not _unchanged(call, path, seen):
         return FILE_CHANGED
     call.machine.files[path] = new
     return 0
@@ -63,15 +67,15 @@ async def sysconfig(call: Call) -> int:
     """See scripts/sysconfig.sh."""
     path, seen, *words = call.run.argv[4:]
     await call.spend(0.2)
-    if not _as_seen(call, path, seen):
+    if not _unchanged(call, path, seen):
         return FILE_CHANGED
-    held = call.machine.files.setdefault(path, HeldPort(""))
-    held.text = with_values(held.text, dict(zip(words[::2], words[1::2], strict=True)))
+    file = call.machine.files.setdefault(path, SimulatedFile(""))
+    file.text = with_values(file.text, dict(zip(words[::2], words[1::2], strict=True)))
     return 0
 
 
 async def arm(call: Call) -> int:
-    """See scripts/arm.sh; nobody is cut off here for so long that it comes to the way back."""
+    """See scripts/arm.sh; no simulated host is cut off long enough to revert a step."""
     name, seconds, *_ = call.run.argv[4:]
     await call.spend(0.1)
     call.machine.armed[name] = int(seconds)
@@ -82,7 +86,7 @@ async def confirm(call: Call) -> int:
     """See scripts/confirm.sh."""
     for name in call.run.argv[4:] or tuple(call.machine.armed):
         if call.machine.armed.pop(name, None) is not None:
-            call.say(f"{name} is confirmed")
+            call.write(f"{name} is confirmed")
     await call.spend(0.1)
     return 0
 
@@ -93,16 +97,16 @@ async def switch(call: Call) -> int:
     machine = call.machine
     docker = machine.running(DOCKER)
     machine.files.pop(DUE, None)
-    kept = machine.files.get(flanneld.DOCKER_OPTIONS)
+    options_before = machine.files.get(flanneld.DOCKER_OPTIONS)
     if docker:
-        call.say("stopping docker")
+        call.write("stopping docker")
         await call.spend(2.0)
         systemd.stop(machine, DOCKER)
         machine.drop_link("docker0")
     systemd.stop(machine, FLANNELD)
     env = machine.files.get(flanneld.SUBNET_ENV)
     if env and values(env.text).get("FLANNEL_NETWORK") != network:
-        call.say("forgetting the subnet of an earlier network")
+        call.write("forgetting the subnet of an earlier network")
         del machine.files[flanneld.SUBNET_ENV]
         machine.files.pop(flanneld.DOCKER_OPTIONS, None)
     for each in stale:
@@ -113,56 +117,58 @@ async def switch(call: Call) -> int:
             machine.drop_link(each)
     why = await _move(call, ready, docker=docker)
     if why:
-        await _back(call, kept, why, docker=docker)
+        await _restore_docker(call, options_before, why, docker=docker)
     return 1 if why else 0
 
 
 async def _move(call: Call, ready: str, *, docker: bool) -> str:
-    """Start flanneld, then docker on its subnet; why that failed, or nothing."""
+    """Start flanneld, then docker on its subnet; returns why that failed, or an empty string."""
     machine = call.machine
-    call.say("starting flanneld")
+    call.write("starting flanneld")
     machine.journal.pop(FLANNELD, None)
     await call.spend(2.0)
     if not systemd.start(call.cluster, machine, FLANNELD):
-        ended = machine.unit(FLANNELD).active == "failed"
-        await call.spend(1.0 if ended else float(ready))
-        call.say("flanneld said:", *machine.journal[FLANNELD][-20:])
-        return "flanneld failed" if ended else f"flanneld did not get ready within {ready} s"
+        failed = machine.unit(FLANNELD).active == "failed"
+        await call.spend(1.0 if failed else float(ready))
+        call.write("flanneld said:", *machine.journal[FLANNELD][-20:])
+        return "flanneld failed" if failed else f"flanneld did not get ready within {ready} s"
     env = machine.files[flanneld.SUBNET_ENV].text
-    call.say(env)
+    call.write(env)
     if not docker:
         return ""
-    call.say("starting docker")
+    call.write("starting docker")
     machine.journal.pop(DOCKER, None)
     await call.spend(3.0)
     if not systemd.start(call.cluster, machine, DOCKER):
-        call.say("docker said:", *machine.journal[DOCKER][-20:])
+        call.write("docker said:", *machine.journal[DOCKER][-20:])
         return "docker did not start on flannel's subnet"
     subnet = values(env)["FLANNEL_SUBNET"]
     if subnet not in machine.links["docker0"].addresses:
         systemd.stop(machine, DOCKER)
         return f"docker0 is not {subnet}: docker did not take flannel's options"
-    call.say(f"docker runs on {subnet}")
+    call.write(f"docker runs on {subnet}")
     return ""
 
 
-async def _back(call: Call, kept: HeldPort | None, why: str, *, docker: bool) -> None:
-    """Start docker as it was; it must not wait for flanneld."""
+async def _restore_docker(
+    call: Call, options_before: SimulatedFile | None, why: str, *, docker: bool
+) -> None:
+    """Start docker as it was, without waiting for flanneld."""
     machine = call.machine
-    call.say("taking docker back to what it was")
+    call.write("taking docker back to what it was")
     systemd.stop(machine, FLANNELD)
     systemd.enable(machine, FLANNELD, wanted=False)
     machine.files.pop(flanneld.DOCKER_OPTIONS, None)
-    if kept:
-        machine.files[flanneld.DOCKER_OPTIONS] = kept
+    if options_before:
+        machine.files[flanneld.DOCKER_OPTIONS] = options_before
     if not machine.running(DOCKER):
         machine.drop_link("docker0")
     await call.spend(2.0)
-    call.say(why + _again(call) if docker else why)
+    call.write(why + _start_docker(call) if docker else why)
 
 
-def _again(call: Call) -> str:
-    """Start docker without flannel, and say how that went."""
+def _start_docker(call: Call) -> str:
+    """Start docker without flannel; returns the outcome as text."""
     done = systemd.start(call.cluster, call.machine, DOCKER)
     return ", and docker runs as before" if done else ", and docker does not run"
 
@@ -176,17 +182,17 @@ async def settle(call: Call) -> int:
     if docker:
         systemd.start(call.cluster, machine, DOCKER)
     if machine.running(FLANNELD) and (not docker or machine.running(DOCKER)):
-        call.say(machine.files[flanneld.SUBNET_ENV].text)
+        call.write(machine.files[flanneld.SUBNET_ENV].text)
         return 0
     await call.spend(float(up))
     why = f"flanneld or docker did not come up within {up} s of the reboot"
-    call.say("they said:", *machine.journal.get(FLANNELD, ()), *machine.journal.get(DOCKER, ()))
+    call.write("they said:", *machine.journal.get(FLANNELD, ()), *machine.journal.get(DOCKER, ()))
     if docker and not machine.running(DOCKER):
         systemd.stop(machine, FLANNELD)
         systemd.enable(machine, FLANNELD, wanted=False)
         machine.files.pop(flanneld.DOCKER_OPTIONS, None)
-        why += _again(call)
-    call.say(why)
+        why += _start_docker(call)
+    call.write(why)
     return 1
 
 
@@ -198,41 +204,41 @@ async def peers(call: Call) -> int:
     def missing() -> list[str]:
         lines = "\n".join(fdb(machine))
         vias = {route.via for route in machine.routes}
-        there = {p for p in wanted if (f" dst {p} " in lines if kind == "fdb" else p in vias)}
-        return [peer for peer in wanted if peer not in there]
+        present = {p for p in wanted if (f" dst {p} " in lines if kind == "fdb" else p in vias)}
+        return [peer for peer in wanted if peer not in present]
 
     await call.spend(0.5)
     if not missing():
         return 0
     await call.spend(10.0)
     if lost := missing():
-        call.say(f"no way to {' '.join(lost)}: flanneld looks again")
-        # Killed, not stopped: docker, which requires it, goes on.
+        call.write(f"no way to {' '.join(lost)}: flanneld looks again")
+        # Killed, not stopped, so that docker, which requires it, keeps running.
         flanneld.stop(machine)
         await call.spend(6.0)
         flanneld.start(call.cluster, machine)
     if lost := missing():
         await call.spend(25.0)
-        call.say(f"still no way to {' '.join(lost)}", *machine.journal.get(FLANNELD, ())[-20:])
+        call.write(f"still no way to {' '.join(lost)}", *machine.journal.get(FLANNELD, ())[-20:])
         return 1
     return 0
 
 
 async def units(call: Call) -> int:
     """See scripts/units.sh."""
-    call.say(*call.machine.untold)
+    call.write(*call.machine.unseen_units)
     return 0
 
 
 async def hold(_call: Call) -> int:
-    """It is held, never run: see `PracticeSession.hold`."""
+    """Never run: `PracticeSession.hold` opens a channel instead."""
     raise NotImplementedError
 
 
 async def _lock_look(call: Call) -> int:
     """See scripts/lock-look.sh."""
     token, offset, most = call.run.argv[4:]
-    call.say(*call.cluster.locks.look(token, int(offset), int(most)))
+    call.write(*call.cluster.locks.look(token, int(offset), int(most)))
     return 0
 
 
@@ -258,8 +264,8 @@ SCRIPTS: Mapping[str, Command] = {
     "trace": trace,
     "lock": hold,
     "lock-look": _lock_look,
-    "keep": backup.keep,
-    "back": backup.back,
+    "keep": backup.back_up,
+    "back": backup.undo,
     "unrule": backup.unrule,
     "unload": backup.unload,
     "forget": backup.forget,

@@ -1,4 +1,4 @@
-"""The way to simulated hosts: `Transport`, `Session` and `OpenStore` without a network."""
+"""Access to simulated hosts: `Transport`, `Session` and `OpenStore` without a network."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -16,14 +16,14 @@ from fedwiz.model.actions import (
     UnreachableError,
 )
 from fedwiz.practice import probes, scripts, systemd
-from fedwiz.practice.call import Call, Command, CommandTimeoutError, strange
-from fedwiz.practice.commands import COMMANDS, tell_version
+from fedwiz.practice.call import Call, Command, CommandTimeoutError, unmodelled
+from fedwiz.practice.commands import COMMANDS, flanneld_version
 from fedwiz.practice.faults import FAULTS
 from fedwiz.practice.flanneld import why_no_etcd
 from fedwiz.practice.generations import MODERN, Generation
 from fedwiz.practice.keys import PracticeStore
 from fedwiz.practice.machine import Cluster, Machine, build
-from fedwiz.practice.preinstalled import by_hand
+from fedwiz.practice.preinstalled import follow_procedure
 
 TIMED_OUT = 124
 CONNECT, QUESTION, BOOT = 0.6, 0.1, 20.0
@@ -34,21 +34,21 @@ def command_of(run: Run) -> Command:
     """The model of a command.
 
     Raises:
-        NotImplementedError: there is none, which is a mistake in here.
+        NotImplementedError: there is none, which is a bug here.
     """
     argv = run.argv
-    found: Command | None = None
+    command: Command | None = None
     if argv == ("sh", "-s"):
-        found = probes.answer
+        command = probes.answer
     elif argv[:2] == ("sh", "-c"):
-        found = scripts.model(argv)
-        if found is None and run.upload and "--version" in argv[2]:
-            found = tell_version
+        command = scripts.model(argv)
+        if command is None and run.upload and "--version" in argv[2]:
+            command = flanneld_version
     else:
-        found = COMMANDS.get(argv[0])
-    if found is None:
-        raise strange(run)
-    return found
+        command = COMMANDS.get(argv[0])
+    if command is None:
+        raise unmodelled(run)
+    return command
 
 
 class PracticeSession(Session):
@@ -57,7 +57,7 @@ class PracticeSession(Session):
     def __init__(self, cluster: Cluster, machine: Machine) -> None:
         self._cluster = cluster
         self._machine = machine
-        self._gone = ""
+        self._lost = ""
 
     @property
     def name(self) -> str:
@@ -68,35 +68,35 @@ class PracticeSession(Session):
         """See `Session.run`."""
         if run.reboots:
             return await self._reboot(on_line)
-        if run.unit and (told := self._machine.untold.pop(run.unit, None)):
-            for line in told[0]:
+        if run.unit and (unseen := self._machine.unseen_units.pop(run.unit, None)):
+            for line in unseen[0]:
                 on_line(line)
-            return told[1]
+            return unseen[1]
         cut = bool(self._machine.cuts) and self._machine.cuts in run.argv
-        call, code = await self._carry(run, _unheard if cut else on_line)
-        if not (cut or call.left):
+        call, code = await self._run_model(run, ignore if cut else on_line)
+        if not (cut or call.sender_gone):
             return code
         if run.unit:
-            self._machine.untold[run.unit] = (call.said, code)
-        if call.left:
-            raise call.why
+            self._machine.unseen_units[run.unit] = (call.lines, code)
+        if call.sender_gone:
+            raise call.sender_error
         self._machine.cuts = ""
-        for line in call.said[: len(call.said) // 2]:
+        for line in call.lines[: len(call.lines) // 2]:
             on_line(line)
-        self._gone = (
+        self._lost = (
             f"the connection to {self.name} was lost before the end of `{run.brief[:60]}` was "
             "seen; it may still be running there: run again, to see what is left to do"
         )
-        raise UnreachableError(self._gone)
+        raise UnreachableError(self._lost)
 
     async def ask(self, run: Run) -> Reply:
         """See `Session.ask`."""
-        call, code = await self._carry(run, _unheard)
-        return Reply(code, "".join(f"{line}\n" for line in call.said))
+        call, code = await self._run_model(run, ignore)
+        return Reply(code, "".join(f"{line}\n" for line in call.lines))
 
-    async def _carry(self, run: Run, on_line: OnLine) -> tuple[Call, int]:
-        if self._gone:
-            raise UnreachableError(self._gone)
+    async def _run_model(self, run: Run, on_line: OnLine) -> tuple[Call, int]:
+        if self._lost:
+            raise UnreachableError(self._lost)
         call = Call(self._cluster, self._machine, run, on_line)
         try:
             await call.spend(QUESTION)
@@ -116,23 +116,23 @@ class PracticeSession(Session):
 
     @asynccontextmanager
     async def hold(self, run: Run) -> AsyncIterator[Channel]:
-        """See `Session.hold`: the lock alone stays on."""
+        """See `Session.hold`; only the lock is supported."""
         if scripts.model(run.argv) is not scripts.hold:
-            raise strange(run)
-        with self._cluster.locks.asked(run.argv[4:]) as held:
-            yield held
+            raise unmodelled(run)
+        with self._cluster.locks.request(run.argv[4:]) as channel:
+            yield channel
 
     def forward(self, address: str, port: int) -> AbstractAsyncContextManager[int]:
-        """There is nothing to forward to: `Practice.open_store` needs no port."""
+        """Not supported: `Practice.open_store` needs no port."""
         raise UnreachableError(f"{self.name} is a practice host: no port of it can be forwarded")
 
 
-def _unheard(_line: str) -> None:
-    """What nobody hears."""
+def ignore(_line: str) -> None:
+    """A sink that discards its input."""
 
 
 class Practice(Transport):
-    """The way to a practice cluster, which lives as long as this object."""
+    """Access to a practice cluster, which lives as long as this object."""
 
     def __init__(
         self,
@@ -144,14 +144,14 @@ class Practice(Transport):
         installed: bool = False,
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
     ) -> None:
-        """Make the cluster.
+        """Build the cluster.
 
         Args:
-            answers: its hosts are made to be as these say.
-            fault: a name of `FAULTS`; empty: all is well.
+            answers: describe the hosts.
+            fault: a name of `FAULTS`; empty: none.
             pace: real seconds for each simulated one.
-            generation: how old the hosts' systems are.
-            installed: somebody has followed the procedure already, by hand.
+            generation: the age of the hosts' systems.
+            installed: someone has followed the procedure already, by hand.
             sleep: waits for real seconds.
         """
         self.cluster = build(answers, generation)
@@ -159,15 +159,15 @@ class Practice(Transport):
         for node in self.cluster.nodes():
             systemd.start(self.cluster, node, "docker.service")
         if installed:
-            by_hand(self.cluster)
+            follow_procedure(self.cluster)
         self.fault = FAULTS[fault] if fault else None
         if self.fault:
-            self.fault.bend(self.cluster)
+            self.fault.inject(self.cluster)
 
-    def mend(self) -> None:
-        """Take the fault away, as the operator would."""
+    def repair(self) -> None:
+        """Remove the fault, as the operator would."""
         if self.fault:
-            self.fault.mend(self.cluster)
+            self.fault.repair(self.cluster)
         self.fault = None
 
     @asynccontextmanager
@@ -175,8 +175,8 @@ class Practice(Transport):
         """See `Transport.connect`."""
         machine = self.cluster.machines[name]
         await self.cluster.sleep(CONNECT * self.cluster.pace)
-        if machine.no_way:
-            raise UnreachableError(machine.no_way)
+        if machine.login_failure:
+            raise UnreachableError(machine.login_failure)
         yield PracticeSession(self.cluster, machine)
 
     @asynccontextmanager

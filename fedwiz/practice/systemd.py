@@ -1,4 +1,4 @@
-"""systemd of a simulated host: what starts what, and what a boot does."""
+"""systemd of a simulated host: dependencies between units, and booting."""
 
 import re
 from dataclasses import replace
@@ -13,7 +13,7 @@ REFUSAL = "-j REJECT --reject-with icmp-host-prohibited"
 
 
 def start(cluster: Cluster, machine: Machine, name: str) -> bool:
-    """Start a unit and what it requires; True once it is active."""
+    """Start a unit and its requirements; True once it is active."""
     if not machine.cat(name):
         machine.log(name, f"Failed to start {name}: Unit {name} not found.")
         return False
@@ -44,23 +44,23 @@ def start(cluster: Cluster, machine: Machine, name: str) -> bool:
 
 
 def _after_docker(cluster: Cluster, machine: Machine) -> None:
-    """What wants to be started with docker."""
+    """Start the units that are wanted by docker."""
     if machine.unit(FORWARD).enabled == "enabled":
         _set(machine, FORWARD, active="inactive")
         start(cluster, machine, FORWARD)
-    if machine.spoil is not None:
-        machine.spoil(machine)
+    if machine.damage is not None:
+        machine.damage(machine)
 
 
 def stop(machine: Machine, name: str) -> None:
-    """Stop a unit, and those that can't be without it."""
+    """Stop a unit and those that require it."""
     if machine.running(name):
         if name == dockerd.DOCKER_UNIT:
             dockerd.stop(machine)
         elif name == flanneld.FLANNELD_UNIT:
             flanneld.stop(machine)
         elif name == FORWARD:
-            _forward(machine, there=False)
+            _forward(machine, present=False)
     if machine.unit(name).there:
         _set(machine, name, active="inactive", pid=0)
     if name == dockerd.DOCKER_UNIT and machine.running(FORWARD):  # PartOf=
@@ -71,42 +71,42 @@ def stop(machine: Machine, name: str) -> None:
 
 
 def enable(machine: Machine, name: str, *, wanted: bool = True) -> None:
-    """Have it start at each boot, or not."""
+    """Enable or disable a unit at boot."""
     _set(machine, name, enabled="enabled" if wanted else "disabled")
 
 
 def reload(machine: Machine) -> None:
-    """Read all units anew."""
+    """Reload all unit files."""
     machine.loaded.clear()
 
 
 def _set(
     machine: Machine, name: str, *, active: str = "", enabled: str = "", pid: int = -1
 ) -> None:
-    now = machine.unit(name)
+    unit = machine.unit(name)
     machine.units[name] = Unit(
-        "loaded", active or now.active, enabled or now.enabled, now.pid if pid < 0 else pid
+        "loaded", active or unit.active, enabled or unit.enabled, unit.pid if pid < 0 else pid
     )
 
 
-def _forward(machine: Machine, *, there: bool = True) -> None:
-    """What fedwiz's own unit does to iptables, read from its text."""
+def _forward(machine: Machine, *, present: bool = True) -> None:
+    """The effect of fedwiz's forward unit on iptables, read from its text."""
     rule = RULE.search(machine.read(FORWARD))
     if rule is None:
         raise ValueError(f"{FORWARD} is not one that a practice host knows")
-    known = "DOCKER-USER" in machine.chains.rules["filter"]
+    has_docker_user = "DOCKER-USER" in machine.chains.rules["filter"]
     for chain in ("DOCKER-USER", "FORWARD"):
         machine.chains.delete("filter", chain, rule[0])
-    if there:
-        machine.chains.insert("filter", "DOCKER-USER" if known else "FORWARD", rule[0])
+    if present:
+        machine.chains.insert("filter", "DOCKER-USER" if has_docker_user else "FORWARD", rule[0])
 
 
 def down(machine: Machine) -> None:
-    """The host goes down: what is only in memory is gone."""
+    """Shut the host down: what is only in memory is lost."""
     for name in list(machine.units):
         stop(machine, name)
     machine.files = {
-        path: held for path, held in machine.files.items() if not path.startswith("/run/")
+        path: file for path, file in machine.files.items() if not path.startswith("/run/")
     }
     for link in [each for each in machine.links.values() if each.kind]:
         machine.drop_link(link.name)
@@ -119,27 +119,29 @@ def down(machine: Machine) -> None:
 
 
 def up(cluster: Cluster, machine: Machine) -> None:
-    """The host boots."""
+    """Boot the host."""
     machine.boot_id = new_id(machine.name, f"boot after {machine.boot_id}")
-    for path, held in sorted(machine.files.items()):
+    for path, file in sorted(machine.files.items()):
         if path.startswith("/etc/modules-load.d/"):
-            for module in held.text.split():
+            for module in file.text.split():
                 if module in machine.modules:
                     machine.modules[module] = True
-    for path, held in sorted(machine.files.items()):
+    for path, file in sorted(machine.files.items()):
         if path.startswith("/etc/sysctl.d/"):
-            for key, value in re.findall(r"^([\w.-]+) = (.*)$", held.text, re.MULTILINE):
+            for key, value in re.findall(r"^([\w.-]+) = (.*)$", file.text, re.MULTILINE):
                 write_sysctl(machine, key, value)
     if machine.firewall:
-        now = machine.firewall
-        machine.firewall = replace(now, ports=now.permanent, trusted=now.trusted_permanent)
+        firewall = machine.firewall
+        machine.firewall = replace(
+            firewall, ports=firewall.permanent, trusted=firewall.trusted_permanent
+        )
     enabled = [name for name, unit in machine.units.items() if unit.enabled == "enabled"]
     for name in sorted(enabled, key=lambda name: (name == dockerd.DOCKER_UNIT, name == FORWARD)):
         start(cluster, machine, name)
 
 
 def write_sysctl(machine: Machine, key: str, value: str) -> bool:
-    """Set one; False where the kernel has none of that name now."""
+    """Set a sysctl; False if the kernel currently has none of that name."""
     if key.startswith("net.bridge.") and not machine.modules.get("br_netfilter"):
         return False
     machine.sysctls[key] = value

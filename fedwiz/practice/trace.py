@@ -1,4 +1,4 @@
-"""scripts/trace.sh, as a simulated host carries it out."""
+"""Model of scripts/trace.sh."""
 
 import base64
 import re
@@ -26,24 +26,24 @@ async def trace(call: Call) -> int:
     machine = call.machine
     await call.spend(0.3)
     if do == "on":
-        said = {**_moving(machine), **_looks(machine), "error": ""}
+        parts = {**_moving(machine), **_looks(machine), "error": ""}
         for table, rules in zip(TABLES, words[1:], strict=True):
             for rule in rules.splitlines():
                 _, chain, match = rule.split(" ", 2)
                 machine.chains.insert(table, chain, match)
     else:
         lines = (line for table in TABLES for line in machine.chains.saved(table))
-        mine = "\n".join(line for line in lines if f"--comment {name}:" in line)
-        # As iptables-save has a comment that needs quotes.
-        quoted = re.sub(rf"--comment ({name}:\S+)", r'--comment "\1"', mine)
-        said = {"counts": quoted, **_moving(machine)}
+        own_lines = "\n".join(line for line in lines if f"--comment {name}:" in line)
+        # iptables-save quotes comments that need it.
+        quoted = re.sub(rf"--comment ({name}:\S+)", r'--comment "\1"', own_lines)
+        parts = {"counts": quoted, **_moving(machine)}
         for table in TABLES:
-            for chain, held in machine.chains.rules[table].items():
-                for each in [rule for rule in held if f"--comment {name}:" in rule]:
+            for chain, chain_rules in machine.chains.rules[table].items():
+                for each in [rule for rule in chain_rules if f"--comment {name}:" in rule]:
                     machine.chains.delete(table, chain, each)
-    for key, text in said.items():
-        call.say(f"{key} {base64.b64encode(text.encode()).decode()}")
-    call.say("end ")
+    for key, text in parts.items():
+        call.write(f"{key} {base64.b64encode(text.encode()).decode()}")
+    call.write("end ")
     return 0
 
 
@@ -77,7 +77,7 @@ def _looks(machine: Machine) -> dict[str, str]:
 
 
 def _filters(machine: Machine) -> Iterator[str]:
-    """Its interfaces' rp_filter, as `sysctl -a -r` prints it."""
+    """The rp_filter of each interface, as printed by `sysctl -a -r`."""
     for name in ("all", "default", *machine.links):
         key = f"net.ipv4.conf.{name}.rp_filter"
         yield f"{key} = {machine.sysctls.get(key, '0')}"

@@ -1,4 +1,4 @@
-"""The scripts that try a UDP port, as a simulated host carries them out."""
+"""Models of the scripts that test a UDP port."""
 
 import base64
 
@@ -15,12 +15,12 @@ async def listen(call: Call) -> int:
     if has is not None:
         pid = machine.unit("flanneld.service").pid
         users = f' users:(("flanneld",pid={pid},fd=7))' if has.kind == "tun" else ""
-        call.say(f"held {_encoded(f'UNCONN 0 0 0.0.0.0:{port} 0.0.0.0:*{users}')}")
+        call.write(f"held {_encoded(f'UNCONN 0 0 0.0.0.0:{port} 0.0.0.0:*{users}')}")
     elif number in machine.listeners:
-        call.say("another")
+        call.write("another")
     else:
         machine.listeners[number] = (name, set())
-        call.say("ready")
+        call.write("ready")
     return 0
 
 
@@ -29,17 +29,17 @@ async def send(call: Call) -> int:
     port, line, *targets = call.run.argv[4:]
     await call.spend(0.2)
     for target in targets:
-        await call.spend(0)  # others have their turn
-        said = ""
+        await call.spend(0)  # yield to other tasks
+        error = ""
         try:
             peer = packets.datagram(call.cluster, call.machine, target, int(port))
         except packets.PacketLostError as lost:
-            said = f"udp-send: line 13: printf: write error: {lost}" if str(lost) else ""
+            error = f"udp-send: line 13: printf: write error: {lost}" if str(lost) else ""
         else:
             if int(port) in peer.listeners:
                 peer.listeners[int(port)][1].add(line)
-        call.say(f"sent {target} {_encoded(said)}")
-    call.say("end")
+        call.write(f"sent {target} {_encoded(error)}")
+    call.write("end")
     return 0
 
 
@@ -47,13 +47,13 @@ async def tell(call: Call) -> int:
     """See scripts/udp-tell.sh."""
     name, count = call.run.argv[4:]
     machine = call.machine
-    port = next((at for at, (whose, _) in machine.listeners.items() if whose == name), 0)
+    port = next((number for number, (owner, _) in machine.listeners.items() if owner == name), 0)
     if not port:
-        call.say("gone")
+        call.write("gone")
         return 0
     _, lines = machine.listeners.pop(port)
     await call.spend(0.1 if len(lines) >= int(count) else 0.5)
-    call.say(*(f"heard {line.rpartition(' ')[2]}" for line in sorted(lines)), "end")
+    call.write(*(f"heard {line.rpartition(' ')[2]}" for line in sorted(lines)), "end")
     return 0
 
 

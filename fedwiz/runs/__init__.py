@@ -1,1 +1,1 @@
-"""A run on disk: its journal, and what is read back from it."""
+"""A run on disk: its journal, and what can be derived from it."""

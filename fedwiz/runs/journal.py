@@ -1,8 +1,8 @@
-"""The events of a run on disk: written before anyone is told, and read back strictly.
+"""The events of a run on disk: written before any subscriber sees them, and parsed strictly.
 
-A journal is a file of JSON lines, one record a line, in `runs/` of fedwiz's state directory
-(`$XDG_STATE_HOME/fedwiz`, else `~/.local/state/fedwiz`).  Only its owner can read it.  Plans
-that were made are kept beside it in `plans/`, as text that this module does not look into.
+A journal is a file of JSON lines, one record each, in `runs/` of fedwiz's state directory
+(`$XDG_STATE_HOME/fedwiz`, otherwise `~/.local/state/fedwiz`). Only its owner can read it. Plans are
+saved beside it in `plans/`, as text that this module does not interpret.
 """
 
 import asyncio
@@ -36,73 +36,75 @@ from fedwiz.model.events import (
 from fedwiz.util.files import at_home, create, make, sync_directory, write, write_all
 
 _SYNCED = (RunStarted, PlanMade, ActionStarted, ActionEnded, HostLost, RunEnded)
-"""The events that `emit` waits for until they are on the disk itself: what is about to be done
-to a host, and how it ended.  Every other event is written at once too (so a killed fedwiz loses
-none) and reaches the disk with the next of these: a power cut may cost lines of output and
-readings, which can be had again.  Waiting for each of those would stop every lane, since a
-package manager's output comes by the thousand lines and a sync takes milliseconds."""
+"""The events that `emit` flushes to disk before it returns: what is about to be done to a host, and
+how it ended. All other events are written at once too (so killing fedwiz loses none) and reach the
+disk with the next flush: a power cut may lose lines of output and readings, which can be obtained
+again. Flushing each of those would stall every host, since a package manager writes thousands of
+lines and a sync takes milliseconds."""
 
-_AHEAD = (RunStarted, PlanMade, StepStarted, ActionStarted)
-"""The events that announce something, which must not be done when they can't be written."""
+_ANNOUNCING = (RunStarted, PlanMade, StepStarted, ActionStarted)
+"""The events that announce something, which must not be done if they can't be written."""
 
 MAX_ROUNDS_BYTES = 8 << 20
-"""Bytes of a verification's rounds that a journal holds before those are left out that are past."""
+"""Maximum size, in bytes, of a verification's rounds in a journal; beyond it, past rounds are
+dropped."""
 
 _ID = re.compile(r"\d{8}-\d{6}-[0-9a-f]{4}")
 _DIGEST = re.compile(r"[0-9A-Za-z][0-9A-Za-z_-]{0,127}")
 
 MAX_GAP_SECONDS = 5.0
-"""Seconds that a replay waits between two records at most."""
+"""The longest pause between two records of a replay, in seconds."""
 
 _TAIL_BYTES = 1 << 16
-"""Bytes at a journal's end that are looked at for its last record."""
+"""Bytes at the end of a journal that are searched for its last record."""
 
 
 class JournalError(OSError):
-    """The journal can't take what is about to be done, so it must not be done."""
+    """The journal can't record what is about to be done, so it must not be done."""
 
 
 def runs_path() -> Path:
-    """Where the journals are; it may not exist yet."""
+    """The directory of the journals; it may not exist yet."""
     return user_state_path("fedwiz") / "runs"
 
 
 def plans_path() -> Path:
-    """Where the plans are kept; it may not exist yet."""
+    """The directory of the saved plans; it may not exist yet."""
     return user_state_path("fedwiz") / "plans"
 
 
-def answers_of(run: str) -> Path:
-    """Where the answers are that do a run again."""
+def answers_path(run: str) -> Path:
+    """The file with the answers that repeat a run."""
     return runs_path() / f"{run}.toml"
 
 
 class Journal:
-    """The events of one run: numbered, stamped, written, and then told to the sinks.
+    """The events of one run: numbered, stamped, written, and then passed to the sinks.
 
-    A verification that goes on for days does not fill the disk: once its rounds are more than
-    `MAX_ROUNDS_BYTES` bytes, the file goes on, with the next round, from where the first one began.
-    So it has the run's beginning and its last rounds, each of them whole, and its numbers no gap.
+    A verification that runs for days does not fill the disk: once its rounds exceed
+    `MAX_ROUNDS_BYTES`, the next round overwrites them, starting where the first one began. The file
+    then holds the start of the run and its last rounds, each of them complete, and its numbers have
+    no gap.
 
     Args:
-        where: the file to make, when its name ends in `.jsonl`; else the directory in which a
-            file is made and named after the time.  Default: `runs_path()`.
+        where: the file to create if its name ends in `.jsonl`; otherwise the directory for a
+            file that is named after the time. Default: `runs_path()`.
         clock: seconds since 1970.
 
     Raises:
-        OSError: the file can't be made.
+        OSError: the file can't be created.
     """
 
     def __init__(self, where: Path | None = None, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
         self._sinks: list[Sink] = []
-        self._next = 0
+        self._next_number = 0
         self._size = 0
         self._first_round: tuple[int, int] | None = None
-        """The number and the place in the file of the first round's beginning."""
+        """The first round's record number and its offset in the file."""
 
         self.broken = ""
-        """Why the journal has ended early, for people; empty while it is whole."""
+        """Why recording stopped early, for the operator; empty if it did not."""
 
         where = runs_path() if where is None else where
         if where.suffix == ".jsonl":
@@ -114,7 +116,7 @@ class Journal:
         sync_directory(self.path.parent)
 
     def _named(self, directory: Path) -> tuple[Path, int]:
-        """A new file named so that names sort by time: UTC, and four digits against twins."""
+        """Create a file whose name sorts by time: UTC, and four hex digits against collisions."""
         while True:
             stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime(self._clock()))
             path = directory / f"{stamp}-{secrets.token_hex(2)}.jsonl"
@@ -123,7 +125,7 @@ class Journal:
 
     @property
     def id(self) -> str:
-        """The run's name, as `fedwiz runs` lists it."""
+        """The run's id, as `fedwiz runs` lists it."""
         return self.path.stem
 
     def __enter__(self) -> Self:
@@ -133,51 +135,51 @@ class Journal:
         self.close()
 
     def close(self) -> None:
-        """Let go of the file; nothing can be emitted afterwards."""
+        """Close the file; nothing can be emitted afterwards."""
         if self._file >= 0:
             file, self._file = self._file, -1
             os.close(file)
 
     def subscribe(self, sink: Sink) -> None:
-        """Tell this callable every record from now on."""
+        """Pass every record from now on to this callable."""
         self._sinks.append(sink)
 
     def emit(self, event: Event) -> Record:
-        """Write the event down, then tell the sinks.
+        """Write the event, then pass it to the sinks.
 
-        When the disk does not take it (it is full, it is gone), the journal ends at the last
-        whole record and stays `broken`.  An event that announces something then raises, before
-        any sink is told, so nothing more is begun; one that says what has happened is still
-        told, so that an action in flight can end and be seen to.
+        If the disk fails (it is full, or gone), the journal ends at the last complete record and
+        stays `broken`. An event that announces something then raises before any sink sees it, so
+        that nothing new starts; one that reports what has happened still reaches the sinks, so that
+        a running action can end and be shown.
 
-        A sink that raises is a bug, and is let through: after the record is written and every
-        other sink was told.
+        A sink that raises is a bug. Its exception propagates, after the record is written and all
+        other sinks have seen it.
 
         Raises:
-            Unwritten: the journal can't take it, and it is about something yet to be done.
+            JournalError: the event can't be written, and it announces something.
         """
         if isinstance(event, RoundStarted) and not self.broken:
-            self._leave_out()
-        record = Record(self._next, self._clock(), event)
+            self._drop_past_rounds()
+        record = Record(self._next_number, self._clock(), event)
         if not self.broken:
             self._write(record)
-        if self.broken and isinstance(event, _AHEAD):
+        if self.broken and isinstance(event, _ANNOUNCING):
             raise JournalError(self.broken)
-        self._next += 1
-        with ExitStack() as told:
+        self._next_number += 1
+        with ExitStack() as sinks:
             for sink in reversed(self._sinks):
-                told.callback(sink, record)
+                sinks.callback(sink, record)
         return record
 
-    def _leave_out(self) -> None:
-        """Before a round begins: take out those that are past, where they are too much."""
+    def _drop_past_rounds(self) -> None:
+        """Before a new round, drop the past ones if they take up too much space."""
         if self._first_round is None:
-            self._first_round = self._next, self._size
-        number, place = self._first_round
-        if self._size - place > MAX_ROUNDS_BYTES:
-            with suppress(OSError):  # then it is longer than it need be, and as whole
-                os.ftruncate(self._file, place)
-                self._next, self._size = number, place
+            self._first_round = self._next_number, self._size
+        number, offset = self._first_round
+        if self._size - offset > MAX_ROUNDS_BYTES:
+            with suppress(OSError):  # otherwise the file is longer than necessary, but complete
+                os.ftruncate(self._file, offset)
+                self._next_number, self._size = number, offset
 
     def _write(self, record: Record) -> None:
         if self._file < 0:
@@ -187,12 +189,12 @@ class Journal:
             write_all(self._file, line)
             if isinstance(record.event, _SYNCED):
                 os.fsync(self._file)
-        except OSError as wrong:
+        except OSError as error:
             self.broken = (
                 f"nothing new is started: the journal {self.path} can't be written: "
-                f"{wrong.strerror or wrong}"
+                f"{error.strerror or error}"
             )
-            with suppress(OSError):  # the piece of a line is of no use, and tolerated if it stays
+            with suppress(OSError):  # the fragment of a line is useless, and tolerated if it stays
                 os.truncate(self._file, self._size)
         else:
             self._size += len(line)
@@ -208,27 +210,27 @@ def _record(line: bytes, number: int) -> Record:
 def read(path: Path) -> tuple[Record, ...]:
     """All records of a journal.
 
-    A last line without its end is left out: its writer was stopped in the middle of it.
+    An unterminated last line is skipped: the process was stopped while writing it.
 
     Raises:
-        ValueError: the file can't be read, or is no journal; with its path and line number.
+        ValueError: the file is unreadable or not a journal; with its path and line number.
     """
     try:
         *lines, _torn = path.read_bytes().split(b"\n")
-    except OSError as wrong:
-        raise ValueError(f"{path}: can't be read: {wrong.strerror or wrong}") from None
+    except OSError as error:
+        raise ValueError(f"{path}: can't be read: {error.strerror or error}") from None
     records = list[Record]()
     for number, line in enumerate(lines):
         try:
             records.append(_record(line, number))
-        except ValueError as wrong:
-            raise ValueError(f"{path}:{number + 1}: {wrong}") from None
+        except ValueError as error:
+            raise ValueError(f"{path}:{number + 1}: {error}") from None
     return tuple(records)
 
 
 @dataclass(frozen=True, slots=True)
 class RunSummary:
-    """A recorded run in one line."""
+    """Summary of a recorded run."""
 
     id: str
     path: Path
@@ -239,28 +241,28 @@ class RunSummary:
     """Seconds since 1970."""
 
     outcome: str
-    """That of `RunEnded`; `interrupted` where the journal does not get there."""
+    """That of `RunEnded`; `interrupted` if the journal has none."""
 
     practice: str = ""
 
 
 def summary(path: Path) -> RunSummary | None:
-    """What a journal's two ends say; None for a file that is none."""
+    """Summarize a journal from its first and last record; None if it is not a journal."""
     try:
         with path.open("rb") as file:
             first = from_line(file.readline(_TAIL_BYTES).decode("ascii"))
             file.seek(max(0, file.seek(0, os.SEEK_END) - _TAIL_BYTES))
-            ends = file.read(_TAIL_BYTES).split(b"\n")
+            tail = file.read(_TAIL_BYTES).split(b"\n")
     except (OSError, ValueError):
         return None
-    begun, outcome = first.event, "interrupted"
-    if not isinstance(begun, RunStarted):
+    start, outcome = first.event, "interrupted"
+    if not isinstance(start, RunStarted):
         return None
     with suppress(ValueError, IndexError):
-        last = from_line(ends[-2].decode("ascii")).event
+        last = from_line(tail[-2].decode("ascii")).event
         outcome = last.outcome if isinstance(last, RunEnded) else outcome
     return RunSummary(
-        path.stem, path, begun.verb, begun.cluster, begun.hosts, first.at, outcome, begun.practice
+        path.stem, path, start.verb, start.cluster, start.hosts, first.at, outcome, start.practice
     )
 
 
@@ -271,16 +273,16 @@ def _journals(directory: Path | None) -> list[Path]:
 
 
 def runs(directory: Path | None = None) -> tuple[RunSummary, ...]:
-    """The recorded runs, newest first; files that are none, and damaged ones, are passed over."""
+    """The recorded runs, newest first; other files and damaged journals are skipped."""
     found = [run for path in _journals(directory) if (run := summary(path)) is not None]
     return tuple(sorted(found, key=lambda run: (run.started, run.id), reverse=True))
 
 
 def find(name: str, directory: Path | None = None) -> Path:
-    """The journal of a run, by its id, by the beginning of its id, or by a path.
+    """Find a run's journal by its id, by a prefix of its id, or by a path.
 
     Raises:
-        ValueError: there is none, or there are several; in the user's words.
+        ValueError: no run or several runs match; the message is for the operator.
     """
     if "/" in name or name.endswith(".jsonl"):
         path = at_home(name)
@@ -291,8 +293,8 @@ def find(name: str, directory: Path | None = None) -> Path:
     if not name or not found:
         raise ValueError(f"no run is called {name!r}; `fedwiz runs` lists them")
     if len(found) > 1:
-        some = ", ".join(path.stem for path in found[:5]) + (", ..." if len(found) > 5 else "")
-        raise ValueError(f"{len(found)} runs begin with {name!r}: {some}")
+        shown = ", ".join(path.stem for path in found[:5]) + (", ..." if len(found) > 5 else "")
+        raise ValueError(f"{len(found)} runs begin with {name!r}: {shown}")
     return found[0]
 
 
@@ -302,49 +304,49 @@ async def replay(
     speed: float = 1.0,
     sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
 ) -> None:
-    """Tell a sink the records again, as far apart as they were divided by `speed`.
+    """Play back records into a sink, at their original intervals divided by `speed`.
 
-    Never waits longer than `MAX_GAP_SECONDS` seconds at once; with speed 0 not at all, but others
-    get their turn between any two records all the same.
+    No single pause exceeds `MAX_GAP_SECONDS`. Speed 0 does not pause at all, but still yields to
+    other tasks between records.
 
     Raises:
-        ValueError: the speed is below 0.
+        ValueError: the speed is negative.
     """
     if speed < 0:
         raise ValueError(f"a replay's speed is 0 or more, not {speed}")
-    before: float | None = None
+    previous: float | None = None
     for record in records:
-        gap = record.at - before if before is not None and speed else 0.0
+        gap = record.at - previous if previous is not None and speed else 0.0
         await sleep(min(max(gap, 0.0) / (speed or 1.0), MAX_GAP_SECONDS))
-        before = record.at
+        previous = record.at
         sink(record)
 
 
-def _plan(digest: str) -> Path:
+def _plan_path(digest: str) -> Path:
     if not _DIGEST.fullmatch(digest):
         raise ValueError(f"{digest!r} is not a plan's digest")
     return plans_path() / f"{digest}.json"
 
 
-def keep_plan(digest: str, text: str) -> Path:
-    """Keep a plan's text under its digest, whole or not at all; an older one is replaced.
+def save_plan(digest: str, text: str) -> Path:
+    """Save a plan's text under its digest, atomically; an older one is replaced.
 
     Raises:
-        ValueError: the digest can't be a file's name.
+        ValueError: the digest is not valid as a file name.
         OSError: the file can't be written.
     """
-    path = _plan(digest)
+    path = _plan_path(digest)
     write(path, text)
     return path
 
 
-def kept_plan(digest: str) -> str | None:
-    """The text that was kept under a digest; None where there is none that can be read.
+def load_plan(digest: str) -> str | None:
+    """The text saved under a digest; None if there is none that can be read.
 
     Raises:
-        ValueError: the digest can't be one.
+        ValueError: not a valid digest.
     """
     try:
-        return _plan(digest).read_text("utf-8")
+        return _plan_path(digest).read_text("utf-8")
     except (OSError, UnicodeDecodeError):
         return None

@@ -1,4 +1,4 @@
-"""Runs that did not get to their end, and where they stopped.  Loads nothing heavy."""
+"""Interrupted runs and where they stopped. Keep its imports light."""
 
 import json
 import time
@@ -13,36 +13,36 @@ from fedwiz.runs.state import RED, State
 from fedwiz.util.sanitize import sanitize
 
 RESUMABLE_VERBS = ("install", "undo")
-"""Those that leave something behind to go on with."""
+"""Verbs whose interrupted runs can be resumed."""
 
 MAX_RUNS_READ = 20
-"""Runs that did not end well and are looked into: the first page waits for it."""
+"""Limit on failed runs that are read, since the welcome page waits for it."""
 
-FOLLOWED = "earlier"
-"""The step as which a run follows what an earlier one left at work; it begins nothing itself."""
+FOLLOWING_STEP = "earlier"
+"""The step that follows units left running by an earlier run; it starts nothing itself."""
 
 
 @dataclass(frozen=True, slots=True)
 class Approved:
-    """What was kept of an approved plan."""
+    """The saved parts of an approved plan."""
 
     actions: tuple[tuple[str, ...], ...]
-    """As `plan.approved` gives them."""
+    """As returned by `plan.approved`."""
 
     host: str = ""
-    """The node that alone is taken back; empty: all of them, or it is no way back."""
+    """The only node that is undone; empty: all of them, or the plan undoes nothing."""
 
 
 @dataclass(frozen=True, slots=True)
 class InterruptedRun:
-    """A run that began to change hosts and did not end well."""
+    """A run that started to change hosts and did not succeed."""
 
     run: RunSummary
     where: str
-    """Where it stopped: `fed-node2, Start flanneld and move docker to its subnet`; clean."""
+    """Where it stopped: `fed-node2, Start flanneld and move docker to its subnet`; sanitized."""
 
     digest: str
-    """Of the plan that was approved."""
+    """Of the approved plan."""
 
     accepted: tuple[str, ...]
     host: str = ""
@@ -50,7 +50,7 @@ class InterruptedRun:
 
     @property
     def name(self) -> str:
-        """What it is, for people: `a run of 14:02 on fedora-lab`."""
+        """A name for the operator: `a run of 14:02 on fedora-lab`."""
         began = time.strftime("%H:%M", time.localtime(self.run.started))
         day = time.strftime("%Y-%m-%d", time.localtime(self.run.started))
         when = began if day == time.strftime("%Y-%m-%d") else f"{day} {began}"
@@ -59,87 +59,89 @@ class InterruptedRun:
 
     @property
     def sentence(self) -> str:
-        """What it is, and where it stopped."""
+        """Its name, and where it stopped."""
         return f"{self.name} stopped at {self.where}"
 
 
 def interrupted_run(directory: Path | None = None) -> InterruptedRun | None:
-    """The latest run that began to change a cluster, where no later one has ended well.
+    """The latest run that started to change a cluster, unless a later one succeeded.
 
-    A practice cluster ends with its process, so nothing of it is left.  A remedy, and the way back
-    from one, are about what was measured then: they are no such runs.
+    Practice clusters end with their process, so their runs don't count. Neither do fixes, nor
+    undoing them: they depend on measurements of that time.
     """
-    over, looked = set[str](), 0
+    settled, failed = set[str](), 0
     for run in journals.runs(directory):
-        if run.verb not in RESUMABLE_VERBS or run.practice or run.cluster in over:
+        if run.verb not in RESUMABLE_VERBS or run.practice or run.cluster in settled:
             continue
-        looked += run.outcome != "ok"
-        if looked > MAX_RUNS_READ:
+        failed += run.outcome != "ok"
+        if failed > MAX_RUNS_READ:
             return None
         if run.outcome == "ok":
-            over.update([run.cluster] if _whole(run) else [])
-        elif (found := of(run)) is not None:
-            return found
+            settled.update([run.cluster] if _settles_earlier(run) else [])
+        elif (interrupted := as_interrupted(run)) is not None:
+            return interrupted
     return None
 
 
-def _whole(run: RunSummary) -> bool:
-    """Whether a run that ended well leaves nothing of those before it: no remedy's way back."""
+def _settles_earlier(run: RunSummary) -> bool:
+    """Whether a successful run settles all earlier ones; undoing a fix does not."""
     digest = "" if run.verb == "install" else last_plan_begun(_records(run))
-    return not digest or approved(digest) is not None
+    return not digest or approved_plan(digest) is not None
 
 
 def _records(run: RunSummary) -> tuple[Record, ...]:
-    """None where they can't be read."""
+    """The run's records; empty if they can't be read."""
     try:
         return journals.read(run.path)
     except ValueError:
         return ()
 
 
-def of(run: RunSummary) -> InterruptedRun | None:
-    """The same of one run; None: it changed nothing, or its journal can't be read."""
+def as_interrupted(run: RunSummary) -> InterruptedRun | None:
+    """The interrupted run; None if it changed nothing or its journal can't be read."""
     records = _records(run)
     digest = last_plan_begun(records)
     if not digest or run.verb not in RESUMABLE_VERBS:
         return None
-    known = approved(digest)
-    if known is None and run.verb == "undo":  # a remedy's, of which no plan is kept
+    plan = approved_plan(digest)
+    if plan is None and run.verb == "undo":  # it undid a fix, for which no plan is saved
         return None
     state = State.of(records)
-    return InterruptedRun(run, _where(state), digest, state.accepted, known.host if known else "")
+    return InterruptedRun(
+        run, _stopped_at(state), digest, state.accepted, plan.host if plan else ""
+    )
 
 
 def last_plan_begun(records: Iterable[Record]) -> str:
-    """The digest of the last plan of which something was begun; empty: nothing was."""
-    made = found = ""
+    """The digest of the last plan with a started action; empty: there is none."""
+    made = begun = ""
     for record in records:
         match record.event:
             case PlanMade(digest):
                 made = digest
-            case ActionStarted(_, step) if step != FOLLOWED:
-                found = made
+            case ActionStarted(_, step) if step != FOLLOWING_STEP:
+                begun = made
             case _:
                 pass
-    return found
+    return begun
 
 
-def approved(digest: str) -> Approved | None:
-    """What was kept of an approved plan; None where nothing was, or it can't be read."""
+def approved_plan(digest: str) -> Approved | None:
+    """The saved parts of an approved plan; None if there are none, or they can't be read."""
     try:
-        said = json.loads(journals.kept_plan(digest) or "{}")
-        actions, host = tuple(map(tuple, said["actions"])), said.get("host", "")
+        data = json.loads(journals.load_plan(digest) or "{}")
+        actions, host = tuple(map(tuple, data["actions"])), data.get("host", "")
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
-    whole = all(len(it) > 1 and all(isinstance(word, str) for word in it) for it in actions)
-    return Approved(actions, host) if whole and isinstance(host, str) else None
+    valid = all(len(it) > 1 and all(isinstance(word, str) for word in it) for it in actions)
+    return Approved(actions, host) if valid and isinstance(host, str) else None
 
 
-def _where(state: State) -> str:
-    """The first host that did not get through, and at what."""
+def _stopped_at(state: State) -> str:
+    """The first host that did not succeed, and its step."""
     hosts = list(state.hosts.values())
-    for word in (*sorted(RED), "running", "stopped", "waiting"):
+    for status in (*sorted(RED), "running", "stopped", "waiting"):
         for host in hosts:
-            if host.word == word:
+            if host.word == status:
                 return ", ".join(filter(None, (sanitize(host.name), host.title)))
     return "its verification" if state.verb == "install" else "its end"

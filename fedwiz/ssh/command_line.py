@@ -1,7 +1,7 @@
-"""What is sent for a command: the command itself, wrapped.
+"""Builds the command line that is sent to a host: the command itself, wrapped.
 
-The wrapping never changes a word of the command: it finds root, a plain environment, a time
-limit on the host and, for what must not be cut in half, a transient systemd unit.
+The wrapper never changes a word of the command. It provides root, a plain environment, a time limit
+enforced by the host and, for commands that must not be interrupted, a transient systemd unit.
 """
 
 import re
@@ -11,26 +11,27 @@ from typing import Literal, TypeAlias
 from fedwiz.model.actions import Run
 
 Root: TypeAlias = Literal["", "nopasswd", "ask"]
-"""How a session becomes root: not at all (it is root, or must do as it is), or through sudo."""
+"""How a session becomes root: not at all (it is root, or runs without), or through sudo."""
 
 KILL_GRACE_SECONDS = 10
-"""Seconds between a time limit's TERM and its KILL."""
+"""Seconds between the TERM and the KILL of a command that timed out."""
 
 UNIT_KILL_GRACE_SECONDS = 120
-"""The same for a unit: what must not be cut in half has a way back to go first."""
+"""The same for a unit, which must have time to revert its changes first."""
 
 ATTACHED = UNIT_KILL_GRACE_SECONDS + 30
-"""Seconds that following a unit may take longer than the unit."""
+"""Seconds that following a unit may take beyond the unit's own limit."""
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 GREETING = "fedwiz-greets"
 GREET = f"echo {GREETING}; id -u; LC_ALL=C.UTF-8 locale charmap 2>/dev/null || echo none"
-"""Asked once per session: does a shell answer, is it root's, and is there a UTF-8 locale."""
+"""Sent once per session: does a shell answer, is it root, and is there a UTF-8 locale."""
 
 NEEDLESS = "needless"
 TRY_SUDO = f"if IFS= read -r line; then echo {NEEDLESS}; fi; id -u"
-"""Run through sudo with the password as the only line: what sudo did not read is still there."""
+"""Run through sudo with the password as the only line; the line is still there if sudo did not read
+it, as with NOPASSWD."""
 
 BOOT_ID = ("cat", "/proc/sys/kernel/random/boot_id")
 
@@ -40,7 +41,7 @@ exit 1
 """
 
 UNIT_ABSENT = 97
-"""Exit status of following a unit that the host knows nothing of."""
+"""Exit status of following a unit that the host does not know."""
 
 _UNIT = """\
 unit=$1 seen=$2 body=$3 dir=/run/fedwiz
@@ -82,12 +83,11 @@ fi
 echo "$unit was killed before it could end" >&2
 exit 137
 """
-"""Starts the unit unless its log is there already, then follows the log to the unit's end.
+"""Starts the unit unless its log exists, then follows the log until the unit ends.
 
-What the unit was to say comes from files, so it does not matter who started it, or how often
-the connection was cut: the log is the lock too.  Without a body it only follows, and with
-`seen` it leaves out as many bytes as were told already.
-"""
+All output comes from files, so it does not matter who started the unit, or how often the connection
+was lost: the log also serves as the lock. Without a body it only follows, and it skips the first
+`seen` bytes, which were delivered already."""
 
 _BODY = """\
 exec >>{log} 2>&1 </dev/null
@@ -104,10 +104,10 @@ _UNIT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:-]{0,199}")
 
 
 def quoted(word: str) -> str:
-    """A word that sh, bash, zsh and fish all read as it is.
+    """Quote a word so that sh, bash, zsh and fish all read it literally.
 
-    `shlex.quote` is not enough: inside single quotes fish takes a backslash for itself, to zsh
-    `=name` is where that program is, and to older fish `%self` is its process.
+    `shlex.quote` is not enough: fish treats a backslash inside single quotes as an escape, zsh
+    expands `=name` to the path of that program, and older fish expands `%self` to its process id.
     """
     return "".join(map(_quoted, _split(word))) or "''"
 
@@ -123,23 +123,23 @@ def _split(word: str) -> list[str]:
 
 
 def command(*words: str) -> str:
-    """Words as the one string that SSH carries."""
+    """Join words into the single string that SSH carries."""
     return " ".join(quoted(word) for word in words)
 
 
 def wire(
     run: Run, *, root: Root = "", marker: str = "", locale: str = "C", seen: int | None = None
 ) -> str:
-    """The command as the host gets it.
+    """The command line as sent to the host.
 
     Args:
-        run: what is to run; its `argv` is in the result word by word.
-        root: how to become root, where the run asks for it.
+        run: the command; its `argv` appears in the result word by word.
+        root: how to become root, if the run needs it.
         marker: for `ask`: the line that follows the password on standard input. sudo reads the
-            password, or does not where the host has NOPASSWD; all up to the marker is eaten
-            before the command starts, so it sees neither.
+            password, or leaves it unread if the host has NOPASSWD; everything up to the marker
+            is discarded before the command starts, so it sees neither.
         locale: the value of LC_ALL.
-        seen: of a unit: only follow it, from so many bytes of its output on.
+        seen: for a unit: only follow it, from this byte of its output on.
     """
     words = _unit(run, locale, seen) if run.unit else run.argv
     limit = run.timeout + (ATTACHED if run.unit else 0)
@@ -162,7 +162,7 @@ def wire(
 
 
 def ask_sudo(*words: str) -> str:
-    """Words run by a sudo that takes the password as the first line of standard input."""
+    """Run words through a sudo that reads the password from the first line of standard input."""
     return command("env", "LC_ALL=C", "sudo", "-S", "-k", "-p", "", "--", *words)
 
 
@@ -184,10 +184,10 @@ def _unit(run: Run, locale: str, seen: int | None) -> tuple[str, ...]:
 
 
 def unit_name(run: Run) -> str:
-    """The unit's name.
+    """The validated name of the unit.
 
     Raises:
-        ValueError: it is not one that systemd and a file name can both carry.
+        ValueError: systemd or a file name could not carry it.
     """
     if not _UNIT_NAME.fullmatch(run.unit):
         raise ValueError(f"not a unit's name: {run.unit!r}")
@@ -195,8 +195,8 @@ def unit_name(run: Run) -> str:
 
 
 def retire(run: Run) -> Run:
-    """Put away what a unit said, once its end has been seen here.
+    """Put a unit's output aside once its end has been seen.
 
-    Without it a later run that needs the same command would be told of today's.
+    Otherwise a later run of the same command would receive today's output.
     """
     return Run(("/bin/sh", "-c", _RETIRE, "fedwiz", unit_name(run)), timeout=20)

@@ -1,4 +1,4 @@
-"""The first words with a host: does a shell answer, who are we, and does sudo let us."""
+"""Handshake after login: shell, user id, sudo."""
 
 import asyncio
 
@@ -14,10 +14,10 @@ from fedwiz.ssh.command_line import (
     ask_sudo,
     command,
 )
-from fedwiz.ssh.session import Input, Privileges, carry
+from fedwiz.ssh.session import Input, Privileges, run_command
 from fedwiz.util.sanitize import sanitize
 
-OF_NO_PASSWORD = (
+NOT_ABOUT_PASSWORD = (
     "must have a tty",
     "sudoers",
     "not allowed to",
@@ -31,18 +31,17 @@ OF_NO_PASSWORD = (
     "must be owned",
     "unable to",
 )
-"""In what sudo says when it is not the password that it refuses.
+"""Parts of sudo's messages that show that the password is not the problem.
 
-All else may mean that: its words differ from one sudo to the next, and one word too many tried on
-the next hosts locks the account on all of them.
-"""
+Any other failure may mean a wrong password: the wording differs between sudo versions, and one try
+too many on the next hosts would lock the account on all of them."""
 
 
 class Sudo:
     """How to become root, and whether the password is right.
 
-    One host tries the password before all others do: many wrong tries at once can lock an
-    account that the hosts share.
+    One host tries the password before all others: many wrong attempts at once can lock an account
+    that the hosts share.
     """
 
     def __init__(self, mode: Root, password: Secret | None, patience: float = 30) -> None:
@@ -51,32 +50,32 @@ class Sudo:
         Args:
             mode: how to become root.
             password: for `ask`.
-            patience: seconds for its first word; sudo takes two to refuse a password.
+            patience: timeout in seconds for sudo's reply; it takes two to refuse a password.
         """
         self.mode = mode
         self.patience = patience
         self.password = password
-        self._first = asyncio.Lock()
-        self._good = False
-        self._wrong = ""
+        self._first_try = asyncio.Lock()
+        self._verified = False
+        self._refused_by = ""
 
-    async def prove(self, name: str, user: str, conn: asyncssh.SSHClientConnection) -> None:
-        """See that sudo works on a host.
+    async def verify(self, name: str, user: str, conn: asyncssh.SSHClientConnection) -> None:
+        """Verify that sudo works on a host.
 
         Raises:
-            Unreachable: it does not, or the password was wrong on another host already.
+            UnreachableError: it does not, or another host already refused the password.
         """
-        if self.mode == "nopasswd" or self._good:
+        if self.mode == "nopasswd" or self._verified:
             await self._try(name, user, conn)
             return
         if self.password is None:
             raise UnreachableError(
                 f"sudo on {name} wants {user}'s password and none was given: give it"
             )
-        async with self._first:
-            if self._wrong:
+        async with self._first_try:
+            if self._refused_by:
                 raise SecretRefusedError(
-                    f"sudo's password was not tried on {name}, for {self._wrong} refused it: "
+                    f"sudo's password was not tried on {name}, for {self._refused_by} refused it: "
                     f"give the right one",
                     which="sudo",
                 )
@@ -85,20 +84,20 @@ class Sudo:
     async def _try(self, name: str, user: str, conn: asyncssh.SSHClientConnection) -> None:
         script = ("/bin/sh", "-c", TRY_SUDO)
         if self.mode == "ask" and self.password is not None:
-            line, given = ask_sudo(*script), f"{self.password.reveal()}\n".encode()
+            line, stdin = ask_sudo(*script), f"{self.password.reveal()}\n".encode()
         else:
-            line, given = command("env", "LC_ALL=C", "sudo", "-n", "--", *script), b""
-        code, out, err = await _say(name, conn, line, given, self.patience, f"sudo for {user}")
-        words = out.split()
-        if code == 0 and words and words[-1] == "0":
-            # Where sudo wants no password, nothing was learnt about it.
-            self._good = self._good or (self.mode == "ask" and NEEDLESS not in words)
+            line, stdin = command("env", "LC_ALL=C", "sudo", "-n", "--", *script), b""
+        code, out, err = await _exchange(name, conn, line, stdin, self.patience, f"sudo for {user}")
+        output = out.split()
+        if code == 0 and output and output[-1] == "0":
+            # A host with NOPASSWD says nothing about the password.
+            self._verified = self._verified or (self.mode == "ask" and NEEDLESS not in output)
             return
-        if given and code not in (0, 127) and not any(it in err for it in OF_NO_PASSWORD):
-            self._wrong = name
-            last = _last(err, code)
+        if stdin and code not in (0, 127) and not any(it in err for it in NOT_ABOUT_PASSWORD):
+            self._refused_by = name
+            reason = _last_line(err, code)
             raise SecretRefusedError(
-                f"sudo refused the password on {name} ({last}): give the right one", which="sudo"
+                f"sudo refused the password on {name} ({reason}): give the right one", which="sudo"
             )
         raise UnreachableError(_refusal(name, user, code, err))
 
@@ -118,63 +117,67 @@ def _refusal(name: str, user: str, code: int, err: str) -> str:
         return f'sudo on {name} wants {user}\'s password: set `ssh.sudo` to "ask"'
     if code == 127 or "not found" in err:
         return f"{name} has no sudo: install it there, or connect as root (`ssh.user`)"
-    return f"sudo on {name} says: {_last(err, code)}; see that `sudo true` works there for {user}"
+    return (
+        f"sudo on {name} says: {_last_line(err, code)}; see that `sudo true` works there for {user}"
+    )
 
 
-def _last(err: str, code: int) -> str:
+def _last_line(err: str, code: int) -> str:
     return sanitize((err.strip() or f"exit {code}").splitlines()[-1])
 
 
 async def handshake(
     name: str, user: str, conn: asyncssh.SSHClientConnection, sudo: Sudo, patience: float
 ) -> Privileges:
-    """Greet a host and find out what this session may do.
+    """Start a shell on a host and find out what this session may do.
 
     Args:
-        name: the host's.
-        user: who has logged in.
-        conn: the connection to it.
+        name: the host's name.
+        user: the user who has logged in.
+        conn: the connection to the host.
         sudo: how to become root.
-        patience: seconds for the shell's first answer.
+        patience: timeout in seconds for the shell's reply.
 
     Raises:
-        Unreachable: no shell answers, or sudo does not let us.
+        UnreachableError: no shell answers, or sudo is not available.
     """
     line = "exec " + command("/bin/sh", "-c", GREET)
-    code, out, err = await _say(name, conn, line, b"", patience, f"the shell of {user}")
-    words = out.split()
-    if code or words[:1] != [GREETING]:
-        said = sanitize((out.strip() or err.strip() or f"exit {code}").splitlines()[0])
+    code, out, err = await _exchange(name, conn, line, b"", patience, f"the shell of {user}")
+    output = out.split()
+    if code or output[:1] != [GREETING]:
+        text = sanitize((out.strip() or err.strip() or f"exit {code}").splitlines()[0])
         raise UnreachableError(
-            f"{name} does not run commands for {user}, it says: {said}; see that `ssh {name} true` "
+            f"{name} does not run commands for {user}, it says: {text}; see that `ssh {name} true` "
             f"prints nothing (login shell, forced command, talkative start-up files)"
         )
-    locale = "C.UTF-8" if words[2:] == ["UTF-8"] else "C"
-    root = sudo.mode if words[1] != "0" else ""
+    locale = "C.UTF-8" if output[2:] == ["UTF-8"] else "C"
+    root = sudo.mode if output[1] != "0" else ""
     if root:
-        await sudo.prove(name, user, conn)
+        await sudo.verify(name, user, conn)
     return Privileges(root, sudo.password if root == "ask" else None, locale)
 
 
-async def _say(
+async def _exchange(
     name: str,
     conn: asyncssh.SSHClientConnection,
     line: str,
-    given: bytes,
+    stdin: bytes,
     patience: float,
-    who: str,
+    subject: str,
 ) -> tuple[int, str, str]:
     out, err = bytearray(), bytearray()
     try:
         async with asyncio.timeout(patience):
-            code = await carry(conn, line, Input(given), out.extend, err.extend)
+            code = await run_command(conn, line, Input(stdin), out.extend, err.extend)
     except TimeoutError:
         raise UnreachableError(
-            f"{who} on {name} gave no answer within {patience:g} s: log in there and try it"
+            f"{subject} on {name} gave no answer within {patience:g} s: log in there and try it"
         ) from None
     except (OSError, asyncssh.Error) as error:
-        said = sanitize(str(error)) or type(error).__name__
-        raise UnreachableError(f"{name} let us in and runs nothing ({said}): see its log") from None
+        reason = sanitize(str(error)) or type(error).__name__
+        raise UnreachableError(
+            f"{name} let us in and runs nothing ({reason}): see its log"
+        ) from None
     if code is None:
         raise UnreachableError(f"{name} let us in and closed the connection: see its log")
     return code, out.decode(errors="replace"), err.decode(errors="replace")

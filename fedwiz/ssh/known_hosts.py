@@ -1,7 +1,7 @@
-"""known_hosts: whose key is known, and by which line of which file.
+"""known_hosts: which host keys are known, and from which line of which file.
 
-Read here rather than by the SSH library, which stops at a line it can't parse, does not say
-which line holds a key, and never writes one.  Source of the format: sshd(8), "SSH_KNOWN_HOSTS
+Parsed here rather than by the SSH library, which stops at a line that it can't parse, does not
+report which line holds a key, and never writes one. Source of the format: sshd(8), "SSH_KNOWN_HOSTS
 FILE FORMAT".
 """
 
@@ -20,13 +20,13 @@ from typing import Literal, TypeAlias
 
 from fedwiz.model.actions import UnreachableError
 
-Standing: TypeAlias = Literal["known", "unknown", "changed", "revoked"]
+KeyStatus: TypeAlias = Literal["known", "unknown", "changed", "revoked"]
 
 SSH_PORT = 22
 
 
 def fingerprint(blob: str) -> str:
-    """The key's name as `ssh-keygen -l` says it: `SHA256:` and 43 characters.
+    """The key's fingerprint as printed by `ssh-keygen -l`: `SHA256:` and 43 characters.
 
     Args:
         blob: the key in base64, the second word of a `.pub` file.
@@ -35,13 +35,13 @@ def fingerprint(blob: str) -> str:
     return "SHA256:" + base64.b64encode(digest).decode().rstrip("=")
 
 
-def written(host: str, port: int = SSH_PORT) -> str:
-    """The host as known_hosts writes it: `[host]:port` unless the port is 22."""
+def host_notation(host: str, port: int = SSH_PORT) -> str:
+    """The host in known_hosts notation: `[host]:port` unless the port is 22."""
     return host.lower() if port == SSH_PORT else f"[{host.lower()}]:{port}"
 
 
 def hashed(name: str, salt: bytes = b"") -> str:
-    """A name that only who knows it finds again: `|1|salt|HMAC-SHA1`, as `ssh` hashes."""
+    """Hash a host name as `ssh` does: `|1|salt|HMAC-SHA1`; only a known name can be matched."""
     salt = salt or secrets.token_bytes(20)
     digest = hmac.new(salt, name.encode(), hashlib.sha1).digest()
     return f"|1|{base64.b64encode(salt).decode()}|{base64.b64encode(digest).decode()}"
@@ -52,14 +52,14 @@ class Entry:
     """One line of a known_hosts file."""
 
     file: str
-    """Empty: it is in none, but was accepted a while ago."""
+    """Empty: from no file; the key was accepted earlier in this process."""
 
     line: int
     marker: str
     """Empty, `@cert-authority` or `@revoked`."""
 
     names: str
-    """Patterns between commas, or one hashed name."""
+    """Patterns separated by commas, or one hashed name."""
 
     kind: str
     """The key's type, e.g. `ssh-ed25519`."""
@@ -68,30 +68,30 @@ class Entry:
     """The key in base64."""
 
     def names_host(self, name: str) -> bool:
-        """Whether this line is about `name`, written as in the file."""
+        """Whether this line applies to `name`, given in known_hosts notation."""
         if self.names.startswith("|"):
             try:
                 salt = base64.b64decode(self.names.split("|")[2], validate=True)
             except (IndexError, ValueError):
                 return False
             return bool(salt) and hashed(name, salt) == self.names
-        found = False
+        matched = False
         for pattern in self.names.lower().split(","):
             if _matches(name, pattern.removeprefix("!")):
                 if pattern.startswith("!"):
                     return False
-                found = True
-        return found
+                matched = True
+        return matched
 
 
 def _matches(name: str, pattern: str) -> bool:
-    """Match `*` and `?` only: to fnmatch `[` begins a set, here it is part of `[host]:port`."""
+    """Match only `*` and `?`: fnmatch treats `[` as a set, but here it is part of `[host]:port`."""
     return fnmatchcase(name, pattern.replace("[", "[[]"))
 
 
 @dataclass(frozen=True, slots=True)
 class HostEntries:
-    """What the files say about one host."""
+    """The entries for one host."""
 
     keys: tuple[Entry, ...] = ()
     authorities: tuple[Entry, ...] = ()
@@ -102,11 +102,11 @@ class HostEntries:
         """The types of the known keys, in the order of the files."""
         return tuple(dict.fromkeys(entry.kind for entry in self.keys))
 
-    def standing(self, blob: str) -> tuple[Standing, Entry | None]:
-        """What the host's key is, and the line that says so.
+    def key_status(self, blob: str) -> tuple[KeyStatus, Entry | None]:
+        """The status of a key that the host presents, and the entry that decides it.
 
-        A host of which only other keys are known has changed, also where the new key is of
-        another type: it was asked for the types that are known first.
+        A host for which only other keys are known has changed, even if the new key is of another
+        type: the known types were requested first.
         """
         for entry in self.revoked:
             if entry.blob == blob:
@@ -118,20 +118,20 @@ class HostEntries:
 
 
 def parse(text: str, file: str) -> Iterator[Entry]:
-    """The lines that hold a key; comments, and lines that hold none, are passed over."""
+    """Yield the lines that hold a key; comments and invalid lines are skipped."""
     for number, line in enumerate(text.split("\n"), 1):
-        words = [word for word in re.split("[ \t\r]+", line) if word]
-        marker = words.pop(0) if words and words[0].startswith("@") else ""
-        if len(words) < 3 or words[0].startswith("#"):
+        fields = [field for field in re.split("[ \t\r]+", line) if field]
+        marker = fields.pop(0) if fields and fields[0].startswith("@") else ""
+        if len(fields) < 3 or fields[0].startswith("#"):
             continue
-        names, kind, blob = words[:3]
+        names, kind, blob = fields[:3]
         if marker not in ("", "@cert-authority", "@revoked") or not _is_key(kind, blob):
             continue
         yield Entry(file, number, marker, names, kind, blob)
 
 
 def _is_key(kind: str, blob: str) -> bool:
-    """Whether it is base64 of a key of that type, whose name is the first thing in it."""
+    """Whether the blob is a base64 key of that type, which is the first field in it."""
     try:
         data = base64.b64decode(blob, validate=True)
     except ValueError:
@@ -141,7 +141,7 @@ def _is_key(kind: str, blob: str) -> bool:
 
 
 def read(files: Iterable[Path]) -> tuple[Entry, ...]:
-    """All entries of the files that there are and that may be read."""
+    """All entries of those files that exist and are readable."""
     entries: list[Entry] = []
     for path in files:
         try:
@@ -152,69 +152,69 @@ def read(files: Iterable[Path]) -> tuple[Entry, ...]:
     return tuple(entries)
 
 
-def known(entries: Iterable[Entry], host: str, port: int = SSH_PORT) -> HostEntries:
-    """What the entries say about a host."""
-    name = written(host, port)
-    about = [entry for entry in entries if entry.names_host(name)]
+def host_entries(entries: Iterable[Entry], host: str, port: int = SSH_PORT) -> HostEntries:
+    """The entries for a host."""
+    name = host_notation(host, port)
+    matching = [entry for entry in entries if entry.names_host(name)]
     return HostEntries(
-        tuple(entry for entry in about if not entry.marker),
-        tuple(entry for entry in about if entry.marker == "@cert-authority"),
-        tuple(entry for entry in about if entry.marker == "@revoked"),
+        tuple(entry for entry in matching if not entry.marker),
+        tuple(entry for entry in matching if entry.marker == "@cert-authority"),
+        tuple(entry for entry in matching if entry.marker == "@revoked"),
     )
 
 
-def remember(
+def append_key(
     file: Path, host: str, kind: str, blob: str, *, port: int = SSH_PORT, hide: bool = False
 ) -> None:
-    """Append a host's key, unless the file has it by now.
+    """Append a host's key, unless the file contains it by now.
 
-    The file is made for its owner alone, and a link is followed.  A lock keeps two runs apart, and
-    the line goes out in one write at the end of the file, so no reader sees half of it; where the
-    disk is full, what came of it is taken back.  The file is never replaced by another: `ssh`
-    appends to it without a lock, and its line would be lost.
+    A new file is accessible to its owner alone, and a symbolic link is followed. A lock separates
+    two runs, and the line is appended in a single write, so no reader sees half of it; if the disk
+    is full, a partial line is removed. The file is never replaced by another: `ssh` appends to it
+    without a lock, and its line would be lost.
 
     Raises:
         OSError: the file can't be written.
     """
     file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    handle = os.open(file, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
-    with os.fdopen(handle, "r+b", buffering=0) as opened:
-        fcntl.flock(opened, fcntl.LOCK_EX)
-        text = opened.read() or b""
-        there = known(parse(text.decode(errors="replace"), str(file)), host, port)
-        if there.standing(blob)[0] != "unknown":
+    descriptor = os.open(file, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
+    with os.fdopen(descriptor, "r+b", buffering=0) as stream:
+        fcntl.flock(stream, fcntl.LOCK_EX)
+        text = stream.read() or b""
+        entries = host_entries(parse(text.decode(errors="replace"), str(file)), host, port)
+        if entries.key_status(blob)[0] != "unknown":
             return
-        name = written(host, port)
+        name = host_notation(host, port)
         line = f"{hashed(name) if hide else name} {kind} {blob}\n".encode()
-        _append(handle, (b"\n" if text and not text.endswith(b"\n") else b"") + line)
+        _append(descriptor, (b"\n" if text and not text.endswith(b"\n") else b"") + line)
 
 
-def _append(handle: int, data: bytes) -> None:
-    """Write all of it, or nothing."""
-    size = os.fstat(handle).st_size
+def _append(descriptor: int, data: bytes) -> None:
+    """Append all of it, or nothing."""
+    size = os.fstat(descriptor).st_size
     done = 0
     try:
         while done < len(data):
-            done += os.write(handle, data[done:])
-        os.fsync(handle)
+            done += os.write(descriptor, data[done:])
+        os.fsync(descriptor)
     except OSError:
-        # Unless somebody else has written behind it, whose line must stay.
-        if os.fstat(handle).st_size == size + done:
-            os.ftruncate(handle, size)
+        # Unless another process has appended after it, whose line must stay.
+        if os.fstat(descriptor).st_size == size + done:
+            os.ftruncate(descriptor, size)
         raise
 
 
 class KeyRefusedError(UnreachableError):
-    """The host's key is not one to go on with; trying again changes nothing."""
+    """The host's key can't be trusted; retrying does not help."""
 
 
 class UnknownKeyError(KeyRefusedError):
-    """No known_hosts file, and no answer, says what this host's key is."""
+    """Neither a known_hosts file nor the answers contain this host's key."""
 
     def __init__(self, why: str, *, host: str, kind: str, blob: str) -> None:
         super().__init__(why)
         self.host = host
-        """Name in the answers; for a bastion, as ProxyJump has it."""
+        """The name in the answers; for a jump host, as given in ProxyJump."""
 
         self.kind = kind
         self.blob = blob
@@ -223,44 +223,44 @@ class UnknownKeyError(KeyRefusedError):
 
 @dataclass(frozen=True, slots=True)
 class Trust:
-    """Which keys are good for one host."""
+    """Which keys are trusted for one host."""
 
     name: str
     known: HostEntries
     bare: HostEntries = HostEntries()
-    """What the files say about the host without its port; good for a key that fits, as in ssh."""
+    """The entries for the host without its port; a matching key is trusted, as in ssh."""
 
     pin: str = ""
-    """A fingerprint from the answers; it outweighs the files."""
+    """A fingerprint from the answers; it overrides the files."""
 
     accept_new: bool = False
     plain: str = ""
-    """Why only plain keys are good, and no certificate; empty: certificates are, too."""
+    """Why only plain keys are trusted, and no certificates; empty: certificates are, too."""
 
     rsa_bits: int = 0
-    """What an RSA key must have."""
+    """The minimum size of an RSA key."""
 
     @property
     def authorities(self) -> tuple[Entry, ...]:
-        """Whose certificates are good."""
+        """The CAs whose certificates are trusted."""
         return () if self.plain else (*self.known.authorities, *self.bare.authorities)
 
     @property
     def revoked(self) -> tuple[Entry, ...]:
-        """Whose are not, and neither are keys."""
+        """Revoked keys and CAs."""
         return (*self.known.revoked, *self.bare.revoked)
 
     def knows(self, blob: str) -> bool:
-        """Whether the files have this key."""
-        return "known" in (self.known.standing(blob)[0], self.bare.standing(blob)[0])
+        """Whether the files contain this key."""
+        return "known" in (self.known.key_status(blob)[0], self.bare.key_status(blob)[0])
 
     def refusal(self, kind: str, blob: str) -> KeyRefusedError | None:
-        """Why a host that shows this key is not the one that was meant; None: it is."""
+        """Why a host with this key is not trusted; None: it is."""
         name, shown = self.name, fingerprint(blob)
-        for bad in self.revoked:
-            if bad.blob == blob:
+        for it in self.revoked:
+            if it.blob == blob:
                 return KeyRefusedError(
-                    f"{name} shows a host key that line {bad.line} of {bad.file} revokes "
+                    f"{name} shows a host key that line {it.line} of {it.file} revokes "
                     f"({kind} {shown}): give the host a new key"
                 )
         if kind == "ssh-rsa" and rsa_bits(blob) < self.rsa_bits:
@@ -270,19 +270,19 @@ class Trust:
             )
         if self.pin:
             return None if shown == self.pin else self._unpinned(kind, shown)
-        standing, entry = self.known.standing(blob)
-        if standing == "unknown" and self.bare.standing(blob)[0] == "known":
+        status, entry = self.known.key_status(blob)
+        if status == "unknown" and self.bare.key_status(blob)[0] == "known":
             return None
         if entry is None:
             return None if self.accept_new else self._unknown(kind, blob)
-        if standing == "known":
+        if status == "known":
             return None
         if entry.file:
-            where, do = f"line {entry.line} of {entry.file} has", "remove that line and "
+            source, do = f"line {entry.line} of {entry.file} has", "remove that line and "
         else:
-            where, do = "a while ago it was", ""
+            source, do = "a while ago it was", ""
         return KeyRefusedError(
-            f"{name}'s host key has changed: it shows {kind} {shown}, {where} {entry.kind} "
+            f"{name}'s host key has changed: it shows {kind} {shown}, {source} {entry.kind} "
             f"{fingerprint(entry.blob)}; someone may be in between. "
             f"If the host was reinstalled, {do}compare the new key on its console"
         )
@@ -309,7 +309,7 @@ def revoked(file: Path) -> tuple[Entry, ...]:
     """The keys of RevokedHostKeys: lines with a type and a key in base64.
 
     Raises:
-        Unreachable: it can't be read, or is a KRL; ssh would then trust no host either.
+        UnreachableError: it can't be read, or is a KRL; ssh would then trust no host either.
     """
     try:
         data = file.read_bytes()
@@ -340,5 +340,5 @@ def rsa_bits(blob: str) -> int:
 
 
 def _short(kind: str) -> str:
-    """The type as sshd's key files are called: `ssh-ed25519` -> `ed25519`."""
+    """The type as in the names of sshd's key files: `ssh-ed25519` -> `ed25519`."""
     return "ecdsa" if kind.startswith("ecdsa") else kind.removeprefix("ssh-")

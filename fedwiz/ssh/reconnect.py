@@ -1,4 +1,4 @@
-"""A lost connection, sought again."""
+"""Reconnecting after a lost connection."""
 
 import asyncio
 import time
@@ -13,32 +13,32 @@ from fedwiz.ssh.known_hosts import KeyRefusedError
 Reopen: TypeAlias = Callable[[], Awaitable[asyncssh.SSHClientConnection]]
 
 MAX_REFUSALS = 3
-"""Tries after which a host that lets none of our keys in will not do so for waiting."""
+"""Attempts after which a host that refuses all our keys is given up."""
 
 
 async def reconnect(
     reopen: Reopen, patience: float, on_line: OnLine
 ) -> asyncssh.SSHClientConnection:
-    """Another connection, for which as many seconds are taken as `patience` says; 0: one try.
+    """Reconnect, retrying for up to `patience` seconds; 0: a single attempt.
 
-    Slower from try to try: sshd bars a source that knocks often.  Each new reason why there is
-    none yet is told.
+    The delay grows from one attempt to the next, since sshd blocks a source that connects too
+    often. Each new reason for failure is reported.
 
     Raises:
-        Unreachable: there is none; at once where the host's key is another one.
+        UnreachableError: all attempts failed; at once if the host's key is not trusted.
     """
-    end, pause, told, refusals = time.monotonic() + patience, 1, "", 0
+    deadline, pause, reported, refusals = time.monotonic() + patience, 1, "", 0
     while True:
         try:
             return await reopen()
         except KeyRefusedError:
             raise
-        except UnreachableError as why:
-            refusals += isinstance(why, LoginRefusedError)
-            if refusals == MAX_REFUSALS or time.monotonic() + pause > end:
+        except UnreachableError as error:
+            refusals += isinstance(error, LoginRefusedError)
+            if refusals == MAX_REFUSALS or time.monotonic() + pause > deadline:
                 raise
-            if str(why) != told:
-                told = str(why)
-                on_line(f"fedwiz: {told}")
+            if str(error) != reported:
+                reported = str(error)
+                on_line(f"fedwiz: {reported}")
         await asyncio.sleep(pause)
         pause = min(pause + 1, 5)

@@ -1,4 +1,4 @@
-"""One open connection to a host, and what is done over it."""
+"""An open connection to a host, and the commands run over it."""
 
 import asyncio
 import signal
@@ -29,11 +29,11 @@ from fedwiz.ssh.telling import LineSplitter
 from fedwiz.util.sanitize import sanitize
 
 MAX_ANSWER_BYTES = 8 * 1024 * 1024
-"""Bytes that the answer to a question may have; more would be kept in memory."""
+"""Maximum size of a reply that is held in memory."""
 
 CHUNK_BYTES = 64 * 1024
 TIMEOUT_MARGIN_SECONDS = 30
-"""Seconds more than the host's own time limit before a command counts as lost."""
+"""Seconds beyond the host's own time limit before a command counts as lost."""
 
 TIMED_OUT = 124
 KILLED = 128 + signal.SIGKILL
@@ -43,7 +43,7 @@ Sink: TypeAlias = Callable[[bytes], None]
 
 @dataclass(frozen=True, slots=True)
 class Privileges:
-    """What the session's user may do on the host, and in which locale it is answered."""
+    """What the session's user may do on the host, and the locale for its commands."""
 
     root: Root
     password: Secret | None
@@ -51,29 +51,29 @@ class Privileges:
 
 
 class SshSession(Session):
-    """A host's connection; after a reboot, the one that took its place."""
+    """A host's connection; reconnecting replaces the underlying one."""
 
     def __init__(
         self,
         name: str,
         conn: asyncssh.SSHClientConnection,
-        standing: Privileges,
+        privileges: Privileges,
         reopen: Reopen,
         patience: float,
     ) -> None:
-        """It is open.
+        """Wrap an open connection.
 
         Args:
-            name: the host's.
+            name: the host's name.
             conn: the connection to it.
-            standing: what its user may do.
-            reopen: gives another connection.
-            patience: seconds for which a lost one is sought again, in the middle of a change.
+            privileges: what its user may do.
+            reopen: opens another connection.
+            patience: seconds to retry a lost connection during a change.
         """
         self._name = name
         self._patience = patience
         self._conn = conn
-        self._standing = standing
+        self._privileges = privileges
         self._reopen = reopen
         self._opening = asyncio.Lock()
 
@@ -86,32 +86,32 @@ class SshSession(Session):
         """See `Session.run`."""
         if run.reboots:
             return await self._reboot(run, on_line)
-        await self._alive(self._patience if run.changes else 0, on_line)
+        await self._ensure_connected(self._patience if run.changes else 0, on_line)
         if not run.unit:
-            return await self._tell(run, on_line)
+            return await self._run_streaming(run, on_line)
         code = await self._follow(run, on_line)
-        with suppress(UnreachableError):  # then a later run is told of that end, too
-            await self._carry(retire(run), _unheard, _unheard)
+        with suppress(UnreachableError):  # otherwise a later run receives this output, too
+            await self._run_on_host(retire(run), ignore, ignore)
         return code
 
     async def ask(self, run: Run) -> Reply:
         """See `Session.ask`.
 
         Raises:
-            Unreachable: also where the answer is longer than `MAX_ANSWER_BYTES`.
+            UnreachableError: also if the reply is longer than `MAX_ANSWER_BYTES`.
         """
         out, err = bytearray(), bytearray()
 
-        def keep(kept: bytearray) -> Sink:
+        def limited(buffer: bytearray) -> Sink:
             def sink(data: bytes) -> None:
                 if len(out) + len(err) + len(data) > MAX_ANSWER_BYTES:
                     raise _TooMuchOutputError
-                kept.extend(data)
+                buffer.extend(data)
 
             return sink
 
         try:
-            code = await self._carry(run, keep(out), keep(err))
+            code = await self._run_on_host(run, limited(out), limited(err))
         except* _TooMuchOutputError:
             raise UnreachableError(
                 f"{self._name} answers `{sanitize(run.shown)}` with more than "
@@ -123,17 +123,17 @@ class SshSession(Session):
     async def forward(self, address: str, port: int) -> AsyncIterator[int]:
         """See `Session.forward`.
 
-        The way is tried once before the port is given away: a local port takes every
-        connection, and only then finds that there is no other end.
+        The target is probed once before the port is handed out: a local port accepts every
+        connection, and only then finds that nothing answers at the other end.
         """
-        await self._alive(0, _unheard)
+        await self._ensure_connected(0, ignore)
         conn = self._conn
         try:
             _, writer = await conn.open_connection(address, port, encoding=None)
             writer.close()
             listener = await conn.forward_local_port("127.0.0.1", 0, address, port)
         except asyncssh.ChannelOpenError as error:
-            raise UnreachableError(_unforwarded(self._name, address, port, error)) from None
+            raise UnreachableError(_forward_error(self._name, address, port, error)) from None
         except (OSError, asyncssh.Error) as error:
             raise UnreachableError(
                 f"the connection to {self._name} is gone ({error}): run again"
@@ -146,52 +146,56 @@ class SshSession(Session):
 
     def hold(self, run: Run) -> AbstractAsyncContextManager[Channel]:
         """See `Session.hold`."""
-        root, marker, first = self._rooted(run)
-        # For `timeout` 0 is no limit.
-        sent = wire(replace(run, timeout=0), root=root, marker=marker, locale=self._standing.locale)
+        root, marker, first = self._root_setup(run)
+        # For `timeout`, 0 means no limit.
+        sent = wire(
+            replace(run, timeout=0), root=root, marker=marker, locale=self._privileges.locale
+        )
         return open_channel(self._name, self._conn, sent, first)
 
     async def close(self) -> None:
-        """End the connection; a host that does not answer is not waited for."""
+        """Close the connection without waiting for an unresponsive host."""
         await close(self._conn)
 
-    async def _tell(self, run: Run, on_line: OnLine) -> int:
-        """Run a command and tell its lines."""
+    async def _run_streaming(self, run: Run, on_line: OnLine) -> int:
+        """Run a command and report its output line by line."""
         with LineSplitter(on_line) as out, LineSplitter(on_line) as err:
-            return await self._carry(run, out, err)
+            return await self._run_on_host(run, out, err)
 
     async def _follow(self, run: Run, on_line: OnLine) -> int:
-        """The same of a unit, which is found again by its name where the connection is lost."""
+        """Run a unit; after a lost connection it is found again by its name."""
         with LineSplitter(on_line) as out, LineSplitter(on_line) as err:
             seen: int | None = None
-            begun = 0
+            starts = 0
             while True:
-                begun += seen is None
+                starts += seen is None
                 try:
-                    code = await self._carry(run, out, err, seen)
+                    code = await self._run_on_host(run, out, err, seen)
                 except _ConnectionLostError:
                     try:
-                        await self._alive(self._patience, on_line, cut=True)
-                    except UnreachableError as why:
-                        raise UnreachableError(self._unseen(run, str(why))) from None
+                        await self._ensure_connected(self._patience, on_line, cut=True)
+                    except UnreachableError as error:
+                        raise UnreachableError(self._lost_message(run, str(error))) from None
                     seen = out.count
                     continue
                 if code != UNIT_ABSENT or seen is None:
                     return code
-                if seen or begun > 1:
+                if seen or starts > 1:
                     raise UnreachableError(
                         f"{self._name} has restarted in the middle of `{_brief(run)}`: run again, "
                         f"to see what is left to do"
                     )
-                seen = None  # it never began, or had said nothing yet
+                seen = None  # it never started, or had no output yet
 
-    async def _alive(self, patience: float, on_line: OnLine, *, cut: bool = False) -> None:
-        """Connect anew where the connection has gone, for as many seconds as `patience` says.
+    async def _ensure_connected(
+        self, patience: float, on_line: OnLine, *, cut: bool = False
+    ) -> None:
+        """Reconnect if the connection is lost, retrying for up to `patience` seconds.
 
-        With `cut` it has gone, whatever the library thinks.
+        With `cut` it is lost, whatever the library reports.
 
         Raises:
-            Unreachable: it can't be had again.
+            UnreachableError: all attempts failed.
         """
         async with self._opening:
             if not self._conn.is_closed() and not cut:
@@ -202,12 +206,12 @@ class SshSession(Session):
             self._conn = await reconnect(self._reopen, patience, on_line)
             old.abort()
 
-    async def _carry(self, run: Run, out: Sink, err: Sink, seen: int | None = None) -> int:
-        """Run a command and return its exit status; of a unit, `seen` bytes were told already."""
-        await self._alive(0, _unheard)
-        root, marker, first = self._rooted(run)
-        sent = wire(run, root=root, marker=marker, locale=self._standing.locale, seen=seen)
-        await _readable(run)
+    async def _run_on_host(self, run: Run, out: Sink, err: Sink, seen: int | None = None) -> int:
+        """Run a command and return its exit status; for a unit, skip `seen` bytes of its output."""
+        await self._ensure_connected(0, ignore)
+        root, marker, first = self._root_setup(run)
+        sent = wire(run, root=root, marker=marker, locale=self._privileges.locale, seen=seen)
+        await _check_upload(run)
         began = time.monotonic()
         try:
             async with asyncio.timeout(
@@ -216,62 +220,62 @@ class SshSession(Session):
                 + TIMEOUT_MARGIN_SECONDS
                 + (ATTACHED if run.unit else 0)
             ):
-                code = await carry(self._conn, sent, Input(first, run), out, err)
+                code = await run_command(self._conn, sent, Input(first, run), out, err)
         except TimeoutError:
-            raise UnreachableError(self._unseen(run)) from None
+            raise UnreachableError(self._lost_message(run)) from None
         except (OSError, asyncssh.Error) as error:
-            if self._conn.is_closed():  # before or after it was told to start, nobody knows
-                raise _ConnectionLostError(self._unseen(run)) from None
+            if self._conn.is_closed():  # whether it had started is unknown
+                raise _ConnectionLostError(self._lost_message(run)) from None
             raise _ConnectionLostError(
                 f"{self._name} did not start `{_brief(run)}` ({_reason(error)}): run again"
             ) from None
         if code is None:
-            raise _ConnectionLostError(self._unseen(run))
-        # `timeout` ends with 137 where the command outlived TERM and had to be killed.
+            raise _ConnectionLostError(self._lost_message(run))
+        # `timeout` exits with 137 if the command ignored TERM and had to be killed.
         late = code == KILLED and time.monotonic() - began >= run.timeout
         return TIMED_OUT if late else code
 
-    def _unseen(self, run: Run, why: str = "") -> str:
-        """What became of the command; with `why` there is no other connection."""
-        again = f", and there is no other ({why})" if why else ""
+    def _lost_message(self, run: Run, why: str = "") -> str:
+        """The error for a command whose end was not seen; `why` says why reconnecting failed."""
+        no_reconnect = f", and there is no other ({why})" if why else ""
         return (
             f"the connection to {self._name} was lost before the end of `{_brief(run)}` was "
-            f"seen{again}; it may still be running there: `fedwiz resume` takes up its end"
+            f"seen{no_reconnect}; it may still be running there: `fedwiz resume` takes up its end"
         )
 
-    def _rooted(self, run: Run) -> tuple[Root, str, bytes]:
-        """How a command becomes root, the marker for it, and what its input begins with."""
-        standing = self._standing
-        root: Root = standing.root if run.sudo else ""
+    def _root_setup(self, run: Run) -> tuple[Root, str, bytes]:
+        """How a command becomes root, its marker, and the prefix of its input."""
+        privileges = self._privileges
+        root: Root = privileges.root if run.sudo else ""
         marker = token_hex(16) if root == "ask" else ""
-        first = f"{_reveal(standing.password)}\n{marker}\n".encode() if root == "ask" else b""
+        first = f"{_reveal(privileges.password)}\n{marker}\n".encode() if root == "ask" else b""
         return root, marker, first
 
     async def _reboot(self, run: Run, on_line: OnLine) -> int:
-        before = await self._boot_id()
+        boot_id = await self._boot_id()
         try:
-            code = await self._tell(run, on_line)
+            code = await self._run_streaming(run, on_line)
         except UnreachableError:  # a host that goes down takes the connection with it
             code = 0
         if 0 < code <= 128:
             return code
         try:
             async with asyncio.timeout(run.timeout):
-                await self._come_back(before)
+                await self._come_back(boot_id)
         except TimeoutError:
             raise UnreachableError(
                 f"{self._name} is not back from its reboot after {run.timeout} s (its boot id "
-                f"was {before}): look at its console"
+                f"was {boot_id}): look at its console"
             ) from None
         return 0
 
-    async def _come_back(self, before: str) -> None:
-        """Connect again until the host has another boot id."""
+    async def _come_back(self, boot_id: str) -> None:
+        """Reconnect until the host has another boot id."""
         while True:
             await asyncio.sleep(1)
             try:
-                await self._alive(30, _unheard, cut=True)
-                if await self._boot_id() != before:
+                await self._ensure_connected(30, ignore, cut=True)
+                if await self._boot_id() != boot_id:
                     return
             except KeyRefusedError:
                 raise
@@ -286,22 +290,22 @@ class SshSession(Session):
 
 
 class _ConnectionLostError(UnreachableError):
-    """The connection went in the middle of a command."""
+    """The connection was lost during a command."""
 
 
 class _TooMuchOutputError(Exception):
-    """More was said than is kept."""
+    """The output is too large to hold in memory."""
 
 
 @dataclass(frozen=True, slots=True)
 class Input:
-    """What a command gets on standard input: `first`, then the run's text or file."""
+    """A command's standard input: `first`, then the run's text or file."""
 
     first: bytes
     run: Run | None = None
 
     async def pour(self, stdin: asyncssh.SSHWriter[bytes]) -> None:
-        """Write it all, and its end: a command that reads must not wait for ever."""
+        """Write everything and close, so that a command that reads does not hang."""
         try:
             stdin.write(self.first)
             if self.run and self.run.upload:
@@ -311,7 +315,7 @@ class Input:
             await stdin.drain()
             stdin.write_eof()
         except (OSError, asyncssh.Error):
-            return  # it ended without reading all; its exit status says what that means
+            return  # it ended without reading everything; its exit status tells
 
     @staticmethod
     async def _file(stdin: asyncssh.SSHWriter[bytes], path: Path) -> None:
@@ -321,26 +325,26 @@ class Input:
                 await stdin.drain()
 
 
-async def carry(
+async def run_command(
     conn: asyncssh.SSHClientConnection,
     command: str,
-    given: Input,
+    stdin: Input,
     out: Sink,
     err: Sink,
 ) -> int | None:
-    """Run a command line; None: the connection went before its end was seen.
+    """Run a command line; None: the connection was lost before it ended.
 
-    Bytes, not text: one that is not UTF-8 would end the whole connection.
+    Bytes, not text: a byte that is not UTF-8 would close the whole connection.
     """
     process = await conn.create_process(command, encoding=None)
     try:
         async with asyncio.TaskGroup() as group:
-            group.create_task(given.pour(process.stdin))
+            group.create_task(stdin.pour(process.stdin))
             group.create_task(_drain(process.stdout, out))
             group.create_task(_drain(process.stderr, err))
         await process.wait_closed()
     finally:
-        # Not waited for: sshd keeps what it runs open until that ends, which may be never.
+        # Not awaited: sshd keeps the channel open until the command ends, which may be never.
         process.close()
     if process.exit_signal:
         number = getattr(signal, f"SIG{process.exit_signal[0]}", 127)
@@ -353,11 +357,11 @@ async def _drain(reader: asyncssh.SSHReader[bytes], sink: Sink) -> None:
         while data := await reader.read(CHUNK_BYTES):
             sink(data)
     except (OSError, asyncssh.Error):
-        return  # the missing exit status says so
+        return  # the missing exit status reports it
 
 
 async def close(conn: asyncssh.SSHClientConnection) -> None:
-    """Say goodbye, and wait no longer than two seconds for it to be heard."""
+    """Close the connection, waiting up to two seconds for the peer."""
     conn.close()
     try:
         async with asyncio.timeout(2):
@@ -366,8 +370,8 @@ async def close(conn: asyncssh.SSHClientConnection) -> None:
         conn.abort()
 
 
-async def _readable(run: Run) -> None:
-    """See that the file to upload can be read, before anything starts that waits for it."""
+async def _check_upload(run: Run) -> None:
+    """Check that the file to upload is readable before anything starts that waits for it."""
     try:
         if run.upload:
             (await asyncio.to_thread(Path(run.upload).open, "rb")).close()
@@ -377,8 +381,8 @@ async def _readable(run: Run) -> None:
         ) from None
 
 
-def _unheard(_said: object) -> None:
-    """What nobody wants to hear."""
+def ignore(_data: object) -> None:
+    """A sink that discards its input."""
 
 
 def _reveal(password: Secret | None) -> str:
@@ -394,7 +398,7 @@ def _reason(error: Exception) -> str:
     return sanitize(str(error)) or type(error).__name__
 
 
-def _unforwarded(name: str, address: str, port: int, error: asyncssh.ChannelOpenError) -> str:
+def _forward_error(name: str, address: str, port: int, error: asyncssh.ChannelOpenError) -> str:
     if error.code == asyncssh.OPEN_ADMINISTRATIVELY_PROHIBITED:
         return (
             f"{name}'s sshd forwards no connection to {address}:{port}: "

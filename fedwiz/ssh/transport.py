@@ -20,7 +20,7 @@ from fedwiz.ssh.handshake import Sudo, handshake
 from fedwiz.ssh.identities import AskPassphrase, Identities, missing, usual
 from fedwiz.ssh.jump_hosts import Bastions
 from fedwiz.ssh.known_hosts import Entry, KeyRefusedError, Trust, UnknownKeyError
-from fedwiz.ssh.login import LoginClient, LoginTimes, refused
+from fedwiz.ssh.login import LoginClient, LoginTimes, login_error
 from fedwiz.ssh.route import Route, Target, configs, hop, paths, resolve
 from fedwiz.ssh.session import SshSession
 from fedwiz.util.sanitize import sanitize
@@ -247,7 +247,7 @@ class Ssh(Transport):
                 judged = isinstance(error, asyncssh.HostKeyNotVerifiable) and not door.why
                 if judged and trust.authorities and "CA key is revoked" not in said:
                     raise _CertificateError(said) from None
-                raise refused(way, error, door, limits) from None
+                raise login_error(way, error, door, limits) from None
         if door.shown[1] and not trust.pin and not trust.knows(door.shown[1]):
             try:
                 self._remember(way, *door.shown)
@@ -258,8 +258,8 @@ class Ssh(Transport):
 
     def _trust(self, way: Route) -> Trust:
         entries = self._lines(way)
-        known = hostkeys.known(entries, way.known_as, way.known_port)
-        bare = hostkeys.known(entries, way.known_as)
+        known = hostkeys.host_entries(entries, way.known_as, way.known_port)
+        bare = hostkeys.host_entries(entries, way.known_as)
         accept_new = self._accept_new or way.accept_new
         revoked = hostkeys.revoked(way.revoked) if way.revoked else ()
         known = replace(known, revoked=(*known.revoked, *revoked))
@@ -272,8 +272,8 @@ class Ssh(Transport):
 
     def _moved(self, way: Route, kind: str, blob: str, address: str) -> KeyRefusedError | None:
         """CheckHostIP: why the address is not the one that had the key; None: it may be."""
-        by_address = hostkeys.known(self._lines(way), address, way.known_port)
-        if by_address.standing(blob)[0] in ("known", "unknown"):
+        by_address = hostkeys.host_entries(self._lines(way), address, way.known_port)
+        if by_address.key_status(blob)[0] in ("known", "unknown"):
             return None
         return Trust(f"{way.asked.name} ({address})", by_address).refusal(kind, blob)
 
@@ -282,7 +282,7 @@ class Ssh(Transport):
         self._entries.pop(way.files, None)
         try:
             if str(file) != "/dev/null":
-                hostkeys.remember(
+                hostkeys.append_key(
                     file, way.known_as, kind, blob, port=way.known_port, hide=way.hide
                 )
         except OSError as error:
@@ -290,7 +290,7 @@ class Ssh(Transport):
                 f"{way.asked.name}'s host key can't be written into {file} ({error.strerror}): "
                 f"make that file yours"
             ) from None
-        name = hostkeys.written(way.known_as, way.known_port)
+        name = hostkeys.host_notation(way.known_as, way.known_port)
         self._taken.append(Entry("", 0, "", name, kind, blob))
 
 

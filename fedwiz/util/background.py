@@ -1,4 +1,4 @@
-"""Words to a terminal or a pipe, which nobody waits for."""
+"""Writes from a background thread, so that a stalled terminal never blocks a run."""
 
 import threading
 from collections.abc import Callable
@@ -6,45 +6,47 @@ from queue import SimpleQueue
 
 
 class BackgroundWriter:
-    """Does what it is told in a thread of its own, in order, however long it takes.
+    """Runs callables in order in a thread of its own, however long each one takes.
 
-    A terminal that stands still (Ctrl+S, a laptop that sleeps at the other end of a line) takes
-    nothing for minutes.  Whoever waited for it would meanwhile keep no connection and confirm
-    nothing, and hosts would take back what was well done.
+    A terminal can stall for minutes (Ctrl+S, or a laptop that sleeps at the far end of the
+    connection). Waiting for it would stop the keepalives and confirmations of a run, and hosts
+    would revert changes that succeeded.
     """
 
     def __init__(self) -> None:
-        self._to_do: SimpleQueue[Callable[[], object] | None] = SimpleQueue()
+        self._queue: SimpleQueue[Callable[[], object] | None] = SimpleQueue()
         self._thread: threading.Thread | None = None
-        self._wrong: Exception | None = None
+        self._error: Exception | None = None
 
     def do(self, act: Callable[[], object]) -> None:
-        """Have it done after all that was told before."""
+        """Queue a callable; it runs after everything queued before it."""
         if self._thread is None:
-            # No reason for the process to go on, where somebody ends it meanwhile.
+            # A daemon thread: pending writes must not keep the process alive once it is told to
+            # exit.
             self._thread = threading.Thread(target=self._work, name="behind", daemon=True)
             self._thread.start()
-        self._to_do.put(act)
+        self._queue.put(act)
 
     def end(self) -> None:
-        """Wait until all is done.
+        """Wait until the queue is empty.
 
         Raises:
-            Exception: what an act raised; those after it were not done.
+            Exception: the first exception that a callable raised; those queued after it did not
+                run.
         """
         if self._thread is None:
             return
-        self._to_do.put(None)
+        self._queue.put(None)
         self._thread.join()
         self._thread = None
-        wrong, self._wrong = self._wrong, None
-        if wrong is not None:
-            raise wrong
+        error, self._error = self._error, None
+        if error is not None:
+            raise error
 
     def _work(self) -> None:
-        while (act := self._to_do.get()) is not None:
-            if self._wrong is None:
+        while (act := self._queue.get()) is not None:
+            if self._error is None:
                 try:
                     act()
-                except Exception as wrong:  # noqa: BLE001 - raised again where it is waited for
-                    self._wrong = wrong
+                except Exception as error:  # noqa: BLE001 - end() raises it again
+                    self._error = error

@@ -1,4 +1,4 @@
-"""Files of the operator's own: whole or not at all, and but for reports for nobody else's eyes."""
+"""The operator's own files: written whole or not at all, and private except for reports."""
 
 import os
 import secrets
@@ -8,88 +8,88 @@ from platformdirs import user_state_path
 
 
 def place(practice: str = "") -> Path:
-    """Where a draft is kept; a practice cluster's does not take a real one's place."""
+    """Path of the saved draft; practice clusters have their own, apart from the real one."""
     return user_state_path("fedwiz") / ("practice.json" if practice else "draft.json")
 
 
 def at_home(text: str | Path) -> Path:
-    """The path with `~` as a shell has it: that of somebody who is not there stays as it is."""
-    return Path(os.path.expanduser(text))  # noqa: PTH111 - pathlib's raises for that one
+    """The path with `~` expanded as a shell does: an unknown user's `~name` stays as it is."""
+    return Path(os.path.expanduser(text))  # noqa: PTH111 - pathlib's raises for an unknown user
 
 
 def make(directory: Path) -> None:
-    """Make a directory and what lies above it; those that are new are the owner's alone."""
+    """Create a directory and its missing parents; new ones are accessible to their owner alone."""
     if not directory.is_dir():
         make(directory.parent)
         directory.mkdir(mode=0o700, exist_ok=True)
 
 
 def create(path: Path, mode: int = 0o600) -> int:
-    """A new file that only its owner can read, from its first moment; its descriptor.
+    """Create a file that only its owner can read from the start, and return its descriptor.
 
     Args:
-        path: where.
-        mode: who may read it instead, as far as the umask lets them.
+        path: the new file.
+        mode: its permissions, before the umask.
 
     Raises:
-        FileExistsError: there is one of that name, even as a dangling link.
+        FileExistsError: something of that name exists, even a dangling link.
     """
     return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, mode)
 
 
 def sync_directory(directory: Path) -> None:
-    """Make the directory's new names last; a file is not safe while its name is not."""
-    seen = os.open(directory, os.O_RDONLY | os.O_CLOEXEC)
+    """Flush the directory's entries to disk; a file is not durable until its name is."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        os.fsync(seen)
+        os.fsync(descriptor)
     finally:
-        os.close(seen)
+        os.close(descriptor)
 
 
 def write_all(file: int, text: bytes) -> None:
-    """Write all of it, however many writes that takes."""
-    left = memoryview(text)
-    while left:
-        left = left[os.write(file, left) :]
+    """Write all of `text`, in as many writes as it takes."""
+    remaining = memoryview(text)
+    while remaining:
+        remaining = remaining[os.write(file, remaining) :]
 
 
-def _beside(path: Path) -> Path:
+def _temporary_sibling(path: Path) -> Path:
     return path.with_name(f".{path.name[:32]}.{secrets.token_hex(4)}")
 
 
 def refuses(path: Path) -> str:
-    """Why no file can be written there, as far as trying tells; empty: one can, now.
+    """Why a file can't be written there, as far as a trial can tell; empty if it can be.
 
-    Nothing is left there, and no directory is made.
+    The trial leaves nothing behind and makes no directory.
     """
     try:
         if path.is_dir():
             return "it is a directory; name a file in it"
         if not path.parent.is_dir():
             return f"there is no directory {path.parent}; make it first"
-        new = _beside(path)
+        new = _temporary_sibling(path)
         os.close(create(new))
         new.unlink()
-    except (OSError, ValueError) as wrong:
-        return f"{getattr(wrong, 'strerror', None) or wrong}; name a place where you may write"
+    except (OSError, ValueError) as error:
+        return f"{getattr(error, 'strerror', None) or error}; name a place where you may write"
     return ""
 
 
 def write(path: Path, text: str, *, sync: bool = True, mode: int = 0o600) -> None:
-    """Put a text into a file, whole or not at all; one that is there is replaced.
+    """Write a file atomically: the old content stays until the new one is complete.
 
     Args:
-        path: the file; directories that are missing are made.
-        text: what it will hold, as UTF-8.
-        sync: wait until it is on the disk itself.  Without that a power cut may bring the old
-            text back, and a process that is killed still loses nothing.
-        mode: who may read it, as far as the umask lets them.
+        path: the file; missing directories are created.
+        text: the new content, written as UTF-8.
+        sync: wait until the data is on disk. Without it a power cut may bring back the old
+            content; killing the process still loses nothing.
+        mode: its permissions, before the umask.
 
     Raises:
-        OSError: it can't be written; what was there is as it was.
+        OSError: it can't be written; the old content is untouched.
     """
     make(path.parent)
-    new = _beside(path)
+    new = _temporary_sibling(path)
     file = create(new, mode)
     try:
         try:

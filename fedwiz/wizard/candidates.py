@@ -1,4 +1,4 @@
-"""Who the machines are: what was typed and found, what they say of themselves, what is wrong."""
+"""Candidate hosts: those typed or discovered, what they report, and what is wrong with them."""
 
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -18,26 +18,26 @@ from fedwiz.wizard.draft import ASKED_ON, Candidate, Draft
 _RANGE = re.compile(r"[0-9.]+-[0-9.]+(:[0-9]+)?")
 
 
-def pasted(text: str) -> tuple[str, int]:
-    """Several lines as one that can stand in a field, and how many were left out.
+def join_lines(text: str) -> tuple[str, int]:
+    """Join several lines to fit an input field; also returns how many were dropped.
 
-    Of a whole /etc/hosts the lines for loopback and IPv6 are nobody's to look at.
+    In a whole /etc/hosts, the lines for loopback and IPv6 name no candidates.
     """
     lines = [" ".join(line.partition("#")[0].split()) for line in text.splitlines()]
-    kept = [line for line in lines if line and not _own(line.split())]
-    return ", ".join(kept), sum(map(bool, lines)) - len(kept)
+    addresses = [line for line in lines if line and not _is_own_or_ipv6(line.split())]
+    return ", ".join(addresses), sum(map(bool, lines)) - len(addresses)
 
 
-def _own(words: list[str]) -> bool:
-    """A line as in /etc/hosts for the machine that it is on, or for IPv6."""
+def _is_own_or_ipv6(words: list[str]) -> bool:
+    """Whether a line of /etc/hosts is about the machine itself, or about IPv6."""
     return len(words) > 1 and (words[0].startswith("127.") or ":" in words[0])
 
 
-def meant(text: str) -> tuple[tuple[Target, ...], tuple[Target, ...]]:
-    """Whom the operator named one by one, and where else to look.
+def parse_targets(text: str) -> tuple[tuple[Target, ...], tuple[Target, ...]]:
+    """Split the operator's text into hosts named one by one and ranges to scan.
 
     Args:
-        text: words as `discover.expand` takes them, with commas or lines between.
+        text: words as `discover.expand` takes them, separated by commas or newlines.
 
     Raises:
         ValueError: names everything that can't be used.
@@ -48,15 +48,15 @@ def meant(text: str) -> tuple[tuple[Target, ...], tuple[Target, ...]]:
     return expand(word for word in words if word not in many), expand(many)
 
 
-def typed(targets: Iterable[Target]) -> tuple[Candidate, ...]:
-    """Candidates from hosts that the operator named one by one, which chooses them."""
-    return tuple(replace(it, chosen=True) for it in known(targets))
+def chosen_from_targets(targets: Iterable[Target]) -> tuple[Candidate, ...]:
+    """Candidates from hosts that the operator named one by one; naming them chooses them."""
+    return tuple(replace(it, chosen=True) for it in from_targets(targets))
 
 
-def known(targets: Iterable[Target]) -> tuple[Candidate, ...]:
-    """Candidates from what this machine knows of hosts; nobody has chosen them yet.
+def from_targets(targets: Iterable[Target]) -> tuple[Candidate, ...]:
+    """Candidates from hosts that this machine knows of, none of them chosen yet.
 
-    ssh_config's own names stay, since more than an address may be said of them there.
+    Names from ssh_config are kept, since it may hold more settings for them than an address.
     """
     return tuple(
         Candidate(it.name, it.name, source=it.source)
@@ -66,51 +66,53 @@ def known(targets: Iterable[Target]) -> tuple[Candidate, ...]:
     )
 
 
-def sighted(draft: Draft, found: Iterable[Sighting]) -> Draft:
-    """With what a search found: more on those that are listed, and others, not chosen yet."""
+def add_sightings(draft: Draft, found: Iterable[Sighting]) -> Draft:
+    """Add the results of a scan: updates known candidates and adds others, not chosen."""
     by_address = {it.address: it.address for it in draft.candidates}
     by_name = {it.name.lower(): it.address for it in draft.candidates if it.name}
-    news = dict[str, Candidate]()
+    sightings = dict[str, Candidate]()
     for it in found:
-        at = by_address.get(it.address) or by_name.get(it.name.lower()) or it.address
+        address = by_address.get(it.address) or by_name.get(it.name.lower()) or it.address
         key = f"{it.key_type} {it.fingerprint}".strip()
         source = it.source or "search"
-        news[at] = Candidate(at, it.name, source=source, shown_key=key, port=_port(it.port))
+        sightings[address] = Candidate(
+            address, it.name, source=source, shown_key=key, port=_port(it.port)
+        )
     listed = tuple(
         replace(
             it,
-            shown_key=news[it.address].shown_key,
+            shown_key=sightings[it.address].shown_key,
             silent=False,
-            name=it.name or news[it.address].name,
+            name=it.name or sightings[it.address].name,
         )
-        if it.address in news
+        if it.address in sightings
         else it
         for it in draft.candidates
     )
     return replace(draft, candidates=listed).add(
-        it for at, it in news.items() if at not in by_address
+        it for address, it in sightings.items() if address not in by_address
     )
 
 
-def quiet(draft: Draft, targets: Iterable[Target]) -> Draft:
-    """With those marked that were looked for and did not answer."""
-    asked = {it.address for it in known(targets)}
+def mark_silent(draft: Draft, targets: Iterable[Target]) -> Draft:
+    """Mark those that were scanned and did not answer."""
+    scanned = {it.address for it in from_targets(targets)}
     return replace(
         draft,
         candidates=tuple(
-            replace(it, silent=True) if it.address in asked and not it.shown_key else it
+            replace(it, silent=True) if it.address in scanned and not it.shown_key else it
             for it in draft.candidates
         ),
     )
 
 
 def sorted_from(draft: Draft, first: int) -> Draft:
-    """With the candidates from a place on in the order of their addresses."""
+    """Sort the candidates from index `first` on by address."""
     old, new = draft.candidates[:first], draft.candidates[first:]
-    return replace(draft, candidates=(*old, *sorted(new, key=_place)))
+    return replace(draft, candidates=(*old, *sorted(new, key=_sort_key)))
 
 
-def _place(it: Candidate) -> tuple[int, str]:
+def _sort_key(it: Candidate) -> tuple[int, str]:
     try:
         return int(IPv4Address(it.address)), ""
     except ValueError:
@@ -122,21 +124,21 @@ def _port(port: int) -> int:
 
 
 def learn(draft: Draft, facts: Mapping[str, Facts]) -> Draft:
-    """With the names and roles that the machines themselves suggest, where nobody has said.
+    """Fill in the names and roles that the machines suggest, where the operator chose none.
 
     Args:
-        draft: what was said.
-        facts: what was read, by address.
+        draft: the operator's draft.
+        facts: the machines' facts, by address.
     """
     named = [
-        replace(it, name=it.name or _called(facts[it.address]), silent=False)
+        replace(it, name=it.name or _own_name(facts[it.address]), silent=False)
         if it.address in facts
         else it
         for it in draft.candidates
     ]
     decided = any(it.role == "master" for it in named if it.chosen)
-    runs = (it.address for it in named if it.chosen and runs_etcd(facts.get(it.address)))
-    master = "" if decided else next(runs, "")
+    running_etcd = (it.address for it in named if it.chosen and runs_etcd(facts.get(it.address)))
+    master = "" if decided else next(running_etcd, "")
     return replace(
         draft,
         candidates=tuple(
@@ -148,8 +150,8 @@ def learn(draft: Draft, facts: Mapping[str, Facts]) -> Draft:
     )
 
 
-def _called(facts: Facts) -> str:
-    """The name that a machine gives itself; empty where it could not be a host's."""
+def _own_name(facts: Facts) -> str:
+    """The machine's own host name; empty if it is not valid as a host's name."""
     try:
         name = rules.host_name(facts.hostname)
     except ValueError:
@@ -158,15 +160,15 @@ def _called(facts: Facts) -> str:
 
 
 def runs_etcd(facts: Facts | None) -> bool:
-    """Whether etcd answers on this machine: as a service, or at its usual port."""
+    """Whether etcd runs on this machine: as a service, or on its usual port."""
     if facts is None:
         return False
     ports = {place.rpartition(":")[2] for place in facts.listening}
     return facts.unit("etcd.service").running or "2379" in ports
 
 
-def settled(draft: Draft) -> Draft:
-    """With the port at which all chosen hosts were named, where nobody has said another."""
+def settle_port(draft: Draft) -> Draft:
+    """Set the SSH port if all chosen hosts were named with the same one and no other is set."""
     ports = {it.port for it in draft.chosen}
     if draft.get("ssh.port") is None and len(ports) == 1 and 0 not in ports:
         return draft.put("ssh.port", ports.pop())
@@ -183,59 +185,63 @@ _REMEDY = {
 }
 
 
-def twins(draft: Draft, facts: Mapping[str, Facts]) -> dict[str, tuple[Finding, ...]]:
-    """What chosen machines share and should not, by address.
+def duplicates(draft: Draft, facts: Mapping[str, Facts]) -> dict[str, tuple[Finding, ...]]:
+    """What chosen machines share but must not, by address.
 
     Args:
-        draft: who is chosen.
-        facts: what was read, by address.
+        draft: holds the chosen candidates.
+        facts: the machines' facts, by address.
     """
     chosen = draft.chosen
-    read = [(it.address, facts[it.address]) for it in chosen if it.address in facts]
+    facts_by_address = [(it.address, facts[it.address]) for it in chosen if it.address in facts]
     cards = [
         (address, link)
-        for address, it in read
+        for address, it in facts_by_address
         for link in it.links
         if not link.kind and link.name != "lo"
     ]
     kinds = {
         "name": [(it.address, it.name.lower()) for it in chosen],
         "label": [(it.address, it.label.lower()) for it in chosen],
-        "host name": [(address, it.hostname.lower()) for address, it in read],
-        "machine-id": [(address, it.machine_id) for address, it in read],
+        "host name": [(address, it.hostname.lower()) for address, it in facts_by_address],
+        "machine-id": [(address, it.machine_id) for address, it in facts_by_address],
         "MAC address": [(address, link.mac) for address, link in cards if link.mac.strip("0:")],
         "address": [
             (address, text.partition("/")[0]) for address, link in cards for text in link.addresses
         ],
     }
-    found: dict[str, tuple[Finding, ...]] = {}
+    findings: dict[str, tuple[Finding, ...]] = {}
     for kind, pairs in kinds.items():
         for value, owners in shared(pairs):
             for address in owners:
                 others = [it for it in owners if it != address]
-                said = f"{some(others)} {'has' if len(others) == 1 else 'have'} the same {kind}: "
-                seen = warn(said + value, _REMEDY[kind], address)
-                found[address] = (*found.get(address, ()), seen)
-    return found
+                sentence = (
+                    f"{some(others)} {'has' if len(others) == 1 else 'have'} the same {kind}: "
+                )
+                finding = warn(sentence + value, _REMEDY[kind], address)
+                findings[address] = (*findings.get(address, ()), finding)
+    return findings
 
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """What is wrong on the page of the hosts."""
+    """What is wrong on the page `hosts`."""
 
     rows: tuple[tuple[Finding, ...], ...] = ()
-    """Of each candidate of the draft."""
+    """For each candidate of the draft."""
 
     general: Mapping[str, str] = field(default_factory=dict)
-    """Refusals that are no host's, by key."""
+    """Refusals that concern no single host, by key."""
 
     @property
     def blocks(self) -> list[tuple[int, Finding]]:
-        """What keeps one from going on, by the candidate's place; -1: it is no host's."""
-        said = [(at, it) for at, row in enumerate(self.rows) for it in row if it.level == "block"]
+        """What blocks the next page, by the candidate's index; -1: no single host."""
+        blocking = [
+            (index, it) for index, row in enumerate(self.rows) for it in row if it.level == "block"
+        ]
         for key, why in self.general.items():
-            said.append((-1, block(why if key == "host" else f"{key}: {why}", "")))
-        return said
+            blocking.append((-1, block(why if key == "host" else f"{key}: {why}", "")))
+        return blocking
 
 
 def judged(
@@ -244,36 +250,38 @@ def judged(
     lost: Mapping[str, str],
     unknown: Collection[str] = (),
 ) -> Judged:
-    """What is wrong with the hosts as they are said, found and read.
+    """Check the hosts as typed, discovered and read.
 
     Args:
-        draft: what was said.
-        facts: what was read, by address.
+        draft: the operator's draft.
+        facts: the machines' facts, by address.
         lost: why machines could not be read, by address.
-        unknown: addresses whose keys wait to be accepted.
+        unknown: addresses whose host keys are not accepted yet.
     """
     hosts, general = refused(draft)
-    double, port = twins(draft, facts), settled(draft).get("ssh.port")
+    repeated, port = duplicates(draft, facts), settle_port(draft).get("ssh.port")
     rows = []
-    for at, it in enumerate(draft.candidates):
+    for index, it in enumerate(draft.candidates):
         if it.chosen:
-            found = [
+            findings = [
                 block(f"{key}: {why}", "e corrects it")
-                for key, why in hosts[at].items()
+                for key, why in hosts[index].items()
                 if key != "name" or it.name
             ]
-            # Before it was read, a name that is missing is no fault: the machine will say it.
+            # A missing name is no fault before the machine was read: its host name is used.
             if not it.name and it.address in facts:
-                called = facts[it.address].hostname or "nothing"
-                found.append(block(f"it calls itself {called}, which is no name", "e gives it one"))
-            found += _way(it, port, facts, lost, unknown)
-            said = {f" the same {key}: " for key in hosts[at]}
-            found += [
+                reported = facts[it.address].hostname or "nothing"
+                findings.append(
+                    block(f"it calls itself {reported}, which is no name", "e gives it one")
+                )
+            findings += _reachability(it, port, facts, lost, unknown)
+            own_refusals = {f" the same {key}: " for key in hosts[index]}
+            findings += [
                 each
-                for each in double.get(it.address, ())
-                if not any(key in each.seen for key in said)
+                for each in repeated.get(it.address, ())
+                if not any(key in each.seen for key in own_refusals)
             ]
-            rows.append(tuple(found))
+            rows.append(tuple(findings))
         else:
             quiet = it.silent and it.address not in facts
             rows.append((warn("it did not answer as ssh", ""),) if quiet else ())
@@ -281,22 +289,22 @@ def judged(
 
 
 def refused(draft: Draft) -> tuple[Mapping[int, dict[str, str]], dict[str, str]]:
-    """What this page has to ask again: of each host that is chosen, by place and field; and else.
+    """The refusals that this page must resolve: per chosen host, by index and field; and others.
 
-    The sentences call other hosts by their addresses, which are in sight, not by their places.
+    The sentences refer to other hosts by their addresses, which are visible, not by index.
     """
-    chosen = [at for at, it in enumerate(draft.candidates) if it.chosen]
-    called = dict(
-        zip(host_paths([draft.candidates[at].name for at in chosen]), chosen, strict=True)
+    chosen = [index for index, it in enumerate(draft.candidates) if it.chosen]
+    index_by_path = dict(
+        zip(host_paths([draft.candidates[index].name for index in chosen]), chosen, strict=True)
     )
-    hosts: dict[int, dict[str, str]] = {at: {} for at in chosen}
+    hosts: dict[int, dict[str, str]] = {index: {} for index in chosen}
     general = dict[str, str]()
     for key, text in draft.refusals().items():
         if ASKED_ON.get(re.split(r"[.\[]", key)[0]) != "hosts":
             continue
-        place, _, name = key.rpartition(".")
-        if place in called:
-            hosts[called[place]][name] = _in_words(text, called, draft)
+        path, _, name = key.rpartition(".")
+        if path in index_by_path:
+            hosts[index_by_path[path]][name] = _with_addresses(text, index_by_path, draft)
         else:
             general[key] = text
     if "host" in general:
@@ -304,14 +312,14 @@ def refused(draft: Draft) -> tuple[Mapping[int, dict[str, str]], dict[str, str]]
     return hosts, general
 
 
-def _way(
+def _reachability(
     it: Candidate,
     port: object,
     facts: Mapping[str, Facts],
     lost: Mapping[str, str],
     unknown: Collection[str],
 ) -> Iterator[Finding]:
-    """What is wrong with the way to one machine."""
+    """What keeps fedwiz from reaching one machine."""
     if it.address in lost and it.address in unknown:
         yield block("nobody has accepted its host key yet", f"r shows it again, {OUT}")
     elif it.address in lost:
@@ -319,9 +327,9 @@ def _way(
     elif it.silent and it.address not in facts:
         yield warn("it did not answer as ssh", f"is it up, and is ssh let in there?  {OUT}")
     if it.port and it.port != port:
-        right = f"F2 says {port}" if port is not None else "elsewhere at another"
+        expected = f"F2 says {port}" if port is not None else "elsewhere at another"
         yield block(
-            f"ssh is at port {it.port} here, {right}: all hosts have one port",
+            f"ssh is at port {it.port} here, {expected}: all hosts have one port",
             "set it with F2, or give each host its Port in ~/.ssh/config and name it so here",
         )
 
@@ -329,15 +337,15 @@ def _way(
 OUT = "or leave it out with Space"
 
 
-def _in_words(text: str, called: Mapping[str, int], draft: Draft) -> str:
-    """A refusal that names another host by its place, with that host's address instead."""
-    for place, at in called.items():
-        text = text.replace(f"{place} ", f"{draft.candidates[at].address} ")
+def _with_addresses(text: str, index_by_path: Mapping[str, int], draft: Draft) -> str:
+    """Replace the path of another host in a refusal with that host's address."""
+    for path, index in index_by_path.items():
+        text = text.replace(f"{path} ", f"{draft.candidates[index].address} ")
     return text
 
 
 def _roles(draft: Draft) -> str:
-    """What is missing to a cluster, in this page's words."""
+    """What the roles lack to form a cluster, in this page's terms."""
     chosen = draft.chosen
     if len(chosen) < 3:
         return f"{len(chosen)} hosts are chosen: choose a master and two nodes or more, with Space"
@@ -347,8 +355,8 @@ def _roles(draft: Draft) -> str:
     return f"{masters} masters: press m on the one that runs etcd" if masters > 1 else ""
 
 
-def ready(draft: Draft) -> str:
-    """Why the hosts can't be read yet; empty: they can."""
+def why_unreadable(draft: Draft) -> str:
+    """Why the hosts can't be read yet; empty if they can."""
     try:
         draft.provisional()
     except AnswersError as refused:

@@ -1,7 +1,7 @@
-"""What the operator has said so far: answers on their way, kept as one goes.
+"""The operator's draft: unfinished answers, saved after every change.
 
-A draft may hold anything that was typed, right or wrong; `answers` says what is wrong with it.
-It is a value: each change makes a new one.
+A draft may hold anything that was typed, valid or not; `answers` reports what is wrong with it. It
+is immutable: each change makes a new one.
 """
 
 import json
@@ -27,13 +27,13 @@ ASKED_ON: Mapping[str, str] = {
     "network": "network",
     "backend": "backend",
 }
-"""Where each section of the answers is asked; all the others are asked on the page `review`."""
+"""The page that asks for each section of the answers; `review` asks for all others."""
 
 Role = Literal["", "master", "node"]
 Goal = Literal["install", "verify", "look", "undo"]
 
 MAX_HOSTS = 1000
-"""Hosts of a practice cluster, and its pace, in a draft that is worth reading."""
+"""Limit for the hosts of a practice cluster, and for its pace, in a saved draft."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,13 +41,13 @@ class Candidate:
     """A machine that may become a host of the cluster."""
 
     address: str
-    """As it was typed or found: an IP address, or a name."""
+    """As typed or discovered: an IP address, or a name."""
 
     name: str = ""
-    """Empty: nobody has said it, and the machine was not asked yet."""
+    """Empty: the operator chose none, and the machine was not read yet."""
 
     chosen: bool = False
-    """It is to be a host of the cluster."""
+    """It is to become a host of the cluster."""
 
     role: Role = ""
     """Empty: not decided."""
@@ -58,31 +58,31 @@ class Candidate:
     """The fingerprint that the answers pin; empty: known_hosts decides."""
 
     source: str = ""
-    """Who told of it: `libvirt`, `ssh config`, ...; empty: the operator."""
+    """Where it was discovered: `libvirt`, `ssh config`, ...; empty: typed by the operator."""
 
     shown_key: str = ""
-    """Type and fingerprint of the key that it showed, as `ssh-ed25519 SHA256:...`."""
+    """Type and fingerprint of the key that it presented, as `ssh-ed25519 SHA256:...`."""
 
     port: int = 0
-    """Where it was named or found with a port; 0: ssh's own, or as ssh_config says."""
+    """The port it was named or discovered with; 0: the default, or that of ssh_config."""
 
     silent: bool = False
-    """It was looked for and did not answer as SSH."""
+    """It was scanned and did not answer as SSH."""
 
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """The operator's answers so far, and where in the wizard they were given."""
+    """The operator's answers so far, and the current page of the wizard."""
 
     page: str = ""
-    """One of PAGES; empty: the first page, where nothing has been begun."""
+    """One of PAGES; empty: the welcome page, nothing started."""
 
     goal: Goal = "install"
-    """`look`: at a run of before; `undo`: to go on with one.  Neither says anything new, so it is
-    not kept."""
+    """`look`: shows an earlier run; `undo`: resumes one. Neither adds answers, so neither is
+    saved."""
 
     practice: str = ""
-    """On a practice cluster the name of its fault, or `healthy`; empty: real hosts."""
+    """On a practice cluster, the name of its fault, or `healthy`; empty: real hosts."""
 
     size: int = 4
     """Hosts of the practice cluster."""
@@ -91,35 +91,35 @@ class Draft:
     """Real seconds for each simulated one."""
 
     file: str = ""
-    """The answer file that it began from; empty: none."""
+    """The answer file that it was loaded from; empty: none."""
 
     stops: tuple[str, ...] = PAGES
-    """The pages at which the way forward stops; back, all of them can be seen."""
+    """The pages at which Next stops; going back, all pages can be seen."""
 
     typed: str = ""
-    """What stands in the field that asks where the hosts are."""
+    """The contents of the field that asks where the hosts are."""
 
     candidates: tuple[Candidate, ...] = ()
     said: Mapping[str, Any] = field(default_factory=dict)
-    """Everything but the hosts, as an answer file has it: `{"network": {"cidr": ...}}`."""
+    """All answers but the hosts, as in an answer file: `{"network": {"cidr": ...}}`."""
 
     held: Mapping[str, Any] = field(default_factory=dict)
-    """Options of backends that were chosen before, by backend: they come back with it."""
+    """Options of previously chosen backends, by backend: restored when it is chosen again."""
 
     run: str = ""
-    """The id of the run that was begun from here; empty: none was."""
+    """The id of the run that was started from this draft; empty: none."""
 
     accepted: tuple[str, ...] = ()
-    """Names of checks whose block the operator takes for a warning."""
+    """Names of checks whose failure the operator accepts as a warning."""
 
     @classmethod
     def of(cls, data: Mapping[str, Any], file: str = "") -> Self:
-        """A draft from what an answer file says.
+        """A draft from the contents of an answer file.
 
-        Only what a page of the wizard can ask again may be missing or wrong.
+        Missing or invalid answers are fine where a page of the wizard can ask for them.
 
         Raises:
-            Refused: something else is.
+            AnswersError: anything else is missing or invalid.
         """
         why = dict[str, str]()
         try:
@@ -127,78 +127,85 @@ class Draft:
         except AnswersError as refused:
             why = dict(refused.why)
         paths = {question.path for question in QUESTIONS} | {"host"}
-        odd = {key: text for key, text in why.items() if _question(key) not in paths}
+        unresolvable = {key: text for key, text in why.items() if _question(key) not in paths}
         tables = data.get("host", [])
-        if odd or not isinstance(tables, list):
-            raise AnswersError(odd or why)
-        found = tuple(_candidate(table) for table in tables)
-        said = {key: value for key, value in data.items() if key not in ("host", "version")}
-        wizard = said.get("wizard")
+        if unresolvable or not isinstance(tables, list):
+            raise AnswersError(unresolvable or why)
+        candidates = tuple(_candidate(table) for table in tables)
+        answers = {key: value for key, value in data.items() if key not in ("host", "version")}
+        wizard = answers.get("wizard")
         listed = wizard.get("ask") if isinstance(wizard, dict) else ()
-        asked = {it for it in listed if isinstance(it, str)} if isinstance(listed, list) else set()
-        sections = {_question(key).partition(".")[0] for key in why} | asked
+        sections_to_ask = (
+            {it for it in listed if isinstance(it, str)} if isinstance(listed, list) else set()
+        )
+        sections = {_question(key).partition(".")[0] for key in why} | sections_to_ask
         stops = {ASKED_ON.get(section, "review") for section in sections}
-        stops |= set(PAGES) if "*" in asked else {"review", "install", "verify"}
+        stops |= set(PAGES) if "*" in sections_to_ask else {"review", "install", "verify"}
         return cls(
-            file=file, candidates=found, said=said, stops=tuple(p for p in PAGES if p in stops)
+            file=file,
+            candidates=candidates,
+            said=answers,
+            stops=tuple(p for p in PAGES if p in stops),
         )
 
     @property
     def chosen(self) -> tuple[Candidate, ...]:
-        """The candidates that are to be hosts."""
+        """The candidates that are to become hosts."""
         return tuple(it for it in self.candidates if it.chosen)
 
     @property
     def name(self) -> str:
-        """The cluster's name, as it stands."""
+        """The cluster's name so far."""
         return str(self.said.get("name", ""))
 
     def get(self, path: str) -> Any:  # noqa: ANN401 - any of TOML's types
-        """What was said to a question that is no host's; None: nothing."""
+        """The answer to a question that is not about a host; None: not answered."""
         section, _, key = path.rpartition(".")
         table = self.said.get(section, {}) if section else self.said
         return table.get(key) if isinstance(table, Mapping) else None
 
     def put(self, path: str, value: object) -> Self:
-        """With another answer to a question that is no host's; None takes it back."""
+        """Set the answer to a question that is not about a host; None removes it."""
         section, _, key = path.rpartition(".")
-        held = self.said.get(section, {}) if section else self.said
-        table = {**held, key: value} if isinstance(held, Mapping) else {key: value}
+        current = self.said.get(section, {}) if section else self.said
+        table = {**current, key: value} if isinstance(current, Mapping) else {key: value}
         if value is None:
             del table[key]
         return replace(self, said={**self.said, section: table} if section else table)
 
-    def host(self, address: str, **said: Any) -> Self:  # noqa: ANN401 - fields of Candidate
-        """With other words about the candidate at that address."""
+    def host(self, address: str, **changes: Any) -> Self:  # noqa: ANN401 - fields of Candidate
+        """Change fields of the candidate with that address."""
         return replace(
             self,
             candidates=tuple(
-                replace(it, **said) if it.address == address else it for it in self.candidates
+                replace(it, **changes) if it.address == address else it for it in self.candidates
             ),
         )
 
-    def row(self, at: int, **said: Any) -> Self:  # noqa: ANN401 - fields of Candidate
-        """With other words about the candidate at that place; two may share an address."""
-        changed = replace(self.candidates[at], **said)
+    def row(self, index: int, **changes: Any) -> Self:  # noqa: ANN401 - fields of Candidate
+        """Change fields of the candidate at that index; two may share an address."""
+        changed = replace(self.candidates[index], **changes)
         return replace(
-            self, candidates=(*self.candidates[:at], changed, *self.candidates[at + 1 :])
+            self, candidates=(*self.candidates[:index], changed, *self.candidates[index + 1 :])
         )
 
-    def without(self, at: int) -> Self:
-        """Without the candidate at that place."""
-        return replace(self, candidates=self.candidates[:at] + self.candidates[at + 1 :])
+    def without(self, index: int) -> Self:
+        """Remove the candidate at that index."""
+        return replace(self, candidates=self.candidates[:index] + self.candidates[index + 1 :])
 
     def add(self, found: Iterable[Candidate]) -> Self:
-        """With more candidates; of one that is there already, only what was not known is taken."""
+        """Add candidates; those already present only gain what was unknown."""
         rows = list(self.candidates)
-        there = {it.address.lower(): at for at, it in reversed(list(enumerate(rows)))}
+        index_by_address = {
+            it.address.lower(): index for index, it in reversed(list(enumerate(rows)))
+        }
         for it in found:
-            at = there.setdefault(it.address.lower(), len(rows))
-            if at == len(rows):
+            index = index_by_address.setdefault(it.address.lower(), len(rows))
+            if index == len(rows):
                 rows.append(it)
                 continue
-            old = rows[at]
-            rows[at] = replace(
+            old = rows[index]
+            rows[index] = replace(
                 old,
                 name=old.name or it.name,
                 shown_key=it.shown_key or old.shown_key,
@@ -209,20 +216,20 @@ class Draft:
         return replace(self, candidates=tuple(rows))
 
     def data(self) -> dict[str, Any]:
-        """All that was said, as an answer file would have it."""
+        """All answers so far, in the form of an answer file."""
         hosts = [_table(it) for it in self.chosen]
         return {"version": 1, **self.said, **({"host": hosts} if hosts else {})}
 
     def answers(self) -> Answers:
-        """The answers, if they can be used.
+        """The validated answers.
 
         Raises:
-            Refused: what is missing or wrong, by key.
+            AnswersError: what is missing or invalid, by key.
         """
         return parse(self.data())
 
     def refusals(self) -> Mapping[str, str]:
-        """What is missing or wrong, by key; empty: nothing."""
+        """What is missing or invalid, by key; empty: nothing."""
         try:
             self.answers()
         except AnswersError as refused:
@@ -230,23 +237,30 @@ class Draft:
         return {}
 
     def provisional(self) -> Answers:
-        """Answers that are good for reading the hosts, whatever is not decided yet.
+        """Answers good enough to read the hosts, whatever else is undecided.
 
         Raises:
-            Refused: what can't be done without: three hosts, ways to log in.
+            AnswersError: the minimum is missing: three hosts, or a way to log in.
         """
-        kept = {key: self.said[key] for key in ("ssh", "etcd", "flannel") if key in self.said}
-        data = {"version": 1, "name": "cluster", **kept, "host": list(_provisional(self.chosen))}
+        sections_kept = {
+            key: self.said[key] for key in ("ssh", "etcd", "flannel") if key in self.said
+        }
+        data = {
+            "version": 1,
+            "name": "cluster",
+            **sections_kept,
+            "host": list(_provisional(self.chosen)),
+        }
         try:
-            return parse(data | {"network": _somewhere(data)})
+            return parse(data | {"network": _placeholder_network(data)})
         except AnswersError as refused:
             sections = {_question(key).partition(".")[0] for key in refused.why}
         data = {key: table for key, table in data.items() if key not in sections - {"host", "ssh"}}
-        return parse(data | {"network": _somewhere(data)})
+        return parse(data | {"network": _placeholder_network(data)})
 
 
-def _somewhere(data: Mapping[str, Any]) -> dict[str, Any]:
-    """A network that is in nobody's way, with room for all hosts."""
+def _placeholder_network(data: Mapping[str, Any]) -> dict[str, Any]:
+    """A placeholder network that overlaps none of the hosts and has room for all of them."""
     used = {
         str(host[key]) for host in data["host"] for key in ("address", "interface") if key in host
     }
@@ -261,21 +275,21 @@ def _somewhere(data: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _question(key: str) -> str:
-    """The path of the question that a refusal's key is about: `host[a].name` is `host.name`."""
+    """The question that a refusal's key is about: `host[a].name` is `host.name`."""
     return re.sub(r"^host\[[^]]*\]", "host", key)
 
 
 def _candidate(table: object) -> Candidate:
-    said = table if isinstance(table, Mapping) else {}
+    answers = table if isinstance(table, Mapping) else {}
 
     def text(key: str) -> str:
-        return str(said.get(key, ""))
+        return str(answers.get(key, ""))
 
     return Candidate(
         text("address"),
         text("name"),
         chosen=True,
-        role="master" if said.get("role") == "master" else "node",
+        role="master" if answers.get("role") == "master" else "node",
         label=text("label"),
         interface=text("interface"),
         host_key=text("host_key"),
@@ -290,21 +304,21 @@ def _table(it: Candidate) -> dict[str, str]:
 
 
 def _provisional(chosen: Iterable[Candidate]) -> Iterator[dict[str, str]]:
-    """Their tables, each with a name of its own and one of them the master."""
+    """Their tables, each with a unique name, and one of them the master."""
     candidates = list(chosen)
     first = next(iter(candidates), None)
     master = next((it for it in candidates if it.role == "master"), first)
-    taken = Counter(it.name.lower() for it in candidates)
+    uses = Counter(it.name.lower() for it in candidates)
     for number, it in enumerate(candidates, 1):
-        own = taken[it.name.lower()] == 1
-        # An address will do as a name, and sentences about the machine can be understood.
-        names = (it.name if own else "", it.address, f"host-{number}", f"fedwiz-host-{number}")
+        unique = uses[it.name.lower()] == 1
+        # An address works as a name, and keeps sentences about the machine readable.
+        names = (it.name if unique else "", it.address, f"host-{number}", f"fedwiz-host-{number}")
         name = next(
             text
             for text in names
-            if _passes(rules.host_name, text) and (text is it.name or not taken[text.lower()])
+            if _passes(rules.host_name, text) and (text is it.name or not uses[text.lower()])
         )
-        taken[name.lower()] += 1
+        uses[name.lower()] += 1
         interface = it.interface if _passes(rules.interface, it.interface) else ""
         role: Role = "master" if it is master else "node"
         yield _table(replace(it, name=name, role=role, label="", interface=interface))
@@ -319,56 +333,57 @@ def _passes(rule: Callable[[str], str], text: str) -> bool:
 
 
 def repeat(answers: Answers, accepted: Sequence[str] = ()) -> str:
-    """The answer file that does the same again, and asks nothing.
+    """An answer file that repeats the run without asking anything.
 
     Args:
         answers: what the operator decided.
-        accepted: checks whose block was taken for a warning, which an answer file can't say.
+        accepted: checks whose failure was accepted as a warning; an answer file has no key for
+            them.
     """
     head = f"# Run with --accept {','.join(accepted)}\n" if accepted else ""
     return head + dump(answers.model_copy(update={"wizard": Wizard()}))
 
 
 def with_sets(draft: Draft, sets: Iterable[str]) -> Draft:
-    """The draft as `--set`s change it, hosts aside.
+    """Apply `--set` overrides to the draft, except for hosts.
 
     Raises:
-        Refused: a key that does not exist, or a host's.
+        AnswersError: a key that does not exist, or a host's.
     """
-    said = overlay(draft.said, list(sets))
-    if "host" in said:
+    answers = overlay(draft.said, list(sets))
+    if "host" in answers:
         raise AnswersError({"--set": "the wizard asks for the hosts itself; give them in a file"})
-    return replace(draft, said=said)
+    return replace(draft, said=answers)
 
 
 FORMAT_VERSION = 1
-"""Of the file that a draft is kept in; one of another format is not read."""
+"""Format of the saved draft; other formats are not read."""
 
 
 def save(draft: Draft) -> None:
-    """Keep it, so that a wizard that was killed goes on from there.
+    """Save the draft, so that a killed wizard can resume from it.
 
     Raises:
         OSError: it can't be written.
     """
     if draft.goal in ("look", "undo"):
         return
-    said = _fields(draft) | {"candidates": [_fields(it) for it in draft.candidates]}
-    # A date has no place in answers, and yet an answer file may hold one, to be refused.
-    text = json.dumps({"format": FORMAT_VERSION, **said}, default=str)
+    values = _fields(draft) | {"candidates": [_fields(it) for it in draft.candidates]}
+    # Dates are invalid answers, but an answer file may hold one until it is refused.
+    text = json.dumps({"format": FORMAT_VERSION, **values}, default=str)
     files.write(files.place(draft.practice), text, sync=False)
 
 
 def _fields(it: Draft | Candidate) -> dict[str, Any]:
-    """The fields as they are; `asdict` would copy all that is below them."""
+    """The fields, shallow; `asdict` would copy everything below them."""
     return {each.name: getattr(it, each.name) for each in fields(it)}
 
 
-def kept(practice: str = "") -> Draft | None:
-    """The draft that was kept; None: there is none that can be read.
+def load_saved(practice: str = "") -> Draft | None:
+    """The saved draft; None if there is none or it can't be read.
 
     Args:
-        practice: that of this practice cluster.
+        practice: load that of this practice cluster.
     """
     try:
         data = json.loads(files.place(practice).read_text("utf-8"))
@@ -378,17 +393,17 @@ def kept(practice: str = "") -> Draft | None:
         for name in ("stops", "accepted"):
             data[name] = tuple(data.get(name, ()))
         draft = Draft(**data)
-        return draft if draft.practice == practice and _whole(draft) else None
+        return draft if draft.practice == practice and _is_valid(draft) else None
     except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return None
 
 
-def _whole(draft: Draft) -> bool:
-    """Whether everything in a draft that was kept is what it has to be."""
-    one = Candidate("")
+def _is_valid(draft: Draft) -> bool:
+    """Whether everything in a saved draft is valid."""
+    template = Candidate("")
     return (
-        _alike(draft, Draft())
-        and all(_alike(it, one) and it.role in get_args(Role) for it in draft.candidates)
+        _same_types(draft, Draft())
+        and all(_same_types(it, template) and it.role in get_args(Role) for it in draft.candidates)
         and draft.page in PAGES
         and draft.goal in get_args(Goal)
         and draft.stops != ()
@@ -399,14 +414,14 @@ def _whole(draft: Draft) -> bool:
     )
 
 
-def _alike(it: Draft | Candidate, like: Draft | Candidate) -> bool:
-    """Whether each field is of the type that it has in another."""
+def _same_types(it: Draft | Candidate, template: Draft | Candidate) -> bool:
+    """Whether each field has the same type as in the template."""
     return all(
-        type(value) is type(getattr(like, name)) or (name == "pace" and type(value) is int)
+        type(value) is type(getattr(template, name)) or (name == "pace" and type(value) is int)
         for name, value in _fields(it).items()
     )
 
 
 def forget(practice: str = "") -> None:
-    """Keep no draft any more."""
+    """Delete the saved draft."""
     files.place(practice).unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""What the wizard can be asked to do, in its own words."""
+"""What the wizard can do, in its own words."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -15,8 +15,8 @@ GOALS: Mapping[What, tuple[str, str]] = MappingProxyType(
         "practice": ("Practice cluster", "Simulated hosts: nothing real is touched."),
     }
 )
-"""Each with its title, and a line that says more.  `resume` is a run's, and there is one only where
-such a run is."""
+"""Title and explanation of each. `resume` belongs to a run, so it is offered only where there is an
+interrupted one."""
 
 LEFT_ALONE = "Left alone, it stays in `fedwiz runs`."
-"""What becomes of a run that is not gone on with."""
+"""What happens to a run that is not resumed."""

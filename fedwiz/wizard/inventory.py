@@ -1,7 +1,7 @@
-"""The machines that a wizard works on: the ways there, and what was read from them.
+"""The machines that a wizard works on: connections, secrets, cached facts.
 
-The one thing of a wizard's that lives beside its draft.  Nothing of it is kept on disk: a
-wizard that starts again reads the machines again.
+Everything the wizard needs besides the draft. None of it is saved to disk: a restarted wizard reads
+the machines again.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ from typing import Any
 from fedwiz import discover, practice
 from fedwiz.answers.file import Answers, AnswersError, Flannel, Host
 from fedwiz.answers.package_file import check_files
-from fedwiz.answers.passwords import ETCD, SUDO, given, passwords
+from fedwiz.answers.passwords import ETCD, SUDO, from_environment, passwords
 from fedwiz.discover import Sighting, Target
 from fedwiz.discover.sources import Source
 from fedwiz.engine.connections import connect_all, read_facts
@@ -38,14 +38,14 @@ from fedwiz.verify.ports import attempt
 from fedwiz.wizard.draft import Draft
 
 AskSecret = Callable[[str], Awaitable[str | None]]
-"""Asks the operator for a secret, by a sentence; None: there is none to be had."""
+"""Asks the operator for a secret, by a sentence; None: the operator gave none."""
 
 
 def ignore(_event: Event) -> None:
-    """What nobody hears."""
+    """A sink that discards events."""
 
 
-async def _nobody(_question: str) -> str | None:
+async def _ask_nobody(_question: str) -> str | None:
     return None
 
 
@@ -56,40 +56,41 @@ class Inventory(Transport):
     """As in `RunStarted`."""
 
     def __init__(self, *, accept_new: bool = False) -> None:
-        """Nothing is opened yet.
+        """Opens no connection yet.
 
         Args:
-            accept_new: take the key of a machine that nobody knows, and write it down.
+            accept_new: accept the host key of an unknown machine and store it.
         """
         self._accept_new = accept_new
-        self.ask: AskSecret = _nobody
-        """Set by whoever can ask."""
+        self.ask: AskSecret = _ask_nobody
+        """Set by the front end, if it can ask."""
 
         self.facts: dict[str, Facts] = {}
-        """What was read, by address."""
+        """The machines' facts, by address."""
 
         self.lost: dict[str, str] = {}
         """Why a machine could not be read, by address."""
 
         self.unknown: dict[str, UnknownKeyError] = {}
-        """Keys that nobody has accepted yet, by address, or by a bastion's name."""
+        """Host keys that the operator has not accepted yet, by address, or by a jump host's
+        name."""
 
         self.changed: set[str] = set()
-        """Addresses where another key was shown than the one that is known or pinned."""
+        """Addresses that presented a different key than the known or pinned one."""
 
         self.approved: tuple[Answers, Plan] | None = None
-        """What the operator has approved, and for which answers; None: nothing yet."""
+        """The plan that the operator approved, with its answers; None: none yet."""
 
         self._secrets: dict[str, Secret] = {}
-        self._wrong: set[str] = set()
-        """Names of secrets that somebody refused; the environment's are not taken again."""
+        self._refused: set[str] = set()
+        """Names of secrets that were refused; those of the environment are not used again."""
 
-        self._ways: Any = None
-        self._known: tuple[Answers, ClusterFacts] | None = None
+        self._ssh: Any = None
+        self._cached: tuple[Answers, ClusterFacts] | None = None
         self._hosts: dict[str, str] = {}
 
     def sources(self) -> dict[str, Callable[[], Source]]:
-        """What this machine already knows of hosts, by what it is called."""
+        """Sources of hosts that this machine knows of, by name."""
         return {
             "ssh config": lambda: discover.ssh_config(Path("~/.ssh/config")),
             "known_hosts": lambda: discover.known_hosts(Path("~/.ssh/known_hosts")),
@@ -99,47 +100,47 @@ class Inventory(Transport):
     async def look(
         self, targets: Iterable[Target], on_progress: discover.OnProgress | None = None
     ) -> tuple[Sighting, ...]:
-        """See who answers as SSH."""
+        """Scan the targets for SSH servers."""
         return await discover.discover(targets, on_progress=on_progress)
 
     async def accept(self, keys: Iterable[UnknownKeyError]) -> None:
-        """Write down keys that the operator has compared and found right.
+        """Store keys that the operator has compared and accepted.
 
         Raises:
-            Unreachable: known_hosts can't be written.
+            UnreachableError: known_hosts can't be written.
         """
         for key in keys:
             await self._accept(key)
-            self.unknown = {at: it for at, it in self.unknown.items() if it is not key}
+            self.unknown = {address: it for address, it in self.unknown.items() if it is not key}
 
     async def read(self, answers: Answers, emit: Emit | None = None) -> ClusterFacts:
-        """Read all the hosts of the answers anew.
+        """Read all hosts of the answers again.
 
-        A file that the answers name and that can't be used keeps nobody from reading hosts;
-        `cluster` says what is wrong with it.
+        An unusable file in the answers does not prevent reading; `cluster` reports what is wrong
+        with it.
 
         Args:
-            answers: whose hosts; provisional ones will do.
-            emit: gets `Connected`, `FactsRead` and `HostLost` as they come.
+            answers: names the hosts; provisional answers are sufficient.
+            emit: gets `Connected`, `FactsRead` and `HostLost` as they happen.
         """
         self.unknown.clear()
         self.changed.clear()
         self.lost.clear()
-        asked = answers
+        usable = answers
         try:
-            cluster = await self.cluster(asked, emit or ignore)
+            cluster = await self.cluster(usable, emit or ignore)
         except AnswersError:
-            asked = answers.model_copy(update={"flannel": Flannel()})
-            cluster = await self.cluster(asked, emit or ignore)
+            usable = answers.model_copy(update={"flannel": Flannel()})
+            cluster = await self.cluster(usable, emit or ignore)
         async with connect_all(
-            asked, self, self.open_store, cluster.emit, cluster.etcd_password
-        ) as ways:
-            known = await read_facts(ways, cluster.supplied)
-        self.take(answers, known)
+            usable, self, self.open_store, cluster.emit, cluster.etcd_password
+        ) as connections:
+            known = await read_facts(connections, cluster.supplied)
+        self.cache(answers, known)
         return known
 
-    def take(self, answers: Answers, known: ClusterFacts) -> None:
-        """Remember what was read of all the hosts of the answers."""
+    def cache(self, answers: Answers, known: ClusterFacts) -> None:
+        """Cache the facts of all hosts of the answers."""
         for host in answers.host:
             self.lost.pop(host.address, None)
             self.facts.pop(host.address, None)
@@ -147,23 +148,23 @@ class Inventory(Transport):
                 self.lost[host.address] = known.lost[host.name]
             elif host.name in known.hosts:
                 self.facts[host.address] = known.hosts[host.name]
-        self._known = answers, known
+        self._cached = answers, known
 
     def known(self, answers: Answers) -> ClusterFacts | None:
-        """What was read last, under the names of these answers, if it would be read the same.
+        """The cached facts, under the names of these answers; None if they must be read again.
 
-        Names, labels, interfaces and the network change nothing, and neither does a host that
-        is left out.  Another role does, another way to log in, and etcd at another endpoint,
-        as where it is called by the name of a master that has another one now.
+        Names, labels, interfaces, the network and left-out hosts don't matter. Changed roles, login
+        settings and etcd endpoints do; an endpoint also changes when it names a master that was
+        renamed.
         """
-        if self._known is None:
+        if self._cached is None:
             return None
-        before, known = self._known
-        called = {_asked_as(host): host.name for host in before.host}
-        alike = all(_asked_as(host) in called for host in answers.host)
-        if not alike or _asked_with(before) != _asked_with(answers):
+        cached_answers, known = self._cached
+        cached_names = {_host_settings(host): host.name for host in cached_answers.host}
+        same_hosts = all(_host_settings(host) in cached_names for host in answers.host)
+        if not same_hosts or _common_settings(cached_answers) != _common_settings(answers):
             return None
-        names = {host.name: called[_asked_as(host)] for host in answers.host}
+        names = {host.name: cached_names[_host_settings(host)] for host in answers.host}
         return replace(
             known,
             hosts=_renamed(known.hosts, names),
@@ -172,18 +173,18 @@ class Inventory(Transport):
             udp=None,
         )
 
-    async def tried(self, answers: Answers, known: ClusterFacts) -> ClusterFacts:
-        """The same, with the backend's UDP port tried between all nodes."""
+    async def udp_trial(self, answers: Answers, known: ClusterFacts) -> ClusterFacts:
+        """The same facts, plus a trial of the backend's UDP port between all nodes."""
         await self._prepare(answers)
-        async with connect_all(answers, self, self.open_store, ignore) as ways:
-            known = replace(known, lost={**known.lost, **ways.lost})
-            return await attempt(answers, ways.sessions, known)
+        async with connect_all(answers, self, self.open_store, ignore) as connections:
+            known = replace(known, lost={**known.lost, **connections.lost})
+            return await attempt(answers, connections.sessions, known)
 
     async def meet(self, answers: Answers) -> tuple[Verdict, ...]:
-        """Ping from each node to each other, by the interfaces of the answers.
+        """Ping from each node to each other, over the interfaces of the answers.
 
         Returns:
-            One verdict for each ordered pair; none where the hosts were not read.
+            One verdict for each ordered pair; none if the hosts were not read.
         """
         from fedwiz.verify.node_pings import meet
 
@@ -191,8 +192,8 @@ class Inventory(Transport):
         if known is None:
             return ()
         await self._prepare(answers)
-        async with connect_all(answers, self, self.open_store, ignore) as ways:
-            return await meet(answers, dict(ways.sessions), known, ignore)
+        async with connect_all(answers, self, self.open_store, ignore) as connections:
+            return await meet(answers, dict(connections.sessions), known, ignore)
 
     async def cluster(
         self,
@@ -201,10 +202,10 @@ class Inventory(Transport):
         run_id: str = "",
         accepted: Iterable[str] = (),
     ) -> RunContext:
-        """What a verb works on.
+        """The context that a verb runs in.
 
         Raises:
-            Refused: a file that the answers name can't be used.
+            AnswersError: a file that the answers name can't be used.
         """
         file = None if self.practice else await asyncio.to_thread(check_files, answers)
         supplied = file.package.removeprefix("flannel-") if file else ""
@@ -223,30 +224,30 @@ class Inventory(Transport):
 
     @asynccontextmanager
     async def connect(self, name: str) -> AsyncIterator[Session]:
-        """See `Transport.connect`; what the operator can do about a refusal is remembered."""
+        """See `Transport.connect`; also records refusals that the operator can resolve."""
         address = self._hosts.get(name, name)
         try:
             async with self._connect(name) as session:
                 yield session
         except UnknownKeyError as key:
-            # A bastion's stands for all the hosts behind it.
+            # A jump host's key concerns all hosts behind it.
             self.unknown[address if key.host == name else key.host] = key
             raise
         except KeyRefusedError:
             self.changed.add(address)
             raise
-        except SecretRefusedError as why:
-            self._wrong.add(SUDO if why.which == "sudo" else why.which)
+        except SecretRefusedError as error:
+            self._refused.add(SUDO if error.which == "sudo" else error.which)
             raise
 
     async def _prepare(self, answers: Answers) -> None:
-        """Have the ways ready for these answers.
+        """Prepare connections for these answers.
 
-        They are new each time, and what the operator has put right since then is seen.
+        They are rebuilt each time, so that whatever the operator has fixed since takes effect.
         """
         transport = await asyncio.to_thread(importlib.import_module, "fedwiz.ssh.transport")
         await self._ask(answers)
-        self._ways = transport.Ssh(
+        self._ssh = transport.Ssh(
             answers.ssh,
             answers.host,
             accept_new=self._accept_new,
@@ -256,41 +257,41 @@ class Inventory(Transport):
         self._etcd = answers.etcd
 
     async def _ask(self, answers: Answers) -> None:
-        """Have the passwords, and know who is where."""
+        """Ask for the passwords, and index the hosts' addresses."""
         self._hosts = {host.name: host.address for host in answers.host}
-        for name in self._wrong:
+        for name in self._refused:
             self._secrets.pop(name, None)
         for name, variable, whose in passwords(answers):
             await self._secret(name, variable, f"{name} of {whose}")
 
     async def _secret(self, name: str, variable: str, question: str) -> Secret | None:
         if name not in self._secrets:
-            known = "" if name in self._wrong else given(variable)
-            said = known or await self.ask(question)
-            if said:
-                self._wrong.discard(name)
-                self._secrets[name] = Secret(name, said)
+            from_env = "" if name in self._refused else from_environment(variable)
+            value = from_env or await self.ask(question)
+            if value:
+                self._refused.discard(name)
+                self._secrets[name] = Secret(name, value)
         return self._secrets.get(name)
 
     async def _passphrase(self, path: str) -> Secret | None:
         if path not in self._secrets:
-            said = await self.ask(f"Passphrase of {path}")
-            if not said:
+            value = await self.ask(f"Passphrase of {path}")
+            if not value:
                 return None
-            self._wrong.discard(path)
-            self._secrets[path] = Secret("passphrase", said)
+            self._refused.discard(path)
+            self._secrets[path] = Secret("passphrase", value)
         return self._secrets[path]
 
     def _connect(self, name: str) -> Any:  # noqa: ANN401 - a context manager
-        return self._ways.connect(name)
+        return self._ssh.connect(name)
 
     async def _accept(self, key: UnknownKeyError) -> None:
-        if self._ways is not None:
-            await self._ways.accept(key)
+        if self._ssh is not None:
+            await self._ssh.accept(key)
 
     @property
     def open_store(self) -> OpenStore:
-        """etcd, by way of a session; a password that it refuses is asked for again."""
+        """Opens etcd through a session; a refused password is asked for again."""
 
         @asynccontextmanager
         async def opened(session: Session, api: str) -> AsyncIterator[Store]:
@@ -299,26 +300,26 @@ class Inventory(Transport):
             try:
                 async with etcd.store(session, self._etcd, api, password) as store:
                     yield store
-            except etcd.EtcdError as why:
-                if why.kind == "auth":
-                    self._wrong.add(ETCD)
+            except etcd.EtcdError as error:
+                if error.kind == "auth":
+                    self._refused.add(ETCD)
                 raise
 
         return opened
 
 
-def _asked_as(host: Host) -> tuple[str, str, str]:
-    """What of a host's answers decides what it is asked, and whether it may answer."""
+def _host_settings(host: Host) -> tuple[str, str, str]:
+    """The host's answers that decide what is read, and whether the host is trusted."""
     return host.address.lower(), host.role, host.host_key
 
 
-def _asked_with(answers: Answers) -> object:
-    """What all hosts are asked with."""
+def _common_settings(answers: Answers) -> object:
+    """The settings that all hosts are read with."""
     return answers.ssh.model_copy(update={"width": 1}), answers.etcd, answers.flannel
 
 
 def _renamed(read: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
-    """What was read by name, by new names in their order."""
+    """Rename the keys, in the order of the new names."""
     return {new: read[old] for new, old in names.items() if old in read}
 
 
@@ -326,53 +327,53 @@ class PracticeInventory(Inventory):
     """Simulated machines; they live as long as this object."""
 
     def __init__(self, draft: Draft) -> None:
-        """Make the machines of the draft's `practice`, `size` and `pace`.
+        """Create the machines from the draft's `practice`, `size` and `pace`.
 
         Raises:
-            Refused: a practice cluster can't be as these answers say.
+            AnswersError: no valid practice cluster results from these settings.
         """
         super().__init__()
         self.practice = draft.practice
         fault = "" if draft.practice == "healthy" else draft.practice
         self._sightings = practice.sightings(draft.size)
-        # Some faults are in the answers, and those are the draft's.
+        # The draft already contains what some faults change in the answers.
         self._practice = practice.Practice(
             practice.practice_answers(draft.size),
             fault,
             draft.pace,
             installed="verify" in (draft.goal, draft.page),
         )
-        # Nobody gets beyond the first page without having accepted the keys there, and who
-        # starts again on the last one has installed: the machines are as they were then.
+        # The first page can't be left without accepting the keys, and a wizard restarted on the
+        # last page has installed already: restore the machines to that state.
         self._trusted = (
             set[str]() if draft.page == "hosts" else set(self._practice.cluster.machines)
         )
 
     def sources(self) -> dict[str, Callable[[], Source]]:
         """The practice network is a source, too."""
-        found = tuple(Target(it.address, it.port, it.name, "practice") for it in self._sightings)
-        return {"practice network": lambda: Source(found)}
+        targets = tuple(Target(it.address, it.port, it.name, "practice") for it in self._sightings)
+        return {"practice network": lambda: Source(targets)}
 
     async def look(
         self, targets: Iterable[Target], on_progress: discover.OnProgress | None = None
     ) -> tuple[Sighting, ...]:
-        """Look at each; a quiet address takes its time."""
-        asked, found = tuple(targets), list[Sighting]()
+        """Look at each target; silent addresses take simulated time."""
+        wanted, found = tuple(targets), list[Sighting]()
         cluster = self._practice.cluster
-        there = {it.address: it for it in self._sightings}
-        there |= {it.name: it for it in self._sightings}
-        for done, target in enumerate(asked, 1):
-            await cluster.sleep(cluster.pace * 2 / len(asked))
-            seen = there.get(target.address)
-            if seen is not None:
-                seen = replace(seen, name=target.name, source=target.source)
-                found.append(seen)
+        sighting_by_target = {it.address: it for it in self._sightings}
+        sighting_by_target |= {it.name: it for it in self._sightings}
+        for done, target in enumerate(wanted, 1):
+            await cluster.sleep(cluster.pace * 2 / len(wanted))
+            sighting = sighting_by_target.get(target.address)
+            if sighting is not None:
+                sighting = replace(sighting, name=target.name, source=target.source)
+                found.append(sighting)
             if on_progress is not None:
-                on_progress(done, len(asked), seen)
+                on_progress(done, len(wanted), sighting)
         return tuple(dict.fromkeys(found))
 
     async def _prepare(self, answers: Answers) -> None:
-        await self._ask(answers)  # any password is right here
+        await self._ask(answers)  # any password works here
 
     @asynccontextmanager
     async def _connect(self, name: str) -> AsyncIterator[Session]:
@@ -382,15 +383,15 @@ class PracticeInventory(Inventory):
                 f"{name} ({self._hosts[name]}) does not answer on port 22: is it up, and is "
                 "there a route to it?"
             )
-        if not machine.no_way and machine.name not in self._trusted:
+        if not machine.login_failure and machine.name not in self._trusted:
             raise self._unknown_key(name, machine.name)
-        if machine.no_way and "host key" in machine.no_way:
-            raise KeyRefusedError(machine.no_way)
+        if machine.login_failure and "host key" in machine.login_failure:
+            raise KeyRefusedError(machine.login_failure)
         async with self._practice.connect(machine.name) as session:
             yield session
 
     def _unknown_key(self, name: str, machine: str) -> UnknownKeyError:
-        """As a real host's that shows a key for the first time."""
+        """As when a real host shows its key for the first time."""
         blob = practice.host_key(machine)
         why = f"{name}'s host key is not known yet (ssh-ed25519): compare it and accept it"
         return UnknownKeyError(why, host=name, kind="ssh-ed25519", blob=blob)

@@ -1,4 +1,4 @@
-"""How a draft begins: from nothing, from an answer file, for a proof alone, for practice."""
+"""New drafts: empty, from an answer file, for verification only, or for practice."""
 
 from collections.abc import Iterable
 from dataclasses import replace
@@ -7,63 +7,64 @@ from pathlib import Path
 from fedwiz import practice
 from fedwiz.answers.file import AnswersError, overlay, read
 from fedwiz.runs.unfinished import InterruptedRun, interrupted_run
-from fedwiz.wizard.draft import Draft, kept, with_sets
+from fedwiz.wizard.draft import Draft, load_saved, with_sets
 
 NAME = "fedora-lab"
-"""What a cluster is called until the operator says otherwise."""
+"""The default name of a cluster."""
 
 VERIFY_PAGES = ("hosts", "network", "verify")
-"""The pages that a verification by itself needs."""
+"""The pages that a verification alone needs."""
 
 
 def new() -> Draft:
-    """A new install."""
+    """A draft of a new install."""
     return Draft(page="hosts", said={"name": NAME})
 
 
 def verifying() -> Draft:
-    """The proof alone, of a cluster that is there."""
+    """A draft that only verifies an existing cluster."""
     return Draft(page="hosts", goal="verify", stops=VERIFY_PAGES, said={"name": NAME})
 
 
 def from_file(path: str, sets: Iterable[str] = ()) -> Draft:
-    """The draft of an answer file, at the first page that it leaves open.
+    """The draft of an answer file, at the first page with an open question.
 
     Raises:
-        Refused: it can't be read, or says what no page could put right.
+        AnswersError: it can't be read, or has errors that no page can fix.
     """
     draft = Draft.of(overlay(read(Path(path)), list(sets)), path)
     return replace(draft, page=draft.stops[0])
 
 
 def interrupted(draft: Draft) -> bool:
-    """Whether a run was cut off since a draft's install was begun, so that it comes first.
+    """Whether a run was interrupted after the draft's install started, so that it comes first.
 
-    The first page, or the first question, offers to go on with it.
+    The welcome page, or the first question, offers to resume it.
     """
     if draft.practice or draft.goal != "install" or draft.page not in ("install", "verify"):
         return False
-    left = interrupted_run()
-    if left is None or left.run.cluster != draft.name:
+    unfinished = interrupted_run()
+    if unfinished is None or unfinished.run.cluster != draft.name:
         return False
-    return draft.page == "install" or left.run.id != draft.run  # else it is proven there
+    # That run is verified on its own page.
+    return draft.page == "install" or unfinished.run.id != draft.run
 
 
 def resuming(before: InterruptedRun) -> Draft:
-    """The draft that goes on with a run, on the page that shows it: what was said then.
+    """The draft that resumes a run, on the page that shows it, with the answers of that run.
 
     Raises:
-        Refused: its answers are not kept, or can't be used.
+        AnswersError: its answers were not saved, or can't be used.
     """
-    run, was = before.run, kept()
+    run, draft_of_run = before.run, load_saved()
     file = run.path.with_suffix(".toml")
-    if was is None or was.run != run.id or was.goal != "install":
+    if draft_of_run is None or draft_of_run.run != run.id or draft_of_run.goal != "install":
         if not file.is_file():
             raise AnswersError(
                 {run.id: "its answers are not kept here: give them to `fedwiz resume`, as -a FILE"}
             )
-        was = Draft.of(read(file))
-    draft = replace(was, page="install", run=run.id, accepted=before.accepted)
+        draft_of_run = Draft.of(read(file))
+    draft = replace(draft_of_run, page="install", run=run.id, accepted=before.accepted)
     if run.verb == "undo":
         draft = replace(draft, goal="undo", stops=("install",))
     draft.answers()
@@ -71,7 +72,7 @@ def resuming(before: InterruptedRun) -> Draft:
 
 
 def begin_practice(draft: Draft) -> Draft:
-    """The draft of a practice cluster, with what its fault puts into the answers."""
+    """The draft of a practice cluster, with the answers that its fault sets."""
     fault = practice.FAULTS.get(draft.practice)
     draft = with_sets(draft, fault.sets) if fault else draft
     draft = draft if draft.name else draft.put("name", "practice")
@@ -79,20 +80,20 @@ def begin_practice(draft: Draft) -> Draft:
 
 
 def practice_draft(fault: str, size: int, pace: float, sets: Iterable[str] = ()) -> Draft:
-    """The draft of a practice cluster; one that was kept of the same is gone on with.
+    """The draft of a practice cluster; resumes a saved one of the same fault and size.
 
     Args:
         fault: its name, or `healthy`.
-        size: hosts.
+        size: number of hosts.
         pace: real seconds for each simulated one.
-        sets: `--set`s of the operator's, which win.
+        sets: the operator's `--set` overrides, which take precedence.
 
     Raises:
-        Refused: a set that can't be followed.
+        AnswersError: an override that can't be applied.
     """
-    before = kept(fault)
-    if before is not None and before.size == size:
-        draft = replace(before, pace=pace)
+    saved = load_saved(fault)
+    if saved is not None and saved.size == size:
+        draft = replace(saved, pace=pace)
     else:
         draft = begin_practice(Draft(page="hosts", practice=fault, size=size, pace=pace))
     return with_sets(draft, sets)

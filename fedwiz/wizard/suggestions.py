@@ -1,4 +1,4 @@
-"""What a draft takes without being typed: what etcd holds, the options a backend had before."""
+"""Answers that need no typing: those stored in etcd, and a backend's previous options."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -11,58 +11,60 @@ from fedwiz.model.backends import BACKENDS
 from fedwiz.wizard.draft import Draft
 
 DEFAULT_BACKEND = next(iter(BACKENDS))
-"""The backend where none was said."""
+"""The backend unless the operator chooses another."""
 
 
-def held(known: ClusterFacts) -> dict[str, dict[str, Any]]:
-    """The sections that etcd's config gives; empty: it holds none that can be taken."""
+def config_in_etcd(known: ClusterFacts) -> dict[str, dict[str, Any]]:
+    """The sections of the configuration in etcd; empty: it has none that can be used."""
     config = known.store.config
     return from_flannel_config(config.text) if config is not None else {}
 
 
 def from_etcd(draft: Draft, known: ClusterFacts) -> Draft:
-    """With what etcd holds, where nothing was said.
+    """Fill unanswered questions from etcd.
 
-    A network that is public and runs already needs no leave to be verified, but for an install.
+    Verifying a public network that already runs needs no permission; installing one does.
     """
-    found, said = held(known), {**draft.said}
-    if not found:
+    stored, answers = config_in_etcd(known), {**draft.said}
+    if not stored:
         return draft
-    net = dict(found["network"])
+    net = dict(stored["network"])
     if draft.goal == "verify" and addresses.is_public(net["cidr"]):
         net["allow_public"] = True
-    said["network"] = net | table(said.get("network"))
-    if "backend" in found:
-        said.setdefault("backend", found["backend"])
-    return replace(draft, said=said)
+    answers["network"] = net | table(answers.get("network"))
+    if "backend" in stored:
+        answers.setdefault("backend", stored["backend"])
+    return replace(draft, said=answers)
 
 
 def proposed(draft: Draft, known: ClusterFacts, free: str) -> Draft:
-    """With a network, where none was said: the one that etcd holds, else one that is free.
+    """Suggest a network if none is answered: the one in etcd, otherwise a free one.
 
     Args:
-        draft: what was said.
-        known: what was read of the hosts.
+        draft: the operator's draft.
+        known: the facts of the hosts.
         free: a network that none of them uses; empty: there is none.
     """
     if draft.get("network.cidr") is not None:
         return draft
-    if held(known):
+    if config_in_etcd(known):
         return from_etcd(draft, known)
     return draft.put("network.cidr", free) if free else draft
 
 
 def choose(draft: Draft, name: str) -> Draft:
-    """The draft with another backend, and with the options that were given to that one before."""
+    """Choose another backend, and restore the options that it had before."""
     options = table(draft.said.get("backend"))
-    was = BACKENDS.get(str(options.pop("type", DEFAULT_BACKEND)))
-    before = dict(draft.held)
-    if was is not None:
-        before[was.name] = {key: it for key, it in options.items() if was.option(key)}
-    chosen = {"type": name, **table(before.get(name))}
-    return replace(draft, held=before, said={**draft.said, "backend": chosen})
+    current = BACKENDS.get(str(options.pop("type", DEFAULT_BACKEND)))
+    options_by_backend = dict(draft.held)
+    if current is not None:
+        options_by_backend[current.name] = {
+            key: it for key, it in options.items() if current.option(key)
+        }
+    chosen = {"type": name, **table(options_by_backend.get(name))}
+    return replace(draft, held=options_by_backend, said={**draft.said, "backend": chosen})
 
 
-def table(said: object) -> dict[str, Any]:
-    """A table of answers; of anything else, none."""
-    return dict(said) if isinstance(said, Mapping) else {}
+def table(value: object) -> dict[str, Any]:
+    """A copy of a table of answers; empty for anything else."""
+    return dict(value) if isinstance(value, Mapping) else {}

@@ -39,7 +39,7 @@ class Where(Input):
         """Insert all pasted lines; the base class would take only the first."""
         event.prevent_default()
         event.stop()
-        text, left_out = candidates.pasted(event.text)
+        text, left_out = candidates.join_lines(event.text)
         self.insert_text_at_cursor(text)
         if left_out:
             page = self.screen
@@ -235,14 +235,14 @@ class HostsPage(HostsWork):
     def look_there(self, event: Input.Submitted) -> None:
         """List the machines that were named, and search for others."""
         try:
-            one, many = candidates.meant(event.value)
+            one, many = candidates.parse_targets(event.value)
         except ValueError as wrong:
             self.say("; ".join(str(wrong).splitlines()), "block")
             return
         if not (one or many):
             self.say(f"Say where to look: {WHERE}.", "warn")
             return
-        self.change(self.draft.add(candidates.typed(one)))
+        self.change(self.draft.add(candidates.chosen_from_targets(one)))
         self.begin(self.look, one, many)
 
     @on(Input.Changed, "#filter")
@@ -368,7 +368,7 @@ class HostsPage(HostsWork):
             if self.findings.blocks:
                 self.say_block()
             else:
-                self.say(sanitize(candidates.ready(self.draft)), "block")
+                self.say(sanitize(candidates.why_unreadable(self.draft)), "block")
             return
         seen = self.inventory.facts.keys() | self.inventory.lost.keys()
         unread = not {it.address for it in self.draft.chosen} <= seen

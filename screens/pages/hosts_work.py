@@ -90,7 +90,7 @@ class HostsWork(Page):
         if not source.targets:
             self.say(f"{name} knows of no hosts" + (f": {notes}" if notes else ""), "warn")
             return
-        self.change(self.draft.add(candidates.known(source.targets)))
+        self.change(self.draft.add(candidates.from_targets(source.targets)))
         self.to_list()
         self.begin(self.look, source.targets, (), notes)
 
@@ -103,7 +103,7 @@ class HostsWork(Page):
         await self.inventory.look((*one, *many), self._looked)
         self.busy = ""
         self._drain()
-        self.change(candidates.sorted_from(candidates.quiet(self.draft, one), first))
+        self.change(candidates.sorted_from(candidates.mark_silent(self.draft, one), first))
         done, _, answer = self._counts
         text, level = searched(done, answer, notes, some=bool(self.draft.chosen))
         if answer:
@@ -120,7 +120,7 @@ class HostsWork(Page):
         if self._found:
             found = list(self._found)
             self._found.clear()
-            self.change(candidates.sighted(self.draft, found))
+            self.change(candidates.add_sightings(self.draft, found))
         elif self.busy == "read":
             self.show()
         if self.busy == "look":
@@ -138,10 +138,10 @@ class HostsWork(Page):
 
     async def read_hosts(self, onward: bool) -> None:
         """Read, ask about unknown host keys, learn names and roles; then go on if `onward`."""
-        if why := candidates.ready(self.draft):
+        if why := candidates.why_unreadable(self.draft):
             self.say(sanitize(why), "block")
             return
-        self.change(candidates.settled(self.draft))
+        self.change(candidates.settle_port(self.draft))
         try:
             while await self._read_once(self.draft.provisional()):
                 pass

@@ -20,7 +20,7 @@ from fedwiz.facts import ClusterFacts
 from fedwiz.model import addresses
 from fedwiz.util.sanitize import sanitize
 from fedwiz.wizard.draft import Draft
-from fedwiz.wizard.suggestions import DEFAULT_BACKEND, held, proposed
+from fedwiz.wizard.suggestions import DEFAULT_BACKEND, config_in_etcd, proposed
 from screens.dialogs.basic import Confirm
 from screens.dialogs.form import Form
 from screens.pages.judged_page import Choices, JudgedPage
@@ -245,7 +245,7 @@ class NetworkPage(JudgedPage):
         """Where a network comes from that the operator did not type, and its bounds."""
         cidr, parts = _text(self.draft), []
         if self.known is not None and cidr:
-            if held(self.known).get("network", {}).get("cidr") == cidr:
+            if config_in_etcd(self.known).get("network", {}).get("cidr") == cidr:
                 parts.append("etcd holds it already")
             elif cidr == self._proposed:
                 read, many = len(self.known.hosts), len(self.known.hosts) + len(self.known.lost)

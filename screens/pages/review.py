@@ -137,7 +137,7 @@ class ReviewPage(Page):
             return
         self._answers, self._result = answers, result
         if result.known is not None:
-            self.inventory.take(answers, result.known)
+            self.inventory.cache(answers, result.known)
         self._show()
         self._sum_up(result)
         await self._save_plan(result)

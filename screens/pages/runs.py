@@ -17,7 +17,7 @@ from fedwiz import practice
 from fedwiz.answers.file import AnswersError, read
 from fedwiz.runs import journal
 from fedwiz.runs.journal import RunSummary
-from fedwiz.runs.unfinished import of
+from fedwiz.runs.unfinished import as_interrupted
 from fedwiz.util.sanitize import sanitize
 from fedwiz.wizard.draft import Draft
 from fedwiz.wizard.start import VERIFY_PAGES
@@ -52,7 +52,7 @@ def go_on(run: RunSummary) -> Draft:
     Raises:
         AnswersError: there is nothing to continue, or its answers were not saved.
     """
-    if run.verb == "undo" and of(run) is not None:
+    if run.verb == "undo" and as_interrupted(run) is not None:
         raise AnswersError(
             {
                 run.id: (

@@ -13,7 +13,7 @@ from textual.widgets import Input, Static
 from fedwiz import practice
 from fedwiz.answers.file import AnswersError
 from fedwiz.runs.unfinished import InterruptedRun
-from fedwiz.wizard.draft import Draft, kept
+from fedwiz.wizard.draft import Draft, load_saved
 from fedwiz.wizard.start import begin_practice, from_file, new, resuming, verifying
 from screens.dialogs.basic import SCROLL, Line, Pick, TextDialog, lines
 from screens.pages.runs import Runs
@@ -139,7 +139,7 @@ async def _replace_saved(app: "Wizard", draft: Draft, title: str) -> Draft | Non
         draft: the new draft.
         title: its description.
     """
-    before = await asyncio.to_thread(kept)
+    before = await asyncio.to_thread(load_saved)
     if before is None or not loses_work(before, draft):
         return draft
     options = [
@@ -169,7 +169,7 @@ async def _practice(app: "Wizard") -> Draft | None:
 
 def _saved_practice() -> Draft | None:
     """The saved practice draft, whatever its fault."""
-    found = (kept(name) for name in ("healthy", *practice.FAULTS))
+    found = (load_saved(name) for name in ("healthy", *practice.FAULTS))
     return next((it for it in found if it is not None and it.candidates), None)
 
 

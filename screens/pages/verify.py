@@ -15,7 +15,7 @@ from fedwiz import report
 from fedwiz.answers.file import AnswersError
 from fedwiz.engine import verbs
 from fedwiz.model.events import Record
-from fedwiz.runs.journal import answers_of, read
+from fedwiz.runs.journal import answers_path, read
 from fedwiz.runs.state import State
 from fedwiz.util.sanitize import sanitize
 from fedwiz.wizard.draft import Draft, forget
@@ -270,7 +270,7 @@ class VerifyPage(Page):
                 "block",
             )
             return
-        path = answers_of(self._run_id)
+        path = answers_path(self._run_id)
         if self.draft.goal == "look":
             self.say(f"This is how the run {self._run_id} ended; nothing is asked of the hosts.")
         elif self._run_id and path.is_file():
@@ -281,7 +281,7 @@ class VerifyPage(Page):
         if not self._run_id:
             return {}
         found = {
-            "The answers that repeat this run": answers_of(self._run_id),
+            "The answers that repeat this run": answers_path(self._run_id),
             "Its journal": journal_of(self._run_id),
         }
         return {what: path for what, path in found.items() if path.is_file()}

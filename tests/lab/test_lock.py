@@ -194,7 +194,7 @@ async def test_a_black_hole_frees_it(user: str, lab_factory: LabFactory) -> None
     ssh = Ssh(said, hosts, sudo_password=Secret("sudo", lab.password), config=[])
     events, stop = asyncio.Queue[Event](), asyncio.Event()
     lock = Lock("install", "r", "lab", ssh, lab.master, events.put_nowait, QUICK)
-    async with lock.sought():
+    async with lock.acquire():
         assert await lock.may_begin(stop) == ""
         await asyncio.to_thread(lab.ssh, lab.master, HOLE)
         began = time.monotonic()

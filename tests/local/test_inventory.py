@@ -16,7 +16,7 @@ from fedwiz.model.events import Connected, Event, FactsRead, HostLost
 from fedwiz.practice import practice_answers
 from fedwiz.ssh.known_hosts import fingerprint
 from fedwiz.wizard import candidates
-from fedwiz.wizard.draft import Candidate, Draft, kept, save
+from fedwiz.wizard.draft import Candidate, Draft, load_saved, save
 from fedwiz.wizard.inventory import Inventory, PracticeInventory
 from fedwiz.wizard.start import begin_practice
 from tests.local.test_sudo import ID, SUDO
@@ -96,7 +96,7 @@ async def test_keys_are_shown_accepted_and_known_from_then_on(home: Home) -> Non
     # All of them are this machine, which is what twins are made of.
     assert any(
         "machine-id" in it.seen or "host name" in it.seen
-        for it in candidates.twins(said, site.facts)["n0"]
+        for it in candidates.duplicates(said, site.facts)["n0"]
     )
 
     await site.accept(site.unknown.values())
@@ -197,7 +197,7 @@ async def test_a_wrong_sudo_password_is_asked_for_again_and_kept_nowhere(
         assert not site.lost
     assert operator.asked == ["sudo password of root"] * 3
     save(candidates.learn(said, site.facts))
-    assert kept() is not None
+    assert load_saved() is not None
     assert CANARY not in "".join(_texts(state_home)) + repr(vars(site))
 
 
@@ -368,7 +368,7 @@ async def test_a_practice_host_shows_its_key_until_it_is_accepted() -> None:
     said = begin_practice(Draft(page="hosts", practice="healthy", pace=0.0))
     site = PracticeInventory(said)
     seen = await site.look(expand(["192.168.122.70-99"]))
-    said = candidates.sighted(said, seen)
+    said = candidates.add_sightings(said, seen)
     said = replace(said, candidates=tuple(replace(it, chosen=True) for it in said.candidates))
     await site.read(said.provisional())
     for it in said.candidates:

@@ -34,13 +34,13 @@ from fedwiz.runs.journal import (
     Journal,
     JournalError,
     find,
-    keep_plan,
-    kept_plan,
+    load_plan,
     plans_path,
     read,
     replay,
     runs,
     runs_path,
+    save_plan,
 )
 from tests.support.sample_runs import BEGAN, WHOLE, all_well, one_fails, records
 
@@ -152,7 +152,7 @@ def test_files_and_directories_are_the_owners_alone(state: Path) -> None:
         with Journal() as journal:
             modes = {
                 path.name: stat.S_IMODE(path.stat().st_mode)
-                for path in (state.parent, state, runs_path(), journal.path, keep_plan("abc", "{}"))
+                for path in (state.parent, state, runs_path(), journal.path, save_plan("abc", "{}"))
             }
     finally:
         os.umask(before)
@@ -403,25 +403,25 @@ async def test_a_replay_does_not_run_backwards() -> None:
 
 
 def test_a_plan_is_kept_under_its_digest(state: Path) -> None:
-    assert kept_plan("0123456789ab") is None
+    assert load_plan("0123456789ab") is None
     text = json.dumps({"hosts": {"läb": []}}, ensure_ascii=False)
-    assert keep_plan("0123456789ab", "older") == keep_plan("0123456789ab", text)
-    assert kept_plan("0123456789ab") == text
+    assert save_plan("0123456789ab", "older") == save_plan("0123456789ab", text)
+    assert load_plan("0123456789ab") == text
     assert [path.name for path in plans_path().iterdir()] == ["0123456789ab.json"]
     assert plans_path() == state / "plans"
 
 
 @pytest.mark.parametrize("digest", ["", "../x", "a/b", ".hidden", "a" * 129, "a\n", "-rf"])
 def test_a_digest_that_is_no_name_is_refused(state: Path, digest: str) -> None:
-    for call in (lambda: keep_plan(digest, "x"), lambda: kept_plan(digest)):
+    for call in (lambda: save_plan(digest, "x"), lambda: load_plan(digest)):
         with pytest.raises(ValueError, match="is not a plan's digest"):
             call()
     assert not state.exists()
 
 
 def test_a_plan_that_does_not_fit_leaves_the_old_one_whole(state: Path) -> None:
-    keep_plan("abc", "old")
+    save_plan("abc", "old")
     with disk_of(10), pytest.raises(OSError, match="File too large"):
-        keep_plan("abc", "x" * 100)
-    assert kept_plan("abc") == "old"
+        save_plan("abc", "x" * 100)
+    assert load_plan("abc") == "old"
     assert len(list(plans_path().iterdir())) == 1

@@ -24,15 +24,15 @@ from fedwiz.ssh.known_hosts import (
     KeyRefusedError,
     Trust,
     UnknownKeyError,
+    append_key,
     fingerprint,
     hashed,
-    known,
+    host_entries,
+    host_notation,
     parse,
     read,
-    remember,
     revoked,
     rsa_bits,
-    written,
 )
 
 ED = "ssh-ed25519"
@@ -77,18 +77,18 @@ LINES: Mapping[str, tuple[str, str, int, bool]] = {
 
 @pytest.mark.parametrize(("line", "host", "port", "found"), LINES.values(), ids=LINES)
 def test_which_line_is_about_which_host(line: str, host: str, port: int, found: bool) -> None:
-    assert bool(known(parse(line, "file"), host, port).keys) is found
+    assert bool(host_entries(parse(line, "file"), host, port).keys) is found
 
 
 @pytest.mark.parametrize("port", [22, 2222])
 @pytest.mark.parametrize("host", ["node1", "Node1", "FD00::1"])
 def test_what_is_written_is_found_again(host: str, port: int) -> None:
-    line = f"{written(host, port)} {ED} {MINE}"
-    assert known(parse(line, "file"), host, port).keys
+    line = f"{host_notation(host, port)} {ED} {MINE}"
+    assert host_entries(parse(line, "file"), host, port).keys
 
 
 def about(*lines: str) -> HostEntries:
-    return known(parse("\n".join(lines), "~/.ssh/known_hosts"), "node1")
+    return host_entries(parse("\n".join(lines), "~/.ssh/known_hosts"), "node1")
 
 
 def trust(*lines: str, pin: str = "", accept_new: bool = False) -> Trust:
@@ -147,21 +147,21 @@ def test_an_unknown_key_says_all_that_is_needed_to_accept_it() -> None:
 def test_remembering_makes_a_private_file_and_adds_a_line_once(tmp_path: Path) -> None:
     file = tmp_path / "home/.ssh/known_hosts"
     for _ in range(2):
-        remember(file, "Node1", ED, MINE)
-    remember(file, "node1", ED, MINE, port=2222, hide=True)
+        append_key(file, "Node1", ED, MINE)
+    append_key(file, "node1", ED, MINE, port=2222, hide=True)
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert stat.S_IMODE(file.parent.stat().st_mode) == 0o700
     first, second = file.read_text().splitlines()
     assert first == f"node1 {ED} {MINE}"
     assert second.startswith("|1|")
     assert "node1" not in second
-    assert known(read([file]), "node1", 2222).standing(MINE)[0] == "known"
+    assert host_entries(read([file]), "node1", 2222).key_status(MINE)[0] == "known"
 
 
 def test_remembering_ends_a_line_that_has_no_end(tmp_path: Path) -> None:
     file = tmp_path / "known_hosts"
     file.write_text(f"other {ED} {OTHER}")
-    remember(file, "node1", ED, MINE)
+    append_key(file, "node1", ED, MINE)
     assert [entry.names for entry in read([file])] == ["other", "node1"]
 
 
@@ -170,7 +170,7 @@ def test_ssh_keygen_reads_what_we_write_and_names_keys_as_we_do(tmp_path: Path) 
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], check=True)
     kind, blob = key.with_suffix(".pub").read_text().split()[:2]
     file = tmp_path / "known_hosts"
-    remember(file, "node1", kind, blob, port=2222, hide=True)
+    append_key(file, "node1", kind, blob, port=2222, hide=True)
     said = subprocess.run(
         ["ssh-keygen", "-lF", "[node1]:2222", "-f", file],
         check=True,
@@ -187,7 +187,7 @@ def test_a_file_that_is_not_there_says_nothing(tmp_path: Path) -> None:
 def test_a_link_to_the_file_stays_one(tmp_path: Path) -> None:
     real, link = tmp_path / "real", tmp_path / "known_hosts"
     link.symlink_to(real)
-    remember(link, "node1", ED, MINE)
+    append_key(link, "node1", ED, MINE)
     assert link.is_symlink()
     assert real.read_text() == f"node1 {ED} {MINE}\n"
 
@@ -209,7 +209,7 @@ def test_of_a_line_that_has_no_room_nothing_stays(tmp_path: Path, more: int) -> 
     before = f"other {ED} {OTHER}"
     file.write_text(before)
     with room_for(len(before) + more), pytest.raises(OSError, match="too large"):
-        remember(file, "node1", ED, MINE)
+        append_key(file, "node1", ED, MINE)
     assert file.read_text() == before
 
 
@@ -217,19 +217,19 @@ def test_many_that_write_at_once_lose_no_line(tmp_path: Path) -> None:
     file = tmp_path / "known_hosts"
 
     def write(number: int) -> None:
-        remember(file, f"node{number % 20}", ED, MINE, hide=number % 2 == 0)
+        append_key(file, f"node{number % 20}", ED, MINE, hide=number % 2 == 0)
 
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(write, range(60)))
     entries = read([file])
     assert len(file.read_text().splitlines()) == len(entries) == 20
-    assert all(known(entries, f"node{n}").standing(MINE)[0] == "known" for n in range(20))
+    assert all(host_entries(entries, f"node{n}").key_status(MINE)[0] == "known" for n in range(20))
 
 
 REMEMBER = """
 import pathlib, sys
-from fedwiz.ssh.known_hosts import remember
-remember(pathlib.Path(sys.argv[1]), *sys.argv[2:])
+from fedwiz.ssh.known_hosts import append_key
+append_key(pathlib.Path(sys.argv[1]), *sys.argv[2:])
 """
 
 
@@ -333,7 +333,7 @@ def test_what_ssh_keygen_finds_is_found(text: str, end: str, host: str, port: in
         for it in done.stdout.splitlines()
         if "found: line" in it
     ]
-    found = known(parse(text + end, "file"), host, port)
+    found = host_entries(parse(text + end, "file"), host, port)
     ours = sorted(it.line for it in (*found.keys, *found.authorities, *found.revoked))
     assert ours == lines
 
@@ -342,7 +342,7 @@ def test_what_ssh_keygen_finds_is_found(text: str, end: str, host: str, port: in
     st.one_of(st.text(), st.binary().map(lambda it: it.decode(errors="replace")), FILE), st.text()
 )
 def test_no_file_is_too_odd_to_be_read(text: str, host: str) -> None:
-    found = known(parse(text, "file"), host)
+    found = host_entries(parse(text, "file"), host)
     for kind in (found.keys, found.authorities, found.revoked):
         for entry in kind:
             assert fingerprint(entry.blob).startswith("SHA256:")

@@ -22,7 +22,7 @@ from fedwiz.practice import practice_answers
 from fedwiz.runs import journal as journals
 from fedwiz.ssh import known_hosts
 from fedwiz.util import files
-from fedwiz.wizard.draft import Draft, kept, repeat
+from fedwiz.wizard.draft import Draft, load_saved, repeat
 from fedwiz.wizard.inventory import inventory
 from tests.local.test_resume import Past
 from tests.support.cli_process import ANSWERS, Said, Shell, Terminal, at_a_terminal
@@ -148,7 +148,7 @@ def test_all_that_is_needed_is_asked_and_no_more() -> None:
     assert typist.said.code == 0
     assert typist.said.out.startswith("Practice cluster practice (healthy): 83 actions done")
     assert "fed-node1   switch    ok" in typist.said.err
-    assert kept("healthy") is None, "there is nothing left to go on with"
+    assert load_saved("healthy") is None, "there is nothing left to go on with"
 
 
 def test_a_script_can_type_it_all(shell: Shell) -> None:
@@ -231,7 +231,7 @@ def test_faults_end_as_they_should(fault: str, says: Says, code: int, last: str)
     assert last in typist.said.last
     if code in (3, 4):
         assert typist.said.out == "", "no run was begun"
-    draft = kept(fault)
+    draft = load_saved(fault)
     assert (draft is None) == (code == 0)
 
 
@@ -276,7 +276,7 @@ def test_before_the_first_question_is_what_is_to_be_done() -> None:
         it in asked
         for it, asked in zip((NAME, FIRST, "What is wrong", NAME), typist.asked, strict=True)
     ] == [True] * 4
-    assert kept("forward-drop") is not None
+    assert load_saved("forward-drop") is not None
 
 
 REFUSED: dict[str, tuple[Says, str]] = {
@@ -321,7 +321,7 @@ def test_a_host_is_told_anew_and_there_is_one_master() -> None:
         CIDR: END,
     }
     Typist("demo", "--plain", *QUICK, says=says)
-    draft = kept("healthy")
+    draft = load_saved("healthy")
     assert draft is not None
     assert [(it.name, it.role, it.label) for it in draft.chosen] == [
         ("fed-master", "node", ""),
@@ -428,7 +428,7 @@ def cut_off() -> None:
     run = Past("install", None, cluster="practice")
     run.write(1)
     answers = repeat(practice_answers(3)).replace("192.168.122.", "127.0.0.")
-    files.write(journals.answers_of("20260101-000001-0000"), answers)
+    files.write(journals.answers_path("20260101-000001-0000"), answers)
 
 
 def test_a_run_that_was_cut_off_is_offered_first() -> None:
@@ -438,7 +438,7 @@ def test_a_run_that_was_cut_off_is_offered_first() -> None:
     assert "It stopped at fed-node1, Start flanneld and move docker" in it.said.err
     assert len(it.asked) == 1
     assert it.said.code == 4
-    draft = kept()
+    draft = load_saved()
     assert draft is not None
     assert (draft.page, draft.name) == ("install", "practice")
     assert journals.find(draft.run).is_file()
@@ -460,7 +460,7 @@ def test_a_wizard_that_was_killed_goes_on_where_it_was(shell: Shell) -> None:
         terminal.until(LENGTH)
         terminal.running.send_signal(signal.SIGKILL)
         terminal.end()
-    before = kept("healthy")
+    before = load_saved("healthy")
     assert before is not None
     assert [it.name for it in before.chosen][:2] == ["fed-master", "fed-node1"]
     typist = Typist("demo", "--plain", *QUICK, says=AGAIN)
@@ -484,7 +484,7 @@ def test_ctrl_c_at_a_question_leaves_and_keeps_what_was_said(shell: Shell) -> No
         terminal.type("\x03")
         assert terminal.end() == 130
         assert "goes on from here" in terminal.seen
-    draft = kept("healthy")
+    draft = load_saved("healthy")
     assert draft is not None
     assert draft.page == "network"
 
@@ -501,7 +501,7 @@ def test_ctrl_c_lets_what_runs_end_and_twice_closes(presses: int, shell: Shell) 
             terminal.type("\x03")
         assert terminal.end() == 130
         assert "the same command goes on from here" in terminal.seen
-    draft = kept("healthy")
+    draft = load_saved("healthy")
     assert draft is not None
     assert draft.run, "it knows the run that was begun"
 
@@ -556,9 +556,9 @@ def test_keys_of_real_hosts_are_accepted_all_at_once(home: Home) -> None:
     assert "have the same machine-id:" in err
     written = known_hosts.read([home.known_hosts])
     for address in ("127.0.0.1", "127.0.0.2", "127.0.0.3"):
-        (entry,) = known_hosts.known(written, address, server.port).keys
+        (entry,) = known_hosts.host_entries(written, address, server.port).keys
         assert f"{entry.kind} {entry.blob}" == server.key
-    draft = kept()
+    draft = load_saved()
     assert draft is not None
     assert draft.get("ssh.port") == server.port
 

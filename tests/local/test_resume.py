@@ -29,7 +29,7 @@ from fedwiz.model.events import (
 from fedwiz.practice import Practice
 from fedwiz.runs import journal as journals
 from fedwiz.runs.journal import Journal, read
-from fedwiz.runs.unfinished import MAX_RUNS_READ, InterruptedRun, approved, interrupted_run
+from fedwiz.runs.unfinished import MAX_RUNS_READ, InterruptedRun, approved_plan, interrupted_run
 from tests.support.cli_process import Shell
 from tests.support.host_image import Image, alike
 
@@ -254,7 +254,7 @@ class Past:
             if self.code is not None:
                 journal.emit(RunEnded("failed" if self.code else "ok", self.code))
         if self.begun and not self.remedy:
-            journals.keep_plan(digest, json.dumps({"actions": [], "host": ""}))
+            journals.save_plan(digest, json.dumps({"actions": [], "host": ""}))
 
 
 INSTALL, UNDO = Past("install", None), Past("undo", None)
@@ -327,6 +327,6 @@ def test_a_plan_that_is_only_shown_again_stays_as_it_was_approved(home: Path) ->
     """`fedwiz plan` keeps under the same digest what an approval kept, not less."""
     words = ("demo", "plan", "--hosts", "3", "--json")
     said = Shell(home).fedwiz(*words, XDG_STATE_HOME=str(home))
-    kept = approved(said.json["digest"])
+    kept = approved_plan(said.json["digest"])
     assert kept is not None
     assert {host for host, *_ in kept.actions} == {host.name for host in ANSWERS.host}

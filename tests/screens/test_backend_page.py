@@ -9,7 +9,7 @@ from textual.pilot import Pilot
 from textual.widgets import Input, Static
 
 from fedwiz.model.backends import BACKENDS
-from fedwiz.wizard.draft import Draft, kept
+from fedwiz.wizard.draft import Draft, load_saved
 from screens.dialogs.dialog import Help
 from screens.pages.backend import BackendPage
 from screens.pages.flow import FLOW
@@ -60,7 +60,7 @@ def findings(pilot: Pilot[Any]) -> str:
 def said(pilot: Pilot[Any]) -> Any:  # noqa: ANN401 - any of TOML's types
     """What the draft has of the backend; the one on disk, where there is one, is the same."""
     app: Any = pilot.app
-    held = kept(app.draft.practice)
+    held = load_saved(app.draft.practice)
     assert held is None or (held.said, held.held) == (app.draft.said, app.draft.held)
     return app.draft.said.get("backend")
 
@@ -162,7 +162,7 @@ async def test_options_come_back_with_their_backend() -> None:
         assert said(pilot) == {"type": "vxlan", "vni": 42, "port": "wrong"}
         values = [it.value for it in pilot.app.screen.query(Input)]
         assert values[:2] == ["42", "wrong"]
-    held = kept("healthy")
+    held = load_saved("healthy")
     assert held is not None
     async with at_work(held) as pilot:
         await to(pilot, "udp")

@@ -511,11 +511,11 @@ async def test_it_is_verified_round_after_round_until_that_is_enough() -> None:
         await proven(pilot)
         await pilot.press("l")
         await until(pilot, lambda: "last rounds: + +" in shown(pilot.app))
-        FAULTS["forward-drop"].bend(cluster(pilot))
+        FAULTS["forward-drop"].inject(cluster(pilot))
         # What lasts: on a busy machine many rounds go by between two looks.
         await until(pilot, lambda: last_rounds(pilot).endswith("X X"))
         await until(pilot, lambda: "4 of 6 pairs do not ping" in words(pilot))
-        FAULTS["forward-drop"].mend(cluster(pilot))
+        FAULTS["forward-drop"].repair(cluster(pilot))
         await until(pilot, lambda: last_rounds(pilot).endswith("+ +"))
         await pilot.press("l")
         await until(pilot, lambda: runs()[0].outcome == "ok")

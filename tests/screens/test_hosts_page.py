@@ -17,7 +17,7 @@ from fedwiz.practice import host_key
 from fedwiz.ssh.known_hosts import UnknownKeyError
 from fedwiz.util import files
 from fedwiz.wizard import candidates
-from fedwiz.wizard.draft import Candidate, Draft, kept
+from fedwiz.wizard.draft import Candidate, Draft, load_saved
 from screens.dialogs.basic import Ask, Pick
 from screens.dialogs.dialog import Help
 from screens.dialogs.form import Form
@@ -134,7 +134,7 @@ async def test_a_network_gives_candidates_that_nobody_has_chosen() -> None:
         assert [it.address for it in draft.candidates] == [MASTER, ONE, TWO, THREE]
         assert not draft.chosen
         assert all(it.shown_key.startswith("ssh-ed25519 SHA256:") for it in draft.candidates)
-        assert kept("healthy") == draft
+        assert load_saved("healthy") == draft
         assert pilot.app.focused is page(pilot).table
 
 
@@ -257,7 +257,7 @@ async def test_every_key_of_the_list() -> None:
             page(pilot).table.focus()
             await pilot.press(key)
         await on(pilot, HostsPage)
-        assert kept("healthy") == page(pilot).draft
+        assert load_saved("healthy") == page(pilot).draft
 
 
 async def test_the_list_is_filtered() -> None:
@@ -349,7 +349,7 @@ async def test_the_cluster_s_name_is_said_and_judged() -> None:
         page(pilot).query_one("#name").focus()
         await pilot.press("end", "space")
         await until(pilot, lambda: "name: 'practice '" in said(pilot))
-        assert kept("healthy") is not None
+        assert load_saved("healthy") is not None
         await pilot.press("ctrl+n")
         await until(pilot, lambda: pilot.app.focused is page(pilot).query_one("#name"))
         await pilot.press("backspace", "2")
@@ -495,7 +495,7 @@ async def test_a_host_that_does_not_answer_stops_the_way_until_it_is_repaired() 
         await until(pilot, lambda: "does not answer on port 22" in detail(pilot))
         assert "leave it out with Space" in detail(pilot)
         site: Any = pilot.app.inventory  # type: ignore[attr-defined]  # the wizard's
-        site._practice.mend()  # noqa: SLF001 - the operator repairs it
+        site._practice.repair()  # noqa: SLF001 - the operator repairs it
         await pilot.press("r")
         await until(pilot, lambda: "4 of 4 hosts read" in said(pilot))
         await pilot.press("ctrl+n")

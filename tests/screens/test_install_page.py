@@ -22,7 +22,7 @@ from fedwiz.practice import Practice
 from fedwiz.practice.machine import Cluster
 from fedwiz.runs.journal import read, runs, runs_path
 from fedwiz.runs.state import State
-from fedwiz.wizard.draft import Draft, kept, repeat
+from fedwiz.wizard.draft import Draft, load_saved, repeat
 from fedwiz.wizard.inventory import Inventory
 from screens.app import Fedwiz, Play
 from screens.dialogs.basic import Confirm
@@ -123,7 +123,7 @@ def footer(pilot: Pilot[int]) -> str:
 
 
 def journal_of(pilot: Pilot[int]) -> Path:
-    draft = kept(page_of(pilot).draft.practice)
+    draft = load_saved(page_of(pilot).draft.practice)
     assert draft is not None
     return runs_path() / f"{draft.run}.jsonl"
 

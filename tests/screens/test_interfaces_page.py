@@ -12,7 +12,7 @@ from textual.widgets import DataTable, OptionList
 from fedwiz.facts import ClusterFacts, Facts, Link, Route
 from fedwiz.model.events import Verified
 from fedwiz.practice import practice_answers
-from fedwiz.wizard.draft import Draft, kept
+from fedwiz.wizard.draft import Draft, load_saved
 from screens.dialogs.basic import Pick
 from screens.dialogs.dialog import Help
 from screens.pages.flow import FLOW
@@ -155,7 +155,7 @@ async def test_nat_twins_are_blocked_until_another_interface_is_chosen_for_all()
         assert "on 3 of 3 nodes" in shown(pilot.app)
         await pilot.press("home", "enter")
         await until(pilot, lambda: "+ 2 of 2" in shown(pilot.app))
-        draft = kept("nat-twins")
+        draft = load_saved("nat-twins")
         assert draft
         assert interfaces(draft) == {
             "fed-master": "",
@@ -177,7 +177,7 @@ async def test_one_host_s_choice_is_kept_and_the_default_takes_it_back() -> None
         await on(pilot, InterfacesPage)
         await until(pilot, lambda: "chosen" in shown(pilot.app))
         assert page(pilot).query_one(DataTable).cursor_row == 1
-        draft = kept("nat-twins")
+        draft = load_saved("nat-twins")
         assert draft
         assert interfaces(draft)["fed-node2"] not in ("", "nat0")
         assert interfaces(draft)["fed-node1"] == ""
@@ -186,7 +186,7 @@ async def test_one_host_s_choice_is_kept_and_the_default_takes_it_back() -> None
         assert page(pilot).query_one(OptionList).highlighted == 1
         await pilot.press("home", "enter")
         await until(pilot, lambda: "chosen" not in shown(pilot.app))
-        again = kept("nat-twins")
+        again = load_saved("nat-twins")
         assert again
         assert interfaces(again)["fed-node2"] == ""
         await pilot.press("enter")
@@ -197,7 +197,7 @@ async def test_one_host_s_choice_is_kept_and_the_default_takes_it_back() -> None
         await on(pilot, Pick)
         await pilot.press("escape")
         await on(pilot, InterfacesPage)
-        assert kept("nat-twins") == again
+        assert load_saved("nat-twins") == again
 
 
 async def test_names_that_no_host_has_block_until_they_are_replaced() -> None:

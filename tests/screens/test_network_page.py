@@ -11,7 +11,7 @@ from textual.widgets import Input, Static
 from fedwiz.facts.values import Route
 from fedwiz.practice import FAULTS
 from fedwiz.practice.machine import Cluster
-from fedwiz.wizard.draft import Draft, kept
+from fedwiz.wizard.draft import Draft, load_saved
 from screens.dialogs.basic import Confirm
 from screens.dialogs.dialog import Help
 from screens.dialogs.form import Form
@@ -49,7 +49,7 @@ def state_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def said(pilot: Pilot[Any]) -> dict[str, Any]:
     """What the draft has of the network; the one on disk, where there is one, is the same."""
     app: Any = pilot.app
-    held = kept(app.draft.practice)
+    held = load_saved(app.draft.practice)
     assert held is None or held.said == app.draft.said
     net: dict[str, Any] = app.draft.said.get("network", {})
     return net
@@ -157,7 +157,7 @@ async def test_what_any_host_uses_blocks_until_it_is_another_or_the_hosts_are_ot
         await write(pilot, "10.16.0.0/16")
         assert "X block" in shown(pilot.app)
         app: Any = pilot.app
-        FAULTS["overlap"].mend(cluster(app))
+        FAULTS["overlap"].repair(cluster(app))
         await pilot.press("f5")
         await until(pilot, lambda: "X block" not in shown(pilot.app))
         assert "meets no address" in text(pilot)
@@ -336,7 +336,7 @@ async def test_what_was_typed_is_there_again_after_a_kill() -> None:
     async with at_work(filled("network")) as pilot:
         await write(pilot, "10.77.0.0/1")
         await pilot.press("down")
-    held = kept("healthy")
+    held = load_saved("healthy")
     assert held is not None
     async with at_work(held) as pilot:
         assert pilot.app.screen.query_one(Input).value == "10.77.0.0/1"

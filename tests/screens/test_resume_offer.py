@@ -20,7 +20,7 @@ from fedwiz.runs.journal import Journal
 from fedwiz.runs.unfinished import interrupted_run
 from fedwiz.util import files
 from fedwiz.wizard import start
-from fedwiz.wizard.draft import Draft, kept, repeat, save
+from fedwiz.wizard.draft import Draft, load_saved, repeat, save
 from fedwiz.wizard.inventory import PracticeInventory
 from screens.dialogs.approve import Approve
 from screens.dialogs.basic import Ask, Pick, TypeName
@@ -74,7 +74,7 @@ async def cut_off(site: PracticeInventory, draft: Draft, step: str, *, undo: boo
                 await work(cluster, approve, asyncio.Event())
             except* Killed:
                 cut_down(journal.path, sink.written)
-            files.write(journals.answers_of(journal.id), repeat(answers))
+            files.write(journals.answers_path(journal.id), repeat(answers))
             return journal.id
 
     if undo:
@@ -122,7 +122,7 @@ async def test_an_install_is_gone_on_with_to_a_green_matrix(key: str) -> None:
         await on(pilot, InstallPage)
         await until(pilot, lambda: "the network is proven" in said(pilot))
         assert interrupted_run() is None
-        draft = kept()
+        draft = load_saved()
         assert draft is not None
         assert (draft.page, draft.practice) == ("install", "")
         await pilot.press("ctrl+n")
@@ -159,7 +159,7 @@ def forget_approval() -> None:
     """Nothing of what is left was approved."""
     found = interrupted_run()
     assert found is not None
-    journals.keep_plan(found.digest, json.dumps({"actions": [], "host": ""}))
+    journals.save_plan(found.digest, json.dumps({"actions": [], "host": ""}))
 
 
 async def test_more_than_was_approved_is_shown_at_review() -> None:
@@ -185,7 +185,7 @@ async def test_an_undo_is_gone_on_with_and_leads_to_the_first_page() -> None:
         assert "Taking the install back" in text(pilot)
         await until(pilot, lambda: "All is as it was before the install" in said(pilot))
         assert interrupted_run() is None
-        assert kept() is None
+        assert load_saved() is None
         await pilot.press("ctrl+n")
         await on(pilot, WelcomePage)
         assert "Go on: " not in text(pilot)
@@ -222,7 +222,7 @@ async def test_what_was_said_of_another_cluster_is_not_given_up_unasked() -> Non
         assert "Go on with a run of " in text(pilot)
         await pilot.press("enter")
         await on(pilot, FLOW["network"])
-        assert kept() == before
+        assert load_saved() == before
         assert interrupted_run() is not None
 
 
@@ -231,7 +231,7 @@ async def test_a_wizard_that_was_killed_while_it_installed_starts_at_the_first_p
     site = PracticeInventory(filled("install"))
     save(replace(draft, run=await cut_off(site, draft, "switch")))
     app = wizard()
-    app._begin = kept  # noqa: SLF001
+    app._begin = load_saved  # noqa: SLF001
     async with app.run_test(size=(80, 24), notifications=True) as pilot:
         await on(pilot, WelcomePage)
         assert "Go on: a run of " in text(pilot)

@@ -24,8 +24,8 @@ from fedwiz.engine.verbs import Result
 from fedwiz.facts import ClusterFacts
 from fedwiz.model.backends import BACKENDS
 from fedwiz.practice import FAULTS, Practice, practice_answers
-from fedwiz.runs.journal import kept_plan
-from fedwiz.wizard.draft import Draft, kept, repeat
+from fedwiz.runs.journal import load_plan
+from fedwiz.wizard.draft import Draft, load_saved, repeat
 from screens.dialogs.basic import Ask, Confirm, Pick, TypeName
 from screens.dialogs.dialog import Help
 from screens.dialogs.form import Form
@@ -226,7 +226,7 @@ async def test_a_block_is_accepted_by_its_name_or_put_right_on_the_host() -> Non
         await type_in(pilot, "disk")
         await pilot.press("enter")
         await until(pilot, lambda: "you accept that: disk" in flat(pilot))
-        draft = kept("disk-full")
+        draft = load_saved("disk-full")
         assert draft
         assert draft.accepted == ("disk",)
         await pilot.press("ctrl+n")
@@ -244,7 +244,7 @@ async def test_a_block_is_accepted_by_its_name_or_put_right_on_the_host() -> Non
         await pilot.press("escape")
         await on(pilot, ReviewPage)
         # What was put right on a host is seen when it is read again.
-        FAULTS["disk-full"].mend(machines(pilot))
+        FAULTS["disk-full"].repair(machines(pilot))
         await again(pilot)
         assert "X Findings" not in shown(pilot.app)
         assert "x Accept" not in shown(pilot.app)
@@ -292,7 +292,7 @@ async def test_other_answers_are_asked_here_and_planned_anew() -> None:
         await on(pilot, ReviewPage)
         await planned(pilot)
         assert page(pilot)._result.plan.digest != before  # noqa: SLF001
-        draft = kept("healthy") or draft
+        draft = load_saved("healthy") or draft
         assert draft.get("docker.switch") == "reboot"
         await pilot.press("f2")
         await on(pilot, Pick)
@@ -351,7 +351,7 @@ async def test_where_containers_stop_the_cluster_s_name_is_typed() -> None:
         await planned(pilot)
         await again(pilot)
         plan: Plan = page(pilot)._result.plan  # noqa: SLF001
-        facts = kept_plan(plan.digest)
+        facts = load_plan(plan.digest)
         assert facts
         assert "fed-node1 links" in json.loads(facts)["facts"]
         app: Any = pilot.app

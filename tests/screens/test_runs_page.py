@@ -15,7 +15,7 @@ from fedwiz.answers.file import AnswersError
 from fedwiz.model.events import RunEnded, RunStarted
 from fedwiz.practice import practice_answers
 from fedwiz.runs.journal import Journal, RunSummary, runs, runs_path
-from fedwiz.wizard.draft import Draft, kept, repeat
+from fedwiz.wizard.draft import Draft, load_saved, repeat
 from screens.dialogs.basic import Pick
 from screens.pages.flow import FLOW
 from screens.pages.runs import Runs, go_on, look, matching
@@ -159,8 +159,8 @@ async def test_an_install_that_was_sought_is_looked_at_and_what_it_verified_afte
         await on(pilot, FLOW["install"])
         await pilot.press("escape")
         await on(pilot, WelcomePage)
-        assert kept() is None
-        assert kept("healthy") is None
+        assert load_saved() is None
+        assert load_saved("healthy") is None
         assert len(runs()) == 6
 
 
@@ -243,7 +243,7 @@ async def test_g_goes_on_at_the_review() -> None:
         await listed(pilot)
         await pilot.press("g")
         await on(pilot, FLOW["review"])
-        draft = kept("healthy")
+        draft = load_saved("healthy")
         assert draft is not None
         assert draft.page == "review"
 
@@ -260,7 +260,7 @@ async def test_going_on_does_not_throw_away_what_is_kept() -> None:
         assert "Go on where you were: Network" in shown(pilot.app)
         await pilot.press("escape")
         await on(pilot, WelcomePage)
-        draft = kept()
+        draft = load_saved()
         assert draft is not None
         assert draft.name == "mine"
 

@@ -9,7 +9,7 @@ from textual.pilot import Pilot
 from textual.widgets import Input
 
 from fedwiz.practice import practice_answers
-from fedwiz.wizard.draft import Candidate, Draft, kept, repeat, save
+from fedwiz.wizard.draft import Candidate, Draft, load_saved, repeat, save
 from fedwiz.wizard.start import new, verifying
 from screens.dialogs.basic import Pick
 from screens.pages.flow import FLOW
@@ -71,7 +71,7 @@ async def test_what_is_kept_is_gone_on_with_unless_it_is_given_up() -> None:
             assert "What you said then is forgotten." in text
             await pilot.press("escape")
             await on(pilot, WelcomePage)
-            assert kept() == before
+            assert load_saved() == before
         await chosen(pilot, "3")
         await on(pilot, Pick)
         await pilot.press("enter")
@@ -86,7 +86,7 @@ async def test_beginning_anew_has_to_be_chosen() -> None:
         await on(pilot, Pick)
         await pilot.press("down", "enter")
         await on(pilot, FLOW["hosts"])
-        assert kept() == new()
+        assert load_saved() == new()
 
 
 AT_WORK = replace(filled("install"), run="one")
@@ -231,7 +231,7 @@ async def test_a_practice_cluster_with_the_fault_that_is_chosen_leaves_a_real_dr
         await pilot.press("down", "down", "enter")
         await on(pilot, FLOW["hosts"])
         assert draft_of(pilot).practice == "v2-only"
-        assert kept() == before
+        assert load_saved() == before
 
 
 async def test_a_kept_practice_cluster_is_offered_first() -> None:
@@ -254,7 +254,7 @@ async def test_escape_leads_back_to_the_first_page() -> None:
             await until(pilot, lambda: not isinstance(pilot.app.screen, WelcomePage))
             await pilot.press("escape")
         await on(pilot, WelcomePage)
-        assert kept() is None
+        assert load_saved() is None
 
 
 # As it looks.

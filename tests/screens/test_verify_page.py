@@ -22,7 +22,7 @@ from fedwiz.model.events import (
 )
 from fedwiz.runs.journal import Journal, runs, runs_path
 from fedwiz.runs.state import State
-from fedwiz.wizard.draft import Draft, kept, save
+from fedwiz.wizard.draft import Draft, load_saved, save
 from screens.dialogs.basic import Ask, Confirm
 from screens.dialogs.dialog import Help
 from screens.pages.flow import FLOW
@@ -408,7 +408,7 @@ async def test_a_run_of_before_is_looked_at_and_left_again() -> None:
         assert len(runs()) == 1
         await pilot.press("ctrl+n")
         await on(pilot, WelcomePage)
-        assert kept("healthy") is None
+        assert load_saved("healthy") is None
 
 
 async def test_a_run_that_verified_nothing_shows_its_findings() -> None:
@@ -496,7 +496,7 @@ async def test_a_proven_network_is_left_at_once_and_the_draft_is_done_with() -> 
         await pilot.press("ctrl+n")
         await until(pilot, lambda: pilot.app.return_code is not None)
         assert pilot.app.return_value == 0
-        assert kept("healthy") is None
+        assert load_saved("healthy") is None
 
 
 async def test_a_red_one_is_left_after_a_question_and_never_with_0() -> None:
@@ -507,14 +507,14 @@ async def test_a_red_one_is_left_after_a_question_and_never_with_0() -> None:
         assert "2 of 6 pairs do not ping" in shown(pilot.app)
         await pilot.press("enter")
         await on(pilot, VerifyPage)
-        assert kept("healthy") is not None
+        assert load_saved("healthy") is not None
         pilot.app.code = 0  # type: ignore[attr-defined]  # a wizard's, whatever came before
         await pilot.press("ctrl+n")
         await on(pilot, Confirm)
         await pilot.press("right", "enter")
         await until(pilot, lambda: pilot.app.return_code is not None)
         assert pilot.app.return_value == verbs.NOT_PROVEN
-        assert kept("healthy") is None
+        assert load_saved("healthy") is None
 
 
 # The frame.

@@ -47,8 +47,8 @@ def locks(pilot: Pilot[Any]) -> Locks:
 def tell(pilot: Pilot[Any], *events: Event) -> None:
     """Bob's run tells more."""
     held = locks(pilot)
-    for number, event in enumerate(events, held.told.count(b"\n")):
-        held.tell(to_line(Record(number, time.time(), event)).encode() + b"\n")
+    for number, event in enumerate(events, held.records.count(b"\n")):
+        held.record(to_line(Record(number, time.time(), event)).encode() + b"\n")
 
 
 @asynccontextmanager
@@ -101,7 +101,7 @@ async def test_that_run_is_shown_as_it_goes_with_its_log_to_its_end() -> None:
             StepEnded("fed-node1", "package", "ok"),
             RunEnded("ok", 0),
         )
-        locks(pilot).free()
+        locks(pilot).release()
         await until(pilot, lambda: "That run has ended" in said(pilot))
         await pilot.press("ctrl+n")
         assert "This is another operator's run" in said(pilot)
@@ -119,7 +119,7 @@ async def test_trying_again_says_again_who_it_is_until_nobody_is() -> None:
         await watching(pilot)
         await pilot.press("r")
         await until(pilot, lambda: "w: watch that run" in said(pilot))
-        locks(pilot).free()
+        locks(pilot).release()
         await pilot.press("w")
         await until(pilot, lambda: "Nobody is changing this cluster. r: try yours" in said(pilot))
         await pilot.press("r")
@@ -129,7 +129,7 @@ async def test_trying_again_says_again_who_it_is_until_nobody_is() -> None:
 async def test_a_master_that_can_t_be_asked_is_said() -> None:
     async with locked() as pilot:
         app: Any = pilot.app
-        app.inventory._practice.cluster.machines["fed-master"].no_way = "no route to host"  # noqa: SLF001
+        app.inventory._practice.cluster.machines["fed-master"].login_failure = "no route to host"  # noqa: SLF001
         await pilot.press("w")
         await until(pilot, lambda: "It can't be watched: no route to host" in said(pilot))
         assert page_of(pilot).state.verb == ""

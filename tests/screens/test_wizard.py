@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from fedwiz.wizard.draft import PAGES, kept
+from fedwiz.wizard.draft import PAGES, load_saved
 from screens.dialogs.basic import Confirm, Pick
 from screens.pages.flow import FLOW
 from screens.pages.welcome import WelcomePage
@@ -36,7 +36,7 @@ async def test_the_first_page_begins_a_practice_cluster() -> None:
         await on(pilot, Pick)
         await pilot.press("enter")
         await on(pilot, FLOW["hosts"])
-        draft = kept("healthy")
+        draft = load_saved("healthy")
         assert draft is not None
         assert draft.page == "hosts"
 

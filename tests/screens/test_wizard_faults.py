@@ -173,7 +173,7 @@ async def test_what_was_proven_last_counts() -> None:
         await go_on(pilot, "install")
         await until(pilot, lambda: "all 6 pairs of nodes ping" in words(pilot))
         site: Any = app.inventory
-        FAULTS["forward-drop"].bend(site._practice.cluster)  # noqa: SLF001 - trouble comes later
+        FAULTS["forward-drop"].inject(site._practice.cluster)  # noqa: SLF001 - trouble comes later
         await pilot.press("r")
         await until(pilot, lambda: "4 of 6 pairs do not ping" in words(pilot))
         await pilot.press("escape")

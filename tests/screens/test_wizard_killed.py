@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from fedwiz.util.files import place
-from fedwiz.wizard.draft import PAGES, kept, save
+from fedwiz.wizard.draft import PAGES, load_saved, save
 from tests.support.cli_process import Shell, Terminal, at_a_terminal
 from tests.support.pilot import filled
 
@@ -63,10 +63,10 @@ def test_it_starts_again_on_the_page_where_it_was_killed(page: str, shell: Shell
         while says not in place("healthy").read_text():
             terminal.more()
         kill(terminal)
-    before = kept("healthy")
+    before = load_saved("healthy")
     with at_a_terminal(shell, "demo", "--pace", "0") as terminal:
         terminal.until(question)
-        assert kept("healthy") == before
+        assert load_saved("healthy") == before
 
 
 @pytest.mark.full

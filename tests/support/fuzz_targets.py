@@ -187,7 +187,7 @@ def _draft(given: bytes) -> None:
     os.environ["XDG_STATE_HOME"] = str(folder())
     try:
         _file("fedwiz/draft.json", given)
-        found = drafts.kept()
+        found = drafts.load_saved()
         if found is None:
             return
         found.refusals()
@@ -209,7 +209,7 @@ def _known_hosts(given: bytes) -> None:
     path = _file("known_hosts", given)
     entries = known_hosts.read([path])
     for host in ("fed-node1", "192.168.122.77"):
-        found = known_hosts.known(entries, host)
+        found = known_hosts.host_entries(entries, host)
         for blob in [it.blob for it in entries[:3]] or ["AAAA"]:
             known_hosts.Trust(host, found).refusal("ssh-ed25519", blob)
     discover.known_hosts(path)
@@ -234,8 +234,9 @@ def _libvirt(name: str, given: bytes) -> None:
 
 
 def _rpm(given: bytes) -> None:
-    for look in (package_file._rpm, package_file._program, package_file._called):  # noqa: SLF001
-        look(given[:96])
+    package_file._refuse_rpm(given[:96])  # noqa: SLF001
+    package_file._refuse_program(given[:96])  # noqa: SLF001
+    package_file._name_and_version(given[:96])  # noqa: SLF001
 
 
 # What fedwiz wrote, and anybody may have changed, or sent.
@@ -373,7 +374,7 @@ WAY = Endpoint("http://fed-master:2379", "fed-master", 1, "fed-master", tls=Fals
 
 def _v2(given: bytes) -> None:
     store = V2(WAY)
-    _, said = store._understood(given, "/coreos.com/network")  # noqa: SLF001
+    _, said = store._checked(given, "/coreos.com/network")  # noqa: SLF001
     parse_leases(tuple(store._leaves(said)))  # noqa: SLF001
 
 
@@ -488,7 +489,7 @@ def _followed(given: bytes) -> None:
     records = watch.Records()
     records.feed(given[:50])
     records.feed(given[50:])
-    watch._seen(_text(given))  # noqa: SLF001
+    watch._parse_reply(_text(given))  # noqa: SLF001
 
 
 def _said(call: Callable[[str], object]) -> Call:

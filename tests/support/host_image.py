@@ -52,7 +52,7 @@ def image(machine: Machine) -> dict[str, Any]:
 def images(practice: Practice) -> Image:
     """All of them as they are."""
     found = {name: image(machine) for name, machine in practice.cluster.machines.items()}
-    keys = practice.cluster.keys.kept
+    keys = practice.cluster.keys.stored
     return found | {
         "etcd": {api: {k: v.text for k, v in held.items()} for api, held in keys.items()}
     }

@@ -46,14 +46,14 @@ def three(**more: str) -> Draft:
     ],
 )
 def test_single_hosts_are_told_from_networks(text: str, one: list[str], many: int) -> None:
-    named, swept = candidates.meant(text)
+    named, swept = candidates.parse_targets(text)
     assert [it.address for it in named] == one
     assert len(swept) == many
 
 
 def test_all_that_cannot_be_used_is_named_at_once() -> None:
     with pytest.raises(ValueError, match="999") as wrong:
-        candidates.meant("10.1.0.999, root@fed-a, 10.1.0.1")
+        candidates.parse_targets("10.1.0.999, root@fed-a, 10.1.0.1")
     assert len(str(wrong.value).splitlines()) == 2
 
 
@@ -67,11 +67,11 @@ def test_pasted_lines_become_one_and_nobody_s_lines_are_left_out() -> None:
 
 10.1.0.3
 """
-    assert candidates.pasted(text) == (
+    assert candidates.join_lines(text) == (
         "10.1.0.1 fed-master master, 10.1.0.2 fed-node1, 10.1.0.3",
         2,
     )
-    one, _ = candidates.meant(candidates.pasted(text)[0])
+    one, _ = candidates.parse_targets(candidates.join_lines(text)[0])
     assert [(it.address, it.name) for it in one] == [
         ("10.1.0.1", "fed-master"),
         ("10.1.0.2", "fed-node1"),
@@ -81,21 +81,21 @@ def test_pasted_lines_become_one_and_nobody_s_lines_are_left_out() -> None:
 
 @given(st.text(max_size=80))
 def test_pasted_text_of_any_kind_is_one_line(text: str) -> None:
-    said, left_out = candidates.pasted(text)
+    said, left_out = candidates.join_lines(text)
     assert "\n" not in said
     assert left_out >= 0
 
 
 def test_who_is_named_is_chosen_and_who_is_only_known_is_not() -> None:
     target = Target("10.1.0.1", 2222, "fed-a", "hosts")
-    assert candidates.typed([target]) == (
+    assert candidates.chosen_from_targets([target]) == (
         Candidate("10.1.0.1", "fed-a", chosen=True, source="hosts", port=2222),
     )
-    assert not candidates.known([target])[0].chosen
+    assert not candidates.from_targets([target])[0].chosen
 
 
 def test_ssh_config_s_own_names_stay_for_they_say_more_than_an_address() -> None:
-    found = candidates.known([Target("10.1.0.1", 2222, "lab-a", "ssh config")])
+    found = candidates.from_targets([Target("10.1.0.1", 2222, "lab-a", "ssh config")])
     assert found == (Candidate("lab-a", "lab-a", source="ssh config"),)
 
 
@@ -107,7 +107,7 @@ def test_a_search_adds_to_those_that_are_listed_and_lists_others() -> None:
         candidates=(Candidate("10.1.0.1", "mine", chosen=True), Candidate("fed-b", "fed-b"))
     )
     seen = [sighting("10.1.0.1", "x"), sighting("10.1.0.2", "Fed-B"), sighting("10.1.0.3")]
-    a, b, c = candidates.sighted(draft, seen).candidates
+    a, b, c = candidates.add_sightings(draft, seen).candidates
     assert (a.name, a.chosen, a.shown_key) == ("mine", True, f"ssh-ed25519 {KEY}")
     assert (b.address, b.shown_key) == ("fed-b", f"ssh-ed25519 {KEY}")
     assert (c.address, c.chosen, c.source) == ("10.1.0.3", False, "search")
@@ -115,17 +115,17 @@ def test_a_search_adds_to_those_that_are_listed_and_lists_others() -> None:
 
 def test_a_host_that_shows_no_key_has_none() -> None:
     bare = replace(sighting("10.1.0.3"), key_type="", fingerprint="")
-    assert candidates.sighted(Draft(), [bare]).candidates[0].shown_key == ""
+    assert candidates.add_sightings(Draft(), [bare]).candidates[0].shown_key == ""
 
 
 def test_who_was_named_and_does_not_answer_says_so() -> None:
-    draft = Draft().add(candidates.typed([Target("10.1.0.1"), Target("10.1.0.2")]))
-    draft = candidates.sighted(draft, [sighting("10.1.0.1")])
-    draft = candidates.quiet(draft, [Target("10.1.0.1"), Target("10.1.0.2")])
+    draft = Draft().add(candidates.chosen_from_targets([Target("10.1.0.1"), Target("10.1.0.2")]))
+    draft = candidates.add_sightings(draft, [sighting("10.1.0.1")])
+    draft = candidates.mark_silent(draft, [Target("10.1.0.1"), Target("10.1.0.2")])
     assert [it.silent for it in draft.candidates] == [False, True]
     found = candidates.judged(draft, {}, {})
     assert [it.seen for it in found.rows[1]] == ["it did not answer as ssh"]
-    draft = candidates.sighted(draft, [sighting("10.1.0.2")])
+    draft = candidates.add_sightings(draft, [sighting("10.1.0.2")])
     assert not draft.candidates[1].silent
 
 
@@ -309,7 +309,7 @@ def test_one_port_is_taken_where_all_agree(
     draft = three().put("ssh.port", said)
     for at, port in enumerate(ports):
         draft = draft.row(at, port=port)
-    assert candidates.settled(draft).get("ssh.port") == settled
+    assert candidates.settle_port(draft).get("ssh.port") == settled
     assert len(candidates.judged(draft, {}, {}).blocks) == blocks
 
 
@@ -323,6 +323,6 @@ def test_one_port_is_taken_where_all_agree(
     ],
 )
 def test_hosts_can_be_read_before_all_is_right(draft: Draft, words: str) -> None:
-    why = candidates.ready(draft)
+    why = candidates.why_unreadable(draft)
     assert words in why
     assert bool(words) == bool(why)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from fedwiz.answers.file import AnswersError, dump, parse
 from fedwiz.practice import practice_answers
 from fedwiz.util import files
-from fedwiz.wizard.draft import PAGES, Candidate, Draft, forget, kept, repeat, save
+from fedwiz.wizard.draft import PAGES, Candidate, Draft, forget, load_saved, repeat, save
 from tests.support.line_count import lines
 from tests.unit.test_answers import KEYS, TOML, right
 
@@ -228,25 +228,25 @@ def test_provisional_answers_have_the_names_and_roles_that_are_right() -> None:
 @given(DRAFTS)
 def test_a_draft_that_is_kept_comes_back_the_same(draft: Draft) -> None:
     save(draft)
-    assert kept() == draft
+    assert load_saved() == draft
 
 
 def test_nothing_is_kept_of_a_look_and_a_practice_draft_has_its_own_place() -> None:
     save(Draft(page="hosts", goal="look"))
-    assert kept() is None
+    assert load_saved() is None
     save(Draft(page="hosts"))
     save(Draft(page="network", practice="overlap"))
-    assert kept() == Draft(page="hosts")
-    assert kept("overlap") == Draft(page="network", practice="overlap")
-    assert kept("healthy") is None
+    assert load_saved() == Draft(page="hosts")
+    assert load_saved("overlap") == Draft(page="network", practice="overlap")
+    assert load_saved("healthy") is None
     forget()
-    assert kept() is None
+    assert load_saved() is None
 
 
 def test_a_date_in_a_file_stops_nobody_from_keeping_the_draft() -> None:
     data = tomllib.loads("name = 2026-01-02\n[network]\ncidr = 10:00:00")
     save(replace(Draft.of(data), page="hosts"))
-    assert (kept() or Draft()).get("network.cidr") == "10:00:00"
+    assert (load_saved() or Draft()).get("network.cidr") == "10:00:00"
 
 
 @CALM
@@ -254,7 +254,7 @@ def test_a_date_in_a_file_stops_nobody_from_keeping_the_draft() -> None:
 def test_whatever_is_in_the_file_nothing_is_raised(text: bytes) -> None:
     save(Draft(page="hosts"))
     files.place().write_bytes(text)
-    assert kept() is None
+    assert load_saved() is None
 
 
 NAMES = sorted(Draft.__dataclass_fields__)
@@ -268,7 +268,7 @@ def test_a_draft_with_one_wrong_thing_in_it_is_whole_or_is_not_read(
     save(draft)
     data = json.loads(files.place().read_text())
     files.place().write_text(json.dumps({**data, name: value}))
-    _usable(kept())
+    _usable(load_saved())
 
 
 @CALM
@@ -278,7 +278,7 @@ def test_so_is_one_with_a_wrong_candidate(name: str, value: object) -> None:
     data = json.loads(files.place().read_text())
     data["candidates"][1][name] = value
     files.place().write_text(json.dumps(data))
-    _usable(kept())
+    _usable(load_saved())
 
 
 def _usable(draft: Draft | None) -> None:
@@ -294,7 +294,7 @@ def _usable(draft: Draft | None) -> None:
 def test_a_file_nested_too_deeply_is_not_read() -> None:
     save(Draft(page="hosts"))
     files.place().write_text("[" * 100_000)
-    assert kept() is None
+    assert load_saved() is None
 
 
 def test_of_two_hundred_hosts_a_key_press_is_kept_and_judged_at_once() -> None:

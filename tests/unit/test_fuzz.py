@@ -185,8 +185,8 @@ def test_a_host_key_file_with_odd_lines_still_knows_the_others() -> None:
     kind, blob = KEY.split()
     odd = f"a {kind} {blob}ä\n|1|ä|a {kind} {blob}\n|1|c2FsdA==|ä {kind} {blob}\n"
     found = list(known_hosts.parse(f"{odd}b {kind} {blob}\n", "file"))
-    assert known_hosts.known(found, "b").standing(blob)[0] == "known"
-    assert known_hosts.known(found, "a").standing(blob)[0] == "unknown"
+    assert known_hosts.host_entries(found, "b").key_status(blob)[0] == "known"
+    assert known_hosts.host_entries(found, "a").key_status(blob)[0] == "unknown"
 
 
 def test_every_refusal_of_many_hosts_is_there() -> None:

@@ -149,14 +149,14 @@ class Going:
 
     def cut(self) -> None:
         """The connection that holds the lock is lost."""
-        assert self.locks.held is not None
-        self.locks.held.cut()
+        assert self.locks.channel is not None
+        self.locks.channel.cut()
 
     def bob(self) -> None:
         """It is lost, and Bob is quicker."""
         self.cut()
-        self.locks.free()
-        self.locks.take(*BOB)
+        self.locks.release()
+        self.locks.grant(*BOB)
 
     def moved(self) -> list[bool]:
         return [it.event.held for it in self.records if isinstance(it.event, LockMoved)]
@@ -231,7 +231,7 @@ async def test_where_somebody_else_has_had_it_meanwhile_the_plan_is_old(tmp_path
 
     def middle() -> None:
         it.bob()
-        it.locks.free()
+        it.locks.release()
 
     it.middle = middle
     result = await it.install()
@@ -244,7 +244,7 @@ async def test_a_lock_is_not_sought_for_ever(tmp_path: Path) -> None:
     it = Going(tmp_path, limits=replace(QUICK, patience=0))
 
     def middle() -> None:
-        it.practice.cluster.machines["fed-master"].no_way = "fed-master does not answer"
+        it.practice.cluster.machines["fed-master"].login_failure = "fed-master does not answer"
         it.cut()
 
     it.middle = middle
@@ -255,7 +255,7 @@ async def test_a_lock_is_not_sought_for_ever(tmp_path: Path) -> None:
 
 async def test_a_master_that_can_not_be_reached_is_what_is_told(tmp_path: Path) -> None:
     it = Going(tmp_path)
-    it.practice.cluster.machines["fed-master"].no_way = "fed-master does not answer"
+    it.practice.cluster.machines["fed-master"].login_failure = "fed-master does not answer"
     result = await it.install()
     assert (result.code, result.why) == (verbs.UNREACHABLE, "fed-master does not answer")
 
@@ -279,16 +279,16 @@ async def test_nothing_is_begun_while_it_is_lost(tmp_path: Path) -> None:
     it = Going(tmp_path)
     events, stop = asyncio.Queue[Event](), asyncio.Event()
     lock = Lock("install", "r", "lab", it.practice, "fed-master", events.put_nowait, QUICK)
-    async with lock.sought():
+    async with lock.acquire():
         assert await lock.may_begin(stop) == ""
-        it.practice.cluster.machines["fed-master"].no_way = "fed-master does not answer"
+        it.practice.cluster.machines["fed-master"].login_failure = "fed-master does not answer"
         it.cut()
         lost = await events.get()
         assert isinstance(lost, LockMoved)
         assert not lost.held
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(lock.may_begin(stop), 0.05)
-        it.practice.cluster.machines["fed-master"].no_way = ""
+        it.practice.cluster.machines["fed-master"].login_failure = ""
         assert await lock.may_begin(stop) == ""
     assert events.get_nowait() == LockMoved(held=True)
 
@@ -339,12 +339,12 @@ async def test_there_is_nothing_to_watch(tmp_path: Path) -> None:
 
 async def test_a_run_that_was_cut_off_has_no_end(tmp_path: Path) -> None:
     it = Going(tmp_path, limits=replace(QUICK, patience=0))
-    it.locks.take(*BOB)
+    it.locks.grant(*BOB)
     notes = list[str]()
 
     def note(text: str) -> None:
         notes.append(text)
-        it.locks.free()
+        it.locks.release()
 
     async with it.practice.connect("fed-master") as session:
         followed = await follow(session, list[Record]().append, note, limits=it.limits, every=0)
@@ -384,13 +384,13 @@ async def test_what_is_kept_for_watchers_is_bounded_and_has_the_end(tmp_path: Pa
         return Record(next(at), 1.0, event)
 
     lock = Lock("install", "r", "lab", it.practice, "fed-master", emit, QUICK)
-    async with lock.sought():
+    async with lock.acquire():
         for _ in range(2 * MAX_FEED_BYTES // 1000):
             lock.emit(Output("fed-node1", "s", "x" * 1000))
         for _ in range(2 * MAX_FEED_BYTES // 1000):
             lock.emit(StepEnded("fed-node1", "s", "ok", "x" * 1000))
         lock.emit(RunEnded("ok", 0))
-    seen = it.locks.told
+    seen = it.locks.records
     assert MAX_FEED_BYTES < len(seen) < MAX_FEED_BYTES + 2_000
     told = [from_line(line.decode()).event for line in seen.splitlines()]
     outputs = sum(isinstance(event, Output) for event in told)
@@ -406,11 +406,11 @@ def test_watching_ends_as_the_run_does(
     said: int, code: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     it = Going(tmp_path)
-    it.locks.take(*BOB)
+    it.locks.grant(*BOB)
     started = RunStarted("install", "lab\x1b[2J", ("fed-master",))
     events: tuple[Event, ...] = started, RunEnded("failed", said, "no \x1b]0;room")
     for at, event in enumerate(events):
-        it.locks.tell(to_line(Record(at, 1.0, event)).encode() + b"\n")
+        it.locks.record(to_line(Record(at, 1.0, event)).encode() + b"\n")
 
     async def make(_accepted: tuple[str, ...]) -> RunContext:
         return RunContext(it.answers, it.practice, it.practice.open_store, print, "")

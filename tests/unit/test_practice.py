@@ -586,7 +586,7 @@ async def test_a_fault_ends_as_told_harms_nobody_and_the_next_run_completes(
         if result.code in (2, 3, 4):
             assert node.unit("docker.service").pid == before[node.name]
             assert "flannel" not in node.packages
-    it.practice.mend()
+    it.practice.repair()
     await well(it)
 
 
@@ -611,7 +611,7 @@ async def test_docker_is_taken_back_where_it_was_and_the_others_go_on(
     assert it.node(2).links["docker0"].addresses == ("172.17.0.1/16",)
     assert "docker runs as before" in it.lines()
     assert it.node(1).links["docker0"].addresses[0].startswith("10.16.")
-    it.practice.mend()
+    it.practice.repair()
     await well(it)
 
 

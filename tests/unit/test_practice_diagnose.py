@@ -166,13 +166,13 @@ async def _settling(
     def tell(event: Event) -> None:
         nonlocal looks
         if isinstance(event, ActionEnded) and fails:
-            late.bend(asked.practice.cluster)
+            late.inject(asked.practice.cluster)
         if isinstance(event, Verified) and (event.host, event.peer) == PAIR and remedied():
             looks += event.kind == "ping"
             if looks == 1:
                 first()
             if looks == fails:
-                late.mend(asked.practice.cluster)
+                late.repair(asked.practice.cluster)
         asked.records.append(Record(len(asked.records), 0.0, event))
 
     def remedied() -> bool:

@@ -68,7 +68,7 @@ def test_a_line_without_an_end_is_not_held() -> None:
     lines = LineReader()
     for _ in range(200):
         assert list(lines.feed(b"x" * 65536)) == []
-    assert len(vars(lines)["_held"]) <= 65536
+    assert len(vars(lines)["_buffer"]) <= 65536
     assert list(lines.feed(b"\nnext\n")) == ["x" * (MAX_LINE_CHARS - 1) + "…", "next"]
 
 

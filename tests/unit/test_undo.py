@@ -17,7 +17,7 @@ from fedwiz.facts import Firewall
 from fedwiz.facts.probes import FILES, HASHED_FILES, MODULES, SYSCTLS, UNITS_READ
 from fedwiz.model.events import ActionEnded, ActionStarted, Event
 from fedwiz.practice import CLASSIC, MODERN, Generation, Practice, practice_answers, probes
-from fedwiz.runs.unfinished import FOLLOWED
+from fedwiz.runs.unfinished import FOLLOWING_STEP
 from fedwiz.scripts import script
 from fedwiz.steps import STEPS
 from fedwiz.steps.backup import CHANGING, PACKAGED, TOUCHED
@@ -154,12 +154,12 @@ async def test_a_network_of_before_that_was_another_is_there_again() -> None:
         assert result.why.startswith(f"{alone} had flannel on the network that etcd's /coreos.com")
         assert result.why.endswith("fed-node3: undo them all")
         same(installed, images(runs.practice))
-    runs.node(2).no_way = "no route to host"
+    runs.node(2).login_failure = "no route to host"
     result = await runs.undo()
     assert result.code == 4
     assert "fed-node1, fed-node3 had flannel on the network that" in result.why
     assert "fed-node2 could not be reached" in result.why
-    runs.node(2).no_way = ""
+    runs.node(2).login_failure = ""
     same(installed, images(runs.practice))
     assert (await runs.undo()).code == 0
     same(unnumbered(before), unnumbered(images(runs.practice)))
@@ -185,7 +185,7 @@ async def test_one_node_alone() -> None:
     now = images(runs.practice)
     same({"fed-node1": before["fed-node1"]}, now)
     same({"fed-node2": installed["fed-node2"]}, now)
-    held = runs.practice.cluster.keys.kept["v3"]
+    held = runs.practice.cluster.keys.stored["v3"]
     assert "/coreos.com/network/config" in held
     assert len([key for key in held if "/subnets/" in key]) == 2
     assert (await runs.undo()).code == 0
@@ -196,14 +196,14 @@ async def test_a_host_that_can_t_be_reached_is_undone_later() -> None:
     runs = undoing()
     before = images(runs.practice)
     assert (await runs.install()).code == 0
-    runs.node(2).no_way = "no route to host"
+    runs.node(2).login_failure = "no route to host"
     result = await runs.undo()
     assert result.code == 4
     assert result.why.startswith("fed-node2 could not be reached, and is as it was (fed-node2: ")
     assert "etcd's /coreos.com/network/config stays: fed-node2 may still need it" in result.why
     same({"fed-node1": before["fed-node1"]}, images(runs.practice))
-    assert "/coreos.com/network/config" in runs.practice.cluster.keys.kept["v3"]
-    runs.node(2).no_way = ""
+    assert "/coreos.com/network/config" in runs.practice.cluster.keys.stored["v3"]
+    runs.node(2).login_failure = ""
     assert (await runs.undo()).code == 0
     same(before, images(runs.practice))
 
@@ -216,11 +216,11 @@ async def test_where_a_node_fails_etcd_s_key_stays() -> None:
     result = await runs.undo()
     assert result.code == 5
     assert "fed-node2" in result.why
-    assert "/coreos.com/network/config" in runs.practice.cluster.keys.kept["v3"]
+    assert "/coreos.com/network/config" in runs.practice.cluster.keys.stored["v3"]
     same({"fed-node1": before["fed-node1"]}, images(runs.practice))
     assert (await runs.undo()).code == 0
     followed = [
-        it.host for it in runs.events if isinstance(it, ActionStarted) and it.step == FOLLOWED
+        it.host for it in runs.events if isinstance(it, ActionStarted) and it.step == FOLLOWING_STEP
     ]
     assert followed == ["fed-node2"]  # a unit whose end nobody saw
     same(before, images(runs.practice))
@@ -252,7 +252,7 @@ async def test_what_somebody_changed_since_is_left_and_said() -> None:
     for path in mine:
         assert f"left as it is: {path} was changed since fedwiz wrote it" in runs.lines()
     assert "etcd's /coreos.com/network/config says something else" in runs.lines()
-    assert "/coreos.com/network/config" in keys.kept["v3"]
+    assert "/coreos.com/network/config" in keys.stored["v3"]
     assert "docker0" in node.links
     assert node.links["docker0"].addresses == ("172.17.0.1/16",)
 

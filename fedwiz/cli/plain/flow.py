@@ -157,7 +157,7 @@ async def approve(dialogue: Dialogue) -> None:
         except AnswersError as refused:
             wrong(str(refused))
             raise BackError from None
-        known = await dialogue.inventory.tried(answers, await dialogue.known())
+        known = await dialogue.inventory.udp_trial(answers, await dialogue.known())
         findings = judge(answers, known, dialogue.draft.accepted)
         if not known.hosts:  # no other finding means anything then
             findings = tuple(it for it in findings if it.check == "reachable")

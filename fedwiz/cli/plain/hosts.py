@@ -62,13 +62,13 @@ async def _search(dialogue: Dialogue, words: Iterable[str]) -> None:
         for note in source.notes:
             say(sanitize(f"  {note}"))
     text = ", ".join(it for it in asked if it and it not in sources)
-    named, many = candidates.meant(text)
+    named, many = candidates.parse_targets(text)
     known = tuple(target for source in read for target in source.targets)
     draft, first = dialogue.draft, len(dialogue.draft.candidates)
-    draft = draft.add((*candidates.typed(named), *candidates.known(known)))
+    draft = draft.add((*candidates.chosen_from_targets(named), *candidates.from_targets(known)))
     targets = (*named, *known, *many)
     found = await dialogue.inventory.look(targets, progress()) if targets else ()
-    draft = candidates.quiet(candidates.sighted(draft, found), named)
+    draft = candidates.mark_silent(candidates.add_sightings(draft, found), named)
     dialogue.keep(replace(candidates.sorted_from(draft, first), typed=text or draft.typed))
 
 
@@ -90,7 +90,7 @@ async def who(dialogue: Dialogue) -> None:
         "Their numbers, such as `1-4 6`, or `all`: one master and two nodes or more.",
     )
     dialogue.choose(at - 1 for at in numbers(text, len(rows)))
-    dialogue.keep(candidates.settled(dialogue.draft))
+    dialogue.keep(candidates.settle_port(dialogue.draft))
 
 
 def _refused(text: str, most: int) -> str:
