@@ -1,7 +1,7 @@
-"""CHECKS: what is judged before anything is changed, in the order of the report.
+"""CHECKS: everything that is checked before a change is made, in the order of the report.
 
-Pure functions of the answers and of what was read.  All of them always run; each says
-something, also that it could not judge.
+Pure functions of the answers and the facts. All of them always run, and each reports something,
+even if only that it could not judge.
 """
 
 from collections.abc import Collection
@@ -94,12 +94,12 @@ CHECKS: tuple[Check, ...] = (
 def judge(
     answers: Answers, known: ClusterFacts, accepted: Collection[str] = ()
 ) -> tuple[Finding, ...]:
-    """Every finding of every check, in the order of CHECKS.
+    """All findings of all checks, in the order of CHECKS.
 
     Args:
         answers: what the operator decided.
-        known: what was read.
-        accepted: names of checks whose blocks become warnings.
+        known: the facts of the hosts and of etcd.
+        accepted: names of checks whose failures are only warnings.
     """
     return tuple(
         replace(finding, level="warn")

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator, Mapping
 
 from fedwiz.answers.file import Answers
-from fedwiz.checks.finding import Finding, block, check, heard, ok, some, unread, warn
+from fedwiz.checks.finding import Finding, block, check, ok, reached_hosts, some, unread, warn
 from fedwiz.facts.values import ClusterFacts, Facts
 from fedwiz.facts.versions import (
     docker_drops_routed,
@@ -18,18 +18,18 @@ from fedwiz.facts.versions import (
 DAEMON_JSON = "/etc/docker/daemon.json"
 SYSCONFIG = ("/etc/sysconfig/docker", "/etc/sysconfig/docker-network")
 DAEMON_JSON_KEYS = ("bip", "bridge", "mtu", "ip-masq", "fixed-cidr")
-"""What flannel tells docker, or what contradicts it; docker refuses to be told twice."""
+"""Settings that flannel passes to docker, or that contradict it; docker rejects duplicates."""
 
 NOT_DOCKERD = ("#", ";", "ExecStartPre=", "ExecStartPost=", "ExecStop")
-"""Lines that say nothing to dockerd."""
+"""Lines that pass nothing to dockerd."""
 
 FLAG = re.compile(r"(?<![\w-])(?:--(?P<long>bip|bridge|mtu|ip-masq|fixed-cidr)|-b)(?=[=\s\"']|$)")
 
 
 @check("docker-options", "Does docker take its network from flannel alone?", about="nodes")
 def docker_options(answers: Answers, known: ClusterFacts) -> Iterator[Finding]:
-    """A dockerd that is told something twice does not start."""
-    for host, facts in heard(answers, known, "nodes"):
+    """Dockerd does not start if an option is set twice."""
+    for host, facts in reached_hosts(answers, known, "nodes"):
         if not facts.units or (facts.unit("docker.service").there and not facts.docker_unit):
             yield unread("docker's unit", host.name, "see `systemctl cat docker` there")
         for finding in _conflicts(facts):
@@ -53,7 +53,7 @@ def _conflicts(facts: Facts) -> Iterator[Finding]:
 
 
 def _unit_files(unit: str) -> Mapping[str, str]:
-    """`systemctl cat`'s files by path, but for those that fedwiz or flannel's package wrote."""
+    """The files of `systemctl cat` by path, except those of fedwiz and of flannel's package."""
     parts = re.split(r"^# (?=/)", unit, flags=re.MULTILINE)
     named = (part.partition("\n") for part in parts if part.startswith("/"))
     found = {path.strip(): text for path, _, text in named} or {"docker.service": unit}
@@ -66,31 +66,31 @@ def _unit_files(unit: str) -> Mapping[str, str]:
 
 def _daemon_json(text: str) -> Iterator[Finding]:
     try:
-        text.encode()  # what is not UTF-8 came as surrogates, and could not be written back
-        said = json.loads(text) if text.strip() else {}
+        text.encode()  # non-UTF-8 bytes arrived as surrogates and could not be written back
+        settings = json.loads(text) if text.strip() else {}
     except UnicodeEncodeError:
-        said = f"{DAEMON_JSON} is not UTF-8"
-    except (ValueError, RecursionError) as wrong:
-        where = f" (line {wrong.lineno})" if isinstance(wrong, json.JSONDecodeError) else ""
-        said = f"{DAEMON_JSON} is no JSON{where}: docker would not start again"
-    if isinstance(said, str) or not isinstance(said, dict):
-        seen = said if isinstance(said, str) else f"{DAEMON_JSON} holds no JSON object"
+        settings = f"{DAEMON_JSON} is not UTF-8"
+    except (ValueError, RecursionError) as error:
+        where = f" (line {error.lineno})" if isinstance(error, json.JSONDecodeError) else ""
+        settings = f"{DAEMON_JSON} is no JSON{where}: docker would not start again"
+    if isinstance(settings, str) or not isinstance(settings, dict):
+        seen = settings if isinstance(settings, str) else f"{DAEMON_JSON} holds no JSON object"
         yield block(seen, f"mend {DAEMON_JSON}; `python3 -m json.tool {DAEMON_JSON}` shows where")
         return
     for key in DAEMON_JSON_KEYS:
-        if key in said:
+        if key in settings:
             yield block(
-                f"{DAEMON_JSON} sets {key} to {json.dumps(said[key])[:40]}, "
+                f"{DAEMON_JSON} sets {key} to {json.dumps(settings[key])[:40]}, "
                 "which is flannel's to say",
                 f"remove {key} from {DAEMON_JSON}",
             )
-    if said.get("live-restore") is True:
+    if settings.get("live-restore") is True:
         yield warn(
             f"{DAEMON_JSON} sets live-restore to true: containers run on while docker moves, "
             "on addresses that lead nowhere then",
             "restart them after the install",
         )
-    if said.get("iptables") is False:
+    if settings.get("iptables") is False:
         yield warn(
             f"{DAEMON_JSON} sets iptables to false: docker masquerades nothing and guards nothing",
             f"remove iptables from {DAEMON_JSON}, unless other rules do its work",
@@ -99,9 +99,9 @@ def _daemon_json(text: str) -> Iterator[Finding]:
 
 @check("docker-version", "Does this docker let flannel's packets through?", about="nodes")
 def docker_versions(answers: Answers, known: ClusterFacts) -> Iterator[Finding]:
-    """From 28 on docker drops what is routed straight to a container; the install sees to it."""
-    fine: dict[str, list[str]] = {}
-    for host, facts in heard(answers, known, "nodes"):
+    """Docker 28 and later drops packets routed directly to containers; the install handles it."""
+    by_text: dict[str, list[str]] = {}
+    for host, facts in reached_hosts(answers, known, "nodes"):
         if not docker_version(facts.docker_version):
             if not facts.units or facts.unit("docker.service").there:
                 yield unread("docker's version", host.name, "see `dockerd --version` there")
@@ -115,21 +115,23 @@ def docker_versions(answers: Answers, known: ClusterFacts) -> Iterator[Finding]:
         if needs_forward(next_version(answers, host.name, known), facts.docker_version):
             done.append("rules that accept the containers' network")
         said = f"drops routed packets; the install adds {some(done)}"
-        fine.setdefault(f"{number}: {said if done else 'needs nothing'}", []).append(host.name)
-    for said, names in fine.items():
+        by_text.setdefault(f"{number}: {said if done else 'needs nothing'}", []).append(host.name)
+    for said, names in by_text.items():
         yield ok(f"docker {said}", names[0] if len(names) == 1 else "")
-    if not fine:
+    if not by_text:
         yield ok("no docker to judge")
 
 
 @check("iptables", "Is there an iptables that works?", about="nodes")
 def iptables(answers: Answers, known: ClusterFacts) -> Iterator[Finding]:
-    """Docker and flannel write rules with it, and must mean the same tables."""
-    for host, facts in heard(answers, known, "nodes"):
+    """Docker and flannel both write rules with it, and must use the same tables."""
+    for host, facts in reached_hosts(answers, known, "nodes"):
         if "filter" not in facts.rules and "nat" not in facts.rules:
-            said = f"{facts.iptables} does not work" if facts.iptables else "no iptables that works"
+            problem = (
+                f"{facts.iptables} does not work" if facts.iptables else "no iptables that works"
+            )
             yield block(
-                f"{said}: `iptables -S` fails",
+                f"{problem}: `iptables -S` fails",
                 "dnf -y install iptables-nft && alternatives --auto iptables",
                 host.name,
             )
@@ -141,15 +143,15 @@ def iptables(answers: Answers, known: ClusterFacts) -> Iterator[Finding]:
                 "alternatives --set iptables /usr/sbin/iptables-nft, then restart docker",
                 host.name,
             )
-    kinds = {facts.iptables for _, facts in heard(answers, known, "nodes")}
+    kinds = {facts.iptables for _, facts in reached_hosts(answers, known, "nodes")}
     yield ok(some(sorted(kinds)))
 
 
 @check("forwarding", "Will the kernel forward containers' packets?", about="nodes")
 def forwarding(answers: Answers, known: ClusterFacts) -> Iterator[Finding]:
-    """`ip_forward` is turned on; a strict reverse path filter drops what comes another way."""
+    """`ip_forward` gets turned on; a strict reverse path filter drops asymmetric traffic."""
     off = []
-    for host, facts in heard(answers, known, "nodes"):
+    for host, facts in reached_hosts(answers, known, "nodes"):
         if "net.ipv4.ip_forward" not in facts.sysctls:
             yield unread("net.ipv4.ip_forward", host.name, "see `sysctl net.ipv4.ip_forward`")
         elif facts.sysctls["net.ipv4.ip_forward"].strip() != "1":
@@ -165,8 +167,8 @@ def forwarding(answers: Answers, known: ClusterFacts) -> Iterator[Finding]:
 
 @check("interrupts", "Will running containers be stopped?", about="nodes")
 def interrupts(answers: Answers, known: ClusterFacts) -> Iterator[Finding]:
-    """Only where docker still has to move to flannel's subnet; the plan has the last word."""
-    for host, facts in heard(answers, known, "nodes"):
+    """Only where docker still has to move to flannel's subnet; the plan is authoritative."""
+    for host, facts in reached_hosts(answers, known, "nodes"):
         if not facts.units:
             yield unread("docker's state", host.name)
         elif not facts.unit("docker.service").running or _switched(answers, facts):
@@ -183,7 +185,7 @@ def interrupts(answers: Answers, known: ClusterFacts) -> Iterator[Finding]:
 
 
 def _switched(answers: Answers, facts: Facts) -> bool:
-    """docker0 has flannel's address already."""
+    """docker0 already has flannel's address."""
     bridge, env = facts.link("docker0"), facts.subnet_env or {}
     return (
         bridge is not None

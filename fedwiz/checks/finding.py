@@ -1,4 +1,4 @@
-"""What a check is, and what it says."""
+"""The Check type, its findings, and helpers for all checks."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -13,26 +13,26 @@ CHECK_AGAIN = "run `fedwiz check` again"
 
 
 Finding: TypeAlias = Found
-"""A finding is told as it is; its check's name is empty only until the check puts it there."""
+"""The journal's event serves as the finding; `Check` fills in the check's name."""
 
 
 def ok(seen: str, host: str = "") -> Finding:
-    """All is well.  About the cluster it is said only where the check says nothing else."""
+    """Nothing is wrong.  For the whole cluster it is reported only if nothing else is."""
     return Finding("", host, "ok", seen)
 
 
 def warn(seen: str, remedy: str, host: str = "") -> Finding:
-    """It can go on, and the operator should know."""
+    """The install can proceed, but the operator should know."""
     return Finding("", host, "warn", seen, remedy)
 
 
 def block(seen: str, remedy: str, host: str = "") -> Finding:
-    """It would fail, or do harm."""
+    """The install would fail, or do harm."""
     return Finding("", host, "block", seen, remedy)
 
 
 def unread(what: str, host: str = "", remedy: str = CHECK_AGAIN) -> Finding:
-    """A fact is missing, so nobody knows: a warning, and never a pass."""
+    """A fact is missing, so the check can't judge: a warning, never a pass."""
     return warn(f"not judged: {what} could not be read", remedy, host)
 
 
@@ -40,10 +40,10 @@ Judge: TypeAlias = Callable[[Answers, ClusterFacts], Iterator[Finding]]
 About: TypeAlias = Literal["cluster", "master", "nodes", "hosts"]
 
 
-def heard(
+def reached_hosts(
     answers: Answers, known: ClusterFacts, about: About = "hosts"
 ) -> Iterator[tuple[Host, Facts]]:
-    """The hosts that answered, with what they said."""
+    """The hosts that could be read, with their facts."""
     for host in answers.host:
         if (about == "nodes" and host.role != "node") or (
             about == "master" and host.role != "master"
@@ -58,19 +58,19 @@ class Check:
     """One row of CHECKS."""
 
     name: str
-    """Stable: `--accept` and scripts use it."""
+    """Stable: `--accept` and scripts refer to it."""
 
     title: str
     judge: Judge
     about: About
 
     def findings(self, answers: Answers, known: ClusterFacts) -> Iterator[Finding]:
-        """What it finds: at least one finding, whatever was read."""
-        asked = self.about == "cluster" or any(heard(answers, known, self.about))
-        found = list(self.judge(answers, known)) if asked else []
-        if not asked:
+        """Its findings: at least one, whatever was read."""
+        answered = self.about == "cluster" or any(reached_hosts(answers, known, self.about))
+        found = list(self.judge(answers, known)) if answered else []
+        if not answered:
             found = [unread(f"the {self.about}", remedy="see the check `reachable`")]
-        others = any(f.host or f.level != "ok" for f in found)
+        others = any(it.host or it.level != "ok" for it in found)
         for finding in found:
             if finding.host or finding.level != "ok" or not others:
                 yield replace(
@@ -82,12 +82,12 @@ class Check:
 
 
 def check(name: str, title: str, about: About = "cluster") -> Callable[[Judge], Check]:
-    """Make a check of the function that judges.
+    """Turn a judging function into a check.
 
     Args:
         name: kebab-case.
-        title: the question that it answers.
-        about: which hosts it reads; where none of them answered, it can't judge.
+        title: the question that the check answers.
+        about: the hosts that it reads; if none of them could be read, it can't judge.
     """
     return lambda judge: Check(name, title, judge, about)
 
@@ -96,11 +96,11 @@ def _line(text: str) -> str:
     return sanitize(" ".join(text.split()))
 
 
-def some(words: Iterable[str], most: int = 4) -> str:
+def some(words: Iterable[str], limit: int = 4) -> str:
     """`a, b, c, d and 3 more`."""
-    each = list(words)
-    rest = len(each) - most
-    return ", ".join(each[:most]) + (f" and {rest} more" if rest > 0 else "")
+    items = list(words)
+    rest = len(items) - limit
+    return ", ".join(items[:limit]) + (f" and {rest} more" if rest > 0 else "")
 
 
 def count(number: int, one: str, many: str = "") -> str:
@@ -109,16 +109,18 @@ def count(number: int, one: str, many: str = "") -> str:
 
 
 def published(answers: Answers, known: ClusterFacts) -> set[str]:
-    """The addresses that flannel publishes for the nodes, and those at which fedwiz seeks them."""
-    found = {facts.public_ip(host.interface) for host, facts in heard(answers, known, "nodes")}
+    """The nodes' addresses: those that flannel publishes, and those that fedwiz connects to."""
+    found = {
+        facts.public_ip(host.interface) for host, facts in reached_hosts(answers, known, "nodes")
+    }
     return (found | {host.address for host in answers.nodes}) - {""}
 
 
-def shared(pairs: Iterable[tuple[str, str]]) -> Iterator[tuple[str, list[str]]]:
-    """Values that two hosts or more have, of (host, value) pairs; empty values are none."""
+def duplicates(pairs: Iterable[tuple[str, str]]) -> Iterator[tuple[str, list[str]]]:
+    """Non-empty values that two or more hosts share, from (host, value) pairs."""
     owners: dict[str, list[str]] = {}
     for host, value in pairs:
-        held = owners.setdefault(value, [])
-        if value and host not in held:
-            held.append(host)
+        hosts = owners.setdefault(value, [])
+        if value and host not in hosts:
+            hosts.append(host)
     yield from ((value, hosts) for value, hosts in owners.items() if len(hosts) > 1)

@@ -1,9 +1,9 @@
-"""Checks of flannel: where it comes from, what this version can do, what an old one left."""
+"""Checks of flannel: its source, the abilities of its version, and what an old one left behind."""
 
 from collections.abc import Iterator
 
 from fedwiz.answers.file import Answers, Host
-from fedwiz.checks.finding import Finding, block, check, heard, ok, some, unread, warn
+from fedwiz.checks.finding import Finding, block, check, ok, reached_hosts, some, unread, warn
 from fedwiz.facts.values import ClusterFacts, Facts, Version
 from fedwiz.facts.versions import (
     FLAGS,
@@ -23,8 +23,8 @@ SUPPLY = 'set flannel.source to "rpm" or "binary", and flannel.path to a file th
 
 @check("flannel-package", "Is there a flannel to install?", about="nodes")
 def flannel_package(answers: Answers, known: ClusterFacts) -> Iterator[Finding]:
-    """What dnf offers on the node is the only truth about Fedora's package."""
-    for host, facts in heard(answers, known, "nodes"):
+    """What dnf offers on the node itself decides which flannel Fedora would install."""
+    for host, facts in reached_hosts(answers, known, "nodes"):
         if answers.flannel.source != "dnf":
             yield from _supplied(answers, host, known)
         elif installed := facts.packages.get("flannel"):
@@ -64,15 +64,15 @@ def _none(host: Host, facts: Facts) -> Finding:
 
 
 def dotted(version: Version) -> str:
-    """`0.9.0`; `an unknown version` where it is empty."""
+    """`0.9.0`; `an unknown version` if it is empty."""
     return ".".join(map(str, version)) or "an unknown version"
 
 
 @check("flannel-version", "Does this flannel do what the answers ask of it?", about="nodes")
 def flannel_version(answers: Answers, known: ClusterFacts) -> Iterator[Finding]:
-    """Known faults by version, and whatever this version has not learnt yet."""
+    """Known faults of each version, and features that it does not have yet."""
     versions: dict[Version, list[str]] = {}
-    for host, _ in heard(answers, known, "nodes"):
+    for host, _ in reached_hosts(answers, known, "nodes"):
         versions.setdefault(next_version(answers, host.name, known), []).append(host.name)
     unknown = versions.pop((), [])
     if unknown:
@@ -80,23 +80,25 @@ def flannel_version(answers: Answers, known: ClusterFacts) -> Iterator[Finding]:
             f"flannel's version on {some(unknown)} is not known: not judged",
             "see the check `flannel-package`",
         )
-    said = some(f"{dotted(v)} on {some(hosts)}" for v, hosts in sorted(versions.items()))
+    summary = some(f"{dotted(v)} on {some(hosts)}" for v, hosts in sorted(versions.items()))
     if len({api_of(version) for version in versions}) > 1:
         yield block(
-            f"flannel before and after 0.18 do not meet in etcd: {said}",
+            f"flannel before and after 0.18 do not meet in etcd: {summary}",
             "give all nodes one version of flannel",
         )
     elif len(versions) > 1:
-        yield warn(f"the nodes' flannel differs: {said}", "give all nodes one version of flannel")
+        yield warn(
+            f"the nodes' flannel differs: {summary}", "give all nodes one version of flannel"
+        )
     for version, hosts in versions.items():
         for finding in _judge(answers, version):
             yield Finding(
                 "", hosts[0] if len(hosts) == 1 else "", finding.level, finding.seen, finding.remedy
             )
-    for host, facts in heard(answers, known, "nodes"):
+    for host, facts in reached_hosts(answers, known, "nodes"):
         if next_version(answers, host.name, known) >= NEEDS_BR_NETFILTER:
             yield from _br_netfilter(host, facts)
-    yield ok(f"flannel {said}")
+    yield ok(f"flannel {summary}")
 
 
 def _judge(answers: Answers, version: Version) -> Iterator[Finding]:
@@ -132,9 +134,9 @@ def _tls(answers: Answers, version: Version) -> Iterator[Finding]:
 
 @check("flannel-options", "Does this flanneld know its options?", about="nodes")
 def flannel_options(answers: Answers, known: ClusterFacts) -> Iterator[Finding]:
-    """Each option against each version that will run."""
+    """Check each option against each version that will run."""
     options = answers.flannel.options
-    hosts = [host for host, _ in heard(answers, known, "nodes")]
+    hosts = [host for host, _ in reached_hosts(answers, known, "nodes")]
     for version in sorted({next_version(answers, host.name, known) for host in hosts}):
         if not version:
             yield unread("flannel's version", remedy="see the check `flannel-package`")
@@ -151,7 +153,7 @@ def flannel_options(answers: Answers, known: ClusterFacts) -> Iterator[Finding]:
 
 
 def _flag(option: str, version: Version) -> Iterator[Finding]:
-    """Flannel from 0.8.0 ends with status 0 on a flag that it does not know."""
+    """Flannel 0.8.0 and later exits with status 0 on an unknown flag."""
     name = option.lstrip("-").partition("=")[0]
     number = dotted(version)
     if name in FLAGS_GONE and version >= FLAGS_GONE[name]:
@@ -181,9 +183,9 @@ def _br_netfilter(host: Host, facts: Facts) -> Iterator[Finding]:
 
 @check("backend-kernel", "Has the kernel what the backend needs?", about="nodes")
 def backend_kernel(answers: Answers, known: ClusterFacts) -> Iterator[Finding]:
-    """A module that is missing shows only when flanneld makes its device."""
+    """A missing module would otherwise show only when flanneld creates its device."""
     backend = answers.backend.backend
-    for host, facts in heard(answers, known, "nodes"):
+    for host, facts in reached_hosts(answers, known, "nodes"):
         if backend.name == "udp" and facts.arch not in ("", "x86_64"):
             yield block(
                 f"flannel's udp backend is there on x86_64 only, not on {facts.arch}",
@@ -209,15 +211,15 @@ def leftovers(answers: Answers, known: ClusterFacts) -> Iterator[Finding]:
     """Stopping flanneld leaves its device, routes and subnet.env; two networks would then mix."""
     backend, options = answers.backend.backend, answers.backend.options
     device, cidr = backend.device(options), answers.network.cidr
-    for host, facts in heard(answers, known, "nodes"):
+    for host, facts in reached_hosts(answers, known, "nodes"):
         if not facts.links:
             yield unread("the interfaces", host.name)
         found = [link.name for link in facts.flannel_links if link.name != device]
         for link in facts.flannel_links:
             uplink = facts.uplink(host.interface)
-            wanted = backend.mtu(uplink.mtu, options) if uplink else link.mtu
-            if link.name == device and link.mtu and wanted != link.mtu:
-                found.append(f"{device} with MTU {link.mtu} instead of {wanted}")
+            expected_mtu = backend.mtu(uplink.mtu, options) if uplink else link.mtu
+            if link.name == device and link.mtu and expected_mtu != link.mtu:
+                found.append(f"{device} with MTU {link.mtu} instead of {expected_mtu}")
         old = (facts.subnet_env or {}).get("FLANNEL_NETWORK", cidr)
         if old != cidr:
             found.append(f"a subnet.env of {old}")

@@ -1,4 +1,4 @@
-"""Checks of the hosts themselves: who they are, what runs, what room they have."""
+"""Checks of the hosts themselves: identity, running services, disk space."""
 
 from collections.abc import Iterator, Mapping
 from shlex import quote
@@ -10,9 +10,9 @@ from fedwiz.checks.finding import (
     block,
     check,
     count,
-    heard,
+    duplicates,
     ok,
-    shared,
+    reached_hosts,
     some,
     unread,
     warn,
@@ -26,11 +26,11 @@ FEDORA_LIKE = frozenset({"fedora", "rhel", "centos", "rocky", "almalinux", "ol"}
 
 @check("reachable", "Does every host answer?")
 def reachable(answers: Answers, known: ClusterFacts) -> Iterator[Finding]:
-    """The only check that speaks of hosts that are lost."""
+    """The only check that reports hosts that could not be read."""
     for host in answers.host:
         if host.name in known.lost:
             why = known.lost[host.name] or "no reason was given"
-            # What to do about it is said there: whoever failed to connect knows best.
+            # The reason includes the remedy: the code that failed to connect knows best.
             yield block(why, "see to that, then run the same command again", host.name)
         elif host.name not in known.hosts:
             yield block("it was not asked", "run `fedwiz check` again", host.name)
@@ -39,10 +39,10 @@ def reachable(answers: Answers, known: ClusterFacts) -> Iterator[Finding]:
 
 @check("os", "Do the hosts run Fedora?", about="hosts")
 def os(answers: Answers, known: ClusterFacts) -> Iterator[Finding]:
-    """The package's name and layout are Fedora's; other systems may differ."""
-    said = set()
-    for host, facts in heard(answers, known):
-        said.add(f"{facts.os} {facts.os_version}".strip())
+    """Package names and paths are Fedora's; other systems may differ."""
+    systems = set()
+    for host, facts in reached_hosts(answers, known):
+        systems.add(f"{facts.os} {facts.os_version}".strip())
         if not facts.os:
             yield unread("/etc/os-release", host.name)
         elif facts.os not in FEDORA_LIKE:
@@ -51,20 +51,20 @@ def os(answers: Answers, known: ClusterFacts) -> Iterator[Finding]:
                 "expect other package names and paths, or use a Fedora host",
                 host.name,
             )
-    yield ok(some(sorted(said)))
+    yield ok(some(sorted(systems)))
 
 
 @check("distinct-names", "Does every host have a name and addresses of its own?", about="hosts")
 def distinct_names(answers: Answers, known: ClusterFacts) -> Iterator[Finding]:
-    """Clones share what must differ: two hosts would be one to Kubernetes, flannel or the switch.
+    """Clones share what must be unique: to Kubernetes, flannel or the switch they are one host.
 
-    Addresses of bridges repeat on every host, and so does the NAT interface of VirtualBox's
-    machines, MAC and all: only the interface that flannel uses stops the install.
+    Addresses of bridges are the same on every host, and so is the NAT interface of VirtualBox
+    machines, MAC included: only the interface that flannel uses blocks the install.
     """
-    hosts = list(heard(answers, known))
+    hosts = list(reached_hosts(answers, known))
     yield from _names(hosts)
     ids = [(host.name, facts.machine_id) for host, facts in hosts]
-    for value, owners in shared(ids):
+    for value, owners in duplicates(ids):
         yield warn(
             f"{some(owners)} have one machine-id, {value[:8]}…: they are clones",
             "on all but one: rm /etc/machine-id && systemd-machine-id-setup, then reboot",
@@ -72,10 +72,10 @@ def distinct_names(answers: Answers, known: ClusterFacts) -> Iterator[Finding]:
     chosen = {
         host.name: facts.uplink(host.interface)
         for host, facts in hosts
-        if facts.public_ip(host.interface) != NAT  # the check `interface` says so
+        if facts.public_ip(host.interface) != NAT  # reported by the check `interface`
     }
     uplinks = [(name, link.mac) for name, link in chosen.items() if link]
-    for mac, owners in shared(uplinks):
+    for mac, owners in duplicates(uplinks):
         yield block(
             f"{some(owners)} have one MAC address, {mac}, on flannel's interface",
             "give each machine a network card with an address of its own",
@@ -87,7 +87,7 @@ def distinct_names(answers: Answers, known: ClusterFacts) -> Iterator[Finding]:
         for link in facts.links
         if not link.kind and link.name != "lo" and link.mac.strip("0:") and link.mac not in used
     ]
-    for mac, owners in shared(others):
+    for mac, owners in duplicates(others):
         yield warn(
             f"{some(owners)} have one MAC address, {mac}",
             "give each machine its own, unless the cards are on separate networks",
@@ -99,7 +99,7 @@ def distinct_names(answers: Answers, known: ClusterFacts) -> Iterator[Finding]:
 
 
 def _names(hosts: list[tuple[Host, Facts]]) -> Iterator[Finding]:
-    for value, owners in shared((host.name, facts.hostname.lower()) for host, facts in hosts):
+    for value, owners in duplicates((host.name, facts.hostname.lower()) for host, facts in hosts):
         yield block(
             f"{some(owners)} are all called {value}",
             "on each: hostnamectl set-hostname NAME, with the name that the answers give it",
@@ -120,11 +120,11 @@ NODE_KUBE = ("kubelet", "kube-proxy")
 
 @check("services", "Do etcd, docker and Kubernetes run where they belong?", about="hosts")
 def services(answers: Answers, known: ClusterFacts) -> Iterator[Finding]:
-    """Both etcd and docker are needed now; flannel comes up without Kubernetes' services."""
+    """Etcd and docker are needed now; flannel starts without Kubernetes' services."""
     etcd_answers = any(
-        end.version for _, facts in heard(answers, known) for end in facts.etcd.values()
+        end.version for _, facts in reached_hosts(answers, known) for end in facts.etcd.values()
     )
-    for host, facts in heard(answers, known):
+    for host, facts in reached_hosts(answers, known):
         if not facts.units:
             yield unread("systemd's units", host.name)
             continue
@@ -190,29 +190,29 @@ def _docker(host: Host, facts: Facts) -> Iterator[Finding]:
 
 @check("labels", "Does Kubernetes know the nodes, by labels that differ?", about="master")
 def labels(answers: Answers, known: ClusterFacts) -> Iterator[Finding]:
-    """Only where `kubectl` answers on the master; the procedure labels nodes `name=...`."""
-    for _, facts in heard(answers, known, "master"):
+    """Only if `kubectl` works on the master; the procedure labels nodes `name=...`."""
+    for _, facts in reached_hosts(answers, known, "master"):
         if not facts.kube_nodes:
             if any(host.label for host in answers.nodes):
                 yield unread("Kubernetes' nodes", remedy="see `kubectl get nodes` on the master")
             yield ok("kubectl tells of no nodes, and the answers name no labels")
             continue
         for key in ("name", "kubernetes.io/hostname"):
-            held = ((node.name, node.labels.get(key, "")) for node in facts.kube_nodes)
-            for value, owners in shared(held):
+            label_values = ((node.name, node.labels.get(key, "")) for node in facts.kube_nodes)
+            for value, owners in duplicates(label_values):
                 yield warn(
                     f"nodes {some(owners)} are all labelled {key}={value}",
                     f"kubectl label --overwrite node {quote(owners[-1])} {key}=ANOTHER",
                 )
-        for host, own in heard(answers, known, "nodes"):
-            yield from _labelled(host, own, facts.kube_nodes)
+        for host, node_facts in reached_hosts(answers, known, "nodes"):
+            yield from _labelled(host, node_facts, facts.kube_nodes)
         yield ok(f"Kubernetes knows {count(len(answers.nodes), 'node')}, each by its own label")
 
 
 def _labelled(host: Host, facts: Facts, nodes: tuple[KubeNode, ...]) -> Iterator[Finding]:
-    held = {text.partition("/")[0] for link in facts.links for text in link.addresses}
-    called = {host.name.lower(), host.address.lower(), facts.hostname.lower()} | held
-    mine = [n for n in nodes if called & {n.name.lower(), *map(str.lower, n.addresses)}]
+    addresses = {text.partition("/")[0] for link in facts.links for text in link.addresses}
+    identifiers = {host.name.lower(), host.address.lower(), facts.hostname.lower()} | addresses
+    mine = [n for n in nodes if identifiers & {n.name.lower(), *map(str.lower, n.addresses)}]
     if not mine:
         yield warn(
             "Kubernetes has no node of this name or address",
@@ -239,16 +239,16 @@ NEEDED: Mapping[str, int] = {
     "/usr": 50 * MIB,
     "/var": 50 * MIB,
 }
-"""KiB without which the install would stop half-way: the package, dnf's cache, the settings."""
+"""KiB without which the install would fail half-way: for the package, dnf's cache, the settings."""
 
 COMFORT = 200 * MIB
-"""KiB on /var below which dnf's metadata of a whole Fedora may not fit."""
+"""KiB on /var below which dnf's metadata for all of Fedora may not fit."""
 
 
 @check("disk", "Is there room for what is installed?", about="nodes")
 def disk(answers: Answers, known: ClusterFacts) -> Iterator[Finding]:
-    """A full disk in the middle of a package's transaction is the worst place to find out."""
-    for host, facts in heard(answers, known, "nodes"):
+    """The worst time to run out of space is in the middle of a package transaction."""
+    for host, facts in reached_hosts(answers, known, "nodes"):
         if not facts.free:
             yield unread("the free space", host.name)
             continue
@@ -280,8 +280,8 @@ def disk(answers: Answers, known: ClusterFacts) -> Iterator[Finding]:
 
 @check("dnf-lock", "Is dnf free?", about="nodes")
 def dnf_lock(answers: Answers, known: ClusterFacts) -> Iterator[Finding]:
-    """It waits for the other by itself, which looks like hanging."""
-    for host, facts in heard(answers, known, "nodes"):
+    """Dnf waits for the other process by itself, which looks like hanging."""
+    for host, facts in reached_hosts(answers, known, "nodes"):
         if not facts.hostname:
             yield unread("dnf's lock", host.name)
         if facts.dnf_lock:
@@ -297,8 +297,8 @@ def dnf_lock(answers: Answers, known: ClusterFacts) -> Iterator[Finding]:
 
 @check("in-flight", "Has the last run ended on every host?", about="hosts")
 def in_flight(answers: Answers, known: ClusterFacts) -> Iterator[Finding]:
-    """What must not be cut in half runs on when a connection or the wizard has gone."""
-    for host, facts in heard(answers, known):
+    """Work that must not be interrupted continues after a connection or the wizard is gone."""
+    for host, facts in reached_hosts(answers, known):
         if not facts.units:
             yield unread("systemd's units", host.name)
         if facts.in_flight:
@@ -316,9 +316,9 @@ APART_WARN = 2.0
 
 @check("clock", "Do the hosts' clocks agree?", about="hosts")
 def clock(answers: Answers, known: ClusterFacts) -> Iterator[Finding]:
-    """Against the middle one of the hosts: the operator's own clock counts for nothing."""
+    """Compared with the median of the hosts; the operator's own clock does not matter."""
     skews = {}
-    for host, facts in heard(answers, known):
+    for host, facts in reached_hosts(answers, known):
         if facts.clock:
             skews[host.name] = facts.skew
         else:
@@ -328,31 +328,33 @@ def clock(answers: Answers, known: ClusterFacts) -> Iterator[Finding]:
         apart = skew - middle
         if abs(apart) <= APART_WARN:
             continue
-        said = f"its clock is {abs(apart):.0f} s {'ahead of' if apart > 0 else 'behind'} the others"
+        text = f"its clock is {abs(apart):.0f} s {'ahead of' if apart > 0 else 'behind'} the others"
         remedy = "systemctl enable --now chronyd && chronyc makestep"
-        yield (block if abs(apart) > CLOCKS_APART else warn)(said, remedy, name)
+        yield (block if abs(apart) > CLOCKS_APART else warn)(text, remedy, name)
     yield ok(f"{count(len(skews), 'clock')} within {APART_WARN:.0f} s")
 
 
 @check("selinux", "Will SELinux let flanneld run?", about="nodes")
 def selinux(answers: Answers, known: ClusterFacts) -> Iterator[Finding]:
-    """A file that was copied into place needs its label; a package brings its own."""
-    modes = {facts.selinux.lower() or "absent" for _, facts in heard(answers, known, "nodes")}
-    said = f"SELinux is {some(sorted(modes))} on the nodes"
+    """A file copied into place needs an SELinux label; a package brings its own."""
+    modes = {
+        facts.selinux.lower() or "absent" for _, facts in reached_hosts(answers, known, "nodes")
+    }
+    text = f"SELinux is {some(sorted(modes))} on the nodes"
     if "enforcing" in modes and answers.flannel.source == "binary":
-        said += "; restorecon will label the uploaded flanneld"
-    yield ok(said)
+        text += "; restorecon will label the uploaded flanneld"
+    yield ok(text)
 
 
 @check("network-manager", "Will NetworkManager leave flannel's devices alone?", about="nodes")
 def network_manager(answers: Answers, known: ClusterFacts) -> Iterator[Finding]:
-    """It takes the address off a device that it thinks is its own."""
-    for host, facts in heard(answers, known, "nodes"):
+    """It removes the address from any device that it considers its own."""
+    for host, facts in reached_hosts(answers, known, "nodes"):
         if not facts.units:
             yield unread("systemd's units", host.name)
     managed = [
         host.name
-        for host, facts in heard(answers, known, "nodes")
+        for host, facts in reached_hosts(answers, known, "nodes")
         if facts.unit("NetworkManager.service").running
     ]
     if managed:

@@ -10,10 +10,10 @@ from fedwiz.checks.finding import (
     block,
     check,
     count,
-    heard,
+    duplicates,
     ok,
     published,
-    shared,
+    reached_hosts,
     some,
     unread,
     warn,
@@ -24,15 +24,15 @@ from fedwiz.model import addresses as network
 from fedwiz.model.backends import KERNEL_VXLAN_PORT
 
 SERVICE_CIDR = "10.254.0.0/16"
-"""Kubernetes' service addresses in Fedora's guide; no interface and no route shows them."""
+"""Kubernetes' service addresses in Fedora's guide; they appear on no interface and in no route."""
 
 NAT = "10.0.2.15"
-"""Every VirtualBox machine's own address on its NAT interface."""
+"""The address that every VirtualBox machine has on its NAT interface."""
 
 
 @check("network-public", "Is the containers' network private?")
 def network_public(answers: Answers, known: ClusterFacts) -> Iterator[Finding]:
-    """Containers can't reach the owners of a public range; the procedure's example is one."""
+    """With a public range, containers can't reach its owners; the procedure's example uses one."""
     cidr, net = answers.network.cidr, answers.network
     if not network.is_public(cidr):
         yield ok(f"{cidr} is private")
@@ -42,62 +42,67 @@ def network_public(answers: Answers, known: ClusterFacts) -> Iterator[Finding]:
         yield block(
             f"{cidr} is public: containers could not reach whoever owns it",
             "set network.cidr to a private network such as "
-            f"{free(answers, known) or '10.16.0.0/16'}, "
+            f"{unused_network(answers, known) or '10.16.0.0/16'}, "
             "or network.allow_public = true",
         )
 
 
 @check("network-overlap", "Is the containers' network used by nothing else?", about="hosts")
 def network_overlap(answers: Answers, known: ClusterFacts) -> Iterator[Finding]:
-    """What overlaps is cut off, the installer's own SSH connection too, once flanneld starts."""
-    met = network.overlaps(answers.network.cidr, _used(answers, known))
-    other = (free(answers, known) if met else "") or "a smaller one"
+    """Overlapping addresses are cut off once flanneld starts, fedwiz's own connection too."""
+    overlaps = network.overlaps(answers.network.cidr, _used(answers, known))
+    other = (unused_network(answers, known) if overlaps else "") or "a smaller one"
     remedy = f"set network.cidr to a free network, such as {other}"
     by_host: dict[str, list[str]] = {}
-    for overlap in met:
+    for overlap in overlaps:
         host, _, what = overlap.source.partition("\t")
-        said = f"{overlap.cidr} ({what})"
-        if said not in by_host.setdefault(host, []):
-            by_host[host].append(said)
+        text = f"{overlap.cidr} ({what})"
+        if text not in by_host.setdefault(host, []):
+            by_host[host].append(text)
     for host, ranges in by_host.items():
         yield block(f"{answers.network.cidr} overlaps {some(ranges)}", remedy, host)
-    for host_, facts in heard(answers, known):
+    for host_, facts in reached_hosts(answers, known):
         if not facts.links or not facts.routes:
             yield unread("the addresses or the routes", host_.name)
     yield ok(f"{answers.network.cidr} meets no address, route or docker network")
 
 
-def free(answers: Answers, known: ClusterFacts, but: Iterable[str] = ()) -> str:
+def unused_network(answers: Answers, known: ClusterFacts, excluded: Iterable[str] = ()) -> str:
     """A network for the containers that nothing uses; empty: there is none.
 
     Args:
-        answers: whose hosts; their network says only which ranges are flannel's own already.
-        known: what was read of them.
-        but: networks that are not wanted, either.
+        answers: the hosts; their network only tells which ranges are already flannel's own.
+        known: the facts of these hosts.
+        excluded: further networks to avoid.
     """
     used = _used(answers, known).values()
-    return network.propose([*(text for texts in used for text in texts), *but])
+    return network.propose([*(text for texts in used for text in texts), *excluded])
 
 
 def _used(answers: Answers, known: ClusterFacts) -> dict[str, list[str]]:
-    """Ranges in use, by `host<TAB>what`; what an earlier flannel made is left out."""
+    """Ranges in use, by `host<TAB>what`; without those of an earlier flannel."""
     used = {"\tKubernetes' service addresses in Fedora's guide": [SERVICE_CIDR]}
     nodes = published(answers, known)
     nodes |= {lease.public_ip for lease in parse_leases(known.store.leases)} - {""}
     for host in answers.host:
         if network.is_address(host.address):
             used[f"\tthe address of {host.name}"] = [host.address]
-    for host, facts in heard(answers, known):
-        own = _own(facts, answers)
+    for host, facts in reached_hosts(answers, known):
+        flannels = _own(facts, answers)
         for link in facts.links:
-            if link.name != "lo" and not link.name.startswith("flannel") and link.name not in own:
+            if (
+                link.name != "lo"
+                and not link.name.startswith("flannel")
+                and link.name not in flannels
+            ):
                 used[f"{host.name}\taddress of {link.name}"] = list(link.addresses)
         for route in facts.routes:
-            theirs = route.dev.startswith("flannel") or route.via in nodes  # host-gw's, to a peer
-            if route.to != "default" and not theirs and route.dev not in own:
+            # host-gw's routes to peers use the nodes' own interfaces.
+            by_flannel = route.dev.startswith("flannel") or route.via in nodes
+            if route.to != "default" and not by_flannel and route.dev not in flannels:
                 used.setdefault(f"{host.name}\troute by {route.dev}", []).append(route.to)
         used[f"{host.name}\tdocker network"] = [
-            net for net in facts.docker_networks if net not in own
+            net for net in facts.docker_networks if net not in flannels
         ]
         servers = [server for server in facts.nameservers if network.is_address(server)]
         used[f"{host.name}\tname server"] = servers
@@ -105,7 +110,7 @@ def _used(answers: Answers, known: ClusterFacts) -> dict[str, list[str]]:
 
 
 def _own(facts: Facts, answers: Answers) -> set[str]:
-    """docker0 and its network, where it is flannel's already: one subnet of this network."""
+    """docker0 and its network, if they are already flannel's: one subnet of this network."""
     bridge, leased = facts.link("docker0"), (facts.subnet_env or {}).get("FLANNEL_SUBNET")
     for text in bridge.addresses if bridge else ():
         net = ip_interface(text).network
@@ -117,18 +122,18 @@ def _own(facts: Facts, answers: Answers) -> set[str]:
 
 @check("network-capacity", "Has the network a subnet for every node?")
 def network_capacity(answers: Answers, known: ClusterFacts) -> Iterator[Finding]:
-    """Subnets that etcd holds for others count: flannel gives them to nobody else."""
+    """Subnets that etcd has leased to other hosts count: flannel gives them to nobody else."""
     net, nodes = answers.network, len(answers.nodes)
     room = network.capacity(net.cidr, net.subnet_len, net.subnet_min, net.subnet_max)
-    ours = published(answers, known)
+    node_addresses = published(answers, known)
     taken = sum(
         1
         for lease in parse_leases(known.store.leases)
         if lease.subnet
-        and lease.public_ip not in ours
+        and lease.public_ip not in node_addresses
         and network.inside(lease.subnet.partition("/")[0], net.cidr)
     )
-    said = f"{net.cidr} has {count(room, 'subnet')} for {count(nodes, 'node')}"
+    text = f"{net.cidr} has {count(room, 'subnet')} for {count(nodes, 'node')}"
     if room - taken >= nodes:
         if net.subnet_min and net.subnet_min == net.cidr.partition("/")[0]:
             yield warn(
@@ -137,33 +142,33 @@ def network_capacity(answers: Answers, known: ClusterFacts) -> Iterator[Finding]
                 "leave network.subnet_min out",
             )
         each = (1 << (32 - net.subnet_len)) - 3
-        yield ok(f"{said}, {count(each, 'address', 'addresses')} each")
+        yield ok(f"{text}, {count(each, 'address', 'addresses')} each")
     elif room >= nodes:
         yield block(
-            f"{said}, but {taken} of them are leased to other hosts",
+            f"{text}, but {taken} of them are leased to other hosts",
             "delete the leases of hosts that are gone, or take a larger network",
         )
     else:
-        yield block(said, "take a larger network or a longer network.subnet_len")
+        yield block(text, "take a larger network or a longer network.subnet_len")
 
 
-def _held(link: Link) -> list[IPv4Interface]:
+def _addresses(link: Link) -> list[IPv4Interface]:
     return [IPv4Interface(text) for text in link.addresses]
 
 
 @check("interface", "Which interface carries flannel's packets?", about="nodes")
 def interface(answers: Answers, known: ClusterFacts) -> Iterator[Finding]:
-    """Without `-iface` flannel takes the default route's, which may lead to a NAT or nowhere."""
-    for host, facts in heard(answers, known, "nodes"):
+    """Without `-iface` flannel takes the default route's interface: perhaps NAT or a dead end."""
+    for host, facts in reached_hosts(answers, known, "nodes"):
         if not facts.links:
             yield unread("the interfaces", host.name)
             continue
         yield from _interface(host, facts)
     addresses = [
         (host.name, facts.public_ip(host.interface))
-        for host, facts in heard(answers, known, "nodes")
+        for host, facts in reached_hosts(answers, known, "nodes")
     ]
-    for address, owners in shared(addresses):
+    for address, owners in duplicates(addresses):
         if address != NAT:
             yield block(
                 f"{some(owners)} would all publish {address}, and share one lease",
@@ -172,7 +177,7 @@ def interface(answers: Answers, known: ClusterFacts) -> Iterator[Finding]:
     uplinks = sorted(
         {
             link.name
-            for host, facts in heard(answers, known, "nodes")
+            for host, facts in reached_hosts(answers, known, "nodes")
             if (link := facts.uplink(host.interface))
         }
     )
@@ -185,9 +190,9 @@ def _leads_nowhere(link: Link) -> bool:
 
 def _interface(host: Host, facts: Facts) -> Iterator[Finding]:
     names = [
-        each.name
-        for each in facts.links
-        if not _leads_nowhere(each) and any(str(held.ip) != NAT for held in _held(each))
+        each_link.name
+        for each_link in facts.links
+        if not _leads_nowhere(each_link) and any(str(it.ip) != NAT for it in _addresses(each_link))
     ]
     remedy = f"set `interface` of {host.name}: {some(names) or 'give one of them an IPv4 address'}"
     link = facts.uplink(host.interface)
@@ -213,9 +218,10 @@ def _interface(host: Host, facts: Facts) -> Iterator[Finding]:
     else:
         other = next(
             (
-                each.name
-                for each in facts.links
-                if each is not link and host.address in map(str, (a.ip for a in _held(each)))
+                each_link.name
+                for each_link in facts.links
+                if each_link is not link
+                and host.address in map(str, (a.ip for a in _addresses(each_link)))
             ),
             "",
         )
@@ -230,22 +236,22 @@ def _interface(host: Host, facts: Facts) -> Iterator[Finding]:
 
 @check("same-link", "Do all nodes share one link, where the backend needs it?", about="nodes")
 def same_link(answers: Answers, known: ClusterFacts) -> Iterator[Finding]:
-    """host-gw's routes lead to the peers themselves, so no router may be between."""
+    """host-gw's routes point directly at the peers, so there must be no router in between."""
     backend = answers.backend.backend
     if not backend.same_link:
         yield ok(f"{backend.name} crosses routers")
         return
     links: dict[str, list[str]] = {}
-    for host, facts in heard(answers, known, "nodes"):
+    for host, facts in reached_hosts(answers, known, "nodes"):
         net = _uplink_network(host, facts)
         if net is None:
             yield unread("the interface's network", host.name)
         else:
             links.setdefault(str(net), []).append(host.name)
     if len(links) > 1:
-        said = "; ".join(f"{some(names)} on {net}" for net, names in sorted(links.items()))
+        text = "; ".join(f"{some(names)} on {net}" for net, names in sorted(links.items()))
         yield block(
-            f"{backend.name} needs one link, and the nodes are on {len(links)}: {said}",
+            f"{backend.name} needs one link, and the nodes are on {len(links)}: {text}",
             "set backend.type to vxlan, or put every node on one network",
         )
     yield ok(f"all on {some(links)}")
@@ -253,15 +259,15 @@ def same_link(answers: Answers, known: ClusterFacts) -> Iterator[Finding]:
 
 def _uplink_network(host: Host, facts: Facts) -> IPv4Network | None:
     link, address = facts.uplink(host.interface), facts.public_ip(host.interface)
-    held = _held(link) if link else []
-    return next((each.network for each in held if str(each.ip) == address), None)
+    addresses = _addresses(link) if link else []
+    return next((it.network for it in addresses if str(it.ip) == address), None)
 
 
 @check("mtu", "Do packets of one size pass between all nodes?", about="nodes")
 def mtu(answers: Answers, known: ClusterFacts) -> Iterator[Finding]:
-    """Small pings work where sizes differ, and TLS hangs."""
+    """If MTUs differ, small pings work but TLS hangs."""
     sizes: dict[int, list[str]] = {}
-    for host, facts in heard(answers, known, "nodes"):
+    for host, facts in reached_hosts(answers, known, "nodes"):
         link = facts.uplink(host.interface)
         if link is None or not link.mtu:
             yield unread("the interface's MTU", host.name)
@@ -276,32 +282,32 @@ def mtu(answers: Answers, known: ClusterFacts) -> Iterator[Finding]:
             f"set backend.mtu to {smallest}",
         )
     elif len(sizes) > 1 and not chosen:
-        said = some(f"{size} on {some(names)}" for size, names in sorted(sizes.items()))
+        text = some(f"{size} on {some(names)}" for size, names in sorted(sizes.items()))
         remedy = f"set the interfaces to one MTU, {smallest} or more"
         if backend.option("mtu"):
             remedy = f"set backend.mtu to {smallest} (flannel 0.21.3 or later), or {remedy}"
-        yield warn(f"the nodes' MTUs differ: {said}", remedy)
+        yield warn(f"the nodes' MTUs differ: {text}", remedy)
     yield ok(f"MTU {chosen or smallest}; containers get {backend.mtu(smallest, options)}")
 
 
 @check("firewall", "Will the backend's packets be let in?", about="nodes")
 def firewall(answers: Answers, known: ClusterFacts) -> Iterator[Finding]:
-    """Only firewalld's rules are opened by the install; others are their owner's."""
+    """The install only opens firewalld; other rules are left to their owner."""
     backend = answers.backend.backend
-    wanted = (*backend.ports(answers.backend.options), *backend.protocols)
-    said = f"{some(wanted)} will be opened" if wanted else f"{backend.name} needs no port"
-    for host, facts in heard(answers, known, "nodes"):
+    needed = (*backend.ports(answers.backend.options), *backend.protocols)
+    text = f"{some(needed)} will be opened" if needed else f"{backend.name} needs no port"
+    for host, facts in reached_hosts(answers, known, "nodes"):
         if facts.firewall is not None:
-            closed = set(wanted) - (facts.firewall.ports & facts.firewall.permanent)
-            yield ok(f"firewalld: {said if closed or not wanted else 'all open'}", host.name)
+            closed = set(needed) - (facts.firewall.ports & facts.firewall.permanent)
+            yield ok(f"firewalld: {text if closed or not needed else 'all open'}", host.name)
         elif facts.unit("firewalld.service").running:
             yield unread("what firewalld lets in", host.name, "see `firewall-cmd --state` there")
         elif "filter" not in facts.rules:
             yield unread("iptables' rules", host.name, "see `iptables -S` there")
-        elif (rule := _refusing(facts.rules["filter"])) and wanted:
+        elif (rule := _refusing(facts.rules["filter"])) and needed:
             yield warn(
                 f"no firewalld, but a rule of its own: {rule}",
-                f"let {some(wanted)} in before it, unless that is done already",
+                f"let {some(needed)} in before it, unless that is done already",
                 host.name,
             )
     yield ok("no firewall on the nodes")
@@ -309,23 +315,27 @@ def firewall(answers: Answers, known: ClusterFacts) -> Iterator[Finding]:
 
 @check("hypervisor", "Does the machines' host let the backend's packets pass?", about="nodes")
 def hypervisor(answers: Answers, known: ClusterFacts) -> Iterator[Finding]:
-    """VMware's NSX takes UDP 8472 for its own (flannel-io/flannel#2388); no node sees that."""
+    """VMware's NSX claims UDP 8472 for itself (flannel-io/flannel#2388); no node can see that."""
     backend = answers.backend.backend
-    eaten = f"{KERNEL_VXLAN_PORT}/udp" in backend.ports(answers.backend.options)
-    on = [host.name for host, facts in heard(answers, known, "nodes") if facts.virt == "vmware"]
-    for host, facts in heard(answers, known, "nodes"):
+    affected = f"{KERNEL_VXLAN_PORT}/udp" in backend.ports(answers.backend.options)
+    on_vmware = [
+        host.name
+        for host, facts in reached_hosts(answers, known, "nodes")
+        if facts.virt == "vmware"
+    ]
+    for host, facts in reached_hosts(answers, known, "nodes"):
         if not facts.virt:
             yield unread("what the machine runs on", host.name)
-    if on and eaten:
+    if on_vmware and affected:
         yield warn(
-            f"{some(on)} on VMware: where NSX is in use it swallows {KERNEL_VXLAN_PORT}/udp",
+            f"{some(on_vmware)} on VMware: where NSX is in use it swallows {KERNEL_VXLAN_PORT}/udp",
             "if the verification finds no way through, set backend.port to another port",
         )
     yield ok("none that is known to swallow the backend's packets")
 
 
 def _refusing(rules: tuple[str, ...]) -> str:
-    """The rule or policy of INPUT that refuses what no rule before it let in; empty: none."""
+    """The first rule or policy of INPUT that refuses all remaining packets; empty: none."""
     for rule in rules:
         if rule == "-P INPUT DROP" or rule.startswith(("-A INPUT -j REJECT", "-A INPUT -j DROP")):
             return rule

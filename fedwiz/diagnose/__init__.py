@@ -1,6 +1,6 @@
-"""Why do two nodes not talk?  Their packets are followed, and the cause is named.
+"""Why can two nodes not reach each other?  Follow their packets and name the cause.
 
-CAUSES are asked in order; the first that explains why the pair does not ping is the answer.
+CAUSES run in order; the first one that explains why the pair does not ping is the answer.
 """
 
 from fedwiz.diagnose.absent import no_container, unreachable
@@ -56,11 +56,11 @@ CAUSES: tuple[Cause, ...] = (
     mtu,
     nat,
 )
-"""What is the reason of others stands before them."""
+"""A cause that can be the reason for others stands before them."""
 
 
 def causes(case: Case) -> tuple[Diagnosis, ...]:
-    """All that is wrong, what explains a ping that is lost first; empty: nothing is."""
+    """Everything that is wrong, explanations of a lost ping first; empty: nothing is wrong."""
     found = [diagnosis for cause in CAUSES for diagnosis in cause(case)]
     found.sort(key=lambda it: not it.explains)
     if not case.pings and not any(it.explains for it in found):

@@ -1,7 +1,7 @@
-"""Which rule of a host's firewall a lost packet ended at.
+"""Find the firewall rule of a host that dropped a lost packet.
 
-Rules of iptables' count what they match, so the one whose counter moved is known.  Those of
-nftables' own tables mostly don't; where no counter has moved they are suspected, as firewalld is.
+iptables rules count their matches, so the one whose counter increased is known. Most native
+nftables rules do not count; if no counter increased they are suspects, and so is firewalld.
 """
 
 import re
@@ -28,30 +28,30 @@ HOOKS: Mapping[str, tuple[str, ...]] = {
     "forwarding-in": ("forward",),
     "received": ("postrouting",),
 }
-"""By hop, netfilter's hooks that a packet passes after the hop before it, and up to this one."""
+"""By hop: netfilter's hooks that a packet passes between the hop before and this one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Packet:
-    """What rules know a packet by."""
+    """The properties by which rules match a packet."""
 
     whose: str
     """As in `HOPS`: `inner` or `outer`."""
 
     sources: tuple[IPv4Address, ...]
-    """More than one where the source may have been changed on the way."""
+    """More than one if the source may have been rewritten on the way."""
 
     target: IPv4Address
     protocol: str
-    """A name, or a number for a protocol that is in no need of one."""
+    """A name, or the number of a protocol without ports."""
 
     port: int = 0
-    """Where it is sent to; 0: this protocol has none."""
+    """The destination port; 0: this protocol has none."""
 
 
 @dataclass(frozen=True, slots=True)
 class Dropper:
-    """What a packet was dropped by."""
+    """What dropped a packet."""
 
     host: str
     kind: str
@@ -62,16 +62,16 @@ class Dropper:
     """Netfilter's, in lower case."""
 
     table: str = ""
-    """For `nft` with its family: `inet mine`."""
+    """For `nft` including the family: `inet mine`."""
 
     chain: str = ""
     rule: str = ""
     packets: int = 0
-    """That the rule has dropped meanwhile; 0: it does not count."""
+    """Packets that the rule dropped during the trace; 0: it does not count."""
 
     @property
     def seen(self) -> str:
-        """What says so."""
+        """The evidence."""
         if self.kind == "iptables":
             return f"{self.packets} dropped on {self.host} by `{self.rule}` (table {self.table})"
         if self.kind == "nft":
@@ -84,7 +84,7 @@ class Dropper:
 
 
 def dropper(case: Case) -> Dropper | None:
-    """What the first packet that got lost was dropped by; None: no rule is known that did it."""
+    """What dropped the first lost packet; None: no known rule did."""
     lost = case.lost
     if lost is None:
         return None
@@ -94,71 +94,73 @@ def dropper(case: Case) -> Dropper | None:
         places.insert(0, (case.peer(lost.host), "postrouting"))
     if packet is None:
         return None
-    for ask in (_counted, _firewalld, _suspected):
+    for find in (_counted, _firewalld, _suspected):
         for host, hook in places:
-            for found in ask(case, host, hook, packet):
-                return found
+            for cause in find(case, host, hook, packet):
+                return cause
     return None
 
 
-def came(case: Case, lost: Hop) -> int:
-    """Packets that were counted last before they were lost; 0 where none could be counted."""
+def packets_before(case: Case, lost: Hop) -> int:
+    """Packets counted at the last hop before the loss; 0 if none could be counted."""
     before = case.hops[: case.hops.index(lost)]
     return next((hop.count for hop in reversed(before) if hop.count is not None), 0)
 
 
 def packet_of(case: Case, lost: Hop) -> Packet | None:
-    """The one that is lost, as it looks where that happens; None: addresses are not known."""
-    one, other = case.ends if lost.way == "there" else case.ends[::-1]
-    # What is dropped on its way out of a device of flannel's is not wrapped yet.
+    """The lost packet as it looks at that point; None: addresses are unknown."""
+    source_host, target_host = case.ends if lost.direction == "there" else case.ends[::-1]
+    # A packet dropped on its way out of a flannel device is not encapsulated yet.
     whose = "inner" if lost.name == "wrapping" else HOPS.get(lost.name, ("inner",))[0]
     try:
         if whose == "outer":
             words = outer(case.net)
             port = int(words[-1]) if "--dport" in words else 0
-            source = IPv4Address(case.published(one))
-            return Packet(whose, (source,), IPv4Address(case.published(other)), words[1], port)
-        pod, target = case.ups[one].pod, case.ups[other].pod
+            published_source = IPv4Address(case.published(source_host))
+            return Packet(
+                whose, (published_source,), IPv4Address(case.published(target_host)), words[1], port
+            )
+        pod, target = case.ups[source_host].pod, case.ups[target_host].pod
         if pod is None or target is None:
             return None
-        guises = [pod.address, IPv4Address(case.published(one))]
-        for link in case.facts(one).links:
+        sources = [pod.address, IPv4Address(case.published(source_host))]
+        for link in case.facts(source_host).links:
             if link.name in ("docker0", case.net.device):
-                guises += (IPv4Address(text.partition("/")[0]) for text in link.addresses)
-        return Packet(whose, tuple(guises), target.address, "icmp")
+                sources += (IPv4Address(text.partition("/")[0]) for text in link.addresses)
+        return Packet(whose, tuple(sources), target.address, "icmp")
     except (KeyError, ValueError):
         return None
 
 
 def _counted(case: Case, host: str, hook: str, packet: Packet) -> Iterator[Dropper]:
-    """Rules of iptables' whose counters moved by as much as is lost."""
+    """Rules of iptables whose counters increased by at least as many packets as were lost."""
     base, lost = hook.upper(), case.lost
-    least = max(1, came(case, lost) if lost else 1)
+    lost_packets = max(1, packets_before(case, lost) if lost else 1)
     for it in case.look(host).dropped:
         chain = it.rule.split()[1]
         rules = case.facts(host).rules.get(it.table)
-        asked = rules is None or chain in chains(rules, base)
-        if asked and it.packets >= least and may_match(it.rule, packet):
+        in_use = rules is None or chain in chains(rules, base)
+        if in_use and it.packets >= lost_packets and may_match(it.rule, packet):
             yield Dropper(host, "iptables", packet, hook, it.table, chain, it.rule, it.packets)
 
 
 def chains(rules: Sequence[str], base: str) -> frozenset[str]:
     """A chain and all that it leads to, by the table's rules as `iptables -S` prints them."""
-    leads: dict[str, list[str]] = {}
+    targets: dict[str, list[str]] = {}
     for rule in rules:
-        if way := re.match(r"-A (\S+) (?:.* )?-[jg] (\S+)", rule):
-            leads.setdefault(way[1], []).append(way[2])
+        if jump := re.match(r"-A (\S+) (?:.* )?-[jg] (\S+)", rule):
+            targets.setdefault(jump[1], []).append(jump[2])
     found, todo = set[str](), [base]
     while todo:
         chain = todo.pop()
         if chain not in found:
             found.add(chain)
-            todo += leads.get(chain, ())
+            todo += targets.get(chain, ())
     return frozenset(found)
 
 
 def may_match(rule: str, packet: Packet) -> bool:
-    """Whether a rule may have matched: by addresses, protocol and port alone."""
+    """Whether a rule may have matched, judging only by addresses, protocol and port."""
     try:
         words = shlex.split(rule)
     except ValueError:
@@ -170,7 +172,7 @@ def may_match(rule: str, packet: Packet) -> bool:
 
 
 def _fits(flag: str, value: str, packet: Packet) -> bool | None:
-    """None: this says nothing of addresses, protocol and port, or nothing that is understood."""
+    """None: not about addresses, protocol or port, or not understood."""
     try:
         if flag == "-s":
             return any(it in IPv4Network(value) for it in packet.sources)
@@ -186,34 +188,41 @@ def _fits(flag: str, value: str, packet: Packet) -> bool | None:
 
 
 def _ports(text: str, port: int) -> bool:
-    """Whether `8472`, `8000-9000` or a list of such has this port."""
+    """Whether `8472`, `8000-9000` or a list of such includes this port."""
     pairs = re.findall(r"(\d{1,5})(?:-(\d{1,5}))?", text)
     return any(int(low) <= port <= int(high or low) for low, high in pairs)
 
 
 def _firewalld(case: Case, host: str, hook: str, packet: Packet) -> Iterator[Dropper]:
-    """It runs, and does not know of what is dropped."""
-    walls = case.facts(host).firewall
-    if walls is None:
+    """A running firewalld whose configuration does not allow what was dropped."""
+    firewalld = case.facts(host).firewall
+    if firewalld is None:
         return
-    way = opening(case.net)
-    if packet.whose == "outer" and hook == "input" and way and way[1] not in walls.ports:
-        open_now = ", ".join(sorted(walls.ports)) or "nothing"
-        said = f"zone {walls.zone} of firewalld's on {host} lets in {open_now}"
-    elif (
-        packet.whose == "inner" and hook == "forward" and str(case.net.network) not in walls.trusted
+    backend_opening = opening(case.net)
+    if (
+        packet.whose == "outer"
+        and hook == "input"
+        and backend_opening
+        and backend_opening[1] not in firewalld.ports
     ):
-        sources = ", ".join(sorted(walls.trusted)) or "none"
-        said = f"zone trusted of firewalld's on {host} has as sources: {sources}"
+        open_now = ", ".join(sorted(firewalld.ports)) or "nothing"
+        text = f"zone {firewalld.zone} of firewalld's on {host} lets in {open_now}"
+    elif (
+        packet.whose == "inner"
+        and hook == "forward"
+        and str(case.net.network) not in firewalld.trusted
+    ):
+        sources = ", ".join(sorted(firewalld.trusted)) or "none"
+        text = f"zone trusted of firewalld's on {host} has as sources: {sources}"
     else:
         return
-    yield Dropper(host, "firewalld", packet, hook, rule=said)
+    yield Dropper(host, "firewalld", packet, hook, rule=text)
 
 
 def opening(net: Overlay) -> tuple[str, str] | None:
-    """What lets the network's packets in, as `firewall-cmd` has it; None: they are not wrapped.
+    """What admits the network's packets, for `firewall-cmd`; None: they are not encapsulated.
 
-    Such as `port` and `8472/udp`, or `protocol` and a number.
+    For example `port` and `8472/udp`, or `protocol` and a number.
     """
     words = outer(net)
     if "--dport" in words:
@@ -222,19 +231,21 @@ def opening(net: Overlay) -> tuple[str, str] | None:
 
 
 def _suspected(case: Case, host: str, hook: str, packet: Packet) -> Iterator[Dropper]:
-    """Rules of nftables' own, those first that name the port, and last the policies."""
-    fit = [it for it in case.look(host).nft if it.hook in (hook, "") and _nft_fits(it, packet)]
-    fit.sort(key=lambda it: (not it.hook, it.handle == 0, not _names(it, packet)))
-    for it in fit:
+    """Native nftables rules; those that name the port come first, policies last."""
+    candidates = [
+        it for it in case.look(host).nft if it.hook in (hook, "") and _nft_fits(it, packet)
+    ]
+    candidates.sort(key=lambda it: (not it.hook, it.handle == 0, not _names_port(it, packet)))
+    for it in candidates:
         yield Dropper(host, "nft", packet, hook, f"{it.family} {it.table}", it.chain, it.rule)
 
 
-def _names(it: NftDrop, packet: Packet) -> bool:
+def _names_port(it: NftDrop, packet: Packet) -> bool:
     return bool(packet.port) and str(packet.port) in re.findall(r"\d+", it.rule)
 
 
 def _nft_fits(it: NftDrop, packet: Packet) -> bool:
-    """Not where it is of other families, protocols, addresses, ports, or of broken connections."""
+    """False for other families, protocols, addresses or ports, and for invalid connections."""
     if it.family not in ("ip", "inet", "netdev") or it.table == "firewalld":
         return False
     if re.search(r"\b(?:ip6|icmpv6|invalid)\b", it.rule):

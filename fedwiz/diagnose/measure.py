@@ -1,4 +1,4 @@
-"""Follow a ping and its answer between two nodes, and read what only a diagnosis wants."""
+"""Trace a ping and its answer between two nodes, and read what only a diagnosis needs."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -22,34 +22,34 @@ async def measure(
     verdicts: Sequence[Verdict],
     pair: tuple[str, str],
 ) -> Case:
-    """Ping from one node's container to the other's while both count the packets on their way.
+    """Ping from one node's container to the other's while both nodes count the packets.
 
-    Nothing stays on the nodes: the containers and the counting rules end by themselves, too.
+    Nothing stays on the nodes: the containers and the counting rules also end by themselves.
 
     Args:
         answers: the cluster.
-        sessions: open ones; a node without one tells nothing.
+        sessions: open ones; nothing is read from a node without one.
         known: facts and leases, read just before.
         verdicts: of a verification just before.
         pair: sender and receiver.
     """
     name, net, asker = pods.new_name(), nodes.overlay(answers, known), Asker(sessions, {})
-    asked = [host for host in pair if host in sessions and host in known.hosts]
+    reachable = [host for host in pair if host in sessions and host in known.hosts]
     ups = await asker.ask(
         {
             host: pods.up(name, answers.verify.image, nodes.stand_in(known.hosts[host]))
-            for host in asked
+            for host in reachable
         }
     )
     started = {host: _up(reply) for host, reply in ups.items()}
-    gone = {
+    unreachable = {
         host: known.lost.get(host, "there is no connection to it")
         for host in pair
         if host not in started
     }
-    matrix = PairMatrix(pair, known, net, gone, started)
+    matrix = PairMatrix(pair, known, net, unreachable, started)
     ends = _ends(answers, known, started) if matrix.obstacle(*pair)[0] == "pass" else {}
-    runs = {host: trace.look(name) for host in asked}
+    runs = {host: trace.look(name) for host in reachable}
     if len(ends) == 2:
         runs[pair[0]] = trace.on(name, net, ends[pair[0]], ends[pair[1]], "there")
         runs[pair[1]] = trace.on(name, net, ends[pair[1]], ends[pair[0]], "back")
@@ -57,13 +57,13 @@ async def measure(
     ping = await _ping(asker, matrix, pair) if len(ends) == 2 else None
     after = await asker.ask({host: trace.off(name) for host in before})
     case = Case(answers, known, net, *pair, started, verdicts=verdicts)
-    beyond = await _beyond(asker, case)
-    down = await asker.ask({host: pods.down(name, up.pod) for host, up in started.items()})
+    underlay = await _sizes_to_others(asker, case)
+    down_replies = await asker.ask({host: pods.down(name, up.pod) for host, up in started.items()})
     looks = {host: _look(before.get(host), after.get(host), name) for host in pair}
-    case = replace(case, looks=looks, underlay=beyond)
+    case = replace(case, looks=looks, underlay=underlay)
     if ping is None:
         return case
-    counts = _counts(down.get(pair[1]))
+    counts = _counts(down_replies.get(pair[1]))
     received = sum(counts.values()) if counts else None
     return replace(
         case,
@@ -77,12 +77,12 @@ async def measure(
 def _up(reply: Reply) -> Up:
     try:
         return pods.read_up(reply.out)
-    except ValueError as wrong:
-        return Up(error=str(wrong))
+    except ValueError as error:
+        return Up(error=str(error))
 
 
 def _ends(answers: Answers, known: ClusterFacts, ups: Mapping[str, Up]) -> dict[str, End]:
-    """The nodes that packets can be followed on."""
+    """The nodes on which packets can be traced."""
     found = {}
     for host in answers.nodes:
         pod = ups[host.name].pod if host.name in ups else None
@@ -92,7 +92,7 @@ def _ends(answers: Answers, known: ClusterFacts, ups: Mapping[str, Up]) -> dict[
 
 
 async def _ping(asker: Asker, matrix: PairMatrix, pair: tuple[str, str]) -> Ping | None:
-    """From the first to the second; None where ping itself did not do its work."""
+    """Ping from the first to the second; None if ping itself did not work."""
     sender, receiver = (matrix.ups[host].pod for host in pair)
     if sender is None or receiver is None:
         return None
@@ -105,20 +105,20 @@ async def _ping(asker: Asker, matrix: PairMatrix, pair: tuple[str, str]) -> Ping
         return None
 
 
-async def _beyond(asker: Asker, case: Case) -> dict[str, dict[str, int]]:
-    """What crosses from the two to other nodes, where it matters."""
-    paths, asked = {host: mtu.paths(case, host) for host in case.ends}, {}
-    for host, ways in paths.items():
+async def _sizes_to_others(asker: Asker, case: Case) -> dict[str, dict[str, int]]:
+    """The packet sizes that pass from the two to other nodes, if that matters."""
+    paths, runs = {host: mtu.paths(case, host) for host in case.ends}, {}
+    for host, node_paths in paths.items():
         pod = case.ups[host].pod if host in case.ups else None
-        if pod and ways and mtu.source(case, host):
-            asked[host] = pods.sizes(pod, mtu.source(case, host), ways)
+        if pod and node_paths and mtu.source(case, host):
+            runs[host] = pods.sizes(pod, mtu.source(case, host), node_paths)
     found = {}
-    for host, reply in (await asker.ask(asked)).items():
+    for host, reply in (await asker.ask(runs)).items():
         try:
-            said = pods.read_sizes(reply.out, paths[host])
+            sizes = pods.read_sizes(reply.out, paths[host])
         except ValueError:
             continue
-        found[host] = {way.public: said[way.public] for way in paths[host]}
+        found[host] = {way.public: sizes[way.public] for way in paths[host]}
     return found
 
 
@@ -127,8 +127,8 @@ def _look(before: Reply | None, after: Reply | None, name: str) -> Look:
         return Look(error="there is no connection to it")
     try:
         return trace.read(before.out, after.out, name)
-    except ValueError as wrong:
-        return Look(error=f"{wrong}; exit status {before.code}, {after.code}")
+    except ValueError as error:
+        return Look(error=f"{error}; exit status {before.code}, {after.code}")
 
 
 def _counts(reply: Reply | None) -> dict[str, int]:

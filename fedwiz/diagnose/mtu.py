@@ -1,9 +1,9 @@
-"""Causes that large packets do not cross: an interface, or what is in between, passes less."""
+"""Causes of lost large packets: an interface, or the network in between, has a smaller MTU."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from fedwiz.diagnose.cause import mend
+from fedwiz.diagnose.cause import fix_command
 from fedwiz.diagnose.values import Case, Diagnosis, Fix
 from fedwiz.diagnose.vtep import device_of
 from fedwiz.facts import Link
@@ -16,20 +16,20 @@ from fedwiz.verify.nodes import addresses, mtu_of
 from fedwiz.verify.values import Path
 
 MIN_PING_BYTES = 84
-"""Bytes of a ping that any way carries."""
+"""Size of a ping in bytes that any path can carry."""
 
 
 def crossed(case: Case) -> dict[tuple[str, str], Crossed]:
-    """By sender and receiver, what did not cross whole."""
+    """By sender and receiver: the packet sizes that did not pass whole."""
     found = {}
     for it in case.verdicts:
-        if it.kind == "mtu" and it.level == "fail" and (said := read(it.seen)):
-            found[it.host, it.peer] = said
+        if it.kind == "mtu" and it.level == "fail" and (measured := read(it.seen)):
+            found[it.host, it.peer] = measured
     return found
 
 
 def paths(case: Case, host: str) -> tuple[Path, ...]:
-    """The ways to nodes outside of the pair, which tell whose side is narrow."""
+    """Paths to nodes outside the pair, which show whose side is narrow."""
     need = max((it.need for it in crossed(case).values()), default=0)
     pod = case.ups[case.peer(host)].pod if case.peer(host) in case.ups else None
     others = [
@@ -43,13 +43,13 @@ def paths(case: Case, host: str) -> tuple[Path, ...]:
 
 
 def source(case: Case, host: str) -> str:
-    """The address that a node sends flannel's packets from; empty: not known."""
+    """The address from which a node sends flannel's packets; empty: unknown."""
     lease = case.lease(host)
     return lease.public_ip if lease and lease.public_ip in addresses(case.facts(host)) else ""
 
 
 def mtu(case: Case) -> Iterator[Diagnosis]:
-    """Packets as large as flannel was set up for do not cross."""
+    """Packets of the size that flannel was set up for do not pass."""
     lacking = crossed(case)
     found = [each for host in case.ends for each in _interfaces(case, host, lacking)]
     yield from found
@@ -59,11 +59,11 @@ def mtu(case: Case) -> Iterator[Diagnosis]:
 
 
 def _uplink(case: Case, host: str) -> Link | None:
-    """The interface that flannel's packets leave a node by."""
+    """The interface through which flannel's packets leave a node."""
     facts, lease = case.facts(host), case.lease(host)
     for link in facts.links:
-        held = [text.partition("/")[0] for text in link.addresses]
-        if lease and lease.public_ip in held:
+        link_addresses = [text.partition("/")[0] for text in link.addresses]
+        if lease and lease.public_ip in link_addresses:
             return link
     return facts.uplink(case.host(host).interface)
 
@@ -71,30 +71,30 @@ def _uplink(case: Case, host: str) -> Link | None:
 def _interfaces(
     case: Case, host: str, lacking: Mapping[tuple[str, str], Crossed]
 ) -> Iterator[Diagnosis]:
-    """Interfaces of a node that pass less than it was set up for."""
+    """Interfaces of a node with a smaller MTU than flannel was set up for."""
     facts, backend = case.facts(host), BACKENDS.get(case.net.backend)
     mtu, nic, up = mtu_of(facts), _uplink(case, host), case.ups.get(host)
     if backend is None or mtu is None:
         return
     pod = up.pod.mtu if up and up.pod else mtu
-    wanted: list[tuple[Link, int, str]] = []
+    expected: list[tuple[Link, int, str]] = []
     if nic is not None:
-        said = f"FLANNEL_MTU={mtu} and {backend.overhead} bytes that {backend.name} adds"
-        wanted.append((nic, mtu + backend.overhead, said))
+        reason = f"FLANNEL_MTU={mtu} and {backend.overhead} bytes that {backend.name} adds"
+        expected.append((nic, mtu + backend.overhead, reason))
     device = device_of(case, host) or facts.link(case.net.device)
     inner = filter(None, (device, facts.link("docker0")))
-    wanted += ((link, min(mtu, pod), f"a container's MTU is {min(mtu, pod)}") for link in inner)
-    for link, need, said in wanted:
+    expected += ((link, min(mtu, pod), f"a container's MTU is {min(mtu, pod)}") for link in inner)
+    for link, need, reason in expected:
         if 0 < link.mtu < need:
             yield Diagnosis(
                 "mtu",
                 host,
                 f"{link.name} on {host} passes packets of {link.mtu} bytes, and flannel was set "
                 f"up for {need}",
-                "\n".join([f"{link.name}: mtu {link.mtu}; {said}", *_told(lacking)]),
+                "\n".join([f"{link.name}: mtu {link.mtu}; {reason}", *_measurements(lacking)]),
                 f"`ip link set dev {link.name} mtu {need}` on {host}; and see what made it "
                 "smaller: NetworkManager's connection or an `ip link` by hand",
-                (mend(host, _set(link, need), _set(link, link.mtu)),),
+                (fix_command(host, _set(link, need), _set(link, link.mtu)),),
                 explains=bool(lacking),
             )
 
@@ -103,7 +103,7 @@ def _set(link: Link, size: int) -> tuple[str, ...]:
     return ("ip", "link", "set", "dev", link.name, "mtu", str(size))
 
 
-def _told(lacking: Mapping[tuple[str, str], Crossed]) -> Iterator[str]:
+def _measurements(lacking: Mapping[tuple[str, str], Crossed]) -> Iterator[str]:
     for (sender, receiver), it in lacking.items():
         over = f"{it.over} of {it.size} bytes between containers"
         under = f", {it.under} of {it.need} between the nodes themselves" if it.under else ""
@@ -111,16 +111,16 @@ def _told(lacking: Mapping[tuple[str, str], Crossed]) -> Iterator[str]:
 
 
 def _between(case: Case, narrow: Mapping[tuple[str, str], Crossed]) -> Diagnosis:
-    """The interfaces of both are large enough, and what is in between is not."""
+    """The interfaces of both nodes are large enough, but the network in between is not."""
     need = max(it.need for it in narrow.values())
     size = min(it.under for it in narrow.values())
-    side = [
+    narrow_hosts = [
         host
         for host in case.ends
-        if (said := case.underlay.get(host)) and 0 < max(said.values()) < need
+        if (sizes_ := case.underlay.get(host)) and 0 < max(sizes_.values()) < need
     ]
-    seen = [*_told(narrow), *_beyond(case, need)]
-    if len(side) != 1:
+    seen = [*_measurements(narrow), *_measurements_to_others(case, need)]
+    if len(narrow_hosts) != 1:
         return Diagnosis(
             "mtu",
             case.receiver,
@@ -131,7 +131,7 @@ def _between(case: Case, narrow: Mapping[tuple[str, str], Crossed]) -> Diagnosis
             f"network); or every node's interface one of {size}, and start flanneld and docker "
             "anew, node by node",
         )
-    host = side[0]
+    host = narrow_hosts[0]
     mends = _lower(case, host, size)
     remedy = (
         f"give the port that {host} is plugged in an MTU of {need}; or let {host} make its "
@@ -150,43 +150,45 @@ def _between(case: Case, narrow: Mapping[tuple[str, str], Crossed]) -> Diagnosis
     )
 
 
-def _beyond(case: Case, need: int) -> Iterator[str]:
-    """What was measured to other nodes."""
-    for host, said in case.underlay.items():
-        for address, under in said.items():
+def _measurements_to_others(case: Case, need: int) -> Iterator[str]:
+    """The measurements to other nodes."""
+    for host, sizes_ in case.underlay.items():
+        for address, under in sizes_.items():
             yield f"from {host} to {address} cross {under} of {need} bytes"
 
 
 def _lower(case: Case, host: str, size: int) -> tuple[Fix, ...]:
-    """Lower the interface's MTU, and have flannel and docker follow; docker has to stop for it."""
+    """Lower the interface's MTU, then flannel's and docker's; docker has to stop for that."""
     backend, nic, facts = BACKENDS[case.net.backend], _uplink(case, host), case.facts(host)
     device = device_of(case, host) or facts.link(case.net.device)
     if nic is None or not facts.unit("flanneld.service").running:
         return ()
     network = (facts.subnet_env or {}).get("FLANNEL_NETWORK", "")
-    stops = facts.unit("docker.service").running
+    docker_runs = facts.unit("docker.service").running
     if not network:
-        return ()  # then flanneld would take another subnet
+        return ()  # flanneld would take another subnet then
     links = [(nic, size)] + ([(device, size - backend.overhead)] if device else [])
-    back = _anew(case, network, [(link.name, link.mtu) for link, _ in links], interrupts=stops)
-    do = _anew(
+    undo_run = _switch_run(
+        case, network, [(link.name, link.mtu) for link, _ in links], interrupts=docker_runs
+    )
+    do = _switch_run(
         case,
         network,
         [(link.name, to) for link, to in links],
-        interrupts=stops,
-        back=back,
-        undo=back.brief,
+        interrupts=docker_runs,
+        back=undo_run,
+        undo=undo_run.brief,
     )
     return (Fix(host, do),)
 
 
-def _anew(
+def _switch_run(
     case: Case,
     network: str,
     sizes: list[tuple[str, int]],
     **more: Any,  # noqa: ANN401 - Run's
 ) -> Run:
-    """Set MTUs, and start flanneld and docker anew, as a step of the install does it."""
+    """Set MTUs, and restart flanneld and docker, as a step of the install does."""
     ready = case.answers.docker.ready_within
     words = [word for name, size in sizes for word in (name, str(size))]
     argv = (

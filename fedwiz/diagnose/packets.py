@@ -1,11 +1,11 @@
-"""Causes that drop the pods' packets on a node, or change them: forwarding, rules, filters."""
+"""Causes that drop or change the pods' packets on a node: forwarding, rules, filters."""
 
 import re
 from collections.abc import Iterator
 
-from fedwiz.diagnose.accept_rules import accept, let_pass, remedy
-from fedwiz.diagnose.cause import mend
-from fedwiz.diagnose.filters import Dropper, came, dropper, may_match, packet_of
+from fedwiz.diagnose.accept_rules import accept, accept_fixes, remedy
+from fedwiz.diagnose.cause import fix_command
+from fedwiz.diagnose.filters import Dropper, dropper, may_match, packet_of, packets_before
 from fedwiz.diagnose.values import Case, Diagnosis, Fix, Hop
 from fedwiz.verify.nodes import addresses, subnet_of
 
@@ -13,12 +13,12 @@ INSTALL = "`fedwiz install` puts a unit there that keeps such a rule"
 
 
 def sysctl(host: str, name: str, value: str, was: str) -> Fix:
-    """Set a kernel setting, until the next boot."""
-    return mend(host, ("sysctl", "-w", f"{name}={value}"), ("sysctl", "-w", f"{name}={was}"))
+    """Set a kernel setting until the next boot."""
+    return fix_command(host, ("sysctl", "-w", f"{name}={value}"), ("sysctl", "-w", f"{name}={was}"))
 
 
 def ip_forward(case: Case) -> Iterator[Diagnosis]:
-    """The kernel of a node passes no packets on."""
+    """A node's kernel does not forward packets."""
     name = "net.ipv4.ip_forward"
     for host in case.ends:
         if case.facts(host).sysctls.get(name) != "0":
@@ -34,15 +34,15 @@ def ip_forward(case: Case) -> Iterator[Diagnosis]:
         )
 
 
-def _on_the_way(case: Case, *causes: str) -> Dropper | None:
-    """What drops the pods' own packets, where it is one of these causes."""
+def _inner_dropper(case: Case, *causes: str) -> Dropper | None:
+    """What drops the pods' own packets, if it is one of these causes."""
     found = dropper(case)
     return found if found and found.packet.whose == "inner" and _cause(found) in causes else None
 
 
 DOCKER_RAW = re.compile(r"-A PREROUTING -d \S+ ! -i \S+ -j DROP")
 DOCKER_ROUTED = re.compile(r"-A DOCKER ! -i \S+ -o \S+ -j DROP")
-"""What docker 28 and later writes for each container, and for each bridge (moby/moby#49792)."""
+"""Rules that docker 28 and later writes for each container and each bridge (moby/moby#49792)."""
 
 
 def _cause(it: Dropper) -> str:
@@ -56,16 +56,16 @@ def _cause(it: Dropper) -> str:
     return "docker-direct-routing" if docker else "forward-rule"
 
 
-def _shown(mends: tuple[Fix, ...]) -> str:
-    return " and ".join(f"`{it.do.brief}`" for it in mends)
+def _shown(fixes: tuple[Fix, ...]) -> str:
+    return " and ".join(f"`{it.do.brief}`" for it in fixes)
 
 
 def docker_direct_routing(case: Case) -> Iterator[Diagnosis]:
-    """Docker 28 and later drops what is routed to a container, in two places."""
-    found = _on_the_way(case, "docker-direct-routing")
+    """Docker 28 and later drops packets routed to a container, in two places."""
+    found = _inner_dropper(case, "docker-direct-routing")
     if found is None:
         return
-    mends = let_pass(case, found)
+    fixes = accept_fixes(case, found)
     network, rules = str(case.net.network), case.facts(found.host).rules.get("filter", ())
     accepted = re.compile(rf"-A (DOCKER-USER|FORWARD) -s {network} -d {network} .*-j ACCEPT")
     if (
@@ -74,76 +74,76 @@ def docker_direct_routing(case: Case) -> Iterator[Diagnosis]:
         and not any(accepted.match(rule) for rule in rules)
     ):
         match = ("-s", network, "-d", network)
-        mends += (accept(found.host, "filter", "DOCKER-USER", match),)
+        fixes += (accept(found.host, "filter", "DOCKER-USER", match),)
     yield Diagnosis(
         "docker-direct-routing",
         found.host,
         f"docker on {found.host} drops what other nodes send straight to its containers",
         found.seen,
-        f"{_shown(mends)} on {found.host}; for good: `fedwiz install` has a unit keep the rule in "
+        f"{_shown(fixes)} on {found.host}; for good: `fedwiz install` has a unit keep the rule in "
         "DOCKER-USER, and puts `allow-direct-routing` into /etc/docker/daemon.json",
-        mends,
+        fixes,
     )
 
 
 def docker_user(case: Case) -> Iterator[Diagnosis]:
-    """A rule of the operator's own, in the chain that docker leaves for such."""
-    found = _on_the_way(case, "docker-user")
+    """A rule of the operator's own, in the chain that docker reserves for such rules."""
+    found = _inner_dropper(case, "docker-user")
     if found is None:
         return
-    mends = let_pass(case, found)
+    fixes = accept_fixes(case, found)
     yield Diagnosis(
         "docker-user",
         found.host,
         f"a rule in DOCKER-USER on {found.host} drops packets of {case.net.network}",
         found.seen,
-        f"{_shown(mends)} on {found.host}, so that the network is accepted before it; for good, "
+        f"{_shown(fixes)} on {found.host}, so that the network is accepted before it; for good, "
         "have what writes that rule leave this network out of it",
-        mends,
+        fixes,
     )
 
 
 def forward_rule(case: Case) -> Iterator[Diagnosis]:
-    """A rule that is asked before flannel's and fedwiz's."""
-    found = _on_the_way(case, "forward-rule")
+    """A rule that is evaluated before those of flannel and fedwiz."""
+    found = _inner_dropper(case, "forward-rule")
     if found is None:
         return
-    mends, host, network = let_pass(case, found), found.host, case.net.network
+    fixes, host, network = accept_fixes(case, found), found.host, case.net.network
     if found.kind == "firewalld":
         why = f"firewalld on {host} does not pass on packets of {network}"
     elif found.kind == "nft":
         why = f"nftables' own rules on {host} drop packets of {network}"
     else:
         why = f"a rule on {host} drops packets of {network} before flannel's are asked"
-    keep = (
+    permanence = (
         "take the rule out where it comes from, such as /etc/sysconfig/iptables, or let the "
         "network through before it there"
     )
-    shown = remedy(case, found, mends, str(network), keep)
-    yield Diagnosis("forward-rule", host, why, found.seen, shown, mends)
+    remedy_text = remedy(case, found, fixes, str(network), permanence)
+    yield Diagnosis("forward-rule", host, why, found.seen, remedy_text, fixes)
 
 
 def forward_policy(case: Case) -> Iterator[Diagnosis]:
-    """What no rule accepts is dropped, and none accepts this network."""
-    found = _on_the_way(case, "forward-policy")
+    """FORWARD drops by default, and no rule accepts this network."""
+    found = _inner_dropper(case, "forward-policy")
     if found is None:
         return
-    mends = let_pass(case, found)
+    fixes = accept_fixes(case, found)
     yield Diagnosis(
         "forward-policy",
         found.host,
         f"the policy of FORWARD on {found.host} is DROP, and no rule accepts {case.net.network}",
         found.seen,
-        f"{_shown(mends)} on {found.host}; {INSTALL}",
-        mends,
+        f"{_shown(fixes)} on {found.host}; {INSTALL}",
+        fixes,
     )
 
 
 def rp_filter(case: Case) -> Iterator[Diagnosis]:
-    """The kernel refuses a source that it would answer by way of another device."""
+    """The kernel rejects a source address that it would answer through another device."""
     lost, counter = case.lost, "TcpExtIPReversePathFilter"
-    by = dropper(case)
-    if lost is None or (by is not None and by.kind == "iptables"):
+    drop = dropper(case)
+    if lost is None or (drop is not None and drop.kind == "iptables"):
         return
     facts = case.facts(lost.host)
     uplink = facts.uplink(case.host(lost.host).interface)
@@ -156,7 +156,7 @@ def rp_filter(case: Case) -> Iterator[Diagnosis]:
     strict = {name: look.rp_filter.get(name, 0) for name in ("all", path)}
     if (
         not device
-        or look.moved.get(counter, 0) < max(1, came(case, lost))
+        or look.moved.get(counter, 0) < max(1, packets_before(case, lost))
         or max(strict.values()) != 1
     ):
         return
@@ -175,19 +175,19 @@ def rp_filter(case: Case) -> Iterator[Diagnosis]:
 
 
 def nat(case: Case) -> Iterator[Diagnosis]:
-    """A container's packets get another address on their way: no ping is lost by it."""
+    """A container's packets get another source address on the way: that does not lose pings."""
     up = case.ups.get(case.sender)
     if up is None or up.pod is None or case.seen_as in ("", str(up.pod.address)):
         return
     host = case.receiver if case.seen_as in _own(case, case.receiver) else case.sender
     network = str(case.net.network)
     fix = accept(host, "nat", "POSTROUTING", ("-s", network, "-d", network))
-    rule = _masquerade(case, host)
+    nat_rule = _masquerade(case, host)
     seen = f"{case.receiver} saw {case.seen_as}, not {up.pod.address}"
     if (case.facts(host).subnet_env or {}).get("FLANNEL_IPMASQ") == "true":
-        good = "for good, take the rule that does this out where it comes from"
+        permanence = "for good, take the rule that does this out where it comes from"
     else:
-        good = (
+        permanence = (
             "for good, add -ip-masq to `flannel.options` and `fedwiz install`, which has docker "
             "leave this to flannel"
         )
@@ -196,8 +196,8 @@ def nat(case: Case) -> Iterator[Diagnosis]:
         host,
         f"{host} puts {case.seen_as} in place of a container's own address, and Kubernetes wants "
         "no NAT between pods",
-        f"{seen}\n{host} has `{rule}`" if rule else seen,
-        f"{_shown((fix,))} on {host}; {good}",
+        f"{seen}\n{host} has `{nat_rule}`" if nat_rule else seen,
+        f"{_shown((fix,))} on {host}; {permanence}",
         (fix,),
         explains=False,
     )
@@ -214,7 +214,7 @@ def _masquerade(case: Case, host: str) -> str:
 
 
 def _own(case: Case, host: str) -> frozenset[str]:
-    """The addresses that a node may put in place of a container's."""
+    """The addresses with which a node may replace a container's."""
     facts, subnet = case.facts(host), subnet_of(case.facts(host))
     bridge = {str(subnet.network.network_address), str(subnet.ip)} if subnet else set[str]()
     return addresses(facts) | bridge

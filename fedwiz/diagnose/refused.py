@@ -1,4 +1,4 @@
-"""Which rule of iptables' refuses a new TCP connection: only what is certain counts."""
+"""Find the iptables rule that refuses a new TCP connection; only certain matches count."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -8,20 +8,20 @@ MAX_DEPTH = 8
 
 
 def refusing(rules: Sequence[str], chain: str, source: str, target: str, port: int) -> str:
-    """The rule that drops or rejects it; empty: none that is certain to.
+    """The rule that drops or rejects the connection; empty: none certainly does.
 
-    A rule with a match that is not known here is passed over, as one that does not match.
+    A rule with an unknown match is skipped, as if it did not match.
 
     Args:
         rules: as `iptables -S` prints them.
         chain: INPUT or OUTPUT.
-        source: its address; empty: not asked for.
-        target: its address; empty: not asked for.
-        port: where it goes.
+        source: its address; empty: ignored.
+        target: its address; empty: ignored.
+        port: the destination port.
     """
-    found = _walk(rules, chain, (source, target, str(port)), 0)
-    if found:
-        return "" if found.endswith("-j ACCEPT") else found
+    decision = _walk(rules, chain, (source, target, str(port)), 0)
+    if decision:
+        return "" if decision.endswith("-j ACCEPT") else decision
     policy = f"-P {chain} DROP"
     return policy if policy in rules else ""
 
@@ -32,22 +32,22 @@ def _walk(rules: Sequence[str], chain: str, packet: tuple[str, str, str], depth:
         words = rule.split()
         if words[:2] != ["-A", chain] or "-j" not in words[:-1] or not _matches(words[2:], packet):
             continue
-        goal = words[words.index("-j") + 1]
-        if goal == "RETURN":
+        target = words[words.index("-j") + 1]
+        if target == "RETURN":
             return ""
-        if goal in ("ACCEPT", "DROP", "REJECT"):
-            return rule if goal != "ACCEPT" else f"{rule.partition(' -j ')[0]} -j ACCEPT"
-        if depth < MAX_DEPTH and (found := _walk(rules, goal, packet, depth + 1)):
+        if target in ("ACCEPT", "DROP", "REJECT"):
+            return rule if target != "ACCEPT" else f"{rule.partition(' -j ')[0]} -j ACCEPT"
+        if depth < MAX_DEPTH and (found := _walk(rules, target, packet, depth + 1)):
             return found
     return ""
 
 
 def _matches(words: list[str], packet: tuple[str, str, str]) -> bool:
-    """Whether all matches of a rule are known here, and hold."""
+    """Whether all matches of a rule are known here and apply."""
     source, target, port = packet
     text = re.sub(r'--comment ("[^"]*"|\S+) ?', "", " ".join(words[: words.index("-j")]))
-    said = text.split()
-    holds: Mapping[str, Callable[[str], bool]] = {
+    match_words = text.split()
+    matchers: Mapping[str, Callable[[str], bool]] = {
         "-s": lambda value: _within(source, value),
         "-d": lambda value: _within(target, value),
         "-p": lambda value: value == "tcp",
@@ -55,8 +55,10 @@ def _matches(words: list[str], packet: tuple[str, str, str]) -> bool:
         "--dport": lambda value: _in_range(port, value),
         "--dports": lambda value: any(_in_range(port, each) for each in value.split(",")),
     }
-    pairs = zip(said[::2], said[1::2], strict=False)
-    return len(said) % 2 == 0 and all(word in holds and holds[word](value) for word, value in pairs)
+    pairs = zip(match_words[::2], match_words[1::2], strict=False)
+    return len(match_words) % 2 == 0 and all(
+        word in matchers and matchers[word](value) for word, value in pairs
+    )
 
 
 def _in_range(port: str, text: str) -> bool:

@@ -1,8 +1,8 @@
-"""Where a ping's packets are counted on their way, and what a node says that counted them.
+"""Where a ping's packets are counted, and how to parse a node's counts.
 
-Rules without a target count, in chains that other rules come before or after: `raw` is asked
-first of all, `mangle` before `filter`, and `security` after it.  So a packet that one counts
-and the next does not was dropped in between, whoever dropped it.
+The counting rules have no target. They stand in chains evaluated before or after all others: `raw`
+before everything else, `mangle` before `filter`, and `security` after it. A packet that one counts
+and the next does not was dropped in between, by whatever rule.
 """
 
 import re
@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 
-from fedwiz.diagnose.values import Dropped, Hop, Look, NftDrop, Way
+from fedwiz.diagnose.values import Direction, Dropped, Hop, Look, NftDrop
 from fedwiz.model.actions import Run
 from fedwiz.model.backends import BACKENDS
 from fedwiz.scripts import question
@@ -32,9 +32,9 @@ HOPS: Mapping[str, tuple[str, str, str]] = {
     "routing-in": ("inner", "mangle", "FORWARD"),
     "forwarding-in": ("inner", "security", "FORWARD"),
 }
-"""Whose packets (`inner`: the ping itself; `outer`: what it is wrapped in), table and chain, by
-the hop's name, in the order of the way: the first six on the node that sends, the rest on the
-one that receives.  Each is passed by what came through all before it."""
+"""By the hop's name: whose packets (`inner`: the ping itself; `outer`: the packet that encapsulates
+it), table and chain, in the order of the path: the first six on the sending node, the rest on the
+receiving one.  Whatever passes a hop has passed all hops before it."""
 
 SENDS, RECEIVES = tuple(HOPS)[:6], tuple(HOPS)[6:]
 
@@ -45,14 +45,14 @@ class End:
 
     host: str
     pod: IPv4Address
-    """Of the container there."""
+    """Address of the container there."""
 
     published: str
     """The address that flannel sends to."""
 
 
 def outer(net: Overlay) -> tuple[str, ...]:
-    """What a wrapped packet is known by, but for its addresses; empty: it is not wrapped."""
+    """How to match an encapsulated packet, apart from its addresses; empty: no encapsulation."""
     backend = BACKENDS.get(net.backend)
     if backend is None or not backend.overhead:
         return ()
@@ -60,19 +60,21 @@ def outer(net: Overlay) -> tuple[str, ...]:
     return ("-p", protocol, "--dport", port) if protocol else ("-p", port)
 
 
-def rules(net: Overlay, here: End, peer: End, way: Way) -> Iterator[tuple[str, str, str]]:
+def rules(
+    net: Overlay, here: End, peer: End, direction: Direction
+) -> Iterator[tuple[str, str, str]]:
     """Table, chain and match of each hop on a node, each named `WAY-HOP`.
 
     Args:
         net: the network.
         here: the node that counts.
         peer: the other one.
-        way: what `here` does with a ping: `there` it sends it, and gets its answer `back`.
+        direction: `there` if `here` sends the ping, `back` if it sends the answer.
     """
     wrapped, kind = outer(net), ("8", "0")
-    answer: Way = "back" if way == "there" else "there"
-    for hops, direction in ((SENDS, way), (RECEIVES, answer)):
-        icmp = f"-p icmp --icmp-type {kind[direction == 'back']}"
+    answer: Direction = "back" if direction == "there" else "there"
+    for hops, leg in ((SENDS, direction), (RECEIVES, answer)):
+        icmp = f"-p icmp --icmp-type {kind[leg == 'back']}"
         for name in hops:
             whose, table, chain = HOPS[name]
             if whose == "outer":
@@ -81,72 +83,72 @@ def rules(net: Overlay, here: End, peer: End, way: Way) -> Iterator[tuple[str, s
                 side = "-d" if hops is SENDS else "-s"
                 match = f"{side} {IPv4Address(peer.published)} {' '.join(wrapped)}"
             else:
-                # Only one's own address: the other's may be another one by now (NAT).
+                # Only the node's own address: the other one may have been rewritten by now (NAT).
                 match = f"{'-s' if hops is SENDS else '-d'} {here.pod} {icmp}"
-            yield table, chain, f"{match} -m comment --comment {{}}:{direction}-{name}"
+            yield table, chain, f"{match} -m comment --comment {{}}:{leg}-{name}"
 
 
-def on(name: str, net: Overlay, here: End, peer: End, way: Way) -> Run:
-    """Begin to count, and tell how the node looks."""
+def on(name: str, net: Overlay, here: End, peer: End, direction: Direction) -> Run:
+    """Start counting, and print the node's state."""
     lines: dict[str, list[str]] = {"raw": [], "mangle": [], "security": []}
-    for table, chain, match in rules(net, here, peer, way):
+    for table, chain, match in rules(net, here, peer, direction):
         lines[table].append(f"-I {chain} {match.format(name)}")
-    tables = ("\n".join(said) for said in lines.values())
+    tables = ("\n".join(rule_lines) for rule_lines in lines.values())
     return question("trace", "on", name, str(POD_SECONDS), *tables, timeout=40)
 
 
 def look(name: str) -> Run:
-    """Tell how a node looks, where there is nothing to count."""
+    """Print a node's state if there is nothing to count."""
     return question("trace", "on", name, str(POD_SECONDS), "", "", "", timeout=40)
 
 
 def off(name: str) -> Run:
-    """Tell what was counted, and take the rules away."""
+    """Print the counts, and remove the rules."""
     return question("trace", "off", name, timeout=40)
 
 
 def read(before: str, after: str, name: str) -> Look:
-    """What a node said to `on` and to `off`.
+    """Parse a node's output of `on` and of `off`.
 
-    Source: `iptables-save -c`; /proc/net/snmp and /proc/net/netstat (pairs of lines, names and
-    then values); `systemctl show`; `nft -a list ruleset`.
+    Source: `iptables-save -c`; /proc/net/snmp and /proc/net/netstat (pairs of lines, names and then
+    values); `systemctl show`; `nft -a list ruleset`.
 
     Raises:
-        ValueError: one of them is cut off, or none.
+        ValueError: one of them is truncated or malformed.
     """
-    first, last = parts_of(before), parts_of(after)
-    stats = _stats(first.get("stats", "")), _stats(last.get("stats", ""))
-    shown = [line.partition("=") for line in first.get("flanneld", "").splitlines()]
+    at_start, at_end = parts_of(before), parts_of(after)
+    stats = _stats(at_start.get("stats", "")), _stats(at_end.get("stats", ""))
+    pairs = [line.partition("=") for line in at_start.get("flanneld", "").splitlines()]
     return Look(
-        flanneld={key: sanitize(value) for key, _, value in shown if value},
-        log=tuple(sanitize(line) for line in first.get("log", "").splitlines()),
-        rp_filter=_rp_filter(first.get("sysctls", "")),
-        policy=tuple(sanitize(line) for line in first.get("policy", "").splitlines()),
-        routes=tuple(sanitize(line) for line in first.get("routes", "").splitlines()),
-        nft=tuple(_nft(first.get("nft", ""))),
-        counts=_counts(last.get("counts", ""), name),
-        dropped=tuple(_dropped(_drops(first.get("rules", "")), _drops(last.get("rules", "")))),
+        flanneld={key: sanitize(value) for key, _, value in pairs if value},
+        log=tuple(sanitize(line) for line in at_start.get("log", "").splitlines()),
+        rp_filter=_rp_filter(at_start.get("sysctls", "")),
+        policy=tuple(sanitize(line) for line in at_start.get("policy", "").splitlines()),
+        routes=tuple(sanitize(line) for line in at_start.get("routes", "").splitlines()),
+        nft=tuple(_nft(at_start.get("nft", ""))),
+        counts=_counts(at_end.get("counts", ""), name),
+        dropped=tuple(_dropped(_drops(at_start.get("rules", "")), _drops(at_end.get("rules", "")))),
         moved={
             key: now - stats[0].get(key, now)
             for key, now in stats[1].items()
             if now != stats[0].get(key, now)
         },
-        error=sanitize(" ".join(first.get("error", "").split()))[:300],
+        error=sanitize(" ".join(at_start.get("error", "").split()))[:300],
     )
 
 
-def _counts(said: str, name: str) -> dict[str, int]:
+def _counts(text: str, name: str) -> dict[str, int]:
     rule = (
         rf"^\[(\d{{1,18}}):\d{{1,18}}\] .*--comment \"?{re.escape(name)}:((?:there|back)-[a-z-]+)"
     )
-    return {hop: int(packets) for packets, hop in re.findall(rule, said, re.MULTILINE)}
+    return {hop: int(packets) for packets, hop in re.findall(rule, text, re.MULTILINE)}
 
 
-def _drops(said: str) -> dict[tuple[str, str], int]:
-    """Packets by table and rule, for rules that drop or refuse, and policies that do."""
+def _drops(text: str) -> dict[tuple[str, str], int]:
+    """Packets by table and rule, of rules that drop or reject, and of policies that drop."""
     found: dict[tuple[str, str], int] = {}
     table = ""
-    for line in said.splitlines():
+    for line in text.splitlines():
         if line.startswith("*"):
             table = line[1:]
         elif policy := re.fullmatch(r":(\S+) (\S+) \[(\d{1,18}):\d{1,18}\]", line):
@@ -162,13 +164,13 @@ def _dropped(
     before: Mapping[tuple[str, str], int], after: Mapping[tuple[str, str], int]
 ) -> Iterator[Dropped]:
     for (table, rule), packets in after.items():
-        if (more := packets - before.get((table, rule), 0)) > 0:
-            yield Dropped(table, rule, more)
+        if (increase := packets - before.get((table, rule), 0)) > 0:
+            yield Dropped(table, rule, increase)
 
 
-def _stats(said: str) -> dict[str, int]:
+def _stats(text: str) -> dict[str, int]:
     found: dict[str, int] = {}
-    lines = said.splitlines()
+    lines = text.splitlines()
     for names, values in zip(lines[::2], lines[1::2], strict=False):
         words = values.split()[1:]
         for key, value in zip(names.split()[1:], words, strict=False):
@@ -177,24 +179,24 @@ def _stats(said: str) -> dict[str, int]:
     return found
 
 
-def _rp_filter(said: str) -> dict[str, int]:
-    found = re.findall(r"^net\.ipv4\.conf\.(\S{1,30})\.rp_filter = ([012])$", said, re.MULTILINE)
+def _rp_filter(text: str) -> dict[str, int]:
+    found = re.findall(r"^net\.ipv4\.conf\.(\S{1,30})\.rp_filter = ([012])$", text, re.MULTILINE)
     return {name: int(value) for name, value in found}
 
 
 _IPTABLES = {"filter", "raw", "mangle", "nat", "security"}
 
 
-def _nft(said: str) -> Iterator[NftDrop]:
-    """Rules with `drop` or `reject`, and policies, in tables that are not iptables'."""
+def _nft(text: str) -> Iterator[NftDrop]:
+    """Rules with `drop` or `reject`, and such policies, in tables that are not iptables'."""
     family = table = chain = hook = ""
-    for line in said.splitlines():
-        if begins := re.match(r"table (\w+) (\S+) \{", line):
-            family, table, chain, hook = begins[1], begins[2], "", ""
+    for line in text.splitlines():
+        if start := re.match(r"table (\w+) (\S+) \{", line):
+            family, table, chain, hook = start[1], start[2], "", ""
         elif family in ("ip", "ip6") and table in _IPTABLES:
             continue
-        elif begins := re.match(r"\s+chain (\S+) \{", line):
-            chain, hook = begins[1], ""
+        elif start := re.match(r"\s+chain (\S+) \{", line):
+            chain, hook = start[1], ""
         elif base := re.match(r"\s+type \w+ hook (\w+) ", line):
             hook = base[1]
             if "policy drop" in line:
@@ -208,27 +210,27 @@ def _nft(said: str) -> Iterator[NftDrop]:
 def hops(
     net: Overlay, sender: str, receiver: str, looks: Mapping[str, Look], received: int | None
 ) -> tuple[Hop, ...]:
-    """The whole way of a ping and its answer, with what was counted.
+    """The whole path of a ping and its answer, with the counts.
 
     Args:
-        net: the network; where it does not wrap packets those hops are not there.
+        net: the network; if it does not encapsulate packets, it has no outer hops.
         sender: the node that pings.
         receiver: the node that answers.
-        looks: what both counted.
-        received: pings that the container saw; None: it is not known.
+        looks: the counts of both.
+        received: pings that the container saw; None: unknown.
     """
     found: list[Hop] = []
-    legs: Sequence[tuple[Way, str, str]] = (
+    legs: Sequence[tuple[Direction, str, str]] = (
         ("there", sender, receiver),
         ("back", receiver, sender),
     )
-    for way, one, other in legs:
-        for host, names in ((one, SENDS), (other, RECEIVES)):
+    for direction, source, target in legs:
+        for host, names in ((source, SENDS), (target, RECEIVES)):
             found += (
-                Hop(way, host, name, looks[host].counts.get(f"{way}-{name}"))
+                Hop(direction, host, name, looks[host].counts.get(f"{direction}-{name}"))
                 for name in names
                 if outer(net) or HOPS[name][0] == "inner"
             )
-        if way == "there":
-            found.append(Hop(way, receiver, "received", received))
+        if direction == "there":
+            found.append(Hop(direction, receiver, "received", received))
     return tuple(found)

@@ -1,4 +1,4 @@
-"""What is said where no cause fits: all that was measured, and nothing made up."""
+"""The diagnosis if no cause fits: everything that was measured, and no guesses."""
 
 from fedwiz.diagnose.values import Case, Diagnosis
 
@@ -17,21 +17,21 @@ SAYS = {
     "forwarding-in": "dropped while it was passed on, by a rule of the firewall's",
     "received": "routed to the container and not seen in it",
 }
-"""What a hop says that packets got to no more, by its name."""
+"""By hop: why packets did not reach it."""
 
 
-def way(case: Case) -> str:
-    """What was counted on the way, one line a hop; `-`: it could not be counted."""
+def hop_counts(case: Case) -> str:
+    """The count at each hop, one line per hop; `-`: it could not be counted."""
     lines = []
     for hop in case.hops:
         count = "-" if hop.count is None else str(hop.count)
-        lines.append(f"{hop.way:<5} {hop.host} {hop.name}: {count}")
+        lines.append(f"{hop.direction:<5} {hop.host} {hop.name}: {count}")
     return "\n".join(lines)
 
 
 def unknown(case: Case) -> Diagnosis:
-    """No cause that is known fits."""
-    lost, seen = case.lost, [way(case)]
+    """No known cause fits."""
+    lost, seen = case.lost, [hop_counts(case)]
     for host in case.ends:
         look = case.look(host)
         seen += [f"{host}: {it.packets} dropped by `{it.rule}` ({it.table})" for it in look.dropped]
@@ -41,7 +41,7 @@ def unknown(case: Case) -> Diagnosis:
     if lost is not None:
         host = lost.host
         why = f"the ping is lost on {host} ({SAYS[lost.name]}), and {why}"
-        if lost.way == "back":
+        if lost.direction == "back":
             why = why.replace("the ping", "the answer", 1)
     elif not case.hops:
         why = f"no packet could be followed, and {why}"

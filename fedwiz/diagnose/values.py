@@ -1,4 +1,4 @@
-"""The shapes of a diagnosis."""
+"""The data types of a diagnosis."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,29 +10,29 @@ from fedwiz.etcd.leases import Lease
 from fedwiz.facts import ClusterFacts, Facts
 from fedwiz.model.actions import Action
 from fedwiz.verify import Verdict
-from fedwiz.verify.leases import lease_of, usable
+from fedwiz.verify.leases import lease_of, usable_leases
 from fedwiz.verify.values import Overlay, Up
 
-Way: TypeAlias = Literal["there", "back"]
+Direction: TypeAlias = Literal["there", "back"]
 """A ping goes there, its answer comes back."""
 
 
 @dataclass(frozen=True, slots=True)
 class Hop:
-    """A place on the way of a ping or of its answer where packets are counted."""
+    """A place on the path of a ping or its answer where packets are counted."""
 
-    way: Way
+    direction: Direction
     host: str
     name: str
     """One of `HOPS`, or `received`: the container's own count."""
 
     count: int | None
-    """Packets that came by; None: the host could not count there."""
+    """Packets that passed; None: the host could not count there."""
 
 
 @dataclass(frozen=True, slots=True)
 class Dropped:
-    """A rule, or a chain's policy, that packets were dropped by while they were traced."""
+    """A rule or a chain's policy that dropped packets during the trace."""
 
     table: str
     rule: str
@@ -43,13 +43,13 @@ class Dropped:
 
 @dataclass(frozen=True, slots=True)
 class NftDrop:
-    """A rule of nftables' own, not of iptables', that may drop packets."""
+    """A native nftables rule, not one of iptables, that may drop packets."""
 
     family: str
     table: str
     chain: str
     hook: str
-    """`input`, `forward`, `output`, ...; empty: the chain is jumped to."""
+    """`input`, `forward`, `output`, ...; empty: another chain jumps to this one."""
 
     rule: str
     handle: int
@@ -57,38 +57,38 @@ class NftDrop:
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What only a diagnosis asks a node, besides its facts."""
+    """What a diagnosis reads from a node in addition to its facts."""
 
     flanneld: Mapping[str, str] = field(default_factory=dict)
     """`systemctl show`: ActiveState, SubState, Result, ExecMainStatus, NRestarts."""
 
     log: tuple[str, ...] = ()
-    """flanneld's last lines."""
+    """flanneld's last log lines."""
 
     rp_filter: Mapping[str, int] = field(default_factory=dict)
-    """By interface; `all` and `default` are among them."""
+    """By interface, including `all` and `default`."""
 
     policy: tuple[str, ...] = ()
     """`ip rule show`."""
 
     routes: tuple[str, ...] = ()
-    """`ip -4 route show`: all that was said of each, so that it can be put back."""
+    """`ip -4 route show`: complete lines, so that a route can be restored."""
 
     nft: tuple[NftDrop, ...] = ()
     counts: Mapping[str, int] = field(default_factory=dict)
-    """Packets by `WAY-HOP`; those that could not be counted are not in it."""
+    """Packets by `WAY-HOP`; without those that could not be counted."""
 
     dropped: tuple[Dropped, ...] = ()
     moved: Mapping[str, int] = field(default_factory=dict)
-    """The kernel's own counters that moved meanwhile, as `IPReversePathFilter`."""
+    """The kernel's own counters that increased during the trace, e.g. `IPReversePathFilter`."""
 
     error: str = ""
-    """Why the node could not be traced, or only in part."""
+    """Why the node could not be traced, or only partly."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fix:
-    """One change of a remedy."""
+    """One change that fixes a cause or a part of it."""
 
     host: str
     do: Action
@@ -96,41 +96,41 @@ class Fix:
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
-    """A cause of what is wrong between two nodes."""
+    """A cause of a problem between two nodes."""
 
     cause: str
     """Stable, kebab-case."""
 
     host: str
-    """Where it is to be mended."""
+    """The host on which to fix it."""
 
     why: str
     """What is wrong, in one sentence."""
 
     seen: str
-    """What was measured and read that says so; may be several lines."""
+    """The measurements and readings that show it; may be several lines."""
 
     remedy: str
     """One thing to do."""
 
-    mends: tuple[Fix, ...] = ()
-    """The same as actions, in order; empty: fedwiz does not do it."""
+    fixes: tuple[Fix, ...] = ()
+    """The remedy as actions, in order; empty: fedwiz can't do it."""
 
     explains: bool = True
-    """It is why this pair does not ping, or large packets do not cross.  False: it is wrong, too,
-    and stops nothing now."""
+    """Whether this is why the pair does not ping, or why large packets are lost.  False: it is
+    wrong too, but harmless at the moment."""
 
 
 def published(known: ClusterFacts, host: Host) -> str:
-    """The address that others send a node's packets to; empty: there is none."""
-    lease = lease_of(usable(known), known, host)
+    """The address to which others send a node's packets; empty: there is none."""
+    lease = lease_of(usable_leases(known), known, host)
     facts = known.hosts.get(host.name, Facts())
     return lease.public_ip if lease else facts.public_ip(host.interface)
 
 
 @dataclass(frozen=True)
 class Case:
-    """All that is known of two nodes, for the causes to look at.  It is asked for A -> B."""
+    """Everything known about two nodes, for the causes to examine, in the direction A -> B."""
 
     answers: Answers
     known: ClusterFacts
@@ -140,21 +140,21 @@ class Case:
     ups: Mapping[str, Up] = field(default_factory=dict)
     looks: Mapping[str, Look] = field(default_factory=dict)
     hops: tuple[Hop, ...] = ()
-    """In the order that a ping and its answer take; empty: nothing could be traced."""
+    """In the order in which a ping and its answer pass them; empty: nothing could be traced."""
 
     sent: int = 0
-    """Pings that were traced."""
+    """Number of pings that were traced."""
 
     answered: int = 0
     seen_as: str = ""
-    """The address that the receiver's container saw; empty: it saw nothing, or could not tell."""
+    """The address that the receiver's container saw; empty: it saw nothing, or that is unknown."""
 
     underlay: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
-    """By node, then by the address of a node outside of the pair: the largest packet in bytes that
-    crossed.  Measured where large packets do not cross between the two."""
+    """By node, then by the address of a node outside the pair: the largest packet in bytes that
+    passed.  Measured if large packets do not pass between the two."""
 
     verdicts: Sequence[Verdict] = ()
-    """On the two nodes, and on the two pairs that they are."""
+    """Verdicts on the two nodes and on the pair in both directions."""
 
     @property
     def ends(self) -> tuple[str, str]:
@@ -162,40 +162,40 @@ class Case:
         return self.sender, self.receiver
 
     def facts(self, host: str) -> Facts:
-        """What was read of a node; nothing where it could not be asked."""
+        """The facts of a node; empty if it could not be read."""
         return self.known.hosts.get(host, Facts())
 
     def host(self, name: str) -> Host:
-        """A node's answers."""
+        """The answers about a node."""
         return next(host for host in self.answers.host if host.name == name)
 
     def lease(self, host: str) -> Lease | None:
-        """The lease that a node lives by."""
-        return lease_of(usable(self.known), self.known, self.host(host))
+        """The lease that a node uses."""
+        return lease_of(usable_leases(self.known), self.known, self.host(host))
 
     def published(self, host: str) -> str:
-        """The address that others send a node's packets to; empty: there is none."""
+        """The address to which others send a node's packets; empty: there is none."""
         return published(self.known, self.host(host))
 
     def look(self, host: str) -> Look:
-        """What a diagnosis asked a node besides."""
+        """What the diagnosis read from a node."""
         return self.looks.get(host, Look())
 
     def peer(self, host: str) -> str:
-        """The other one of the two."""
+        """The other node of the two."""
         return self.receiver if host == self.sender else self.sender
 
     @cached_property
     def lost(self) -> Hop | None:
-        """The first hop that packets got to no more; None: all of it was passed, or not traced."""
+        """The first hop that no packet reached; None: they all passed, or were not traced."""
         return next((hop for hop in self.hops if hop.count == 0), None)
 
     @property
     def pings(self) -> bool:
-        """Pings of the pair come back, and were traced."""
+        """Whether all pings of the pair were traced and came back."""
         return bool(self.sent) and self.answered == self.sent
 
     def lost_at(self, *names: str, host: str = "") -> bool:
-        """Whether packets got lost at one of these hops, of that host."""
+        """Whether packets got lost at one of these hops, on that host."""
         lost = self.lost
         return lost is not None and lost.name in names and host in ("", lost.host)

@@ -1,11 +1,11 @@
-"""Causes in a node's vxlan device: another MAC than its lease says, another VNI, another port."""
+"""Causes in a node's vxlan device: its MAC differs from its lease, or its VNI or port is wrong."""
 
 import re
 from collections.abc import Iterator
 from ipaddress import ip_interface
 
 from fedwiz.answers.rules import interface
-from fedwiz.diagnose.cause import counted, loses
+from fedwiz.diagnose.cause import is_lost, loss_summary
 from fedwiz.diagnose.values import Case, Diagnosis, Fix
 from fedwiz.etcd.leases import Lease, parse_leases
 from fedwiz.facts import Link
@@ -14,10 +14,10 @@ from fedwiz.model.actions import Run
 from fedwiz.model.backends import BACKENDS, KERNEL_VXLAN_PORT
 from fedwiz.steps.make import run_script
 from fedwiz.verify.nodes import subnet_of
-from fedwiz.verify.peers import entries, first
+from fedwiz.verify.peers import entries, overlay_address
 
 FIXED_AT_CREATION = ("vni", "port")
-"""What a vxlan device is made with, and can't be given later."""
+"""Properties that a vxlan device gets when it is created, and that can't be changed later."""
 
 KEEPS_DOCKER = (
     "`systemctl disable flanneld`, `systemctl restart flanneld`, `systemctl enable flanneld` "
@@ -26,9 +26,9 @@ KEEPS_DOCKER = (
 
 
 def device_of(case: Case, host: str) -> Link | None:
-    """The vxlan device that a node lives by, whatever its VNI; None: it has none.
+    """The vxlan device that a node uses, whatever its VNI; None: it has none.
 
-    After a change of the VNI there may be two with the node's address: the lease tells which.
+    After a change of the VNI there may be two devices with the node's address: the lease decides.
     """
     if case.net.backend != "vxlan":
         return None
@@ -55,7 +55,7 @@ def _named(name: str) -> bool:
 
 
 def stale(case: Case, host: str) -> tuple[Link, Lease] | None:
-    """The device and the lease of a node whose MACs are not the same."""
+    """The device and the lease of a node whose MACs differ."""
     device, lease = device_of(case, host), case.lease(host)
     if device is None or lease is None or not re.fullmatch(MAC, lease.mac):
         return None
@@ -64,10 +64,10 @@ def stale(case: Case, host: str) -> tuple[Link, Lease] | None:
 
 
 def stale_vtep_mac(case: Case) -> Iterator[Diagnosis]:
-    """A node's device has another MAC than its lease, by which the others address it.
+    """A node's device has another MAC than its lease, which the other nodes send to.
 
-    What comes in for a MAC that is not the device's is dropped before iptables sees it.
-    Changing the MAC makes the kernel forget the device's neighbours, so these are written, too.
+    Packets for a MAC that is not the device's are dropped before iptables sees them. Changing the
+    MAC makes the kernel forget the device's neighbours, so these are written again.
     """
     for host in case.ends:
         found = stale(case, host)
@@ -75,11 +75,13 @@ def stale_vtep_mac(case: Case) -> Iterator[Diagnosis]:
             continue
         device, lease = found
         peer, mac = case.peer(host), device.mac.lower()
-        told, _ = entries(case.facts(peer), _name(case, peer), first(lease), "")
+        peer_neighbours, _ = entries(
+            case.facts(peer), _name(case, peer), overlay_address(lease), ""
+        )
         why = f"{device.name} on {host} has another MAC than {host}'s lease, which the others use"
         seen = f"{device.name} has {mac}, and the lease's VtepMAC is {lease.mac}"
-        if any(it.mac == mac for it in told):
-            # The lease alone is wrong: the others know the MAC that the device has.
+        if any(it.mac == mac for it in peer_neighbours):
+            # Only the lease is wrong: the other nodes know the device's real MAC.
             yield Diagnosis(
                 "stale-vtep-mac",
                 host,
@@ -89,19 +91,21 @@ def stale_vtep_mac(case: Case) -> Iterator[Diagnosis]:
                 explains=False,
             )
             continue
-        gone = not any(it.mac for it in case.facts(host).neighbours or () if it.dev == device.name)
+        no_neighbours = not any(
+            it.mac for it in case.facts(host).neighbours or () if it.dev == device.name
+        )
         yield Diagnosis(
             "stale-vtep-mac",
             host,
             why,
-            "\n".join(filter(None, (seen, counted(case)))),
+            "\n".join(filter(None, (seen, loss_summary(case)))),
             f"`ip link set dev {device.name} address {lease.mac}` on {host}, and its peers' "
             "neighbour entries again; something gave the device a MAC of its own, as systemd "
             "does: `MACAddressPolicy=none` for flannel* in /etc/systemd/network/50-flannel.link "
             "keeps it off",
-            (Fix(host, _mac(case, host, device, lease)),),
-            explains=loses(case, peer, peers=("unwrapping",))
-            or (gone and loses(case, host, own=("wrapping",))),
+            (Fix(host, _set_mac(case, host, device, lease)),),
+            explains=is_lost(case, peer, peer_hops=("unwrapping",))
+            or (no_neighbours and is_lost(case, host, own_hops=("wrapping",))),
         )
 
 
@@ -110,10 +114,10 @@ def _name(case: Case, host: str) -> str:
     return device.name if device else case.net.device
 
 
-def _mac(case: Case, host: str, device: Link, lease: Lease) -> Run:
-    """Set the MAC, and then the neighbours, in one go; `ip -batch` ends at what fails."""
+def _set_mac(case: Case, host: str, device: Link, lease: Lease) -> Run:
+    """Set the MAC and then the neighbours in one batch; `ip -batch` stops at the first failure."""
     peers = {
-        first(it): it.mac
+        overlay_address(it): it.mac
         for it in parse_leases(case.known.store.leases)
         if not it.error
         and it.subnet != lease.subnet
@@ -131,9 +135,9 @@ def _mac(case: Case, host: str, device: Link, lease: Lease) -> Run:
     )
 
 
-def _batch(do: str, back: str) -> Run:
-    argv, undo = ("ip", "-batch", "-"), "the same with what there was"
-    return Run(argv, stdin=(do,), undo=undo, back=Run(argv, stdin=(back,)))
+def _batch(do: str, undo_lines: str) -> Run:
+    argv, undo_text = ("ip", "-batch", "-"), "the same with what there was"
+    return Run(argv, stdin=(do,), undo=undo_text, back=Run(argv, stdin=(undo_lines,)))
 
 
 def _lines(device: str, mac: str, neighbours: dict[str, str]) -> str:
@@ -146,7 +150,7 @@ def _lines(device: str, mac: str, neighbours: dict[str, str]) -> str:
 
 
 def other_vni(case: Case) -> Iterator[Diagnosis]:
-    """A node's device has another VNI than etcd says: no other node takes its packets."""
+    """A node's device has another VNI than etcd says: no other node accepts its packets."""
     yield from _other(case, 0)
 
 
@@ -155,31 +159,31 @@ def other_port(case: Case) -> Iterator[Diagnosis]:
     yield from _other(case, 1)
 
 
-def _wanted(case: Case) -> tuple[int, int]:
+def _expected(case: Case) -> tuple[int, int]:
     made = BACKENDS["vxlan"].complete(case.net.options)
     return int(made["vni"]), int(made["port"]) or KERNEL_VXLAN_PORT
 
 
-def _made(case: Case, host: str) -> tuple[int, int] | None:
+def _created_with(case: Case, host: str) -> tuple[int, int] | None:
     device = device_of(case, host)
     if device is None or device.vni is None or device.port is None:
         return None
     return device.vni, device.port
 
 
-def _other(case: Case, which: int) -> Iterator[Diagnosis]:
+def _other(case: Case, index: int) -> Iterator[Diagnosis]:
     if case.net.backend != "vxlan":
         return
-    wanted, word = _wanted(case), ("VNI", "UDP port")[which]
+    wanted, word = _expected(case), ("VNI", "UDP port")[index]
     for host in case.ends:
-        device, made = device_of(case, host), _made(case, host)
-        theirs = _made(case, case.peer(host))
-        if device is None or made is None or made[which] == wanted[which]:
+        device, actual = device_of(case, host), _created_with(case, host)
+        peer_values = _created_with(case, case.peer(host))
+        if device is None or actual is None or actual[index] == wanted[index]:
             continue
-        seen = f"{device.name} on {host}: {word} {made[which]}; etcd: {wanted[which]}"
-        why = f"{device.name} on {host} has {word} {made[which]}, and the network {wanted[which]}"
-        name = ("other-vni", "other-port")[which]
-        if theirs is not None and theirs[which] == made[which]:
+        seen = f"{device.name} on {host}: {word} {actual[index]}; etcd: {wanted[index]}"
+        why = f"{device.name} on {host} has {word} {actual[index]}, and the network {wanted[index]}"
+        name = ("other-vni", "other-port")[index]
+        if peer_values is not None and peer_values[index] == actual[index]:
             yield Diagnosis(
                 name,
                 host,
@@ -189,37 +193,51 @@ def _other(case: Case, which: int) -> Iterator[Diagnosis]:
                 explains=False,
             )
             continue
-        mends = _anew(case, host, device, made, wanted, which)
-        how = f"on {host} {KEEPS_DOCKER}: flanneld makes its device anew, as etcd says"
-        if mends:
-            how = (
-                f"make {device.name} on {host} anew with {word} {wanted[which]} and all else as it "
+        fixes = _recreate(case, host, device, actual, wanted, index)
+        remedy = f"on {host} {KEEPS_DOCKER}: flanneld makes its device anew, as etcd says"
+        if fixes:
+            remedy = (
+                f"make {device.name} on {host} anew with {word} {wanted[index]} and all else as it "
                 "is (vtep.sh), then have flanneld look again"
             )
         yield Diagnosis(
             name,
             host,
             why,
-            "\n".join(filter(None, (seen, counted(case)))),
-            how,
-            mends,
-            explains=loses(case, host, own=("wrapping",), peers=("firewall", "unwrapping"))
-            or loses(case, case.peer(host), peers=("firewall", "unwrapping")),
+            "\n".join(filter(None, (seen, loss_summary(case)))),
+            remedy,
+            fixes,
+            explains=is_lost(
+                case, host, own_hops=("wrapping",), peer_hops=("firewall", "unwrapping")
+            )
+            or is_lost(case, case.peer(host), peer_hops=("firewall", "unwrapping")),
         )
 
 
-def _anew(
-    case: Case, host: str, device: Link, made: tuple[int, int], wanted: tuple[int, int], which: int
+def _recreate(
+    case: Case,
+    host: str,
+    device: Link,
+    actual: tuple[int, int],
+    expected: tuple[int, int],
+    index: int,
 ) -> tuple[Fix, ...]:
-    """Make the device anew; nothing where its name is another device's."""
-    # One thing at a time: the other word stays what it is.
-    to = (wanted[0], made[1]) if which == 0 else (made[0], wanted[1])
-    name = case.net.device if which == 0 else device.name
+    """Recreate the device; nothing if another device has its name."""
+    # Change one property at a time: the other one stays as it is.
+    target = (expected[0], actual[1]) if index == 0 else (actual[0], expected[1])
+    name = case.net.device if index == 0 else device.name
     if name != device.name and case.facts(host).link(name) is not None:
         return ()
-    more = {"timeout": 150, "unit": "fedwiz-vtep"}
-    back = run_script("vtep", name, device.name, *map(str, made), **more)
+    options = {"timeout": 150, "unit": "fedwiz-vtep"}
+    undo_run = run_script("vtep", name, device.name, *map(str, actual), **options)
     do = run_script(
-        "vtep", device.name, name, *map(str, to), "again", **more, back=back, undo=back.brief
+        "vtep",
+        device.name,
+        name,
+        *map(str, target),
+        "again",
+        **options,
+        back=undo_run,
+        undo=undo_run.brief,
     )
     return (Fix(host, do),)

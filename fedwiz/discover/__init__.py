@@ -1,7 +1,7 @@
-"""Finds hosts: who answers as SSH among the addresses and names that the operator gives.
+"""Host discovery: which of the operator's addresses and names answer as SSH.
 
-Each host gets one connection, which says its banner and its key and ends before any login:
-OpenSSH 9.8 and later count such visits, and shut out for a while who comes too often.
+Each host gets one connection, which reads its banner and key and closes before any login: OpenSSH
+9.8 and later penalizes such connections and blocks clients that make too many.
 """
 
 import asyncio
@@ -38,7 +38,7 @@ QUICK_KEX = (
     "ecdh-sha2-nistp384",
     "ecdh-sha2-nistp521",
 )
-"""The quick ones; a group exchange costs half a second of CPU for each host."""
+"""Only fast methods; a group exchange costs half a second of CPU per host."""
 
 KEY_TYPES = (
     "ssh-ed25519",
@@ -53,13 +53,13 @@ KEY_TYPES = (
 
 @dataclass(frozen=True, slots=True)
 class ScanLimits:
-    """Seconds."""
+    """Timeouts in seconds."""
 
-    reach: float = 1
-    """For a connection; on the operator's own networks it takes milliseconds."""
+    connect_seconds: float = 1
+    """For the connection; on the operator's own networks it takes milliseconds."""
 
-    greet: float = 3
-    """For the banner and the key; a busy sshd takes tenths."""
+    handshake_seconds: float = 3
+    """For the banner and the key; a busy sshd needs a few tenths."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,22 +69,22 @@ class Sighting:
     address: str
     port: int
     name: str
-    """As the target or its source calls it; empty: nothing does."""
+    """The name from the target or its source; empty: none."""
 
     banner: str
-    """E.g. `SSH-2.0-OpenSSH_9.6`, cleaned."""
+    """E.g. `SSH-2.0-OpenSSH_9.6`, sanitized."""
 
     key_type: str
-    """E.g. `ssh-ed25519`; empty, like the fingerprint, where no key was agreed on."""
+    """E.g. `ssh-ed25519`; empty, like the fingerprint, if no key was negotiated."""
 
     fingerprint: str
-    """As `ssh-keygen -l` says it: `SHA256:` and 43 characters."""
+    """As `ssh-keygen -l` prints it: `SHA256:` and 43 characters."""
 
     source: str
 
 
 OnProgress: TypeAlias = Callable[[int, int, Sighting | None], None]
-"""Called after each address: how many are done, of how many, and who answered there."""
+"""Called after each address: how many are done, the total, and the host that answered, if any."""
 
 
 async def discover(
@@ -94,38 +94,38 @@ async def discover(
     on_progress: OnProgress | None = None,
     limits: ScanLimits | None = None,
 ) -> tuple[Sighting, ...]:
-    """Look at every target once, at most `width` at a time.
+    """Scan every target once, at most `width` at a time.
 
     Returns:
-        Who answered as SSH, by address.
+        The hosts that answered as SSH, sorted by address.
     """
-    # Loaded off the loop, where screens run: it takes a fifth of a second.
-    options, patience = await asyncio.to_thread(_options), limits or ScanLimits()
-    places = await _resolved(tuple(targets), width)
-    waiting = iter(places)
+    # Loading it takes a fifth of a second, so keep that off the event loop, where screens run.
+    options, scan_limits = await asyncio.to_thread(_options), limits or ScanLimits()
+    addresses = await _resolved(tuple(targets), width)
+    waiting = iter(addresses)
     found: list[Sighting] = []
     done = 0
 
-    async def look() -> None:
+    async def scan() -> None:
         nonlocal done
-        for target in waiting:  # shared: each target goes to one of the lookers
-            seen = await _greet(target, options, patience) if target.address else None
+        for target in waiting:  # shared: each target goes to one scanner
+            sighting = await _greet(target, options, scan_limits) if target.address else None
             done += 1
-            if seen:
-                found.append(seen)
+            if sighting:
+                found.append(sighting)
             if on_progress:
-                on_progress(done, len(places), seen)
+                on_progress(done, len(addresses), sighting)
 
-    async with asyncio.TaskGroup() as lookers:
-        for _ in range(min(width, len(places))):
-            lookers.create_task(look())
-    return tuple(sorted(found, key=lambda seen: (IPv4Address(seen.address), seen.port)))
+    async with asyncio.TaskGroup() as scanners:
+        for _ in range(min(width, len(addresses))):
+            scanners.create_task(scan())
+    return tuple(sorted(found, key=lambda sighting: (IPv4Address(sighting.address), sighting.port)))
 
 
 async def _resolved(targets: tuple[Target, ...], width: int) -> tuple[Target, ...]:
-    """The targets by address, one for each: a host gets one visit, whatever its names.
+    """The targets by address, without duplicates: one connection per host, whatever its names.
 
-    A name that doesn't resolve keeps its place, with an empty address.
+    A name that doesn't resolve is kept, with an empty address.
     """
     loop, slots = asyncio.get_running_loop(), asyncio.Semaphore(width)
 
@@ -139,13 +139,13 @@ async def _resolved(targets: tuple[Target, ...], width: int) -> tuple[Target, ..
                 return replace(target, address="")
         return replace(target, address=str(found[0][4][0]), name=target.name or target.address)
 
-    async with asyncio.TaskGroup() as asking:
-        tasks = [asking.create_task(address(target)) for target in targets]
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(address(target)) for target in targets]
     merged: dict[tuple[str, int], Target] = {}
     for target in (task.result() for task in tasks):
         key = (target.address or f"?{target.name}", target.port)
-        known = merged.setdefault(key, target)
-        if target.name and not known.name:
+        first = merged.setdefault(key, target)
+        if target.name and not first.name:
             merged[key] = target
     return tuple(merged.values())
 
@@ -154,7 +154,7 @@ def _options() -> "asyncssh.SSHClientConnectionOptions":
     import asyncssh
 
     return asyncssh.SSHClientConnectionOptions(
-        config=None,  # nothing of the operator's has a part in this: no key, agent or proxy
+        config=None,  # nothing of the operator's is used here: no key, agent or proxy
         known_hosts=([], [], []),
         username="nobody",
         client_keys=None,
@@ -167,7 +167,7 @@ def _options() -> "asyncssh.SSHClientConnectionOptions":
 async def _greet(
     target: Target, options: "asyncssh.SSHClientConnectionOptions", limits: ScanLimits
 ) -> Sighting | None:
-    """Connect, hear banner and key, and leave; None: nobody there, or nobody who speaks SSH."""
+    """Connect, read banner and key, and disconnect; None: nothing there that speaks SSH."""
     import asyncssh
 
     class Visitor(asyncssh.SSHClient):
@@ -181,53 +181,53 @@ async def _greet(
             self, host: str, addr: str, port: int, key: asyncssh.SSHKey
         ) -> bool:
             self.key = key
-            return False  # which ends the visit
+            return False  # ends the connection
 
-    plug, visitor = await _plugged(target, limits.reach), Visitor()
-    if plug is None:
+    sock, visitor = await _connected_socket(target, limits.connect_seconds), Visitor()
+    if sock is None:
         return None
     try:
-        # Any error: whoever is there may send anything, and one of them must not end the search.
+        # Any error: the server may send anything, and one server must not end the whole scan.
         with suppress(Exception):
-            async with asyncio.timeout(limits.greet):
+            async with asyncio.timeout(limits.handshake_seconds):
                 await asyncssh.connect(
                     target.address,
                     target.port,
-                    sock=plug,
+                    sock=sock,
                     client_factory=lambda: visitor,
                     options=options,
                 )
     finally:
-        if visitor.conn is None:  # asyncssh makes the socket its own late
-            plug.close()
+        if visitor.conn is None:  # asyncssh takes over the socket late
+            sock.close()
         else:
             visitor.conn.abort()
             await visitor.conn.wait_closed()
-    said = visitor.conn.get_extra_info("server_version") if visitor.conn else None
-    if not said:
+    banner = visitor.conn.get_extra_info("server_version") if visitor.conn else None
+    if not banner:
         return None
     return Sighting(
         address=target.address,
         port=target.port,
         name=target.name,
-        banner=sanitize(str(said))[:100],
+        banner=sanitize(str(banner))[:100],
         key_type=visitor.key.get_algorithm() if visitor.key else "",
         fingerprint=visitor.key.get_fingerprint() if visitor.key else "",
         source=target.source,
     )
 
 
-async def _plugged(target: Target, patience: float) -> socket.socket | None:
-    """A connected socket, if somebody is there within the time it takes on a local network."""
-    plug = socket.socket()
-    plug.setblocking(False)
+async def _connected_socket(target: Target, patience: float) -> socket.socket | None:
+    """A connected socket, if the host answers in the time that a local network needs."""
+    sock = socket.socket()
+    sock.setblocking(False)
     try:
         async with asyncio.timeout(patience):
-            await asyncio.get_running_loop().sock_connect(plug, (target.address, target.port))
+            await asyncio.get_running_loop().sock_connect(sock, (target.address, target.port))
     except OSError:
-        plug.close()
+        sock.close()
         return None
     except asyncio.CancelledError:
-        plug.close()
+        sock.close()
         raise
-    return plug
+    return sock

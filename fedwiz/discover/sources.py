@@ -1,7 +1,7 @@
-"""Hosts that files on the operator's machine already know of.
+"""Hosts found in files on the operator's machine.
 
-The files are the operator's own or libvirt's, yet a name in them may have come from a DHCP
-client: what is no name or address is left out.
+The files belong to the operator or to libvirt, but a name in them may come from a DHCP client:
+entries that are not a valid name or address are skipped.
 """
 
 import json
@@ -20,23 +20,23 @@ from fedwiz.util.sanitize import sanitize
 
 LIBVIRT = Path("/var/lib/libvirt/dnsmasq")
 MAX_FILE_BYTES = 4 << 20
-"""Bytes read of one file; ten thousand leases have fewer."""
+"""Bytes read from one file; ten thousand leases need fewer."""
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """What some files know."""
+    """The hosts found in some files."""
 
     targets: tuple[Target, ...] = ()
     notes: tuple[str, ...] = ()
-    """What was not used, and why, in sentences."""
+    """What was skipped, and why, in sentences."""
 
 
 def ssh_config(path: Path) -> Source:
     """The hosts that ssh's configuration names, with their HostName and Port.
 
-    What it includes is read, too, and `Match` is followed but for `exec`: nobody has said yet
-    that these hosts are wanted, so no command is run for them.
+    Included files are read too, and `Match` is followed except for `exec`: the operator has not
+    chosen these hosts yet, so no command is run for them.
     """
     path = at_home(path)
     try:
@@ -44,18 +44,18 @@ def ssh_config(path: Path) -> Source:
         named = sshconfig.look([path], "", run=False)
     except OSError as error:
         return Source((), (f"{path}: {error.strerror}",))
-    except sshconfig.SshConfigError as why:
-        return Source((), (f"ssh can't use {path}: {sanitize(str(why))}",))
+    except sshconfig.SshConfigError as error:
+        return Source((), (f"ssh can't use {path}: {sanitize(str(error))}",))
     found: list[Target] = []
     notes = [
-        f"{said.where}: Match exec is not followed here, for it would run a command"
-        for said in named.unfollowed
+        f"{match_line.where}: Match exec is not followed here, for it would run a command"
+        for match_line in named.unfollowed
     ]
     for name in named.names:
         try:
             config = sshconfig.look([path], name, run=False)
-        except (OSError, sshconfig.SshConfigError) as why:
-            notes.append(f"{sanitize(name)} was left out: {sanitize(str(why))}")
+        except (OSError, sshconfig.SshConfigError) as error:
+            notes.append(f"{sanitize(name)} was left out: {sanitize(str(error))}")
             continue
         target = _target(config.host, name, "ssh config", config.get("port", "22"))
         if target is not None:
@@ -64,27 +64,27 @@ def ssh_config(path: Path) -> Source:
 
 
 def known_hosts(path: Path) -> Source:
-    """The hosts whose keys are known by name or address; of hashed ones the number only."""
+    """The hosts whose keys are stored by name or address; hashed entries are only counted."""
     text, notes = _read(path)
-    found: list[Target] = []
+    targets: list[Target] = []
     hashed = 0
     for entry in hostkeys.parse(text, str(path)):
         if entry.names.startswith("|"):
             hashed += 1
             continue
-        if entry.marker:  # an authority is no host, and a revoked key is nobody's
+        if entry.marker:  # an authority is not a host, and a revoked key belongs to nobody
             continue
-        names, addresses = _sorted(entry.names.split(","))
+        names, addresses = _split_names(entry.names.split(","))
         name = names[0][0] if names else ""
         for address, port in addresses or names:
             if (target := _target(address, name, "known_hosts", port)) is not None:
-                found.append(target)
+                targets.append(target)
     if hashed:
         notes += (f"{path}: {hashed} hashed entries don't say whose they are",)
-    return Source(tuple(dict.fromkeys(found)), notes)
+    return Source(tuple(dict.fromkeys(targets)), notes)
 
 
-def _sorted(written: Iterable[str]) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
+def _split_names(written: Iterable[str]) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
     """Names and IPv4 addresses of one entry, each with its port."""
     names: list[tuple[str, str]] = []
     addresses: list[tuple[str, str]] = []
@@ -96,7 +96,7 @@ def _sorted(written: Iterable[str]) -> tuple[list[tuple[str, str]], list[tuple[s
 
 
 def libvirt(directory: Path = LIBVIRT) -> Source:
-    """The guests that libvirt's dnsmasq gave addresses to.
+    """The guests that libvirt's dnsmasq has given addresses to.
 
     Source: `<bridge>.status`, JSON: [{"ip-address", "mac-address", "hostname"?, ...}]; and
     dnsmasq's `<network>.leases`, lines of: expiry, MAC, address, name or `*`, client id.
@@ -128,10 +128,10 @@ def libvirt(directory: Path = LIBVIRT) -> Source:
 
 def _status(text: str) -> Iterator[tuple[str, str]]:
     try:
-        said = json.loads(text or "[]")
+        parsed = json.loads(text or "[]")
     except (ValueError, RecursionError):
         return
-    for lease in said if isinstance(said, list) else ():
+    for lease in parsed if isinstance(parsed, list) else ():
         match lease:
             case {"ip-address": str(address), **rest}:
                 yield address, str(rest.get("hostname", ""))
@@ -160,7 +160,7 @@ def _is_name(text: str) -> bool:
 
 
 def _read(path: Path) -> tuple[str, tuple[str, ...]]:
-    """A file's text, and a note where it can't be read."""
+    """A file's text, and a note if it can't be read."""
     try:
         with at_home(path).open("rb") as file:
             return file.read(MAX_FILE_BYTES).decode(errors="replace"), ()

@@ -1,4 +1,4 @@
-"""Which addresses and names a search is about, from what the operator typed."""
+"""The addresses and names to scan, from what the operator typed."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -11,47 +11,47 @@ from fedwiz.util.sanitize import sanitize
 SSH_PORT = 22
 
 MAX_ADDRESSES = 4096
-"""Addresses of one search: a /20, about a minute's worth where nobody answers."""
+"""Maximum number of addresses of one scan: a /20, about a minute if nobody answers."""
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where to look."""
+    """An address to scan."""
 
     address: str
-    """An IPv4 address, or a name to be resolved."""
+    """An IPv4 address, or a name to resolve."""
 
     port: int = SSH_PORT
     name: str = ""
     source: str = ""
-    """Where it came from, e.g. `known_hosts`; empty: the operator said so."""
+    """Its source, e.g. `known_hosts`; empty: typed by the operator."""
 
 
-def expand(said: Iterable[str]) -> tuple[Target, ...]:
-    """The targets that some words or lines mean, each once, in their order.
+def expand(lines: Iterable[str]) -> tuple[Target, ...]:
+    """The targets of some words or lines, without duplicates, in their order.
 
-    Takes `192.168.122.0/24`, `192.168.122.10-40`, `192.168.122.10-192.168.122.40`, an address
-    or a name, each with `:port` if it isn't 22, and lines as in /etc/hosts.
+    Accepts `192.168.122.0/24`, `192.168.122.10-40`, `192.168.122.10-192.168.122.40`, an address or
+    a name, each with `:port` if it isn't 22, and lines as in /etc/hosts.
 
     Raises:
-        ValueError: names everything that can't be used, and what would be right.
+        ValueError: names everything that is invalid, and what would be valid.
     """
     found: dict[tuple[str, int], Target] = {}
-    wrong: list[str] = []
-    for text in said:
+    errors: list[str] = []
+    for text in lines:
         try:
             for target in _targets(text.partition("#")[0].strip()):
-                known = found.setdefault((target.address, target.port), target)
-                if target.name and not known.name:
+                existing = found.setdefault((target.address, target.port), target)
+                if target.name and not existing.name:
                     found[target.address, target.port] = target
         except ValueError as error:
-            wrong.append(f"{sanitize(text.strip())[:80]!r}: {error}")
+            errors.append(f"{sanitize(text.strip())[:80]!r}: {error}")
     if len(found) > MAX_ADDRESSES:
-        wrong.append(
+        errors.append(
             f"{len(found)} addresses in all: at most {MAX_ADDRESSES} are looked at in one go"
         )
-    if wrong:
-        raise ValueError("\n".join(wrong))
+    if errors:
+        raise ValueError("\n".join(errors))
     return tuple(found.values())
 
 

@@ -188,7 +188,7 @@ async def _facts(answers: Answers, host: Host, session: Session) -> Facts:
     sent = time.time()
     reply = await session.ask(Run(("sh", "-s"), changes=False, stdin=(script,), timeout=150))
     try:
-        return facts.read(answers, host, reply.out, mark, heard=sent)
+        return facts.read(answers, host, reply.out, mark, asked_at=sent)
     except ValueError as error:
         output = " ".join((reply.err or reply.out).split())[:200]
         if "\ufffd" in output:  # undecodable bytes help nobody

@@ -67,7 +67,7 @@ async def diagnose(
         for it in result.diagnoses:
             cluster.emit(
                 Diagnosed(
-                    *pair, it.cause, it.host, it.why, it.seen, it.remedy, it.explains, len(it.mends)
+                    *pair, it.cause, it.host, it.why, it.seen, it.remedy, it.explains, len(it.fixes)
                 )
             )
         _set_outcome(result)
@@ -122,7 +122,7 @@ async def _offer_fix(
         result.code = USAGE if cause else result.code
         result.why = f"{cause} is no cause that was found" if cause else result.why
         return
-    if not chosen.mends:
+    if not chosen.fixes:
         result.why = f"{chosen.cause} is not for fedwiz to mend: {chosen.remedy}"
         return
     await _approve_and_apply(
@@ -149,7 +149,7 @@ async def _approve_and_apply(
 
 def plan_of(answers: Answers, diagnosis: Diagnosis) -> Plan:
     """The fix of a diagnosis as a plan: its actions in order, one after the other."""
-    return _plan(answers, diagnosis.mends, diagnosis.cause, f"Mend {diagnosis.cause}")
+    return _plan(answers, diagnosis.fixes, diagnosis.cause, f"Mend {diagnosis.cause}")
 
 
 def _plan(answers: Answers, fixes: Sequence[Fix], step: str, title: str) -> Plan:

@@ -25,7 +25,7 @@ from fedwiz.facts import ClusterFacts, Facts
 from fedwiz.model.events import PlanMade
 from fedwiz.steps import UNDO_STAGES, UNDO_STEPS
 from fedwiz.steps.backup import TOUCHED
-from fedwiz.steps.undo import going_on, needing
+from fedwiz.steps.undo import nodes_needing_key, nodes_with_old_flanneld
 
 NO_WAY = "fedwiz can't take back what it did not begin"
 
@@ -47,8 +47,8 @@ async def undo_install(
         await follow_leftover_units(ways)
         known = await look(cluster, ways, result)
         known = replace(known, hosts=_wanted(cluster, known, host))
-        others = needing(cluster.answers, known)
-        later = going_on(cluster.answers, known) if others else []
+        others = nodes_needing_key(cluster.answers, known)
+        later = nodes_with_old_flanneld(cluster.answers, known) if others else []
         known = replace(known, hosts={k: v for k, v in known.hosts.items() if k not in later})
         result.plan = planning.make(cluster.answers, known, UNDO_STEPS, UNDO_STAGES)
         cluster.emit(PlanMade(result.plan.digest, result.plan.actions))
@@ -89,7 +89,7 @@ def _standing(cluster: RunContext, known: ClusterFacts, host: str) -> tuple[int,
     if busy:
         return BLOCKED, f"something of fedwiz's still runs on {', '.join(busy)}; wait for its end"
     nodes = [node.name for node in cluster.answers.nodes if node.name in known.hosts]
-    bare = [name for name in nodes if known.hosts[name].kept is None]
+    bare = [name for name in nodes if known.hosts[name].backup is None]
     ours = [name for name in bare if _ours(known.hosts[name])]
     said = f"nothing was kept on {_listed(bare)}; {NO_WAY}"
     if ours and len(bare) == len(nodes):
@@ -109,7 +109,7 @@ def _files(facts: Facts) -> str:
 
 def _stays(cluster: RunContext, known: ClusterFacts, host: str) -> str:
     """What stays in etcd, and for whom; empty: nothing."""
-    still = needing(cluster.answers, known)
+    still = nodes_needing_key(cluster.answers, known)
     if host or not still:
         return ""
     return f"etcd's {cluster.answers.key} stays: {_listed(still)} may still need it"

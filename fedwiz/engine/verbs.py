@@ -34,7 +34,7 @@ from fedwiz.model.events import (
 from fedwiz.runs import journal as journals
 from fedwiz.verify import KINDS, Verdict
 from fedwiz.verify import ok as all_well
-from fedwiz.verify.ports import attempt
+from fedwiz.verify.ports import try_udp_port
 
 OK, INTERNAL, USAGE, BLOCKED, UNREACHABLE, FAILED = 0, 1, 2, 3, 4, 5
 NOT_PROVEN, LOCKED, STALE, INTERRUPTED = 7, 8, 9, 130
@@ -267,7 +267,7 @@ async def look(cluster: RunContext, ways: Connections, result: Result) -> Cluste
 
 
 async def _check(cluster: RunContext, ways: Connections, result: Result) -> None:
-    known = await attempt(cluster.answers, ways.sessions, await look(cluster, ways, result))
+    known = await try_udp_port(cluster.answers, ways.sessions, await look(cluster, ways, result))
     result.known = known
     for host, why in known.lost.items():
         ways.lose(host, why)

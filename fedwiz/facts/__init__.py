@@ -1,6 +1,6 @@
-"""What is so on the hosts, as it was read: frozen values, no wishes in them.
+"""The state of the hosts as read: frozen values, nothing about what the operator wants.
 
-`script` asks a host everything in one round trip; `read` makes `Facts` of what it said.
+`script` asks a host for everything in one round trip; `read` turns its output into `Facts`.
 """
 
 from fedwiz.facts.probes import read, script

@@ -1,6 +1,6 @@
-"""What a host was like before fedwiz first changed it: how that is asked for, and read.
+"""The backup of a host from before fedwiz first changed it: how to fetch and parse it.
 
-`scripts/keep.sh` writes it; of each part the form is that of the fact of the same name.
+`scripts/keep.sh` writes it; each part has the format of the fact of the same name.
 """
 
 import base64
@@ -29,7 +29,7 @@ PARSERS: Mapping[str, Callable[[str], Mapping[str, Any]]] = {
     "rules": parse.rules,
     "firewall": parse.firewall,
 }
-"""The parts that are facts."""
+"""The parts that are facts, with their parsers."""
 
 TEXT_PARTS = (
     "names",
@@ -44,11 +44,11 @@ TEXT_PARTS = (
     "asked",
     "etcd",
 )
-"""Files that are told as they are; those that were kept whole are told as `files` and `hashes`."""
+"""Parts sent as plain text; files that were saved whole are sent as `files` and `hashes`."""
 
 
-def ask(files: Sequence[str], hashed: Sequence[str]) -> str:
-    """Shell that tells every part as `NAME base64`; nothing where nothing was kept."""
+def backup_script(files: Sequence[str], hashed: Sequence[str]) -> str:
+    """Shell that prints every part as `NAME base64`; prints nothing if there is no backup."""
     texts, long = shlex.join(files), " ".join(shlex.quote(f".{path}") for path in hashed)
     return (
         f"cd {BEFORE} || exit; b() {{ printf '%s %s\\n' $1 \"$(base64 | tr -d '\\n')\"; }}; "
@@ -59,16 +59,16 @@ def ask(files: Sequence[str], hashed: Sequence[str]) -> str:
     )
 
 
-def kept(said: str) -> Mapping[str, Any]:
-    """`NAME base64` lines of every part; empty: nothing was kept.
+def parse_backup(output: str) -> Mapping[str, Any]:
+    """Parse the `NAME base64` lines of all parts; empty output means that there is no backup.
 
     Raises:
         ValueError: a part is missing, or is not what it is called.
     """
-    if not said.strip():
-        return {"kept": None}
+    if not output.strip():
+        return {"backup": None}
     parts = dict[str, str]()
-    for line in said.splitlines():
+    for line in output.splitlines():
         name, _, encoded = line.partition(" ")
         try:
             parts[name] = base64.b64decode(encoded, validate=True).decode("utf-8", "replace")
@@ -80,26 +80,30 @@ def kept(said: str) -> Mapping[str, Any]:
             raise ValueError(f"{name} is missing")
         fields.update(read(parts[name]))
     asked = frozenset(parts.get("asked", "").splitlines())
-    return {"kept": Backup(Facts(**fields), asked, *_etcd(parts.get("etcd", "")))}
+    return {"backup": Backup(Facts(**fields), asked, *_etcd(parts.get("etcd", "")))}
 
 
-def told(api: str, config: Value | None, leases: Sequence[Value]) -> str:
-    """What etcd holds, in the form that is kept: JSON."""
-    one = None if config is None else {"value": config.text, "revision": config.revision}
-    said = {"api": api, "config": one, "leases": {each.key: each.text for each in leases}}
-    return json.dumps(said, indent=1) + "\n"
+def etcd_as_json(api: str, config: Value | None, leases: Sequence[Value]) -> str:
+    """The contents of etcd as JSON, in the format of the backup."""
+    config_fields = None if config is None else {"value": config.text, "revision": config.revision}
+    values = {
+        "api": api,
+        "config": config_fields,
+        "leases": {lease.key: lease.text for lease in leases},
+    }
+    return json.dumps(values, indent=1) + "\n"
 
 
-def _etcd(said: str) -> tuple[str, str | None, frozenset[str]]:
-    """The API, the config's text, the leases' keys; nothing on hosts that keep no word of etcd."""
-    if not said.strip():
+def _etcd(text: str) -> tuple[str, str | None, frozenset[str]]:
+    """The API, the config's text and the leases' keys; empty if the backup has no etcd part."""
+    if not text.strip():
         return "", None, frozenset()
     try:
-        found = json.loads(said)
-        api, config, leases = found["api"], found["config"], found["leases"]
+        values = json.loads(text)
+        api, config, leases = values["api"], values["config"], values["leases"]
         value = None if config is None else config["value"]
-    except (KeyError, TypeError, RecursionError) as wrong:
-        raise ValueError(f"what etcd held can't be read: {wrong!r}") from None
+    except (KeyError, TypeError, RecursionError) as error:
+        raise ValueError(f"what etcd held can't be read: {error!r}") from None
     if (
         not isinstance(api, str)
         or not isinstance(value, str | None)

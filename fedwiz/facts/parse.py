@@ -1,7 +1,7 @@
-"""What a host's answers mean: text in, fields of `Facts` out.
+"""Parse what a host's probes printed: text in, fields of `Facts` out.
 
-Each function raises ValueError, and nothing else, on what it can't read; a missing answer
-is an empty text.  The text is untrusted.
+Each function raises ValueError, and nothing else, for text that it can't parse; an empty text means
+that the probe printed nothing. The text is untrusted.
 """
 
 import base64
@@ -26,18 +26,18 @@ from fedwiz.facts.values import (
 
 Fields = Mapping[str, Any]
 MAX_TEXT_CHARS = 300
-"""Characters kept of a text that is only shown."""
+"""Maximum length of a text that is only displayed."""
 
 MAX_EPOCH_SECONDS = 1e11
-"""Seconds since 1970 that no clock of a host's has reached."""
+"""Seconds since 1970; no host's clock is past this."""
 
 MAC = r"[0-9a-fA-F]{2}(?::[0-9a-fA-F]{2}){5}"
 
 
-def _objects(said: str) -> Iterator[dict[str, Any]]:
-    """The objects of a JSON list; ValueError for anything else."""
+def _objects(text: str) -> Iterator[dict[str, Any]]:
+    """The objects of a JSON list; raises ValueError for anything else."""
     try:
-        found = json.loads(said)
+        found = json.loads(text)
     except RecursionError:
         raise ValueError("nested too deeply") from None
     if not isinstance(found, list):
@@ -49,21 +49,21 @@ def _number(value: object) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
-def _pairs(said: str) -> Iterator[tuple[str, str]]:
-    """`KEY=value` lines, quotes taken off."""
-    for line in said.splitlines():
+def _pairs(text: str) -> Iterator[tuple[str, str]]:
+    """`KEY=value` lines, without quotes."""
+    for line in text.splitlines():
         key, equals, value = line.strip().partition("=")
         if equals and re.fullmatch(r"[A-Za-z_][A-Za-z0-9_.]*", key):
             yield key, value.strip("\"'")
 
 
-def names(said: str) -> Fields:
-    """Host name, machine-id, boot id, kernel release, architecture, clock: a line each."""
-    lines = [line.strip() for line in said.splitlines()]
+def names(text: str) -> Fields:
+    """Host name, machine-id, boot id, kernel release, architecture and clock, one per line."""
+    lines = [line.strip() for line in text.splitlines()]
     if len(lines) < 6:
         raise ValueError("too few lines")
     clock = float(lines[5])
-    if not 0 <= clock < MAX_EPOCH_SECONDS:  # nor is it `nan`
+    if not 0 <= clock < MAX_EPOCH_SECONDS:  # also refuses `nan`
         raise ValueError("no time of day")
     return {
         "hostname": lines[0][:MAX_TEXT_CHARS],
@@ -75,21 +75,21 @@ def names(said: str) -> Fields:
     }
 
 
-def os_release(said: str) -> Fields:
-    """os-release's ID and VERSION_ID."""
-    pairs = dict(_pairs(said))
+def os_release(text: str) -> Fields:
+    """ID and VERSION_ID of os-release."""
+    pairs = dict(_pairs(text))
     return {"os": pairs.get("ID", "")[:64], "os_version": pairs.get("VERSION_ID", "")[:64]}
 
 
-def links(said: str) -> Fields:
+def links(text: str) -> Fields:
     """`ip -json -details address`: keys ifname, address, mtu, flags, addr_info, linkinfo."""
     found = []
-    for link in _objects(said):
+    for link in _objects(text):
         info = link.get("linkinfo")
         info = info if isinstance(info, dict) else {}
         data = info.get("info_data")
         data = data if isinstance(data, dict) else {}
-        held = link.get("addr_info")
+        addr_info = link.get("addr_info")
         flags = link.get("flags")
         found.append(
             Link(
@@ -99,7 +99,7 @@ def links(said: str) -> Fields:
                 up="UP" in flags if isinstance(flags, list) else False,
                 addresses=tuple(
                     f"{IPv4Network(address['local']).network_address}/{int(address['prefixlen'])}"
-                    for address in (held if isinstance(held, list) else ())
+                    for address in (addr_info if isinstance(addr_info, list) else ())
                     if isinstance(address, dict)
                     and address.get("family") == "inet"
                     and {"local", "prefixlen"} <= address.keys()
@@ -113,10 +113,10 @@ def links(said: str) -> Fields:
     return {"links": tuple(found)}
 
 
-def routes(said: str) -> Fields:
-    """`ip -json -4 route`: keys dst, dev, gateway.  A host's route gets its /32."""
+def routes(text: str) -> Fields:
+    """`ip -json -4 route`: keys dst, dev, gateway.  A host route gets its /32."""
     found = []
-    for route in _objects(said):
+    for route in _objects(text):
         to = str(route.get("dst", ""))
         if to != "default":
             to = str(IPv4Network(to, strict=False))
@@ -125,38 +125,38 @@ def routes(said: str) -> Fields:
     return {"routes": tuple(found)}
 
 
-def neighbours(said: str) -> Fields:
-    """`ip -json -4 neighbour show`: keys dst, dev, lladdr, state; flannel's devices alone.
+def neighbours(text: str) -> Fields:
+    """`ip -json -4 neighbour show`: keys dst, dev, lladdr, state; only flannel's devices.
 
-    The state is a list of words, and of one in all that was ever seen.
+    The state is a list of words; only lists of one word have ever been seen.
     """
     found = []
-    for entry in _objects(said):
+    for entry in _objects(text):
         dev, state = str(entry.get("dev", ""))[:64], entry.get("state")
         if dev.startswith("flannel"):
-            words = map(str, state if isinstance(state, list) else ())
+            states = map(str, state if isinstance(state, list) else ())
             mac = re.fullmatch(MAC, str(entry.get("lladdr", "")))
             at = str(IPv4Address(str(entry.get("dst", ""))))
-            held = mac.group().lower() if mac else ""
-            found.append(Neighbour(at, dev, held, " ".join(words)[:64]))
+            mac_text = mac.group().lower() if mac else ""
+            found.append(Neighbour(at, dev, mac_text, " ".join(states)[:64]))
     return {"neighbours": tuple(found)}
 
 
-def fdb(said: str) -> Fields:
-    """`MAC dev DEV dst ADDRESS self permanent` of `bridge fdb show`; a mark says it was read."""
+def fdb(text: str) -> Fields:
+    """`MAC dev DEV dst ADDRESS self permanent` of `bridge fdb show`; `#read` marks success."""
     entry = rf"^({MAC}) dev (\S{{1,64}}) (?:.* )?dst (\d+\.\d+\.\d+\.\d+)\b"
     found = [
         Fdb(mac.lower(), str(IPv4Address(dst)), dev)
-        for mac, dev, dst in re.findall(entry, said, re.MULTILINE)
+        for mac, dev, dst in re.findall(entry, text, re.MULTILINE)
     ]
     vteps = frozenset(each.dst for each in found)
-    return {"vteps": vteps, "fdb": tuple(found) if "#read" in said else None}
+    return {"vteps": vteps, "fdb": tuple(found) if "#read" in text else None}
 
 
-def units(said: str) -> Fields:
-    """`systemctl show`: blocks of `Key=value` parted by empty lines."""
+def units(text: str) -> Fields:
+    """`systemctl show`: blocks of `Key=value`, separated by blank lines."""
     found = {}
-    for block in re.split(r"\n\s*\n", said):
+    for block in re.split(r"\n\s*\n", text):
         pairs = dict(_pairs(block))
         if name := pairs.get("Id"):
             pid = pairs.get("MainPID", "0")
@@ -169,83 +169,83 @@ def units(said: str) -> Fields:
     return {"units": found}
 
 
-def files(said: str) -> Fields:
+def files(text: str) -> Fields:
     """`path mode owner base64` lines."""
     found = {}
-    for line in said.splitlines():
+    for line in text.splitlines():
         words = line.split(" ")
         if len(words) != 4:
             continue
         path, mode, owner, encoded = words
         try:
-            text = base64.b64decode(encoded, validate=True).decode("utf-8", "surrogateescape")
+            content = base64.b64decode(encoded, validate=True).decode("utf-8", "surrogateescape")
         except binascii.Error:
             raise ValueError(f"{path} is not base64") from None
-        found[path] = File(text, int(mode, 8), owner)
+        found[path] = File(content, int(mode, 8), owner)
     return {"files": found}
 
 
-def hashes(said: str) -> Fields:
+def hashes(text: str) -> Fields:
     """`sha256sum`: `hash  path` lines."""
-    found = re.findall(r"^([0-9a-f]{64}) [ *](.+)$", said, re.MULTILINE)
+    found = re.findall(r"^([0-9a-f]{64}) [ *](.+)$", text, re.MULTILINE)
     return {"hashes": {path: hashed for hashed, path in found}}
 
 
-def sysctls(said: str) -> Fields:
+def sysctls(text: str) -> Fields:
     """`sysctl`: `key = value` lines."""
-    return {"sysctls": dict(re.findall(r"^([\w.-]+) = (.*)$", said, re.MULTILINE))}
+    return {"sysctls": dict(re.findall(r"^([\w.-]+) = (.*)$", text, re.MULTILINE))}
 
 
-def modules(said: str) -> Fields:
-    """`name 0|1` lines; the last line on a module counts if it says 1."""
+def modules(text: str) -> Fields:
+    """`name 0|1` lines; if a module has several lines, a 1 in any of them counts."""
     found: dict[str, bool] = {}
-    for name, used in re.findall(r"^(\w+) ([01])$", said, re.MULTILINE):
+    for name, used in re.findall(r"^(\w+) ([01])$", text, re.MULTILINE):
         found[name] = found.get(name, False) or used == "1"
     return {"modules": found}
 
 
-def packages(said: str) -> Fields:
+def packages(text: str) -> Fields:
     """`name version-release` lines."""
-    return {"packages": dict(re.findall(r"^([\w.+-]+) (\S{1,100})$", said, re.MULTILINE))}
+    return {"packages": dict(re.findall(r"^([\w.+-]+) (\S{1,100})$", text, re.MULTILINE))}
 
 
-def flanneld(said: str) -> Fields:
-    """The path, then what `--version` printed."""
-    path, _, printed = said.strip().partition("\n")
+def flanneld(text: str) -> Fields:
+    """The path, then the output of `--version`."""
+    path, _, printed = text.strip().partition("\n")
     return {"flanneld": path[:MAX_TEXT_CHARS], "flanneld_version": printed.strip()[:MAX_TEXT_CHARS]}
 
 
-def containers(said: str) -> Fields:
+def containers(text: str) -> Fields:
     """A count."""
-    return {"containers": int(said.strip() or 0)}
+    return {"containers": int(text.strip() or 0)}
 
 
-def networks(said: str) -> Fields:
-    """Subnets in CIDR form, a line for each network; IPv6 is left out."""
-    found = [str(IPv4Network(word)) for word in said.split() if ":" not in word and "/" in word]
+def networks(text: str) -> Fields:
+    """Subnets in CIDR form, one line per network; IPv6 is skipped."""
+    found = [str(IPv4Network(word)) for word in text.split() if ":" not in word and "/" in word]
     return {"docker_networks": tuple(found)}
 
 
-def subnet_env(said: str) -> Fields:
-    """The file's variables; a mark says that the file is there, empty or not."""
-    if "#read" not in said:
+def subnet_env(text: str) -> Fields:
+    """The file's variables; `#read` marks that the file exists, even if it is empty."""
+    if "#read" not in text:
         return {"subnet_env": None}
-    return {"subnet_env": {key: value[:MAX_TEXT_CHARS] for key, value in _pairs(said)}}
+    return {"subnet_env": {key: value[:MAX_TEXT_CHARS] for key, value in _pairs(text)}}
 
 
-def rules(said: str) -> Fields:
-    """`*table`, then `iptables -S`, then a mark if that went well."""
+def rules(text: str) -> Fields:
+    """`*table`, then the output of `iptables -S`, then `#read` if the command succeeded."""
     found = {}
-    for part in re.split(r"^\*", said, flags=re.MULTILINE)[1:]:
+    for part in re.split(r"^\*", text, flags=re.MULTILINE)[1:]:
         table, *lines = part.splitlines()
         if "#read" in lines:
             found[table] = tuple(line for line in lines if line.startswith("-"))
     return {"rules": found}
 
 
-def firewall(said: str) -> Fields:
-    """`zone NAME`, then `now|later ports|protocols|sources WORD...`; empty: it does not run."""
-    lines = [line.split() for line in said.splitlines() if line.strip()]
+def firewall(text: str) -> Fields:
+    """`zone NAME`, then `now|later ports|protocols|sources WORD...`; empty: it is not running."""
+    lines = [line.split() for line in text.splitlines() if line.strip()]
     if not lines:
         return {"firewall": None}
     opened: dict[tuple[str, bool], set[str]] = {}
@@ -266,10 +266,10 @@ def firewall(said: str) -> Fields:
     }
 
 
-def disk(said: str) -> Fields:
-    """`path` and a line of `df -P` in KiB, whose fourth column is what is free; `ro path`."""
+def disk(text: str) -> Fields:
+    """`path` and a line of `df -P` in KiB, whose fourth column is the free space; `ro path`."""
     free, read_only = {}, []
-    for line in said.splitlines():
+    for line in text.splitlines():
         words = line.split()
         if len(words) == 2 and words[0] == "ro":
             read_only.append(words[1])
@@ -278,37 +278,37 @@ def disk(said: str) -> Fields:
     return {"free": free, "read_only": tuple(read_only)}
 
 
-def nameservers(said: str) -> Fields:
-    """resolv.conf's IPv4 servers."""
-    servers = re.findall(r"^nameserver\s+(\d+\.\d+\.\d+\.\d+)\s*$", said, re.MULTILINE)
+def nameservers(text: str) -> Fields:
+    """The IPv4 name servers of resolv.conf."""
+    servers = re.findall(r"^nameserver\s+(\d+\.\d+\.\d+\.\d+)\s*$", text, re.MULTILINE)
     return {"nameservers": tuple(servers)}
 
 
-def listening(said: str) -> Fields:
+def listening(text: str) -> Fields:
     """`ss -ltnH`: the fourth column is the local address."""
-    rows = (line.split() for line in said.splitlines())
+    rows = (line.split() for line in text.splitlines())
     return {"listening": frozenset(row[3] for row in rows if len(row) > 3)}
 
 
-def in_flight(said: str) -> Fields:
-    """`systemctl list-units --plain`: the first column, but for those that are no work."""
-    names = (line.split()[0] for line in said.splitlines() if line.split())
+def in_flight(text: str) -> Fields:
+    """`systemctl list-units --plain`: the first column, without units that are not running work."""
+    names = (line.split()[0] for line in text.splitlines() if line.split())
     stay = ("fedwiz-forward.service", "fedwiz-deadman-")
     return {"in_flight": tuple(name for name in names if not name.startswith(stay))}
 
 
-def etcd(said: str) -> Fields:
+def etcd(text: str) -> Fields:
     """`URL version-answer` and `URL v2 http-status` lines.
 
     Source: etcd's /version, JSON with `etcdserver`.
     """
     found: dict[str, Endpoint] = {}
-    for line in said.splitlines():
+    for line in text.splitlines():
         url, _, answer = line.partition(" ")
         if "://" not in url:
             continue
         if answer.startswith("v2 ") and url in found:
-            # With v2 off the router knows no such path: 404.
+            # With v2 disabled, etcd's router answers this path with 404.
             serves = answer[3:].strip() in ("200", "401")
             found[url] = Endpoint(found[url].version, serves, found[url].error)
             continue
@@ -316,19 +316,19 @@ def etcd(said: str) -> Fields:
             version = json.loads(answer)["etcdserver"]
             found[url] = Endpoint(version=str(version)[:64])
         except (ValueError, KeyError, TypeError, RecursionError):
-            # After its own words curl tells where one may read more.
-            said_once = re.split(r"(?<!\s)\s+(?:More details here|curl: try)\b", answer)[0].strip()
-            found[url] = Endpoint(error=said_once[:MAX_TEXT_CHARS] or "no answer within 3 s")
+            # Cut off curl's advice on where to read more.
+            message = re.split(r"(?<!\s)\s+(?:More details here|curl: try)\b", answer)[0].strip()
+            found[url] = Endpoint(error=message[:MAX_TEXT_CHARS] or "no answer within 3 s")
     return {"etcd": found}
 
 
-def configs(said: str) -> Fields:
-    """`v2 JSON` and `v3 JSON`: a key as each API gives it; what is no key is left out.
+def configs(text: str) -> Fields:
+    """`v2 JSON` and `v3 JSON`: a key as returned by each API; answers without a key are skipped.
 
     Source: `node.value` of /v2/keys, base64 `kvs[].value` of /v3/kv/range.
     """
     found = {}
-    for line in said.splitlines():
+    for line in text.splitlines():
         api, _, answer = line.partition(" ")
         try:
             if api == "v2":
@@ -341,18 +341,18 @@ def configs(said: str) -> Fields:
     return {"etcd_configs": found}
 
 
-def offered(said: str) -> Fields:
-    """The `version-release` that dnf would install, or what it said instead."""
-    lines = [line.strip() for line in said.splitlines() if line.strip()]
+def offered(text: str) -> Fields:
+    """The `version-release` that dnf would install, or dnf's message if it offers none."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
     if lines and re.fullmatch(r"\d[\w.+~^]*-[\w.+~^]+", lines[-1]):
         return {"offered": lines[-1]}
     return {"offered_why": " ".join(lines)[:MAX_TEXT_CHARS]}
 
 
-def kube_nodes(said: str) -> Fields:
+def kube_nodes(text: str) -> Fields:
     """`kubectl get nodes -o json`: items[].metadata.name, .labels, .status.addresses."""
     try:
-        items = json.loads(said or "{}").get("items", [])
+        items = json.loads(text or "{}").get("items", [])
         found = [
             KubeNode(
                 str(item["metadata"]["name"]),
@@ -361,6 +361,6 @@ def kube_nodes(said: str) -> Fields:
             )
             for item in items
         ]
-    except (KeyError, TypeError, AttributeError, RecursionError) as wrong:
-        raise ValueError(f"not a list of nodes: {wrong!r}") from None
+    except (KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise ValueError(f"not a list of nodes: {error!r}") from None
     return {"kube_nodes": tuple(found)}

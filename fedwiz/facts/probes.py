@@ -1,4 +1,4 @@
-"""PROBES: each asks one thing in shell and reads the answer in Python."""
+"""PROBES: each one runs a shell command on a host and parses its output in Python."""
 
 import base64
 import re
@@ -34,14 +34,14 @@ FILES = (
     "/etc/sysconfig/flanneld.rpmsave",
     "/etc/sysconfig/flanneld.rpmnew",
 )
-"""What steps write, or must know before they write."""
+"""Files that steps write, or need to know before writing."""
 
 HASHED_FILES = (
     "/usr/local/bin/flanneld",
     "/usr/local/bin/flanneld.new",
     "/etc/sysconfig/fedwiz-etcd",
 )
-"""Files whose text is too long, or not to be read."""
+"""Files that are too large to fetch, or whose text must not be read."""
 
 UNITS_READ = (
     "flanneld.service",
@@ -68,22 +68,22 @@ MODULES = ("br_netfilter", "vxlan", "ipip", "wireguard", "tun")
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """One question to a host."""
+    """One question to a host: the shell command and the parser of its output."""
 
     name: str
     ask: str
-    """Shell, run as root with no input; what it says on standard output is the answer."""
+    """Shell, run as root without input; its standard output is parsed."""
 
     read: Callable[[str], Mapping[str, Any]]
-    """Makes fields of `Facts` of the answer.  Whatever the answer is, it raises nothing but
-    ValueError, which means that nothing was learnt."""
+    """Parses the output into fields of `Facts`. Whatever the output, it raises nothing but
+    ValueError, which means that the fact is unknown."""
 
     slow: bool = False
-    """Runs beside the others."""
+    """Runs in the background, parallel to the others."""
 
 
 def _files() -> str:
-    """For each file that is there: `path mode owner base64`."""
+    """For each existing file: `path mode owner base64`."""
     return (
         f"for f in {shlex.join(FILES)}; do [ -f \"$f\" ] && printf '%s %s %s\\n' "
         '"$f" "$(stat -L -c "%a %U:%G" "$f")" "$(head -c 65536 "$f" | base64 | tr -d "\\n")"; done'
@@ -96,7 +96,7 @@ def _units() -> str:
 
 
 def _modules() -> str:
-    # A module that is built in has no folder in /sys/module where it takes no parameters.
+    # A built-in module without parameters has no folder in /sys/module.
     return (
         f"for m in {shlex.join(MODULES)}; do if [ -e /sys/module/$m ]; then echo $m 1; "
         "elif modprobe -n -q $m; then echo $m 0; fi; done; "
@@ -108,7 +108,7 @@ def _modules() -> str:
 def _firewall(host: Host) -> str:
     """What is open in the zone of the interface that carries flannel's packets."""
     device = shlex.quote(host.interface)
-    if re.fullmatch(r"[0-9.]*", host.interface):  # none, or an address
+    if re.fullmatch(r"[0-9.]*", host.interface):  # empty, or an address
         find = f"-o -4 address show to {device}" if host.interface else "-4 route show default"
         pick = r"s/^[0-9]*: *\([^ ]*\) .*/\1/p; s/.* dev \([^ ]*\).*/\1/p"
         device = f"\"$(ip {find} | sed -n '{pick}' | head -n 1)\""
@@ -127,7 +127,7 @@ def _firewall(host: Host) -> str:
 
 
 def _curl(answers: Answers) -> str:
-    """A call of curl up to an etcd URL: its certificates, no proxy, 3 seconds."""
+    """A curl command up to the etcd URL: with its certificates, no proxy and a 3 s timeout."""
     tls = "".join(
         f" {flag} {shlex.quote(path)}"
         for flag, path in (
@@ -142,25 +142,25 @@ def _curl(answers: Answers) -> str:
 
 def _etcd(answers: Answers) -> str:
     """For each endpoint: `URL version-answer`, then the HTTP status of /v2/keys."""
-    said, curl = [], _curl(answers)
+    commands, curl = [], _curl(answers)
     for url in answers.etcd.endpoints:
-        word = shlex.quote(url)
-        said.append(
-            f"printf '%s %s\\n' {word} \"$({curl} {word}/version "
+        quoted_url = shlex.quote(url)
+        commands.append(
+            f"printf '%s %s\\n' {quoted_url} \"$({curl} {quoted_url}/version "
             "2>&1 | head -c 400 | tr '\\n' ' ')\"; "
-            f"printf '%s v2 %s\\n' {word} \"$({curl} -o /dev/null "
-            f"-w '%{{http_code}}' {word}/v2/keys/ 2>/dev/null)\""
+            f"printf '%s v2 %s\\n' {quoted_url} \"$({curl} -o /dev/null "
+            f"-w '%{{http_code}}' {quoted_url}/v2/keys/ 2>/dev/null)\""
         )
-    return "; ".join(said)
+    return "; ".join(commands)
 
 
 def _configs(answers: Answers) -> str:
-    """The config through both of etcd's APIs, whose keys have nothing in common."""
+    """The config through both of etcd's APIs, whose key spaces are separate."""
     curl, url = _curl(answers), shlex.quote(answers.etcd.endpoints[0])
     key = shlex.quote(answers.key)
     encoded = base64.b64encode(answers.key.encode()).decode()
     return (
-        # Not echo: that of some shells makes lines of the \n in JSON.
+        # Not echo: in some shells it turns the \n of JSON into line breaks.
         f"printf 'v2 %s\\n' \"$({curl} {url}/v2/keys{key} | head -c 9999 | tr '\\n' ' ')\"; "
         f'printf "v3 %s\\\\n" "$({curl} -d \'{{"key":"{encoded}"}}\' {url}/v3/kv/range '
         "| head -c 9999 | tr '\\n' ' ')\""
@@ -170,9 +170,8 @@ def _configs(answers: Answers) -> str:
 def _offered(answers: Answers) -> str:
     if answers.flannel.source != "dnf":
         return ":"
-    # dnf 4 ends the format with a newline of its own, dnf 5 does not.  Both pass over a repository
-    # that they can't read (Fedora's skip_if_unavailable), and say so only where they are asked
-    # without -q.
+    # dnf 4 appends a newline to the format, dnf 5 does not.  Both skip a repository that they can't
+    # read (Fedora's skip_if_unavailable), and report it only without -q.
     return (
         "rpm -q flannel >/dev/null 2>&1 && exit; o=$(timeout 90 dnf -q repoquery --latest-limit=1 "
         "--qf '%{version}-%{release}\\n' flannel 2>&1 | tail -n 5); [ \"$o\" ] || "
@@ -186,8 +185,8 @@ def _works_with_packages() -> str:
 
 
 def probes(answers: Answers, host: Host) -> tuple[Probe, ...]:
-    """Every question to this host, in the order asked."""
-    asked = [
+    """All probes of this host, in the order in which they run."""
+    found = [
         Probe(
             "names",
             "cat /proc/sys/kernel/hostname /etc/machine-id "
@@ -195,8 +194,8 @@ def probes(answers: Answers, host: Host) -> tuple[Probe, ...]:
             parse.names,
         ),
         Probe("os", "cat /etc/os-release", parse.os_release),
-        Probe("selinux", "getenforce", lambda said: {"selinux": said.strip()}),
-        Probe("virt", "systemd-detect-virt", lambda said: {"virt": said.strip()[:64]}),
+        Probe("selinux", "getenforce", lambda text: {"selinux": text.strip()}),
+        Probe("virt", "systemd-detect-virt", lambda text: {"virt": text.strip()[:64]}),
         Probe("links", "ip -json -details address show", parse.links),
         Probe("routes", "ip -json -4 route show table main", parse.routes),
         Probe("neighbours", "ip -json -4 neighbour show", parse.neighbours),
@@ -225,15 +224,15 @@ def probes(answers: Answers, host: Host) -> tuple[Probe, ...]:
         Probe(
             "flanneld_unit",
             "systemctl cat flanneld.service",
-            lambda said: {"flanneld_unit": said.strip()},
+            lambda text: {"flanneld_unit": text.strip()},
         ),
         Probe(
             "docker_unit",
             "systemctl cat docker.service",
-            lambda said: {"docker_unit": said.strip()},
+            lambda text: {"docker_unit": text.strip()},
         ),
         Probe(
-            "docker", "dockerd --version | head -n 1", lambda said: {"docker_version": said.strip()}
+            "docker", "dockerd --version | head -n 1", lambda text: {"docker_version": text.strip()}
         ),
         Probe(
             "containers",
@@ -250,7 +249,7 @@ def probes(answers: Answers, host: Host) -> tuple[Probe, ...]:
             slow=True,
         ),
         Probe("subnet_env", "cat /run/flannel/subnet.env && echo '#read'", parse.subnet_env),
-        Probe("iptables", "iptables --version", lambda said: {"iptables": said.strip()}),
+        Probe("iptables", "iptables --version", lambda text: {"iptables": text.strip()}),
         Probe(
             "rules",
             'for t in filter nat raw; do echo "*$t"; '
@@ -271,30 +270,30 @@ def probes(answers: Answers, host: Host) -> tuple[Probe, ...]:
             "systemctl list-units --plain --no-legend --state=active,activating 'fedwiz-*.service'",
             parse.in_flight,
         ),
-        Probe("kept", before.ask(FILES, HASHED_FILES), before.kept),
+        Probe("kept", before.backup_script(FILES, HASHED_FILES), before.parse_backup),
         Probe("etcd", _etcd(answers), parse.etcd, slow=True),
-        Probe("dnf_lock", _works_with_packages(), lambda said: {"dnf_lock": said.strip()}),
+        Probe("dnf_lock", _works_with_packages(), lambda text: {"dnf_lock": text.strip()}),
     ]
     if host.role == "master":
-        asked.append(
+        found.append(
             Probe("kube_nodes", "timeout 10 kubectl get nodes -o json", parse.kube_nodes, slow=True)
         )
-        asked.append(Probe("configs", _configs(answers), parse.configs, slow=True))
+        found.append(Probe("configs", _configs(answers), parse.configs, slow=True))
     else:
-        asked.append(Probe("offered", _offered(answers), parse.offered, slow=True))
-    return tuple(asked)
+        found.append(Probe("offered", _offered(answers), parse.offered, slow=True))
+    return tuple(found)
 
 
 def script(answers: Answers, host: Host, mark: str = "") -> tuple[str, str]:
-    """All questions to a host as one shell script, and the mark that parts its answers.
+    """All probes of a host as one shell script, and the marker that separates their outputs.
 
-    The answers come base64-encoded, so that nothing in them can be taken for a mark.
+    The outputs are base64-encoded, so nothing in them can be mistaken for a marker.
     """
     mark = mark or secrets.token_hex(8)
-    asked = probes(answers, host)
+    host_probes = probes(answers, host)
     lines = [
         "export LC_ALL=C PATH=/usr/sbin:/usr/bin:/sbin:/bin:/usr/local/bin",
-        # Where there is room for the answers: a full file system is one of them.
+        # In whichever folder has room for the output: a full file system is one thing to report.
         "d=; for p in /run /tmp /var/tmp; do",
         '  d=$(mktemp -d "$p/fedwiz.XXXXXX" 2>/dev/null) || continue',
         '  head -c 262144 /dev/zero 2>/dev/null >"$d/room" && break; rm -rf "$d"; d=',
@@ -302,46 +301,46 @@ def script(answers: Answers, host: Host, mark: str = "") -> tuple[str, str]:
         '[ "$d" ] || { echo "/run, /tmp and /var/tmp have no room" >&2; exit 1; }',
         'trap \'rm -rf "$d"\' EXIT; rm -f "$d/room"',
     ]
-    for probe in asked:
+    for probe in host_probes:
         after = " &" if probe.slow else ""
         lines.append(f'( {probe.ask}\n) 2>/dev/null >"$d/{probe.name}"{after}')
     lines.append("wait")
-    names = " ".join(probe.name for probe in asked)
+    names = " ".join(probe.name for probe in host_probes)
     lines.append(
         f'cd "$d" && for n in {names}; do echo "{mark} $n"; base64 <$n; done; echo "{mark} ."'
     )
     return scripts.whole(*lines), mark
 
 
-def read(answers: Answers, host: Host, said: str, mark: str, heard: float = 0.0) -> Facts:
-    """The facts in what a host said to `script`.
+def read(answers: Answers, host: Host, output: str, mark: str, asked_at: float = 0.0) -> Facts:
+    """Parse a host's output of `script` into facts.
 
     Args:
-        answers: those that the script was made of.
-        host: the one that was asked.
-        said: its answer.
-        mark: what parts it.
-        heard: when it was asked, by the operator's clock; 0 leaves the skew at 0.
+        answers: those that the script was made from.
+        host: the host that ran it.
+        output: what it printed.
+        mark: the marker that separates the parts.
+        asked_at: when it was asked, by the operator's clock; 0 leaves the skew at 0.
 
     Raises:
-        ValueError: the answer is cut off or was never one.
+        ValueError: the output is truncated, or is not from this script.
     """
-    if f"{mark} ." not in said:
+    if f"{mark} ." not in output:
         raise ValueError("the host's answer is not whole")
     parts: dict[str, str] = {}
-    for part in said.split(f"{mark} ")[1:]:
+    for part in output.split(f"{mark} ")[1:]:
         name, _, encoded = part.partition("\n")
         try:
-            plain = base64.b64decode("".join(encoded.split()), validate=True)
-        except ValueError:  # binascii.Error is one
+            decoded = base64.b64decode("".join(encoded.split()), validate=True)
+        except ValueError:  # includes binascii.Error
             raise ValueError("the host's answer is garbled") from None
-        parts[name] = plain.decode("utf-8", "replace")
+        parts[name] = decoded.decode("utf-8", "replace")
     fields: dict[str, Any] = {}
     for probe in probes(answers, host):
         try:
             fields.update(probe.read(parts.get(probe.name, "")))
         except ValueError:
             continue
-    if heard and "clock" in fields:
-        fields["skew"] = round(fields["clock"] - heard, 3)
+    if asked_at and "clock" in fields:
+        fields["skew"] = round(fields["clock"] - asked_at, 3)
     return Facts(**fields)

@@ -1,4 +1,4 @@
-"""The shapes of facts."""
+"""The data types of facts."""
 
 import re
 from collections.abc import Mapping
@@ -11,16 +11,16 @@ Version = tuple[int, ...]
 
 
 def version(text: str) -> Version:
-    """The first dotted number of a text: `Docker version 28.5.2, build x` is (28, 5, 2).
+    """The first dotted number in a text: `Docker version 28.5.2, build x` is (28, 5, 2).
 
-    Lenient on purpose: distributions print their own strings.  Empty where there is none.
+    Lenient on purpose, since distributions print strings of their own.  Empty if there is none.
     """
     found = re.search(r"(?<!\d)\d+(?:\.\d+)+", text)
     return tuple(int(part[:9]) for part in found.group().split(".")) if found else ()
 
 
 def _brief(text: str) -> str:
-    """The number of a text that a program prints of its version; where it has none, the text."""
+    """The version number in a program's version output, or the whole text if it has none."""
     return ".".join(map(str, version(text))) or text
 
 
@@ -33,14 +33,14 @@ class Link:
     mtu: int
     up: bool
     addresses: tuple[str, ...]
-    """IPv4, as `address/prefix`."""
+    """IPv4, in the form `address/prefix`."""
 
     kind: str = ""
     """`vxlan`, `bridge`, `tun`, ...; empty for hardware."""
 
     vni: int | None = None
     port: int | None = None
-    """A vxlan device's UDP port."""
+    """UDP port of a vxlan device."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,33 +56,33 @@ class Route:
 
 @dataclass(frozen=True, slots=True)
 class Neighbour:
-    """An IPv4 neighbour of a flannel device: whose MAC a frame for an address gets."""
+    """An IPv4 neighbour of a flannel device: the MAC address that frames for an IP address get."""
 
     address: str
     dev: str
     mac: str = ""
-    """Lower case; empty where the kernel has found none."""
+    """Lower case; empty if the kernel has not resolved it."""
 
     state: str = ""
-    """`PERMANENT` where flannel wrote it, `REACHABLE`, `STALE`, `FAILED`, ..."""
+    """`PERMANENT` if flannel wrote it, `REACHABLE`, `STALE`, `FAILED`, ..."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fdb:
-    """An entry of a vxlan device's forwarding database: to whom a frame for a MAC is sent."""
+    """An entry of a vxlan device's forwarding database: the node that receives frames for a MAC."""
 
     mac: str
     """Lower case."""
 
     dst: str
-    """The address of the node that gets it."""
+    """The address of the receiving node."""
 
     dev: str
 
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """A systemd unit, as `systemctl show` has it."""
+    """A systemd unit, as `systemctl show` reports it."""
 
     load: str = "not-found"
     active: str = "inactive"
@@ -96,13 +96,13 @@ class Unit:
 
     @property
     def running(self) -> bool:
-        """It is active, or on its way there."""
+        """It is active or starting."""
         return self.active in ("active", "activating", "reloading")
 
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """A file that is there."""
+    """An existing file."""
 
     text: str
     mode: int
@@ -111,17 +111,17 @@ class File:
 
 @dataclass(frozen=True, slots=True)
 class Firewall:
-    """firewalld, where it runs: what is let in, now and after a reload."""
+    """A running firewalld: what it accepts, now and after a reload."""
 
     zone: str = ""
-    """That of flannel's interface, which is the default one where nobody chose another."""
+    """The zone of flannel's interface; the default zone unless somebody assigned another."""
 
     ports: frozenset[str] = frozenset()
-    """Open now in that zone, as `8472/udp`; protocols as `esp`."""
+    """Open now in that zone, in the form `8472/udp`; protocols in the form `esp`."""
 
     permanent: frozenset[str] = frozenset()
     trusted: frozenset[str] = frozenset()
-    """Sources of zone `trusted` now."""
+    """Sources that the zone `trusted` has now."""
 
     trusted_permanent: frozenset[str] = frozenset()
 
@@ -131,7 +131,7 @@ class Endpoint:
     """An etcd endpoint as seen from one host."""
 
     version: str = ""
-    """Of the server; empty where it did not answer in 3 s."""
+    """Version of the server; empty if it did not answer within 3 s."""
 
     v2: bool = False
     """It serves the v2 keys API."""
@@ -150,26 +150,27 @@ class KubeNode:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What one host said of itself."""
+    """What was read from one host."""
 
     hostname: str = ""
     machine_id: str = ""
     boot_id: str = ""
     clock: float = 0.0
-    """Seconds since 1970 by the host's clock when it was asked."""
+    """The host's clock when it was read, in seconds since 1970."""
 
     skew: float = 0.0
-    """Seconds that the host's clock is ahead of the operator's; good to the round trip's time."""
+    """Seconds by which the host's clock is ahead of the operator's; accurate to the round-trip
+    time."""
 
     os: str = ""
-    """os-release's ID, e.g. `fedora`."""
+    """ID of os-release, e.g. `fedora`."""
 
     os_version: str = ""
     kernel: str = ""
     arch: str = ""
     selinux: str = ""
     virt: str = ""
-    """What systemd takes the machine for: `none`, `kvm`, `vmware`, ..."""
+    """The virtualization that systemd detects: `none`, `kvm`, `vmware`, ..."""
 
     links: tuple[Link, ...] = ()
     routes: tuple[Route, ...] = ()
@@ -177,10 +178,10 @@ class Facts:
     """Addresses of peers in the forwarding database of vxlan devices."""
 
     neighbours: tuple[Neighbour, ...] | None = None
-    """Of flannel's devices; None: they could not be read."""
+    """Of flannel's devices; None if they could not be read."""
 
     fdb: tuple[Fdb, ...] | None = None
-    """Of flannel's devices, IPv4 alone; None: it could not be read."""
+    """Of flannel's devices, IPv4 only; None if it could not be read."""
 
     units: Mapping[str, Unit] = field(default_factory=dict)
     files: Mapping[str, File] = field(default_factory=dict)
@@ -189,19 +190,19 @@ class Facts:
 
     sysctls: Mapping[str, str] = field(default_factory=dict)
     modules: Mapping[str, bool] = field(default_factory=dict)
-    """Kernel modules that are there (True: in use now; False: can be loaded)."""
+    """Available kernel modules (True: loaded or built in; False: can be loaded)."""
 
     packages: Mapping[str, str] = field(default_factory=dict)
-    """Installed RPMs that matter, by name: `version-release`."""
+    """Relevant installed RPMs, by name: `version-release`."""
 
     offered: str = ""
-    """flannel's `version-release` that dnf would install; asked only where it is not installed."""
+    """flannel's `version-release` that dnf would install; read only if it is not installed."""
 
     offered_why: str = ""
-    """What dnf said where it offers none."""
+    """dnf's message if it offers none."""
 
     flanneld: str = ""
-    """Path of the flanneld that is there."""
+    """Path of the installed flanneld."""
 
     flanneld_version: str = ""
     flanneld_unit: str = ""
@@ -212,20 +213,20 @@ class Facts:
     """`systemctl cat docker.service`."""
 
     containers: int = 0
-    """Running now."""
+    """Number of running containers."""
 
     docker_networks: tuple[str, ...] = ()
-    """Subnets in CIDR form of docker's networks, docker0's among them."""
+    """Subnets of docker's networks in CIDR form, including docker0's."""
 
     subnet_env: Mapping[str, str] | None = None
     rules: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """iptables by table, each as `iptables -S` prints them; a table is missing where it failed."""
+    """iptables rules by table, as `iptables -S` prints them; unreadable tables are left out."""
 
     iptables: str = ""
-    """`iptables --version`; empty where there is none that works."""
+    """`iptables --version`; empty if there is no working iptables."""
 
     firewall: Firewall | None = None
-    """None: firewalld does not run."""
+    """None: firewalld is not running."""
 
     free: Mapping[str, int] = field(default_factory=dict)
     """KiB free on the file systems of /, /etc, /run, /usr and /var, by that path."""
@@ -233,27 +234,27 @@ class Facts:
     read_only: tuple[str, ...] = ()
     nameservers: tuple[str, ...] = ()
     listening: frozenset[str] = frozenset()
-    """TCP listeners, as `0.0.0.0:2379`."""
+    """TCP listeners, in the form `0.0.0.0:2379`."""
 
     etcd: Mapping[str, Endpoint] = field(default_factory=dict)
     """By endpoint URL."""
 
     etcd_configs: Mapping[str, str] = field(default_factory=dict)
-    """flannel's config by API, `v2` or `v3`, as the master reads it; its beginning."""
+    """flannel's config as the master reads it, by API (`v2` or `v3`); truncated."""
 
     in_flight: tuple[str, ...] = ()
-    """Units of fedwiz's own that run now."""
+    """fedwiz's own units that are running."""
 
     kube_nodes: tuple[KubeNode, ...] = ()
     dnf_lock: str = ""
-    """Who holds dnf's lock: `PID command`."""
+    """The process that holds dnf's lock: `PID command`."""
 
-    kept: "Backup | None" = None
-    """Before fedwiz first changed this host; None: nothing was kept."""
+    backup: "Backup | None" = None
+    """The state before fedwiz first changed this host; None: there is no backup."""
 
     @property
     def versions(self) -> dict[str, str]:
-        """What runs here, by name; what is not known is missing."""
+        """The versions of what runs here, by name; unknown ones are left out."""
         etcd = {end.version for end in self.etcd.values()}
         found = {
             "os": f"{self.os} {self.os_version}",
@@ -265,11 +266,11 @@ class Facts:
         return {name: text.strip() for name, text in found.items() if text.strip()}
 
     def link(self, name: str) -> Link | None:
-        """The interface of that name."""
+        """The interface with this name, if there is one."""
         return next((link for link in self.links if link.name == name), None)
 
     def unit(self, name: str) -> Unit:
-        """A unit's state; `not-found` for one that was not there."""
+        """A unit's state; a unit that was not read counts as `not-found`."""
         return self.units.get(name, Unit())
 
     @property
@@ -280,25 +281,25 @@ class Facts:
 
     @property
     def flannel_links(self) -> tuple[Link, ...]:
-        """The devices that some flannel made here."""
+        """The devices that flannel has created here."""
         return tuple(link for link in self.links if link.name.startswith("flannel"))
 
-    def shut(self, port: str) -> bool:
-        """Whether firewalld lets nothing in at a port, as `8472/udp`; the install opens it."""
+    def firewall_blocks(self, port: str) -> bool:
+        """Whether firewalld blocks a port, e.g. `8472/udp`; the install opens it."""
         return self.firewall is not None and port not in self.firewall.ports
 
     def uplink(self, interface: str) -> Link | None:
-        """The interface that flannel is to use: by name or address, else the default route's."""
+        """The interface for flannel to use: by name or address, else the default route's."""
         if not interface:
             return self.default_link
         for link in self.links:
-            held = (str(ip_interface(address).ip) for address in link.addresses)
-            if link.name == interface or interface in held:
+            link_addresses = (str(ip_interface(address).ip) for address in link.addresses)
+            if link.name == interface or interface in link_addresses:
                 return link
         return None
 
     def public_ip(self, interface: str) -> str:
-        """The address that flannel publishes for this host; empty where there is none."""
+        """The address that flannel publishes for this host; empty if there is none."""
         try:
             return str(IPv4Address(interface))
         except ValueError:
@@ -308,60 +309,61 @@ class Facts:
 
 @dataclass(frozen=True, slots=True)
 class Backup:
-    """What a host was like before fedwiz first changed it."""
+    """The state of a host before fedwiz first changed it."""
 
     was: Facts
-    """Of its facts those that an install changes; the others are empty."""
+    """The facts that an install changes; all others are empty."""
 
     asked: frozenset[str]
-    """Paths of the files that were looked at: those that `was` does not have were not there."""
+    """Paths of the files that were looked for: those missing from `was` did not exist."""
 
     api: str = ""
-    """On the master: the API by which etcd was read; empty: it was not."""
+    """On the master: the API through which etcd was read; empty: etcd was not read."""
 
     config: str | None = None
-    """flannel's config of then; None: there was none."""
+    """flannel's config at that time; None: there was none."""
 
     leases: frozenset[str] = frozenset()
-    """Keys of the leases of then."""
+    """Keys of the leases at that time."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """What etcd holds for flannel, through the API that flannel reads."""
+    """What etcd stores for flannel, through the API that flannel reads."""
 
     api: str = ""
-    """`v2` or `v3`; empty where it could not be told."""
+    """`v2` or `v3`; empty if it could not be determined."""
 
     config: Value | None = None
     leases: tuple[Value, ...] = ()
     other: str = ""
-    """The config's value in the other API, where one was left there."""
+    """The config's value in the other API, if it has one."""
 
     error: str = ""
-    """Why etcd could not be read; empty: it was."""
+    """Why etcd could not be read; empty if it could."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tried:
-    """What became of datagrams to the backend's UDP port, which nodes sent each other."""
+    """Result of the UDP trial: datagrams that nodes sent to each other's backend port."""
 
     arrived: frozenset[tuple[str, str]] = frozenset()
     """Pairs of sender and receiver."""
 
     lost: Mapping[tuple[str, str], str] = field(default_factory=dict)
-    """Such pairs, and what the sender's kernel said of it (`Connection refused`), if anything."""
+    """Pairs whose datagrams were lost, with the error of the sender's kernel, if any (`Connection
+    refused`)."""
 
-    held: Mapping[str, str] = field(default_factory=dict)
-    """Nodes where something has the port, and what: `python3 (pid 77)`; empty: the kernel."""
+    in_use: Mapping[str, str] = field(default_factory=dict)
+    """Nodes whose port is in use, and by what: `python3 (pid 77)`; empty: by the kernel."""
 
     failed: Mapping[str, str] = field(default_factory=dict)
-    """Nodes that could not listen, or not send, and why."""
+    """Nodes that could not listen or could not send, and why."""
 
 
 @dataclass(frozen=True, slots=True)
 class ClusterFacts:
-    """All that was read before a plan is made."""
+    """Everything that is read before a plan is made."""
 
     hosts: Mapping[str, Facts]
     store: Stored = field(default_factory=Stored)
@@ -369,10 +371,10 @@ class ClusterFacts:
     """By host: the version of the flannel that the operator supplies as a file."""
 
     etcd_password: Secret | None = None
-    """Of `etcd.user`."""
+    """Password of `etcd.user`."""
 
     lost: Mapping[str, str] = field(default_factory=dict)
-    """Hosts that could not be asked, and why."""
+    """Hosts that could not be read, and why."""
 
     udp: Tried | None = None
     """None: the backend's port was not tried."""

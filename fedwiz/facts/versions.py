@@ -1,6 +1,6 @@
-"""What is known of flannel and docker by their versions: pure functions, no host in them.
+"""What is known about flannel and docker by version: pure functions that contact no host.
 
-Source: flannel's tags v0.1.0 to v0.28.9 and docker's 1.13 to 28.5, read and tried.
+Source: flannel's tags v0.1.0 to v0.28.9 and docker's 1.13 to 28.5, read and tested.
 """
 
 import re
@@ -17,30 +17,30 @@ FLANNEL_VARIABLES = (
     "FLANNEL_ETCD_PREFIX",
     "FLANNEL_OPTIONS",
 )
-"""What a flanneld unit of Fedora's may read: the names of the procedure, and those of the
-packages since 0.5.5-7."""
+"""Variables that Fedora's flanneld units may read: the names used by the procedure, and those of
+the packages since 0.5.5-7."""
 
 FIRST_V3: Version = (0, 18, 0)
-"""This release and all later ones read etcd's v3 API alone, all earlier ones v2 alone."""
+"""This release and all later ones read only etcd's v3 API; all earlier ones only v2."""
 
 REFUSED: frozenset[Version] = frozenset({(0, 19, 2), (0, 20, 0)})
-"""They can't use etcd without a client certificate."""
+"""These releases can't use etcd without a client certificate."""
 
 LOST_EVENTS: tuple[Version, Version] = ((0, 18, 0), (0, 21, 2))
 """First and last release that loses events of etcd's watch, and with them peers' routes."""
 
 NEEDS_CLIENT_CERT: Version = (0, 18, 0)
-"""From here on flannel heeds `-etcd-cafile` only beside a certificate of its own."""
+"""From this release on, flannel honours `-etcd-cafile` only together with a client certificate."""
 
 NEEDS_BR_NETFILTER: Version = (0, 26, 0)
-"""From here on flanneld ends at once where `br_netfilter` is not loaded."""
+"""From this release on, flanneld exits at once if `br_netfilter` is not loaded."""
 
 STEALS_SUBNET: tuple[Version, Version] = ((0, 8, 0), (0, 17, 0))
-"""First and last release that takes the subnet in its `subnet.env` from the node that has it."""
+"""First and last release that takes the subnet in its `subnet.env` from the node that owns it."""
 
 CLOCKS_APART = 1800.0
-"""Seconds.  flannel renews a lease an hour before its end by the node's own clock, so half an
-hour between two clocks is far too near."""
+"""Seconds. flannel renews a lease one hour before it expires, by the node's own clock, so clocks
+that differ by half an hour are far too close to that limit."""
 
 FLAGS: Mapping[str, Version] = MappingProxyType(
     {
@@ -78,7 +78,7 @@ FLAGS: Mapping[str, Version] = MappingProxyType(
         "ip-masq-fully-random-disable": (0, 27, 4),
     }
 )
-"""flanneld's flags, without their dashes, and the release that first knows each."""
+"""flanneld's flags without dashes, and the first release that knows each."""
 
 FLAGS_GONE: Mapping[str, Version] = MappingProxyType(
     {
@@ -92,30 +92,30 @@ FLAGS_GONE: Mapping[str, Version] = MappingProxyType(
         "watch-networks": (0, 8, 0),
     }
 )
-"""Flags of the client and server mode, and the first release without them."""
+"""Flags of the former client and server mode, and the first release without them."""
 
 
 def parse_version(text: str) -> Version:
-    """The version in what flanneld or a package says: always three numbers, or empty.
+    """The version in the output of flanneld or a package: always three numbers, or empty.
 
-    Lenient, since distributions print their own strings, but a library's name in an error
-    message is no version: the number stands at the start of a word.
+    Lenient, since distributions print strings of their own. The number must stand at the start of a
+    word, so that a library's name in an error message does not count.
     """
     found = re.search(r"(?<![\w./-])v?(\d{1,6})\.(\d{1,6})(?:\.(\d{1,6}))?", text)
     return tuple(int(part or 0) for part in found.groups()) if found else ()
 
 
 def installed_version(facts: Facts) -> Version:
-    """The flannel that is on the host, by its own word, else by its package's; empty: none."""
+    """The version of the installed flannel, by flanneld or its package; empty: not installed."""
     if not facts.flanneld and "flannel" not in facts.packages:
         return ()
     return parse_version(facts.flanneld_version) or parse_version(facts.packages.get("flannel", ""))
 
 
 def next_version(answers: Answers, host_name: str, known: ClusterFacts) -> Version:
-    """The flannel that will run on a host when the plan is done; empty: not known.
+    """The version of flannel that a host will run after the plan; empty: unknown.
 
-    With `dnf` a flannel that is there is kept, whatever dnf offers.
+    With `dnf`, an installed flannel stays, whatever dnf offers.
     """
     facts = known.hosts.get(host_name)
     if facts is None:
@@ -128,38 +128,38 @@ def next_version(answers: Answers, host_name: str, known: ClusterFacts) -> Versi
 
 
 def api_of(version: Version) -> str:
-    """The etcd API that this flannel reads: `v2` or `v3`; empty where the version is."""
+    """The etcd API that this flannel reads: `v2` or `v3`; empty if the version is."""
     if not version:
         return ""
     return "v3" if version >= FIRST_V3 else "v2"
 
 
 def api(answers: Answers, known: ClusterFacts) -> str:
-    """The etcd API that the nodes' flannel will read; empty where unknown, or not one for all.
+    """The etcd API that the nodes' flannel will read; empty if unknown, or not the same for all.
 
-    The operator's word counts where there is one; a check compares it with the versions.
+    An API that the operator sets takes precedence; a check compares it with the versions.
     """
     if answers.etcd.api != "auto":
         return answers.etcd.api
-    apis = {api_of(next_version(answers, host.name, known)) for host in answers.nodes} - {""}
-    return apis.pop() if len(apis) == 1 else ""
+    found = {api_of(next_version(answers, host.name, known)) for host in answers.nodes} - {""}
+    return found.pop() if len(found) == 1 else ""
 
 
 def endpoint_variables(unit_text: str) -> tuple[str, ...]:
-    """Which of VARIABLES a flanneld unit reads, in their order.
+    """The FLANNEL_VARIABLES that a flanneld unit reads, in their order.
 
-    All of them where the unit is not known yet, or starts a script that reads them in its
-    place (`flanneld-start`, which takes either pair).
+    All of them if the unit is unknown, or starts a script that reads them instead
+    (`flanneld-start`, which takes either pair).
     """
     lines = (line for line in unit_text.splitlines() if not line.lstrip().startswith(("#", ";")))
-    read = set(re.findall(r"\$\{?(\w+)", "\n".join(lines)))
-    if not any(name.startswith("FLANNEL_ETCD") for name in read):
+    names_read = set(re.findall(r"\$\{?(\w+)", "\n".join(lines)))
+    if not any(name.startswith("FLANNEL_ETCD") for name in names_read):
         return FLANNEL_VARIABLES
-    return tuple(name for name in FLANNEL_VARIABLES if name in read)
+    return tuple(name for name in FLANNEL_VARIABLES if name in names_read)
 
 
 def adds_forward_rules(version: Version) -> bool:
-    """Whether this flannel lets its network through docker's FORWARD policy, DROP."""
+    """Whether this flannel adds rules that let its network pass docker's FORWARD policy, DROP."""
     return version >= (0, 9, 1)
 
 
@@ -169,15 +169,15 @@ def docker_version(text: str) -> Version:
 
 
 def docker_drops_routed(version_text: str) -> bool:
-    """Whether this docker drops what is routed straight to a container's address."""
+    """Whether this docker drops packets that are routed directly to a container's address."""
     return docker_version(version_text) >= (28,)
 
 
 def docker_knows_direct_routing(version_text: str) -> bool:
-    """Whether this docker has `allow-direct-routing`; 28.0 and 28.1 want a variable instead."""
+    """Whether this docker has `allow-direct-routing`; 28.0 and 28.1 need a variable instead."""
     return docker_version(version_text) >= (28, 2)
 
 
 def needs_forward(version: Version, docker_version_text: str) -> bool:
-    """Whether the installer must let flannel's network through by rules of its own."""
+    """Whether the installer must add rules of its own that accept flannel's network."""
     return not adds_forward_rules(version) or docker_drops_routed(docker_version_text)

@@ -1,4 +1,4 @@
-"""What a run found and proved, as text for people, and as files to keep or to send.
+"""The findings and verdicts of a run, as text for people and as files to keep or send.
 
 Every form is made from a `State`, so a run of last week reports as it did then.
 """
@@ -52,9 +52,9 @@ FORMS: Mapping[str, Callable[[State, str, Drift | None], str]] = MappingProxyTyp
         ".xml": junit,
     }
 )
-"""The forms of a report that is a file, by the ending of the file's name."""
+"""The file forms of a report, by the suffix of the file's name."""
 
 MODE = 0o666
-"""Who may read a report that is a file: whomever the operator's umask lets.  It is made to be sent
-and collected, and unlike journals and answers it stands where the operator asked for it; there is
-no secret in it."""
+"""Mode of a report file: the operator's umask decides who may read it.  A report is made to be sent
+and collected, and unlike journals and answers it is written where the operator asked for it; it
+contains no secrets."""

@@ -1,7 +1,7 @@
-"""Drift: what has changed on a cluster since it was last verified.
+"""Drift: what has changed on a cluster since its last verification.
 
-Each verification's journal is kept, so a later one can be held against it: two states in, the
-changes out, and of each only what both of them know.
+The journal of each verification is kept, so a later one can be compared with it: two states in, the
+changes out, limited to what both of them know.
 """
 
 import re
@@ -16,26 +16,26 @@ from fedwiz.runs.state import State
 from fedwiz.util.sanitize import sanitize
 
 VERIFYING_VERBS = ("verify", "install")
-"""The verbs that verify."""
+"""The verbs that include a verification."""
 
 COMPLETE_KINDS = frozenset({"address", "lease", "subnet_env", "ping"})
-"""The kinds of verdicts that a complete verification has; an older fedwiz knew no others."""
+"""The kinds of verdicts in every complete verification; an older fedwiz has no others."""
 
 MAX_JOURNALS_READ = 50
-"""Journals of a cluster that are looked at for its last complete verification."""
+"""How many of a cluster's journals are searched for its last complete verification."""
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One thing that is not as it was.  All its texts are clean."""
+    """One difference.  All its texts are sanitized."""
 
     what: str
-    """`host` (it is new, or gone), `subnet`, `public_ip`, `vtep_mac`, `backend`, `network`,
-    `flannel_mtu`, a name of `Versions`, or a kind of verdict, whose level is another one."""
+    """`host` (new, or gone), `subnet`, `public_ip`, `vtep_mac`, `backend`, `network`,
+    `flannel_mtu`, a name of `Versions`, or a kind of verdict whose level has changed."""
 
     host: str
     peer: str
-    """With kinds that are about a pair of nodes: the receiver; else empty."""
+    """The receiver, for kinds that are about a pair of nodes; otherwise empty."""
 
     before: str
     now: str
@@ -44,36 +44,36 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Drift:
-    """What changed since a run that is over."""
+    """The changes since an earlier run."""
 
     run: str
-    """Its id."""
+    """Id of that run."""
 
     started: float
-    """When it began, in seconds since 1970."""
+    """When it started, in seconds since 1970."""
 
     changes: tuple[Change, ...] = ()
 
 
 def since(state: State) -> Drift | None:
-    """What changed since the last complete verification of the same cluster; None: there is none.
+    """The changes since the cluster's last complete verification; None: there is none.
 
     Args:
-        state: of a verification; those that began before it are looked at.
+        state: of a verification; only earlier ones are searched.
     """
     if state.started is None or not state.verdicts:
         return None
-    looked = 0
+    journals_read = 0
     for run in journal.runs():
-        alike = (run.cluster, run.practice) == (state.cluster, state.practice)
+        same_cluster = (run.cluster, run.practice) == (state.cluster, state.practice)
         if (
-            not alike
+            not same_cluster
             or run.verb not in VERIFYING_VERBS
             or run.started >= state.started
-            or looked == MAX_JOURNALS_READ
+            or journals_read == MAX_JOURNALS_READ
         ):
             continue
-        looked += 1
+        journals_read += 1
         try:
             before = State.of(journal.read(run.path))
         except ValueError:
@@ -84,7 +84,7 @@ def since(state: State) -> Drift | None:
 
 
 def complete(state: State) -> bool:
-    """The run ended, and judged all its nodes and all ordered pairs of them."""
+    """Whether the run ended, and judged all its nodes and all ordered pairs of them."""
     nodes = {it.host for it in state.verdicts if it.kind == "address"}
     pinged = {(it.host, it.peer) for it in state.verdicts if it.kind == "ping"}
     return (
@@ -95,10 +95,10 @@ def complete(state: State) -> bool:
 
 
 def same(before: State, now: State) -> bool:
-    """Both are of one cluster, as far as can be told: two may have one name.
+    """Whether both are of the same cluster, as far as that is known: two clusters may share a name.
 
-    It is another one where no host is in both, or where the addresses that flannel published are
-    known of hosts that are in both, and none of them is as it was.
+    They are different clusters if they have no host in common, or if the addresses that flannel
+    published are known for common hosts and all of them have changed.
     """
     if (before.cluster, before.practice) != (now.cluster, now.practice):
         return False
@@ -109,7 +109,7 @@ def same(before: State, now: State) -> bool:
 
 
 def compare(before: State, now: State) -> tuple[Change, ...]:
-    """Everything that differs and is known of both, hosts first, then what is read, then levels."""
+    """All differences between what both know: hosts first, then readings, then levels."""
     changes = [
         Change(
             "host",
@@ -141,7 +141,7 @@ Key = tuple[str, str, str]
 
 
 def _levels(state: State) -> dict[Key, str]:
-    """The worst level by kind, host and peer; what is about no known host is not compared."""
+    """The worst level by kind, host and peer; verdicts without a known host are not compared."""
     found: dict[Key, Judged] = {}
     for it in state.verdicts:
         if it.host:
@@ -151,22 +151,22 @@ def _levels(state: State) -> dict[Key, str]:
 
 
 def _readings(state: State) -> dict[Key, str]:
-    """What was read of each host."""
+    """The values that were read from each host."""
     found: dict[Key, str] = {}
     for name, host in state.hosts.items():
         found |= {(what, name, ""): text for what, text in host.versions.items()}
     for it in state.verdicts:
-        said: Iterable[tuple[str, str]] = ()
+        values: Iterable[tuple[str, str]] = ()
         if it.kind == "lease":
-            said = _of_leases(it.seen)
+            values = _of_leases(it.seen)
         elif it.kind == "subnet_env":
-            said = _of_env(it.seen)
-        found |= {(what, it.host, ""): text for what, text in said if it.host and text}
+            values = _of_env(it.seen)
+        found |= {(what, it.host, ""): text for what, text in values if it.host and text}
     return found
 
 
 def _of_leases(seen: str) -> Iterator[tuple[str, str]]:
-    """What a lease verdict's evidence says: a line of key and value for each lease."""
+    """The values in a lease verdict's evidence: one line of key and value per lease."""
     values = (line.partition(" ") for line in seen.splitlines())
     read = parse_leases(Value(key, text, 0) for key, _, text in values)
     leases = [lease for lease in read if not lease.error]

@@ -1,4 +1,4 @@
-"""The report as JSON's own types."""
+"""The report as JSON types."""
 
 from typing import Any
 
@@ -8,16 +8,16 @@ from fedwiz.runs.state import HostState, State
 from fedwiz.util.sanitize import sanitize
 
 SCHEMA = 1
-"""The number of the document's form: another one when a key goes or means something else."""
+"""Version of the document's format; it changes when a key is removed or changes its meaning."""
 
 
 def _plain(text: str) -> str:
-    """Text of a host's, line by line without what terminals and editors act on."""
+    """A host's text, each line without control characters for terminals and editors."""
     return "\n".join(map(sanitize, text.splitlines()))
 
 
-def _said(event: object, *names: str) -> dict[str, Any]:
-    """Fields of an event."""
+def _fields(event: object, *names: str) -> dict[str, Any]:
+    """Fields of an event, by name."""
     found = ((name, getattr(event, name)) for name in names)
     return {name: _plain(it) if isinstance(it, str) else it for name, it in found}
 
@@ -48,20 +48,20 @@ def _since(drift: Drift) -> dict[str, Any]:
     return {
         "run": sanitize(drift.run),
         "started": at(drift.started),
-        "changes": [_said(it, "what", "host", "peer", "before", "now") for it in drift.changes],
+        "changes": [_fields(it, "what", "host", "peer", "before", "now") for it in drift.changes],
     }
 
 
 def as_json(state: State, run: str = "", drift: Drift | None = None) -> dict[str, Any]:
-    """The report as JSON's own types, as `schema()` describes it; the same for each verb.
+    """The report as JSON types, as described by `schema()`; the same for each verb.
 
     Args:
         state: what to report.
         run: the run's id.
-        drift: what changed since the last verification; None: it is not known.
+        drift: the changes since the last verification; None: unknown.
     """
     finished = state.started is not None and bool(state.outcome)
-    said: dict[str, Any] = {
+    document: dict[str, Any] = {
         "schema": SCHEMA,
         "ok": ok(state),
         "headline": headline(state),
@@ -79,14 +79,14 @@ def as_json(state: State, run: str = "", drift: Drift | None = None) -> dict[str
         "rounds": state.rounds,
         "hosts": {sanitize(name): _host(host) for name, host in state.hosts.items()},
         "findings": [
-            _said(it, "check", "host", "level", "seen", "remedy") for it in state.findings
+            _fields(it, "check", "host", "level", "seen", "remedy") for it in state.findings
         ],
         "verdicts": [
-            _said(it, "kind", "host", "peer", "level", "seen", "why") for it in state.verdicts
+            _fields(it, "kind", "host", "peer", "level", "seen", "why") for it in state.verdicts
         ],
         "matrix": _matrix(state),
         "diagnoses": [
-            _said(
+            _fields(
                 it,
                 "sender",
                 "receiver",
@@ -102,4 +102,4 @@ def as_json(state: State, run: str = "", drift: Drift | None = None) -> dict[str
         ],
         "since": None if drift is None else _since(drift),
     }
-    return {**said, "practice": sanitize(state.practice)} if state.practice else said
+    return {**document, "practice": sanitize(state.practice)} if state.practice else document

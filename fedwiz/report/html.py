@@ -1,6 +1,6 @@
-"""The report as one HTML file: nothing is loaded, nothing is executed, and it prints.
+"""The report as one HTML file: it loads nothing, executes nothing, and can be printed.
 
-Everything that a host said is cleaned and escaped here, and never becomes markup.
+All text from hosts is sanitized and escaped here, and never becomes markup.
 """
 
 from collections.abc import Iterable, Iterator
@@ -39,7 +39,7 @@ MATRIX_WORDS: dict[Judged | None, str] = {
 NOTHING_LOADED = "default-src 'none'; style-src 'unsafe-inline'"
 
 _SEEN = {"ok": "pass", "block": "fail"}
-"""Levels of findings, as classes of the style's."""
+"""Levels of findings that have other names as CSS classes."""
 
 STYLE = """
 :root { color-scheme: light dark; --back: #fff; --text: #1a1a1a; --soft: #666; --line: #ccc;
@@ -78,13 +78,13 @@ def _text(text: str) -> str:
 
 
 def _pre(text: str) -> str:
-    """Lines of a host's, as they are."""
+    """A host's lines, unchanged apart from sanitizing."""
     lines = "\n".join(escape(sanitize(line)) for line in text.splitlines())
     return f"<pre>{lines}</pre>" if lines else ""
 
 
 def _table(heads: Iterable[str], rows: Iterable[str], kind: str = "") -> str:
-    """Rows are HTML; heads are text."""
+    """A table; the rows are HTML, the heads are text."""
     head = "".join(f'<th scope="col">{_text(it)}</th>' for it in heads)
     body = "\n".join(rows)
     return (
@@ -137,7 +137,7 @@ def _findings(found: list[Found]) -> Iterator[str]:
 
 
 def _matrix(state: State) -> str:
-    """Who pings whom: a row for each sender."""
+    """Which node pings which: one row per sender."""
     tried = pairs(state.verdicts)
     names = nodes(tried, state.hosts)
 
@@ -147,8 +147,8 @@ def _matrix(state: State) -> str:
         it = tried.get((sender, receiver))
         level = it.level if it else None
         style = "warn" if it and level == "pass" and it.why else level or "soft"
-        said = f"{SIGNS[level]} {MATRIX_WORDS[level]}"
-        return f'<td class="{style}">{said}</td>'
+        text = f"{SIGNS[level]} {MATRIX_WORDS[level]}"
+        return f'<td class="{style}">{text}</td>'
 
     rows = (
         f'<tr><th scope="row">{_text(one)}</th>{"".join(cell(one, other) for other in names)}</tr>'
@@ -158,7 +158,7 @@ def _matrix(state: State) -> str:
 
 
 def _reasons(found: Iterable[Verified]) -> str:
-    """Each pair that is not right, or right with a warning, and why."""
+    """Each pair that failed or passed with a warning, and why."""
     rows = (
         f'<tr><th scope="row">{_text(arrow((it.host, it.peer)))}</th>'
         f'<td class="{_style(it)}">{_level(it)}</td><td>{_pre(it.why or it.seen)}</td></tr>'
@@ -178,7 +178,7 @@ def _level(it: Verified) -> str:
 
 
 def _kind(state: State, kind: str) -> str:
-    """All verdicts of a kind, with their evidence; opened where one needs a look."""
+    """All verdicts of a kind with their evidence; unfolded if one needs attention."""
     these = [it for it in state.verdicts if it.kind == kind]
     passed = sum(it.level == "pass" for it in these)
     rows = (
@@ -202,9 +202,10 @@ def _kind(state: State, kind: str) -> str:
 
 
 def _since(drift: Drift) -> str:
-    said = [f"<li>{_text(it)}</li>" for it in changes(drift)]
+    items = [f"<li>{_text(it)}</li>" for it in changes(drift)]
     return _section(
-        began(drift, utc=True), *(["<ul>", *said, "</ul>"] if said else ["<p>Nothing changed.</p>"])
+        began(drift, utc=True),
+        *(["<ul>", *items, "</ul>"] if items else ["<p>Nothing changed.</p>"]),
     )
 
 
@@ -226,9 +227,9 @@ def page(state: State, run: str = "", drift: Drift | None = None) -> str:
     Args:
         state: what to report.
         run: the run's id.
-        drift: what changed since the last verification; None: it is not known.
+        drift: the changes since the last verification; None: unknown.
     """
-    said = _text(headline(state))
+    title_text = _text(headline(state))
     word = "pass" if ok(state) else "fail"
     parts = [
         "<!DOCTYPE html>",
@@ -241,7 +242,7 @@ def page(state: State, run: str = "", drift: Drift | None = None) -> str:
         f"<style>\n{STYLE}\n</style>",
         "</head>",
         "<body>",
-        f'<h1 class="{word}">{SIGNS["pass" if word == "pass" else "fail"]} {said}</h1>',
+        f'<h1 class="{word}">{SIGNS["pass" if word == "pass" else "fail"]} {title_text}</h1>',
         _run(state, run),
         *([_since(drift)] if drift is not None else []),
         *_findings(state.findings),

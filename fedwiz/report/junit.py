@@ -1,7 +1,7 @@
-"""The report as JUnit's XML, which continuous integration reads: a test case for each verdict.
+"""The report as JUnit XML for continuous integration: one test case per verdict.
 
-The format is what Jenkins and GitLab take: testsuites, testsuite, testcase with `failure`,
-`skipped` and `system-out`.
+The format is the one that Jenkins and GitLab accept: testsuites, testsuite, testcase with
+`failure`, `skipped` and `system-out`.
 """
 
 import re
@@ -25,7 +25,7 @@ from fedwiz.runs.state import RED, State
 from fedwiz.util.sanitize import sanitize
 
 _NONE_OF_XML = re.compile("[^\t\n\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-"""What no XML 1.0 document may hold, not even as a reference; carriage returns go, too."""
+"""Characters that XML 1.0 does not allow, not even as references; carriage returns go, too."""
 
 
 def _line(text: str) -> str:
@@ -42,20 +42,20 @@ def _case(suite: Element, name: str) -> Element:
 
 
 def _judge(case: Element, level: str, seen: str, why: str) -> None:
-    """What came of it: `pass`, `fail` or `skipped`, with the evidence."""
+    """Record the result: `pass`, `fail` or `skipped`, with the evidence."""
     if level == "pass":
-        said = "\n".join(filter(None, (why and f"warning: {_lines(why)}", _lines(seen))))
-        if said:
-            SubElement(case, "system-out").text = said
+        text = "\n".join(filter(None, (why and f"warning: {_lines(why)}", _lines(seen))))
+        if text:
+            SubElement(case, "system-out").text = text
         return
     tag = "failure" if level == "fail" else "skipped"
     SubElement(case, tag, message=_line(why or seen)).text = _lines(seen)
 
 
 def _run(root: Element, state: State, run: str, drift: Drift | None) -> None:
-    """The run as a whole: red whenever it was not proven, also where there is no verdict."""
+    """The run as a whole: failed unless it was verified, even if there is no verdict at all."""
     suite = SubElement(root, "testsuite", name="run")
-    found = SubElement(suite, "properties")
+    properties_element = SubElement(suite, "properties")
     properties = [(name.lower(), value) for name, value in run_of(state, run)]
     for host in state.hosts.values():
         properties += [(f"{host.name} {name}", text) for name, text in host.versions.items()]
@@ -63,12 +63,12 @@ def _run(root: Element, state: State, run: str, drift: Drift | None) -> None:
             properties.append((f"{host.name} facts seconds", f"{host.facts_seconds}"))
     for name, value in properties:
         if value:
-            SubElement(found, "property", name=_line(name), value=_line(value))
+            SubElement(properties_element, "property", name=_line(name), value=_line(value))
     case = _case(suite, state.verb or "run")
     _judge(case, "pass" if ok(state) else "fail", "", outcome_line(state))
     if drift is not None:
-        told = [f"{began(drift, utc=True)}:", *(list(changes(drift)) or ["nothing changed"])]
-        SubElement(suite, "system-out").text = _lines("\n".join(told))
+        lines = [f"{began(drift, utc=True)}:", *(list(changes(drift)) or ["nothing changed"])]
+        SubElement(suite, "system-out").text = _lines("\n".join(lines))
 
 
 def _suites(root: Element, state: State) -> None:
@@ -113,7 +113,7 @@ def junit(state: State, run: str = "", drift: Drift | None = None) -> str:
     Args:
         state: what to report.
         run: the run's id.
-        drift: what changed since the last verification; None: it is not known.
+        drift: the changes since the last verification; None: unknown.
     """
     root = Element("testsuites", name=_line(headline(state)))
     _run(root, state, run, drift)

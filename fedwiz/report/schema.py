@@ -1,4 +1,4 @@
-"""The JSON Schema of the report, which others may build on."""
+"""The JSON Schema of the report, for programs that read it."""
 
 from typing import Any, get_args
 
@@ -12,7 +12,7 @@ MOMENT = {"type": ["string", "null"], "format": "date-time"}
 
 
 def _object(about: str, **fields: Any) -> dict[str, Any]:  # noqa: ANN401 - parts of a schema
-    """An object that has all these keys, and may have more in a later fedwiz."""
+    """An object with all these keys; a later fedwiz may add more."""
     return {
         "type": "object",
         "description": about,
@@ -85,7 +85,7 @@ def schema() -> dict[str, Any]:
         changes=_list(change),
     )
     cells = _list({"enum": [None, "unknown", *get_args(Judged)]})
-    said = _object(
+    report = _object(
         "What a run of fedwiz found and proved.",
         schema={"const": SCHEMA},
         ok={"type": "boolean"},
@@ -111,12 +111,12 @@ def schema() -> dict[str, Any]:
         diagnoses=_list(diagnosis),
         since={"anyOf": [{"type": "null"}, since]},
     )
-    said["properties"]["practice"] = {
+    report["properties"]["practice"] = {
         **TEXT,
         "description": "on a practice cluster only: the name of its fault, or `healthy`",
     }
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "fedwiz report",
-        **said,
+        **report,
     }

@@ -1,4 +1,4 @@
-"""How a run went, in one line, and the parts that every form of the report shares."""
+"""The outcome of a run in one line, and what all forms of the report share."""
 
 import re
 import time
@@ -11,7 +11,7 @@ from fedwiz.runs.state import HostState, State
 from fedwiz.util.sanitize import sanitize
 
 MAX_NAMED = 6
-"""Pairs, hosts or findings that a line names before it says how many more there are."""
+"""How many pairs, hosts or findings a line names before it only counts the rest."""
 
 LEVELS = ("block", "warn", "ok")
 SIGNS: Mapping[Judged | None, str] = {"pass": "+", "fail": "X", "skipped": "-", None: "?"}
@@ -26,14 +26,14 @@ TITLES = {
     "ping": "Pings between containers",
     "mtu": "MTU between containers",
 }
-"""Of each kind of verdict."""
+"""Titles of the kinds of verdicts."""
 
 Pairs: TypeAlias = dict[tuple[str, str], Verified]
 """Verdicts by (sender, receiver)."""
 
 
 def pairs(verdicts: Iterable[Verified], kind: str = "ping") -> Pairs:
-    """The verdicts of a kind that is about pairs; the worst of them where a pair has several."""
+    """The verdicts of a kind that is about pairs; the worst one if a pair has several."""
     found: Pairs = {}
     for it in verdicts:
         if it.kind == kind:
@@ -45,29 +45,29 @@ def pairs(verdicts: Iterable[Verified], kind: str = "ping") -> Pairs:
 
 
 def nodes(found: Pairs, order: Iterable[str] = ()) -> list[str]:
-    """Whom pairs are about: first those of `order`, in that order."""
-    there = dict.fromkeys(name for pair in found for name in pair)
-    first = [name for name in order if name in there]
-    return first + [name for name in there if name not in first]
+    """The nodes in these pairs: first those in `order`, in that order."""
+    present = dict.fromkeys(name for pair in found for name in pair)
+    first = [name for name in order if name in present]
+    return first + [name for name in present if name not in first]
 
 
 def kinds(verdicts: Iterable[Verified]) -> list[str]:
-    """The kinds that there are: those that this fedwiz knows, in their order, then the others."""
-    there = dict.fromkeys(it.kind for it in verdicts)
-    return [kind for kind in TITLES if kind in there] + [it for it in there if it not in TITLES]
+    """The kinds of these verdicts: those that this fedwiz knows in their order, then the others."""
+    present = dict.fromkeys(it.kind for it in verdicts)
+    return [kind for kind in TITLES if kind in present] + [it for it in present if it not in TITLES]
 
 
 def duplicates(verdicts: Iterable[Verified]) -> Iterator[tuple[str, list[Verified]]]:
-    """Each reason why verdicts are not right, the worst first, with all that it holds for.
+    """Each reason for failures and warnings, worst first, with all verdicts that it applies to.
 
-    Reasons that differ in nothing but whom they name are one, which then names nobody.
+    Reasons that differ only in the hosts they name are merged into one that names none.
     """
-    same: dict[tuple[Judged, str], list[Verified]] = {}
+    by_reason: dict[tuple[Judged, str], list[Verified]] = {}
     for it in verdicts:
         if it.level != "pass" or it.why:
-            same.setdefault((it.level, it.why or it.seen), []).append(it)
+            by_reason.setdefault((it.level, it.why or it.seen), []).append(it)
     nameless: dict[tuple[Judged, str], list[Verified]] = {}
-    for (level, why), these in same.items():
+    for (level, why), these in by_reason.items():
         text = why if len(these) > 1 else _nameless(why, these[0])
         nameless.setdefault((level, text), []).extend(these)
     for (_, text), these in sorted(
@@ -77,7 +77,7 @@ def duplicates(verdicts: Iterable[Verified]) -> Iterator[tuple[str, list[Verifie
 
 
 def _nameless(why: str, it: Verified) -> str:
-    """A reason with the sender, the receiver or the host in place of their names."""
+    """A reason with `the sender`, `the receiver` or `the host` in place of their names."""
     roles = {it.host: "the sender" if it.peer else "the host", it.peer: "the receiver"}
     names = "|".join(map(re.escape, sorted(filter(None, roles), key=len, reverse=True)))
     whole = rf"(?<![\w.-])(?:{names})(?![\w-])"
@@ -85,14 +85,14 @@ def _nameless(why: str, it: Verified) -> str:
 
 
 def title(kind: str) -> str:
-    """Of a kind of verdict, for people."""
+    """Title of a kind of verdict, for people."""
     return TITLES.get(kind) or sanitize(kind) or "Other verdicts"
 
 
 def ok(state: State) -> bool:
-    """The run ended well, and nothing that it found says otherwise.
+    """Whether the run succeeded, and none of its findings and verdicts says otherwise.
 
-    A ping that was not tried proves nothing, so it counts as much as one that failed.
+    A ping that was not tried proves nothing, so it counts as much as a failed one.
     """
     return (
         (state.outcome, state.code) == ("ok", 0)
@@ -115,17 +115,17 @@ def count(number: int, noun: str) -> str:
 
 
 def where(host: str) -> str:
-    """A host's name; `cluster` where it is about none."""
+    """A host's name; `cluster` if there is none."""
     return sanitize(host) or "cluster"
 
 
 def arrow(pair: tuple[str, str]) -> str:
-    """A pair, in the order in which it pings."""
+    """A pair, as `sender -> receiver`."""
     return f"{sanitize(pair[0])} -> {sanitize(pair[1])}"
 
 
 def about(it: Verified) -> str:
-    """The host, or the pair, that a verdict is about."""
+    """The host or the pair that a verdict is about."""
     return arrow((it.host, it.peer)) if it.peer else where(it.host)
 
 
@@ -142,13 +142,15 @@ def _pings(state: State) -> Iterator[str]:
 
 
 def _red(host: HostState) -> str:
-    said = {"failed": "failed", "unknown": "is in an unknown state", "lost": "was lost"}[host.word]
+    outcome = {"failed": "failed", "unknown": "is in an unknown state", "lost": "was lost"}[
+        host.word
+    ]
     at = f" at {host.title}" if host.title and host.word != "lost" else ""
-    return f"{sanitize(host.name)} {said}{at}" + (f": {host.why}" if host.why else "")
+    return f"{sanitize(host.name)} {outcome}{at}" + (f": {host.why}" if host.why else "")
 
 
 def _wrong(state: State) -> Iterator[str]:
-    """All that keeps the run from being a good one, the most telling first."""
+    """All reasons why the run is not a success, the most important first."""
     if state.diagnoses and state.code != 0:
         first = state.diagnoses[0]
         pair = arrow((first.sender, first.receiver))
@@ -171,29 +173,29 @@ def _wrong(state: State) -> Iterator[str]:
 def _right(state: State) -> str:
     warnings = sum(found.level == "warn" for found in state.findings)
     pinged = len(pairs(state.verdicts))
-    said = []
+    parts = []
     if state.verb == "install":
-        did = f"{count(state.done, 'action')} done on {count(len(state.hosts), 'host')}"
-        said.append(did if state.done else "it was right already, and nothing was changed")
+        actions = f"{count(state.done, 'action')} done on {count(len(state.hosts), 'host')}"
+        parts.append(actions if state.done else "it was right already, and nothing was changed")
     if state.verb == "diagnose":
-        # What was found counts as wrong until it is mended.
-        mended = f"mended by {count(state.done, 'action')}"
-        said.append(mended if state.done else "nothing wrong was found between the two")
+        # A problem counts as wrong until it is fixed.
+        fixed = f"mended by {count(state.done, 'action')}"
+        parts.append(fixed if state.done else "nothing wrong was found between the two")
     if pinged:
-        # The master is no node; in a verification of two nodes alone most pairs are not tried.
-        every = (len(state.hosts) - 1) * (len(state.hosts) - 2)
-        whole = f"all {count(pinged, 'pair')} of nodes ping"
-        some_of = f"{pinged} of {every} pairs of nodes were tried, and ping"
-        said.append(whole if pinged >= every else some_of)
+        # The master is not a node; a verification of two nodes alone leaves most pairs untried.
+        total = (len(state.hosts) - 1) * (len(state.hosts) - 2)
+        all_pairs = f"all {count(pinged, 'pair')} of nodes ping"
+        some_of = f"{pinged} of {total} pairs of nodes were tried, and ping"
+        parts.append(all_pairs if pinged >= total else some_of)
     elif state.verdicts:
-        said.append(f"{count(len(state.verdicts), 'verdict')}, none failed; no pair was pinged")
+        parts.append(f"{count(len(state.verdicts), 'verdict')}, none failed; no pair was pinged")
     if state.findings and state.verb != "verify":
-        said.append(f"nothing blocks, {count(warnings, 'warning')}")
-    return "; ".join(said) or f"{sanitize(state.verb) or 'the run'} ended well"
+        parts.append(f"nothing blocks, {count(warnings, 'warning')}")
+    return "; ".join(parts) or f"{sanitize(state.verb) or 'the run'} ended well"
 
 
 def headline(state: State) -> str:
-    """The run in one line; of a practice cluster, it says so first."""
+    """The run in one line; for a practice cluster it says so first."""
     name = sanitize(state.cluster)
     if state.practice:
         fault = sanitize(state.practice)
@@ -202,7 +204,7 @@ def headline(state: State) -> str:
 
 
 def outcome_line(state: State) -> str:
-    """The run in one line, where it stands already which cluster it is about."""
+    """The run in one line, without the cluster's name."""
     wrong = list(_wrong(state))
     if not state.outcome:
         wrong.insert(
@@ -214,7 +216,7 @@ def outcome_line(state: State) -> str:
 
 
 def verdict_line(state: State) -> str:
-    """What is wrong, and else what is right, in one line; also of a run that goes on."""
+    """What is wrong, or else what is right, in one line; also for a run in progress."""
     return "; ".join(_wrong(state)) or _right(state)
 
 
@@ -223,19 +225,19 @@ def _kind(kind: str) -> str:
 
 
 def at(seconds: float | None) -> str:
-    """A moment, in UTC and as ISO 8601 has it; empty where it is not known."""
+    """A time in UTC, in ISO 8601 format; empty if unknown."""
     if seconds is None:
         return ""
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
 
 
 def ended(state: State) -> float | None:
-    """When the run ended; None where that is not recorded."""
+    """When the run ended; None if that is not recorded."""
     return state.latest if state.outcome else None
 
 
 def run_of(state: State, run: str = "") -> Iterator[tuple[str, str]]:
-    """Which run it was: name and value of each thing that is known, for people."""
+    """The run's details for people: name and value of each."""
     yield "Cluster", sanitize(state.cluster)
     if state.practice:
         yield "Practice", sanitize(state.practice)
@@ -261,19 +263,19 @@ _WHAT = {
 
 
 def began(drift: Drift, *, utc: bool) -> str:
-    """Since when something changed, or nothing did; in UTC for who is elsewhere."""
+    """The run that changes are relative to; in UTC for readers elsewhere."""
     when = time.strftime("%Y-%m-%d %H:%M", time.localtime(drift.started))
     when = at(drift.started) if utc else when
     return f"Since {when} (run {sanitize(drift.run)})"
 
 
 def changes(drift: Drift) -> Iterator[str]:
-    """What changed, each change once, with all hosts or pairs that it holds for."""
-    alike: dict[tuple[str, str, str], list[str]] = {}
+    """Each change once, with all hosts or pairs that it applies to."""
+    names_by_change: dict[tuple[str, str, str], list[str]] = {}
     for it in drift.changes:
-        names = alike.setdefault((it.what, it.before, it.now), [])
+        names = names_by_change.setdefault((it.what, it.before, it.now), [])
         names.append(f"{it.host} -> {it.peer}" if it.peer else it.host)
-    for (what, before, now), names in alike.items():
+    for (what, before, now), names in names_by_change.items():
         yield f"{_changed(what, before, now)}: {some(names)}"
 
 

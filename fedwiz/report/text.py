@@ -1,4 +1,4 @@
-"""The report for people at a terminal, in lines of 80 columns; and as Markdown, with all of it."""
+"""The report for people at a terminal, in lines of 80 columns, and the complete one as Markdown."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from textwrap import wrap
@@ -29,14 +29,14 @@ from fedwiz.runs.state import State
 from fedwiz.util.sanitize import sanitize
 
 WIDTH_COLUMNS = 80
-"""Columns of the text; only a word that is longer goes beyond them, and the first line."""
+"""Columns of the text; only the first line and words that are longer exceed them."""
 
 MAX_PAIRS_NAMED = 12
-"""Pairs that are named for one reason; a report that is kept names all of them."""
+"""How many pairs are named per reason; a report file names all of them."""
 
 
 def _lines(text: str, indent: str, first: str = "") -> Iterator[str]:
-    """Text of a host's as indented lines of at most `WIDTH_COLUMNS` columns."""
+    """A host's text as indented lines of at most `WIDTH_COLUMNS` columns."""
     lead = first or indent
     for line in text.splitlines():
         for part in wrap(
@@ -51,10 +51,10 @@ def _lines(text: str, indent: str, first: str = "") -> Iterator[str]:
 
 def findings(found: Sequence[Found]) -> Iterator[str]:
     """Findings as lines: blocks, then warnings; those that are ok are only counted."""
-    by = {level: [it for it in found if it.level == level] for level in LEVELS}
-    counts = (count(len(by["block"]), "block"), count(len(by["warn"]), "warning"))
-    yield f"Findings: {counts[0]}, {counts[1]}, {len(by['ok'])} ok"
-    for it in (*by["block"], *by["warn"]):
+    by_level = {level: [it for it in found if it.level == level] for level in LEVELS}
+    counts = (count(len(by_level["block"]), "block"), count(len(by_level["warn"]), "warning"))
+    yield f"Findings: {counts[0]}, {counts[1]}, {len(by_level['ok'])} ok"
+    for it in (*by_level["block"], *by_level["warn"]):
         level = "BLOCK" if it.level == "block" else it.level
         yield f"  {level:<5}  {sanitize(it.check)}  {where(it.host)}"
         yield from _lines(it.seen, " " * 9)
@@ -64,15 +64,15 @@ def findings(found: Sequence[Found]) -> Iterator[str]:
 def hosts(state: State) -> Iterator[str]:
     """Each host's outcome, as lines."""
     yield "Hosts"
-    wide = max((len(name) for name in state.hosts), default=0)
+    width = max((len(name) for name in state.hosts), default=0)
     for host in state.hosts.values():
-        did = f"{host.done} of {count(host.planned, 'action')}"
-        yield f"  {sanitize(host.name):<{wide}}  {host.word:<8}  {did}"
-        yield from _lines(host.why, " " * min(wide + 4, WIDTH_COLUMNS // 2))
+        progress = f"{host.done} of {count(host.planned, 'action')}"
+        yield f"  {sanitize(host.name):<{width}}  {host.word:<8}  {progress}"
+        yield from _lines(host.why, " " * min(width + 4, WIDTH_COLUMNS // 2))
 
 
 def about_hosts(kind: str, verdicts: Iterable[Verified]) -> Iterator[str]:
-    """The verdicts of one kind with all that was seen, as lines."""
+    """The verdicts of one kind with all their evidence, as lines."""
     yield title(kind)
     for it in verdicts:
         if it.kind == kind:
@@ -83,20 +83,19 @@ def about_hosts(kind: str, verdicts: Iterable[Verified]) -> Iterator[str]:
 
 
 def matrix(verdicts: Sequence[Verified], order: Iterable[str] = ()) -> Iterator[str]:
-    """Who pings whom, drawn: a row for each sender, a column for each receiver.
+    """Which node pings which, drawn: a row for each sender, a column for each receiver.
 
     Args:
         verdicts: of all kinds.
-        order: hosts in the order wanted; those that no ping is about are left out, and those
-            that are missing come last.
+        order: the hosts' order; hosts without pings are left out, and missing ones come last.
     """
     tried = pairs(verdicts)
     names = nodes(tried, order)
     passed = sum(it.level == "pass" for it in tried.values())
     yield f"{title('ping')}: {passed} of {count(len(tried), 'pair')}"
     digits = len(str(len(names)))
-    wide = min(max([len(name) for name in names] + [6]), 24)  # 6: room for the corner's words
-    room = WIDTH_COLUMNS - digits - wide - 3
+    width = min(max([len(name) for name in names] + [6]), 24)  # 6: room for the words in the corner
+    room = WIDTH_COLUMNS - digits - width - 3
     cell = next(
         (size for size in (3, 2) if size > digits and size * len(names) <= room), digits + 1
     )
@@ -104,13 +103,13 @@ def matrix(verdicts: Sequence[Verified], order: Iterable[str] = ()) -> Iterator[
     for begin in range(0, len(names), step):
         columns = range(begin, min(begin + step, len(names)))
         heads = "".join(f"{number + 1:>{cell}}" for number in columns)
-        yield f"  {'from, to':<{digits + wide + 1}.{digits + wide + 1}}{heads}"
+        yield f"  {'from, to':<{digits + width + 1}.{digits + width + 1}}{heads}"
         for number, sender in enumerate(names, 1):
             signs = (_sign(tried, sender, names[column]) for column in columns)
             name = sanitize(sender)
-            name = name if len(name) <= wide else name[: wide - 1] + "~"
+            name = name if len(name) <= width else name[: width - 1] + "~"
             cells = "".join(f"{sign:>{cell}}" for sign in signs)
-            yield f"  {number:>{digits}} {name:<{wide}}{cells}"
+            yield f"  {number:>{digits}} {name:<{width}}{cells}"
     yield "  + pings   X does not ping   - was not tried   ? nothing is known   . itself"
 
 
@@ -122,7 +121,7 @@ def _sign(tried: Pairs, sender: str, receiver: str) -> str:
 def reasons(
     verdicts: Sequence[Verified], kind: str = "ping", most: int = MAX_PAIRS_NAMED
 ) -> Iterator[str]:
-    """Why pairs are not right, each reason once, with the pairs that it holds for."""
+    """Why pairs fail, each reason once, with the pairs that it applies to."""
     for reason, these in duplicates(pairs(verdicts, kind).values()):
         sign = SIGNS[these[0].level]
         yield from _lines(some(list(map(about, these)), most), " " * 4, f"  {sign} ")
@@ -130,7 +129,7 @@ def reasons(
 
 
 def about_pairs(kind: str, verdicts: Sequence[Verified]) -> Iterator[str]:
-    """The verdicts of a kind that is about pairs, as lines: those that are right are counted."""
+    """The verdicts of a kind that is about pairs, as lines; those that pass are only counted."""
     found = pairs(verdicts, kind)
     passed = sum(it.level == "pass" for it in found.values())
     verb = "passes" if len(found) == 1 else "pass"
@@ -139,7 +138,7 @@ def about_pairs(kind: str, verdicts: Sequence[Verified]) -> Iterator[str]:
 
 
 def rounds(state: State) -> Iterator[str]:
-    """A round's verdicts, as lines: pings drawn, all others counted but for those not right."""
+    """A round's verdicts as lines: pings are drawn; of other kinds only failures are listed."""
     for kind in sorted(kinds(state.verdicts), key=lambda kind: kind != "ping"):
         if kind == "ping":
             yield from matrix(state.verdicts, state.hosts)
@@ -151,17 +150,17 @@ def rounds(state: State) -> Iterator[str]:
 
 
 def since(drift: Drift, *, utc: bool = False) -> Iterator[str]:
-    """What changed since the last verification, as lines; times in UTC for who is elsewhere."""
+    """The changes since the last verification, as lines; times in UTC for readers elsewhere."""
     if not drift.changes:
         yield f"{began(drift, utc=utc)}: nothing changed"
         return
     yield f"{began(drift, utc=utc)}:"
-    for said in changes(drift):
-        yield from _lines(said, " " * 4, "  ")
+    for change in changes(drift):
+        yield from _lines(change, " " * 4, "  ")
 
 
 def diagnoses(found: Sequence[Diagnosed]) -> Iterator[str]:
-    """Causes of what is wrong between two nodes, as lines."""
+    """Causes of a problem between two nodes, as lines."""
     yield "Causes"
     for it in found:
         yield f"  {arrow((it.sender, it.receiver))}: {sanitize(it.cause)} on {where(it.host)}"
@@ -171,7 +170,7 @@ def diagnoses(found: Sequence[Diagnosed]) -> Iterator[str]:
 
 
 def _parts(state: State, drift: Drift | None, *, whole: bool) -> Iterator[tuple[str, ...]]:
-    """The parts of the report that this run has something for; each begins with its title."""
+    """The parts of the report that this run has content for; each begins with its title."""
     if drift is not None:
         yield tuple(since(drift, utc=whole))
     if state.diagnoses:
@@ -193,35 +192,35 @@ def _parts(state: State, drift: Drift | None, *, whole: bool) -> Iterator[tuple[
 
 
 def text(state: State, drift: Drift | None = None) -> str:
-    """The report for people at a terminal: its headline, and its parts with a line between.
+    """The report for people at a terminal: its headline, and its parts separated by blank lines.
 
-    Of pairs that pass no more is said than how many they are.
+    Pairs that pass are only counted.
     """
     parts = map("\n".join, _parts(state, drift, whole=False))
     return "\n\n".join([headline(state), *parts]) + "\n"
 
 
 def markdown(state: State, run: str = "", drift: Drift | None = None) -> str:
-    """All of it for a ticket or a wiki: each part a heading and its lines as they are.
+    """The complete report for a ticket or a wiki: a heading for each part, followed by its lines.
 
-    The lines are a code block, since they hold what hosts said; a fence is longer than any
-    run of backticks in them.
+    The lines are in a code block, since they contain hosts' output; a fence is longer than any run
+    of backticks in them.
     """
-    said = [f"# {_escape(headline(state))}"]
+    sections = [f"# {_escape(headline(state))}"]
     for first, *lines in (_about(state, run), *_parts(state, drift, whole=True)):
         body = "\n".join(lines)
         fence = "```"
         while fence in body:
             fence += "`"
-        said.append(
+        sections.append(
             f"## {_escape(first.rstrip(':'))}"
             + (f"\n\n{fence}text\n{body}\n{fence}" if body else "")
         )
-    return "\n\n".join(said) + "\n"
+    return "\n\n".join(sections) + "\n"
 
 
 def _about(state: State, run: str) -> Iterator[str]:
-    """Which run it was, and what ran on its hosts."""
+    """Which run it was, and the versions on its hosts."""
     yield "Run"
     yield from (f"  {name:<8}  {value}" for name, value in run_of(state, run) if value)
     for host in state.hosts.values():
@@ -236,5 +235,5 @@ def _about(state: State, run: str) -> Iterator[str]:
 
 
 def _escape(line: str) -> str:
-    """A line in which Markdown and HTML find nothing of theirs."""
+    """A line with all characters escaped that Markdown and HTML would interpret."""
     return "".join(f"\\{sign}" if sign in "\\`*_[]<>&|~" else sign for sign in line)

@@ -1,7 +1,7 @@
 """STEPS: the whole install, read from top to bottom.
 
-A step yields only what is left to do, and nothing where the host is right already: so the plan
-is the dry run, and running again is resuming.
+A step yields only what remains to be done, and nothing if the host is already right. So the plan is
+the dry run, and running again resumes.
 """
 
 from fedwiz.steps.backup import keep, keep_store

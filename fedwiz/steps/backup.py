@@ -1,4 +1,4 @@
-"""The step before all others: what they are about to touch is kept on the host itself."""
+"""The first steps: back up what the others are about to change, on the host itself."""
 
 from collections.abc import Iterator
 
@@ -54,14 +54,14 @@ CHANGING: tuple[Step, ...] = (
     enable,
     switch,
 )
-"""Steps that change a node; `due` goes with them, and `peers` changes nothing that stays."""
+"""Steps that change a node; `due` only runs with them, `peers` changes nothing permanently."""
 
 SUBNET_ENV = "/run/flannel/subnet.env"
 SAVED = (f"{SYSCONFIG}.rpmsave", f"{SYSCONFIG}.rpmnew")
-"""What rpm leaves beside a file that was changed."""
+"""Files that rpm leaves beside a changed file."""
 
 PACKAGED = "/usr/lib/systemd/system/docker.service.d/flannel.conf"
-"""The package's own, whose folder rpm does not take away."""
+"""The package's own drop-in; rpm does not remove its folder."""
 
 TOUCHED = (
     SYSCONFIG,
@@ -82,35 +82,38 @@ TOUCHED = (
     OPTIONS_FILE,
     *SAVED,
 )
-"""Files that an install writes, or has others write; `keep.sh` has the same list."""
+"""Files that an install writes or causes to be written; `keep.sh` has the same list."""
 
 TITLE = "Keep what will be changed"
 FORGET_BACKUP = f"rm -r {before.BEFORE}"
 
 
-def _due(answers: Answers, host: Host, known: ClusterFacts) -> bool:
+def _has_changes(answers: Answers, host: Host, known: ClusterFacts) -> bool:
     return any(True for other in CHANGING for _ in other.left(answers, host, known))
 
 
 @step("keep", TITLE)
 def keep(answers: Answers, host: Host, known: ClusterFacts) -> Iterator[Run]:
-    """Once, before the first change: a later run never writes over it."""
+    """Back up once, before the first change: later runs never overwrite it."""
     facts = known.hosts[host.name]
-    if facts.kept is None and _due(answers, host, known):
+    if facts.backup is None and _has_changes(answers, host, known):
         zone = facts.firewall.zone if facts.firewall else ""
         yield run_script("keep", zone or "-", undo=FORGET_BACKUP)
 
 
 @step("keep", TITLE, role="master", stage="config")
 def keep_store(answers: Answers, host: Host, known: ClusterFacts) -> Iterator[Run]:
-    """Etcd's key, and whose leases there were before any node got one by this install."""
-    if known.hosts[host.name].kept is not None:
+    """Back up etcd's key, and the list of leases from before this install gave any node one."""
+    if known.hosts[host.name].backup is not None:
         return
     nodes = (node for node in answers.nodes if node.name in known.hosts)
     rewrites = any(True for _ in config.left(answers, host, known))
-    if rewrites or any(_due(answers, node, known) for node in nodes):
+    if rewrites or any(_has_changes(answers, node, known) for node in nodes):
         stored = known.store
         api = "" if stored.error else stored.api
         yield run_script(
-            "keep", "-", stdin=(before.told(api, stored.config, stored.leases),), undo=FORGET_BACKUP
+            "keep",
+            "-",
+            stdin=(before.etcd_as_json(api, stored.config, stored.leases),),
+            undo=FORGET_BACKUP,
         )

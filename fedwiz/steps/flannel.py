@@ -1,4 +1,4 @@
-"""Steps that bring flannel: its configuration in etcd, its package, its settings, its unit."""
+"""Steps for flannel itself: its configuration in etcd, its package, its settings, its unit."""
 
 import hashlib
 import re
@@ -10,7 +10,7 @@ from fedwiz.facts.versions import FLANNEL_VARIABLES, endpoint_variables
 from fedwiz.model.actions import Action, PutKey, Run, Secret
 from fedwiz.model.envfile import values, with_values
 from fedwiz.scripts import script
-from fedwiz.steps.make import ANY, change, diff, dnf, put_file, run_script, same_json, seen
+from fedwiz.steps.make import ANY, change, diff, dnf, file_state, put_file, run_script, same_json
 from fedwiz.steps.table import step
 
 SYSCONFIG = "/etc/sysconfig/flanneld"
@@ -22,7 +22,7 @@ DROP_IN = "/etc/systemd/system/flanneld.service.d/60-fedwiz.conf"
 FLANNELD_ENVIRONMENT = tuple(
     f"FLANNELD_ETCD_{name}" for name in ("CAFILE", "CERTFILE", "KEYFILE", "USERNAME")
 )
-"""flanneld's own environment, which it reads for what its command line does not say."""
+"""Environment variables of flanneld: options that are not on its command line."""
 REMOVE = "dnf -y remove flannel"
 UPLOADED = "/var/lib/fedwiz/flannel.rpm"
 
@@ -59,30 +59,30 @@ RequiredBy=docker.service
 
 @step("config", "Write the network into etcd", role="master", stage="config")
 def config(answers: Answers, host: Host, known: ClusterFacts) -> Iterator[PutKey]:
-    """The configuration, through the API that the nodes' flannel reads."""
-    stored, value = known.store, answers.config_json()
-    there = stored.config
-    if there is not None and same_json(there.text, value):
+    """Write the configuration through the API that the nodes' flannel reads."""
+    store, value = known.store, answers.config_json()
+    existing = store.config
+    if existing is not None and same_json(existing.text, value):
         return
     yield PutKey(
         answers.key,
         value,
-        stored.api or "v3",
-        previous=there.revision if there else None,
-        was=there.text if there else "",
-        undo="put the old value back" if there else f"delete {answers.key}",
+        store.api or "v3",
+        previous=existing.revision if existing else None,
+        was=existing.text if existing else "",
+        undo="put the old value back" if existing else f"delete {answers.key}",
     )
 
 
 @step("package", "Install flannel")
 def package(answers: Answers, host: Host, known: ClusterFacts) -> Iterator[Run]:
-    """From the hosts' repositories, or from a file of the operator's that is checked first."""
+    """From the hosts' repositories, or from the operator's file, whose hash is verified first."""
     facts, flannel = known.hosts[host.name], answers.flannel
     if flannel.source == "dnf":
         if "flannel" not in facts.packages:
             yield dnf("install", "flannel", undo=REMOVE)
     elif flannel.source == "rpm":
-        # The file's name ends in its architecture, which a version does not have.
+        # The file's name ends in its architecture, which a version does not contain.
         supplied = known.supplied.get(host.name, "")
         if facts.packages.get("flannel") != supplied:
             yield _upload(answers, "0600", UPLOADED, ANY)
@@ -92,13 +92,13 @@ def package(answers: Answers, host: Host, known: ClusterFacts) -> Iterator[Run]:
         yield _upload(answers, "0755", BINARY, facts.hashes.get(BINARY, "absent"))
 
 
-def _upload(answers: Answers, mode: str, path: str, there: str) -> Run:
-    """Send the operator's file, which is put in place only if all of it has arrived."""
+def _upload(answers: Answers, mode: str, path: str, state: str) -> Run:
+    """Upload the operator's file; it is put in place only if it arrived completely."""
     return run_script(
         "put",
         mode,
         path,
-        there,
+        state,
         answers.flannel.sha256,
         upload=answers.flannel.path,
         timeout=900,
@@ -108,35 +108,41 @@ def _upload(answers: Answers, mode: str, path: str, there: str) -> Run:
 
 @step("sysconfig", "Tell flanneld where etcd is")
 def sysconfig(answers: Answers, host: Host, known: ClusterFacts) -> Iterator[Run]:
-    """The variables that the unit reads; every other line and comment stays.
+    """Set the variables that the unit reads; all other lines and comments stay.
 
-    Until the package is there nobody knows which names its unit reads: both pairs are
-    harmless then, and right for every package.
+    Before the package is installed, nobody knows which names its unit reads. Setting both pairs is
+    harmless, and right for every package.
     """
     facts = known.hosts[host.name]
-    found = facts.files.get(SYSCONFIG)
-    there = found or File("", 0o644)
-    wanted = wanted_values(answers, host, facts.flanneld_unit)
-    now = values(there.text)
-    # What an earlier answer put there and this one does not; flanneld passes over the empty.
-    wanted |= {name: "" for name in FLANNELD_ENVIRONMENT if now.get(name) and name not in wanted}
-    left = {name: value for name, value in wanted.items() if now.get(name) != value}
-    if not left:
+    existing = facts.files.get(SYSCONFIG)
+    current = existing or File("", 0o644)
+    wanted_by_name = wanted_values(answers, host, facts.flanneld_unit)
+    values_now = values(current.text)
+    # Variables of earlier answers that these don't set; flanneld ignores empty ones.
+    wanted_by_name |= {
+        name: ""
+        for name in FLANNELD_ENVIRONMENT
+        if values_now.get(name) and name not in wanted_by_name
+    }
+    missing = {
+        name: value for name, value in wanted_by_name.items() if values_now.get(name) != value
+    }
+    if not missing:
         return
-    words = [word for pair in left.items() for word in pair]
-    brought = any(True for _ in package.left(answers, host, known))  # the package brings one
+    words = [word for pair in missing.items() for word in pair]
+    package_brings_it = any(True for _ in package.left(answers, host, known))
     yield run_script(
         "sysconfig",
         SYSCONFIG,
-        ANY if brought else seen(found),
+        ANY if package_brings_it else file_state(existing),
         *words,
-        diff=diff(SYSCONFIG, there.text, with_values(there.text, left)),
+        diff=diff(SYSCONFIG, current.text, with_values(current.text, missing)),
         undo="set the variables back to what the diff takes away",
     )
 
 
 def wanted_values(answers: Answers, host: Host, unit: str) -> dict[str, str]:
-    """What /etc/sysconfig/flanneld must say for a unit of that text; empty text: any unit."""
+    """The values for /etc/sysconfig/flanneld, given the unit's text; empty text: any unit."""
     if answers.flannel.source == "binary":
         unit = UNIT_TEXT
     etcd = answers.etcd
@@ -159,10 +165,10 @@ def wanted_values(answers: Answers, host: Host, unit: str) -> dict[str, str]:
 
 @step("unit", "Have systemd keep flanneld running")
 def unit(answers: Answers, host: Host, known: ClusterFacts) -> Iterator[Action]:
-    """A drop-in, and for a flanneld without a package the unit itself.
+    """A drop-in, and the unit itself if flanneld does not come from a package.
 
-    flannel before 0.18 ends with status 0 when its lease is deleted, which
-    `Restart=on-failure` takes for a wish.
+    flannel before 0.18 exits with status 0 when its lease is deleted, which `Restart=on-failure`
+    takes for a clean exit.
     """
     facts, written = known.hosts[host.name], list[Action]()
     if answers.flannel.source == "binary":
@@ -182,20 +188,21 @@ def _password(answers: Answers, known: ClusterFacts, host: Host) -> Iterator[Run
     secret = known.etcd_password
     if secret is None:
         return
-    # systemd takes these four for more than themselves inside double quotes.
+    # Inside double quotes, systemd gives these four characters a special meaning.
     quoted = re.sub(r'(["\\\\`$])', r"\\\1", secret.reveal())
     parts = ('FLANNELD_ETCD_PASSWORD="', Secret("etcd password", quoted), '"\n')
-    # Its hash would let whoever reads it try passwords: the file is one line, whole with its end.
-    there = known.hosts[host.name].hashes.get(PASSWORD_FILE)
+    # A hash in the plan would allow guessing the password: the script checks for one complete line
+    # instead.
+    current_hash = known.hosts[host.name].hashes.get(PASSWORD_FILE)
     put = run_script(
         "put",
         "0600",
         PASSWORD_FILE,
-        ANY if there else "absent",
+        ANY if current_hash else "absent",
         "line",
         stdin=parts,
         undo=f"rm {PASSWORD_FILE}",
     )
-    hashed = hashlib.sha256(put.input(reveal=True).encode()).hexdigest()
-    if there != hashed:
+    new_hash = hashlib.sha256(put.input(reveal=True).encode()).hexdigest()
+    if current_hash != new_hash:
         yield put

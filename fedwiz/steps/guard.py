@@ -1,7 +1,7 @@
-"""What keeps a step from cutting the operator off: a dead-man's switch on the host.
+"""Dead-man switch: the host reverts a step by itself if the step cut the operator off.
 
-It is armed before the step and takes the step back by itself, unless fedwiz shows over a new
-connection that the host can still be reached.
+It is armed before the step, and reverts it unless fedwiz confirms over a new connection that the
+host is still reachable.
 """
 
 import shlex
@@ -13,52 +13,52 @@ from fedwiz.steps.make import run_script
 from fedwiz.steps.table import Step
 
 BOOT = "boot"
-"""What arm.sh is told of a step that is a reboot."""
+"""Tells arm.sh that the step is a reboot."""
 
 CONFIRM_SECONDS = 600
-"""Seconds that a way back may take, which the confirmation waits for where it comes too late."""
+"""Seconds that reverting may take; a confirmation that comes too late waits for its end."""
 
 
 def guarded(step: Step, actions: tuple[Action, ...], seconds: int) -> tuple[Action, ...]:
-    """A step's actions; of one that could cut the operator off, between arming and confirming.
+    """The actions of a step; if it could cut the operator off, between arming and confirming.
 
-    Where nothing takes them back there is nothing to arm.  What waits outlives a reboot where the
+    If no action can be reverted there is nothing to arm. The armed timer survives a reboot if the
     step is one.
 
-    Their ways back are for that moment only: what an install has done is not taken back by one
-    step without the others.
+    The actions' own undo is for this moment only: later, an install is never undone by one step
+    without the others.
     """
     runs = [action for action in actions if isinstance(action, Run)]
-    plain = tuple(replace(it, back=None) if isinstance(it, Run) else it for it in actions)
+    unguarded = tuple(replace(it, back=None) if isinstance(it, Run) else it for it in actions)
     if not step.cuts or not any(run.back for run in runs):
-        return plain
-    boot = (BOOT,) if any(run.reboots for run in runs) else ()
-    arm = run_script("arm", step.name, str(seconds), *boot, stdin=(way_back(runs),))
+        return unguarded
+    arm_arguments = (BOOT,) if any(run.reboots for run in runs) else ()
+    arm = run_script("arm", step.name, str(seconds), *arm_arguments, stdin=(undo_script(runs),))
     confirm = run_script("confirm", step.name, fresh=seconds, timeout=CONFIRM_SECONDS)
-    return (arm, *plain, confirm)
+    return (arm, *unguarded, confirm)
 
 
-def way_back(runs: Iterable[Run]) -> str:
-    """Shell that takes a step back, the last action first; all of it is tried."""
-    backs = [run.back for run in runs if run.back is not None]
-    # What has a service read its files again is its own way back, and comes after them.
-    again = [back for back in backs if back.argv in {run.argv for run in runs}]
-    lines = [_line(back) for back in reversed(backs) if back not in again]
-    lines += [_line(back) for back in again]
-    tried = [f"{line} || code=1" for line in lines]
-    return "\n".join(["code=0", *tried, "exit $code", "# end", ""])
+def undo_script(runs: Iterable[Run]) -> str:
+    """Shell that reverts a step, the last action first; it tries all of them, even if one fails."""
+    undo_actions = [run.back for run in runs if run.back is not None]
+    # An action that makes a service reload its files is its own undo, and must run last.
+    reloads = [action for action in undo_actions if action.argv in {run.argv for run in runs}]
+    lines = [_line(action) for action in reversed(undo_actions) if action not in reloads]
+    lines += [_line(action) for action in reloads]
+    checked = [f"{line} || code=1" for line in lines]
+    return "\n".join(["code=0", *checked, "exit $code", "# end", ""])
 
 
 def _line(run: Run) -> str:
-    given = f"printf %s {shlex.quote(run.input())} | " if run.stdin else ""
-    return given + run.shown
+    stdin = f"printf %s {shlex.quote(run.input())} | " if run.stdin else ""
+    return stdin + run.shown
 
 
 def is_guard(action: Action) -> bool:
-    """It arms or confirms, and changes nothing that stays."""
+    """It arms or confirms, and changes nothing permanently."""
     return isinstance(action, Run) and (bool(action.fresh) or arms(action))
 
 
 def arms(action: Action) -> bool:
-    """It arms."""
+    """It arms the switch."""
     return isinstance(action, Run) and action.argv[3:4] == ("arm.sh",)

@@ -1,4 +1,4 @@
-"""Steps that ready a node before flannel comes: kernel, network services, firewall."""
+"""Steps that prepare a node for flannel: kernel, network services, firewall."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -33,23 +33,23 @@ unmanaged-devices=interface-name:flannel*;interface-name:docker0;interface-name:
 def kernel(answers: Answers, host: Host, known: ClusterFacts) -> Iterator[Run]:
     """Modules and sysctls, now and at each boot.
 
-    A module that the kernel does not have at all is a check's matter.  docker turns
-    `ip_forward` on when it starts and flannel never does; both need it whoever was first.
+    A module that the kernel does not have at all is left to a check. docker turns `ip_forward` on
+    when it starts and flannel never does; both need it, whichever starts first.
     """
     facts = known.hosts[host.name]
     modules = [
         name for name in ("br_netfilter", *answers.backend.backend.modules) if name in facts.modules
     ]
-    # Also those that are there now: who loaded them, docker perhaps, may come after flanneld
-    # at the next boot.
+    # Include modules that are loaded now: whatever loaded them, perhaps docker, may start after
+    # flanneld at the next boot.
     if modules:
         yield from put_file(facts, MODULES_FILE, "".join(f"{name}\n" for name in modules))
     for name in modules:
         if not facts.modules[name]:
             yield change("modprobe", name, undo=f"modprobe -r {name}")
-    wanted = settings(facts)
-    yield from put_file(facts, SYSCTL_FILE, "".join(f"{k} = {v}\n" for k, v in wanted.items()))
-    for key, value in wanted.items():
+    sysctls = settings(facts)
+    yield from put_file(facts, SYSCTL_FILE, "".join(f"{k} = {v}\n" for k, v in sysctls.items()))
+    for key, value in sysctls.items():
         was = facts.sysctls.get(key)
         if was != value:
             yield change(
@@ -62,30 +62,30 @@ def kernel(answers: Answers, host: Host, known: ClusterFacts) -> Iterator[Run]:
 
 def settings(facts: Facts) -> dict[str, str]:
     """The sysctls that a node needs."""
-    found = {"net.ipv4.ip_forward": "1"}
+    sysctls = {"net.ipv4.ip_forward": "1"}
     if "br_netfilter" in facts.modules:
-        found["net.bridge.bridge-nf-call-iptables"] = "1"
+        sysctls["net.bridge.bridge-nf-call-iptables"] = "1"
     strict = "net.ipv4.conf.all.rp_filter"
     old = facts.files.get(SYSCTL_FILE)
-    # Once loosened it reads 2; the line must stay, or the next plan would take it out.
+    # Once loosened it reads 2; the line must stay, or the next plan would remove it.
     if facts.sysctls.get(strict) == "1" or (old is not None and strict in old.text):
-        found[strict] = "2"
-    return found
+        sysctls[strict] = "2"
+    return sysctls
 
 
 @step("link", "Keep systemd from changing flannel's MAC address")
 def link(answers: Answers, host: Host, known: ClusterFacts) -> Iterator[Run]:
-    """The `.link` file must be there before the device is made.
+    """The `.link` file must exist before the device is created.
 
-    systemd 242 and later gives a new device a MAC address of its own while flannel has
-    already published the first one (flannel-io/flannel#1155).
+    systemd 242 and later gives a new device a MAC address of its own after flannel has already
+    published the first one (flannel-io/flannel#1155).
     """
     yield from put_file(known.hosts[host.name], LINK_FILE, LINK_TEXT)
 
 
 @step("networkmanager", "Keep NetworkManager off flannel's and docker's devices", cuts=True)
 def networkmanager(answers: Answers, host: Host, known: ClusterFacts) -> Iterator[Run]:
-    """Where NetworkManager runs, or would at the next boot."""
+    """Only if NetworkManager runs, or would at the next boot."""
     facts = known.hosts[host.name]
     unit = facts.unit("NetworkManager.service")
     if not unit.there:
@@ -101,31 +101,31 @@ def networkmanager(answers: Answers, host: Host, known: ClusterFacts) -> Iterato
 def firewall(answers: Answers, host: Host, known: ClusterFacts) -> Iterator[Run]:
     """The backend's ports and protocols, and the network as a trusted source.
 
-    The ports are opened in the zone of flannel's interface, which may not be the default one.
-    Both the running and the permanent set are changed, rather than reloading: a reload drops
-    what others added at run time, docker's rules among them.
+    The ports are opened in the zone of flannel's interface, which may not be the default zone. Both
+    the running and the permanent configuration are changed instead of reloading: a reload drops
+    rules that others added at run time, docker's among them.
     """
-    walls = known.hosts[host.name].firewall
-    if walls is None:
+    firewalld = known.hosts[host.name].firewall
+    if firewalld is None:
         return
     backend = answers.backend.backend
-    zone = (f"--zone={walls.zone}",) if walls.zone else ()
+    zone = (f"--zone={firewalld.zone}",) if firewalld.zone else ()
     opened = [(f"--add-port={port}", port) for port in backend.ports(answers.backend.options)]
     opened += [(f"--add-protocol={protocol}", protocol) for protocol in backend.protocols]
     for flag, what in opened:
         words = (*zone, flag)
-        if what not in walls.ports:
+        if what not in firewalld.ports:
             yield _firewall(*words)
-        if what not in walls.permanent:
+        if what not in firewalld.permanent:
             yield _firewall("--permanent", *words)
     words = ("--zone=trusted", f"--add-source={answers.network.cidr}")
-    if answers.network.cidr not in walls.trusted:
+    if answers.network.cidr not in firewalld.trusted:
         yield _firewall(*words)
-    if answers.network.cidr not in walls.trusted_permanent:
+    if answers.network.cidr not in firewalld.trusted_permanent:
         yield _firewall("--permanent", *words)
 
 
 def _firewall(*words: str) -> Run:
-    """Something added, and how it is taken away."""
-    back = change("firewall-cmd", *(word.replace("--add-", "--remove-") for word in words))
-    return change("firewall-cmd", *words, undo=back.shown, back=back)
+    """Add something to firewalld, with the command that removes it again."""
+    undo = change("firewall-cmd", *(word.replace("--add-", "--remove-") for word in words))
+    return change("firewall-cmd", *words, undo=undo.shown, back=undo)

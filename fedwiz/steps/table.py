@@ -1,4 +1,4 @@
-"""What a step is, and where in an install it stands."""
+"""What a step is, and its place in an install."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -9,19 +9,19 @@ from fedwiz.facts.values import ClusterFacts
 from fedwiz.model.actions import Action
 
 Left: TypeAlias = Callable[[Answers, Host, ClusterFacts], Iterator[Action]]
-"""What is still left to do on a host: nothing where it is right already."""
+"""What remains to be done on a host: nothing if it is already right."""
 
 Stage: TypeAlias = Literal["config", "nodes", "peers", "mend", "back", "etcd"]
 STAGES: tuple[Stage, ...] = ("config", "nodes", "peers")
-"""Of an install, in order; a stage begins when all hosts have ended the one before.  `mend` is
-that of a remedy, or of its way back; `back` and `etcd` are those of an install's."""
+"""Stages of an install, in order; a stage begins when all hosts have finished the one before.
+`mend` is the stage of a fix and of its undo; `back` and `etcd` are those of undoing an install."""
 
 GATES: frozenset[Stage] = frozenset({"config", "back"})
-"""Where one of these fails, nothing after it is done on any host."""
+"""If one of these fails, no later stage starts on any host."""
 
 
 Together: TypeAlias = Callable[[Answers, ClusterFacts], Iterator[tuple[str, Action]]]
-"""The same of all hosts at once, each action with its host's name."""
+"""The same for all hosts at once, each action with the name of its host."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,13 +34,13 @@ class Step:
     role: Literal["master", "node"] = "node"
     stage: Stage = "nodes"
     together: Together | None = None
-    """Only where what is left on one host depends on all the others."""
+    """Set only if what remains on one host depends on all the others."""
 
     cuts: bool = False
-    """It could cut the operator off: the host takes it back unless it can still be reached."""
+    """It could cut the operator off: guarded by the dead-man switch (see `guard`)."""
 
     def everywhere(self, answers: Answers, known: ClusterFacts) -> dict[str, tuple[Action, ...]]:
-        """What is left on each host of its role; hosts that could not be asked are not in it."""
+        """What remains on each host of its role; hosts that could not be read are left out."""
         hosts = [it for it in answers.host if it.role == self.role and it.name in known.hosts]
         if self.together is None:
             return {host.name: tuple(self.left(answers, host, known)) for host in hosts}
@@ -58,17 +58,17 @@ def step(
     *,
     cuts: bool = False,
 ) -> Callable[[Left], Step]:
-    """Make a step of the function that says what is left to do."""
+    """Turn a function that yields the remaining actions into a step."""
     return lambda left: Step(name, title, left, role, stage, cuts=cuts)
 
 
 def step_of_all(name: str, title: str, stage: Stage) -> Callable[[Together], Step]:
-    """Make a step of the function that says of all nodes at once what is left to do."""
+    """Turn a function that yields the remaining actions of all nodes at once into a step."""
 
-    def made(together: Together) -> Step:
+    def make_step(together: Together) -> Step:
         def left(answers: Answers, host: Host, known: ClusterFacts) -> Iterator[Action]:
             yield from (action for at, action in together(answers, known) if at == host.name)
 
         return Step(name, title, left, stage=stage, together=together)
 
-    return made
+    return make_step

@@ -1,10 +1,10 @@
-"""Is the finished network right?  Containers on every pair of nodes ping, or why they don't.
+"""Verify the finished network: can containers on every pair of nodes reach each other?
 
-Besides, each node has what it needs and knows the ways to the others, and packets as large as
-containers send them cross whole.
+If not, the verdict says why. Also verified: each node has what it needs and knows the routes to the
+others, and packets as large as containers send them arrive whole.
 
-It takes nothing for granted that fedwiz itself did: what is in etcd, in subnet.env and on the
-nodes decides, so it works on any cluster.
+Nothing that fedwiz did itself is taken for granted: only etcd, subnet.env and the state of the
+nodes count, so it works on any cluster.
 """
 
 import asyncio
@@ -27,16 +27,16 @@ from fedwiz.verify.values import Path, Ping, Pod, Up, Verdict
 __all__ = ["KINDS", "Verdict", "ok", "verify"]
 
 KINDS = ("address", "lease", "subnet_env", "peer", "ping", "mtu")
-"""What is judged: of each node the first three, of each ordered pair of nodes the others."""
+"""The kinds of verdict: the first three are about one node, the others about an ordered pair."""
 
 MEASURED = frozenset({"ping", "mtu"})
-"""What a container on each node is needed for."""
+"""Kinds that need a container on each node."""
 
 
 def ok(verdicts: Iterable[Verdict]) -> bool:
-    """The network is proven: nothing failed, and every pair of nodes was pinged.
+    """The network is verified: nothing failed, and every pair of nodes was pinged.
 
-    Other verdicts that were skipped tell of what has no rule, and do not count.
+    Other skipped verdicts are about things that no rule covers, and do not count.
     """
     return not any(
         verdict.level == "fail" or (verdict.kind == "ping" and verdict.level == "skipped")
@@ -54,40 +54,39 @@ async def verify(
     only: Collection[str] = KINDS,
     pair: tuple[str, str] | None = None,
 ) -> tuple[Verdict, ...]:
-    """Judge nodes and ordered pairs of them; nothing on the hosts stays changed.
+    """Judge nodes and ordered pairs of nodes; leaves nothing changed on the hosts.
 
     Args:
-        answers: the hosts, and what is known of the network where etcd does not tell.
+        answers: the hosts, and the network's settings as far as etcd does not have them.
         sessions: an open one for each node.
         known: facts and leases, read just before.
-        emit: gets each verdict as it is there.
-        lost: nodes that can't be asked, and why; besides those of `known`.
-        only: the kinds that are judged; where none of them has to be measured, no container
-            is started.
-        pair: two nodes; no others are judged, and nothing is started on others.
+        emit: receives each verdict as soon as it is known.
+        lost: nodes that can't be reached, and why; in addition to those of `known`.
+        only: the kinds to judge; if none of them needs measuring, no container is started.
+        pair: two nodes; only they are judged, and nothing is started on others.
 
     Raises:
-        ValueError: `only` has what is none of `KINDS`, or `pair` is not two nodes.
+        ValueError: `only` has a name that is not in `KINDS`, or `pair` is not two nodes.
     """
     hosts = _chosen(answers, only, pair)
     names = tuple(host.name for host in hosts)
-    gone = {**known.lost, **(lost or {})}
+    unreachable = {**known.lost, **(lost or {})}
     for name in names:
-        if name not in gone and (name not in sessions or name not in known.hosts):
-            gone[name] = "there is no connection to it"
+        if name not in unreachable and (name not in sessions or name not in known.hosts):
+            unreachable[name] = "there is no connection to it"
     run = pods.new_name()
-    asker = Asker(sessions, gone)
-    ups = await _up(
+    asker = Asker(sessions, unreachable)
+    ups = await _start_pods(
         asker,
         {
             name: pods.up(run, answers.verify.image, nodes.stand_in(known.hosts[name]))
             for name in names
-            if name not in gone and not MEASURED.isdisjoint(only)
+            if name not in unreachable and not MEASURED.isdisjoint(only)
         },
     )
     verdicts: list[Verdict] = []
 
-    def tell(found: Iterable[Verdict]) -> None:
+    def report(found: Iterable[Verdict]) -> None:
         for verdict in found:
             if verdict.kind in only:
                 verdicts.append(verdict)
@@ -95,30 +94,32 @@ async def verify(
 
     for host in hosts:
         if host.name in known.hosts:
-            told = [*nodes.judge(answers, known, host, ups.get(host.name))]
-            tell(sorted([*told, leases.judge(answers, known, host)], key=_place))
+            node_verdicts = [*nodes.judge(answers, known, host, ups.get(host.name))]
+            report(sorted([*node_verdicts, leases.judge(answers, known, host)], key=_kind_order))
         else:
-            why = f"{host.name} could not be reached: {gone[host.name]}"
-            tell(Verdict(kind, host.name, "", "fail", "", why) for kind in KINDS[:3])
+            why = f"{host.name} could not be reached: {unreachable[host.name]}"
+            report(Verdict(kind, host.name, "", "fail", "", why) for kind in KINDS[:3])
     if pair is None:
-        tell(leases.strangers(answers, known))
-    net, held = nodes.overlay(answers, known), leases.leases_of(answers, known)
-    ways = PeerRoutes(known, net, held, dict(gone))
-    wanted = not {"peer", *MEASURED}.isdisjoint(only)
-    known_ways = [ways.judge(*each) for each in permutations(names, 2)] if wanted else []
-    tell(known_ways)
+        report(leases.foreign_leases(answers, known))
+    net, lease_by_node = nodes.overlay(answers, known), leases.leases_of(answers, known)
+    peer_routes = PeerRoutes(known, net, lease_by_node, dict(unreachable))
+    judge_peers = not {"peer", *MEASURED}.isdisjoint(only)
+    peer_verdicts = (
+        [peer_routes.judge(*each) for each in permutations(names, 2)] if judge_peers else []
+    )
+    report(peer_verdicts)
     if not MEASURED.isdisjoint(only):
-        astray = {(it.host, it.peer): it.why for it in known_ways if it.level == "fail"}
-        matrix = PairMatrix(names, known, net, gone, ups, astray=astray)
-        sizes = Sizes(matrix, held, told="ping" in only)
+        peer_errors = {(it.host, it.peer): it.why for it in peer_verdicts if it.level == "fail"}
+        matrix = PairMatrix(names, known, net, unreachable, ups, peer_errors=peer_errors)
+        sizes = Sizes(matrix, lease_by_node, ping_verdicts="ping" in only)
         sizes = await _measure(asker, sizes, run, large="mtu" in only)
-        tell(sizes.matrix.verdicts())
+        report(sizes.matrix.verdicts())
         if "mtu" in only:
-            tell(sizes.judge(*each) for each in permutations(names, 2))
+            report(sizes.judge(*each) for each in permutations(names, 2))
     return tuple(verdicts)
 
 
-def _place(verdict: Verdict) -> int:
+def _kind_order(verdict: Verdict) -> int:
     return KINDS.index(verdict.kind)
 
 
@@ -133,43 +134,43 @@ def _chosen(
     return hosts
 
 
-async def _up(asker: Asker, runs: Mapping[str, Run]) -> dict[str, Up]:
+async def _start_pods(asker: Asker, runs: Mapping[str, Run]) -> dict[str, Up]:
     replies = await asker.ask(runs)
-    found = {}
+    ups = {}
     for name, reply in replies.items():
         try:
-            found[name] = pods.read_up(reply.out)
-        except ValueError as wrong:
-            found[name] = Up(error=f"{wrong}; {_said(reply)}")
-    return found
+            ups[name] = pods.read_up(reply.out)
+        except ValueError as error:
+            ups[name] = Up(error=f"{error}; {_text(reply)}")
+    return ups
 
 
 async def _measure(asker: Asker, sizes: Sizes, run: str, *, large: bool) -> Sizes:
-    """Ping, with large packets too where wanted, and take the containers away."""
+    """Ping, send large packets if `large`, and remove the containers."""
     matrix = sizes.matrix
-    able = {name: up.pod for name, up in matrix.ups.items() if up.pod}
-    await asker.ask({name: pods.count(pod, matrix.sources()) for name, pod in able.items()})
-    asks = {
+    pods_by_node = {name: up.pod for name, up in matrix.ups.items() if up.pod}
+    await asker.ask({name: pods.count(pod, matrix.sources()) for name, pod in pods_by_node.items()})
+    ping_runs = {
         name: pods.ping(pod, targets)
-        for name, pod in able.items()
+        for name, pod in pods_by_node.items()
         if (targets := matrix.targets(name))
     }
-    paths = {name: found for name in able if large and (found := sizes.paths(name))}
+    paths = {name: found for name in pods_by_node if large and (found := sizes.paths(name))}
     async with asyncio.TaskGroup() as group:
-        measuring = group.create_task(_sizes(asker, sizes, able, paths))
-        replies = await asker.ask(asks)
+        measuring = group.create_task(_sizes(asker, sizes, pods_by_node, paths))
+        replies = await asker.ask(ping_runs)
     pings: dict[str, dict[str, Ping | None]] = {}
     failed: dict[str, str] = {}
     for name, reply in replies.items():
         try:
             pings[name] = pods.read_pings(reply.out)
-        except ValueError as wrong:
-            failed[name] = f"{wrong}; {_said(reply)}"
-    lost = dict(asker.lost)  # what is lost from here on has been measured
+        except ValueError as error:
+            failed[name] = f"{error}; {_text(reply)}"
+    lost = dict(asker.lost)  # whoever is lost from here on has already been measured
     counts: dict[str, dict[str, int]] = {}
     ended = set[str]()
-    ends = {name: pods.down(run, up.pod) for name, up in matrix.ups.items()}
-    for name, reply in (await asker.ask(ends)).items():
+    down_runs = {name: pods.down(run, up.pod) for name, up in matrix.ups.items()}
+    for name, reply in (await asker.ask(down_runs)).items():
         if pods.read_ended(reply.out):
             ended.add(name)
         try:
@@ -181,11 +182,17 @@ async def _measure(asker: Asker, sizes: Sizes, run: str, *, large: bool) -> Size
 
 
 async def _sizes(
-    asker: Asker, sizes: Sizes, able: Mapping[str, Pod], paths: Mapping[str, tuple[Path, ...]]
+    asker: Asker,
+    sizes: Sizes,
+    pods_by_node: Mapping[str, Pod],
+    paths: Mapping[str, tuple[Path, ...]],
 ) -> Sizes:
-    """The largest packets that cross."""
+    """Find the largest packets that arrive whole."""
     replies = await asker.ask(
-        {name: pods.sizes(able[name], sizes.source(name), ways) for name, ways in paths.items()}
+        {
+            name: pods.sizes(pods_by_node[name], sizes.source(name), node_paths)
+            for name, node_paths in paths.items()
+        }
     )
     crossed: dict[str, dict[str, int]] = {}
     failed: dict[str, tuple[Judged, str]] = {}
@@ -198,17 +205,17 @@ async def _sizes(
             continue
         try:
             crossed[name] = pods.read_sizes(reply.out, paths[name])
-        except ValueError as wrong:
+        except ValueError as error:
             failed[name] = (
                 "fail",
                 (
-                    f"{name} could not send large pings: {wrong}; {_said(reply)}; try it by hand, "
+                    f"{name} could not send large pings: {error}; {_text(reply)}; try it by hand, "
                     "then verify again"
                 ),
             )
     return replace(sizes, crossed=crossed, failed=failed)
 
 
-def _said(reply: Reply) -> str:
+def _text(reply: Reply) -> str:
     words = " ".join(sanitize(line) for line in (reply.err or reply.out).splitlines())
     return f"exit status {reply.code}, {words[:300] or 'and it said nothing'}"

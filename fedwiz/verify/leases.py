@@ -1,4 +1,4 @@
-"""What is right about each node's lease in etcd, and about who is to renew it."""
+"""Verdicts on each node's lease in etcd, and on its renewal."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -13,33 +13,33 @@ from fedwiz.verify.pods import tidy
 from fedwiz.verify.values import Overlay, Verdict
 
 RENEW_MARGIN_MINUTES = 60
-"""Minutes before its end at which flannel renews a lease, unless told otherwise."""
+"""flannel renews a lease this many minutes before it expires, unless configured otherwise."""
 
 
 def judge(answers: Answers, known: ClusterFacts, host: Host) -> Verdict:
-    """The verdict on the lease of one node that could be asked."""
+    """The verdict on the lease of a node that could be read."""
     facts, net = known.hosts[host.name], overlay(answers, known)
-    seen, wrong = _lease(answers, known, host, net)
-    wrong = _no_etcd(answers, host, facts) or _not_running(known, host, facts) or wrong
-    if wrong:
-        return Verdict("lease", host.name, "", "fail", seen, wrong)
-    return Verdict("lease", host.name, "", "pass", seen, _doubt(answers, host, facts))
+    seen, problem = _lease(answers, known, host, net)
+    problem = _no_etcd(answers, host, facts) or _not_running(known, host, facts) or problem
+    if problem:
+        return Verdict("lease", host.name, "", "fail", seen, problem)
+    return Verdict("lease", host.name, "", "pass", seen, _warning(answers, host, facts))
 
 
 def leases_of(answers: Answers, known: ClusterFacts) -> Mapping[str, Lease]:
-    """Each node's lease, by its name: that of the subnet it has, or else one with its address."""
-    leases = usable(known)
+    """Each node's lease, by node: the one of its subnet, otherwise one with its address."""
+    leases = usable_leases(known)
     found = {host.name: lease_of(leases, known, host) for host in answers.nodes}
     return {name: lease for name, lease in found.items() if lease is not None}
 
 
-def usable(known: ClusterFacts) -> tuple[Lease, ...]:
+def usable_leases(known: ClusterFacts) -> tuple[Lease, ...]:
     """The leases that flannel can use."""
     return tuple(lease for lease in parse_leases(known.store.leases) if not lease.error)
 
 
 def lease_of(leases: Iterable[Lease], known: ClusterFacts, host: Host) -> Lease | None:
-    """A node's lease of these; see `leases_of`."""
+    """A node's lease among these; see `leases_of`."""
     facts = known.hosts.get(host.name, Facts())
     subnet, mine = subnet_of(facts), _own(leases, host, facts)
     here = [lease for lease in mine if subnet and lease.subnet == str(subnet.network)]
@@ -47,19 +47,19 @@ def lease_of(leases: Iterable[Lease], known: ClusterFacts, host: Host) -> Lease 
 
 
 def _own(leases: Iterable[Lease], host: Host, facts: Facts) -> list[Lease]:
-    held = addresses(facts) | {host.address}
-    return [lease for lease in leases if lease.public_ip in held]
+    host_addresses = addresses(facts) | {host.address}
+    return [lease for lease in leases if lease.public_ip in host_addresses]
 
 
 def _time(seconds: int) -> str:
     return f"{seconds // 3600} h {seconds % 3600 // 60} min"
 
 
-# Each gives what is wrong and one thing to do; empty: all is right.
+# Each of these returns a problem and one remedy; empty: no problem.
 
 
 def _no_etcd(answers: Answers, host: Host, facts: Facts) -> str:
-    """No endpoint answers this node: flannel tries them in turn, so one is enough."""
+    """No endpoint answers this node; flannel tries them in turn, so one would be enough."""
     ends = {url: facts.etcd[url] for url in answers.etcd.endpoints if url in facts.etcd}
     if not ends or any(end.version for end in ends.values()):
         return ""
@@ -72,7 +72,7 @@ def _no_etcd(answers: Answers, host: Host, facts: Facts) -> str:
 
 
 def _not_running(known: ClusterFacts, host: Host, facts: Facts) -> str:
-    """Without flanneld the lease is not renewed, and ends; and the ways to this node with it."""
+    """Without flanneld the lease expires, and with it the routes to this node."""
     unit = facts.unit("flanneld.service")
     if not unit.there or unit.active in ("active", "reloading", ""):
         return ""
@@ -90,8 +90,8 @@ def _not_running(known: ClusterFacts, host: Host, facts: Facts) -> str:
     )
 
 
-def _doubt(answers: Answers, host: Host, facts: Facts) -> str:
-    """What is no failure, and should be known."""
+def _warning(answers: Answers, host: Host, facts: Facts) -> str:
+    """Worth knowing, although not a failure."""
     silent = [
         url for url in answers.etcd.endpoints if url in facts.etcd and not facts.etcd[url].version
     ]
@@ -107,10 +107,10 @@ def _doubt(answers: Answers, host: Host, facts: Facts) -> str:
 
 
 def _unrenewed(known: ClusterFacts, host: Host, lease: Lease) -> str:
-    """It should have been renewed, or will not be in time."""
+    """The lease should have been renewed, or will not be renewed in time."""
     facts = known.hosts[host.name]
     margin, unit = _margin(facts), facts.unit("flanneld.service")
-    # Where a renewal fails, flannel tries again each minute: half of the time is lost by then.
+    # If a renewal fails, flannel retries every minute: half of the margin has passed by then.
     if unit.there and lease.ttl is not None and lease.ttl < margin * 30:
         return (
             f"the lease runs out in {_time(lease.ttl)}, and flanneld, which runs on {host.name}, "
@@ -129,22 +129,22 @@ def _unrenewed(known: ClusterFacts, host: Host, lease: Lease) -> str:
 
 
 def _margin(facts: Facts) -> int:
-    """Minutes; the last one that its unit or its environment tells."""
+    """In minutes; the last value set in its unit or its environment."""
     env = facts.files.get("/etc/sysconfig/flanneld")
-    told = re.findall(
+    margins = re.findall(
         r"(?:-subnet-lease-renew-margin|FLANNELD_SUBNET_LEASE_RENEW_MARGIN)[= \"']+([0-9]{1,4})\b",
         re.sub(r"(?m)^\s*#.*$", "", facts.flanneld_unit + "\n" + (env.text if env else "")),
     )
-    return int(told[-1]) if told else RENEW_MARGIN_MINUTES
+    return int(margins[-1]) if margins else RENEW_MARGIN_MINUTES
 
 
 def _lease(answers: Answers, known: ClusterFacts, host: Host, net: Overlay) -> tuple[str, str]:
-    """What etcd has, and what is wrong."""
+    """What etcd has, and the problem with it."""
     store, facts = known.store, known.hosts[host.name]
     if store.error:
         return "", f"etcd could not be read: {store.error}"
     raw = _raw(known)
-    leases = usable(known)
+    leases = usable_leases(known)
     mine = _own(leases, host, facts)
     seen = "\n".join(raw[lease.key] for lease in mine)
     subnet = subnet_of(facts)
@@ -162,26 +162,30 @@ def _lease(answers: Answers, known: ClusterFacts, host: Host, net: Overlay) -> t
             "prefix and this API? see `journalctl -u flanneld`"
         )
     lease = next((lease for lease in mine if lease in here), mine[0])
-    return seen, _lease_wrong(known, host, net, lease, mine) or _unrenewed(known, host, lease)
+    return seen, _lease_problem(known, host, net, lease, mine) or _unrenewed(known, host, lease)
 
 
 def _raw(known: ClusterFacts) -> dict[str, str]:
-    """Each key with its value, by key."""
+    """Each lease as text, `KEY VALUE`, by key."""
     return {value.key: tidy(f"{value.key} {value.text}") for value in known.store.leases}
 
 
-def _lease_wrong(
+def _lease_problem(
     known: ClusterFacts, host: Host, net: Overlay, lease: Lease, mine: list[Lease]
 ) -> str:
     facts = known.hosts[host.name]
-    twins = [one for one in mine if one.public_ip == lease.public_ip and one is not lease]
+    twins = [
+        other_lease
+        for other_lease in mine
+        if other_lease.public_ip == lease.public_ip and other_lease is not lease
+    ]
     if twins:
         return (
             f"{lease.public_ip} has two leases, {lease.subnet} and {twins[0].subnet}: delete "
             "the one that subnet.env does not name, and `systemctl restart flanneld`"
         )
-    for other, theirs in known.hosts.items():
-        if other != host.name and lease.public_ip in addresses(theirs):
+    for other, other_facts in known.hosts.items():
+        if other != host.name and lease.public_ip in addresses(other_facts):
             return (
                 f"{lease.public_ip} is an address of {other}'s, too: both share one lease; give "
                 "each its `interface`, one whose address the other nodes reach"
@@ -206,10 +210,10 @@ def _lease_wrong(
     return ""
 
 
-def strangers(answers: Answers, known: ClusterFacts) -> Iterator[Verdict]:
-    """Leases of no host in the answers: nothing to judge them by, so they are only told."""
-    ours = frozenset[str]().union(*map(addresses, known.hosts.values()))
-    ours |= {host.address for host in answers.host}
+def foreign_leases(answers: Answers, known: ClusterFacts) -> Iterator[Verdict]:
+    """Leases of hosts that are not in the answers: nothing to judge them by, so only reported."""
+    our_addresses = frozenset[str]().union(*map(addresses, known.hosts.values()))
+    our_addresses |= {host.address for host in answers.host}
     raw = _raw(known)
     for lease in parse_leases(known.store.leases):
         seen = raw[lease.key]
@@ -222,7 +226,7 @@ def strangers(answers: Answers, known: ClusterFacts) -> Iterator[Verdict]:
                 seen,
                 f"{lease.error}: flannel did not write it; look at it, and delete it",
             )
-        elif lease.public_ip not in ours:
+        elif lease.public_ip not in our_addresses:
             until = "stays until it is deleted"
             if lease.ttl is not None:
                 until = f"expires in {_time(lease.ttl)}"

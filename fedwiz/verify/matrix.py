@@ -1,4 +1,4 @@
-"""Every node's container pings every other's: what is asked, and what is right."""
+"""Every node's container pings every other's: which pairs to ping, and the verdicts."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -7,13 +7,13 @@ from ipaddress import IPv4Address, IPv4Network
 from fedwiz.facts import ClusterFacts
 from fedwiz.model.events import Judged
 from fedwiz.verify.nodes import addresses, subnet_of
-from fedwiz.verify.reasons import likely
+from fedwiz.verify.reasons import likely_reason
 from fedwiz.verify.values import Overlay, Ping, Up, Verdict
 
 
 @dataclass(frozen=True, slots=True)
 class PairMatrix:
-    """All that was measured; each mapping by host."""
+    """Everything that was measured; all mappings are by host."""
 
     nodes: Sequence[str]
     known: ClusterFacts
@@ -21,22 +21,22 @@ class PairMatrix:
     lost: Mapping[str, str]
     ups: Mapping[str, Up]
     pings: Mapping[str, Mapping[str, Ping | None]] = field(default_factory=dict)
-    """By sender, then by the address that was pinged."""
+    """By sender, then by pinged address."""
 
     counts: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
-    """By receiver, then by the address that pings came from."""
+    """By receiver, then by source address."""
 
     failed: Mapping[str, str] = field(default_factory=dict)
-    """Why a node's pings were not answered."""
+    """Why a node could not ping."""
 
-    astray: Mapping[tuple[str, str], str] = field(default_factory=dict)
-    """What is wrong with what a node knows of another."""
+    peer_errors: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    """By pair: the error in the routes from one node to the other."""
 
     ended: Collection[str] = ()
-    """Nodes whose container had ended by itself before it was taken away."""
+    """Nodes whose container ended by itself before it was removed."""
 
     def obstacle(self, sender: str, receiver: str) -> tuple[Judged, str]:
-        """Level and reason why this pair can't be pinged; `pass` where it can."""
+        """Level and reason if this pair can't be pinged; `pass` if it can."""
         for host in (sender, receiver):
             if host in self.lost:
                 return "fail", f"{host} could not be reached: {self.lost[host]}"
@@ -52,7 +52,7 @@ class PairMatrix:
                     f"{host} could not run a container ({up.error}): see `journalctl -u docker`"
                 )
         for host in (sender, receiver):
-            if why := self._astray(host):
+            if why := self._off_network(host):
                 return "fail", why
         one, other = self._subnet(sender), self._subnet(receiver)
         if one and other and one.overlaps(other):
@@ -62,7 +62,7 @@ class PairMatrix:
             )
         return "pass", ""
 
-    def _astray(self, host: str) -> str:
+    def _off_network(self, host: str) -> str:
         """Why a node's container is not on flannel's network: it would ping itself, or nobody."""
         subnet, pod = self._subnet(host), self.ups[host].pod
         if subnet is None:
@@ -80,20 +80,20 @@ class PairMatrix:
         return subnet.network if subnet else None
 
     def address(self, host: str) -> IPv4Address | None:
-        """Of a node's container."""
+        """The address of a node's container."""
         pod = self.ups[host].pod if host in self.ups else None
         return pod.address if pod else None
 
     def targets(self, sender: str) -> tuple[str, ...]:
-        """The addresses that a node's container is to ping."""
+        """The addresses that a node's container has to ping."""
         return tuple(
             str(self.address(peer))
             for peer in self.nodes
             if peer != sender and self.obstacle(sender, peer)[0] == "pass"
         )
 
-    def guises(self, host: str) -> tuple[str, ...]:
-        """The addresses of a node's own that its containers' packets may be seen with."""
+    def nat_addresses(self, host: str) -> tuple[str, ...]:
+        """A node's own addresses that NAT may give to packets of its containers."""
         subnet, facts = self._subnet(host), self.known.hosts.get(host)
         found = [str(subnet.network_address)] if subnet else []
         docker0 = facts.link("docker0") if facts else None
@@ -103,31 +103,33 @@ class PairMatrix:
     def sources(self) -> tuple[str, ...]:
         """All addresses that a ping may come from."""
         found = [str(self.address(host)) for host in self.nodes if self.address(host)]
-        return tuple(dict.fromkeys(found + [ip for host in self.nodes for ip in self.guises(host)]))
+        return tuple(
+            dict.fromkeys(found + [ip for host in self.nodes for ip in self.nat_addresses(host)])
+        )
 
     def seen_as(self, sender: str, receiver: str) -> str:
-        """The address that the receiver saw; empty where that is not known."""
-        counts, own = self.counts.get(receiver, {}), str(self.address(sender))
-        if counts.get(own):
-            return own
-        others = {ip for host in self.nodes if host != sender for ip in self.guises(host)}
-        mine = [ip for ip in self.guises(sender) if ip not in others]
-        # Last its own: a host that hides whatever it forwards shows itself.
-        return next((ip for ip in (*mine, *self.guises(receiver)) if counts.get(ip)), "")
+        """The sender's address as the receiver saw it; empty if unknown."""
+        counts, address = self.counts.get(receiver, {}), str(self.address(sender))
+        if counts.get(address):
+            return address
+        others = {ip for host in self.nodes if host != sender for ip in self.nat_addresses(host)}
+        unique = [ip for ip in self.nat_addresses(sender) if ip not in others]
+        # The receiver's own come last: a host that masquerades whatever it forwards shows itself.
+        return next((ip for ip in (*unique, *self.nat_addresses(receiver)) if counts.get(ip)), "")
 
     def verdicts(self) -> Iterator[Verdict]:
-        """One for each ordered pair."""
+        """One verdict for each ordered pair."""
         for sender in self.nodes:
             for receiver in self.nodes:
                 if sender != receiver:
                     yield self.judge(sender, receiver)
 
     def pinged(self, sender: str, receiver: str) -> bool:
-        """All of the pings came back."""
+        """Whether all of the pings came back."""
         if self.obstacle(sender, receiver)[0] != "pass":
             return False
-        said = self.pings.get(sender, {}).get(str(self.address(receiver)))
-        return said is not None and 0 < said.sent <= said.received
+        ping = self.pings.get(sender, {}).get(str(self.address(receiver)))
+        return ping is not None and 0 < ping.sent <= ping.received
 
     def judge(self, sender: str, receiver: str) -> Verdict:
         """The verdict on one pair."""
@@ -135,19 +137,19 @@ class PairMatrix:
         if level != "pass":
             return Verdict("ping", sender, receiver, level, "", why)
         target = str(self.address(receiver))
-        said = self.pings.get(sender, {}).get(target)
-        gone = [host for host in (sender, receiver) if host in self.ended]
-        if gone and (said is None or not said.received):
+        ping = self.pings.get(sender, {}).get(target)
+        ended = [host for host in (sender, receiver) if host in self.ended]
+        if ended and (ping is None or not ping.received):
             return Verdict(
                 "ping",
                 sender,
                 receiver,
                 "fail",
                 "",
-                f"the container on {gone[0]} is gone: it ended by itself before the pings did, "
+                f"the container on {ended[0]} is gone: it ended by itself before the pings did, "
                 "since a node took too long; verify again when the hosts have less to do",
             )
-        if said is None:
+        if ping is None:
             why = self.failed.get(sender) or "its ping gave no figures"
             return Verdict(
                 "ping",
@@ -157,30 +159,30 @@ class PairMatrix:
                 "",
                 f"{sender} could not ping: {why}; try it by hand, then verify again",
             )
-        seen = f"{said.received}/{said.sent}"
-        if 0 < said.received < said.sent:
-            seen += f", {said.lost} % lost"
-        if said.rtt:
-            seen += f", {said.rtt} ms"
-        if said.received < said.sent or not said.sent:
-            seen += f", {said.note}" if said.note else ""
-            why = self._why(sender, receiver, said)
+        seen = f"{ping.received}/{ping.sent}"
+        if 0 < ping.received < ping.sent:
+            seen += f", {ping.lost} % lost"
+        if ping.rtt:
+            seen += f", {ping.rtt} ms"
+        if ping.received < ping.sent or not ping.sent:
+            seen += f", {ping.note}" if ping.note else ""
+            why = self._why(sender, receiver, ping)
             return Verdict("ping", sender, receiver, "fail", seen, why)
         seen, why = self._seen(seen, sender, receiver)
-        warned = [why] if why else []
-        warned += [
+        warnings = [why] if why else []
+        warnings += [
             f"docker does not run on {host}, so a bare namespace stood in for its container: "
             "verify again when docker runs"
             for host in (sender, receiver)
             if not self.ups[host].docker
         ]
-        return Verdict("ping", sender, receiver, "pass", seen, "; ".join(warned))
+        return Verdict("ping", sender, receiver, "pass", seen, "; ".join(warnings))
 
-    def _why(self, sender: str, receiver: str, said: Ping) -> str:
+    def _why(self, sender: str, receiver: str, ping: Ping) -> str:
         for pair in ((sender, receiver), (receiver, sender)):
-            if pair in self.astray and not said.received:
-                return f"{said.sent} of {said.sent} pings lost; {self.astray[pair]}"
-        return likely(self.known, self.net, sender, receiver, said)
+            if pair in self.peer_errors and not ping.received:
+                return f"{ping.sent} of {ping.sent} pings lost; {self.peer_errors[pair]}"
+        return likely_reason(self.known, self.net, sender, receiver, ping)
 
     def _seen(self, seen: str, sender: str, receiver: str) -> tuple[str, str]:
         own, shown = str(self.address(sender)), self.seen_as(sender, receiver)

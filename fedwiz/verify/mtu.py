@@ -1,7 +1,7 @@
-"""How large a packet crosses from each node to every other in one piece, and is that enough?
+"""How large a packet from each node arrives at every other in one piece, and is that enough?
 
-Containers send packets as large as their MTU; the backend makes them larger, and the way between
-the nodes must carry those.  Where it does not, small pings work and TLS hangs.
+Containers send packets as large as their MTU; the backend makes them larger, and the network
+between the nodes must carry those. If it does not, small pings work and TLS hangs.
 """
 
 import re
@@ -14,61 +14,61 @@ from fedwiz.model.backends import BACKENDS
 from fedwiz.model.events import Judged
 from fedwiz.verify.matrix import PairMatrix
 from fedwiz.verify.nodes import addresses
-from fedwiz.verify.peers import leading
+from fedwiz.verify.peers import routes_to
 from fedwiz.verify.values import Path, Verdict
 
 OVER_IPV4 = {"wireguard": 60}
-"""Bytes that a backend adds, where its `overhead` is that of IPv6."""
+"""Bytes that a backend adds over IPv4, if its `overhead` is that of IPv6."""
 
 
 @dataclass(frozen=True, slots=True)
 class Crossed:
-    """What a verdict has measured of one pair; all are bytes."""
+    """What was measured for one pair, in bytes."""
 
     over: int
-    """The largest packet that crossed between containers."""
+    """The largest packet that passed between the containers."""
 
     size: int
-    """And how large it should have been."""
+    """The size that should have passed."""
 
     under: int
-    """The same between the nodes themselves; both are 0 where it is not known."""
+    """The same between the nodes themselves; both are 0 if unknown."""
 
     need: int
 
     def __str__(self) -> str:
-        """As a verdict shows it."""
+        """As shown in a verdict."""
         under = f"{self.under} of {self.need}" if self.under else "not known"
         return f"{self.over} of {self.size} bytes; underlay {under}"
 
 
 def read(seen: str) -> Crossed | None:
-    """What a verdict has measured, from what it shows; None: it has not."""
-    said = re.fullmatch(r"(\d{1,5}) of (\d{1,5}) bytes(?:; underlay (.*))?", seen)
-    if not said:
+    """The measurement in a verdict's text; None: it has none."""
+    found = re.fullmatch(r"(\d{1,5}) of (\d{1,5}) bytes(?:; underlay (.*))?", seen)
+    if not found:
         return None
-    under = re.fullmatch(r"(\d{1,5}) of (\d{1,5})", said[3] or "")
-    nodes = (int(under[1]), int(under[2])) if under else (0, 0)
-    return Crossed(int(said[1]), int(said[2]), *nodes)
+    underlay = re.fullmatch(r"(\d{1,5}) of (\d{1,5})", found[3] or "")
+    underlay_sizes = (int(underlay[1]), int(underlay[2])) if underlay else (0, 0)
+    return Crossed(int(found[1]), int(found[2]), *underlay_sizes)
 
 
 @dataclass(frozen=True)
 class Sizes:
-    """All that was measured of packets' sizes; each mapping by node."""
+    """All measurements of packet sizes; all mappings are by node."""
 
     matrix: PairMatrix
     leases: Mapping[str, Lease]
-    told: bool = True
-    """There are verdicts on the pings as well, which tell why a pair has none."""
+    ping_verdicts: bool = True
+    """There are verdicts on the pings as well, which say why a pair can't be measured."""
 
     crossed: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
-    """By sender, then by the address: the largest packet in bytes that came back; 0: none."""
+    """By sender, then by address: the largest packet in bytes that came back; 0: none."""
 
     failed: Mapping[str, tuple[Judged, str]] = field(default_factory=dict)
-    """Level and reason why nothing is known of what a node sends."""
+    """Level and reason if nothing is known of a node's packets."""
 
     def paths(self, sender: str) -> tuple[Path, ...]:
-        """What a node is to try."""
+        """What a node has to try."""
         return tuple(
             self._path(sender, peer)
             for peer in self.matrix.nodes
@@ -76,10 +76,10 @@ class Sizes:
         )
 
     def source(self, sender: str) -> str:
-        """The address that a node sends flannel's packets from; empty: not known."""
+        """The address from which a node sends flannel's packets; empty: unknown."""
         lease, facts = self.leases.get(sender), self.matrix.known.hosts.get(sender)
-        held = facts is not None and lease is not None and lease.public_ip in addresses(facts)
-        return lease.public_ip if lease and held else ""
+        assigned = facts is not None and lease is not None and lease.public_ip in addresses(facts)
+        return lease.public_ip if lease and assigned else ""
 
     def _path(self, sender: str, receiver: str) -> Path:
         size = min(self._mtu(sender), self._mtu(receiver))
@@ -95,20 +95,20 @@ class Sizes:
         return pod.mtu if pod else 0
 
     def _overhead(self, sender: str, receiver: str) -> int | None:
-        """Bytes that are added on the way; None: not known, or no business of flannel's."""
+        """Bytes that the backend adds; None: unknown, or not added by flannel."""
         net, lease = self.matrix.net, self.leases.get(receiver)
         backend, facts = BACKENDS.get(net.backend), self.matrix.known.hosts.get(sender)
         if backend is None or net.backend == "alloc" or facts is None or lease is None:
             return None
-        routes = leading(facts, IPv4Network(lease.subnet))
+        routes = routes_to(facts, IPv4Network(lease.subnet))
         if routes and all(route.dev != net.device for route in routes):
-            return 0  # straight to a node on the same link
+            return 0  # directly to a node on the same link
         return OVER_IPV4.get(net.backend, backend.overhead)
 
     def judge(self, sender: str, receiver: str) -> Verdict:
         """The verdict on one pair."""
         if not self.matrix.pinged(sender, receiver):
-            if not self.told:
+            if not self.ping_verdicts:
                 ping = self.matrix.judge(sender, receiver)
                 return Verdict("mtu", sender, receiver, ping.level, "", ping.why)
             why = f"{sender} does not ping {receiver}, so there is nothing to measure"
@@ -130,7 +130,7 @@ class Sizes:
         return Verdict("mtu", sender, receiver, "fail", seen, why)
 
     def _narrow(self, sender: str, receiver: str, path: Path, under: int) -> str:
-        """The way between the nodes is too narrow."""
+        """The network between the nodes is too narrow."""
         net, added = self.matrix.net, path.need - path.size
         made = f", as {net.backend} makes them of {path.size}," if added else ""
         narrow = self._below((sender, receiver), path.need, outer=True)
@@ -141,12 +141,12 @@ class Sizes:
         )
         backend = BACKENDS.get(net.backend)
         if added and backend and backend.option("mtu"):
-            # The kernel lets in a few bytes more than an interface's MTU.
+            # The kernel accepts a few bytes more than an interface's MTU.
             return f"{why}, or set `backend.mtu` to {min([under, *narrow.values()])}"
         return why
 
     def _cut(self, sender: str, receiver: str, path: Path, over: int) -> str:
-        """The nodes' own packets cross, or nobody knows, and the containers' do not."""
+        """The nodes' own packets pass, or that is unknown, but the containers' do not."""
         narrow = self._below((sender, receiver), path.size, outer=False)
         why = (
             f"packets of {path.size} bytes do not cross between containers from {sender} to "
@@ -157,13 +157,13 @@ class Sizes:
         return f"{why}give every interface on the way an MTU of {max(path.need, path.size)}"
 
     def _below(self, hosts: tuple[str, str], size: int, *, outer: bool) -> dict[str, int]:
-        """The interfaces that pass less: those that flannel's packets leave by, or its own."""
+        """Interfaces with too small an MTU: those that flannel's packets leave by, or its own."""
         found = {}
         for host in hosts:
             lease, facts = self.leases.get(host), self.matrix.known.hosts[host]
             for link in facts.links:
-                held = [text.partition("/")[0] for text in link.addresses]
-                published = lease is not None and lease.public_ip in held
+                link_addresses = [text.partition("/")[0] for text in link.addresses]
+                published = lease is not None and lease.public_ip in link_addresses
                 inner = link.name in (self.matrix.net.device, "docker0")
                 if link.mtu < size and (published if outer else inner):
                     found[f"{link.name} of {host}"] = link.mtu
@@ -180,5 +180,5 @@ class Sizes:
 
 
 def _named(narrow: Mapping[str, int]) -> str:
-    said = ", ".join(f"{name} passes {mtu}" for name, mtu in narrow.items())
-    return f" ({said})" if said else ""
+    text = ", ".join(f"{name} passes {mtu}" for name, mtu in narrow.items())
+    return f" ({text})" if text else ""

@@ -1,4 +1,4 @@
-"""What is right about each node by itself: its addresses and its subnet.env."""
+"""Verdicts on each node by itself: its addresses and its subnet.env."""
 
 import json
 import re
@@ -19,35 +19,39 @@ SUBNET_ENV = "/run/flannel/subnet.env"
 
 
 def overlay(answers: Answers, known: ClusterFacts) -> Overlay:
-    """The network as etcd has it; what etcd does not say is taken from the answers."""
-    said = _object(known.store.config)
-    wished = answers.backend.backend.name, answers.backend.options
-    network = _network(str(said.get("network", ""))) or IPv4Network(answers.network.cidr)
-    if "network" not in said:
-        return Overlay(network, wished[0], answers.backend.backend.device(wished[1]), wished[1])
-    raw = said.get("backend", {"Type": "udp"})  # flannel's own choice where none is named
-    given = {key.lower(): value for key, value in raw.items()} if isinstance(raw, dict) else {}
-    kind = str(given.get("type", "")).lower()
+    """The network's settings from etcd; whatever etcd does not have comes from the answers."""
+    config = _object(known.store.config)
+    configured = answers.backend.backend.name, answers.backend.options
+    network = _network(str(config.get("network", ""))) or IPv4Network(answers.network.cidr)
+    if "network" not in config:
+        return Overlay(
+            network, configured[0], answers.backend.backend.device(configured[1]), configured[1]
+        )
+    raw = config.get("backend", {"Type": "udp"})  # flannel's default if no type is given
+    backend_fields = (
+        {key.lower(): value for key, value in raw.items()} if isinstance(raw, dict) else {}
+    )
+    kind = str(backend_fields.get("type", "")).lower()
     backend = BACKENDS.get(kind)
-    options = _options(backend, given) if backend else {}
+    options = _options(backend, backend_fields) if backend else {}
     return Overlay(network, kind, backend.device(options) if backend else "", options)
 
 
-def _options(backend: Backend, given: Mapping[str, Any]) -> dict[str, int | bool | str]:
-    """The options that are as they should be; flannel takes any case."""
+def _options(backend: Backend, fields: Mapping[str, Any]) -> dict[str, int | bool | str]:
+    """The valid options; flannel ignores the case of their names."""
     return {
-        option.name: given[option.key.lower()]
+        option.name: fields[option.key.lower()]
         for option in backend.options
-        if option.key.lower() in given and not option.refuse(given[option.key.lower()])
+        if option.key.lower() in fields and not option.refuse(fields[option.key.lower()])
     }
 
 
 def _object(value: Value | None) -> dict[str, Any]:
     try:
-        said = json.loads(value.text) if value else {}
+        parsed = json.loads(value.text) if value else {}
     except (ValueError, RecursionError):
         return {}
-    return {key.lower(): part for key, part in said.items()} if isinstance(said, dict) else {}
+    return {key.lower(): part for key, part in parsed.items()} if isinstance(parsed, dict) else {}
 
 
 def _network(text: str) -> IPv4Network | None:
@@ -58,7 +62,7 @@ def _network(text: str) -> IPv4Network | None:
 
 
 def subnet_of(facts: Facts) -> IPv4Interface | None:
-    """The node's part of the network, as subnet.env has it: docker0's address and length."""
+    """The node's subnet according to subnet.env: docker0's address and prefix length."""
     try:
         return IPv4Interface((facts.subnet_env or {}).get("FLANNEL_SUBNET", ""))
     except ValueError:
@@ -66,13 +70,13 @@ def subnet_of(facts: Facts) -> IPv4Interface | None:
 
 
 def mtu_of(facts: Facts) -> int | None:
-    """The size of a container's packets in bytes, as subnet.env has it."""
+    """The packet size for containers in bytes, according to subnet.env."""
     text = (facts.subnet_env or {}).get("FLANNEL_MTU", "")
     return int(text) if re.fullmatch(r"[1-9][0-9]{2,4}", text) else None
 
 
 def stand_in(facts: Facts) -> tuple[str, int] | None:
-    """Address and MTU of a namespace in a container's place: the address that docker gives last."""
+    """Address and MTU of a namespace in place of a container: the address docker would use last."""
     subnet, mtu = subnet_of(facts), mtu_of(facts)
     if subnet is None or mtu is None or subnet.network.prefixlen > MAX_SUBNET_LEN:
         return None
@@ -90,7 +94,7 @@ def addresses(facts: Facts) -> frozenset[str]:
 
 
 def judge(answers: Answers, known: ClusterFacts, host: Host, up: Up | None) -> Iterator[Verdict]:
-    """Verdicts on the addresses and on the subnet.env of one node that could be asked."""
+    """Verdicts on the addresses and the subnet.env of a node that could be read."""
     facts, net = known.hosts[host.name], overlay(answers, known)
     inet = up.inet if up and up.inet else _inet(facts)
     yield _verdict("address", host, inet, _address(net, facts, up))
@@ -99,8 +103,8 @@ def judge(answers: Answers, known: ClusterFacts, host: Host, up: Up | None) -> I
     yield _verdict("subnet_env", host, shown, _subnet_env(known, host, net, up))
 
 
-def _verdict(kind: Any, host: Host, seen: str, wrong: str) -> Verdict:  # noqa: ANN401 - a Kind
-    return Verdict(kind, host.name, "", "fail" if wrong else "pass", seen, wrong)
+def _verdict(kind: Any, host: Host, seen: str, problem: str) -> Verdict:  # noqa: ANN401 - a Kind
+    return Verdict(kind, host.name, "", "fail" if problem else "pass", seen, problem)
 
 
 def _inet(facts: Facts) -> str:
@@ -109,7 +113,7 @@ def _inet(facts: Facts) -> str:
     )
 
 
-# Each gives what is wrong and one thing to do; empty: all is right.
+# Each of these returns a problem and one remedy; empty: no problem.
 
 
 def _address(net: Overlay, facts: Facts, up: Up | None) -> str:
@@ -123,18 +127,18 @@ def _address(net: Overlay, facts: Facts, up: Up | None) -> str:
             )
         if not link.up:
             return f"{net.device} is down: `systemctl restart flanneld`"
-        held = [ip_interface(text).ip for text in link.addresses]
-        if subnet and held and not any(ip in subnet.network for ip in held):
+        link_addresses = [ip_interface(text).ip for text in link.addresses]
+        if subnet and link_addresses and not any(ip in subnet.network for ip in link_addresses):
             return (
-                f"{net.device} has {held[0]}, outside of this node's {subnet.network}: "
+                f"{net.device} has {link_addresses[0]}, outside of this node's {subnet.network}: "
                 f"`ip link delete {net.device}`, then `systemctl restart flanneld`"
             )
-        if not held:
+        if not link_addresses:
             return f"{net.device} has no address: `systemctl restart flanneld`"
-        if wrong := _vxlan(net, link):
-            return wrong
+        if problem := _vxlan(net, link):
+            return problem
     if not (up.docker if up else facts.unit("docker.service").running):
-        return ""  # then starting flannel is all there is; no container is on a wrong address
+        return ""  # then flannel only has to be started; no container has a wrong address
     docker0 = facts.link("docker0")
     if docker0 is None or not docker0.addresses:
         return "docker runs and has no docker0: take `--bridge` from its options, and restart it"
@@ -153,20 +157,20 @@ def _address(net: Overlay, facts: Facts, up: Up | None) -> str:
 
 
 def _vxlan(net: Overlay, link: Link) -> str:
-    """Another VNI or port than the network's: then others take nothing of what it sends."""
+    """The VNI or port differs from the network's, so other nodes ignore what it sends."""
     if net.backend != "vxlan" or link.vni is None:
         return ""
     backend = BACKENDS["vxlan"]
     vni, port = backend.complete(net.options)["vni"], backend.ports(net.options)[0]
-    found = f"{link.port}/udp"
+    actual = f"{link.port}/udp"
     if link.vni != vni:
         return (
             f"{link.name} has VNI {link.vni}, and the network has {vni}, so the other nodes take "
             "nothing of what it sends: `systemctl restart flanneld`"
         )
-    if link.port is not None and found != port:
+    if link.port is not None and actual != port:
         return (
-            f"{link.name} uses {found}, and the network {port}, so it neither reaches the other "
+            f"{link.name} uses {actual}, and the network {port}, so it neither reaches the other "
             "nodes nor hears them: `systemctl restart flanneld`"
         )
     return ""
@@ -188,8 +192,10 @@ def _subnet_env(known: ClusterFacts, host: Host, net: Overlay, up: Up | None) ->
         )
     if not subnet.network.subnet_of(net.network):
         return f"{subnet.network} is outside of the network {net.network}: {restart}, then docker"
-    mine = addresses(facts) | {host.address}
-    leases = [lease for lease in parse_leases(known.store.leases) if lease.public_ip in mine]
+    host_addresses = addresses(facts) | {host.address}
+    leases = [
+        lease for lease in parse_leases(known.store.leases) if lease.public_ip in host_addresses
+    ]
     if leases and not any(_inside(subnet.network, lease) for lease in leases):
         return f"{subnet.network} is not in the lease {leases[0].subnet}: {restart}, then docker"
     return _mtu(facts, net, up, leases)
@@ -201,7 +207,7 @@ def _inside(subnet: IPv4Network, lease: Lease) -> bool:
 
 
 def _mtu(facts: Facts, net: Overlay, up: Up | None, leases: list[Lease]) -> str:
-    """Sizes only have to fit: a smaller one than could be is somebody's choice."""
+    """Sizes only have to fit: one that is smaller than necessary is the operator's choice."""
     mtu = mtu_of(facts)
     if mtu is None:
         return f"{SUBNET_ENV} has no FLANNEL_MTU that is one: `systemctl restart flanneld`"

@@ -1,8 +1,8 @@
-"""Does each node know the way to every other: a route, and with vxlan whose MAC and whose address?
+"""Does each node know how to reach every other: the route, and with vxlan the MAC and its node?
 
 Source: flannel's routes, neighbours and FDB entries as it writes them, tried from 0.5 to 0.21.5.
-Before 0.8 it wrote one route of the whole network, and answered the kernel's questions for the
-rest as they came (L3 misses): what was learnt that way is not judged.
+Before 0.8 it wrote one route for the whole network and answered the kernel's queries for the rest
+on demand (L3 misses): entries learnt that way are not judged.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,14 +20,14 @@ from fedwiz.verify.nodes import subnet_of
 from fedwiz.verify.values import Overlay, Verdict
 
 COVERED = ("udp", "wireguard")
-"""Backends whose device takes all of the network: no route of a peer's own is needed."""
+"""Backends whose device takes the whole network: peers need no routes of their own."""
 
 RESTART_FLANNELD = "`systemctl restart flanneld` there"
 
 
 @dataclass(frozen=True)
 class PeerRoutes:
-    """All that is known of the ways between nodes."""
+    """Everything known about the routes between nodes."""
 
     known: ClusterFacts
     net: Overlay
@@ -35,22 +35,22 @@ class PeerRoutes:
     """By node."""
 
     gone: Mapping[str, str]
-    """Nodes that can't be asked, and why: those of them whose facts were not read."""
+    """Nodes that can't be reached, and why: those of them whose facts were not read."""
 
     def judge(self, host: str, peer: str) -> Verdict:
-        """The verdict on what one node knows of another."""
+        """The verdict on one node's entries for another."""
         level, why = self._obstacle(host, peer)
         if level != "pass":
             return Verdict("peer", host, peer, level, "", why)
         facts, lease = self.known.hosts[host], self.leases[peer]
-        routes = leading(facts, IPv4Network(lease.subnet))
-        wrong = self._route(host, peer, routes)
-        shown, doubt = [text_of(route) for route in routes], ""
-        if not wrong and has_entries(self.net, routes[0]):
-            more, wrong, doubt = self._entries(host, peer, routes[0])
+        routes = routes_to(facts, IPv4Network(lease.subnet))
+        problem = self._route(host, peer, routes)
+        shown, warning = [route_text(route) for route in routes], ""
+        if not problem and has_entries(self.net, routes[0]):
+            more, problem, warning = self._entries(host, peer, routes[0])
             shown += more
         seen = "\n".join(shown)
-        return Verdict("peer", host, peer, "fail" if wrong else "pass", seen, wrong or doubt)
+        return Verdict("peer", host, peer, "fail" if problem else "pass", seen, problem or warning)
 
     def _obstacle(self, host: str, peer: str) -> tuple[Judged, str]:
         facts = self.known.hosts.get(host)
@@ -83,86 +83,94 @@ class PeerRoutes:
             )
         return "pass", ""
 
-    # Each gives what is wrong and one thing to do; empty: all is right.
+    # Each of these returns a problem and one remedy; empty: no problem.
 
     def _route(self, host: str, peer: str, routes: Sequence[Route]) -> str:
         lease = self.leases[peer]
-        wrong = [route for route in routes if not is_right(self.net, lease, route)]
+        odd = [route for route in routes if not is_expected(self.net, lease, route)]
         exact = [route for route in routes if route.to == lease.subnet]
-        if not exact and (wrong or not routes):
-            other = f", and `{text_of(wrong[0])}` has it" if wrong else ""
+        if not exact and (odd or not routes):
+            other = f", and `{route_text(odd[0])}` has it" if odd else ""
             return f"{host} has no route to {lease.subnet} on {peer}{other}: {RESTART_FLANNELD}"
         if len(routes) > 1:
-            said = " and ".join(f"`{text_of(route)}`" for route in routes)
+            text = " and ".join(f"`{route_text(route)}`" for route in routes)
             return (
-                f"{host} has {len(routes)} routes to {lease.subnet} on {peer}, {said}, and takes "
-                f"one of them: `ip route delete {text_of((wrong or routes)[-1])}` there"
+                f"{host} has {len(routes)} routes to {lease.subnet} on {peer}, {text}, and takes "
+                f"one of them: `ip route delete {route_text((odd or routes)[-1])}` there"
             )
-        if wrong:
+        if odd:
             return (
-                f"{host} sends what is for {lease.subnet} on {peer} by `{text_of(wrong[0])}`, and "
-                f"{self.net.backend} by {self._right(lease)}: `ip route delete "
-                f"{text_of(wrong[0])}` there, then `systemctl restart flanneld`"
+                f"{host} sends what is for {lease.subnet} on {peer} by `{route_text(odd[0])}`, and "
+                f"{self.net.backend} by {self._expected(lease)}: `ip route delete "
+                f"{route_text(odd[0])}` there, then `systemctl restart flanneld`"
             )
         return ""
 
-    def _right(self, lease: Lease) -> str:
-        """The way as it should be, for people."""
+    def _expected(self, lease: Lease) -> str:
+        """The expected route, for people."""
         kind, device = self.net.backend, self.net.device
-        gateway = {"vxlan": first(lease), "ipip": lease.public_ip, "host-gw": lease.public_ip}
+        gateway = {
+            "vxlan": overlay_address(lease),
+            "ipip": lease.public_ip,
+            "host-gw": lease.public_ip,
+        }
         via = f"via {gateway[kind]}" if kind in gateway else ""
-        said = " ".join(part for part in (via, f"dev {device}" if device else "") if part)
+        words = " ".join(part for part in (via, f"dev {device}" if device else "") if part)
         if self.net.options.get("direct_routing", False):
-            return f"`{said}`, or on one link `via {lease.public_ip}`"
-        return f"`{said}`"
+            return f"`{words}`, or on one link `via {lease.public_ip}`"
+        return f"`{words}`"
 
     def _entries(self, host: str, peer: str, route: Route) -> tuple[list[str], str, str]:
-        """The neighbour and the FDB entry: as they are, what is wrong, and what is in doubt."""
+        """The neighbour and FDB entries, a problem with them, and a warning about them."""
         facts, lease, device = self.known.hosts[host], self.leases[peer], self.net.device
         if facts.neighbours is None or facts.fdb is None:
-            what, ask = (
+            what, command = (
                 ("FDB", "bridge fdb show") if facts.neighbours else ("neighbours", "ip neigh")
             )
-            return [], "", f"the {what} of {device} could not be read: see `{ask}` on {host}"
-        met, sent = entries(facts, device, route.via, lease.mac)
-        shown = [f"{it.address} lladdr {it.mac or '?'} {it.state}".rstrip() for it in met]
-        shown += [f"{lease.mac} dst {dst}" for dst in sent]
-        macs = [each.mac for each in met if each.mac]
+            return [], "", f"the {what} of {device} could not be read: see `{command}` on {host}"
+        neighbours, destinations = entries(facts, device, route.via, lease.mac)
+        shown = [f"{it.address} lladdr {it.mac or '?'} {it.state}".rstrip() for it in neighbours]
+        shown += [f"{lease.mac} dst {dst}" for dst in destinations]
+        macs = [each.mac for each in neighbours if each.mac]
         if not lease.mac:
             return shown, f"{peer}'s lease has no VtepMAC: `systemctl restart flanneld` on it", ""
         if lease.mac not in macs:
-            has = f"takes {macs[0]} for" if macs else f"has no entry of {device} that tells"
+            phrase = f"takes {macs[0]} for" if macs else f"has no entry of {device} that tells"
             return (
                 shown,
                 (
-                    f"{host} {has} the MAC of {route.via} on {peer}, which is {lease.mac}: "
+                    f"{host} {phrase} the MAC of {route.via} on {peer}, which is {lease.mac}: "
                     f"{RESTART_FLANNELD}"
                 ),
                 "",
             )
-        if lease.public_ip not in sent:
-            has = f"sends to {' and '.join(sent)}" if sent else f"has no FDB entry of {device} for"
+        if lease.public_ip not in destinations:
+            phrase = (
+                f"sends to {' and '.join(destinations)}"
+                if destinations
+                else f"has no FDB entry of {device} for"
+            )
             return (
                 shown,
                 (
-                    f"{host} {has} what is for {lease.mac} of {peer}, which is at "
+                    f"{host} {phrase} what is for {lease.mac} of {peer}, which is at "
                     f"{lease.public_ip}: "
                     f"{RESTART_FLANNELD}"
                 ),
                 "",
             )
-        several = f"{len(sent)} FDB entries of {device} for {lease.mac} of {peer}"
-        doubt = f"{host} has {several}: {RESTART_FLANNELD}"
-        return shown, "", doubt if len(sent) > 1 else ""
+        several = f"{len(destinations)} FDB entries of {device} for {lease.mac} of {peer}"
+        warning = f"{host} has {several}: {RESTART_FLANNELD}"
+        return shown, "", warning if len(destinations) > 1 else ""
 
 
-def is_right(net: Overlay, lease: Lease, route: Route) -> bool:
-    """Whether a route that is taken for a peer's subnet is one of this network's own."""
+def is_expected(net: Overlay, lease: Lease, route: Route) -> bool:
+    """Whether a route used for a peer's subnet is one of this network's own."""
     exact = route.to == lease.subnet
     if net.device and route.dev == net.device:
         if not route.via:
             return net.backend in ("vxlan", *COVERED)
-        gateway = {"vxlan": first(lease), "ipip": lease.public_ip}.get(net.backend)
+        gateway = {"vxlan": overlay_address(lease), "ipip": lease.public_ip}.get(net.backend)
         return exact and route.via == gateway
     plain = net.backend == "host-gw" or net.options.get("direct_routing", False)
     elsewhere = not route.dev.startswith(("flannel", "docker"))
@@ -170,21 +178,23 @@ def is_right(net: Overlay, lease: Lease, route: Route) -> bool:
 
 
 def has_entries(net: Overlay, route: Route) -> bool:
-    """There must be entries for the peer, since flannel writes them with such a route."""
+    """Whether there must be entries for the peer, which flannel writes along with such a route."""
     return net.backend == "vxlan" and route.dev == net.device and bool(route.via)
 
 
 def entries(
     facts: Facts, device: str, address: str, mac: str
 ) -> tuple[tuple[Neighbour, ...], tuple[str, ...]]:
-    """What a device has for an address, and where it sends what is for a MAC."""
-    met = (each for each in facts.neighbours or () if (each.dev, each.address) == (device, address))
-    sent = (each.dst for each in facts.fdb or () if (each.dev, each.mac) == (device, mac))
-    return tuple(met), tuple(sent)
+    """A device's neighbours for an address, and the destinations of its FDB entries for a MAC."""
+    neighbours = (
+        each for each in facts.neighbours or () if (each.dev, each.address) == (device, address)
+    )
+    destinations = (each.dst for each in facts.fdb or () if (each.dev, each.mac) == (device, mac))
+    return tuple(neighbours), tuple(destinations)
 
 
-def leading(facts: Facts, subnet: IPv4Network) -> tuple[Route, ...]:
-    """The routes that the kernel has for all of a subnet: the narrowest, and not the default."""
+def routes_to(facts: Facts, subnet: IPv4Network) -> tuple[Route, ...]:
+    """The kernel's most specific routes that cover a whole subnet, except the default route."""
     found: dict[int, list[Route]] = {}
     for route in facts.routes:
         to = _network(route.to)
@@ -195,16 +205,16 @@ def leading(facts: Facts, subnet: IPv4Network) -> tuple[Route, ...]:
 
 @lru_cache(maxsize=8192)
 def _network(to: str) -> IPv4Network:
-    """Remembered: each pair of nodes has all routes looked through."""
+    """Cached: each pair of nodes looks through all routes."""
     return IPv4Network("0.0.0.0/0" if to == "default" else to)
 
 
-def first(lease: Lease) -> str:
-    """A peer's own address in the network."""
+def overlay_address(lease: Lease) -> str:
+    """A peer's own address in the overlay."""
     return lease.subnet.partition("/")[0]
 
 
-def text_of(route: Route) -> str:
-    """As `ip route` shows it, and a shell may be given it."""
+def route_text(route: Route) -> str:
+    """As `ip route` shows it, safe to paste into a shell."""
     via = f" via {quote(sanitize(route.via))}" if route.via else ""
     return f"{route.to}{via} dev {quote(sanitize(route.dev))}"

@@ -1,9 +1,9 @@
-"""The questions that a verification asks a node, and what the answers mean.
+"""The commands that a verification runs on a node, and the parsers of their output.
 
-A node is asked five times, whatever the number of nodes: start a container, count what comes
-in, ping all others at once and beside that find the largest packets that cross, tell the counts
-and take all of it away.  The counting begins before any node pings, so that no ping is missed.
-Whatever happens in between, what was made on a node ends by itself.
+Each node runs five commands, whatever the number of nodes: start a container; count incoming pings;
+ping all others at once and, in parallel, find the largest packets that pass; report the counts and
+remove everything. Counting begins before any node pings, so that no ping is missed. Whatever
+happens in between, what was created on a node ends by itself.
 """
 
 import base64
@@ -23,30 +23,30 @@ from fedwiz.verify.values import Path, Ping, Pod, Up
 POD_SECONDS = 60
 """Seconds after which a container ends by itself.
 
-The first one to be there must outlive the slowest node's start, some 2 s, the counting (10 s at
-most) and the pings (20 s at most): so a node may take half a minute longer than the others.
-Where it takes more, the containers that are gone are told of."""
+The first container must outlive the slowest node's start, some 2 s, the counting (at most 10 s) and
+the pings (at most 20 s): so a node may take half a minute longer than the others. If it takes more,
+the verdicts say which containers are gone."""
 
 
 def new_name() -> str:
-    """A name that no other verification has, for the container, its image and its timer."""
+    """A unique name for this verification's container, image and timer."""
     return f"fedwiz-probe-{secrets.token_hex(4)}"
 
 
 def up(name: str, image: str, stand_in: tuple[str, int] | None = None) -> Run:
-    """Start a container, of this image where the node has it.
+    """Start a container, from the operator's image if the node has it.
 
     Args:
-        name: of all that is made.
+        name: for everything that is created.
         image: the operator's.
-        stand_in: address and MTU of a bare namespace, for a node where docker does not run.
+        stand_in: address and MTU of a bare namespace, for a node where docker is not running.
     """
     more = map(str, stand_in) if stand_in else ()
     return question("pod-up", name, image, str(POD_SECONDS), *more, timeout=55)
 
 
 def count(pod: Pod, sources: Iterable[str]) -> Run:
-    """Count the pings that come in, by where they come from."""
+    """Count incoming pings by source address."""
     return question("pod-count", str(pod.pid), pod.netns, *sources, timeout=10)
 
 
@@ -56,12 +56,12 @@ def ping(pod: Pod, targets: Iterable[str]) -> Run:
 
 
 def sizes(pod: Pod, source: str, paths: Iterable[Path]) -> Run:
-    """Find the largest packets that cross in one piece, on all paths at once.
+    """Find the largest packets that pass in one piece, on all paths at once.
 
     Args:
-        pod: the container that they are sent from.
-        source: the node's own address that flannel sends from, for those to other nodes.
-        paths: where to, and how large the packets should be.
+        pod: the container that sends them.
+        source: the node's own address that flannel sends from, for packets to other nodes.
+        paths: the targets, and how large the packets should be.
     """
     words = (
         (each.pod, str(each.size), each.public or "-", str(each.need if each.public else 0))
@@ -73,7 +73,7 @@ def sizes(pod: Pod, source: str, paths: Iterable[Path]) -> Run:
 
 
 def down(name: str, pod: Pod | None) -> Run:
-    """Tell the counts, and take away the container, its image and its timer."""
+    """Report the counts, and remove the container, its image and its timer."""
     pid, netns = (str(pod.pid), pod.netns) if pod else ("0", "none")
     return question("pod-down", name, pid, netns, timeout=50)
 
@@ -86,30 +86,30 @@ def _decode(encoded: str) -> str:
 
 
 def tidy(text: str) -> str:
-    """Lines fit for a terminal."""
+    """Sanitized lines, for display on a terminal."""
     return "\n".join(line.rstrip() for line in map(sanitize, text.splitlines()) if line.strip())
 
 
-def parts_of(said: str) -> dict[str, str]:
-    """An answer of lines `KEY BASE64`, of which `end` is the last, by key.
+def parts_of(output: str) -> dict[str, str]:
+    """Parse output in lines of `KEY BASE64`, the last of which is `end`, by key.
 
     Raises:
-        ValueError: it is cut off, or none.
+        ValueError: it is truncated or malformed.
     """
-    lines = (line.partition(" ") for line in said.splitlines())
+    lines = (line.partition(" ") for line in output.splitlines())
     parts = {key: _decode(encoded) for key, _, encoded in lines}
     if "end" not in parts:
         raise ValueError("the answer is not whole")
     return parts
 
 
-def read_up(said: str) -> Up:
-    """What `up` was answered.
+def read_up(output: str) -> Up:
+    """Parse the output of `up`.
 
     Raises:
-        ValueError: it is cut off, or no answer.
+        ValueError: it is truncated or malformed.
     """
-    parts = parts_of(said)
+    parts = parts_of(output)
     if "docker" not in parts:
         raise ValueError("the answer is not whole")
     inet = "\n".join(line.strip() for line in tidy(parts.get("inet", "")).splitlines())
@@ -130,13 +130,13 @@ def _pod(parts: Mapping[str, str]) -> Pod:
     raise ValueError("the container has no IPv4 address")
 
 
-def read_pings(said: str) -> dict[str, Ping | None]:
-    """What `ping` was answered, by target; None where ping itself did not do its work.
+def read_pings(output: str) -> dict[str, Ping | None]:
+    """Parse the output of `ping`, by target; None if ping itself did not work.
 
     Raises:
-        ValueError: it is cut off, or no answer.
+        ValueError: it is truncated or malformed.
     """
-    lines = said.splitlines()
+    lines = output.splitlines()
     if lines[-1:] != ["end"]:
         raise ValueError("the answer is not whole")
     found: dict[str, Ping | None] = {}
@@ -152,68 +152,68 @@ def read_pings(said: str) -> dict[str, Ping | None]:
     return found
 
 
-def read_sizes(said: str, paths: Iterable[Path]) -> dict[str, int]:
-    """What `sizes` was answered: by address, the largest packet in bytes that crossed; 0: none.
+def read_sizes(output: str, paths: Iterable[Path]) -> dict[str, int]:
+    """Parse the output of `sizes`: by address, the largest packet in bytes that passed; 0: none.
 
     Raises:
-        ValueError: it is cut off, no answer, or not about these paths.
+        ValueError: it is truncated, malformed, or not about these paths.
     """
-    lines = said.splitlines()
+    lines = output.splitlines()
     if lines[-1:] != ["end"]:
         raise ValueError("the answer is not whole")
-    asked: dict[str, int] = {}
+    expected: dict[str, int] = {}
     for path in paths:
-        asked |= {path.pod: path.size} | ({path.public: path.need} if path.public else {})
+        expected |= {path.pod: path.size} | ({path.public: path.need} if path.public else {})
     found: dict[str, int] = {}
     for line in lines[:-1]:
         words = re.fullmatch(r"size ([0-9.]{7,15}) ([0-9]{1,5})", line)
-        if not words or not int(words[2]) <= asked.get(words[1], -1):
+        if not words or not int(words[2]) <= expected.get(words[1], -1):
             raise ValueError("not a size that was asked for")
         found[words[1]] = int(words[2])
-    if found.keys() != asked.keys():
+    if found.keys() != expected.keys():
         raise ValueError("not all that was asked")
     return found
 
 
-def read_ping(said: str) -> Ping:
-    """What one ping said.
+def read_ping(output: str) -> Ping:
+    """Parse the output of one ping.
 
-    Source: iputils (`3 packets transmitted, 3 received, ...`, `rtt min/avg/max/mdev = a/b/c/d
-    ms`) and busybox (`3 packets received`, `round-trip min/avg/max = a/b/c ms`).
+    Source: iputils (`3 packets transmitted, 3 received, ...`, `rtt min/avg/max/mdev = a/b/c/d ms`)
+    and busybox (`3 packets received`, `round-trip min/avg/max = a/b/c ms`).
 
     Raises:
-        ValueError: there are no figures in it.
+        ValueError: it has no figures.
     """
     sums = re.search(
-        r"^(\d{1,6}) packets transmitted, (\d{1,6}) (?:packets )?received", said, re.MULTILINE
+        r"^(\d{1,6}) packets transmitted, (\d{1,6}) (?:packets )?received", output, re.MULTILINE
     )
     if not sums:
         raise ValueError("ping gave no figures")
     number = r"([0-9]{1,9}(?:\.[0-9]{1,6})?)"
-    times = re.search(rf"min/avg/max(?:/mdev)? = {number}/{number}/{number}", said)
+    times = re.search(rf"min/avg/max(?:/mdev)? = {number}/{number}/{number}", output)
     rtt = "/".join(f"{float(part):.2f}" for part in times.groups()) if times else ""
-    trouble = re.search(r"^(?:From |.*(?:[Uu]nreachable|sendto|exceeded)).*$", said, re.MULTILINE)
+    trouble = re.search(r"^(?:From |.*(?:[Uu]nreachable|sendto|exceeded)).*$", output, re.MULTILINE)
     note = sanitize(trouble.group()).strip()[:200] if trouble else ""
     return Ping(int(sums[1]), int(sums[2]), rtt, note)
 
 
-def read_ended(said: str) -> bool:
-    """Whether the container had ended by itself, as `down` was answered."""
-    return "gone" in said.splitlines()
+def read_ended(output: str) -> bool:
+    """Whether the container had ended by itself, from the output of `down`."""
+    return "gone" in output.splitlines()
 
 
-def read_counts(said: str) -> dict[str, int]:
-    """How many pings came in from each address, as `down` was answered.
+def read_counts(output: str) -> dict[str, int]:
+    """The number of pings received from each address, from the output of `down`.
 
-    Empty where the node could not count.  Source: `iptables-save -c`.
+    Empty if the node could not count.  Source: `iptables-save -c`.
 
     Raises:
-        ValueError: it is cut off.
+        ValueError: it is truncated.
     """
-    if said.splitlines()[-1:] != ["end"]:
+    if output.splitlines()[-1:] != ["end"]:
         raise ValueError("the answer is not whole")
     found: dict[str, int] = {}
     rule = r"^\[(\d{1,18}):\d{1,18}\] -A INPUT -s ([\d.]{7,15})(?:/32)? -p icmp\b"
-    for packets, source in re.findall(rule, said, re.MULTILINE):
+    for packets, source in re.findall(rule, output, re.MULTILINE):
         found[str(IPv4Address(source))] = int(packets)
     return found

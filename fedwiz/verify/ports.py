@@ -1,9 +1,9 @@
-"""Does the backend's UDP port let packets through?  It is tried before flannel has it.
+"""Does the backend's UDP port let packets through?  Tested before flannel uses it.
 
-Some nodes listen there and all others send, for a second; what arrives proves the way through
-every packet filter, of the nodes and between them.  Nothing is tried at a node where something
-has the port already, as a flannel that runs, nor where firewalld keeps it shut, which the install
-is to open: what is lost there would prove nothing.
+Some nodes listen on the port and all others send to it for a second; a datagram that arrives has
+passed every packet filter, on the nodes and between them. A node is not tried as a receiver if its
+port is in use, for example by a running flannel, or if firewalld blocks it, which the install will
+change: a loss there would prove nothing.
 """
 
 import base64
@@ -19,7 +19,7 @@ from fedwiz.facts import ClusterFacts, Tried
 from fedwiz.model.actions import Reply, Run, Session, UnreachableError
 from fedwiz.scripts import question
 from fedwiz.util.sanitize import sanitize
-from fedwiz.verify.node_pings import Meeting
+from fedwiz.verify.node_pings import NodePings
 from fedwiz.verify.pods import tidy
 
 T = TypeVar("T")
@@ -33,16 +33,16 @@ TRIAL_REFUSALS = {
     "nobash": "it has no bash, which sends: `dnf install bash` there",
     "gone": "its listener ended too early: run `fedwiz check` again",
 }
-"""What a node says that could not do its part, and what it means."""
+"""The replies of a node that could not take part, and what they mean."""
 
 
 def listen(name: str, port: int, senders: int) -> Run:
-    """Listen at a UDP port, until `tell` or for `LISTENER_SECONDS`.
+    """Listen on a UDP port, until `report_received` or for `LISTENER_SECONDS`.
 
     Args:
         name: of the unit, and what senders send.
-        port: where.
-        senders: how many there are, for what is kept to have an end.
+        port: the port to listen on.
+        senders: their number, which limits how much is stored.
     """
     return question(
         "udp-listen", name, str(port), str(LISTENER_SECONDS), str(senders * 8 + 64), timeout=20
@@ -50,22 +50,24 @@ def listen(name: str, port: int, senders: int) -> Run:
 
 
 def send(name: str, number: int, port: int, peers: Collection[str]) -> Run:
-    """Send a few datagrams to each of these addresses, all at once; 0.2 s."""
+    """Send a few datagrams to each of these addresses, all at once; takes 0.2 s."""
     return question("udp-send", str(port), f"{name} {number}", *peers, timeout=20)
 
 
-def tell(name: str, senders: int) -> Run:
-    """Tell who was heard, and end; 0.5 s where fewer were than sent."""
+def report_received(name: str, senders: int) -> Run:
+    """Report the senders that were heard, and end; takes 0.5 s if fewer were heard than sent."""
     return question("udp-tell", name, str(senders), timeout=20)
 
 
-def read_listen(said: str) -> str | None:
-    """What `listen` was answered: None where it listens, else who has the port (see `Tried.held`).
+def read_listen(output: str) -> str | None:
+    """Parse the output of `listen`: None if it listens, else what uses the port.
+
+    The format is that of `Tried.in_use`.
 
     Raises:
-        ValueError: it does not listen, or that is no answer; the message says why.
+        ValueError: it does not listen, or the output is malformed; the message says why.
     """
-    word, _, encoded = said.strip().partition(" ")
+    word, _, encoded = output.strip().partition(" ")
     if word == "ready" and not encoded:
         return None
     if word == "held":
@@ -74,18 +76,18 @@ def read_listen(said: str) -> str | None:
     if word == "failed":
         why = " ".join(tidy(_decode(encoded)).split())[-200:]
         raise ValueError(f"it can't listen ({why or 'it says nothing'})")
-    raise ValueError(TRIAL_REFUSALS.get(said.strip(), ""))
+    raise ValueError(TRIAL_REFUSALS.get(output.strip(), ""))
 
 
-def read_send(said: str, peers: Collection[str]) -> dict[str, str]:
-    """What `send` was answered: the kernel's complaint by peer's address, empty where none.
+def read_send(output: str, peers: Collection[str]) -> dict[str, str]:
+    """Parse the output of `send`: the kernel's error by the peer's address, empty if none.
 
     Raises:
-        ValueError: it did not send, or that is no answer; the message says why.
+        ValueError: it did not send, or the output is malformed; the message says why.
     """
-    *lines, end = said.splitlines() or [""]
+    *lines, end = output.splitlines() or [""]
     if end != "end":
-        raise ValueError(TRIAL_REFUSALS.get(said.strip(), ""))
+        raise ValueError(TRIAL_REFUSALS.get(output.strip(), ""))
     found = {}
     for line in lines:
         words = re.fullmatch(r"sent (\S+) ([A-Za-z0-9+/=]*)", line)
@@ -99,38 +101,38 @@ def read_send(said: str, peers: Collection[str]) -> dict[str, str]:
     return found
 
 
-def read_tell(said: str) -> set[int]:
-    """What `tell` was answered: the numbers of those who were heard.
+def read_received(output: str) -> set[int]:
+    """Parse the output of `report_received`: the numbers of the senders that were heard.
 
     Raises:
-        ValueError: nothing is known of that, or that is no answer; the message says why.
+        ValueError: that is unknown, or the output is malformed; the message says why.
     """
-    *lines, end = said.splitlines() or [""]
+    *lines, end = output.splitlines() or [""]
     if end != "end" or not all(re.fullmatch(r"heard [0-9]{1,6}", line) for line in lines):
-        raise ValueError(TRIAL_REFUSALS.get(said.strip(), ""))
+        raise ValueError(TRIAL_REFUSALS.get(output.strip(), ""))
     return {int(line.partition(" ")[2]) for line in lines}
 
 
 def _decode(encoded: str) -> str:
     try:
         return base64.b64decode(encoded, validate=True).decode("utf-8", "replace")
-    except ValueError:  # its own words are no reason for an operator
+    except ValueError:  # its own message would tell an operator nothing
         raise ValueError from None
 
 
 @dataclass
 class _Asker:
-    """Asks nodes, all at once."""
+    """Runs commands on many nodes at once."""
 
     sessions: Mapping[str, Session]
     failed: dict[str, str] = field(default_factory=dict)
     """Why nothing is known of a node's part."""
 
     gone: dict[str, str] = field(default_factory=dict)
-    """Nodes that can't be asked any more."""
+    """Nodes that can no longer be reached."""
 
     async def ask(self, runs: Mapping[str, Run], read: Callable[[str, str], T]) -> dict[str, T]:
-        """What nodes answered, of those that gave an answer; `read` gets the node and its words."""
+        """The parsed output of all nodes that gave any; `read` gets the node and its output."""
         found: dict[str, T] = {}
 
         async def one(name: str, run: Run) -> None:
@@ -141,8 +143,8 @@ class _Asker:
                 return
             try:
                 found[name] = read(name, reply.out)
-            except ValueError as wrong:
-                self.failed.setdefault(name, str(wrong) or _no_answer(reply))
+            except ValueError as error:
+                self.failed.setdefault(name, str(error) or _no_answer(reply))
 
         async with TaskGroup() as group:
             for name, run in runs.items():
@@ -152,17 +154,17 @@ class _Asker:
 
 
 def _no_answer(reply: Reply) -> str:
-    said = " ".join(tidy(reply.err or reply.out).split())[:200]
-    return f"it gives no answer (exit status {reply.code}, {said or 'it said nothing'})"
+    text = " ".join(tidy(reply.err or reply.out).split())[:200]
+    return f"it gives no answer (exit status {reply.code}, {text or 'it said nothing'})"
 
 
-async def attempt(
+async def try_udp_port(
     answers: Answers, sessions: Mapping[str, Session], known: ClusterFacts
 ) -> ClusterFacts:
-    """Try the backend's UDP port between all nodes: three commands a node, whatever their number.
+    """Try the backend's UDP port between all nodes: three commands per node, whatever their number.
 
-    Datagrams leave as the routing table says, for the addresses that flannel is to publish.
-    It takes some 0.5 s, and as much again where some are lost.
+    Datagrams are routed by the routing table, to the addresses that flannel will publish. It takes
+    some 0.5 s, and twice that if some are lost.
 
     Args:
         answers: the backend, and the nodes with their `interface`.
@@ -170,64 +172,73 @@ async def attempt(
         known: facts, read just before.
 
     Returns:
-        The same, with what came of it, and with nodes whose connection broke among the lost.
+        `known` with the results, and with nodes whose connection broke among the lost.
     """
     ports = answers.backend.backend.ports(answers.backend.options)
-    meeting = Meeting({host.name: host for host in answers.nodes}, known)
-    able = [name for name in meeting.nodes if name in sessions and name not in meeting.troubles]
-    opens = [name for name in able if ports and not known.hosts[name].shut(ports[0])]
-    ways = {
-        one: [other for other in opens if other != one and not _hindered(meeting, one, other)]
-        for one in able
+    pings = NodePings({host.name: host for host in answers.nodes}, known)
+    reachable = [name for name in pings.nodes if name in sessions and name not in pings.troubles]
+    open_nodes = [
+        name for name in reachable if ports and not known.hosts[name].firewall_blocks(ports[0])
+    ]
+    receivers = {
+        sender: [
+            receiver
+            for receiver in open_nodes
+            if receiver != sender and not _has_obstacle(pings, sender, receiver)
+        ]
+        for sender in reachable
     }
     asker = _Asker(sessions)
-    tried = await _try(asker, meeting, ways, int(ports[0].partition("/")[0]) if ports else 0)
+    tried = await _try(asker, pings, receivers, int(ports[0].partition("/")[0]) if ports else 0)
     return replace(known, udp=tried, lost={**known.lost, **asker.gone})
 
 
-def _hindered(meeting: Meeting, sender: str, receiver: str) -> bool:
-    return meeting.obstacle(sender, receiver)[0] != "pass"
+def _has_obstacle(pings: NodePings, sender: str, receiver: str) -> bool:
+    return pings.obstacle(sender, receiver)[0] != "pass"
 
 
 async def _try(
-    asker: _Asker, meeting: Meeting, ways: Mapping[str, Collection[str]], port: int
+    asker: _Asker, pings: NodePings, receivers_by_sender: Mapping[str, Collection[str]], port: int
 ) -> Tried:
-    """Listen, send, tell.
+    """Listen, send, report.
 
     Args:
         asker: of the nodes.
-        meeting: what the nodes' addresses are.
-        ways: the receivers of each sender.
-        port: where.
+        pings: the nodes' addresses.
+        receivers_by_sender: the receivers of each sender.
+        port: the port to try.
     """
-    name, numbers = f"udp-fedwiz-{secrets.token_hex(4)}", {it: n for n, it in enumerate(ways)}
-    runs = {it: listen(name, port, number) for it, number in _senders(ways).items()}
-    listening = await asker.ask(runs, lambda _, said: read_listen(said))
+    name = f"udp-fedwiz-{secrets.token_hex(4)}"
+    numbers = {it: n for n, it in enumerate(receivers_by_sender)}
+    runs = {
+        it: listen(name, port, number) for it, number in _sender_counts(receivers_by_sender).items()
+    }
+    listening = await asker.ask(runs, lambda _, output: read_listen(output))
     ready = [it for it, by in listening.items() if by is None]
     targets = {
-        sender: {it: meeting.ends[it].address for it in receivers if it in ready}
-        for sender, receivers in ways.items()
+        sender: {it: pings.ends[it].address for it in receivers if it in ready}
+        for sender, receivers in receivers_by_sender.items()
     }
     runs = {it: send(name, numbers[it], port, to.values()) for it, to in targets.items() if to}
-    sent = await asker.ask(runs, lambda it, said: read_send(said, targets[it].values()))
-    senders = _senders({it: targets[it] for it in sent})
-    runs = {it: tell(name, senders.get(it, 0)) for it in ready}
-    heard = await asker.ask(runs, lambda _, said: read_tell(said))
+    sent = await asker.ask(runs, lambda it, output: read_send(output, targets[it].values()))
+    senders = _sender_counts({it: targets[it] for it in sent})
+    runs = {it: report_received(name, senders.get(it, 0)) for it in ready}
+    received = await asker.ask(runs, lambda _, output: read_received(output))
     arrived, lost = set[tuple[str, str]](), dict[tuple[str, str], str]()
     for sender, complaints in sent.items():
-        for receiver in targets[sender].keys() & heard.keys():
-            if numbers[sender] in heard[receiver]:
+        for receiver in targets[sender].keys() & received.keys():
+            if numbers[sender] in received[receiver]:
                 arrived.add((sender, receiver))
             else:
                 lost[sender, receiver] = complaints[targets[sender][receiver]]
-    held = {it: by for it, by in listening.items() if by is not None}
-    return Tried(frozenset(arrived), lost, held, asker.failed)
+    in_use = {it: by for it, by in listening.items() if by is not None}
+    return Tried(frozenset(arrived), lost, in_use, asker.failed)
 
 
-def _senders(ways: Mapping[str, Iterable[str]]) -> dict[str, int]:
-    """By receiver: how many there are."""
+def _sender_counts(receivers_by_sender: Mapping[str, Iterable[str]]) -> dict[str, int]:
+    """The number of senders, by receiver."""
     found: dict[str, int] = {}
-    for receivers in ways.values():
+    for receivers in receivers_by_sender.values():
         for receiver in receivers:
             found[receiver] = found.get(receiver, 0) + 1
     return found

@@ -1,16 +1,16 @@
-"""A first word on why a pair does not ping, from facts that are there anyway."""
+"""A likely reason why a pair does not ping, from facts that have been read anyway."""
 
 import json
 from ipaddress import IPv4Network
 
 from fedwiz.facts import ClusterFacts, Facts, versions
 from fedwiz.verify.nodes import subnet_of
-from fedwiz.verify.peers import leading
+from fedwiz.verify.peers import routes_to
 from fedwiz.verify.values import Overlay, Ping
 
 
-def likely(known: ClusterFacts, net: Overlay, sender: str, receiver: str, ping: Ping) -> str:
-    """What is wrong between two nodes, and one thing to do."""
+def likely_reason(known: ClusterFacts, net: Overlay, sender: str, receiver: str, ping: Ping) -> str:
+    """What is likely wrong between two nodes, and one remedy."""
     lost = f"{ping.sent - ping.received} of {ping.sent} pings lost"
     if ping.received:
         return (
@@ -21,7 +21,7 @@ def likely(known: ClusterFacts, net: Overlay, sender: str, receiver: str, ping: 
         facts, other = known.hosts[host], subnet_of(known.hosts[peer])
         if facts.sysctls.get("net.ipv4.ip_forward") == "0":
             return f"{lost}; {host} forwards nothing: `sysctl -w net.ipv4.ip_forward=1` there"
-        if other and not leading(facts, other.network):
+        if other and not routes_to(facts, other.network):
             return (
                 f"{lost}; {host} has no route to {other.network} on {peer}: "
                 "`systemctl restart flanneld` there"
@@ -46,7 +46,7 @@ def likely(known: ClusterFacts, net: Overlay, sender: str, receiver: str, ping: 
 
 
 def _accepts(rules: tuple[str, ...], chains: tuple[str, ...], network: IPv4Network) -> bool:
-    """Some rule of these chains accepts packets from or to the network, or all."""
+    """Whether a rule of these chains accepts packets from or to the network, or all packets."""
     return any(
         line.startswith(f"-A {chain} ") and line.endswith("-j ACCEPT") and str(network) in line
         for line in rules
@@ -61,13 +61,13 @@ def _dropped(facts: Facts, network: IPv4Network) -> bool:
 
 
 def _docker_drops(facts: Facts, network: IPv4Network) -> str:
-    """What is left to do against both of docker's obstacles; empty: nothing."""
+    """What remains to be done about both of docker's obstacles; empty: nothing."""
     daemon = facts.files.get("/etc/docker/daemon.json")
     try:
-        said = json.loads(daemon.text) if daemon else {}
+        settings = json.loads(daemon.text) if daemon else {}
     except (ValueError, RecursionError):
-        said = {}
-    direct = isinstance(said, dict) and said.get("allow-direct-routing") is True
+        settings = {}
+    direct = isinstance(settings, dict) and settings.get("allow-direct-routing") is True
     direct |= "allow-direct-routing" in facts.docker_unit
     if not direct and "DOCKER_INSECURE_NO_IPTABLES_RAW=1" not in facts.docker_unit:
         return 'put `"allow-direct-routing": true` into /etc/docker/daemon.json and restart docker'

@@ -1,4 +1,4 @@
-"""The shapes of verification."""
+"""The data types of verification."""
 
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network
@@ -8,7 +8,7 @@ from fedwiz.model.backends import Options
 from fedwiz.model.events import Verified
 
 Verdict: TypeAlias = Verified
-"""A verdict is told as it is."""
+"""The journal's event serves as the verdict."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +17,7 @@ class Pod:
 
     pid: int
     netns: str
-    """Names its network namespace, so that a number used again is noticed: `net:[4026532]`."""
+    """Identifies its network namespace, so that a reused PID is noticed: `net:[4026532]`."""
 
     address: IPv4Address
     mtu: int
@@ -25,13 +25,13 @@ class Pod:
 
 @dataclass(frozen=True, slots=True)
 class Up:
-    """What a node said when it was asked for a container."""
+    """A node's reply to the request for a container."""
 
     inet: str = ""
-    """`ip -4 address`, its lines with an address."""
+    """The lines of `ip -4 address` with an address."""
 
     docker: bool = True
-    """docker runs there."""
+    """docker is running there."""
 
     pod: Pod | None = None
     error: str = ""
@@ -40,25 +40,25 @@ class Up:
 
 @dataclass(frozen=True, slots=True)
 class Ping:
-    """What one ping said."""
+    """The result of one ping."""
 
     sent: int
     received: int
     rtt: str = ""
-    """Milliseconds, `min/avg/max`; empty where nothing came back."""
+    """Milliseconds, `min/avg/max`; empty if nothing came back."""
 
     note: str = ""
-    """The first trouble it told of: `From 10.16.29.1 icmp_seq=1 Destination Host Unreachable`."""
+    """Its first error message: `From 10.16.29.1 icmp_seq=1 Destination Host Unreachable`."""
 
     @property
     def lost(self) -> int:
-        """Percent."""
+        """In percent."""
         return round(100 * (self.sent - self.received) / self.sent) if self.sent else 100
 
 
 @dataclass(frozen=True, slots=True)
 class Overlay:
-    """What the network is meant to be: etcd's word, or the answers' where etcd has none."""
+    """The network's intended settings: from etcd, or from the answers if etcd has none."""
 
     network: IPv4Network
     backend: str
@@ -66,21 +66,21 @@ class Overlay:
     """flannel's own device on a node; empty: this backend has none."""
 
     options: Options = field(default_factory=dict)
-    """The backend's, by the names that the answers have for them; those left out are default."""
+    """The backend's options, by their names in the answers; the others have their defaults."""
 
 
 @dataclass(frozen=True, slots=True)
 class Path:
-    """A way to another node, and how large packets should be that cross it."""
+    """A path to another node, and how large the packets that take it should be."""
 
     pod: str
     """The address of the container there."""
 
     size: int
-    """Bytes of a container's largest packet."""
+    """Size of a container's largest packet in bytes."""
 
     public: str
-    """The address of the node itself that flannel sends to; empty: that is not tried."""
+    """The address of the node itself that flannel sends to; empty: not tried."""
 
     need: int
-    """Bytes of what the backend makes of the largest packet."""
+    """Size in bytes that the backend gives to the largest packet."""

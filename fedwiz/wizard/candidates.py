@@ -9,7 +9,7 @@ from fedwiz.answers import rules
 from fedwiz.answers.file import AnswersError
 from fedwiz.answers.model import host_paths
 from fedwiz.checks import Finding
-from fedwiz.checks.finding import block, shared, some, warn
+from fedwiz.checks.finding import block, duplicates, some, warn
 from fedwiz.discover import Sighting, Target, expand
 from fedwiz.discover.targets import SSH_PORT
 from fedwiz.facts import Facts
@@ -212,7 +212,7 @@ def duplicates(draft: Draft, facts: Mapping[str, Facts]) -> dict[str, tuple[Find
     }
     findings: dict[str, tuple[Finding, ...]] = {}
     for kind, pairs in kinds.items():
-        for value, owners in shared(pairs):
+        for value, owners in duplicates(pairs):
             for address in owners:
                 others = [it for it in owners if it != address]
                 sentence = (

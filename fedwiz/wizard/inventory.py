@@ -34,7 +34,7 @@ from fedwiz.model.actions import (
 from fedwiz.model.events import Emit, Event
 from fedwiz.ssh.known_hosts import KeyRefusedError, UnknownKeyError
 from fedwiz.verify import Verdict
-from fedwiz.verify.ports import attempt
+from fedwiz.verify.ports import try_udp_port
 from fedwiz.wizard.draft import Draft
 
 AskSecret = Callable[[str], Awaitable[str | None]]
@@ -178,7 +178,7 @@ class Inventory(Transport):
         await self._prepare(answers)
         async with connect_all(answers, self, self.open_store, ignore) as connections:
             known = replace(known, lost={**known.lost, **connections.lost})
-            return await attempt(answers, connections.sessions, known)
+            return await try_udp_port(answers, connections.sessions, known)
 
     async def meet(self, answers: Answers) -> tuple[Verdict, ...]:
         """Ping from each node to each other, over the interfaces of the answers.
@@ -186,14 +186,14 @@ class Inventory(Transport):
         Returns:
             One verdict for each ordered pair; none if the hosts were not read.
         """
-        from fedwiz.verify.node_pings import meet
+        from fedwiz.verify.node_pings import ping_nodes
 
         known = self.known(answers)
         if known is None:
             return ()
         await self._prepare(answers)
         async with connect_all(answers, self, self.open_store, ignore) as connections:
-            return await meet(answers, dict(connections.sessions), known, ignore)
+            return await ping_nodes(answers, dict(connections.sessions), known, ignore)
 
     async def cluster(
         self,

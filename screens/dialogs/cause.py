@@ -60,8 +60,8 @@ def line(it: Diagnosis) -> Content:
 
 def cause(it: Diagnosis) -> Content:
     """Everything known about a cause."""
-    if it.mends:
-        offer = f"fedwiz does it, in {count(len(it.mends), 'action')}: a shows them."
+    if it.fixes:
+        offer = f"fedwiz does it, in {count(len(it.fixes), 'action')}: a shows them."
     else:
         offer = "fedwiz does not do this: it is yours to do."
     parts: list[Content | str] = [
@@ -97,7 +97,7 @@ def path_line(case: Case) -> Content:
 
 
 def _what(lost: Hop) -> str:
-    return "answer" if lost.way == "back" else "ping"
+    return "answer" if lost.direction == "back" else "ping"
 
 
 def path(case: Case) -> Content:
@@ -113,7 +113,7 @@ def path(case: Case) -> Content:
     for direction, title in (("there", "The ping"), ("back", "Its answer")):
         parts.append(Content.styled(f"{title}, packets that were counted\n", "$text-muted"))
         for hop in case.hops:
-            if hop.way == direction:
+            if hop.direction == direction:
                 parts += [_hop(hop, width, lost=hop is lost, past=past), "\n"]
                 past = past or hop is lost
         parts.append("\n")

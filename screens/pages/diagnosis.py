@@ -267,7 +267,7 @@ class DiagnosisPage(Dialog[bool]):
 
     def _hint(self) -> None:
         chosen = self._chosen()
-        if self._stop is None and chosen is not None and chosen.mends and self._outcome is None:
+        if self._stop is None and chosen is not None and chosen.fixes and self._outcome is None:
             self._say(f"a shows how fedwiz would mend {chosen.cause}; nothing is changed yet.")
         elif self._stop is None and self._fixes and self._fixes[-1][0] == self._run:
             by_hand = "" if self._inventory.practice else f", and so does `fedwiz undo {self._run}`"
@@ -287,7 +287,7 @@ class DiagnosisPage(Dialog[bool]):
         key = self._key()
         if key.isdigit():
             return self._causes[int(key)]
-        return next((it for it in self._causes if it.mends), next(iter(self._causes), None))
+        return next((it for it in self._causes if it.fixes), next(iter(self._causes), None))
 
     # Keys.
 
@@ -324,7 +324,7 @@ class DiagnosisPage(Dialog[bool]):
         chosen, result = self._chosen(), self._result
         if chosen is None or result is None:
             return
-        if not chosen.mends:
+        if not chosen.fixes:
             self._say(
                 f"{chosen.cause} is not for fedwiz to mend: {sanitize(chosen.remedy)}", "warn"
             )

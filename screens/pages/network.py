@@ -15,7 +15,7 @@ from fedwiz.answers.file import SECTIONS, Answers, AnswersError, parse
 from fedwiz.answers.sections import refuse_backend
 from fedwiz.checks import Finding
 from fedwiz.checks.finding import count
-from fedwiz.checks.ranges import free
+from fedwiz.checks.ranges import unused_network
 from fedwiz.facts import ClusterFacts
 from fedwiz.model import addresses
 from fedwiz.util.sanitize import sanitize
@@ -161,7 +161,7 @@ class NetworkPage(JudgedPage):
         now = _text(self.draft)
         if _is_network(now):
             self._refused.append(now)
-        found = free(self.base, self.known, self._refused)
+        found = unused_network(self.base, self.known, self._refused)
         if not found:
             self._refused.clear()
             self.say("No other network of a usual size is free on all hosts.", "warn")
@@ -206,7 +206,7 @@ class NetworkPage(JudgedPage):
     def learn(self, known: ClusterFacts) -> None:
         """Start with the network in etcd, else with a free one."""
         assert self.base is not None  # noqa: S101 - the hosts were read with it
-        self._proposed = free(self.base, known)
+        self._proposed = unused_network(self.base, known)
         if self.draft.get(CIDR) is not None:
             return
         draft = proposed(self.draft, known, self._proposed)

@@ -7,7 +7,7 @@ from textual.content import Content
 
 from fedwiz.answers.file import Answers, AnswersError
 from fedwiz.checks import Finding
-from fedwiz.checks.finding import shared
+from fedwiz.checks.finding import duplicates
 from fedwiz.facts import ClusterFacts, Facts, Link
 from fedwiz.util.sanitize import sanitize
 from fedwiz.verify import Verdict
@@ -132,7 +132,7 @@ def _with_shared_addresses(
     ]
     twins = {
         name: next((it for it in shared_findings if f"publish {address}," in it.seen), None)
-        for address, owners in shared(
+        for address, owners in duplicates(
             (row.address, row.published.partition("/")[0]) for row in found
         )
         for name in owners

@@ -15,7 +15,7 @@ from fedwiz.engine.connections import connect_all, read_facts
 from fedwiz.model.actions import Session
 from fedwiz.ssh.transport import Ssh
 from fedwiz.verify import Verdict
-from fedwiz.verify.node_pings import meet
+from fedwiz.verify.node_pings import ping_nodes
 from tests.lab.fixture import Lab, require_lab
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(1200)]
@@ -56,7 +56,7 @@ async def met(
     async with connect_all(answers, way, opener, lambda _: None) as ways:
         known = await read_facts(ways)
         began = time.monotonic()
-        found = await meet(answers, ways.sessions, known, lambda _: None)
+        found = await ping_nodes(answers, ways.sessions, known, lambda _: None)
         return {(it.host, it.peer): it for it in found}, time.monotonic() - began
 
 

@@ -21,7 +21,7 @@ from fedwiz.model.events import Event
 from fedwiz.practice import Practice, practice_answers
 from fedwiz.practice.machine import Machine
 from fedwiz.verify import Verdict
-from fedwiz.verify.node_pings import Heard, Meeting, NodeEnd, ask, meet, read
+from fedwiz.verify.node_pings import NodeEnd, NodePings, PeerResult, ask, ping_nodes, read
 from fedwiz.verify.values import Ping
 from tests.support.measured_cluster import IPUTILS, b64
 from tests.support.patience import GIVE_UP
@@ -30,21 +30,21 @@ from tests.support.sample_cluster import ADDRESSES, BARE, NODES, answered, on
 N1, N2, N3 = NODES
 A1, A2, A3 = (ADDRESSES[name] for name in NODES)
 PAIRS = set(permutations(NODES, 2))
-GOOD = Heard(Ping(3, 3, "0.31/0.35/0.42"), "REACHABLE", "")
+GOOD = PeerResult(Ping(3, 3, "0.31/0.35/0.42"), "REACHABLE", "")
 ETH1 = Link("eth1", "52:54:00:01:00:01", 1500, True, ("10.77.0.2/24",))
 
 
-def meeting(known: ClusterFacts = BARE, *sets: str) -> Meeting:
-    return Meeting({host.name: host for host in answered(*sets).nodes}, known)
+def meeting(known: ClusterFacts = BARE, *sets: str) -> NodePings:
+    return NodePings({host.name: host for host in answered(*sets).nodes}, known)
 
 
-def heard(made: Meeting, **more: Heard) -> Meeting:
+def heard(made: NodePings, **more: PeerResult) -> NodePings:
     """All is well but for some pairs, named as `n1n2`."""
     said = {one: dict.fromkeys(made.peers(one), GOOD) for one in NODES}
     for pair, it in more.items():
         one, other = NODES[int(pair[1]) - 1], NODES[int(pair[3]) - 1]
         said[one][made.ends[other].address] = it
-    return replace(made, heard=said)
+    return replace(made, replies=said)
 
 
 def links(name: str, *more: Link, up: bool = True, addresses: Sequence[str] = ()) -> ClusterFacts:
@@ -56,7 +56,7 @@ def links(name: str, *more: Link, up: bool = True, addresses: Sequence[str] = ()
 
 # What keeps a pair from being pinged.
 
-OBSTACLES: Mapping[str, tuple[Meeting, str, str]] = {
+OBSTACLES: Mapping[str, tuple[NodePings, str, str]] = {
     "lost": (
         meeting(replace(BARE, lost={N2: "no route to host"})),
         "skipped",
@@ -107,7 +107,7 @@ OBSTACLES: Mapping[str, tuple[Meeting, str, str]] = {
 
 @pytest.mark.parametrize(("made", "level", "why"), OBSTACLES.values(), ids=OBSTACLES)
 def test_pairs_with_such_a_node_are_not_pinged_and_others_are(
-    made: Meeting, level: str, why: str
+    made: NodePings, level: str, why: str
 ) -> None:
     assert made.peers(N2) == ()
     assert (made.peers(N1), made.peers(N3)) == ((A3,), (A1,))
@@ -141,13 +141,13 @@ def test_a_name_that_is_no_word_of_a_command_is_not_sent() -> None:
 
 # What is made of the answers.
 
-LOST = Heard(Ping(3, 0), "none", "")
+LOST = PeerResult(Ping(3, 0), "none", "")
 FAR = meeting(links(N2, ETH1), f"host.{N2}.interface=eth1")
 DROPS = ("-P INPUT ACCEPT", "-A INPUT -p icmp -m icmp --icmp-type 8 -j DROP")
-JUDGED: Mapping[str, tuple[Meeting, tuple[str, str], str, str]] = {
+JUDGED: Mapping[str, tuple[NodePings, tuple[str, str], str, str]] = {
     "well": (heard(meeting()), ("pass", "3/3, 0.31/0.35/0.42 ms"), "", ""),
     "some lost": (
-        heard(meeting(), n1n2=Heard(Ping(3, 1, "1/1/1"), "none", "")),
+        heard(meeting(), n1n2=PeerResult(Ping(3, 1, "1/1/1"), "none", "")),
         ("pass", "1/3, 1/1/1 ms"),
         f"2 of 3 pings between {A1} and {A2} were lost",
         "ip -s link",
@@ -228,13 +228,15 @@ JUDGED: Mapping[str, tuple[Meeting, tuple[str, str], str, str]] = {
         "",
     ),
     "no figures": (
-        heard(meeting(), n1n2=Heard(None, "none", "ping: bind: Cannot assign requested address")),
+        heard(
+            meeting(), n1n2=PeerResult(None, "none", "ping: bind: Cannot assign requested address")
+        ),
         ("skipped", ""),
         "fed-node1 could not ping",
         f"try `ping -I {A1} {A2}` there",
     ),
     "nothing sent": (
-        heard(meeting(), n1n2=Heard(Ping(0, 0), "none", "")),
+        heard(meeting(), n1n2=PeerResult(Ping(0, 0), "none", "")),
         ("skipped", ""),
         "it said nothing",
         f"try `ping -I {A1} {A2}` there",
@@ -250,7 +252,7 @@ JUDGED: Mapping[str, tuple[Meeting, tuple[str, str], str, str]] = {
 
 @pytest.mark.parametrize(("made", "verdict", "why", "remedy"), JUDGED.values(), ids=JUDGED)
 def test_what_is_made_of_the_answers(
-    made: Meeting, verdict: tuple[str, str], why: str, remedy: str
+    made: NodePings, verdict: tuple[str, str], why: str, remedy: str
 ) -> None:
     found = made.judge(N1, N2)
     assert (found.kind, found.host, found.peer) == ("meet", N1, N2)
@@ -282,7 +284,7 @@ def test_an_answer_is_read() -> None:
     said = met(A2) + f"met {A3} none {b64('ping: SO_BINDTODEVICE' + chr(27) + '[1m eth7')}\nend\n"
     found = read(said, [A2, A3])
     assert (found[A2].ping, found[A2].neighbour) == (Ping(3, 3, "0.31/0.35/0.42"), "REACHABLE")
-    assert found[A3] == Heard(None, "none", "ping: SO_BINDTODEVICE eth7")
+    assert found[A3] == PeerResult(None, "none", "ping: SO_BINDTODEVICE eth7")
 
 
 NO_ANSWER = {
@@ -384,7 +386,7 @@ async def found_by(
 ) -> dict[tuple[str, str], Verdict]:
     told: list[Event] = []
     made = answers or answered()
-    verdicts = await meet(made, sessions, known, told.append)
+    verdicts = await ping_nodes(made, sessions, known, told.append)
     assert told == list(verdicts)
     names = [host.name for host in made.nodes]
     assert [(it.host, it.peer) for it in verdicts] == list(permutations(names, 2))
@@ -477,7 +479,7 @@ def test_the_script_pings_all_at_once_bound_to_address_and_interface(tmp_path: P
         "192.0.2.4": (Ping(3, 0), "FAILED"),
         "192.0.2.5": (Ping(3, 0), "none"),
     }
-    assert found["192.0.2.4"].said.startswith("PING 192.0.2.4 56(84)")
+    assert found["192.0.2.4"].message.startswith("PING 192.0.2.4 56(84)")
     assert sorted((tmp_path / "log").read_text().splitlines()) == [
         f"-n -c 3 -i 0.2 -W 3 -I 192.0.2.2 -I e;t* {peer}" for peer in PEERS
     ]

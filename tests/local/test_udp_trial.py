@@ -28,13 +28,13 @@ from fedwiz.practice.machine import Machine
 from fedwiz.verify.ports import (
     LISTENER_SECONDS,
     TRIAL_REFUSALS,
-    attempt,
     listen,
     read_listen,
+    read_received,
     read_send,
-    read_tell,
+    report_received,
     send,
-    tell,
+    try_udp_port,
 )
 from tests.support.measured_cluster import b64
 from tests.support.patience import GIVE_UP
@@ -187,17 +187,17 @@ ROWS: Mapping[str, Row] = {
             on(
                 N1, links=(*BARE.hosts[N1].links, Link("vx0", "", 1450, True, (), "vxlan", 7, 8472))
             ),
-            held={N1: ""},
+            in_use={N1: ""},
         ),
         (("ok", "", f"in use on {N1}", ""),),
     ),
     "flannel's own udp": Row(
-        replace(BARE, udp=Tried(held=dict.fromkeys(NODES, "flanneld (pid 7)"))),
+        replace(BARE, udp=Tried(in_use=dict.fromkeys(NODES, "flanneld (pid 7)"))),
         (("ok", "", "8285/udp is in use", ""),),
         ('backend.type="udp"',),
     ),
     "somebody has it": Row(
-        tried(held={N1: "python3 (pid 7)"}),
+        tried(in_use={N1: "python3 (pid 7)"}),
         (
             (
                 "block",
@@ -208,7 +208,7 @@ ROWS: Mapping[str, Row] = {
         ),
     ),
     "the kernel has it": Row(
-        tried(held={N1: ""}),
+        tried(in_use={N1: ""}),
         (("block", N1, "something in the kernel has 51820/udp", "set backend.listen_port"),),
         ('backend.type="wireguard"',),
     ),
@@ -300,7 +300,7 @@ def test_questions_are_single_commands_that_end_and_words_stay_words() -> None:
     for run, words in (
         (listen("u", 8472, 49), ("udp-listen.sh", "u", "8472", str(LISTENER_SECONDS), "456")),
         (send("u", 3, 8472, [A1, A2]), ("udp-send.sh", "8472", "u 3", A1, A2)),
-        (tell("u", 49), ("udp-tell.sh", "u", "49")),
+        (report_received("u", 49), ("udp-tell.sh", "u", "49")),
     ):
         assert run.argv[:2] == ("sh", "-c")
         assert run.argv[3:] == words
@@ -326,10 +326,10 @@ def test_answers_are_read() -> None:
     assert read_send(said, [A2, A1]) == {A1: "Connection refused", A2: ""}
     with pytest.raises(ValueError, match="it has no bash"):
         read_send("nobash\n", [A1])
-    assert read_tell("heard 0\nheard 17\nend\n") == {0, 17}
-    assert read_tell("end\n") == set()
+    assert read_received("heard 0\nheard 17\nend\n") == {0, 17}
+    assert read_received("end\n") == set()
     with pytest.raises(ValueError, match="its listener ended"):
-        read_tell("gone\n")
+        read_received("gone\n")
 
 
 NO_ANSWER: Mapping[str, tuple[Callable[[str], object], str]] = {
@@ -343,11 +343,11 @@ NO_ANSWER: Mapping[str, tuple[Callable[[str], object], str]] = {
     "twice": (lambda said: read_send(said, [A1]), f"sent {A1} \nsent {A1} \nend\n"),
     "words": (lambda said: read_send(said, [A1]), f"sent {A1} a b\nend\n"),
     "odd base64": (lambda said: read_send(said, [A1]), f"sent {A1} eA==eA==\nend\n"),
-    "told nothing": (read_tell, ""),
-    "told half": (read_tell, "heard 1\n"),
-    "no number": (read_tell, "heard x\nend\n"),
-    "no digit": (read_tell, "heard ٣\nend\n"),
-    "long": (read_tell, f"heard {'9' * 5000}\nend\n"),
+    "told nothing": (read_received, ""),
+    "told half": (read_received, "heard 1\n"),
+    "no number": (read_received, "heard x\nend\n"),
+    "no digit": (read_received, "heard ٣\nend\n"),
+    "long": (read_received, f"heard {'9' * 5000}\nend\n"),
 }
 
 
@@ -380,7 +380,7 @@ WORD = st.sampled_from(
 
 @given(said=st.lists(WORD).map("".join))
 def test_reading_raises_nothing_but_value_error(said: str) -> None:
-    for read in (read_listen, read_tell, lambda it: read_send(it, [A1])):
+    for read in (read_listen, read_received, lambda it: read_send(it, [A1])):
         with suppress(ValueError):
             read(said)
 
@@ -428,7 +428,7 @@ class Tries:
             self.asked = {
                 name: Asked(it, self.bent.get(name, {})) for name, it in ways.sessions.items()
             }
-            known = await attempt(self.answers, self.asked, known)  # type: ignore[arg-type]
+            known = await try_udp_port(self.answers, self.asked, known)  # type: ignore[arg-type]
         assert all(not it.listeners for it in practice.cluster.nodes()) or self.bent
         return known
 
@@ -561,7 +561,7 @@ async def test_where_flannel_runs_the_port_is_in_use(backend: str) -> None:
     assert (said.level, "is in use on fed-node1, fed-node2, fed-node3" in said.seen) == ("ok", True)
     assert result.known
     assert result.known.udp
-    assert result.known.udp.held.keys() == set(NODES)
+    assert result.known.udp.in_use.keys() == set(NODES)
 
 
 # The scripts themselves, with tools of ours where they must not touch this machine.
@@ -704,6 +704,6 @@ def test_it_says_that_there_is_no_bash(tmp_path: Path) -> None:
 
 
 def test_it_tells_nothing_of_a_listener_that_has_ended(tmp_path: Path) -> None:
-    said = scripted(tmp_path, tell("udp-fedwiz-t", 0), systemctl=SYSTEMCTL, grep=GREP)
+    said = scripted(tmp_path, report_received("udp-fedwiz-t", 0), systemctl=SYSTEMCTL, grep=GREP)
     assert said.stdout == "gone\n"
     assert "stop" not in (tmp_path / "log").read_text()

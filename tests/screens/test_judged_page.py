@@ -9,7 +9,7 @@ from textual.content import Content
 
 from fedwiz.answers.file import Answers
 from fedwiz.checks import Finding
-from fedwiz.checks.ranges import free
+from fedwiz.checks.ranges import unused_network
 from fedwiz.facts import ClusterFacts, Link
 from fedwiz.model import addresses
 from fedwiz.model.backends import BACKENDS
@@ -67,7 +67,7 @@ def test_what_is_wrong_with_a_network_is_found(cidr: str, why: str) -> None:
 def found_of(draft: Draft, bend: Bend = untouched) -> list[Finding]:
     """What is found of the network that a page begins with."""
     answers, known = read(draft, bend)
-    return networks.findings(proposed(draft, known, free(answers, known)), answers, known)
+    return networks.findings(proposed(draft, known, unused_network(answers, known)), answers, known)
 
 
 def test_another_network_than_etcd_s_is_warned_of() -> None:

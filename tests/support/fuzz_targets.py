@@ -49,7 +49,7 @@ from fedwiz.ssh import route as ways
 from fedwiz.util.sanitize import LineReader, sanitize
 from fedwiz.verify import leases as verify_leases
 from fedwiz.verify import mtu, node_pings, nodes, pods, ports
-from fedwiz.verify.peers import leading
+from fedwiz.verify.peers import routes_to
 from fedwiz.verify.values import Path as Crossing
 from fedwiz.wizard import draft as drafts
 from tests.support.cost import cost, unit
@@ -294,11 +294,11 @@ def _facts(given: bytes) -> Facts:
     said = "".join(
         f"mark {name}\n{base64.encodebytes(text).decode()}" for name, text in _parts(given).items()
     )
-    return read(ANSWERS, NODE, f"{said}mark .\n", "mark", heard=1.0)
+    return read(ANSWERS, NODE, f"{said}mark .\n", "mark", asked_at=1.0)
 
 
 def _raw_facts(given: bytes) -> None:
-    read(ANSWERS, NODE, _text(given), "mark", heard=1.0)
+    read(ANSWERS, NODE, _text(given), "mark", asked_at=1.0)
 
 
 def _cluster(given: bytes) -> None:
@@ -347,8 +347,8 @@ def _verdicts(known: ClusterFacts) -> None:
         facts = known.hosts[node.name]
         nodes.stand_in(facts)
         if subnet := nodes.subnet_of(facts):
-            leading(facts, subnet.network)
-    meeting = node_pings.Meeting({host.name: host for host in ANSWERS.nodes}, known)
+            routes_to(facts, subnet.network)
+    meeting = node_pings.NodePings({host.name: host for host in ANSWERS.nodes}, known)
     for one, other in permutations(("fed-node1", "fed-node2"), 2):
         meeting.obstacle(one, other)
 
@@ -364,7 +364,7 @@ def _stored(given: bytes) -> None:
         finding.seen.encode()
     nodes.overlay(ANSWERS, known)
     _verdicts(known)
-    for verdict in verify_leases.strangers(ANSWERS, known):
+    for verdict in verify_leases.foreign_leases(ANSWERS, known):
         verdict.why.encode()
     plan.text(plan.make(ANSWERS, replace(BARE, store=known.store))).encode()
 
@@ -762,7 +762,7 @@ def targets() -> dict[str, Target]:
             lambda it: ports.read_send(_text(it), PEERS),
             (f"sent {PEERS[0]} {B64}\nsent {PEERS[1]} \nend\n".encode(),),
         ),
-        "udp-tell": Target(_said(ports.read_tell), (b"heard 1\nheard 22\nend\n",)),
+        "udp-tell": Target(_said(ports.read_received), (b"heard 1\nheard 22\nend\n",)),
         "trace": Target(_look, (_parted(TRACED),)),
         "rules": Target(
             _rule, tuple(RULES.encode().splitlines() + NFT.encode().splitlines()), (), small * 4

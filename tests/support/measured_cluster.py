@@ -161,7 +161,7 @@ class Cluster:
         for host in ANSWERS.nodes:
             address, env = nodes.judge(ANSWERS, self.known, host, self.ups.get(host.name))
             found += [address, leases.judge(ANSWERS, self.known, host), env]
-        return found + list(leases.strangers(ANSWERS, self.known))
+        return found + list(leases.foreign_leases(ANSWERS, self.known))
 
     def ways(self, **gone: str) -> PeerRoutes:
         net, held = nodes.overlay(ANSWERS, self.known), leases.leases_of(ANSWERS, self.known)

@@ -270,5 +270,5 @@ DONE = replace(
         config=Value("/coreos.com/network/config", ANSWERS.config_json(), 7),
         leases=tuple(lease(f"{SUBNETS[name]}.0/24", ADDRESSES[name], MACS[name]) for name in NODES),
     ),
-    udp=Tried(held=dict.fromkeys(NODES, "")),
+    udp=Tried(in_use=dict.fromkeys(NODES, "")),
 )

@@ -8,7 +8,7 @@ import pytest
 
 from fedwiz.diagnose import Case, Diagnosis, causes
 from fedwiz.diagnose.trace import RECEIVES, SENDS, outer
-from fedwiz.diagnose.values import Dropped, Hop, Look, NftDrop, Way
+from fedwiz.diagnose.values import Direction, Dropped, Hop, Look, NftDrop
 from fedwiz.facts import ClusterFacts
 from fedwiz.facts.values import Fdb, Firewall
 from fedwiz.verify.values import Overlay, Pod, Up
@@ -41,7 +41,7 @@ DOCKER28 = (
 def way(lost: str, net: Overlay = VXLAN) -> tuple[Hop, ...]:
     """Three packets until a hop, `there-forwarding-in`, and none from there on; empty: all."""
     count, found = 3, []
-    legs: tuple[tuple[Way, str, str], ...] = (("there", ONE, TWO), ("back", TWO, ONE))
+    legs: tuple[tuple[Direction, str, str], ...] = (("there", ONE, TWO), ("back", TWO, ONE))
     for leg, sender, receiver in legs:
         for name in (*SENDS, *RECEIVES, *(["received"] if leg == "there" else [])):
             if name in ("wrapping", "sending", "arriving", "firewall") and not outer(net):
@@ -90,9 +90,9 @@ def first(case: Case) -> tuple[str, str, list[str]]:
     """Cause and host of the first diagnosis, and its mends as people read them."""
     found = causes(case)
     assert found
-    for mend in found[0].mends:
+    for mend in found[0].fixes:
         assert getattr(mend.do, "back", None) is not None
-    return found[0].cause, found[0].host, [mend.do.brief for mend in found[0].mends]
+    return found[0].cause, found[0].host, [mend.do.brief for mend in found[0].fixes]
 
 
 POLICY = ("filter", "-P FORWARD DROP")
@@ -454,7 +454,7 @@ def test_strict_reverse_path_filter_is_loosened_for_the_device_alone() -> None:
     name = "net.ipv4.conf.flannel/1.rp_filter"
     ill = case("there-routing-in", looks=strict)
     assert first(ill) == ("rp-filter", TWO, [f"sysctl -w {name}=2"])
-    [mend] = causes(ill)[0].mends
+    [mend] = causes(ill)[0].fixes
     assert getattr(mend.do, "undo", "") == f"sysctl -w {name}=0"
     beside = {TWO: replace(strict[TWO], nft=(replace(MINE, hook="prerouting", rule="drop"),))}
     assert first(case("there-routing-in", looks=beside))[0] == "rp-filter"
@@ -490,7 +490,7 @@ def test_the_network_is_blamed_only_where_the_address_is_right(
     assert names(found) == [cause]
     if cause == "lost-between":
         port = "8285/udp" if net.backend == "udp" else "8472/udp"
-        assert (found[0].host, found[0].mends) == (TWO, ())
+        assert (found[0].host, found[0].fixes) == (TWO, ())
         assert f"{port} from {ONE} to {TWO}" in found[0].why
         assert "ask who runs the network" in found[0].remedy
 
@@ -517,7 +517,7 @@ def test_another_address_seen_is_a_warning(seen: str, host: str) -> None:
     known = on(host, DONE, rules={"nat": (HAIRPIN, MASQUERADE)})
     [found] = causes(replace(case("", known), seen_as=seen))
     assert (found.cause, found.host, found.explains) == ("nat", host, False)
-    [mend] = found.mends
+    [mend] = found.fixes
     assert mend.do.brief == f"iptables -w -t nat -I POSTROUTING {ACCEPT}"
     assert found.seen == f"{TWO} saw {seen}, not 10.16.29.2\n{host} has `{MASQUERADE}`"
     assert "where it comes from" in found.remedy

@@ -93,7 +93,7 @@ def names(it: Case) -> list[tuple[str, str, bool]]:
 def shown(one: Diagnosis) -> tuple[list[str], list[str]]:
     """What is done, and what takes it back."""
     do, back = [], []
-    for each in one.mends:
+    for each in one.fixes:
         assert isinstance(each.do, Run)
         assert each.do.back is not None
         do.append(f"{each.do.brief} {each.do.input()}".strip())
@@ -312,7 +312,7 @@ def test_plain_routes_need_one_link() -> None:
     cluster = without(N1, PLAIN, route=True)
     links = (replace(it, addresses=("192.168.122.77/32",)) for it in cluster.facts[N1].links[1:2])
     (one,) = found(case(cluster.node(N1, links=tuple(links)), "there routing"))
-    assert (one.cause, one.mends) == ("missing-route", ())
+    assert (one.cause, one.fixes) == ("missing-route", ())
     assert f"put {N1} and {N2} on one link" in one.remedy
 
 
@@ -349,7 +349,7 @@ def test_a_lease_that_nobody_goes_by() -> None:
     old = tuple(lease(it, BackendData={"VtepMAC": OTHER if it == N2 else mac(it)}) for it in NAMES)
     it = case(replace(WELL, leases=old))
     assert names(it) == [("stale-vtep-mac", N2, False)]
-    assert (found(it)[0].mends, "disable flanneld" in found(it)[0].remedy) == ((), True)
+    assert (found(it)[0].fixes, "disable flanneld" in found(it)[0].remedy) == ((), True)
 
 
 def test_another_vni() -> None:
@@ -372,7 +372,7 @@ def test_another_vni() -> None:
         N2, cluster, links=Link("flannel.1", OTHER, 1450, True, (f"{AT[N2]}/32",), "vxlan", 1)
     )
     (one,) = found(case(left, "there unwrapping"))
-    assert (one.cause, one.mends) == ("other-vni", ())
+    assert (one.cause, one.fixes) == ("other-vni", ())
     assert "disable flanneld" in one.remedy
 
 
@@ -390,7 +390,7 @@ def test_another_port() -> None:
 def test_two_that_were_made_before_a_change_still_talk() -> None:
     it = case(WELL.link(N1, "flannel.1", port=4789).link(N2, "flannel.1", port=4789))
     assert names(it) == [("other-port", N1, False), ("other-port", N2, False)]
-    assert [each.mends for each in found(it)] == [(), ()]
+    assert [each.fixes for each in found(it)] == [(), ()]
 
 
 def narrow(seen: str = "1350 of 1450 bytes; underlay 1400 of 1500") -> tuple[Verdict, ...]:
@@ -427,11 +427,11 @@ def test_the_side_that_others_do_not_get_large_packets_through_is_named() -> Non
     )
     docker = ANSWERS.docker.model_copy(update={"ready_within": 600})
     slow = replace(it, answers=ANSWERS.model_copy(update={"docker": docker}))
-    do = found(slow)[0].mends[0].do
+    do = found(slow)[0].fixes[0].do
     assert isinstance(do, Run)
     assert do.argv[-1] == "600"
     assert do.timeout > 600
-    assert all(isinstance(each.do, Run) and each.do.interrupts for each in one.mends)
+    assert all(isinstance(each.do, Run) and each.do.interrupts for each in one.fixes)
     assert f"from {N2} to {third} cross 1400 of 1500 bytes" in one.seen
 
 
@@ -445,5 +445,5 @@ def test_the_side_that_others_do_not_get_large_packets_through_is_named() -> Non
 )
 def test_what_is_between_all_is_for_people_to_mend(beyond: dict[str, dict[str, int]]) -> None:
     (one,) = found(case(verdicts=narrow(), underlay=beyond))
-    assert (one.cause, one.mends, one.explains) == ("mtu", (), True)
+    assert (one.cause, one.fixes, one.explains) == ("mtu", (), True)
     assert "an MTU of 1500" in one.remedy

@@ -48,7 +48,7 @@ class Row:
     host: str = N2
     explains: bool = True
     said: tuple[str, ...] = ()
-    mends: tuple[str, ...] = ()
+    fixes: tuple[str, ...] = ()
     """By host and what is shown in one line."""
 
     pings: bool = False
@@ -144,7 +144,7 @@ ROWS = {
         on(N2, WELL, **links(N2, docker0="172.17.0.1/16")),
         "docker-astray",
         said=("has not taken 10.16.83.1/24", "172.17.0.1/16"),
-        mends=(f"{N2} sh restart.sh skip move - 45",),
+        fixes=(f"{N2} sh restart.sh skip move - 45",),
     ),
     "containers elsewhere": Row(
         WELL,
@@ -164,20 +164,20 @@ ROWS = {
         pings=True,
         looks={N2: Look(log=("Stopping flanneld.service - x",))},
         said=("flanneld does not run on fed-node2: it was stopped", "Restart=always"),
-        mends=(f"{N2} sh restart.sh keep leave - 45",),
+        fixes=(f"{N2} sh restart.sh keep leave - 45",),
     ),
     "stopped with docker": Row(
         on(N2, WELL, **units(N2, flanneld=DOWN, docker=DOWN)),
         "flanneld-down",
         lost="forwarding-in",
-        mends=(f"{N2} sh restart.sh keep leave - 45", f"{N2} systemctl start docker.service"),
+        fixes=(f"{N2} sh restart.sh keep leave - 45", f"{N2} systemctl start docker.service"),
     ),
     "ended without its lease": Row(
         stored(on(N2, WELL, **units(N2, flanneld=DOWN)), leases=(LEASES[N1], LEASES[N3])),
         "flanneld-down",
         looks={N2: Look(log=("Starting flanneld", "Lease has been revoked. Shutting down."))},
         said=("its lease was deleted or ran out, and it ended",),
-        mends=(f"{N2} sh restart.sh keep leave - 45",),
+        fixes=(f"{N2} sh restart.sh keep leave - 45",),
     ),
     "stopped, and it panics then": Row(
         on(N2, WELL, **units(N2, flanneld=FAILED)),
@@ -186,7 +186,7 @@ ROWS = {
         pings=True,
         looks={N2: Look(log=("Starting x", "Stopping x", "panic: close of closed channel"))},
         said=("it was stopped",),
-        mends=(f"{N2} sh restart.sh keep leave - 45",),
+        fixes=(f"{N2} sh restart.sh keep leave - 45",),
     ),
     "failed": Row(
         on(N2, WELL, **units(N2, flanneld=FAILED)),
@@ -195,7 +195,7 @@ ROWS = {
         pings=True,
         looks={N2: Look(log=("connection refused", "Starting x", "out of subnets"))},
         said=("it failed, and all subnets of the network are leased",),
-        mends=(f"{N2} sh restart.sh keep leave - 45",),
+        fixes=(f"{N2} sh restart.sh keep leave - 45",),
     ),
     "a flag that it does not know": Row(
         on(N2, WELL, **units(N2, flanneld=STARTING), **config(TEXT.replace("-ip-masq", "-nope"))),
@@ -204,7 +204,7 @@ ROWS = {
         pings=True,
         looks={N2: Look(AGAIN, ("flag provided but not defined: -nope",))},
         said=("over and over", "does not know one of its flags", 'FLANNEL_OPTIONS is "-nope"'),
-        mends=(f"{N2} sh restart.sh keep leave 0644 45",),
+        fixes=(f"{N2} sh restart.sh keep leave 0644 45",),
     ),
     "nobody's fault but the config's": Row(
         on(N2, WELL, **units(N2, flanneld=STARTING)),
@@ -218,20 +218,20 @@ ROWS = {
         stored(WELL, leases=(LEASES[N1], LEASES[N3])),
         "lease-missing",
         said=("etcd has no lease of that node's", "10.16.83.1/24"),
-        mends=(f"{N2} sh restart.sh keep leave - 45", *LEARNT),
+        fixes=(f"{N2} sh restart.sh keep leave - 45", *LEARNT),
     ),
     "a cloned subnet.env": Row(
         stored(on(N2, WELL, **env(N2, "10.16.29.1/24")), leases=(LEASES[N1], LEASES[N3])),
         "lease-taken",
         said=("fed-node2 and fed-node1 both have", "its lease is fed-node1's"),
-        mends=(f"{N2} sh restart.sh forget move - 45", *LEARNT),
+        fixes=(f"{N2} sh restart.sh forget move - 45", *LEARNT),
     ),
     "one address": Row(
         NAT,
         "same-public-ip",
         host=N1,
         said=("fed-node1 and fed-node2 publish one address",),
-        mends=tuple(f"{host} sh restart.sh forget move 0644 45" for host in (N1, N2)),
+        fixes=tuple(f"{host} sh restart.sh forget move 0644 45" for host in (N1, N2)),
     ),
     "an interface that peers do not reach": Row(
         stored(
@@ -241,7 +241,7 @@ ROWS = {
         "wrong-interface",
         lost="arriving",
         said=("publishes 10.99.9.2, which fed-node1 does not reach", "take the other -iface out"),
-        mends=(f"{N2} sh restart.sh keep move 0644 45", *LEARNT),
+        fixes=(f"{N2} sh restart.sh keep move 0644 45", *LEARNT),
     ),
     "another prefix": Row(
         on(N2, WELL, **config(TEXT.replace("coreos.com", "atomic.io"))),
@@ -249,7 +249,7 @@ ROWS = {
         explains=False,
         pings=True,
         said=("under /atomic.io/network in etcd",),
-        mends=(f"{N2} sh restart.sh keep leave 0644 45",),
+        fixes=(f"{N2} sh restart.sh keep leave 0644 45",),
     ),
     "another prefix, and no lease": Row(
         stored(
@@ -258,7 +258,7 @@ ROWS = {
         ),
         "other-prefix",
         said=("no lease under /coreos.com/network is of fed-node2",),
-        mends=(f"{N2} sh restart.sh keep leave 0644 45",),
+        fixes=(f"{N2} sh restart.sh keep leave 0644 45",),
     ),
     "the other API": Row(
         stored(on(N2, WELL, **units(N2, flanneld=STARTING)), config=None, other="{}"),
@@ -267,7 +267,7 @@ ROWS = {
         explains=False,
         pings=True,
         said=("not in etcd's v2, which flannel reads: it is in v3",),
-        mends=(
+        fixes=(
             f"{MASTER} ETCDCTL_API=2 etcdctl set {ANSWERS.key} '{ANSWERS.config_json()}'",
             f"{N2} sh restart.sh wait leave - 45",
         ),
@@ -278,7 +278,7 @@ ROWS = {
         explains=False,
         pings=True,
         said=("it is refused, by `-A OUTPUT", "and the firewall's own rules too"),
-        mends=(f"{N2} iptables -w -I OUTPUT -d {ADDRESSES[MASTER]} -p tcp --dport 2379 -j ACCEPT",),
+        fixes=(f"{N2} iptables -w -I OUTPUT -d {ADDRESSES[MASTER]} -p tcp --dport 2379 -j ACCEPT",),
     ),
     "no way to etcd, by a rule of the master's": Row(
         on(N2, on(MASTER, WELL, **filtered(MASTER, INPUT)), **NO_ETCD),
@@ -287,7 +287,7 @@ ROWS = {
         explains=False,
         pings=True,
         said=("-A INPUT -s",),
-        mends=(f"{MASTER} iptables -w -I INPUT -s {ADDRESSES[N2]} -p tcp --dport 2379 -j ACCEPT",),
+        fixes=(f"{MASTER} iptables -w -I INPUT -s {ADDRESSES[N2]} -p tcp --dport 2379 -j ACCEPT",),
     ),
     "no way to etcd, by firewalld": Row(
         on(N2, on(MASTER, WELL, firewall=Firewall("public")), **NO_ETCD),
@@ -296,7 +296,7 @@ ROWS = {
         explains=False,
         pings=True,
         said=("firewalld on fed-master", "--permanent"),
-        mends=(f"{MASTER} firewall-cmd --zone=public --add-port=2379/tcp",),
+        fixes=(f"{MASTER} firewall-cmd --zone=public --add-port=2379/tcp",),
     ),
     "no way to etcd, and nobody knows why": Row(
         on(N2, WELL, **NO_ETCD),
@@ -311,7 +311,7 @@ ROWS = {
         explains=False,
         pings=True,
         said=("7000 s behind the others", "chronyc makestep"),
-        mends=(f"{N2} sh clock.sh step",),
+        fixes=(f"{N2} sh clock.sh step",),
     ),
     "a clock, without": Row(
         on(N2, WELL, skew=7000.0),
@@ -335,7 +335,7 @@ def test_the_cause_is_named_and_no_other(name: str) -> None:
     assert (it.cause, it.host, it.explains) == (row.cause, row.host, row.explains), it
     text = "\n".join((it.why, it.seen, it.remedy))
     assert [part for part in row.said if part not in text] == [], text
-    assert tuple(f"{mend.host} {mend.do.brief}" for mend in it.mends) == row.mends
+    assert tuple(f"{mend.host} {mend.do.brief}" for mend in it.fixes) == row.fixes
 
 
 @pytest.mark.parametrize("name", [name for name, row in ROWS.items() if row.host == N2])
@@ -389,7 +389,7 @@ def test_one_endpoint_that_answers_is_enough() -> None:
 def test_the_old_settings_come_back_as_they_were_byte_by_byte() -> None:
     text = "# of ours\n\nFLANNEL_ETCD_PREFIX=/atomic.io/network\nODD='1'"
     row = Row(on(N2, WELL, files={SYSCONFIG: File(text, 0o600)}), "other-prefix", pings=True)
-    do = only(row).mends[0].do
+    do = only(row).fixes[0].do
     assert isinstance(do, Run)
     assert do.back is not None
     assert (do.back.input(), do.back.argv[-2]) == (text, "0600")
@@ -400,16 +400,16 @@ def test_the_old_settings_come_back_as_they_were_byte_by_byte() -> None:
 
 def test_settings_with_a_password_are_not_kept_for_the_way_back() -> None:
     text = f'{TEXT.replace("coreos.com", "atomic.io")}FLANNELD_ETCD_PASSWORD="x"\n'
-    do = only(Row(on(N2, WELL, **config(text)), "other-prefix", pings=True)).mends[0].do
+    do = only(Row(on(N2, WELL, **config(text)), "other-prefix", pings=True)).fixes[0].do
     assert do.back is None
 
 
 def test_where_etcd_has_users_there_is_no_way_back_that_writes_into_it() -> None:
     row = ROWS["a cloned subnet.env"]
-    do = only(row).mends[0].do
+    do = only(row).fixes[0].do
     assert do.back is not None
     assert do.back.argv[4:10] == ("recall", "move", "-", "45", "v2", URL)
-    do = only(replace(row, answers=answered("etcd.user=root"))).mends[0].do
+    do = only(replace(row, answers=answered("etcd.user=root"))).fixes[0].do
     assert do.back is None
     assert "nothing" in do.undo
 
@@ -417,7 +417,7 @@ def test_where_etcd_has_users_there_is_no_way_back_that_writes_into_it() -> None
 @pytest.mark.parametrize("name", ["a cloned subnet.env", "the other API"])
 def test_flanneld_gets_the_seconds_that_it_may_take_and_the_remedy_more(name: str) -> None:
     slow = replace(ROWS[name], answers=answered("docker.ready_within=600"))
-    said = [mend.do for mend in only(slow).mends if " restart.sh " in f" {mend.do.brief} "]
+    said = [mend.do for mend in only(slow).fixes if " restart.sh " in f" {mend.do.brief} "]
     runs = [it for it in said if isinstance(it, Run)]
     assert runs
     for run in (*runs, *(run.back for run in runs if isinstance(run.back, Run))):
@@ -426,7 +426,7 @@ def test_flanneld_gets_the_seconds_that_it_may_take_and_the_remedy_more(name: st
 
 
 def test_a_key_that_was_written_goes_again_if_it_is_unchanged() -> None:
-    do = only(ROWS["the other API"]).mends[0].do
+    do = only(ROWS["the other API"]).fixes[0].do
     assert isinstance(do, PutKey)
     assert do.back is not None
     said = do.back.argv[3:]

@@ -26,7 +26,7 @@ from fedwiz.discover import (
 from tests.support.cost import ratio
 from tests.support.patience import GIVE_UP
 
-look_at = partial(discover, limits=ScanLimits(reach=GIVE_UP, greet=GIVE_UP))
+look_at = partial(discover, limits=ScanLimits(connect_seconds=GIVE_UP, handshake_seconds=GIVE_UP))
 
 KEY = "AAAAC3NzaC1lZDI1NTE5AAAAIGhvc3RrZXlvZnRlc3RzMDEyMzQ1Njc4OWFiY2RlZg=="
 
@@ -371,7 +371,7 @@ ODD: dict[str, tuple[tuple[bytes, ...], str]] = {
 
 @pytest.mark.parametrize(("parts", "banner"), ODD.values(), ids=ODD)
 async def test_what_is_no_sshd_does_no_harm(parts: tuple[bytes, ...], banner: str) -> None:
-    limits = ScanLimits(reach=GIVE_UP, greet=1 if banner else 0.3)
+    limits = ScanLimits(connect_seconds=GIVE_UP, handshake_seconds=1 if banner else 0.3)
     async with listening(saying(*parts)) as port:
         seen = await discover([Target("127.0.0.1", port)], limits=limits)
     assert [(s.banner, s.fingerprint) for s in seen] == ([(banner, "")] if banner else [])

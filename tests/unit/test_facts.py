@@ -33,7 +33,7 @@ def framed(parts: Mapping[str, str], mark: str = "mark") -> str:
 def machine(name: str) -> Facts:
     parts = json.loads((MACHINES / f"{name}.json").read_text())
     host = MASTER if name.endswith("master") else NODE
-    return read(ANSWERS, host, framed(parts), "mark", heard=1.0)
+    return read(ANSWERS, host, framed(parts), "mark", asked_at=1.0)
 
 
 def test_a_classic_node_before() -> None:

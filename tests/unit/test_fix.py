@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from fedwiz.diagnose import Diagnosis, Fix
-from fedwiz.diagnose.cause import mend
+from fedwiz.diagnose.cause import fix_command
 from fedwiz.engine.apply import apply
 from fedwiz.engine.fix import plan_of, undo_actions
 from fedwiz.model.actions import Run, UnreachableError
@@ -13,9 +13,9 @@ from fedwiz.model.events import Event, Record, WayBack
 from tests.support.fake_cluster import Fake
 from tests.support.sample_cluster import ANSWERS
 
-ONE = mend("fed-node1", ("sysctl", "-w", "a=1"), ("sysctl", "-w", "a=0"))
-TWO = mend("fed-node1", ("ip", "link", "up"), ("ip", "link", "down"), interrupts=True)
-THREE = mend("fed-node2", ("touch", "x"), ("rm", "x"))
+ONE = fix_command("fed-node1", ("sysctl", "-w", "a=1"), ("sysctl", "-w", "a=0"))
+TWO = fix_command("fed-node1", ("ip", "link", "up"), ("ip", "link", "down"), interrupts=True)
+THREE = fix_command("fed-node2", ("touch", "x"), ("rm", "x"))
 NEVER = Fix("fed-node2", Run(("systemctl", "restart", "x")))
 
 
@@ -84,7 +84,7 @@ async def test_a_failure_of_what_has_no_way_back_leaves_the_others_alone() -> No
 
 
 async def test_what_goes_to_standard_input_comes_back_whole() -> None:
-    put = mend("fed-node1", ("a",), ("tee", "f"))
+    put = fix_command("fed-node1", ("a",), ("tee", "f"))
     undo = Run(("tee", "f"), stdin=("old\n",), timeout=7)
     with_input = Fix(
         "fed-node1", Run(put.do.argv, back=undo) if isinstance(put.do, Run) else put.do

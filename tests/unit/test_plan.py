@@ -90,7 +90,7 @@ def test_as_json_every_host_is_there_and_a_right_one_is_empty() -> None:
     assert set(said["hosts"]) == {"fed-master", *NODES}
     # Its key is right; who had a lease before the nodes get theirs is kept all the same.
     assert [it["step"] for it in said["hosts"]["fed-master"]] == ["keep"]
-    again = on("fed-master", READY, kept=Backup(Facts(), frozenset()))
+    again = on("fed-master", READY, backup=Backup(Facts(), frozenset()))
     assert to_json(make(ANSWERS, again))["hosts"]["fed-master"] == []
     [change] = [it for it in to_json(make(ANSWERS, BARE))["hosts"]["fed-node1"] if it["interrupts"]]
     assert change["step"] == "switch"
@@ -124,7 +124,7 @@ def test_one_host_s_plan_is_whole_each_line_of_its_kind() -> None:
     keep, put = (line for kind, line in of_host(plan, "fed-master") if kind == "run")
     assert keep == "  $ sh keep.sh -"
     assert put.startswith("  $ ETCDCTL_API=")
-    again = on("fed-master", DONE, kept=Backup(Facts(), frozenset()))
+    again = on("fed-master", DONE, backup=Backup(Facts(), frozenset()))
     assert not list(of_host(make(ANSWERS, again), "fed-master"))
 
 

@@ -71,7 +71,7 @@ async def test_a_fault_is_found_where_the_packets_are_lost(fault: str, generatio
     first = result.diagnoses[0]
     lost = result.case.lost if result.case else None
     assert lost is not None
-    assert (first.cause, first.host, f"{lost.way} {lost.name}") == FOUND[fault]
+    assert (first.cause, first.host, f"{lost.direction} {lost.name}") == FOUND[fault]
 
 
 def test_all_faults_that_a_verification_finds_are_diagnosed() -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from fedwiz.checks.ranges import free
+from fedwiz.checks.ranges import unused_network
 from fedwiz.facts import Route
 from fedwiz.practice.machine import Cluster
 from fedwiz.wizard.draft import Draft
@@ -14,7 +14,7 @@ from tests.support.practice_wizard import Bend, etcd_holds, read, untouched
 def begun(draft: Draft, bend: Bend = untouched) -> Draft:
     """The draft once the hosts were read."""
     answers, known = read(draft, bend)
-    return proposed(draft, known, free(answers, known))
+    return proposed(draft, known, unused_network(answers, known))
 
 
 def one_uses(*cidrs: str) -> Bend:

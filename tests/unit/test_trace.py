@@ -6,7 +6,7 @@ from ipaddress import IPv4Address, IPv4Network
 import pytest
 
 from fedwiz.diagnose.trace import End, hops, look, off, on, read, rules
-from fedwiz.diagnose.unexplained import way
+from fedwiz.diagnose.unexplained import hop_counts
 from fedwiz.diagnose.values import Case, Dropped, Look, NftDrop
 from fedwiz.verify.values import Overlay
 from tests.support.sample_cluster import ANSWERS, DONE
@@ -190,12 +190,16 @@ def test_packets_are_lost_where_they_are_seen_no_more() -> None:
     assert (found.lost.host, found.lost.name) == ("fed-node2", "firewall")
     assert found.lost_at("firewall", host="fed-node2")
     assert not found.lost_at("firewall", host="fed-node1")
-    assert "there fed-node2 firewall: 0" in way(found)
-    assert "there fed-node1 forwarding: -" in way(found)
+    assert "there fed-node2 firewall: 0" in hop_counts(found)
+    assert "there fed-node1 forwarding: -" in hop_counts(found)
 
 
 def test_an_answer_is_lost_on_its_way_back() -> None:
     sends = counted(there_container=3, back_arriving=0)
     found = case(sends, counted(there_arriving=3, back_sending=3), received=3)
     assert found.lost is not None
-    assert (found.lost.way, found.lost.host, found.lost.name) == ("back", "fed-node1", "arriving")
+    assert (found.lost.direction, found.lost.host, found.lost.name) == (
+        "back",
+        "fed-node1",
+        "arriving",
+    )

@@ -35,7 +35,7 @@ WAS = Backup(NODE, ASKED)
 
 def kept(known: ClusterFacts, was: Facts = NODE, **fields: Any) -> ClusterFacts:  # noqa: ANN401 - Facts' own
     """With what was kept on fed-node1, and more of its facts."""
-    return on(N1, known, kept=Backup(was, ASKED), **fields)
+    return on(N1, known, backup=Backup(was, ASKED), **fields)
 
 
 def shown(name: str, known: ClusterFacts) -> list[str]:
@@ -311,10 +311,10 @@ KEY = "/coreos.com/network/config"
 def etcd(api: str, config: str | None, *leases: str, all_of: bool = True) -> ClusterFacts:
     """DONE, with what was kept on the master and on the nodes."""
     known = on(
-        "fed-master", DONE, kept=Backup(Facts(), frozenset(), api, config, frozenset(leases))
+        "fed-master", DONE, backup=Backup(Facts(), frozenset(), api, config, frozenset(leases))
     )
     for name in NODES if all_of else NODES[:1]:
-        known = on(name, known, kept=WAS)
+        known = on(name, known, backup=WAS)
     return known
 
 
@@ -359,7 +359,7 @@ UNCONFIG: Mapping[str, tuple[ClusterFacts, list[str]]] = {
 
 def going(config: str | None) -> ClusterFacts:
     """The same, where flanneld ran on fed-node1 before."""
-    return on(N1, etcd("v2", config), kept=Backup(replace(NODE, **ON_FLANNEL), ASKED))
+    return on(N1, etcd("v2", config), backup=Backup(replace(NODE, **ON_FLANNEL), ASKED))
 
 
 RECONFIG: Mapping[str, tuple[ClusterFacts, list[str], list[str]]] = {
@@ -367,7 +367,7 @@ RECONFIG: Mapping[str, tuple[ClusterFacts, list[str], list[str]]] = {
     "was as it is": (going(CONFIG), [], ["sh forget.sh"]),
     "was not there": (going(None), [], UNCONFIG["was not there"][1]),
     "nobody had flannel": (etcd("v2", "{}"), [], UNCONFIG["was another"][1]),
-    "a node still needs it": (on(NODES[1], going("{}"), kept=None), [], []),
+    "a node still needs it": (on(NODES[1], going("{}"), backup=None), [], []),
 }
 
 
@@ -395,11 +395,11 @@ def test_what_etcd_held_is_read_as_it_was_told() -> None:
     stored = DONE.store
     parts = dict.fromkeys(keeping.TEXT_PARTS, "") | {"files": "", "hashes": ""}
     parts |= {"names": "a\nb\nc\nd\ne\n1.0\n", "links": "[]", "routes": "[]"}
-    parts["etcd"] = keeping.told("v2", stored.config, stored.leases)
+    parts["etcd"] = keeping.etcd_as_json("v2", stored.config, stored.leases)
     said = "".join(f"{name} {_b64(text)}\n" for name, text in parts.items())
-    found = keeping.kept(said)["kept"]
+    found = keeping.parse_backup(said)["backup"]
     assert (found.api, found.config, found.leases) == ("v2", CONFIG, frozenset(LEASES))
-    assert keeping.kept("") == {"kept": None}
+    assert keeping.parse_backup("") == {"backup": None}
     for wrong in (
         said[:40],
         said.replace("units", "unit", 1),
@@ -410,7 +410,7 @@ def test_what_etcd_held_is_read_as_it_was_told() -> None:
         "etcd ~~\n",
     ):
         with pytest.raises(ValueError, match=r"."):
-            keeping.kept(wrong)
+            keeping.parse_backup(wrong)
 
 
 def _with(parts: Mapping[str, str], **more: str) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from fedwiz.answers import rules
 from fedwiz.answers.file import QUESTIONS, Question
 from fedwiz.answers.questions import as_text
-from fedwiz.checks.ranges import free
+from fedwiz.checks.ranges import unused_network
 from fedwiz.cli.output import say
 from fedwiz.cli.plain.dialogue import Dialogue, draft_findings, question
 from fedwiz.cli.plain.prompt import NONE, wrong
@@ -29,7 +29,7 @@ async def cidr(dialogue: Dialogue) -> None:
     asked, tried = question(CIDR), ""
     while True:
         now = "" if CIDR in dialogue.draft.refusals() else dialogue.draft.get(CIDR)
-        other = free(dialogue.answers(), known, [tried] if tried else ())
+        other = unused_network(dialogue.answers(), known, [tried] if tried else ())
         text = await dialogue.prompt.line(
             CIDR,
             asked.title,
