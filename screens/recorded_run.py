@@ -1,21 +1,111 @@
-"""A verb's work from its journal's first line to its last, and where it is written."""
+"""The runs that pages begin: each with a journal of its own, and where that is."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
 
 from fedwiz.answers.file import Answers
 from fedwiz.engine import verbs
+from fedwiz.engine.approval import Approve, saving, within_plan
+from fedwiz.engine.plan import Plan
+from fedwiz.engine.recorded import Work, recorded
+from fedwiz.engine.undo import resume
+from fedwiz.engine.verbs import Result, RunContext
+from fedwiz.engine.watch import Followed, follow
 from fedwiz.model.events import Sink
-from fedwiz.runs.journal import Journal, answers_path, runs_path
+from fedwiz.runs.journal import runs_path
 from fedwiz.runs.state import State
-from fedwiz.util import files
-from fedwiz.wizard.draft import Draft, repeat
+from fedwiz.runs.unfinished import InterruptedRun
+from fedwiz.wizard.draft import Draft
 from fedwiz.wizard.inventory import Inventory
 
-Work: TypeAlias = Callable[[verbs.RunContext], Awaitable[verbs.Result]]
-"""Does a verb's work on a cluster."""
+
+@dataclass(frozen=True, eq=False)
+class Job:
+    """What is to be done, as far as the operator approved it."""
+
+    answers: Answers
+    work: Work
+
+
+def installing(approved: tuple[Answers, Plan]) -> Job:
+    """The install of an approved plan."""
+    answers, plan = approved
+
+    async def work(cluster: RunContext, stop: asyncio.Event) -> Result:
+        return await verbs.install(cluster, saving(within_plan(plan)), stop)
+
+    return Job(answers, work)
+
+
+def resuming(before: InterruptedRun, answers: Answers, ask: Approve) -> Job:
+    """What a run has left; asks for more than was approved then."""
+
+    async def work(cluster: RunContext, stop: asyncio.Event) -> Result:
+        return await resume(before, cluster, ask, stop)
+
+    return Job(answers, work)
+
+
+async def verify(cluster: RunContext, _stop: asyncio.Event) -> Result:
+    """A verification, which only a page that goes takes along."""
+    return await verbs.verify(cluster)
+
+
+async def run_job(
+    job: Job,
+    site: Inventory,
+    accepted: tuple[str, ...],
+    stop: asyncio.Event,
+    sink: Sink,
+    begun: Callable[[str], None],
+) -> Result:
+    """Do a job, with a journal of its own.
+
+    Args:
+        job: what is done.
+        site: the machines.
+        accepted: checks whose block the operator takes for a warning.
+        stop: once set, nothing new is begun.
+        sink: gets every record.
+        begun: told the run's id as soon as there is one.
+
+    Raises:
+        AnswersError: a file that the answers name can't be used.
+        OSError: no journal can be kept, or no answers beside it.
+        JournalError: the journal took no more.
+    """
+
+    async def make(accepted: tuple[str, ...]) -> RunContext:
+        return await site.cluster(job.answers, accepted=accepted)
+
+    def note(run: str, unkept: OSError | None) -> None:
+        begun(run)
+        if unkept is not None:
+            raise unkept
+
+    return await recorded(job.work, make, accepted, stop, (sink,), note)
+
+
+async def watched(
+    site: Inventory, answers: Answers, sink: Sink, note: Callable[[str], None]
+) -> Followed:
+    """Follow the run that has the cluster's lock; it does not notice.
+
+    Args:
+        site: the machines.
+        answers: say which is the master.
+        sink: gets each record.
+        note: gets sentences about the following itself.
+
+    Raises:
+        AnswersError: a file that the answers name can't be used.
+        UnreachableError: the master can't be asked, or not any more.
+    """
+    cluster = await site.cluster(answers)
+    async with cluster.transport.connect(answers.master.name) as session:
+        return await follow(session, sink, note)
 
 
 def journal_of(run: str) -> Path:
@@ -34,40 +124,7 @@ def fits(draft: Draft, state: State) -> bool:
     return alike and names == set(state.hosts)
 
 
-async def proved(
-    site: Inventory,
-    answers: Answers,
-    accepted: tuple[str, ...],
-    told: Sink,
-    begun: Callable[[str], None],
-    work: Work = verbs.verify,
-) -> verbs.Result:
-    """A verb's work, by itself; a verification unless another is given.
-
-    Args:
-        site: the machines.
-        answers: what they are meant to be.
-        accepted: checks whose block the operator takes for a warning.
-        told: gets every record.
-        begun: told the run's id as soon as there is one.
-        work: what is done.
-
-    Raises:
-        Refused: a file that the answers name can't be used.
-        OSError: no journal can be kept.
-    """
-    with Journal() as journal:
-        journal.subscribe(told)
-        begun(journal.id)
-        await asyncio.to_thread(files.write, answers_path(journal.id), repeat(answers))
-        cluster = await site.cluster(answers, journal.emit, journal.id, accepted)
-        result = await work(cluster)
-    if result.known is not None:
-        site.cache(answers, result.known)
-    return result
-
-
-def unkept(wrong: OSError) -> str:
+def no_journal(wrong: OSError) -> str:
     """Why nothing can be begun, and what to do."""
     return (
         f"no journal can be kept in {runs_path()} ({wrong.strerror or wrong}): make room "

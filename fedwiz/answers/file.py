@@ -60,6 +60,7 @@ __all__ = [
     "parse",
     "questions_table",
     "read",
+    "repeat",
     "schema",
 ]
 
@@ -190,6 +191,17 @@ def dump(answers: Answers) -> str:
         elif values.get(section):
             parts.append(tomli_w.dumps({section: values[section]}))
     return "\n".join(parts)
+
+
+def repeat(answers: Answers, accepted: Sequence[str] = ()) -> str:
+    """The answer file that does the same again, and asks nothing.
+
+    Args:
+        answers: what the operator decided.
+        accepted: checks whose block was taken for a warning, which an answer file can't say.
+    """
+    head = f"# Run with --accept {','.join(accepted)}\n" if accepted else ""
+    return head + dump(answers.model_copy(update={"wizard": Wizard()}))
 
 
 def from_flannel_config(text: str) -> dict[str, dict[str, Any]]:

@@ -8,10 +8,10 @@ from fedwiz.answers.file import Answers
 from fedwiz.cli import diagnose, watch_verify, wizard
 from fedwiz.cli.output import UsageError, give
 from fedwiz.cli.results import print_plan, print_report
-from fedwiz.cli.runner import Make, Work, answers_of, approval, named, real, run
+from fedwiz.cli.runner import answers_of, approval, named, real, run
 from fedwiz.engine import verbs
-from fedwiz.engine.plan import Plan
-from fedwiz.engine.resume import keeping
+from fedwiz.engine.approval import approve_all, saving
+from fedwiz.engine.recorded import Make, Work
 from fedwiz.engine.verbs import Result, RunContext
 from fedwiz.verify import KINDS
 
@@ -73,7 +73,7 @@ def _verify(options: argparse.Namespace, answers: Answers, make: Make) -> int:
             cluster, options.watch, stop, count=options.count or 0, only=only or KINDS, pair=pair
         )
 
-    done = run(rounds, make, options, told=watch_verify.printed_rounds(lines=options.json))
+    done = run(rounds, make, options, recording=watch_verify.printed_rounds(lines=options.json))
     if not options.json:
         give("")
     return print_report(options, *done)
@@ -93,7 +93,7 @@ def _pair(options: argparse.Namespace, answers: Answers) -> tuple[str, str] | No
 
 
 def _install(options: argparse.Namespace, answers: Answers, make: Make) -> int:
-    approve = keeping(approval(options, answers))
+    approve = saving(approval(options, answers))
 
     async def work(cluster: RunContext, stop: asyncio.Event) -> Result:
         return await verbs.install(cluster, approve, stop, verified=not options.no_verify)
@@ -156,12 +156,9 @@ async def _install_first(answers: Answers, machines: "Practice") -> None:
     """Install on the practice cluster, instantly and silently, so that `undo` has work to do."""
     from fedwiz.wizard.inventory import ignore
 
-    async def agreed(_plan: Plan, _result: Result) -> str:
-        return ""
-
     pace, machines.cluster.pace = machines.cluster.pace, 0.0
     before = RunContext(answers, machines, machines.open_store, ignore, "before")
-    await verbs.install(before, agreed, asyncio.Event(), verified=False)
+    await verbs.install(before, approve_all, asyncio.Event(), verified=False)
     machines.cluster.pace = pace
 
 

@@ -6,10 +6,11 @@ import asyncio
 from fedwiz.answers.file import Answers
 from fedwiz.cli.output import UsageError, say
 from fedwiz.cli.results import print_report
-from fedwiz.cli.runner import Make, answers_of, approval, real, run
+from fedwiz.cli.runner import answers_of, approval, real, run
 from fedwiz.engine import fix
 from fedwiz.engine import undo as undoing
-from fedwiz.engine.resume import keeping
+from fedwiz.engine.approval import saving
+from fedwiz.engine.recorded import Make
 from fedwiz.engine.verbs import Result, RunContext
 from fedwiz.model.events import RunStarted
 from fedwiz.runs import journal as journals
@@ -84,7 +85,7 @@ def undo_on(options: argparse.Namespace, answers: Answers, make: Make) -> int:
         )
     if host and host not in names:
         raise UsageError(f"{host} is no node of the answers: they are {', '.join(names)}")
-    approve = keeping(approval(options, answers), host)
+    approve = saving(approval(options, answers), host)
 
     async def work(cluster: RunContext, stop: asyncio.Event) -> Result:
         return await undoing.undo_install(cluster, approve, stop, host=host)

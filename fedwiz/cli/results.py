@@ -8,6 +8,7 @@ from fedwiz.answers.file import Answers
 from fedwiz.cli.output import UsageError, give, give_json, say
 from fedwiz.engine import plan as planning
 from fedwiz.engine import verbs
+from fedwiz.engine.approval import save_plan
 from fedwiz.engine.verbs import Result
 from fedwiz.report import changes
 from fedwiz.runs import describe
@@ -67,7 +68,7 @@ def print_plan(options: argparse.Namespace, answers: Answers, result: Result, st
         # Never show a plan of part of the cluster: it would be approved as if it were complete.
         return print_report(options, result, state)
     try:
-        verbs.save_plan(result.plan, result.known)
+        save_plan(result.plan, result.known)
     except OSError as wrong:
         say(f"the plan could not be kept, for --approve to compare: {wrong.strerror or wrong}")
     if options.shell:

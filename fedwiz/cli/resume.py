@@ -7,8 +7,8 @@ from fedwiz.answers.file import Answers, load
 from fedwiz.cli.output import UsageError, say
 from fedwiz.cli.results import print_report
 from fedwiz.cli.runner import answers_of, approval, real, run
-from fedwiz.engine import resume as resuming
-from fedwiz.engine import verbs
+from fedwiz.engine import undo as undoing
+from fedwiz.engine.approval import Approve
 from fedwiz.engine.verbs import Result, RunContext
 from fedwiz.runs import journal as journals
 from fedwiz.runs import unfinished
@@ -26,13 +26,13 @@ def resume(options: argparse.Namespace) -> int:
         )
     options.accept += before.accepted
     try:
-        ask: verbs.Approve | None = approval(options, answers)
+        ask: Approve | None = approval(options, answers)
     except UsageError:
         ask = None
     say(f"going on with {before.sentence} ({before.run.id})")
 
     async def work(cluster: RunContext, stop: asyncio.Event) -> Result:
-        return await resuming.resume(before, cluster, ask, stop)
+        return await undoing.resume(before, cluster, ask, stop)
 
     return print_report(options, *run(work, real(answers, options), options))
 

@@ -3,10 +3,8 @@
 import argparse
 import asyncio
 import difflib
-import json
 import signal
 from collections.abc import Callable, Coroutine, Iterable, Sequence
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -17,19 +15,17 @@ from fedwiz.cli.results import report_path
 from fedwiz.cli.terminal import ask, waiting
 from fedwiz.engine import plan as planning
 from fedwiz.engine import verbs
+from fedwiz.engine.approval import NOT_APPROVED, Approve, Refusal, approve_all, same_plan
 from fedwiz.engine.plan import Plan
+from fedwiz.engine.recorded import Begun, Make, NoJournalError, Work, recorded
 from fedwiz.engine.verbs import Result, RunContext
+from fedwiz.facts import ClusterFacts
 from fedwiz.model.events import Record, Sink
 from fedwiz.runs import describe
 from fedwiz.runs import journal as journals
 from fedwiz.runs.state import State
-from fedwiz.util import files
-from fedwiz.wizard.draft import repeat
 
 T = TypeVar("T")
-Work = Callable[[RunContext, asyncio.Event], Coroutine[Any, Any, Result]]
-Make = Callable[[tuple[str, ...]], Coroutine[Any, Any, RunContext]]
-"""Makes what a verb works on, given the checks whose blocks are accepted."""
 
 
 def answers_of(options: argparse.Namespace) -> Answers:
@@ -79,13 +75,13 @@ def _accepted(options: argparse.Namespace) -> tuple[str, ...]:
     return named("--accept", options.accept, [check.name for check in CHECKS], "check")
 
 
-def named(option: str, said: Iterable[str], known: Sequence[str], what: str) -> tuple[str, ...]:
+def named(option: str, values: Iterable[str], known: Sequence[str], what: str) -> tuple[str, ...]:
     """The names that an option was given, each time as `NAME,NAME`.
 
     Raises:
         Usage: one is not known.
     """
-    names = tuple(name.strip() for text in said for name in text.split(",") if name.strip())
+    names = tuple(name.strip() for text in values for name in text.split(",") if name.strip())
     for name in names:
         if name not in known:
             near = difflib.get_close_matches(name, known, 1)
@@ -100,7 +96,7 @@ def run(
     options: argparse.Namespace,
     *,
     reads: bool = False,
-    told: "RecordedRun | None" = None,
+    recording: "RecordedRun | None" = None,
 ) -> tuple[Result, State, str]:
     """Do a verb's work with a journal, a line on stderr per event, and an ear for Ctrl+C.
 
@@ -109,7 +105,7 @@ def run(
         make: what it works on.
         options: the command line.
         reads: nothing is begun that would have to end, so Ctrl+C closes at once.
-        told: how it is told; by default in a line for each event.
+        recording: how it is told; by default in a line for each event.
 
     Returns:
         What it came to, the state that its events made, and the run's id.
@@ -120,16 +116,16 @@ def run(
     """
     accepted = _accepted(options)
     report_path(options)
-    told = RecordedRun() if told is None else told
+    recording = RecordedRun() if recording is None else recording
 
     async def whole(stop: asyncio.Event) -> Result:
-        return await told.of(work, await make(accepted), stop)
+        return await recording.of(work, make, accepted, stop)
 
     try:
         result = asyncio.run(listening(whole, lambda: reads))
     except asyncio.CancelledError:
         result = closed()
-    return result, told.state, told.run
+    return result, recording.state, recording.run
 
 
 def closed() -> Result:
@@ -145,31 +141,32 @@ class RecordedRun:
         self.run = ""
         self._sink = tell if sink is None else sink
 
-    async def of(self, work: Work, cluster: RunContext, stop: asyncio.Event) -> Result:
-        """Do the work, with a journal of its own.
+    async def of(
+        self,
+        work: Work,
+        make: Make,
+        accepted: tuple[str, ...],
+        stop: asyncio.Event,
+        begun: Begun | None = None,
+    ) -> Result:
+        """Do the work, with a journal of its own; the arguments are those of `recorded`.
 
         Raises:
             Usage: no journal can be kept.
         """
+
+        def note(run: str, unkept: OSError | None) -> None:
+            self.run = run
+            if begun is not None:  # else it is the operator who has the answers
+                begun(run, unkept)
+
         try:
-            opened = journals.Journal()
-        except OSError as wrong:
+            return await recorded(work, make, accepted, stop, (self.state.apply, self._sink), note)
+        except NoJournalError as wrong:
             raise UsageError(
-                f"no journal can be kept in {journals.runs_path()} ({wrong.strerror or wrong}): "
+                f"no journal can be kept in {journals.runs_path()} ({wrong.strerror}): "
                 "make that directory yours, or set XDG_STATE_HOME to another one"
             ) from None
-        with opened as journal:
-            journal.subscribe(self.state.apply)
-            journal.subscribe(self._sink)
-            cluster.emit, cluster.run_id, self.run = journal.emit, journal.id, journal.id
-            await asyncio.to_thread(_keep_answers, cluster, journal.id)
-            return await work(cluster, stop)
-
-
-def _keep_answers(cluster: RunContext, run: str) -> None:
-    """Keep what repeats the run; where that can't be, it is the operator who has them."""
-    with suppress(OSError):
-        files.write(journals.answers_path(run), repeat(cluster.answers, tuple(cluster.accepted)))
 
 
 def tell(record: Record) -> None:
@@ -210,41 +207,25 @@ async def listening(
     return await work(stop)
 
 
-def approval(options: argparse.Namespace, answers: Answers) -> verbs.Approve:
+def approval(options: argparse.Namespace, answers: Answers) -> Approve:
     """How this command line approves a plan.
 
     Raises:
         Usage: it does not, and nobody can be asked.
     """
-    mute = options.json or options.headless or not terminal()
-    if mute and not (options.yes or options.approve):
+    if options.yes:
+        return approve_all
+    if options.approve:
+        return same_plan(options.approve)
+    if options.json or options.headless or not terminal():
         raise UsageError(
             "nobody can be asked to approve the plan: give --yes, or --approve with the digest "
             "that `fedwiz plan` shows"
         )
 
-    async def approve(plan: Plan, result: Result) -> str:
-        if options.yes:
-            return ""
-        if options.approve:
-            return same(options.approve, plan, result)
+    async def approve(plan: Plan, _known: ClusterFacts | None) -> Refusal | None:
         give(planning.text(plan))
-        said = await ask(f"Type {answers.name} to do all this: ")
-        return "" if (said or "").strip() == answers.name else "not approved; nothing was changed"
+        typed = await ask(f"Type {answers.name} to do all this: ")
+        return None if (typed or "").strip() == answers.name else NOT_APPROVED
 
     return approve
-
-
-def same(approved: str, plan: Plan, result: Result) -> str:
-    """Why a plan is no longer the one that was approved; empty: it is."""
-    if approved == plan.digest:
-        return ""
-    result.code = verbs.STALE
-    text = f"the plan is {plan.digest} now, not {approved}"
-    kept = journals.load_plan(approved)
-    if kept is None or result.known is None:
-        return f"{text}, which this machine never showed; look at `fedwiz plan`"
-    before = json.loads(kept)["facts"]
-    names = verbs.moved(before, verbs.fingerprints(result.known))
-    what = ", ".join(names) if names else "the answers"
-    return f"{text}; since then changed: {what}; look at `fedwiz plan` again"

@@ -5,9 +5,10 @@ import asyncio
 
 from fedwiz import report
 from fedwiz.cli.output import UsageError, give, say
-from fedwiz.cli.runner import Make, answers_of, listening, real, tell
+from fedwiz.cli.runner import answers_of, listening, real, tell
 from fedwiz.engine import verbs
 from fedwiz.engine import watch as follow
+from fedwiz.engine.recorded import Make
 from fedwiz.engine.watch import Followed
 from fedwiz.model.actions import UnreachableError
 from fedwiz.model.events import Record

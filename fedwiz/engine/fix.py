@@ -6,6 +6,7 @@ from itertools import groupby
 
 from fedwiz.answers.file import Answers
 from fedwiz.diagnose import Diagnosis, Fix, causes, measure
+from fedwiz.engine.approval import Approve
 from fedwiz.engine.connections import Connections
 from fedwiz.engine.lock import set_within
 from fedwiz.engine.plan import Lane, Part, Plan, Task
@@ -14,9 +15,9 @@ from fedwiz.engine.verbs import (
     NOT_PROVEN,
     OK,
     USAGE,
-    Approve,
     Result,
     RunContext,
+    approved,
     carry_out,
     run_verb,
     verify_network,
@@ -140,11 +141,8 @@ async def _approve_and_apply(
 ) -> None:
     result.plan, result.code = plan, OK
     cluster.emit(PlanMade(plan.digest, plan.actions))
-    result.why = await approve(plan, result)
-    if result.why:
-        result.code = USAGE if result.code == OK else result.code
-        return
-    await carry_out(cluster, connections, result, stop)
+    if await approved(approve, result):
+        await carry_out(cluster, connections, result, stop)
 
 
 def plan_of(answers: Answers, diagnosis: Diagnosis) -> Plan:

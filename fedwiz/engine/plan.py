@@ -4,7 +4,7 @@ import hashlib
 import json
 import re
 import shlex
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
@@ -14,7 +14,6 @@ from fedwiz.model.actions import Action, PutKey, Run
 from fedwiz.scripts import whole
 from fedwiz.steps import GATES, STAGES, STEPS, Stage, Step
 from fedwiz.steps.guard import BOOT, arms, guarded, is_guard
-from fedwiz.steps.make import ANY, LISTED, SEEN
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +55,11 @@ class Plan:
     @property
     def digest(self) -> str:
         """Names all of it: 12 hex digits of a SHA-256 over everything that is sent."""
-        said = [
-            (task.host, task.step, [_sent(action) for action in task.actions])
+        tasks = [
+            (task.host, task.step, [sent(action) for action in task.actions])
             for task in self.tasks()
         ]
-        return hashlib.sha256(json.dumps(said).encode()).hexdigest()[:12]
+        return hashlib.sha256(json.dumps(tasks).encode()).hexdigest()[:12]
 
     def tasks(self, host: str = "") -> Iterator[Task]:
         """All tasks in order, or those of one host."""
@@ -97,7 +96,7 @@ def make(
     return Plan(hosts, tuple(parts))
 
 
-def _sent(action: Action) -> list[Any]:
+def sent(action: Action) -> list[Any]:
     """What decides what happens; secrets by their names."""
     if isinstance(action, PutKey):
         return ["put", action.api, action.key, action.value, action.previous]
@@ -116,58 +115,9 @@ def _sent(action: Action) -> list[Any]:
     ]
 
 
-def approved(plan: Plan) -> list[list[str]]:
-    """What was approved, as it is kept: of each action the host, a hash, and its words."""
-    return [[task.host, *_named(action)] for task in plan.tasks() for action in task.actions]
-
-
-def more(plan: Plan, allowed: Iterable[Sequence[str]]) -> str:
-    """The first thing that a plan would do beyond what was approved; empty: there is none.
-
-    An action is within an approved one that has all its words and in all else is the same: where
-    a package is there by now, fewer of its settings may have to be set, and it is known what its
-    file says.  What arms and confirms changes nothing that stays, and is made of what is left.
-    """
-    known: dict[tuple[str, ...], list[Sequence[str]]] = {}
-    for host, rest, *words in allowed:
-        known.setdefault((host, rest), []).append(words)
-    for task in plan.tasks():
-        for action in task.actions:
-            rest, *words = _named(action)
-            alike = known.get((task.host, rest), ())
-            if not (is_guard(action) or any(_part(words, of) for of in alike)):
-                return f"{task.host}: {task.title}"
-    return ""
-
-
-def _part(words: Sequence[str], of: Sequence[str]) -> bool:
-    """Whether all words are among the others, in their order."""
-    left = iter(of)
-    return all(
-        any(word == it or (it == ANY and SEEN.fullmatch(word)) for it in left) for word in words
-    )
-
-
-def _named(action: Action) -> list[str]:
-    """A hash of all that is sent but the words, and the words; a script's text by its hash."""
-    if isinstance(action, PutKey):
-        return [_hash(_sent(action))]
-    # Not the diff: what the file was is for the words to say, where that decides something.
-    lines = action.input().splitlines() if LISTED.intersection(action.argv[3:4]) else []
-    rest = [
-        "" if lines else action.input(),
-        action.upload,
-        action.sudo,
-        action.timeout,
-        action.unit,
-        action.reboots,
-    ]
-    words = (_hash([word]) if "\n" in word else word for word in action.argv)
-    return [_hash(rest), *words, *lines]
-
-
-def _hash(said: list[Any]) -> str:
-    return hashlib.sha256(json.dumps(said).encode()).hexdigest()[:16]
+def hashed(values: list[Any]) -> str:
+    """Short for what is sent, or for a part of it."""
+    return hashlib.sha256(json.dumps(values).encode()).hexdigest()[:16]
 
 
 def to_json(plan: Plan) -> dict[str, Any]:
@@ -197,8 +147,8 @@ def _diff(action: Action) -> str:
     if isinstance(action, Run):
         return action.diff
     sides = (("-", action.was or None), ("+", action.value))
-    said = [f"{sign}{text}" for sign, text in sides if text is not None]
-    return "\n".join((f"--- etcd ({action.api})", f"+++ {action.key}", *said))
+    lines = [f"{sign}{text}" for sign, text in sides if text is not None]
+    return "\n".join((f"--- etcd ({action.api})", f"+++ {action.key}", *lines))
 
 
 def text(plan: Plan) -> str:
@@ -272,8 +222,8 @@ def _lines(action: Action) -> Iterator[tuple[Kind, str]]:
     elif action.diff:
         yield from (("diff", line) for line in action.diff.splitlines())
     elif action.stdin:
-        said = _SCRIPT.sub("sh ", action.input())  # a script's text stands at the end
-        yield from (("input", f"< {line}") for line in said.splitlines())
+        text = _SCRIPT.sub("sh ", action.input())  # a script's text stands at the end
+        yield from (("input", f"< {line}") for line in text.splitlines())
     if arms(action):
         when = " after the boot" if isinstance(action, Run) and action.argv[-1] == BOOT else ""
         yield "", f"the host does this by itself{when}, unless the step is confirmed in time"

@@ -1,10 +1,11 @@
-"""The verb `undo`: from an install back to what was kept on the hosts before it."""
+"""The verb `undo`: back from an install to what was kept before it; and `resume`, of either."""
 
 import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 
 from fedwiz.engine import plan as planning
+from fedwiz.engine.approval import Approve, saving, within_kept
 from fedwiz.engine.connections import Connections
 from fedwiz.engine.deadman import confirm_all
 from fedwiz.engine.leftovers import follow_leftover_units
@@ -14,15 +15,17 @@ from fedwiz.engine.verbs import (
     OK,
     UNREACHABLE,
     USAGE,
-    Approve,
     Result,
     RunContext,
+    approved,
     carry_out,
+    install,
     look,
     run_verb,
 )
 from fedwiz.facts import ClusterFacts, Facts
 from fedwiz.model.events import PlanMade
+from fedwiz.runs.unfinished import InterruptedRun
 from fedwiz.steps import UNDO_STAGES, UNDO_STEPS
 from fedwiz.steps.backup import TOUCHED
 from fedwiz.steps.undo import nodes_needing_key, nodes_with_old_flanneld
@@ -42,10 +45,10 @@ async def undo_install(
         host: this node alone; etcd's key stays then.  Empty: all of them.
     """
 
-    async def whole(cluster: RunContext, ways: Connections, result: Result) -> None:
-        await confirm_all(ways)
-        await follow_leftover_units(ways)
-        known = await look(cluster, ways, result)
+    async def whole(cluster: RunContext, connections: Connections, result: Result) -> None:
+        await confirm_all(connections)
+        await follow_leftover_units(connections)
+        known = await look(cluster, connections, result)
         known = replace(known, hosts=_wanted(cluster, known, host))
         others = nodes_needing_key(cluster.answers, known)
         later = nodes_with_old_flanneld(cluster.answers, known) if others else []
@@ -54,23 +57,38 @@ async def undo_install(
         cluster.emit(PlanMade(result.plan.digest, result.plan.actions))
         result.code, result.why = _standing(cluster, known, host)
         if result.code != OK or not any(result.plan.actions.values()):
-            _lost(ways, result, host)
+            _lost(connections, result, host)
             _wait(cluster, result, later, others)
             return
         if stop.is_set():
             result.code, result.why = INTERRUPTED, "stopped before anything was changed"
             return
-        result.why = await approve(result.plan, result)
-        if result.why:
-            result.code = USAGE if result.code == OK else result.code
+        if not await approved(approve, result):
             return
-        await carry_out(cluster, ways, result, stop)
+        await carry_out(cluster, connections, result, stop)
         if result.code == OK:
             result.why = _stays(cluster, known, host)
-            _lost(ways, result, host)
+            _lost(connections, result, host)
             _wait(cluster, result, later, others)
 
     return await run_verb("undo", cluster, whole, changes=True)
+
+
+async def resume(
+    before: InterruptedRun, cluster: RunContext, ask: Approve | None, stop: asyncio.Event
+) -> Result:
+    """Go on with an install or an undo: plan what is left, do it as far as it was approved then.
+
+    Args:
+        before: the run.
+        cluster: what to work on.
+        ask: for anything more than was approved; None: nobody can be asked.
+        stop: once set, nothing new is begun.
+    """
+    approve = saving(within_kept(before.digest, ask), before.host)
+    if before.run.verb == "undo":
+        return await undo_install(cluster, approve, stop, host=before.host)
+    return await install(cluster, approve, stop)
 
 
 def _wanted(cluster: RunContext, known: ClusterFacts, host: str) -> dict[str, Facts]:
@@ -91,10 +109,10 @@ def _standing(cluster: RunContext, known: ClusterFacts, host: str) -> tuple[int,
     nodes = [node.name for node in cluster.answers.nodes if node.name in known.hosts]
     bare = [name for name in nodes if known.hosts[name].backup is None]
     ours = [name for name in bare if _ours(known.hosts[name])]
-    said = f"nothing was kept on {_listed(bare)}; {NO_WAY}"
+    text = f"nothing was kept on {_listed(bare)}; {NO_WAY}"
     if ours and len(bare) == len(nodes):
-        return USAGE, f"{said}, and files of its name are there: {_files(known.hosts[ours[0]])}"
-    return OK, said if bare and len(bare) == len(nodes) else ""
+        return USAGE, f"{text}, and files of its name are there: {_files(known.hosts[ours[0]])}"
+    return OK, text if bare and len(bare) == len(nodes) else ""
 
 
 def _ours(facts: Facts) -> bool:
@@ -115,9 +133,9 @@ def _stays(cluster: RunContext, known: ClusterFacts, host: str) -> str:
     return f"etcd's {cluster.answers.key} stays: {_listed(still)} may still need it"
 
 
-def _lost(ways: Connections, result: Result, host: str) -> None:
-    """A host that could not be reached is said, whatever became of the others."""
-    lost = {name: why for name, why in ways.lost.items() if host in ("", name)}
+def _lost(connections: Connections, result: Result, host: str) -> None:
+    """A host that could not be reached is named, whatever became of the others."""
+    lost = {name: why for name, why in connections.lost.items() if host in ("", name)}
     if result.code != OK or not lost:
         return
     name, why = next(iter(lost.items()))

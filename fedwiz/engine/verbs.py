@@ -1,12 +1,10 @@
 """The verbs: check, plan, install, verify, each from answers to a result."""
 
 import asyncio
-import hashlib
 import itertools
-import json
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 
 from fedwiz import __version__
 from fedwiz import verify as verification
@@ -15,6 +13,7 @@ from fedwiz.checks import Finding, judge
 from fedwiz.diagnose import Case, Diagnosis
 from fedwiz.engine import plan as planning
 from fedwiz.engine.apply import Applied, apply
+from fedwiz.engine.approval import Approve
 from fedwiz.engine.connections import Connections, connect, connect_all, read_facts
 from fedwiz.engine.deadman import confirm_all
 from fedwiz.engine.leftovers import follow_leftover_units
@@ -31,7 +30,6 @@ from fedwiz.model.events import (
     RunEnded,
     RunStarted,
 )
-from fedwiz.runs import journal as journals
 from fedwiz.verify import KINDS, Verdict
 from fedwiz.verify import ok as all_well
 from fedwiz.verify.ports import try_udp_port
@@ -40,13 +38,10 @@ OK, INTERNAL, USAGE, BLOCKED, UNREACHABLE, FAILED = 0, 1, 2, 3, 4, 5
 NOT_PROVEN, LOCKED, STALE, INTERRUPTED = 7, 8, 9, 130
 """Exit codes."""
 
-Approve = Callable[[Plan, "Result"], Awaitable[str]]
-"""Asked for approval; says why there is none, or nothing."""
-
 
 @dataclass
 class RunContext:
-    """What a verb works on, and the ways there."""
+    """What a verb works on, and how it gets there."""
 
     answers: Answers
     transport: Transport
@@ -94,8 +89,8 @@ async def verify(
 ) -> Result:
     """The verification alone, on any cluster; `only` and `pair` as `verify` takes them."""
 
-    async def some(cluster: RunContext, ways: Connections, result: Result) -> None:
-        await verify_network(cluster, ways, result, only, pair)
+    async def some(cluster: RunContext, connections: Connections, result: Result) -> None:
+        await verify_network(cluster, connections, result, only, pair)
 
     return await run_verb("verify", cluster, some)
 
@@ -122,13 +117,13 @@ async def watch(
         pair: as `verify` takes it.
     """
 
-    async def rounds(cluster: RunContext, ways: Connections, result: Result) -> None:
+    async def rounds(cluster: RunContext, connections: Connections, result: Result) -> None:
         for number in itertools.count(1):
             cluster.emit(RoundStarted(number))
             if number > 1:
-                await connect(ways)
+                await connect(connections)
             async with AsyncExitStack() as stack:  # each round's way to etcd ends with the round
-                await verify_network(cluster, replace(ways, stack=stack), result, only, pair)
+                await verify_network(cluster, replace(connections, stack=stack), result, only, pair)
             cluster.emit(RoundEnded(number, result.code))
             if number == count or await set_within(stop, every):
                 return
@@ -148,41 +143,36 @@ async def install(
         verified: False leaves the verification out.
     """
 
-    async def whole(cluster: RunContext, ways: Connections, result: Result) -> None:
-        await confirm_all(ways)
-        await follow_leftover_units(ways)
-        await _plan(cluster, ways, result)
+    async def whole(cluster: RunContext, connections: Connections, result: Result) -> None:
+        await confirm_all(connections)
+        await follow_leftover_units(connections)
+        await _plan(cluster, connections, result)
         if result.code != OK or result.plan is None:
             return
         if stop.is_set():
             result.code, result.why = INTERRUPTED, "stopped before anything was changed"
             return
         if any(result.plan.actions.values()):
-            result.why = await approve(result.plan, result)
-            if result.why:
-                result.code = USAGE if result.code == OK else result.code
+            if not await approved(approve, result):
                 return
-            await carry_out(cluster, ways, result, stop)
+            await carry_out(cluster, connections, result, stop)
         if result.code == OK and stop.is_set():
             result.code = INTERRUPTED
             result.why = "stopped before the verification; the same command goes on from here"
         if result.code == OK and verified:
-            await verify_network(cluster, ways, result)
+            await verify_network(cluster, connections, result)
 
     return await run_verb("install", cluster, whole, changes=True)
 
 
-def approving(approved: Plan) -> Approve:
-    """Approves what lies within the plan that the operator approved."""
-
-    async def approve(plan: Plan, result: Result) -> str:
-        more = planning.more(plan, planning.approved(approved))
-        if not more:
-            return ""
-        result.code = STALE
-        return f"the plan has changed since you approved it (now also: {more})"
-
-    return approve
+async def approved(approve: Approve, result: Result) -> bool:
+    """Have the plan approved; where it is not, the result says why."""
+    assert result.plan is not None  # noqa: S101 - it was made just before
+    refusal = await approve(result.plan, result.known)
+    result.why = refusal.why if refusal else ""
+    if refusal:
+        result.code = STALE if refusal.stale else USAGE
+    return refusal is None
 
 
 async def run_verb(
@@ -221,7 +211,7 @@ async def run_verb(
             )
         )
         try:
-            ways = await stack.enter_async_context(
+            connections = await stack.enter_async_context(
                 connect_all(
                     answers,
                     cluster.transport,
@@ -231,11 +221,11 @@ async def run_verb(
                 )
             )
             if lock is not None:
-                await _locked(lock, ways, stack)
+                await _locked(lock, connections, stack)
             if lock is not None and lock.taken:
                 result.code, result.why = LOCKED, lock.gone
             else:
-                await work(cluster, ways, result)
+                await work(cluster, connections, result)
         except asyncio.CancelledError:
             result.code, result.why = INTERRUPTED, "closed by the operator"
             raise
@@ -250,27 +240,29 @@ async def run_verb(
     return result
 
 
-async def _locked(lock: Lock, ways: Connections, stack: AsyncExitStack) -> None:
+async def _locked(lock: Lock, connections: Connections, stack: AsyncExitStack) -> None:
     """Take the lock.  Where the master can't be reached there is none, and a check says why."""
-    ways.may_begin = lock.may_begin
-    master = ways.answers.master.name
-    if master in ways.sessions:
+    connections.may_begin = lock.may_begin
+    master = connections.answers.master.name
+    if master in connections.sessions:
         await stack.enter_async_context(lock.acquire())
     else:
         lock.give_up(f"the cluster's lock is on {master}, which can't be reached")
 
 
-async def look(cluster: RunContext, ways: Connections, result: Result) -> ClusterFacts:
+async def look(cluster: RunContext, connections: Connections, result: Result) -> ClusterFacts:
     """Read all hosts anew."""
-    result.known = await read_facts(ways, cluster.supplied)
+    result.known = await read_facts(connections, cluster.supplied)
     return result.known
 
 
-async def _check(cluster: RunContext, ways: Connections, result: Result) -> None:
-    known = await try_udp_port(cluster.answers, ways.sessions, await look(cluster, ways, result))
+async def _check(cluster: RunContext, connections: Connections, result: Result) -> None:
+    known = await try_udp_port(
+        cluster.answers, connections.sessions, await look(cluster, connections, result)
+    )
     result.known = known
     for host, why in known.lost.items():
-        ways.lose(host, why)
+        connections.lose(host, why)
     result.findings = judge(cluster.answers, known, cluster.accepted)
     if not known.hosts:  # that is all there is to say
         result.findings = tuple(it for it in result.findings if it.check == "reachable")
@@ -296,13 +288,13 @@ def standing(findings: Iterable[Finding], known: ClusterFacts) -> tuple[int, str
     return BLOCKED, why + (f" (of {len(blocks)} findings that block)" if len(blocks) > 1 else "")
 
 
-def _at(host: str, said: str) -> str:
+def _at(host: str, text: str) -> str:
     """Said of a host, which is named once."""
-    return said if not host or host in said else f"{host}: {said}"
+    return text if not host or host in text else f"{host}: {text}"
 
 
-async def _plan(cluster: RunContext, ways: Connections, result: Result) -> None:
-    await _check(cluster, ways, result)
+async def _plan(cluster: RunContext, connections: Connections, result: Result) -> None:
+    await _check(cluster, connections, result)
     if result.known is None or not result.known.hosts:
         return  # nothing was read, so nobody knows what is left to do
     result.plan = planning.make(cluster.answers, result.known)
@@ -310,11 +302,11 @@ async def _plan(cluster: RunContext, ways: Connections, result: Result) -> None:
 
 
 async def carry_out(
-    cluster: RunContext, ways: Connections, result: Result, stop: asyncio.Event
+    cluster: RunContext, connections: Connections, result: Result, stop: asyncio.Event
 ) -> None:
     """Do what the plan says, and note what came of it."""
     assert result.plan is not None  # noqa: S101 - it was made just before
-    applied = await apply(result.plan, ways, cluster.emit, cluster.run_id, stop)
+    applied = await apply(result.plan, connections, cluster.emit, cluster.run_id, stop)
     result.applied = applied
     if not applied.lost:
         return
@@ -323,36 +315,36 @@ async def carry_out(
     alike: dict[str, list[str]] = {}
     for host in sorted(worst):
         alike.setdefault(applied.why.get(host, ""), []).append(host)
-    said = [f"{', '.join(hosts)}: {why}" for why, hosts in alike.items()]
+    reasons = [f"{', '.join(hosts)}: {why}" for why, hosts in alike.items()]
     if applied.stale:
         result.code = STALE
     elif applied.barred:
-        result.code, said = LOCKED, [applied.barred, *said]
+        result.code, reasons = LOCKED, [applied.barred, *reasons]
     elif not worst:
-        result.code, said = INTERRUPTED, ["stopped by the operator"]
-    result.why = "; ".join(said) + "; the same command goes on from here"
+        result.code, reasons = INTERRUPTED, ["stopped by the operator"]
+    result.why = "; ".join(reasons) + "; the same command goes on from here"
 
 
 async def verify_network(
     cluster: RunContext,
-    ways: Connections,
+    connections: Connections,
     result: Result,
     only: Collection[str] = KINDS,
     pair: tuple[str, str] | None = None,
 ) -> None:
     """Verify, and note what came of it."""
-    known = await look(cluster, ways, result)
+    known = await look(cluster, connections, result)
     result.verdicts = await verification.verify(
         cluster.answers,
-        dict(ways.sessions),
+        dict(connections.sessions),
         known,
         cluster.emit,
-        dict(ways.lost),
+        dict(connections.lost),
         only=only,
         pair=pair,
     )
     nodes = {node.name for node in cluster.answers.nodes}
-    if nodes <= ways.lost.keys():
+    if nodes <= connections.lost.keys():
         result.code, result.why = UNREACHABLE, "no node could be reached"
     elif all_well(result.verdicts):
         result.code, result.why = OK, ""
@@ -366,61 +358,3 @@ async def verify_network(
             default=None,
         )
         result.why = _at(first.host, first.why) if first else "nothing was verified"
-
-
-VOLATILE = frozenset(
-    {
-        "clock",
-        "skew",
-        "free",
-        "listening",
-        "containers",
-        "dnf_lock",
-        "in_flight",
-        "neighbours",
-        "fdb",
-    }
-)
-"""Facts that move by themselves, and decide nothing in a plan."""
-
-
-def save_plan(plan: Plan, known: ClusterFacts | None, host: str = "") -> None:
-    """Keep a plan under its digest, for a later run.
-
-    What it was made of is for an approval to say what moved since; what it does, for `resume` to
-    go on within it once it was approved.
-
-    Args:
-        plan: as it is shown.
-        known: what it was made of.
-        host: the node that alone is taken back; empty: all of them, or it is no way back.
-
-    Raises:
-        OSError: it can't be written.
-    """
-    said = {
-        "facts": fingerprints(known) if known else {},
-        "actions": planning.approved(plan),
-        "host": host,
-    }
-    journals.save_plan(plan.digest, json.dumps(said))
-
-
-def fingerprints(known: ClusterFacts) -> dict[str, str]:
-    """`HOST FACT` -> a hash of it: enough to say which fact moved, without keeping the facts."""
-    found = {
-        f"{host} {each.name}": getattr(facts, each.name)
-        for host, facts in known.hosts.items()
-        for each in fields(facts)
-        if each.name not in VOLATILE
-    }
-    found["etcd config"] = known.store.config
-    return {
-        name: hashlib.sha256(repr(value).encode("utf-8", "replace")).hexdigest()[:16]
-        for name, value in found.items()
-    }
-
-
-def moved(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
-    """Names of facts that differ."""
-    return sorted(name for name in before.keys() | now.keys() if before.get(name) != now.get(name))

@@ -1,8 +1,7 @@
 """The events of a run on disk: written before any subscriber sees them, and parsed strictly.
 
 A journal is a file of JSON lines, one record each, in `runs/` of fedwiz's state directory
-(`$XDG_STATE_HOME/fedwiz`, otherwise `~/.local/state/fedwiz`). Only its owner can read it. Plans are
-saved beside it in `plans/`, as text that this module does not interpret.
+(`$XDG_STATE_HOME/fedwiz`, otherwise `~/.local/state/fedwiz`). Only its owner can read it.
 """
 
 import asyncio
@@ -33,7 +32,7 @@ from fedwiz.model.events import (
     from_line,
     to_line,
 )
-from fedwiz.util.files import at_home, create, make, sync_directory, write, write_all
+from fedwiz.util.files import at_home, create, make, sync_directory, write_all
 
 _SYNCED = (RunStarted, PlanMade, ActionStarted, ActionEnded, HostLost, RunEnded)
 """The events that `emit` flushes to disk before it returns: what is about to be done to a host, and
@@ -50,7 +49,6 @@ MAX_ROUNDS_BYTES = 8 << 20
 dropped."""
 
 _ID = re.compile(r"\d{8}-\d{6}-[0-9a-f]{4}")
-_DIGEST = re.compile(r"[0-9A-Za-z][0-9A-Za-z_-]{0,127}")
 
 MAX_GAP_SECONDS = 5.0
 """The longest pause between two records of a replay, in seconds."""
@@ -66,11 +64,6 @@ class JournalError(OSError):
 def runs_path() -> Path:
     """The directory of the journals; it may not exist yet."""
     return user_state_path("fedwiz") / "runs"
-
-
-def plans_path() -> Path:
-    """The directory of the saved plans; it may not exist yet."""
-    return user_state_path("fedwiz") / "plans"
 
 
 def answers_path(run: str) -> Path:
@@ -320,33 +313,3 @@ async def replay(
         await sleep(min(max(gap, 0.0) / (speed or 1.0), MAX_GAP_SECONDS))
         previous = record.at
         sink(record)
-
-
-def _plan_path(digest: str) -> Path:
-    if not _DIGEST.fullmatch(digest):
-        raise ValueError(f"{digest!r} is not a plan's digest")
-    return plans_path() / f"{digest}.json"
-
-
-def save_plan(digest: str, text: str) -> Path:
-    """Save a plan's text under its digest, atomically; an older one is replaced.
-
-    Raises:
-        ValueError: the digest is not valid as a file name.
-        OSError: the file can't be written.
-    """
-    path = _plan_path(digest)
-    write(path, text)
-    return path
-
-
-def load_plan(digest: str) -> str | None:
-    """The text saved under a digest; None if there is none that can be read.
-
-    Raises:
-        ValueError: not a valid digest.
-    """
-    try:
-        return _plan_path(digest).read_text("utf-8")
-    except (OSError, UnicodeDecodeError):
-        return None

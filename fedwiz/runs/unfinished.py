@@ -1,6 +1,5 @@
 """Interrupted runs and where they stopped. Keep its imports light."""
 
-import json
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -9,6 +8,7 @@ from pathlib import Path
 from fedwiz.model.events import ActionStarted, PlanMade, Record
 from fedwiz.runs import journal as journals
 from fedwiz.runs.journal import RunSummary
+from fedwiz.runs.plans import load_plan
 from fedwiz.runs.state import RED, State
 from fedwiz.util.sanitize import sanitize
 
@@ -20,17 +20,6 @@ MAX_RUNS_READ = 20
 
 FOLLOWING_STEP = "earlier"
 """The step that follows units left running by an earlier run; it starts nothing itself."""
-
-
-@dataclass(frozen=True, slots=True)
-class Approved:
-    """The saved parts of an approved plan."""
-
-    actions: tuple[tuple[str, ...], ...]
-    """As returned by `plan.approved`."""
-
-    host: str = ""
-    """The only node that is undone; empty: all of them, or the plan undoes nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +35,7 @@ class InterruptedRun:
 
     accepted: tuple[str, ...]
     host: str = ""
-    """As in `Approved`."""
+    """As in `KeptPlan`."""
 
     @property
     def name(self) -> str:
@@ -86,7 +75,7 @@ def interrupted_run(directory: Path | None = None) -> InterruptedRun | None:
 def _settles_earlier(run: RunSummary) -> bool:
     """Whether a successful run settles all earlier ones; undoing a fix does not."""
     digest = "" if run.verb == "install" else last_plan_begun(_records(run))
-    return not digest or approved_plan(digest) is not None
+    return not digest or load_plan(digest) is not None
 
 
 def _records(run: RunSummary) -> tuple[Record, ...]:
@@ -103,7 +92,7 @@ def as_interrupted(run: RunSummary) -> InterruptedRun | None:
     digest = last_plan_begun(records)
     if not digest or run.verb not in RESUMABLE_VERBS:
         return None
-    plan = approved_plan(digest)
+    plan = load_plan(digest)
     if plan is None and run.verb == "undo":  # it undid a fix, for which no plan is saved
         return None
     state = State.of(records)
@@ -124,17 +113,6 @@ def last_plan_begun(records: Iterable[Record]) -> str:
             case _:
                 pass
     return begun
-
-
-def approved_plan(digest: str) -> Approved | None:
-    """The saved parts of an approved plan; None if there are none, or they can't be read."""
-    try:
-        data = json.loads(journals.load_plan(digest) or "{}")
-        actions, host = tuple(map(tuple, data["actions"])), data.get("host", "")
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        return None
-    valid = all(len(it) > 1 and all(isinstance(word, str) for word in it) for it in actions)
-    return Approved(actions, host) if valid and isinstance(host, str) else None
 
 
 def _stopped_at(state: State) -> str:

@@ -185,7 +185,7 @@ _REMEDY = {
 }
 
 
-def duplicates(draft: Draft, facts: Mapping[str, Facts]) -> dict[str, tuple[Finding, ...]]:
+def shared_values(draft: Draft, facts: Mapping[str, Facts]) -> dict[str, tuple[Finding, ...]]:
     """What chosen machines share but must not, by address.
 
     Args:
@@ -259,7 +259,7 @@ def judged(
         unknown: addresses whose host keys are not accepted yet.
     """
     hosts, general = refused(draft)
-    repeated, port = duplicates(draft, facts), settle_port(draft).get("ssh.port")
+    repeated, port = shared_values(draft, facts), settle_port(draft).get("ssh.port")
     rows = []
     for index, it in enumerate(draft.candidates):
         if it.chosen:

@@ -7,13 +7,13 @@ is immutable: each change makes a new one.
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal, Self, get_args
 
 from fedwiz.answers import rules
-from fedwiz.answers.file import QUESTIONS, Answers, AnswersError, Wizard, dump, overlay, parse
+from fedwiz.answers.file import QUESTIONS, Answers, AnswersError, overlay, parse
 from fedwiz.model import addresses
 from fedwiz.util import files
 
@@ -330,18 +330,6 @@ def _passes(rule: Callable[[str], str], text: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def repeat(answers: Answers, accepted: Sequence[str] = ()) -> str:
-    """An answer file that repeats the run without asking anything.
-
-    Args:
-        answers: what the operator decided.
-        accepted: checks whose failure was accepted as a warning; an answer file has no key for
-            them.
-    """
-    head = f"# Run with --accept {','.join(accepted)}\n" if accepted else ""
-    return head + dump(answers.model_copy(update={"wizard": Wizard()}))
 
 
 def with_sets(draft: Draft, sets: Iterable[str]) -> Draft:

@@ -1,8 +1,8 @@
 """The diagnosis dialog: why a pair of nodes does not ping, with the packets' path and a fix."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
-from typing import TYPE_CHECKING, Any, ClassVar, cast
+from collections.abc import Callable
+from typing import TYPE_CHECKING, ClassVar, cast
 
 from textual import on
 from textual.app import ComposeResult
@@ -15,7 +15,9 @@ from textual.widgets.option_list import Option
 from fedwiz.answers.file import Answers, AnswersError
 from fedwiz.diagnose import Diagnosis as Cause
 from fedwiz.engine import fix, verbs
+from fedwiz.engine.approval import within_plan
 from fedwiz.engine.plan import Plan
+from fedwiz.engine.recorded import Work
 from fedwiz.engine.verbs import Result, RunContext
 from fedwiz.model.events import Record
 from fedwiz.runs.state import State
@@ -24,7 +26,7 @@ from fedwiz.wizard.inventory import Inventory
 from screens.dialogs import cause
 from screens.dialogs.approve import agreed
 from screens.dialogs.dialog import Dialog
-from screens.recorded_run import proved, unkept
+from screens.recorded_run import Job, no_journal, run_job
 from screens.widgets import sentences
 from screens.widgets.frame import StatusLine
 from screens.widgets.signs import mark
@@ -50,9 +52,6 @@ class Text(VerticalScroll, can_focus=True):
     """The text of the item under the cursor."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "screen.text", "To the list")]
-
-
-Work = Callable[[RunContext, asyncio.Event], Coroutine[Any, Any, Result]]
 
 
 class DiagnosisPage(Dialog[bool]):
@@ -164,18 +163,20 @@ class DiagnosisPage(Dialog[bool]):
         self._list()
         result = None
         try:
-            result = await proved(
+            result = await run_job(
+                Job(self._answers, do),
                 self._inventory,
-                self._answers,
                 self._accepted,
+                stop,
                 self._records.append,
                 self._run_started,
-                lambda cluster: do(cluster, stop),
             )
+            if result.known is not None:
+                self._inventory.cache(self._answers, result.known)
         except AnswersError as refused:
             self._trouble = f"the answers can't be used: {refused}"
         except OSError as wrong:
-            self._trouble = unkept(wrong)
+            self._trouble = no_journal(wrong)
         finally:
             self._stop = None
         self._drain()
@@ -336,7 +337,7 @@ class DiagnosisPage(Dialog[bool]):
                 cluster,
                 self._pair,
                 stop,
-                approve=verbs.approving(plan),
+                approve=within_plan(plan),
                 cause=chosen.cause,
                 host=chosen.host,
             )
@@ -353,7 +354,7 @@ class DiagnosisPage(Dialog[bool]):
         plan = fix.undo_plan(self._answers, records)
 
         async def do(cluster: RunContext, stop: asyncio.Event) -> Result:
-            return await fix.undo_fix(cluster, records, verbs.approving(plan), stop)
+            return await fix.undo_fix(cluster, records, within_plan(plan), stop)
 
         about = "What the last remedy has done is taken back."
         self.run_worker(

@@ -9,10 +9,12 @@ from textual.worker import Worker
 
 from fedwiz.answers.file import AnswersError
 from fedwiz.engine import verbs
+from fedwiz.engine.approval import NOT_APPROVED, Refusal
 from fedwiz.engine.plan import Plan
-from fedwiz.engine.verbs import Result
+from fedwiz.facts import ClusterFacts
 from fedwiz.model.actions import UnreachableError
 from fedwiz.model.events import Record
+from fedwiz.runs.journal import JournalError
 from fedwiz.util.sanitize import sanitize
 from screens.dialogs.approve import agreed
 from screens.pages.outcome import (
@@ -25,8 +27,7 @@ from screens.pages.outcome import (
     reason,
 )
 from screens.pages.run_page import RunPage
-from screens.recorded_run import journal_of
-from screens.running import Job, Running, installing, resuming, watched
+from screens.recorded_run import Job, installing, journal_of, resuming, run_job, watched
 from screens.widgets.log_view import Read, of_file, of_host
 
 if TYPE_CHECKING:
@@ -64,7 +65,9 @@ class InstallPage(RunPage):
 
     def __init__(self, draft: "Draft", inventory: "Inventory") -> None:
         super().__init__(draft, inventory)
-        self._install: Running | None = None
+        self._stop: asyncio.Event | None = None
+        """Set, it has nothing new begun; None: no run goes on."""
+
         self._job: Job | None = None
         """What `r` retries from an interrupted run; None: the approved plan."""
 
@@ -126,7 +129,7 @@ class InstallPage(RunPage):
     @property
     def runs(self) -> bool:
         """Whether an install is in progress."""
-        return self._install is not None
+        return self._stop is not None
 
     def _begin(self, job: Job) -> None:
         """Start working, in a worker of the app: a page's own workers are cancelled with it."""
@@ -134,28 +137,31 @@ class InstallPage(RunPage):
         self.clear()
         self.speed, self._cut_off, self._watched = 1.0, "", None
         self.wizard.started_with = self.inventory.approved
-        self._install = Running(self.inventory, self.draft.accepted, self.sink)
+        self._stop = asyncio.Event()
         self.wizard.stop = self._ask_to_stop
         self.say(HINT)
         self.refresh_bindings()
         self._worker = self.wizard.run_worker(
-            self._run(self._install, job), group="install", exit_on_error=True
+            self._run(job, self.draft.accepted, self._stop), group="install", exit_on_error=True
         )
 
-    async def _approve_more(self, plan: Plan, result: Result) -> str:
+    async def _approve_more(self, plan: Plan, known: ClusterFacts | None) -> Refusal | None:
         """Handle a plan that exceeds the approved one: an undo asks here, an install at Review."""
         if self._undoes:
             text = "More is left to take back than you approved then."
-            yes = await agreed(self.wizard, self.draft.name, plan, result.known, text)
-            return "" if yes else "not approved; nothing was changed"
-        result.code = verbs.STALE
-        return "more is left to do than you approved then"
+            yes = await agreed(self.wizard, self.draft.name, plan, known, text)
+            return None if yes else NOT_APPROVED
+        return Refusal("more is left to do than you approved then", stale=True)
 
-    async def _run(self, running: Running, job: Job) -> None:
+    async def _run(self, job: Job, accepted: tuple[str, ...], stop: asyncio.Event) -> None:
         wrong = ""
         try:
-            result = await running.run(job, self._run_started)
-            self.wizard.code = result.code if result else verbs.INTERNAL
+            result = await run_job(
+                job, self.inventory, accepted, stop, self.sink, self._run_started
+            )
+            self.wizard.code = result.code
+        except JournalError:  # the last record says so
+            self.wizard.code = verbs.INTERNAL
         except AnswersError as refused:
             wrong = f"Nothing was begun: {refused}"
             self.wizard.code = verbs.USAGE
@@ -163,7 +169,7 @@ class InstallPage(RunPage):
             wrong = f"Nothing was begun: no journal can be kept: {full.strerror or full}"
             self.wizard.code = verbs.INTERNAL
         finally:
-            self._install = self._worker = None
+            self._stop = self._worker = None
             self.wizard.stop = None
         if wrong:
             self.say(" ".join(wrong.split()), "block")
@@ -174,10 +180,10 @@ class InstallPage(RunPage):
 
     def _ask_to_stop(self) -> None:
         """Ctrl+C: stop gracefully; again: close now."""
-        if self._install is None:
+        if self._stop is None:
             return
-        if not self._install.stop.is_set():
-            self._install.stop.set()
+        if not self._stop.is_set():
+            self._stop.set()
             self.say(STOPPING, "warn")
             return
         self.say("Closing.  What was sent to a host may go on there.", "warn")

@@ -18,6 +18,7 @@ from fedwiz.answers.file import Answers, AnswersError, dump
 from fedwiz.checks import CHECKS
 from fedwiz.checks.finding import count
 from fedwiz.engine import verbs
+from fedwiz.engine.approval import save_plan
 from fedwiz.engine.plan import Plan
 from fedwiz.engine.verbs import Result
 from fedwiz.model.events import Event, FactsRead, HostLost
@@ -164,7 +165,7 @@ class ReviewPage(Page):
         if result.plan is None or result.known is None:
             return
         try:
-            await asyncio.to_thread(verbs.save_plan, result.plan, result.known)
+            await asyncio.to_thread(save_plan, result.plan, result.known)
         except OSError as wrong:
             self.say(
                 f"The plan can't be kept ({wrong.strerror or wrong}): make room in your home "

@@ -14,6 +14,7 @@ from textual.widgets import Static
 from fedwiz import report
 from fedwiz.answers.file import AnswersError
 from fedwiz.engine import verbs
+from fedwiz.engine.recorded import Work
 from fedwiz.model.events import Record
 from fedwiz.runs.journal import answers_path, read
 from fedwiz.runs.state import State
@@ -24,7 +25,7 @@ from screens.dialogs.basic import Confirm
 from screens.pages.diagnosis import DiagnosisPage
 from screens.pages.page import Page
 from screens.pages.save import save_report, short
-from screens.recorded_run import Work, fits, journal_of, proved, unkept
+from screens.recorded_run import Job, fits, journal_of, no_journal, run_job, verify
 from screens.widgets import sentences
 from screens.widgets.live_run import LiveRun
 from screens.widgets.matrix import Matrix
@@ -156,7 +157,7 @@ class VerifyPage(Page):
         else:
             await self._verify()
 
-    async def _verify(self, work: Work = verbs.verify) -> None:
+    async def _verify(self, work: Work = verify) -> None:
         """Verify.  It changes nothing, so leaving the page cancels it."""
         self._trouble, self._live, self._run_id = "", LiveRun(), ""
         # A new inbox, so that the last records of a cancelled verification do not show up here.
@@ -167,12 +168,16 @@ class VerifyPage(Page):
         self.wizard.code, self.wizard.verified_after = verbs.INTERRUPTED, self.draft.run
         try:
             answers, accepted = self.draft.answers(), self.draft.accepted
-            sink = self._inbox.append
-            result = await proved(self.inventory, answers, accepted, sink, self._run_started, work)
+            stop, sink = self._stop or asyncio.Event(), self._inbox.append
+            result = await run_job(
+                Job(answers, work), self.inventory, accepted, stop, sink, self._run_started
+            )
+            if result.known is not None:
+                self.inventory.cache(answers, result.known)
         except AnswersError as refused:
             self._trouble = f"the answers can't be used: {refused}"
         except OSError as wrong:
-            self._trouble = unkept(wrong)
+            self._trouble = no_journal(wrong)
         else:
             self._take(result)
         finally:
@@ -184,11 +189,11 @@ class VerifyPage(Page):
 
     async def _watch(self) -> None:
         """Verify in rounds until told to stop."""
-        self._stop = stop = asyncio.Event()
+        self._stop = asyncio.Event()
         every = ROUND_SECONDS * (self.draft.pace if self.draft.practice else 1)
         self.say(f"It is verified again {every:g} s after each round; l ends that.")
         try:
-            await self._verify(lambda cluster: verbs.watch(cluster, every, stop))
+            await self._verify(lambda cluster, stop: verbs.watch(cluster, every, stop))
         finally:
             self._stop = None
 

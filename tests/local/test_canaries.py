@@ -75,7 +75,7 @@ def test_a_draft_is_its_owner_s_from_its_first_moment(tmp_path: Path) -> None:
     code = (
         "import os; os.umask(0)\n"
         "from fedwiz.wizard.draft import Draft, save\nsave(Draft(page='hosts'))\n"
-        "from fedwiz.runs.journal import save_plan\nsave_plan('a', '{}')\n"
+        "from fedwiz.runs.plans import write_plan\nwrite_plan('a', '{}')\n"
     )
     subprocess.run([sys.executable, "-c", code], env=Shell(tmp_path).environ(), check=True)
     assert loose(tmp_path / ".local") == []

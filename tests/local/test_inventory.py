@@ -96,7 +96,7 @@ async def test_keys_are_shown_accepted_and_known_from_then_on(home: Home) -> Non
     # All of them are this machine, which is what twins are made of.
     assert any(
         "machine-id" in it.seen or "host name" in it.seen
-        for it in candidates.duplicates(said, site.facts)["n0"]
+        for it in candidates.shared_values(said, site.facts)["n0"]
     )
 
     await site.accept(site.unknown.values())

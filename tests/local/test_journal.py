@@ -34,14 +34,12 @@ from fedwiz.runs.journal import (
     Journal,
     JournalError,
     find,
-    load_plan,
-    plans_path,
     read,
     replay,
     runs,
     runs_path,
-    save_plan,
 )
+from fedwiz.runs.plans import plans_path, read_plan_text, write_plan
 from tests.support.sample_runs import BEGAN, WHOLE, all_well, one_fails, records
 
 START = RunStarted("install", "fedora-lab", ("a", "b"))
@@ -152,7 +150,13 @@ def test_files_and_directories_are_the_owners_alone(state: Path) -> None:
         with Journal() as journal:
             modes = {
                 path.name: stat.S_IMODE(path.stat().st_mode)
-                for path in (state.parent, state, runs_path(), journal.path, save_plan("abc", "{}"))
+                for path in (
+                    state.parent,
+                    state,
+                    runs_path(),
+                    journal.path,
+                    write_plan("abc", "{}"),
+                )
             }
     finally:
         os.umask(before)
@@ -403,25 +407,25 @@ async def test_a_replay_does_not_run_backwards() -> None:
 
 
 def test_a_plan_is_kept_under_its_digest(state: Path) -> None:
-    assert load_plan("0123456789ab") is None
+    assert read_plan_text("0123456789ab") is None
     text = json.dumps({"hosts": {"läb": []}}, ensure_ascii=False)
-    assert save_plan("0123456789ab", "older") == save_plan("0123456789ab", text)
-    assert load_plan("0123456789ab") == text
+    assert write_plan("0123456789ab", "older") == write_plan("0123456789ab", text)
+    assert read_plan_text("0123456789ab") == text
     assert [path.name for path in plans_path().iterdir()] == ["0123456789ab.json"]
     assert plans_path() == state / "plans"
 
 
 @pytest.mark.parametrize("digest", ["", "../x", "a/b", ".hidden", "a" * 129, "a\n", "-rf"])
 def test_a_digest_that_is_no_name_is_refused(state: Path, digest: str) -> None:
-    for call in (lambda: save_plan(digest, "x"), lambda: load_plan(digest)):
+    for call in (lambda: write_plan(digest, "x"), lambda: read_plan_text(digest)):
         with pytest.raises(ValueError, match="is not a plan's digest"):
             call()
     assert not state.exists()
 
 
 def test_a_plan_that_does_not_fit_leaves_the_old_one_whole(state: Path) -> None:
-    save_plan("abc", "old")
+    write_plan("abc", "old")
     with disk_of(10), pytest.raises(OSError, match="File too large"):
-        save_plan("abc", "x" * 100)
-    assert load_plan("abc") == "old"
+        write_plan("abc", "x" * 100)
+    assert read_plan_text("abc") == "old"
     assert len(list(plans_path().iterdir())) == 1

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from fedwiz import cli
-from fedwiz.answers.file import Answers, load, read
+from fedwiz.answers.file import Answers, load, read, repeat
 from fedwiz.cli.plain import hosts
 from fedwiz.cli.plain.prompt import KEYS_HELP
 from fedwiz.engine import plan
@@ -22,7 +22,7 @@ from fedwiz.practice import practice_answers
 from fedwiz.runs import journal as journals
 from fedwiz.ssh import known_hosts
 from fedwiz.util import files
-from fedwiz.wizard.draft import Draft, load_saved, repeat
+from fedwiz.wizard.draft import Draft, load_saved
 from fedwiz.wizard.inventory import inventory
 from tests.local.test_resume import Past
 from tests.support.cli_process import ANSWERS, Said, Shell, Terminal, at_a_terminal

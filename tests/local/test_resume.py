@@ -12,9 +12,9 @@ from typing import Any, Literal
 import pytest
 
 from fedwiz import practice
-from fedwiz.engine import resume, verbs
-from fedwiz.engine.plan import Plan
-from fedwiz.engine.undo import undo_install
+from fedwiz.engine import verbs
+from fedwiz.engine.approval import approve_all, saving
+from fedwiz.engine.undo import resume, undo_install
 from fedwiz.engine.verbs import Result, RunContext
 from fedwiz.model.events import (
     ActionEnded,
@@ -29,7 +29,8 @@ from fedwiz.model.events import (
 from fedwiz.practice import Practice
 from fedwiz.runs import journal as journals
 from fedwiz.runs.journal import Journal, read
-from fedwiz.runs.unfinished import MAX_RUNS_READ, InterruptedRun, approved_plan, interrupted_run
+from fedwiz.runs.plans import load_plan, write_plan
+from fedwiz.runs.unfinished import MAX_RUNS_READ, InterruptedRun, interrupted_run
 from tests.support.cli_process import Shell
 from tests.support.host_image import Image, alike
 
@@ -41,29 +42,25 @@ class Killed(BaseException):
     """What `kill -9` does, as far as a test's own process can."""
 
 
-async def everything(_plan: Plan, _result: Result) -> str:
-    return ""
-
-
 Work = Callable[[RunContext], Coroutine[Any, Any, Result]]
 
 
 def install(cluster: RunContext) -> Coroutine[Any, Any, Result]:
-    return verbs.install(cluster, resume.keeping(everything), asyncio.Event())
+    return verbs.install(cluster, saving(approve_all), asyncio.Event())
 
 
 def undo(cluster: RunContext) -> Coroutine[Any, Any, Result]:
-    return undo_install(cluster, resume.keeping(everything), asyncio.Event())
+    return undo_install(cluster, saving(approve_all), asyncio.Event())
 
 
 def undo_one(cluster: RunContext) -> Coroutine[Any, Any, Result]:
-    approve = resume.keeping(everything, NODE)
+    approve = saving(approve_all, NODE)
     return undo_install(cluster, approve, asyncio.Event(), host=NODE)
 
 
 def go_on(before: InterruptedRun) -> Work:
     """What was approved is not asked for again, and nobody can be asked for anything more."""
-    return lambda cluster: resume.resume(before, cluster, None, asyncio.Event())
+    return lambda cluster: resume(before, cluster, None, asyncio.Event())
 
 
 async def run(
@@ -254,7 +251,7 @@ class Past:
             if self.code is not None:
                 journal.emit(RunEnded("failed" if self.code else "ok", self.code))
         if self.begun and not self.remedy:
-            journals.save_plan(digest, json.dumps({"actions": [], "host": ""}))
+            write_plan(digest, json.dumps({"actions": [], "host": ""}))
 
 
 INSTALL, UNDO = Past("install", None), Past("undo", None)
@@ -327,6 +324,6 @@ def test_a_plan_that_is_only_shown_again_stays_as_it_was_approved(home: Path) ->
     """`fedwiz plan` keeps under the same digest what an approval kept, not less."""
     words = ("demo", "plan", "--hosts", "3", "--json")
     said = Shell(home).fedwiz(*words, XDG_STATE_HOME=str(home))
-    kept = approved_plan(said.json["digest"])
+    kept = load_plan(said.json["digest"])
     assert kept is not None
     assert {host for host, *_ in kept.actions} == {host.name for host in ANSWERS.host}

@@ -26,6 +26,7 @@ from fedwiz.cli.results import print_report
 from fedwiz.cli.runner import RecordedRun, run, tell
 from fedwiz.engine import plan as planning
 from fedwiz.engine import verbs
+from fedwiz.engine.approval import approve_all
 from fedwiz.engine.verbs import Result, RunContext
 from fedwiz.model.actions import Session
 from fedwiz.model.events import (
@@ -47,7 +48,7 @@ from fedwiz.practice.dockerd import DOCKER_UNIT as DOCKER
 from fedwiz.runs import journal as journals
 from fedwiz.wizard.draft import save
 from screens.app import Fedwiz
-from tests.local.test_resume import ANSWERS, everything
+from tests.local.test_resume import ANSWERS
 from tests.support.cli_process import ROOT, Shell, at_a_terminal
 from tests.support.host_image import Image, alike
 from tests.support.patience import GIVE_UP
@@ -189,13 +190,13 @@ def install(machines: Machines) -> tuple[int, tuple[Record, ...]]:
         return RunContext(ANSWERS, machines, machines.open_store, lambda _: None, "", accepted)
 
     async def work(cluster: RunContext, stop: asyncio.Event) -> Result:
-        return await verbs.install(cluster, everything, stop)
+        return await verbs.install(cluster, approve_all, stop)
 
     def sink(record: Record) -> None:
         tell(record)
         machines.see(record.event)
 
-    code = print_report(options, *run(work, make, options, told=RecordedRun(sink)))
+    code = print_report(options, *run(work, make, options, recording=RecordedRun(sink)))
     newest = journals.runs()[0]
     return code, journals.read(newest.path)
 
@@ -417,7 +418,7 @@ async def test_the_wizard_ends_as_the_command_line_does(
     cluster = RunContext(
         app.inventory.approved[0], there, there.open_store, lambda _: None, "again"
     )
-    assert (await verbs.install(cluster, everything, asyncio.Event())).code == 0
+    assert (await verbs.install(cluster, approve_all, asyncio.Event())).code == 0
     assert not unheard
 
 

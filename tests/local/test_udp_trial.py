@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from fedwiz.checks import Finding, judge
 from fedwiz.checks.ports import NOT_ALLOWED
 from fedwiz.engine import verbs
+from fedwiz.engine.approval import approve_all, changed_facts, fingerprints
 from fedwiz.engine.connections import connect_all, read_facts
 from fedwiz.facts import ClusterFacts, Link, Tried
 from fedwiz.facts.suspects import ICMP, suspect, udp
@@ -247,7 +248,7 @@ def test_a_block_can_be_accepted_and_changes_nothing_else() -> None:
     known = tried(BARE, "n1n2")
     said = judge(answered(), known, ["udp-port"])
     assert {it.level for it in said if it.check == "udp-port"} == {"warn"}
-    assert verbs.fingerprints(known) == verbs.fingerprints(BARE)
+    assert fingerprints(known) == fingerprints(BARE)
 
 
 def test_what_many_nodes_lose_reads_well() -> None:
@@ -541,9 +542,9 @@ async def test_a_check_that_blocks_stops_the_plan_unless_it_is_accepted() -> Non
     plans = [await verbs.plan(cluster) for _ in range(2)]
     assert [it.code for it in plans] == [verbs.OK, verbs.OK]
     digests = {it.plan.digest for it in plans if it.plan}
-    prints = [verbs.fingerprints(it.known) for it in plans if it.known]
+    prints = [fingerprints(it.known) for it in plans if it.known]
     assert len(digests) == 1
-    assert not verbs.moved(*prints)
+    assert not changed_facts(*prints)
 
 
 @pytest.mark.parametrize("backend", ["vxlan", "udp", "wireguard"])
@@ -551,10 +552,7 @@ async def test_where_flannel_runs_the_port_is_in_use(backend: str) -> None:
     sets = (f'backend.type="{backend}"',)
     cluster = on_practice(Practice(practice_answers(4, sets)), *sets)
 
-    async def yes(_plan: object, _result: object) -> str:
-        return ""
-
-    assert (await verbs.install(cluster, yes, asyncio.Event(), verified=False)).code == 0
+    assert (await verbs.install(cluster, approve_all, asyncio.Event(), verified=False)).code == 0
     result = await verbs.check(cluster)
     assert result.code == verbs.OK
     (said,) = (it for it in result.findings if it.check == "udp-port")

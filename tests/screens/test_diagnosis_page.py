@@ -30,7 +30,7 @@ from screens.dialogs.dialog import Help
 from screens.pages.diagnosis import DiagnosisPage as Dialog
 from screens.pages.runs import go_on, look
 from screens.pages.verify import VerifyPage
-from screens.recorded_run import proved
+from screens.recorded_run import Job, run_job
 from screens.widgets.live_run import LiveRun
 from tests.screens.test_verify_page import proof, proven, showing
 from tests.support import sample_runs as made
@@ -303,10 +303,11 @@ async def diagnosed(fault: str) -> Result:
     site = wizard(draft).inventory
     assert site is not None
 
-    async def ask(cluster: RunContext) -> Result:
-        return await fix.diagnose(cluster, PAIR, asyncio.Event())
+    async def ask(cluster: RunContext, stop: asyncio.Event) -> Result:
+        return await fix.diagnose(cluster, PAIR, stop)
 
-    return await proved(site, draft.answers(), (), lambda _: None, lambda _: None, ask)
+    job = Job(draft.answers(), ask)
+    return await run_job(job, site, (), asyncio.Event(), lambda _: None, lambda _: None)
 
 
 LOST_ON_ITS_WAY = """\

@@ -13,16 +13,16 @@ import pytest
 from textual.pilot import Pilot
 from textual.widgets import Input
 
-from fedwiz.answers.file import load
+from fedwiz.answers.file import load, repeat
 from fedwiz.engine import plan as planning
-from fedwiz.engine.plan import Lane, Part, Plan, Task
-from fedwiz.model.actions import Run, Session
+from fedwiz.engine.plan import Plan
+from fedwiz.model.actions import Session
 from fedwiz.model.events import Event, Output, Record, RunStarted, to_line
 from fedwiz.practice import Practice
 from fedwiz.practice.machine import Cluster
 from fedwiz.runs.journal import read, runs, runs_path
 from fedwiz.runs.state import State
-from fedwiz.wizard.draft import Draft, load_saved, repeat
+from fedwiz.wizard.draft import Draft, load_saved
 from fedwiz.wizard.inventory import Inventory
 from screens.app import Fedwiz, Play
 from screens.dialogs.basic import Confirm
@@ -389,35 +389,6 @@ async def test_a_record_that_is_gone_leads_to_review() -> None:
         await until(pilot, lambda: "! The record of the run can't be read" in said(pilot))
         await pilot.press("ctrl+n")
         await on(pilot, ReviewPage)
-
-
-# What was approved.
-
-
-def plan(*actions: tuple[str, str]) -> Plan:
-    lanes = tuple(
-        Lane(host, (Task(host, "step", f"Title of {word}", (Run((word,)),)),))
-        for host, word in actions
-    )
-    return Plan(("a", "b"), (Part("nodes", False, lanes),))
-
-
-APPROVED = plan(("a", "one"), ("a", "two"), ("b", "one"))
-
-
-@pytest.mark.parametrize(
-    ("left", "more"),
-    [
-        (APPROVED, ""),
-        (plan(), ""),
-        (plan(("a", "two")), ""),
-        (plan(("b", "one"), ("a", "one")), ""),
-        (plan(("b", "two")), "b: Title of two"),
-        (plan(("a", "three"), ("b", "two")), "a: Title of three"),
-    ],
-)
-def test_what_is_left_of_an_approved_plan_is_within_it(left: Plan, more: str) -> None:
-    assert planning.more(left, planning.approved(APPROVED)) == more
 
 
 # Looking at the hosts.

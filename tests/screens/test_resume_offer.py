@@ -11,22 +11,25 @@ from typing import Any
 import pytest
 from textual.pilot import Pilot
 
-from fedwiz.engine import resume, verbs
+from fedwiz.answers.file import repeat
+from fedwiz.engine import verbs
+from fedwiz.engine.approval import approve_all, saving
 from fedwiz.engine.undo import undo_install
 from fedwiz.engine.verbs import RunContext
 from fedwiz.model.events import ActionStarted, Record
 from fedwiz.runs import journal as journals
 from fedwiz.runs.journal import Journal
+from fedwiz.runs.plans import write_plan
 from fedwiz.runs.unfinished import interrupted_run
 from fedwiz.util import files
 from fedwiz.wizard import start
-from fedwiz.wizard.draft import Draft, load_saved, repeat, save
+from fedwiz.wizard.draft import Draft, load_saved, save
 from fedwiz.wizard.inventory import PracticeInventory
 from screens.dialogs.approve import Approve
 from screens.dialogs.basic import Ask, Pick, TypeName
 from screens.pages.flow import FLOW
 from screens.pages.welcome import WelcomePage
-from tests.local.test_resume import Killed, Past, cut_down, everything
+from tests.local.test_resume import Killed, Past, cut_down
 from tests.support.line_count import lines
 from tests.support.pilot import (
     SIZES,
@@ -64,7 +67,7 @@ class CutAt:
 async def cut_off(site: PracticeInventory, draft: Draft, step: str, *, undo: bool = False) -> str:
     """Have a run cut off that is not known to be on a practice cluster; gives its id."""
     answers, machines = draft.answers(), site._practice  # noqa: SLF001
-    approve = resume.keeping(everything)
+    approve = saving(approve_all)
 
     async def begun(work: Any, sink: CutAt) -> str:  # noqa: ANN401
         with Journal() as journal:
@@ -159,7 +162,7 @@ def forget_approval() -> None:
     """Nothing of what is left was approved."""
     found = interrupted_run()
     assert found is not None
-    journals.save_plan(found.digest, json.dumps({"actions": [], "host": ""}))
+    write_plan(found.digest, json.dumps({"actions": [], "host": ""}))
 
 
 async def test_more_than_was_approved_is_shown_at_review() -> None:

@@ -15,17 +15,17 @@ from hypothesis import strategies as st
 from textual.pilot import Pilot
 from textual.widgets import Input, OptionList
 
-from fedwiz.answers.file import Answers, AnswersError, dump, load, parse
+from fedwiz.answers.file import Answers, AnswersError, dump, load, parse, repeat
 from fedwiz.engine import plan as planning
 from fedwiz.engine import verbs
+from fedwiz.engine.approval import approve_all
 from fedwiz.engine.connections import connect_all, read_facts
 from fedwiz.engine.plan import Plan
-from fedwiz.engine.verbs import Result
 from fedwiz.facts import ClusterFacts
 from fedwiz.model.backends import BACKENDS
 from fedwiz.practice import FAULTS, Practice, practice_answers
-from fedwiz.runs.journal import load_plan
-from fedwiz.wizard.draft import Draft, load_saved, repeat
+from fedwiz.runs.plans import read_plan_text
+from fedwiz.wizard.draft import Draft, load_saved
 from screens.dialogs.basic import Ask, Confirm, Pick, TypeName
 from screens.dialogs.dialog import Help
 from screens.dialogs.form import Form
@@ -351,7 +351,7 @@ async def test_where_containers_stop_the_cluster_s_name_is_typed() -> None:
         await planned(pilot)
         await again(pilot)
         plan: Plan = page(pilot)._result.plan  # noqa: SLF001
-        facts = load_plan(plan.digest)
+        facts = read_plan_text(plan.digest)
         assert facts
         assert "fed-node1 links" in json.loads(facts)["facts"]
         app: Any = pilot.app
@@ -397,16 +397,12 @@ async def test_where_nothing_stops_one_yes_is_enough_and_no_is_first() -> None:
         assert app.inventory.approved is not None
 
 
-async def _yes(_plan: Plan, _result: Result) -> str:
-    return ""
-
-
 async def test_with_nothing_left_to_do_the_verification_comes() -> None:
     draft = filled("review")
     app = wizard(draft)
     assert app.inventory is not None
     cluster = await app.inventory.cluster(draft.answers(), run_id="before")
-    done = await verbs.install(cluster, _yes, asyncio.Event(), verified=False)
+    done = await verbs.install(cluster, approve_all, asyncio.Event(), verified=False)
     assert done.code == verbs.OK
     async with app.run_test(size=(80, 24), notifications=True) as pilot:
         await planned(pilot)

@@ -11,11 +11,11 @@ import pytest
 from textual.pilot import Pilot
 from textual.widgets import DataTable, Input
 
-from fedwiz.answers.file import AnswersError
+from fedwiz.answers.file import AnswersError, repeat
 from fedwiz.model.events import RunEnded, RunStarted
 from fedwiz.practice import practice_answers
 from fedwiz.runs.journal import Journal, RunSummary, runs, runs_path
-from fedwiz.wizard.draft import Draft, load_saved, repeat
+from fedwiz.wizard.draft import Draft, load_saved
 from screens.dialogs.basic import Pick
 from screens.pages.flow import FLOW
 from screens.pages.runs import Runs, go_on, look, matching

@@ -1,5 +1,6 @@
 """What a verification says in sentences, with which signs, and in which order."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ from fedwiz import report
 from fedwiz.engine import verbs
 from fedwiz.model.events import Found, HostLost, Record, Verified
 from fedwiz.runs.state import State
-from screens.recorded_run import proved
+from screens.recorded_run import Job, run_job, verify
 from screens.widgets import sentences
 from screens.widgets.live_run import LiveRun
 from screens.widgets.matrix import Cell
@@ -262,7 +263,8 @@ async def test_what_is_wrong_is_said(
     draft = filled("verify", fault)
     app, records = wizard(draft), list[Record]()
     assert app.inventory is not None
-    result = await proved(app.inventory, draft.answers(), (), records.append, lambda _: None)
+    job = Job(draft.answers(), verify)
+    result = await run_job(job, app.inventory, (), asyncio.Event(), records.append, lambda _: None)
     state = State.of(records)
     assert result.code == state.code == verbs.NOT_PROVEN
     assert sentences.headline(LiveRun(state), 3, going=False).plain == headline

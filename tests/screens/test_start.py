@@ -8,8 +8,9 @@ import pytest
 from textual.pilot import Pilot
 from textual.widgets import Input
 
+from fedwiz.answers.file import repeat
 from fedwiz.practice import practice_answers
-from fedwiz.wizard.draft import Candidate, Draft, load_saved, repeat, save
+from fedwiz.wizard.draft import Candidate, Draft, load_saved, save
 from fedwiz.wizard.start import new, verifying
 from screens.dialogs.basic import Pick
 from screens.pages.flow import FLOW

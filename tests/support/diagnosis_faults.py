@@ -10,7 +10,7 @@ from typing import Any
 from fedwiz import etcd
 from fedwiz.answers.file import Answers
 from fedwiz.engine import fix, verbs
-from fedwiz.engine.plan import Plan
+from fedwiz.engine.approval import approve_all
 from fedwiz.engine.verbs import Result, RunContext
 from fedwiz.model.actions import Session
 from fedwiz.model.events import Diagnosed, Event, PlanMade, Record, Verified
@@ -93,10 +93,6 @@ class Asked:
         return [it.event for it in self.records if isinstance(it.event, Diagnosed)]
 
 
-async def _yes(_plan: Plan, _result: Result) -> str:
-    return ""
-
-
 def cluster(lab: Lab, answers: Answers, records: list[Record]) -> RunContext:
     """What a verb works on; it tells into `records`."""
 
@@ -114,7 +110,10 @@ async def diagnosed(lab: Lab, answers: Answers, pair: tuple[str, str], *, apply:
     """`fedwiz diagnose`, with or without `--apply --yes`."""
     records: list[Record] = []
     result = await fix.diagnose(
-        cluster(lab, answers, records), pair, asyncio.Event(), approve=_yes if apply else None
+        cluster(lab, answers, records),
+        pair,
+        asyncio.Event(),
+        approve=approve_all if apply else None,
     )
     return Asked(result, records)
 
@@ -122,7 +121,7 @@ async def diagnosed(lab: Lab, answers: Answers, pair: tuple[str, str], *, apply:
 async def undone(lab: Lab, answers: Answers, records: list[Record]) -> Asked:
     """`fedwiz undo`."""
     told: list[Record] = []
-    result = await fix.undo_fix(cluster(lab, answers, told), records, _yes, asyncio.Event())
+    result = await fix.undo_fix(cluster(lab, answers, told), records, approve_all, asyncio.Event())
     return Asked(result, told)
 
 

@@ -24,6 +24,7 @@ from fedwiz import etcd
 from fedwiz.answers.file import load
 from fedwiz.engine import verbs
 from fedwiz.engine.plan import Plan
+from fedwiz.facts import ClusterFacts
 from fedwiz.runs.journal import Journal
 from fedwiz.ssh import transport
 from tests.lab.fixture import Lab
@@ -93,9 +94,8 @@ def lost_at_the_gate(home: Path) -> Path:
         operator.answers["name"] = "fedora-lab"
         answers = load(operator.file)
 
-        async def approve(_plan: Plan, _result: verbs.Result) -> str:
+        async def approve(_plan: Plan, _known: ClusterFacts | None) -> None:
             lab.ssh("fed-master", "systemctl stop etcd")
-            return ""
 
         with Journal(home / "gate.jsonl") as journal, patch.dict(os.environ, HOME=str(home)):
             ssh = transport.Ssh(answers.ssh, answers.host, accept_new=True)

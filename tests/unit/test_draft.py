@@ -11,10 +11,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from fedwiz.answers.file import AnswersError, dump, parse
+from fedwiz.answers.file import AnswersError, dump, parse, repeat
 from fedwiz.practice import practice_answers
 from fedwiz.util import files
-from fedwiz.wizard.draft import PAGES, Candidate, Draft, forget, load_saved, repeat, save
+from fedwiz.wizard.draft import PAGES, Candidate, Draft, forget, load_saved, save
 from tests.support.line_count import lines
 from tests.unit.test_answers import KEYS, TOML, right
 

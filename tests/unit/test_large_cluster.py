@@ -11,6 +11,7 @@ from fedwiz import practice
 from fedwiz.answers.file import Answers
 from fedwiz.checks import judge
 from fedwiz.engine import verbs
+from fedwiz.engine.approval import approve_all
 from fedwiz.engine.connections import connect_all, read_facts
 from fedwiz.engine.plan import Lane, Part, Plan, Task, make, scripts
 from fedwiz.engine.verbs import RunContext
@@ -39,12 +40,11 @@ async def _read(hosts: int, *, done: bool) -> tuple[Answers, ClusterFacts]:
     answers = practice.practice_answers(hosts)
     there = practice.Practice(answers)
 
-    async def yes(_plan: Plan, _result: verbs.Result) -> str:
-        return ""
-
     if done:
         cluster = RunContext(answers, there, there.open_store, lambda _: None, "run")
-        assert (await verbs.install(cluster, yes, asyncio.Event(), verified=False)).code == 0
+        assert (
+            await verbs.install(cluster, approve_all, asyncio.Event(), verified=False)
+        ).code == 0
     async with connect_all(answers, there, there.open_store, lambda _: None) as ways:
         return answers, await read_facts(ways)
 

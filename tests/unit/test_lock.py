@@ -12,6 +12,7 @@ import pytest
 from fedwiz.cli.watch_run import watch_on
 from fedwiz.engine import fix, undo, verbs
 from fedwiz.engine.apply import apply
+from fedwiz.engine.approval import approve_all
 from fedwiz.engine.lock import MAX_FEED_BYTES, Lock, LockTimes, age, operator, parse
 from fedwiz.engine.plan import make
 from fedwiz.engine.verbs import Result, RunContext
@@ -34,7 +35,6 @@ from fedwiz.util.sanitize import sanitize
 from tests.support.fake_cluster import Fake
 from tests.support.patience import GIVE_UP
 from tests.support.sample_cluster import ANSWERS, BARE
-from tests.unit.test_practice import agree
 
 GOOD = (
     "token 0123456789abcdef\nwho alice@laptop\nfrom 192.0.2.9\nsince 1795426519\nverb install\n"
@@ -145,7 +145,7 @@ class Going:
 
     async def install(self) -> Result:
         with Journal(self.home) as journal:
-            return await verbs.install(self.cluster(journal), agree, asyncio.Event())
+            return await verbs.install(self.cluster(journal), approve_all, asyncio.Event())
 
     def cut(self) -> None:
         """The connection that holds the lock is lost."""
@@ -200,9 +200,9 @@ async def test_verbs_that_change_nothing_need_no_lock(tmp_path: Path) -> None:
         assert (await fix.diagnose(cluster, pair, asyncio.Event())).code == verbs.NOT_PROVEN
         # These do.
         stop = asyncio.Event()
-        assert (await fix.diagnose(cluster, pair, stop, approve=agree)).code == verbs.LOCKED
-        assert (await fix.undo_fix(cluster, (), agree, stop)).code == verbs.LOCKED
-        assert (await undo.undo_install(cluster, agree, stop)).code == verbs.LOCKED
+        assert (await fix.diagnose(cluster, pair, stop, approve=approve_all)).code == verbs.LOCKED
+        assert (await fix.undo_fix(cluster, (), approve_all, stop)).code == verbs.LOCKED
+        assert (await undo.undo_install(cluster, approve_all, stop)).code == verbs.LOCKED
 
 
 async def test_a_lost_lock_is_had_again_and_the_run_completes(tmp_path: Path) -> None:

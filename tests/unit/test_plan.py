@@ -4,7 +4,6 @@ from dataclasses import replace
 
 import pytest
 
-from fedwiz.engine import plan as planning
 from fedwiz.engine.plan import (
     Lane,
     Part,
@@ -18,9 +17,8 @@ from fedwiz.engine.plan import (
 )
 from fedwiz.facts import Backup, Facts
 from fedwiz.facts.values import File
-from fedwiz.model.actions import Action, PutKey, Run, Secret
+from fedwiz.model.actions import Action, PutKey, Secret
 from fedwiz.steps.flannel import SYSCONFIG
-from fedwiz.steps.make import DIGEST_DIGITS, run_script
 from tests.support.sample_cluster import ANSWERS, BARE, DONE, NODES, answered, on, stored
 from tests.unit.test_steps import READY
 
@@ -171,34 +169,3 @@ def test_a_script_reaches_etcd_as_the_answers_say(api: str, flags: str) -> None:
 
 def whole(*actions: Action) -> Plan:
     return Plan(("a",), (Part("nodes", False, (Lane("a", (Task("a", "it", "It", actions),)),)),))
-
-
-SETS = ("sysconfig", "/etc/x", "any", "A", "1", "B", "2")
-
-
-@pytest.mark.parametrize(
-    ("left", "allowed", "more"),
-    [
-        (run_script("sysconfig", "/etc/x", "0" * DIGEST_DIGITS, "B", "2"), run_script(*SETS), ""),
-        (run_script("sysconfig", "/etc/x", "absent", "B", "2"), run_script(*SETS), ""),
-        (
-            run_script("sysconfig", "/etc/x", "0" * DIGEST_DIGITS, "B", "3"),
-            run_script(*SETS),
-            "a: It",
-        ),
-        (run_script("sysconfig", "/etc/x", "--all", "B", "2"), run_script(*SETS), "a: It"),
-        (run_script("put", "0600", "/etc/x", "0" * DIGEST_DIGITS), run_script(*SETS), "a: It"),
-        (
-            run_script("put", "0600", "/etc/x", "1" * DIGEST_DIGITS),
-            run_script("put", "0600", "/etc/x", "0" * DIGEST_DIGITS),
-            "a: It",
-        ),
-        (run_script("arm", "firewall", "180", stdin=("code=0\n",)), run_script(*SETS), ""),
-    ],
-    ids=["fewer", "gone", "another value", "no hash", "another script", "changed since", "guard"],
-)
-def test_what_an_approved_plan_left_open_may_be_known_by_now(
-    left: Run, allowed: Run, more: str
-) -> None:
-    """Also what takes a step back: it changes nothing that stays."""
-    assert planning.more(whole(left), planning.approved(whole(allowed))) == more

@@ -15,8 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fedwiz.answers.file import Answers, AnswersError, parse
-from fedwiz.engine import plan as planning
 from fedwiz.engine import verbs
+from fedwiz.engine.approval import approve_all
 from fedwiz.engine.verbs import Result
 from fedwiz.facts.probes import probes
 from fedwiz.facts.values import Firewall
@@ -41,10 +41,6 @@ from fedwiz.steps.make import run_script
 GENERATIONS = {"classic": CLASSIC, "modern": MODERN}
 
 
-async def agree(_plan: planning.Plan, _result: Result) -> str:
-    return ""
-
-
 class Runs:
     """A practice cluster and what was said in the runs on it."""
 
@@ -67,7 +63,7 @@ class Runs:
         )
 
     async def install(self) -> Result:
-        result = await verbs.install(self.cluster(), agree, asyncio.Event())
+        result = await verbs.install(self.cluster(), approve_all, asyncio.Event())
         assert self.events[-1] == RunEnded(
             "ok" if result.code == 0 else "failed", result.code, result.why
         )

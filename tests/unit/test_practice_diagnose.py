@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from fedwiz.engine import fix, verbs
-from fedwiz.engine.plan import Plan
+from fedwiz.engine.approval import approve_all
 from fedwiz.engine.verbs import Result
 from fedwiz.model.actions import Run
 from fedwiz.model.events import ActionEnded, Event, Record, Verified
@@ -38,18 +38,14 @@ class Asked:
 
     async def diagnose(self, pair: tuple[str, str] = PAIR, *, apply: bool = False) -> Result:
         return await fix.diagnose(
-            self.cluster(), pair, asyncio.Event(), approve=_yes if apply else None
+            self.cluster(), pair, asyncio.Event(), approve=approve_all if apply else None
         )
 
     async def undo(self) -> Result:
-        return await fix.undo_fix(self.cluster(), list(self.records), _yes, asyncio.Event())
+        return await fix.undo_fix(self.cluster(), list(self.records), approve_all, asyncio.Event())
 
     def node(self, number: int) -> Machine:
         return self.practice.cluster.nodes()[number - 1]
-
-
-async def _yes(_plan: Plan, _result: Result) -> str:
-    return ""
 
 
 FOUND: Mapping[str, tuple[str, str, str]] = {
@@ -179,7 +175,7 @@ async def _settling(
         return any(isinstance(it.event, ActionEnded) for it in asked.records)
 
     result = await fix.diagnose(
-        replace(cluster, emit=tell), PAIR, stop or asyncio.Event(), approve=_yes
+        replace(cluster, emit=tell), PAIR, stop or asyncio.Event(), approve=approve_all
     )
     return looks, result.code
 

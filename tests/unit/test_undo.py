@@ -11,9 +11,10 @@ import pytest
 from fedwiz.answers.file import Answers
 from fedwiz.engine import plan as planning
 from fedwiz.engine import verbs
+from fedwiz.engine.approval import NOT_APPROVED, Refusal, approve_all
 from fedwiz.engine.undo import NO_WAY, undo_install
 from fedwiz.engine.verbs import Result
-from fedwiz.facts import Firewall
+from fedwiz.facts import ClusterFacts, Firewall
 from fedwiz.facts.probes import FILES, HASHED_FILES, MODULES, SYSCTLS, UNITS_READ
 from fedwiz.model.events import ActionEnded, ActionStarted, Event
 from fedwiz.practice import CLASSIC, MODERN, Generation, Practice, practice_answers, probes
@@ -25,7 +26,7 @@ from fedwiz.steps.docker import DAEMON_JSON, DUE
 from fedwiz.steps.host import SYSCTL_FILE
 from fedwiz.steps.make import run_script
 from tests.support.host_image import images, same
-from tests.unit.test_practice import Runs, agree
+from tests.unit.test_practice import Runs
 
 GENERATIONS = {"classic": CLASSIC, "modern": MODERN}
 
@@ -38,13 +39,13 @@ class Undoing(Runs):
         return replace(super().cluster(), run_id=f"20260101-000000-{self.number:04}")
 
     async def undo(self, host: str = "") -> Result:
-        return await undo_install(self.cluster(), agree, asyncio.Event(), host=host)
+        return await undo_install(self.cluster(), approve_all, asyncio.Event(), host=host)
 
     async def left(self) -> Result:
         """What a way back would do."""
 
-        async def never(_plan: planning.Plan, _result: Result) -> str:
-            return "not approved"
+        async def never(_plan: planning.Plan, _known: ClusterFacts | None) -> Refusal:
+            return NOT_APPROVED
 
         return await undo_install(self.cluster(), never, asyncio.Event())
 
@@ -62,7 +63,7 @@ class Undoing(Runs):
                 if ended == count:
                     stop.set()
 
-        result = await verbs.install(replace(cluster, emit=emit), agree, stop, verified=False)
+        result = await verbs.install(replace(cluster, emit=emit), approve_all, stop, verified=False)
         assert result.code in (0, 130), result.why
         return ended >= count
 

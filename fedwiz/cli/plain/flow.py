@@ -19,16 +19,17 @@ from fedwiz.cli.results import print_report
 from fedwiz.cli.runner import RecordedRun, closed, listening
 from fedwiz.engine import plan as planning
 from fedwiz.engine import verbs
+from fedwiz.engine.approval import NOT_APPROVED, Refusal, saving, within_plan
 from fedwiz.engine.plan import Plan
-from fedwiz.engine.resume import keeping, resume
+from fedwiz.engine.undo import resume
 from fedwiz.engine.verbs import Result, RunContext
+from fedwiz.facts import ClusterFacts
 from fedwiz.model.actions import Run
-from fedwiz.runs.journal import runs_path
+from fedwiz.runs.journal import answers_path
 from fedwiz.runs.unfinished import interrupted_run
-from fedwiz.util import files
 from fedwiz.util.sanitize import sanitize
 from fedwiz.wizard import start
-from fedwiz.wizard.draft import Draft, forget, repeat
+from fedwiz.wizard.draft import Draft, forget
 from fedwiz.wizard.goals import GOALS, LEFT_ALONE
 from fedwiz.wizard.start import begin_practice, interrupted
 
@@ -171,7 +172,7 @@ async def approve(dialogue: Dialogue) -> None:
     plan = planning.make(answers, known)
     say(planning.text(plan))
     if any(plan.actions.values()) and not await _approved(dialogue, answers, plan):
-        raise QuitError(verbs.USAGE, "not approved; nothing was changed")
+        raise QuitError(verbs.USAGE, NOT_APPROVED.why)
     dialogue.inventory.approved = answers, plan
 
 
@@ -233,40 +234,35 @@ async def _do(dialogue: Dialogue, run: RecordedRun, stop: asyncio.Event) -> Resu
         await dialogue.known()
     answers = dialogue.draft.answers()
 
-    async def more(plan: Plan, _result: Result) -> str:
+    async def more(plan: Plan, _known: ClusterFacts | None) -> Refusal | None:
         say("more is left to do than you approved then:")
         say(planning.text(plan))
-        return (
-            "" if await _approved(dialogue, answers, plan) else "not approved; nothing was changed"
-        )
+        return None if await _approved(dialogue, answers, plan) else NOT_APPROVED
+
+    def begun(run_id: str, unkept: OSError | None) -> None:
+        path = answers_path(run_id)
+        if unkept is None:
+            say(f"the answers, to do the same again: {path}")
+        else:
+            say(f"the answers could not be written: {path}: {unkept.strerror or unkept}")
+        dialogue.keep(replace(dialogue.draft, page=RUN_PAGES[verifies], run=run_id))
+
+    async def make(accepted: tuple[str, ...]) -> RunContext:
+        return await dialogue.inventory.cluster(answers, accepted=accepted)
 
     async def work(cluster: RunContext, stop: asyncio.Event) -> Result:
-        _leave_answers(answers, cluster.run_id)
-        dialogue.keep(replace(dialogue.draft, page=RUN_PAGES[verifies], run=cluster.run_id))
         if before is not None:
             return await resume(before, cluster, more, stop)
         if dialogue.inventory.approved is None:
             return await verbs.verify(cluster)
         return await verbs.install(
-            cluster, keeping(verbs.approving(dialogue.inventory.approved[1])), stop
+            cluster, saving(within_plan(dialogue.inventory.approved[1])), stop
         )
 
-    cluster = await dialogue.inventory.cluster(answers, accepted=dialogue.draft.accepted)
-    result = await run.of(work, cluster, stop)
+    result = await run.of(work, make, dialogue.draft.accepted, stop, begun)
     if result.code == verbs.OK:
         forget(dialogue.draft.practice)
     return result
-
-
-def _leave_answers(answers: Answers, run: str) -> None:
-    """Write the answer file that repeats this run next to its journal."""
-    path = runs_path() / f"{run}.toml"
-    try:
-        files.write(path, repeat(answers))
-    except OSError as why:
-        say(f"the answers could not be written: {path}: {why.strerror or why}")
-    else:
-        say(f"the answers, to do the same again: {path}")
 
 
 RUN_PAGES = ("install", "verify")
