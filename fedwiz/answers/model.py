@@ -30,6 +30,7 @@ from fedwiz.answers.sections import (
     several,
 )
 from fedwiz.model import addresses
+from fedwiz.util.words import count
 
 
 class Answers(BaseModel):
@@ -158,10 +159,7 @@ def _roles(hosts: Sequence[Host]) -> dict[str, str]:
         found = f"{len(masters)} masters ({', '.join(masters)})" if masters else "no master"
         return {"host": f'{found}; exactly one host has role = "master"'}
     if nodes < 2:
-        return {
-            "host": f"{nodes} {'node' if nodes == 1 else 'nodes'}; two or more hosts "
-            'have role = "node"'
-        }
+        return {"host": f'{count(nodes, "node")}; two or more hosts have role = "node"'}
     return {}
 
 

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator, Mapping
 
 from fedwiz.answers.file import Answers
-from fedwiz.checks.finding import Finding, block, check, ok, reached_hosts, some, unread, warn
+from fedwiz.checks.finding import Finding, block, check, ok, reached_hosts, unread, warn
 from fedwiz.facts.values import ClusterFacts, Facts
 from fedwiz.facts.versions import (
     docker_drops_routed,
@@ -14,6 +14,7 @@ from fedwiz.facts.versions import (
     needs_forward,
     next_version,
 )
+from fedwiz.util.words import some
 
 DAEMON_JSON = "/etc/docker/daemon.json"
 SYSCONFIG = ("/etc/sysconfig/docker", "/etc/sysconfig/docker-network")

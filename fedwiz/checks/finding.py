@@ -96,18 +96,6 @@ def _line(text: str) -> str:
     return sanitize(" ".join(text.split()))
 
 
-def some(words: Iterable[str], limit: int = 4) -> str:
-    """`a, b, c, d and 3 more`."""
-    items = list(words)
-    rest = len(items) - limit
-    return ", ".join(items[:limit]) + (f" and {rest} more" if rest > 0 else "")
-
-
-def count(number: int, one: str, many: str = "") -> str:
-    """`1 node`, `3 nodes`."""
-    return f"{number} {one if number == 1 else many or one + 's'}"
-
-
 def published(answers: Answers, known: ClusterFacts) -> set[str]:
     """The nodes' addresses: those that flannel publishes, and those that fedwiz connects to."""
     found = {

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from fedwiz.answers.file import Answers, Host
-from fedwiz.checks.finding import Finding, block, check, ok, reached_hosts, some, unread, warn
+from fedwiz.checks.finding import Finding, block, check, ok, reached_hosts, unread, warn
 from fedwiz.facts.values import ClusterFacts, Facts, Version
 from fedwiz.facts.versions import (
     FLAGS,
@@ -17,6 +17,7 @@ from fedwiz.facts.versions import (
     next_version,
 )
 from fedwiz.model.log_causes import cause_of
+from fedwiz.util.words import some
 
 SUPPLY = 'set flannel.source to "rpm" or "binary", and flannel.path to a file that you have'
 

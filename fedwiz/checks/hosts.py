@@ -5,21 +5,11 @@ from shlex import quote
 from statistics import median
 
 from fedwiz.answers.file import Answers, Host
-from fedwiz.checks.finding import (
-    Finding,
-    block,
-    check,
-    count,
-    duplicates,
-    ok,
-    reached_hosts,
-    some,
-    unread,
-    warn,
-)
+from fedwiz.checks.finding import Finding, block, check, duplicates, ok, reached_hosts, unread, warn
 from fedwiz.checks.ranges import NAT
 from fedwiz.facts.values import ClusterFacts, Facts, KubeNode, Unit
 from fedwiz.facts.versions import CLOCKS_APART
+from fedwiz.util.words import count, some
 
 FEDORA_LIKE = frozenset({"fedora", "rhel", "centos", "rocky", "almalinux", "ol"})
 

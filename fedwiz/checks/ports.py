@@ -11,15 +11,13 @@ from fedwiz.checks.finding import (
     Finding,
     block,
     check,
-    count,
     ok,
     reached_hosts,
-    some,
     unread,
     warn,
 )
-from fedwiz.facts.suspects import suspect, udp
-from fedwiz.facts.values import ClusterFacts, Facts, Tried
+from fedwiz.facts.values import ClusterFacts, Facts, Tried, udp_rule
+from fedwiz.util.words import count, some
 
 NOT_ALLOWED = "Operation not permitted"
 """The kernel's error for a sender whose own packet filter drops the datagram."""
@@ -159,7 +157,7 @@ def _lost(trial: _Trial) -> Iterator[Finding]:
 
 
 def _rule(trial: _Trial, name: str, chain: str) -> str:
-    return suspect(trial.nodes[name].rules.get("filter", ()), chain, udp(trial.number))
+    return trial.nodes[name].suspect(chain, udp_rule(trial.number))
 
 
 def _remedy(trial: _Trial, name: str, chain: str) -> str:

@@ -9,12 +9,10 @@ from fedwiz.checks.finding import (
     Finding,
     block,
     check,
-    count,
     duplicates,
     ok,
     published,
     reached_hosts,
-    some,
     unread,
     warn,
 )
@@ -22,6 +20,7 @@ from fedwiz.etcd.leases import parse_leases
 from fedwiz.facts.values import ClusterFacts, Facts, Link
 from fedwiz.model import addresses as network
 from fedwiz.model.backends import KERNEL_VXLAN_PORT
+from fedwiz.util.words import count, some
 
 SERVICE_CIDR = "10.254.0.0/16"
 """Kubernetes' service addresses in Fedora's guide; they appear on no interface and in no route."""

@@ -12,18 +12,17 @@ from fedwiz.checks.finding import (
     Finding,
     block,
     check,
-    count,
     duplicates,
     ok,
     published,
     reached_hosts,
-    some,
     unread,
     warn,
 )
 from fedwiz.etcd.leases import Lease, parse_leases
 from fedwiz.facts.values import ClusterFacts, Endpoint, version
 from fedwiz.facts.versions import STEALS_SUBNET, api_of, next_version
+from fedwiz.util.words import count, some
 
 LOOPBACK = ("127.", "[::1]", "::1")
 NO_V2 = (3, 6)

@@ -19,6 +19,7 @@ from fedwiz.model.events import (
 from fedwiz.runs.rounds import ROUNDS_KEPT, Levels, Rounds, Subject
 from fedwiz.runs.state import State
 from fedwiz.util.sanitize import sanitize
+from fedwiz.util.words import arrow, count, where
 
 PRINTED_EVENTS = (RunStarted, Connected, HostLost, RunEnded)
 """Events that get a line of their own; verdicts are part of their round's output."""
@@ -74,12 +75,8 @@ def lines(state: State, history: Rounds) -> Iterator[str]:
 
 
 def _name(it: Subject) -> str:
-    host = sanitize(it.host) or "cluster"
-    return (
-        f"{sanitize(it.kind)} {host} -> {sanitize(it.peer)}"
-        if it.peer
-        else f"{sanitize(it.kind)} {host}"
-    )
+    host = where(it.host)
+    return f"{sanitize(it.kind)} {arrow(host, it.peer) if it.peer else host}"
 
 
 def frame(state: State, history: Rounds, stamp: str) -> Iterator[str]:
@@ -102,11 +99,11 @@ def recent_rounds(pairs: Mapping[tuple[str, str], Levels], rounds: int) -> Itera
     doubtful = {pair: it for pair, it in pairs.items() if set(it) != {"pass"}}
     ordered = sorted(doubtful.items(), key=lambda item: sum(it == "pass" for it in item[1]))
     for (sender, receiver), levels in ordered[:MAX_PAIRS_DRAWN]:
-        yield f"  {signs(levels):>{ROUNDS_KEPT}}  {sanitize(sender)} -> {sanitize(receiver)}"
+        yield f"  {signs(levels):>{ROUNDS_KEPT}}  {arrow(sender, receiver)}"
     if rest := ordered[MAX_PAIRS_DRAWN:]:
         yield f"  and {len(rest)} pairs more that did not ping in each"
     if well := len(pairs) - len(doubtful):
-        yield f"  {'+' * rounds:>{ROUNDS_KEPT}}  {well} {'pair' if well == 1 else 'pairs'}"
+        yield f"  {'+' * rounds:>{ROUNDS_KEPT}}  {count(well, 'pair')}"
 
 
 def signs(levels: Sequence[Judged | None]) -> str:

@@ -3,8 +3,6 @@
 CAUSES run in order; the first one that explains why the pair does not ping is the answer.
 """
 
-from fedwiz.diagnose.absent import no_container, unreachable
-from fedwiz.diagnose.cause import Cause
 from fedwiz.diagnose.daemons import docker_astray, flanneld_down, flanneld_restarting
 from fedwiz.diagnose.etcd import clock_skew, etcd_unreachable, other_api, other_prefix
 from fedwiz.diagnose.leases import lease_missing, lease_taken, same_public_ip, wrong_interface
@@ -21,8 +19,8 @@ from fedwiz.diagnose.packets import (
 )
 from fedwiz.diagnose.ports import lost_between, port_closed
 from fedwiz.diagnose.routes import missing_fdb, missing_neighbour, missing_route
-from fedwiz.diagnose.unexplained import unknown
-from fedwiz.diagnose.values import Case, Diagnosis, Fix
+from fedwiz.diagnose.unexplained import no_container, unknown, unreachable
+from fedwiz.diagnose.values import Case, Cause, Diagnosis, Fix
 from fedwiz.diagnose.vtep import other_port, other_vni, stale_vtep_mac
 
 CAUSES: tuple[Cause, ...] = (

@@ -3,9 +3,8 @@
 import re
 from collections.abc import Iterator, Sequence
 
-from fedwiz.diagnose.cause import fix_command
 from fedwiz.diagnose.filters import Dropper, chains, opening
-from fedwiz.diagnose.values import Case, Fix
+from fedwiz.diagnose.values import Case, Fix, fix_command
 from fedwiz.steps.make import run_script
 
 COMMENT = "fedwiz"

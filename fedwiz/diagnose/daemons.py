@@ -4,9 +4,8 @@ from collections.abc import Iterator, Sequence
 from ipaddress import IPv4Interface
 
 from fedwiz.diagnose import etcd
-from fedwiz.diagnose.cause import fix_command
 from fedwiz.diagnose.restarts import DOCKER, FLANNELD, is_cut_off, restart_flanneld, settings
-from fedwiz.diagnose.values import Case, Diagnosis, Fix
+from fedwiz.diagnose.values import Case, Diagnosis, Fix, fix_command
 from fedwiz.facts.values import Unit
 from fedwiz.model.log_causes import Cause, cause_of
 from fedwiz.steps.docker import OPTIONS_FILE

@@ -6,7 +6,6 @@ from dataclasses import replace
 from statistics import median
 from urllib.parse import urlsplit
 
-from fedwiz.diagnose.cause import Cause, fix_command
 from fedwiz.diagnose.refused import refusing
 from fedwiz.diagnose.restarts import (
     FLANNELD,
@@ -19,7 +18,7 @@ from fedwiz.diagnose.restarts import (
     settings,
     subnet_key,
 )
-from fedwiz.diagnose.values import Case, Diagnosis, Fix
+from fedwiz.diagnose.values import Case, Cause, Diagnosis, Fix, fix_command
 from fedwiz.facts.values import Endpoint, Facts
 from fedwiz.facts.versions import CLOCKS_APART
 from fedwiz.model.actions import PutKey

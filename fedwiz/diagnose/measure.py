@@ -10,8 +10,8 @@ from fedwiz.diagnose.values import Case, Look, published
 from fedwiz.facts import ClusterFacts
 from fedwiz.model.actions import Reply, Session
 from fedwiz.verify import Verdict, nodes, pods
-from fedwiz.verify.asker import Asker
 from fedwiz.verify.matrix import PairMatrix
+from fedwiz.verify.pods import Asker
 from fedwiz.verify.values import Ping, Up
 
 

@@ -3,8 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from fedwiz.diagnose.cause import fix_command
-from fedwiz.diagnose.values import Case, Diagnosis, Fix
+from fedwiz.diagnose.values import Case, Diagnosis, Fix, fix_command
 from fedwiz.diagnose.vtep import device_of
 from fedwiz.facts import Link
 from fedwiz.model.actions import Run

@@ -4,9 +4,8 @@ import re
 from collections.abc import Iterator
 
 from fedwiz.diagnose.accept_rules import accept, accept_fixes, remedy
-from fedwiz.diagnose.cause import fix_command
 from fedwiz.diagnose.filters import Dropper, dropper, may_match, packet_of, packets_before
-from fedwiz.diagnose.values import Case, Diagnosis, Fix, Hop
+from fedwiz.diagnose.values import Case, Diagnosis, Fix, Hop, fix_command
 from fedwiz.verify.nodes import addresses, subnet_of
 
 INSTALL = "`fedwiz install` puts a unit there that keeps such a rule"

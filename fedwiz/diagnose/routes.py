@@ -10,9 +10,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from ipaddress import IPv4Interface, IPv4Network
 
-from fedwiz.diagnose.cause import fix_command, is_lost, loss_summary
 from fedwiz.diagnose.trace import outer
-from fedwiz.diagnose.values import Case, Diagnosis, Fix
+from fedwiz.diagnose.values import (
+    Case,
+    Diagnosis,
+    Fix,
+    fix_command,
+    is_lost,
+    loss_summary,
+)
 from fedwiz.diagnose.vtep import device_of, stale
 from fedwiz.etcd.leases import Lease
 from fedwiz.facts import Facts, Link, Route, version

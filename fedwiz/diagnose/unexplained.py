@@ -1,8 +1,10 @@
-"""The diagnosis if no cause fits: everything that was measured, and no guesses."""
+"""No packet can be followed, or no known cause fits: report what was measured, guess nothing."""
+
+from collections.abc import Iterator
 
 from fedwiz.diagnose.values import Case, Diagnosis
 
-SAYS = {
+LOST_AT = {
     "container": "nothing left the container",
     "raw": "dropped before routing, in iptables' table raw or by nftables",
     "routing": "not routed on: no route, a refused source address, or no forwarding",
@@ -17,7 +19,38 @@ SAYS = {
     "forwarding-in": "dropped while it was passed on, by a rule of the firewall's",
     "received": "routed to the container and not seen in it",
 }
-"""By hop: why packets did not reach it."""
+"""By name of the first hop that no packet reached: what happened to the packets."""
+
+
+def unreachable(case: Case) -> Iterator[Diagnosis]:
+    """A node is unreachable, so its state is unknown."""
+    for host in case.ends:
+        if host in case.known.hosts:
+            continue
+        at = case.host(host).address
+        yield Diagnosis(
+            "unreachable",
+            host,
+            f"{host} could not be asked, so nobody knows what is wrong there",
+            case.known.lost.get(host, "there is no connection to it"),
+            f"see that {host} ({at}) is up and lets you in (`ssh {at}`), then diagnose again",
+        )
+
+
+def no_container(case: Case) -> Iterator[Diagnosis]:
+    """A node could not start a container, nor anything in its place."""
+    for host in case.ends:
+        up = case.ups.get(host)
+        if up is None or up.pod is not None:
+            continue
+        yield Diagnosis(
+            "no-container",
+            host,
+            f"{host} could not start a container to ping from"
+            + ("" if up.docker else ": docker does not run there"),
+            up.error,
+            f"`systemctl restart docker` on {host}, and see `journalctl -u docker` there",
+        )
 
 
 def hop_counts(case: Case) -> str:
@@ -40,7 +73,7 @@ def unknown(case: Case) -> Diagnosis:
     host, why = case.receiver, "no cause that fedwiz knows fits"
     if lost is not None:
         host = lost.host
-        why = f"the ping is lost on {host} ({SAYS[lost.name]}), and {why}"
+        why = f"the ping is lost on {host} ({LOST_AT[lost.name]}), and {why}"
         if lost.direction == "back":
             why = why.replace("the ping", "the answer", 1)
     elif not case.hops:

@@ -1,14 +1,14 @@
-"""The data types of a diagnosis."""
+"""The data types of a diagnosis, and helpers for its causes and their fixes."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from fedwiz.answers.file import Answers, Host
 from fedwiz.etcd.leases import Lease
 from fedwiz.facts import ClusterFacts, Facts
-from fedwiz.model.actions import Action
+from fedwiz.model.actions import Action, Run
 from fedwiz.verify import Verdict
 from fedwiz.verify.leases import lease_of, usable_leases
 from fedwiz.verify.values import Overlay, Up
@@ -199,3 +199,44 @@ class Case:
         """Whether packets got lost at one of these hops, on that host."""
         lost = self.lost
         return lost is not None and lost.name in names and host in ("", lost.host)
+
+
+Cause: TypeAlias = Callable[[Case], Iterator[Diagnosis]]
+"""Looks at a case and yields what it finds; nothing if it is not the cause."""
+
+
+def fix_command(host: str, do: tuple[str, ...], undo: tuple[str, ...], **more: Any) -> Fix:  # noqa: ANN401 - Run's own fields
+    """A command on a host and the one that undoes it; `more` applies to both."""
+    undo_run = Run(undo, **more)
+    return Fix(host, Run(do, undo=undo_run.brief, back=undo_run, **more))
+
+
+def is_lost(
+    case: Case, host: str, own_hops: tuple[str, ...] = (), peer_hops: tuple[str, ...] = ()
+) -> bool:
+    """Whether what a node sends to the other one gets lost.
+
+    If no loss could be counted at any hop, a lost ping is enough.
+
+    Args:
+        case: the two nodes.
+        host: the node that sends the ping or the answer.
+        own_hops: hops of `SENDS` where it would get lost on this node.
+        peer_hops: hops of `RECEIVES` where it would get lost on the other node.
+    """
+    if case.lost is None:
+        return not case.pings
+    return case.lost_at(*own_hops, host=host) or case.lost_at(*peer_hops, host=case.peer(host))
+
+
+def loss_summary(case: Case) -> str:
+    """Between which hops packets were lost, in one sentence; empty: none were."""
+    if case.lost is None:
+        return ""
+    hops_before = [hop for hop in case.hops[: case.hops.index(case.lost)] if hop.count]
+    packets, lost = ("pings", "answers")[case.lost.direction == "back"], case.lost
+    end = f"none to `{lost.name}` of {lost.host}"
+    if not hops_before:
+        return f"of {case.sent} pings {end}"
+    last = hops_before[-1]
+    return f"{last.count} {packets} came to `{last.name}` of {last.host}, and {end}"

@@ -5,8 +5,7 @@ from collections.abc import Iterator
 from ipaddress import ip_interface
 
 from fedwiz.answers.rules import interface
-from fedwiz.diagnose.cause import is_lost, loss_summary
-from fedwiz.diagnose.values import Case, Diagnosis, Fix
+from fedwiz.diagnose.values import Case, Diagnosis, Fix, is_lost, loss_summary
 from fedwiz.etcd.leases import Lease, parse_leases
 from fedwiz.facts import Link
 from fedwiz.facts.parse import MAC

@@ -148,6 +148,15 @@ class KubeNode:
     labels: Mapping[str, str]
 
 
+ICMP = r"-p icmp\b"
+"""A regular expression for rules that may match ICMP."""
+
+
+def udp_rule(port: int) -> str:
+    """A regular expression for rules that may match this UDP port: none for another port only."""
+    return rf"-p udp\b(?!.*--dport (?!{port}\b))"
+
+
 @dataclass(frozen=True, slots=True)
 class Facts:
     """What was read from one host."""
@@ -287,6 +296,17 @@ class Facts:
     def firewall_blocks(self, port: str) -> bool:
         """Whether firewalld blocks a port, e.g. `8472/udp`; the install opens it."""
         return self.firewall is not None and port not in self.firewall.ports
+
+    def suspect(self, chain: str, subject: str) -> str:
+        """The first rule that may refuse a packet; empty if none can be identified.
+
+        Args:
+            chain: `INPUT` or `OUTPUT`, of the table `filter`.
+            subject: `ICMP`, or `udp_rule(PORT)`: a regular expression.
+        """
+        refusal = rf"-P {chain} DROP|-A {chain} (?:.*{subject}.* )?-j (?:DROP|REJECT)\b.*"
+        rules = self.rules.get("filter", ())
+        return next((rule for rule in rules if re.fullmatch(refusal, rule)), "")
 
     def uplink(self, interface: str) -> Link | None:
         """The interface for flannel to use: by name or address, else the default route's."""

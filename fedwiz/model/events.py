@@ -11,6 +11,9 @@ from dataclasses import MISSING, dataclass, fields
 from typing import Any, Literal, TypeAlias, get_args, get_origin, get_type_hints
 
 Level: TypeAlias = Literal["ok", "warn", "block"]
+LEVELS_WORST_FIRST: tuple[Level, ...] = ("block", "warn", "ok")
+"""The order in which findings are shown."""
+
 Outcome: TypeAlias = Literal["ok", "failed", "unknown", "stopped"]
 """`unknown`: it was sent, but its end was not seen. `stopped`: the operator ended the run."""
 
@@ -174,7 +177,7 @@ class Verified:
     """A verdict: a state of the finished network, and whether it is right."""
 
     kind: str
-    """One of `fedwiz.verify.KINDS`; a journal of another version may have others."""
+    """One of `VERDICT_KINDS`; a journal of another version may have others."""
 
     host: str
     """Empty: not a host of the answers."""

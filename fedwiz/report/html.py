@@ -6,28 +6,24 @@ All text from hosts is sanitized and escaped here, and never becomes markup.
 from collections.abc import Iterable, Iterator
 from html import escape
 
-from fedwiz.model.events import Found, Judged, Verified
+from fedwiz.model.events import LEVELS_WORST_FIRST, Found, Judged, Verified
+from fedwiz.model.verdicts import PER_PAIR, title
 from fedwiz.report.changes import Drift
 from fedwiz.report.summary import (
-    LEVELS,
-    PER_PAIR,
     SIGNS,
     about,
-    arrow,
     began,
     changes,
-    count,
     headline,
     kinds,
     nodes,
     ok,
     pairs,
     run_of,
-    title,
-    where,
 )
 from fedwiz.runs.state import RED, HostState, State
 from fedwiz.util.sanitize import sanitize
+from fedwiz.util.words import arrow, count, where
 
 MATRIX_WORDS: dict[Judged | None, str] = {
     "pass": "pings",
@@ -125,7 +121,7 @@ def _host(host: HostState, names: Iterable[str]) -> str:
 
 def _findings(found: list[Found]) -> Iterator[str]:
     if found:
-        ordered = sorted(found, key=lambda it: LEVELS.index(it.level))
+        ordered = sorted(found, key=lambda it: LEVELS_WORST_FIRST.index(it.level))
         heads = ("Level", "Check", "Host", "Seen", "What to do")
         rows = (
             f'<tr><td class="{_SEEN.get(it.level, it.level)}">{it.level}</td>'
@@ -160,7 +156,7 @@ def _matrix(state: State) -> str:
 def _reasons(found: Iterable[Verified]) -> str:
     """Each pair that failed or passed with a warning, and why."""
     rows = (
-        f'<tr><th scope="row">{_text(arrow((it.host, it.peer)))}</th>'
+        f'<tr><th scope="row">{_text(arrow(it.host, it.peer))}</th>'
         f'<td class="{_style(it)}">{_level(it)}</td><td>{_pre(it.why or it.seen)}</td></tr>'
         for it in found
         if it.level != "pass" or it.why
@@ -212,7 +208,7 @@ def _since(drift: Drift) -> str:
 def _diagnoses(state: State) -> Iterator[str]:
     if state.diagnoses:
         rows = (
-            f'<tr><th scope="row">{_text(arrow((it.sender, it.receiver)))}</th>'
+            f'<tr><th scope="row">{_text(arrow(it.sender, it.receiver))}</th>'
             f"<td>{_text(it.cause)}</td><td>{_text(where(it.host))}</td><td>{_pre(it.why)}</td>"
             f"<td>{_pre(it.seen)}</td><td>{_pre(it.remedy)}</td></tr>"
             for it in state.diagnoses

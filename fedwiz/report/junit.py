@@ -18,11 +18,11 @@ from fedwiz.report.summary import (
     ok,
     outcome_line,
     run_of,
-    where,
 )
 from fedwiz.report.text import matrix
 from fedwiz.runs.state import RED, State
 from fedwiz.util.sanitize import sanitize
+from fedwiz.util.words import arrow, where
 
 _NONE_OF_XML = re.compile("[^\t\n\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 """Characters that XML 1.0 does not allow, not even as references; carriage returns go, too."""
@@ -94,7 +94,7 @@ def _suites(root: Element, state: State) -> None:
     if state.diagnoses:
         suite = SubElement(root, "testsuite", name="causes")
         for cause in state.diagnoses:
-            case = _case(suite, f"{cause.sender} -> {cause.receiver}: {cause.cause}")
+            case = _case(suite, f"{arrow(cause.sender, cause.receiver)}: {cause.cause}")
             _judge(case, "fail", f"{cause.seen}\n{cause.remedy}", f"{cause.host}: {cause.why}")
 
 

@@ -2,31 +2,20 @@
 
 import re
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TypeAlias
 
 from fedwiz.model.events import VERDICTS_WORST_FIRST, Judged, Verified
+from fedwiz.model.verdicts import VERDICT_KINDS
 from fedwiz.report.changes import Drift
 from fedwiz.runs.state import HostState, State
 from fedwiz.util.sanitize import sanitize
+from fedwiz.util.words import arrow, count, some, where
 
 MAX_NAMED = 6
 """How many pairs, hosts or findings a line names before it only counts the rest."""
 
-LEVELS = ("block", "warn", "ok")
 SIGNS: Mapping[Judged | None, str] = {"pass": "+", "fail": "X", "skipped": "-", None: "?"}
-PER_PAIR = ("peer", "ping", "mtu")
-"""The kinds of verdicts that are about an ordered pair of nodes."""
-
-TITLES = {
-    "address": "Addresses",
-    "lease": "Leases in etcd",
-    "subnet_env": "subnet.env",
-    "peer": "Peers",
-    "ping": "Pings between containers",
-    "mtu": "MTU between containers",
-}
-"""Titles of the kinds of verdicts."""
 
 Pairs: TypeAlias = dict[tuple[str, str], Verified]
 """Verdicts by (sender, receiver)."""
@@ -54,7 +43,9 @@ def nodes(found: Pairs, order: Iterable[str] = ()) -> list[str]:
 def kinds(verdicts: Iterable[Verified]) -> list[str]:
     """The kinds of these verdicts: those that this fedwiz knows in their order, then the others."""
     present = dict.fromkeys(it.kind for it in verdicts)
-    return [kind for kind in TITLES if kind in present] + [it for it in present if it not in TITLES]
+    return [kind for kind in VERDICT_KINDS if kind in present] + [
+        it for it in present if it not in VERDICT_KINDS
+    ]
 
 
 def duplicates(verdicts: Iterable[Verified]) -> Iterator[tuple[str, list[Verified]]]:
@@ -84,11 +75,6 @@ def _nameless(why: str, it: Verified) -> str:
     return re.sub(whole, lambda found: roles[found[0]], why) if names else why
 
 
-def title(kind: str) -> str:
-    """Title of a kind of verdict, for people."""
-    return TITLES.get(kind) or sanitize(kind) or "Other verdicts"
-
-
 def ok(state: State) -> bool:
     """Whether the run succeeded, and none of its findings and verdicts says otherwise.
 
@@ -103,30 +89,9 @@ def ok(state: State) -> bool:
     )
 
 
-def some(names: Sequence[str], most: int = MAX_NAMED) -> str:
-    """The first of them, and how many more there are."""
-    more = len(names) - most
-    return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")
-
-
-def count(number: int, noun: str) -> str:
-    """`1 pair`, `2 pairs`."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
-
-
-def where(host: str) -> str:
-    """A host's name; `cluster` if there is none."""
-    return sanitize(host) or "cluster"
-
-
-def arrow(pair: tuple[str, str]) -> str:
-    """A pair, as `sender -> receiver`."""
-    return f"{sanitize(pair[0])} -> {sanitize(pair[1])}"
-
-
 def about(it: Verified) -> str:
     """The host or the pair that a verdict is about."""
-    return arrow((it.host, it.peer)) if it.peer else where(it.host)
+    return arrow(it.host, it.peer) if it.peer else where(it.host)
 
 
 def _pings(state: State) -> Iterator[str]:
@@ -135,10 +100,10 @@ def _pings(state: State) -> Iterator[str]:
         ("fail", "does not ping", "do not ping"),
         ("skipped", "was not tried", "were not tried"),
     ):
-        these = [arrow(pair) for pair, it in tried.items() if it.level == level]
+        these = [arrow(*pair) for pair, it in tried.items() if it.level == level]
         if these:
             verb = one if len(these) == 1 else several
-            yield f"{len(these)} of {count(len(tried), 'pair')} {verb}: {some(these)}"
+            yield f"{len(these)} of {count(len(tried), 'pair')} {verb}: {some(these, MAX_NAMED)}"
 
 
 def _red(host: HostState) -> str:
@@ -153,21 +118,21 @@ def _wrong(state: State) -> Iterator[str]:
     """All reasons why the run is not a success, the most important first."""
     if state.diagnoses and state.code != 0:
         first = state.diagnoses[0]
-        pair = arrow((first.sender, first.receiver))
+        pair = arrow(first.sender, first.receiver)
         yield f"{pair}: {sanitize(first.cause)}, {sanitize(first.why)}"
     yield from _pings(state)
     if red := state.red:
         yield _red(red[0]) + (
-            f" ({some([sanitize(it.name) for it in red[1:]])} too)" * (len(red) > 1)
+            f" ({some([sanitize(it.name) for it in red[1:]], MAX_NAMED)} too)" * (len(red) > 1)
         )
     failed = [it for it in state.verdicts if it.level == "fail" and it.kind != "ping"]
     if failed:
         names = [f"{_kind(it.kind)} of {about(it)}" for it in failed]
-        yield f"{count(len(failed), 'other verdict')} failed: {some(names)}"
+        yield f"{count(len(failed), 'other verdict')} failed: {some(names, MAX_NAMED)}"
     blocks = [found for found in state.findings if found.level == "block"]
     if blocks:
         names = [f"{sanitize(it.check)} ({where(it.host)})" for it in blocks]
-        yield f"{count(len(blocks), 'finding')} must be settled first: {some(names)}"
+        yield f"{count(len(blocks), 'finding')} must be settled first: {some(names, MAX_NAMED)}"
 
 
 def _right(state: State) -> str:
@@ -274,9 +239,9 @@ def changes(drift: Drift) -> Iterator[str]:
     names_by_change: dict[tuple[str, str, str], list[str]] = {}
     for it in drift.changes:
         names = names_by_change.setdefault((it.what, it.before, it.now), [])
-        names.append(f"{it.host} -> {it.peer}" if it.peer else it.host)
+        names.append(arrow(it.host, it.peer) if it.peer else it.host)
     for (what, before, now), names in names_by_change.items():
-        yield f"{_changed(what, before, now)}: {some(names)}"
+        yield f"{_changed(what, before, now)}: {some(names, MAX_NAMED)}"
 
 
 def _changed(what: str, before: str, now: str) -> str:

@@ -3,30 +3,25 @@
 from collections.abc import Iterable, Iterator, Sequence
 from textwrap import wrap
 
-from fedwiz.model.events import Diagnosed, Found, Verified
+from fedwiz.model.events import LEVELS_WORST_FIRST, Diagnosed, Found, Verified
+from fedwiz.model.verdicts import PER_PAIR, title
 from fedwiz.report.changes import Drift
 from fedwiz.report.summary import (
-    LEVELS,
-    PER_PAIR,
     SIGNS,
     Pairs,
     about,
-    arrow,
     began,
     changes,
-    count,
     duplicates,
     headline,
     kinds,
     nodes,
     pairs,
     run_of,
-    some,
-    title,
-    where,
 )
 from fedwiz.runs.state import State
 from fedwiz.util.sanitize import sanitize
+from fedwiz.util.words import arrow, count, some, where
 
 WIDTH_COLUMNS = 80
 """Columns of the text; only the first line and words that are longer exceed them."""
@@ -51,7 +46,7 @@ def _lines(text: str, indent: str, first: str = "") -> Iterator[str]:
 
 def findings(found: Sequence[Found]) -> Iterator[str]:
     """Findings as lines: blocks, then warnings; those that are ok are only counted."""
-    by_level = {level: [it for it in found if it.level == level] for level in LEVELS}
+    by_level = {level: [it for it in found if it.level == level] for level in LEVELS_WORST_FIRST}
     counts = (count(len(by_level["block"]), "block"), count(len(by_level["warn"]), "warning"))
     yield f"Findings: {counts[0]}, {counts[1]}, {len(by_level['ok'])} ok"
     for it in (*by_level["block"], *by_level["warn"]):
@@ -163,7 +158,7 @@ def diagnoses(found: Sequence[Diagnosed]) -> Iterator[str]:
     """Causes of a problem between two nodes, as lines."""
     yield "Causes"
     for it in found:
-        yield f"  {arrow((it.sender, it.receiver))}: {sanitize(it.cause)} on {where(it.host)}"
+        yield f"  {arrow(it.sender, it.receiver)}: {sanitize(it.cause)} on {where(it.host)}"
         yield from _lines(it.why, " " * 9)
         yield from _lines(it.seen, " " * 11)
         yield from _lines(it.remedy, " " * 12, " " * 9 + "-> ")

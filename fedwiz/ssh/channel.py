@@ -1,19 +1,42 @@
-"""A command that stays on, over a channel of its own."""
+"""The output of a channel as lines, and commands that keep running on a channel of their own."""
 
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Self
 
 import asyncssh
 
-from fedwiz.model.actions import Channel, UnreachableError
-from fedwiz.util.sanitize import sanitize
+from fedwiz.model.actions import Channel, OnLine, UnreachableError
+from fedwiz.util.sanitize import LineReader, sanitize
 
 MAX_LINE_BYTES = 64 * 1024
 """Bytes of a line; what it has more than these is dropped."""
 
 CLOSE_SECONDS = 3
 """Seconds that it has to end by itself, once its input has."""
+
+
+class LineSplitter:
+    """Splits an output into lines and passes them on.  Each output needs its own splitter."""
+
+    def __init__(self, on_line: OnLine) -> None:
+        self._lines, self._on_line = LineReader(), on_line
+        self.count = 0
+        """Bytes received."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __call__(self, data: bytes) -> None:
+        """Take in more of the output."""
+        self.count += len(data)
+        for line in self._lines.feed(data):
+            self._on_line(line)
+
+    def __exit__(self, *_: object) -> None:
+        for line in self._lines.end():
+            self._on_line(line)
 
 
 class SshChannel(Channel):

@@ -13,7 +13,7 @@ from typing import TypeAlias
 import asyncssh
 
 from fedwiz.model.actions import Channel, OnLine, Reply, Run, Secret, Session, UnreachableError
-from fedwiz.ssh.channel import open_channel
+from fedwiz.ssh.channel import LineSplitter, open_channel
 from fedwiz.ssh.command_line import (
     ATTACHED,
     BOOT_ID,
@@ -25,7 +25,6 @@ from fedwiz.ssh.command_line import (
 )
 from fedwiz.ssh.known_hosts import KeyRefusedError
 from fedwiz.ssh.reconnect import Reopen, reconnect
-from fedwiz.ssh.telling import LineSplitter
 from fedwiz.util.sanitize import sanitize
 
 MAX_ANSWER_BYTES = 8 * 1024 * 1024

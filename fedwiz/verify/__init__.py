@@ -16,17 +16,18 @@ from fedwiz.answers.file import Answers, Host
 from fedwiz.facts import ClusterFacts
 from fedwiz.model.actions import Reply, Run, Session
 from fedwiz.model.events import Emit, Judged
+from fedwiz.model.verdicts import VERDICT_KINDS
 from fedwiz.util.sanitize import sanitize
 from fedwiz.verify import leases, nodes, pods
-from fedwiz.verify.asker import Asker
 from fedwiz.verify.matrix import PairMatrix
 from fedwiz.verify.mtu import Sizes
 from fedwiz.verify.peers import PeerRoutes
+from fedwiz.verify.pods import Asker
 from fedwiz.verify.values import Path, Ping, Pod, Up, Verdict
 
 __all__ = ["KINDS", "Verdict", "ok", "verify"]
 
-KINDS = ("address", "lease", "subnet_env", "peer", "ping", "mtu")
+KINDS = tuple(VERDICT_KINDS)
 """The kinds of verdict: the first three are about one node, the others about an ordered pair."""
 
 MEASURED = frozenset({"ping", "mtu"})

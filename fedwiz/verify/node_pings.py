@@ -18,7 +18,7 @@ from shlex import quote
 from fedwiz.answers import rules
 from fedwiz.answers.file import Answers, Host
 from fedwiz.facts import ClusterFacts, Facts
-from fedwiz.facts.suspects import ICMP, suspect
+from fedwiz.facts.values import ICMP
 from fedwiz.model.actions import Reply, Run, Session, UnreachableError
 from fedwiz.model.events import Emit, Judged
 from fedwiz.scripts import question
@@ -262,7 +262,7 @@ class NodePings:
     def _suspect(self, receiver: str, sender: str) -> str:
         """Where to look for what blocks ICMP: a suspicious rule of either node, if it has one."""
         for host in (receiver, sender):
-            if rule := suspect(self.known.hosts[host].rules.get("filter", ()), "INPUT", ICMP):
+            if rule := self.known.hosts[host].suspect("INPUT", ICMP):
                 return f"see the rule `{rule}` on {host}"
         return f"see `iptables -S INPUT` on {receiver}"
 

@@ -6,6 +6,7 @@ remove everything. Counting begins before any node pings, so that no ping is mis
 happens in between, what was created on a node ends by itself.
 """
 
+import asyncio
 import base64
 import binascii
 import re
@@ -15,7 +16,7 @@ from ipaddress import IPv4Address, IPv4Interface
 from itertools import chain
 
 from fedwiz.facts import parse
-from fedwiz.model.actions import Run
+from fedwiz.model.actions import Reply, Run, Session, UnreachableError
 from fedwiz.scripts import question
 from fedwiz.util.sanitize import sanitize
 from fedwiz.verify.values import Path, Ping, Pod, Up
@@ -26,6 +27,36 @@ POD_SECONDS = 60
 The first container must outlive the slowest node's start, some 2 s, the counting (at most 10 s) and
 the pings (at most 20 s): so a node may take half a minute longer than the others. If it takes more,
 the verdicts say which containers are gone."""
+
+
+class Asker:
+    """Asks many nodes at once; an unreachable one is recorded as lost and not asked again."""
+
+    def __init__(self, sessions: Mapping[str, Session], lost: dict[str, str]) -> None:
+        """Ask nothing yet.
+
+        Args:
+            sessions: open sessions by host.
+            lost: hosts not to ask, each with the reason; unreachable hosts are added.
+        """
+        self.sessions = sessions
+        self.lost = lost
+
+    async def ask(self, runs: Mapping[str, Run]) -> dict[str, Reply]:
+        """Ask all of them; the replies by host."""
+        replies: dict[str, Reply] = {}
+
+        async def one(host: str, run: Run) -> None:
+            try:
+                replies[host] = await self.sessions[host].ask(run)
+            except UnreachableError as why:
+                self.lost.setdefault(host, str(why))
+
+        async with asyncio.TaskGroup() as group:
+            for host, run in runs.items():
+                if host not in self.lost:
+                    group.create_task(one(host, run), name=f"ask {host}")
+        return replies
 
 
 def new_name() -> str:

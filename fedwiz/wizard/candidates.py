@@ -9,10 +9,11 @@ from fedwiz.answers import rules
 from fedwiz.answers.file import AnswersError
 from fedwiz.answers.model import host_paths
 from fedwiz.checks import Finding
-from fedwiz.checks.finding import block, duplicates, some, warn
+from fedwiz.checks.finding import block, duplicates, warn
 from fedwiz.discover import Sighting, Target, expand
 from fedwiz.discover.targets import SSH_PORT
 from fedwiz.facts import Facts
+from fedwiz.util.words import some
 from fedwiz.wizard.draft import ASKED_ON, Candidate, Draft
 
 _RANGE = re.compile(r"[0-9.]+-[0-9.]+(:[0-9]+)?")

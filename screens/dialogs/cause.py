@@ -4,14 +4,13 @@ from collections.abc import Iterator, Mapping
 
 from textual.content import Content
 
-from fedwiz.checks.finding import count
 from fedwiz.diagnose import Case, Diagnosis
-from fedwiz.diagnose.unexplained import SAYS
+from fedwiz.diagnose.unexplained import LOST_AT
 from fedwiz.diagnose.values import Hop
 from fedwiz.engine.verbs import OK, Result
 from fedwiz.runs.state import State
 from fedwiz.util.sanitize import sanitize
-from screens.widgets import sentences
+from fedwiz.util.words import arrow, count
 from screens.widgets.signs import advice, finding, mark
 from screens.widgets.verdict_table import word
 
@@ -108,7 +107,9 @@ def path(case: Case) -> Content:
     parts = list[Content | str]()
     lost, past = None if case.pings else case.lost, False
     if lost is not None:
-        headline = f"The {_what(lost)} is lost on {sanitize(lost.host)}: {SAYS.get(lost.name, '')}"
+        headline = (
+            f"The {_what(lost)} is lost on {sanitize(lost.host)}: {LOST_AT.get(lost.name, '')}"
+        )
         parts += [mark("fail", headline), "\n\n"]
     for direction, title in (("there", "The ping"), ("back", "Its answer")):
         parts.append(Content.styled(f"{title}, packets that were counted\n", "$text-muted"))
@@ -148,7 +149,7 @@ def verdicts(result: Result) -> Content:
     lines = [
         finding(
             word(it),
-            sentences.arrow(it.host, it.peer) if it.peer else sanitize(it.host),
+            arrow(it.host, it.peer) if it.peer else sanitize(it.host),
             it.seen,
             it.why,
         )

@@ -22,6 +22,7 @@ from fedwiz.engine.verbs import Result, RunContext
 from fedwiz.model.events import Record
 from fedwiz.runs.state import State
 from fedwiz.util.sanitize import sanitize
+from fedwiz.util.words import arrow
 from fedwiz.wizard.inventory import Inventory
 from screens.dialogs import cause
 from screens.dialogs.approve import agreed
@@ -104,7 +105,7 @@ class DiagnosisPage(Dialog[bool]):
             fixes: id and records of each run that applied a fix, latest last; this dialog appends
                 new ones and removes those it has undone.
         """
-        super().__init__(sentences.arrow(*pair))
+        super().__init__(arrow(*pair))
         self._inventory, self._answers = inventory, answers
         self._accepted, self._pair = accepted, pair
         self._fixes = fixes
@@ -392,7 +393,7 @@ class DiagnosisPage(Dialog[bool]):
             self._say("Stopping: what runs is let end, nothing new is begun.", "warn")
 
     def _fix_result(self, result: Result) -> Content:
-        pair = sentences.arrow(*self._pair)
+        pair = arrow(*self._pair)
         why = sanitize(result.why)
         if result.applied is None:
             return mark("warn", f"Nothing was changed: {why}.  r diagnoses again.")

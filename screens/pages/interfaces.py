@@ -16,10 +16,10 @@ from textual.worker import Worker, WorkerState
 
 from fedwiz.answers.file import Answers, AnswersError
 from fedwiz.checks import Finding
-from fedwiz.checks.finding import count, some
 from fedwiz.facts import Facts, Link
 from fedwiz.model.events import Event, FactsRead, HostLost
 from fedwiz.util.sanitize import sanitize
+from fedwiz.util.words import count, some
 from fedwiz.verify import Verdict
 from fedwiz.wizard.draft import Draft
 from fedwiz.wizard.inventory import Inventory

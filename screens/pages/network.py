@@ -14,11 +14,11 @@ from textual.widgets.option_list import Option
 from fedwiz.answers.file import SECTIONS, Answers, AnswersError, parse
 from fedwiz.answers.sections import refuse_backend
 from fedwiz.checks import Finding
-from fedwiz.checks.finding import count
 from fedwiz.checks.ranges import unused_network
 from fedwiz.facts import ClusterFacts
 from fedwiz.model import addresses
 from fedwiz.util.sanitize import sanitize
+from fedwiz.util.words import count
 from fedwiz.wizard.draft import Draft
 from fedwiz.wizard.suggestions import DEFAULT_BACKEND, config_in_etcd, proposed
 from screens.dialogs.basic import Confirm

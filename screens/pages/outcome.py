@@ -10,6 +10,7 @@ from fedwiz.report import outcome_line
 from fedwiz.runs.journal import read
 from fedwiz.runs.state import State
 from fedwiz.util.sanitize import sanitize
+from fedwiz.util.words import count
 from screens.pages.page import Move
 
 CUT_OFF = "its end is not recorded"
@@ -37,7 +38,7 @@ def outcome(state: State, *, undoes: bool = False) -> Sentence:
         state: the state of the run, which has ended.
         undoes: the run was an undo.
     """
-    code, why, many = state.code, reason(state), _hosts(len(state.hosts))
+    code, why, many = state.code, reason(state), count(len(state.hosts), "host")
     if code == verbs.OK and undoes:
         done = why or "All is as it was before the install"
         return Sentence(f"{done}.  Ctrl+N: the first page.", "ok")
@@ -136,7 +137,3 @@ def load_run(path: Path) -> LoadedRun:
 def _capital(text: str) -> str:
     """Capitalize the first letter only; `str.capitalize` would lower-case the rest of a name."""
     return text[:1].upper() + text[1:]
-
-
-def _hosts(count: int) -> str:
-    return "1 host" if count == 1 else f"{count} hosts"

@@ -16,13 +16,13 @@ from textual.worker import Worker, WorkerState
 
 from fedwiz.answers.file import Answers, AnswersError, dump
 from fedwiz.checks import CHECKS
-from fedwiz.checks.finding import count
 from fedwiz.engine import verbs
 from fedwiz.engine.approval import save_plan
 from fedwiz.engine.plan import Plan
 from fedwiz.engine.verbs import Result
 from fedwiz.model.events import Event, FactsRead, HostLost
 from fedwiz.util.sanitize import sanitize
+from fedwiz.util.words import count
 from fedwiz.wizard.draft import Draft
 from fedwiz.wizard.inventory import Inventory
 from screens.dialogs.basic import Confirm, Pick, TypeName

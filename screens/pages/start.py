@@ -13,6 +13,7 @@ from textual.widgets import Input, Static
 from fedwiz import practice
 from fedwiz.answers.file import AnswersError
 from fedwiz.runs.unfinished import InterruptedRun
+from fedwiz.util.words import count
 from fedwiz.wizard.draft import Draft, load_saved
 from fedwiz.wizard.start import begin_practice, from_file, new, resuming, verifying
 from screens.dialogs.basic import SCROLL, Line, Pick, TextDialog, lines
@@ -75,8 +76,7 @@ class OpenFile(TextDialog[Draft]):
             draft = await asyncio.to_thread(from_file, path)
         except AnswersError as refused:
             wrong = [finding("block", key, lines(text)) for key, text in refused.why.items()]
-            count = len(wrong)
-            many = "one thing" if count == 1 else f"{count} things"
+            many = "one thing" if len(wrong) == 1 else f"{len(wrong)} things"
             self._show_errors(
                 Content("\n").join(wrong), f"{many} to be put right first; up and down scroll"
             )
@@ -183,7 +183,6 @@ def loses_work(before: Draft, draft: Draft) -> bool:
 
 def _about(draft: Draft) -> str:
     """A short description of a draft."""
-    count = len(draft.chosen)
-    hosts = "1 host" if count == 1 else f"{count} hosts"
+    hosts = count(len(draft.chosen), "host")
     goal = "verify " if draft.goal == "verify" else ""
     return f"{goal}{draft.name or 'no name yet'}, {hosts} chosen"

@@ -19,6 +19,7 @@ from fedwiz.model.events import Record
 from fedwiz.runs.journal import answers_path, read
 from fedwiz.runs.state import State
 from fedwiz.util.sanitize import sanitize
+from fedwiz.util.words import count
 from fedwiz.wizard.draft import Draft, forget
 from fedwiz.wizard.inventory import Inventory
 from screens.dialogs.basic import Confirm
@@ -270,7 +271,7 @@ class VerifyPage(Page):
         keys = self.inventory.unknown
         if keys and not self._verifying:
             self.say(
-                f"{len(keys)} host key{'s' * (len(keys) > 1)} unknown: go back to Hosts with Esc, "
+                f"{count(len(keys), 'host key')} unknown: go back to Hosts with Esc, "
                 "compare and accept there.",
                 "block",
             )

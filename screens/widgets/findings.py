@@ -6,13 +6,12 @@ from textual.content import Content
 
 from fedwiz.answers.file import Answers
 from fedwiz.checks import CHECKS, Finding
-from fedwiz.checks.finding import block, some, warn
+from fedwiz.checks.finding import block, warn
 from fedwiz.facts import ClusterFacts
+from fedwiz.model.events import LEVELS_WORST_FIRST
 from fedwiz.util.sanitize import sanitize
+from fedwiz.util.words import some
 from screens.widgets.signs import finding
-
-LEVELS_WORST_FIRST = ("block", "warn", "ok")
-"""Levels in display order."""
 
 MAX_SHOWN = 60
 """Findings shown at most; they are sorted worst first."""

@@ -18,6 +18,7 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from fedwiz.model.events import Found, Verified
+from fedwiz.runs.describe import subject
 from fedwiz.runs.state import RED, HostState
 from fedwiz.util.sanitize import sanitize
 from screens.widgets.signs import SIGNS
@@ -81,13 +82,13 @@ class HostNotes:
     def take(self, event: Found | Verified) -> None:
         """Count a finding or verdict, and keep it if it is a problem."""
         if isinstance(event, Found):
-            counts, what, why = self.findings, event.check, event.seen
+            counts, why = self.findings, event.seen
         else:
-            counts, what, why = self.verdicts, event.kind, event.why or event.seen
-            what += f" -> {sanitize(event.peer)}" if event.peer else ""
+            counts, why = self.verdicts, event.why or event.seen
         counts[event.level] += 1
         if event.level not in GOOD:
-            self.bad.append(sanitize(" ".join(f"{event.level}: {what}: {why}".split())))
+            text = f"{event.level}: {subject(event)}: {why}"
+            self.bad.append(sanitize(" ".join(text.split())))
 
     def void(self) -> None:
         """Forget the verdicts and all problems: hosts are about to change."""

@@ -15,6 +15,7 @@ from fedwiz.checks import CHECKS, Finding
 from fedwiz.checks.hosts import MASTER_KUBE, NODE_KUBE
 from fedwiz.facts import Facts
 from fedwiz.facts.values import Link
+from fedwiz.model.events import LEVELS_WORST_FIRST
 from fedwiz.util.sanitize import sanitize
 from fedwiz.wizard.candidates import Judged
 from fedwiz.wizard.draft import Candidate, Draft
@@ -34,7 +35,7 @@ COLUMNS = ("", "role", "name", "address", "host key", "system", "services")
 NARROW = (4, 7, 15, 16, 10, 10, 15)
 """Column widths on an 80-column terminal, including the blank after each."""
 
-LEVELS_BEST_FIRST = ("", "ok", "warn", "block")
+LEVELS_BEST_FIRST = ("", *reversed(LEVELS_WORST_FIRST))
 
 
 @dataclass(frozen=True)

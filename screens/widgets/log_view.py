@@ -1,4 +1,4 @@
-"""The full log of one host: everything that its run has said of it."""
+"""The full log of one host in a run."""
 
 import asyncio
 import json
@@ -20,120 +20,58 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 from textual.widgets import Input, Static
 
-from fedwiz.model.actions import Run
-from fedwiz.model.events import (
-    ActionEnded,
-    ActionStarted,
-    Connected,
-    Diagnosed,
-    FactsRead,
-    Found,
-    HostLost,
-    Output,
-    Record,
-    StepEnded,
-    StepStarted,
-    Verified,
-    Versions,
-    WayBack,
-    from_line,
-)
+from fedwiz.model.events import Record, from_line
+from fedwiz.runs.describe import describe
 from fedwiz.util.sanitize import sanitize
 from screens.widgets.frame import KeyBar, Small, StatusLine, too_small
 from screens.widgets.host_panes import LOOK, PANE_STYLES, Drawn, Row, fit
 
 Line = tuple[float, str, str]
-"""When, the name of its style, and the text."""
+"""The time, the style's name and the text."""
 
 Read = Callable[[], Iterable[Record]]
-"""Gives the records of the host so far; it is called off the loop."""
-
-_PAINT = {
-    "ok": "success",
-    "pass": "success",
-    "warn": "warning",
-    "stopped": "warning",
-    "unknown": "warning",
-    "skipped": "muted",
-}
+"""Reads the host's records so far; called off the event loop."""
 
 
 def lines(record: Record) -> Iterator[Line]:
-    """What a record says of its host, clean, line by line."""
-    style, text = _said(record)
+    """The sanitized log lines of a record; none if the record is not about a host."""
+    it = describe(record.event)
+    if not it.host:
+        return
+    details = "".join(f"\n  {line}" for line in it.details.splitlines())
+    text = (it.in_log or it.text) + details + (it.remedy and f"\n  -> {it.remedy}")
     for part in text.splitlines():
-        yield record.at, style, sanitize(part)
-
-
-def _said(record: Record) -> tuple[str, str]:
-    match record.event:
-        case Output(_, _, line):
-            return "", f"  {line}"
-        case ActionStarted(_, _, shown):
-            return "command", f"$ {shown}"
-        case ActionEnded(_, _, outcome, code, seconds):
-            status = f", exit status {code}" if code else ""
-            return _PAINT.get(outcome, "error"), f"  {outcome}{status}, {seconds:.1f} s"
-        case StepStarted(_, _, title, actions):
-            return "name", f"{title} ({actions} {'action' if actions == 1 else 'actions'})"
-        case StepEnded(_, step, outcome, why):
-            return _PAINT.get(outcome, "error"), f"{step}: {outcome}{why and f': {why}'}"
-        case Connected():
-            return "muted", "connected"
-        case FactsRead(_, seconds):
-            return "muted", f"facts read in {seconds:.1f} s"
-        case Versions(_, versions):
-            return "muted", ", ".join(f"{name} {said}" for name, said in versions.items())
-        case HostLost(_, why):
-            return "error", f"nothing more is done here: {why}"
-        case Found(check, _, level, seen, remedy):
-            text = f"{level}: {check}: {seen}" + (remedy and f"\n  -> {remedy}")
-            return _PAINT.get(level, "error"), text
-        case Verified(kind, _, peer, level, seen, why):
-            pair = f"{kind} -> {peer}" if peer else kind
-            text = f"{level}: {pair}: {seen}" + (why and f"\n  -> {why}")
-            return _PAINT.get(level, "error"), text
-    return _said_of_pair(record)
-
-
-def _said_of_pair(record: Record) -> tuple[str, str]:
-    match record.event:
-        case Diagnosed(sender, receiver, cause, _, why, seen, remedy):
-            said = "".join(f"\n  {line}" for line in seen.splitlines())
-            return "error", f"{sender} -> {receiver}: {cause}: {why}{said}\n  -> {remedy}"
-        case WayBack(_, _, argv):
-            return "muted", f"can be taken back by: $ {Run(argv).brief}"
-    return "", ""
+        yield record.at, it.style, sanitize(part)
 
 
 def of_host(records: Iterable[Record], host: str, upto: int) -> Read:
-    """Reads them from records that are there already.
+    """Read from records in memory.
 
     Args:
-        records: of the run, in order.
-        host: whose.
-        upto: the number of the last one that counts.
+        records: all records of the run, in order.
+        host: the host's name.
+        upto: the number of the last record to read.
     """
 
     def read() -> Iterator[Record]:
-        told = takewhile(lambda record: record.number <= upto, records)
-        return (record for record in told if getattr(record.event, "host", "") == host)
+        counted = takewhile(lambda record: record.number <= upto, records)
+        return (record for record in counted if getattr(record.event, "host", "") == host)
 
     return read
 
 
 def of_file(path: Path, host: str, upto: int) -> Read:
-    """Reads them from the journal, of which only the lines that name the host are looked into."""
+    """Read from a journal file; only lines that name the host are parsed."""
     named = f'"host":{json.dumps(host)}'.encode("ascii")
 
     def read() -> Iterator[Record]:
         with path.open("rb") as file:
-            for text in file:
-                if named not in text:
+            for line in file:
+                if named not in line:
                     continue
                 try:
-                    record = from_line(text.decode("ascii"))
-                except ValueError:  # half a line, or a newer fedwiz's: the others can be shown
+                    record = from_line(line.decode("ascii"))
+                except ValueError:  # cut off, or of a newer fedwiz: show the others
                     continue
                 if record.number > upto:
                     return
@@ -143,7 +81,7 @@ def of_file(path: Path, host: str, upto: int) -> Read:
 
 
 class LogLines(Drawn, ScrollView, can_focus=True):
-    """The lines, of which only those in sight are drawn."""
+    """The lines of the log; only visible ones are drawn."""
 
     COMPONENT_CLASSES: ClassVar[set[str]] = set(PANE_STYLES)
     DEFAULT_CSS = """
@@ -153,24 +91,24 @@ class LogLines(Drawn, ScrollView, can_focus=True):
     def __init__(self) -> None:
         super().__init__()
         self.lines: list[Line] = []
-        self.sought = ""
-        """What is looked for, in small letters."""
+        self.search = ""
+        """The search text in lower case; empty: no search."""
 
         self.at = -1
-        """The line that was found last; -1: none."""
+        """The line found last; -1: none."""
 
         self.follows = True
-        """Whether new lines come into sight by themselves; not after somebody has gone up."""
+        """Whether the view scrolls to new lines; scrolling up ends that."""
 
         self._wide = 0
 
     def watch_scroll_y(self, old_value: float, new_value: float) -> None:
-        """Who goes up stops following, who comes down to the end follows again."""
+        """Stop following when scrolled up; follow again at the end."""
         super().watch_scroll_y(old_value, new_value)
         self.follows = new_value >= self.max_scroll_y
 
     def add(self, more: Iterable[Line]) -> None:
-        """More lines below those that are there."""
+        """Append lines."""
         new = list(more)
         if not new:
             return
@@ -183,7 +121,7 @@ class LogLines(Drawn, ScrollView, can_focus=True):
         self.refresh()
 
     def render_line(self, y: int) -> Strip:
-        """One line, or what is in sight of it."""
+        """The visible part of a line."""
         left, top = self.scroll_offset
         width, at = self.size.width, top + y
         if at >= len(self.lines):
@@ -195,24 +133,24 @@ class LogLines(Drawn, ScrollView, can_focus=True):
         return strip.crop(left, left + width)
 
     def _pieces(self, text: str, style: str) -> Iterator[tuple[str, str]]:
-        """The text, and what is looked for marked in it."""
-        begin, low = 0, text.lower()
-        # Small letters of some alphabets are longer than the large ones: then nothing is marked.
-        found = self.sought if len(low) == len(text) else ""
-        while found and (here := low.find(found, begin)) >= 0:
+        """The text with matches of the search highlighted."""
+        begin, lower = 0, text.lower()
+        # Lower case can be longer than upper case in some alphabets: then nothing is highlighted.
+        found = self.search if len(lower) == len(text) else ""
+        while found and (here := lower.find(found, begin)) >= 0:
             yield text[begin:here], style
             begin = here + len(found)
             yield text[here:begin], "found"
         yield text[begin:], style
 
     def seek(self, by: Literal[1, -1]) -> tuple[int, int]:
-        """To the next line, or the one before, that has what is looked for.
+        """Go to the next or previous match.
 
         Returns:
-            Which one of how many it is; (0, 0): there is none.
+            The match's number and the number of matches; (0, 0) if there is none.
         """
-        hits = [at for at, (_, _, text) in enumerate(self.lines) if self.sought in text.lower()]
-        if not hits or not self.sought:
+        hits = [at for at, (_, _, text) in enumerate(self.lines) if self.search in text.lower()]
+        if not hits or not self.search:
             self.at = -1
             self.refresh()
             return 0, 0
@@ -228,7 +166,7 @@ class LogLines(Drawn, ScrollView, can_focus=True):
 
 
 class LogScreen(Screen[None]):
-    """All that was said of one host, in the order in which it happened; new lines come below."""
+    """Everything that happened on one host, in order; new lines appear at the end."""
 
     HELP: ClassVar[str | None] = (
         "Everything that happened on this host in this run: its steps, each command as it was "
@@ -254,11 +192,11 @@ class LogScreen(Screen[None]):
     """
 
     def __init__(self, host: str, read: Read) -> None:
-        """Nothing is read yet.
+        """Create the screen; it reads when mounted.
 
         Args:
-            host: whose.
-            read: gives what was said of it until now; `follow` takes what comes after that.
+            host: the host's name.
+            read: reads the host's records so far; later ones come by `follow`.
         """
         super().__init__()
         self.host = host
@@ -266,7 +204,7 @@ class LogScreen(Screen[None]):
         self._waiting: list[Line] | None = []
 
     def compose(self) -> ComposeResult:
-        """The host's name, its lines, and a field to look for something."""
+        """The host's name, its log and the search field."""
         yield Static(Content(fit(f"{sanitize(self.host)}: full log", 70).rstrip()), id="title")
         with Vertical(id="body"):
             yield LogLines()
@@ -276,13 +214,13 @@ class LogScreen(Screen[None]):
         yield Small()
 
     def on_mount(self) -> None:
-        """Read off the loop: a log can be long."""
+        """Read in a worker, since a log can be long."""
         self._say("reading the log")
         self.query_one(LogLines).focus()
         self.run_worker(self._fill(), group="read")
 
     def on_resize(self, event: Resize) -> None:
-        """Cover a screen that does not fit."""
+        """Cover the screen if the terminal is too small."""
         self.set_class(too_small(*event.size), "-small")
 
     def _say(self, text: str, level: str = "") -> None:
@@ -293,17 +231,17 @@ class LogScreen(Screen[None]):
             return [line for record in self._read() for line in lines(record)]
 
         try:
-            told = await asyncio.to_thread(read)
+            earlier = await asyncio.to_thread(read)
         except OSError as wrong:
             self._say(f"the journal can't be read: {wrong.strerror}", "block")
-            told = []
+            earlier = []
         else:
-            self._say("" if told else "nothing was said of this host yet")
+            self._say("" if earlier else "nothing was said of this host yet")
         later, self._waiting = self._waiting or [], None
-        self.query_one(LogLines).add([*told, *later])
+        self.query_one(LogLines).add([*earlier, *later])
 
     def follow(self, records: Iterable[Record]) -> None:
-        """Take what has happened since `read`; records of other hosts are passed over."""
+        """Add records made since `read`; records of other hosts are ignored."""
         new = [
             line
             for record in records
@@ -316,23 +254,23 @@ class LogScreen(Screen[None]):
             self.query_one(LogLines).add(new)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Letters are letters while something is typed."""
+        """Disable single-letter keys while the search field has the focus."""
         del parameters
         seeking = isinstance(self.focused, Input)
         return not (seeking and action in ("seek", "next", "follow", "help"))
 
     def action_seek(self) -> None:
-        """Ask for a word."""
+        """Open the search field."""
         self.add_class("-seeking")
         self.query_one(Input).focus()
         self.refresh_bindings()
 
     @on(Input.Submitted)
-    def sought(self, event: Input.Submitted) -> None:
-        """To the first line that has it."""
+    def submitted(self, event: Input.Submitted) -> None:
+        """Go to the first match."""
         event.stop()
-        shown = self.query_one(LogLines)
-        shown.sought, shown.at = event.value.strip().lower(), -1
+        log = self.query_one(LogLines)
+        log.search, log.at = event.value.strip().lower(), -1
         self._end_seeking()
         self.action_next(1)
 
@@ -342,24 +280,24 @@ class LogScreen(Screen[None]):
         self.refresh_bindings()
 
     def action_next(self, by: Literal[1, -1]) -> None:
-        """To the next line that has it."""
-        shown = self.query_one(LogLines)
-        which, count = shown.seek(by)
+        """Go to the next or previous match."""
+        log = self.query_one(LogLines)
+        which, count = log.seek(by)
         if count:
-            self._say(f"{which} of {count} lines with {shown.sought!r}")
-        elif shown.sought:
-            self._say(f"no line has {shown.sought!r}", "warn")
+            self._say(f"{which} of {count} lines with {log.search!r}")
+        elif log.search:
+            self._say(f"no line has {log.search!r}", "warn")
         else:
             self._say("press / to look for something first")
 
     def action_follow(self) -> None:
-        """To the end, and stay there."""
-        shown = self.query_one(LogLines)
-        shown.follows = True
-        shown.scroll_end(animate=False, immediate=True, x_axis=False)
+        """Scroll to the end and follow new lines."""
+        log = self.query_one(LogLines)
+        log.follows = True
+        log.scroll_end(animate=False, immediate=True, x_axis=False)
 
     def action_close(self) -> None:
-        """Back to the page; out of the field first."""
+        """Close the search field if it is open, else the screen."""
         if isinstance(self.focused, Input):
             self._end_seeking()
         else:

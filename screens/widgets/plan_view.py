@@ -6,11 +6,11 @@ from dataclasses import dataclass, replace
 from textual.content import Content
 
 from fedwiz.checks import Finding
-from fedwiz.checks.finding import count
 from fedwiz.engine.plan import Kind, Plan, of_host
 from fedwiz.engine.verbs import Result
 from fedwiz.model.actions import Run
 from fedwiz.util.sanitize import sanitize
+from fedwiz.util.words import count
 from fedwiz.wizard.draft import ASKED_ON
 from screens.widgets.findings import findings_content, level
 from screens.widgets.frame import PAGE_TITLES

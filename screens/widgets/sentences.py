@@ -1,4 +1,4 @@
-"""What a run says in sentences: its findings, what failed and why, and where it is written."""
+"""A run in sentences: its state, its findings, what failed and why, and its files."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -7,49 +7,32 @@ from textual.content import Content
 
 from fedwiz import report
 from fedwiz.model.events import Judged, Verified
+from fedwiz.model.verdicts import PER_PAIR, noun
 from fedwiz.runs.rounds import Levels
 from fedwiz.runs.state import State
 from fedwiz.util.sanitize import sanitize
+from fedwiz.util.words import arrow, some
 from screens.widgets.live_run import LiveRun
 from screens.widgets.signs import SIGNS, advice, finding, mark
-from screens.widgets.verdict_table import NOBODY, VERDICT_TABLES, word
+from screens.widgets.verdict_table import NOBODY, VERDICT_TABLES, WORDS_WORST_FIRST, word
 
 MAX_SHOWN = 100
-"""Reasons, or findings, that are shown; all of them are in the report that is saved."""
+"""Reasons and findings shown at most; the saved report has all of them."""
 
-KIND_NAMES: Mapping[str, str] = {
-    "address": "addresses",
-    "lease": "lease",
-    "subnet_env": "subnet.env",
-    "ping": "ping",
-    "peer": "the way",
-    "mtu": "size",
-}
-PAIRED = ("ping", "peer", "mtu")
-"""The kinds that are about pairs of nodes."""
-
-_WORST = ("fail", "skipped", "warn", "pass")
+MAX_PAIRS_NAMED = 6
+"""Pairs named for one reason."""
 
 
 def worst(verdicts: Sequence[Verified]) -> dict[str, str]:
     """The worst word of each kind."""
-    there = {(it.kind, word(it)) for it in verdicts}
-    return {kind: each for each in reversed(_WORST) for kind, said in there if said == each}
-
-
-def arrow(sender: str, receiver: str) -> str:
-    """A pair, in the order in which it pings."""
-    return f"{sanitize(sender)} -> {sanitize(receiver)}"
-
-
-def some(names: Sequence[str], most: int = 6) -> str:
-    """The first of them, and how many more there are."""
-    more = len(names) - most
-    return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")
+    words: dict[str, set[str]] = {}
+    for it in verdicts:
+        words.setdefault(it.kind, set()).add(word(it))
+    return {kind: min(there, key=WORDS_WORST_FIRST.index) for kind, there in words.items()}
 
 
 def phase(state: State, nodes: int) -> str:
-    """What a verification is doing now, from what it has said so far."""
+    """What a verification is doing now, judged by its events so far."""
     hosts = list(state.hosts.values())
     there = [it for it in hosts if it.word != "connecting"]
     asked = [it for it in there if it.word != "lost"]
@@ -78,12 +61,12 @@ def diagnosing(state: State) -> str:
 
 
 def headline(live: LiveRun, nodes: int, *, going: bool) -> Content:
-    """How it stands, in one line.
+    """The state of a run in one line.
 
     Args:
         live: the run.
-        nodes: that it is about.
-        going: it has not ended.
+        nodes: how many nodes it is about.
+        going: whether it is still running.
     """
     state = live.state
     warned = sum(word(it) == "warn" for it in live.verdicts)
@@ -98,8 +81,8 @@ def headline(live: LiveRun, nodes: int, *, going: bool) -> Content:
         first = state.diagnoses[0]
         return mark("block", f"{first.cause} on {sanitize(first.host)}: {sanitize(first.why)}")
     good = live.code == 0 if going else report.ok(state)
-    said = f"round {state.rounds}: {live.summary}" if going else report.outcome_line(state)
-    return mark(("warn" if warned else "ok") if good else "block", said + more)
+    text = f"round {state.rounds}: {live.summary}" if going else report.outcome_line(state)
+    return mark(("warn" if warned else "ok") if good else "block", text + more)
 
 
 def between(
@@ -108,13 +91,13 @@ def between(
     sender: str,
     receiver: str,
 ) -> Content:
-    """Both directions of a pair, with what was seen and one thing to do.
+    """Both directions of a pair, each with its evidence and one thing to do.
 
     Args:
-        found: verdicts of a kind.
-        history: their levels in the last rounds, the newest last; empty: there are no rounds.
-        sender: of the first direction.
-        receiver: of it.
+        found: the verdicts of one kind.
+        history: their levels in the last rounds, the newest last; empty if there are no rounds.
+        sender: the sender of the first direction.
+        receiver: its receiver.
     """
     parts = list[Content | str]()
     for pair in ((sender, receiver), (receiver, sender)):
@@ -129,7 +112,7 @@ def between(
 
 
 def _rounds(levels: Levels) -> Content:
-    """A sign for each of the last rounds, the newest last; one that goes on is none yet."""
+    """A sign for each of the last rounds, the newest last; a running round has none yet."""
     whole = levels[:-1] if levels and levels[-1] is None else levels
     signs = (Content.styled(*_sign(level)) for level in whole)
     return Content.assemble("\n    last rounds: ", Content(" ").join(signs))
@@ -142,40 +125,40 @@ def _sign(level: Judged | None) -> tuple[str, str]:
 
 def about(verdicts: Sequence[Verified], host: str) -> Content:
     """A host's own verdicts, without those on pairs."""
-    own = [it for it in verdicts if it.host == host and it.kind not in PAIRED]
+    own = [it for it in verdicts if it.host == host and it.kind not in PER_PAIR]
     parts: list[Content | str] = [f"{sanitize(host)} does not ping itself; of its own:\n"]
     for it in own:
-        parts += [finding(word(it), KIND_NAMES.get(it.kind, it.kind), "", it.why), "\n"]
+        parts += [finding(word(it), noun(it.kind), "", it.why), "\n"]
     return Content.assemble(*parts, "" if own else "nothing is known yet")
 
 
 def _pairs(verdicts: Sequence[Verified], kind: str) -> Iterator[Content]:
-    """Each reason once, the worst first, with all pairs that it holds for."""
+    """Each reason once, worst first, with all its pairs."""
     why: dict[tuple[str, str], list[str]] = {}
     for pair, it in report.pairs(verdicts, kind).items():
         if word(it) != "pass":
             why.setdefault((word(it), it.why or it.seen), []).append(arrow(*pair))
-    for (level, reason), pairs in sorted(why.items(), key=lambda item: _WORST.index(item[0][0])):
-        yield finding(
-            level, f"{'' if kind == 'ping' else KIND_NAMES[kind] + ' '}{some(pairs)}", "", reason
-        )
+    about = "" if kind == "ping" else f"{noun(kind)} "
+    for level, reason in sorted(why, key=lambda key: WORDS_WORST_FIRST.index(key[0])):
+        pairs = some(why[level, reason], MAX_PAIRS_NAMED)
+        yield finding(level, f"{about}{pairs}", "", reason)
 
 
 def _causes(state: State) -> Iterator[Content]:
-    """What a diagnosis has named."""
+    """The causes that a diagnosis found."""
     for it in state.diagnoses:
         where = f"{arrow(it.sender, it.receiver)}: {it.cause} on {it.host}"
-        said = f"{it.why}\n{it.seen}" if it.seen else it.why
+        seen = f"{it.why}\n{it.seen}" if it.seen else it.why
         level = "fail" if it.explains else "warn"
-        yield finding("done" if _mended(state) else level, where, said, it.remedy)
+        yield finding("done" if _fixed(state) else level, where, seen, it.remedy)
 
 
-def _mended(state: State) -> bool:
+def _fixed(state: State) -> bool:
     return state.code == 0 and any(host.done for host in state.hosts.values())
 
 
 def _done(state: State) -> Iterator[Content]:
-    """What a remedy has done, or what was taken back."""
+    """What a fix, or its undo, did on the hosts."""
     if state.verb not in ("diagnose", "undo"):
         return
     for host in state.hosts.values():
@@ -185,13 +168,13 @@ def _done(state: State) -> Iterator[Content]:
 
 
 def _others(verdicts: Sequence[Verified]) -> Iterator[Content]:
-    """All others that are no mere pass, and whatever a newer fedwiz verified."""
-    others = [it for it in verdicts if it.kind not in PAIRED]
-    for it in sorted(others, key=lambda it: _WORST.index(word(it))):
-        strange = it.kind not in VERDICT_TABLES
-        if word(it) != "pass" or strange:
-            where = f"{KIND_NAMES.get(it.kind, it.kind)} of {it.host or NOBODY}"
-            yield finding(word(it), where, it.seen if strange else "", it.why)
+    """All other verdicts but plain passes, and those of kinds that only a newer fedwiz knows."""
+    others = [it for it in verdicts if it.kind not in PER_PAIR]
+    for it in sorted(others, key=lambda it: WORDS_WORST_FIRST.index(word(it))):
+        unknown = it.kind not in VERDICT_TABLES
+        if word(it) != "pass" or unknown:
+            where = f"{noun(it.kind)} of {it.host or NOBODY}"
+            yield finding(word(it), where, it.seen if unknown else "", it.why)
 
 
 def _findings(state: State) -> Iterator[Content]:
@@ -204,23 +187,23 @@ def _findings(state: State) -> Iterator[Content]:
 
 
 def sentences(state: State, verdicts: Sequence[Verified], files: Mapping[str, Path]) -> Content:
-    """All that is to be said, and where it is written.
+    """The whole run in sentences, and its files.
 
     Args:
-        state: of the run.
-        verdicts: those of it that count.
-        files: what is where, by what it is.
+        state: the state of the run.
+        verdicts: its current verdicts.
+        files: paths of its files by description.
     """
-    said = [*_causes(state), *_done(state)]
-    for kind in PAIRED:
-        said += _pairs(verdicts, kind)
-    said += [*_others(verdicts), *_findings(state)]
-    if not said and verdicts:
-        said.append(mark("ok", "every verdict is a pass, and there is no warning"))
-    elif not said:
-        said.append(Content.styled(state.why or "Nothing is known yet.", "$text-muted"))
-    more = len(said) - MAX_SHOWN
+    parts = [*_causes(state), *_done(state)]
+    for kind in PER_PAIR:
+        parts += _pairs(verdicts, kind)
+    parts += [*_others(verdicts), *_findings(state)]
+    if not parts and verdicts:
+        parts.append(mark("ok", "every verdict is a pass, and there is no warning"))
+    elif not parts:
+        parts.append(Content.styled(state.why or "Nothing is known yet.", "$text-muted"))
+    more = len(parts) - MAX_SHOWN
     if more > 0:
-        said[MAX_SHOWN:] = [Content(f"and {more} more: they are in the report that `w` saves")]
-    said += [Content.styled(f"{what}: {path}", "$text-muted") for what, path in files.items()]
-    return Content("\n\n").join(said)
+        parts[MAX_SHOWN:] = [Content(f"and {more} more: they are in the report that `w` saves")]
+    parts += [Content.styled(f"{what}: {path}", "$text-muted") for what, path in files.items()]
+    return Content("\n\n").join(parts)

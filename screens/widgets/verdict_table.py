@@ -24,6 +24,10 @@ NOBODY = "no known host"
 """Host of a verdict about an address that belongs to no host of the answers."""
 
 
+WORDS_WORST_FIRST = ("fail", "skipped", "warn", "pass")
+"""The words of verdicts on screens."""
+
+
 def word(it: Verified) -> str:
     """The verdict in one word; a pass with a reason is a warning."""
     return "warn" if it.level == "pass" and it.why else it.level

@@ -21,8 +21,7 @@ from fedwiz.engine import verbs
 from fedwiz.engine.approval import approve_all, changed_facts, fingerprints
 from fedwiz.engine.connections import connect_all, read_facts
 from fedwiz.facts import ClusterFacts, Link, Tried
-from fedwiz.facts.suspects import ICMP, suspect, udp
-from fedwiz.facts.values import Firewall
+from fedwiz.facts.values import ICMP, Facts, Firewall, udp_rule
 from fedwiz.model.actions import Reply, Run, Session, UnreachableError
 from fedwiz.practice import Practice, practice_answers
 from fedwiz.practice.machine import Machine
@@ -266,24 +265,29 @@ def test_what_many_nodes_lose_reads_well() -> None:
 # Rules that may be to blame.
 
 RULES: Mapping[str, tuple[str, str, str, bool]] = {
-    "policy": ("-P INPUT DROP", "INPUT", udp(8472), True),
-    "another chain's policy": ("-P FORWARD DROP", "INPUT", udp(8472), False),
-    "all": ("-A INPUT -j REJECT --reject-with icmp-host-prohibited", "INPUT", udp(8472), True),
-    "udp": ("-A INPUT -p udp -j DROP", "INPUT", udp(8472), True),
-    "its port": (DROP, "INPUT", udp(8472), True),
-    "its port, out": (DROP.replace("INPUT", "OUTPUT"), "OUTPUT", udp(8472), True),
+    "policy": ("-P INPUT DROP", "INPUT", udp_rule(8472), True),
+    "another chain's policy": ("-P FORWARD DROP", "INPUT", udp_rule(8472), False),
+    "all": ("-A INPUT -j REJECT --reject-with icmp-host-prohibited", "INPUT", udp_rule(8472), True),
+    "udp": ("-A INPUT -p udp -j DROP", "INPUT", udp_rule(8472), True),
+    "its port": (DROP, "INPUT", udp_rule(8472), True),
+    "its port, out": (DROP.replace("INPUT", "OUTPUT"), "OUTPUT", udp_rule(8472), True),
     "several ports": (
         "-A INPUT -p udp -m multiport --dports 53,8472 -j DROP",
         "INPUT",
-        udp(8472),
+        udp_rule(8472),
         True,
     ),
-    "another port": ("-A INPUT -p udp -m udp --dport 53 -j DROP", "INPUT", udp(8472), False),
-    "a longer port": ("-A INPUT -p udp -m udp --dport 84721 -j DROP", "INPUT", udp(8472), False),
-    "tcp": ("-A INPUT -p tcp -m tcp --dport 8472 -j DROP", "INPUT", udp(8472), False),
+    "another port": ("-A INPUT -p udp -m udp --dport 53 -j DROP", "INPUT", udp_rule(8472), False),
+    "a longer port": (
+        "-A INPUT -p udp -m udp --dport 84721 -j DROP",
+        "INPUT",
+        udp_rule(8472),
+        False,
+    ),
+    "tcp": ("-A INPUT -p tcp -m tcp --dport 8472 -j DROP", "INPUT", udp_rule(8472), False),
     "icmp": ("-A INPUT -p icmp -j DROP", "INPUT", ICMP, True),
-    "icmp is not udp": ("-A INPUT -p icmp -j DROP", "INPUT", udp(8472), False),
-    "accepts": ("-A INPUT -p udp -m udp --dport 8472 -j ACCEPT", "INPUT", udp(8472), False),
+    "icmp is not udp": ("-A INPUT -p icmp -j DROP", "INPUT", udp_rule(8472), False),
+    "accepts": ("-A INPUT -p udp -m udp --dport 8472 -j ACCEPT", "INPUT", udp_rule(8472), False),
 }
 
 
@@ -291,7 +295,8 @@ RULES: Mapping[str, tuple[str, str, str, bool]] = {
 def test_a_rule_is_suspected_of_what_it_may_do(
     rule: str, chain: str, about: str, may: bool
 ) -> None:
-    assert suspect(["-P OUTPUT ACCEPT", rule], chain, about) == (rule if may else "")
+    facts = Facts(rules={"filter": ("-P OUTPUT ACCEPT", rule)})
+    assert facts.suspect(chain, about) == (rule if may else "")
 
 
 # What nodes are asked, and how their answers are read.

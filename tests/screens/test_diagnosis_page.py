@@ -11,8 +11,8 @@ import pytest
 from textual.pilot import Pilot
 
 from fedwiz.answers.file import AnswersError
-from fedwiz.diagnose.cause import fix_command as mending
 from fedwiz.diagnose.values import Case, Diagnosis, Dropped, Hop, Look
+from fedwiz.diagnose.values import fix_command as mending
 from fedwiz.engine import fix
 from fedwiz.engine.verbs import Result, RunContext
 from fedwiz.facts import ClusterFacts, Facts

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from fedwiz.diagnose import Diagnosis, Fix
-from fedwiz.diagnose.cause import fix_command
+from fedwiz.diagnose.values import fix_command
 from fedwiz.engine.apply import apply
 from fedwiz.engine.fix import plan_of, undo_actions
 from fedwiz.model.actions import Run, UnreachableError
