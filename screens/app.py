@@ -137,6 +137,7 @@ class Fedwiz(Wizard):
         if self.inventory is None:
             self.inventory = flow.inventory(draft)
             self.inventory.ask = self.ask_secret
+            self.inventory.tell = self.warn
         self._loaded()
         move = await self.push_screen_wait(flow.FLOW[draft.page](draft, self.inventory))
         draft = self.draft or draft
@@ -179,6 +180,10 @@ class Fedwiz(Wizard):
         return await self.push_screen_wait(
             Ask(question, "It is kept in memory only, until you leave.", hidden=True)
         )
+
+    def warn(self, sentence: str) -> None:
+        """Say something that concerns no host alone."""
+        self.notify(sentence, severity="warning", markup=False)
 
     def action_help(self) -> None:
         """Show what this page is for, and its keys."""

@@ -58,6 +58,7 @@ def real(answers: Answers, options: argparse.Namespace) -> Make:
             raise UsageError(f"{name} is needed: set {variable} in the environment")
     site = Inventory(accept_new=options.accept_new_host_keys)
     site.ask = _secret
+    site.tell = say
 
     async def make(accepted: tuple[str, ...]) -> RunContext:
         return await site.cluster(answers, accepted=accepted)

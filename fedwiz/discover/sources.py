@@ -4,9 +4,13 @@ The files belong to the operator or to libvirt, but a name in them may come from
 entries that are not a valid name or address are skipped.
 """
 
+import glob
 import json
+import os
 import re
+import shlex
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 from pathlib import Path
@@ -14,13 +18,20 @@ from pathlib import Path
 from fedwiz.answers import rules
 from fedwiz.discover.targets import SSH_PORT, Target
 from fedwiz.ssh import known_hosts as hostkeys
-from fedwiz.ssh import sshconfig
+from fedwiz.ssh.config import SIDE_BY_SIDE, SshConfig, SshConfigError
 from fedwiz.util.files import at_home
 from fedwiz.util.sanitize import sanitize
 
 LIBVIRT = Path("/var/lib/libvirt/dnsmasq")
 MAX_FILE_BYTES = 4 << 20
 """Bytes read from one file; ten thousand leases need fewer."""
+
+MAX_INCLUDE_DEPTH = 16
+MAX_PATH_CHARS = 4096
+"""Linux has no longer ones."""
+
+MAX_NAMED = 3
+"""Hosts that one sentence names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,32 +46,83 @@ class Source:
 def ssh_config(path: Path) -> Source:
     """The hosts that ssh's configuration names, with their HostName and Port.
 
-    Included files are read too, and `Match` is followed except for `exec`: the operator has not
-    chosen these hosts yet, so no command is run for them.
+    ssh is asked about each, but for the commands of `Match exec`: nobody has said yet that these
+    hosts are wanted, so none is run for them.
     """
     path = at_home(path)
     try:
         path.open("rb").close()
-        named = sshconfig.look([path], "", run=False)
     except OSError as error:
         return Source((), (f"{path}: {error.strerror}",))
-    except sshconfig.SshConfigError as error:
-        return Source((), (f"ssh can't use {path}: {sanitize(str(error))}",))
-    found: list[Target] = []
+    names, commands = host_names(path)
     notes = [
-        f"{match_line.where}: Match exec is not followed here, for it would run a command"
-        for match_line in named.unfollowed
+        f"{it}: Match exec is not followed here, for it would run a command" for it in commands
     ]
-    for name in named.names:
+    config = SshConfig([path], run=False, tell=notes.append)
+    found: list[Target] = []
+    refused: dict[str, list[str]] = {}
+    with ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
+        asked = {name: pool.submit(config.ask, name) for name in names}
+    for name, said in asked.items():
         try:
-            config = sshconfig.look([path], name, run=False)
-        except (OSError, sshconfig.SshConfigError) as error:
-            notes.append(f"{sanitize(name)} was left out: {sanitize(str(error))}")
+            host = said.result()
+        except SshConfigError as error:
+            refused.setdefault(str(error), []).append(name)
             continue
-        target = _target(config.host, name, "ssh config", config.get("port", "22"))
+        target = _target(host.host, name, "ssh config", str(host.port))
         if target is not None:
             found.append(target)
-    return Source(tuple(found), tuple(notes))
+    for reason, hosts in refused.items():
+        more = f" and {len(hosts) - MAX_NAMED} more" if len(hosts) > MAX_NAMED else ""
+        notes.append(sanitize(f"{reason} (left out: {', '.join(hosts[:MAX_NAMED])}{more})"))
+    return Source(tuple(found), tuple(dict.fromkeys(notes)))
+
+
+def host_names(path: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """What `Host` lines name without a pattern; and where a `Match exec` stands.
+
+    What is included is read, too, be its lines about these hosts or not.
+    """
+    names: dict[str, None] = {}
+    commands: list[str] = []
+    seen: set[Path] = set()
+
+    def take(file: Path, depth: int) -> None:
+        if depth > MAX_INCLUDE_DEPTH or file in seen or not file.is_file():
+            return
+        seen.add(file)
+        for number, line in enumerate(_read(file)[0].split("\n"), 1):
+            keyword, words = _words(line)
+            if keyword == "host":
+                names.update(dict.fromkeys(it for it in words if it and not set(it) & set("*?!")))
+            elif keyword == "match" and re.search(r"\bexec\b", line, re.IGNORECASE):
+                commands.append(f"line {number} of {file}")
+            elif keyword == "include":
+                for word in words:
+                    for found in _included(word):
+                        take(found, depth + 1)
+
+    take(path, 0)
+    return tuple(names), tuple(commands)
+
+
+def _words(line: str) -> tuple[str, list[str]]:
+    """A line's keyword in lower case, and its words."""
+    found = re.match(r"""[ \t\r]*"?(host|match|include)"?[ \t=]+(.*)""", line, re.IGNORECASE)
+    if found is None:
+        return "", []
+    try:
+        return found[1].lower(), shlex.split(found[2], comments=True)
+    except ValueError:
+        return found[1].lower(), []
+
+
+def _included(word: str) -> Iterator[Path]:
+    """The files that a word of Include names, as ssh looks for them in a user's file."""
+    word = re.sub(r"\$\{([^}]*)\}", lambda name: os.environ.get(name[1], name[0]), word)
+    pattern = str(at_home("~/.ssh") / at_home(word))
+    if len(pattern) <= MAX_PATH_CHARS and "\0" not in pattern:
+        yield from map(Path, sorted(glob.glob(pattern)))  # noqa: PTH207 - it begins with /
 
 
 def known_hosts(path: Path) -> Source:

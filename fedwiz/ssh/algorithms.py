@@ -11,7 +11,7 @@ from asyncssh.public_key import get_public_key_algs
 from fedwiz.model.actions import UnreachableError
 from fedwiz.ssh import known_hosts
 from fedwiz.ssh.known_hosts import Trust
-from fedwiz.ssh.sshconfig import ConfigValue, fits
+from fedwiz.ssh.route import in_config
 
 QUICK_KEX = (
     "mlkem768x25519-sha256",
@@ -47,7 +47,7 @@ class Offers(TypedDict):
     signature_algs: list[str]
 
 
-def offers(said: Mapping[str, ConfigValue], trust: Trust) -> Offers:
+def offers(said: Mapping[str, str], trust: Trust) -> Offers:
     """What to offer a host.
 
     Raises:
@@ -65,13 +65,13 @@ def offers(said: Mapping[str, ConfigValue], trust: Trust) -> Offers:
     )
 
 
-def authorities(said: Mapping[str, ConfigValue]) -> frozenset[str]:
+def authorities(said: Mapping[str, str]) -> frozenset[str]:
     """The types of keys that may sign a host's certificate."""
     names = _chosen(said, "casignaturealgorithms", HOST_KEYS, _words(get_public_key_algs()))
     return frozenset(map(_kind, names))
 
 
-def _host_keys(said: Mapping[str, ConfigValue], trust: Trust) -> list[str]:
+def _host_keys(said: Mapping[str, str], trust: Trust) -> list[str]:
     """Host keys to ask for: those that are known first, or the host shows another.
 
     A pin is of a key, so where there is one no certificate will do.
@@ -88,29 +88,14 @@ def _host_keys(said: Mapping[str, ConfigValue], trust: Trust) -> list[str]:
 
 
 def _chosen(
-    said: Mapping[str, ConfigValue], keyword: str, usual: Sequence[str], able: Sequence[str]
+    said: Mapping[str, str], keyword: str, usual: Sequence[str], able: Sequence[str]
 ) -> list[str]:
-    """A list of ssh_config's, which may add to the usual ones (`+`), take away, or come first."""
-    if keyword not in said:
-        return [name for name in usual if name in able]
-    line = said[keyword]
-    text = line.words[0]
-    sign = text[0] if text[0] in "+-^" else ""
-    patterns = text.removeprefix(sign).split(",")
-    listed = [name for pattern in patterns for name in able if fits(name, pattern)]
-    match sign:
-        case "+":
-            names = [*usual, *listed]
-        case "-":
-            names = [name for name in usual if name not in listed]
-        case "^":
-            names = [*listed, *usual]
-        case _:
-            names = listed
+    """ssh_config's list as ssh has worked it out, of what the library has; else the usual one."""
+    names = said[keyword].split(",") if keyword in said else usual
     found = list(dict.fromkeys(name for name in names if name in able))
     if not found:
         raise UnreachableError(
-            f"{line.where}: {line.keyword} leaves nothing that is supported here: "
+            f"{in_config(keyword)} leaves nothing that is supported here: "
             f"add {' or '.join(usual[:2])}"
         )
     return found

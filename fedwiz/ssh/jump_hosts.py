@@ -2,14 +2,14 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import TypeAlias
 
 import asyncssh
 
 from fedwiz.model.actions import UnreachableError
+from fedwiz.ssh.config import SshConfig
 from fedwiz.ssh.route import Route, hop, resolve
 from fedwiz.ssh.session import close
 
@@ -38,7 +38,7 @@ class _Bastion:
 class Bastions:
     """The open hops, by where they lead and how: two names of one bastion are one bastion."""
 
-    def __init__(self, config: Sequence[Path], log_in: LogIn) -> None:
+    def __init__(self, config: SshConfig, log_in: LogIn) -> None:
         self._config = config
         self._log_in = log_in
         self._all: dict[object, _Bastion] = {}

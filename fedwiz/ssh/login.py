@@ -12,7 +12,7 @@ import asyncssh
 from fedwiz.model.actions import LoginRefusedError, UnreachableError
 from fedwiz.ssh.identities import Identities, Ring
 from fedwiz.ssh.known_hosts import KeyRefusedError
-from fedwiz.ssh.route import Route
+from fedwiz.ssh.route import Route, in_config
 from fedwiz.util.sanitize import sanitize
 
 Judge: TypeAlias = Callable[[str, str, str], KeyRefusedError | None]
@@ -171,11 +171,11 @@ def _network_error(route: Route, error: Exception, text: str) -> UnreachableErro
     if isinstance(error, OSError) and error.errno in (errno.EHOSTUNREACH, errno.ENETUNREACH):
         return UnreachableError(f"{name}: there is no route to {route.host}: correct its `address`")
     if isinstance(error, ConnectionResetError | asyncssh.DisconnectError):
-        lists = [it for key, it in route.algorithms.items() if key != "casignaturealgorithms"]
+        lists = [it for it in route.algorithms if it != "casignaturealgorithms"]
         if lists:
             return UnreachableError(
                 f"{name}: {place} ended the connection before the login ({text}); perhaps it has "
-                f"no algorithm that {lists[0].where} names: see what "
+                f"no algorithm that {in_config(lists[0])} names: see what "
                 f"`ssh {route.asked.address}` says"
             )
         return UnreachableError(

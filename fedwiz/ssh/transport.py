@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import socket
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from functools import partial
@@ -16,12 +16,13 @@ from fedwiz.model.actions import Secret, Session, Transport, UnreachableError
 from fedwiz.ssh import algorithms
 from fedwiz.ssh import known_hosts as hostkeys
 from fedwiz.ssh.command_line import Root
+from fedwiz.ssh.config import SshConfig
 from fedwiz.ssh.handshake import Sudo, handshake
 from fedwiz.ssh.identities import AskPassphrase, Identities, missing, usual
 from fedwiz.ssh.jump_hosts import Bastions
 from fedwiz.ssh.known_hosts import Entry, KeyRefusedError, Trust, UnknownKeyError
 from fedwiz.ssh.login import LoginClient, LoginTimes, login_error
-from fedwiz.ssh.route import Route, Target, configs, hop, paths, resolve
+from fedwiz.ssh.route import Route, Target, config_files, hop, paths, resolve
 from fedwiz.ssh.session import SshSession
 from fedwiz.util.sanitize import sanitize
 
@@ -77,6 +78,7 @@ class Ssh(Transport):
         passphrase: AskPassphrase | None = None,
         limits: LoginTimes | None = None,
         config: Sequence[Path] | None = None,
+        tell: Callable[[str], None] | None = None,
     ) -> None:
         """Nothing is opened yet.
 
@@ -88,6 +90,7 @@ class Ssh(Transport):
             passphrase: asks for a locked key's passphrase, once per key.
             limits: how long to wait for a host.
             config: ssh_config files instead of the user's and the system's.
+            tell: is told once where ssh_config can't be read, for there is no ssh to ask.
         """
         self._ssh = ssh
         self._hosts = {host.name: host for host in hosts}
@@ -96,7 +99,7 @@ class Ssh(Transport):
         root: Root = "" if ssh.sudo == "no" else ssh.sudo
         self._sudo = Sudo(root, sudo_password, self._limits.sudo)
         self._keys = Identities(passphrase)
-        self._config = configs(config)
+        self._config = SshConfig(config_files(config), tell=tell)
         self._width = asyncio.Semaphore(ssh.width)
         self._bastions = Bastions(
             self._config, lambda way, tunnel: self._open(way, self._limits, tunnel)

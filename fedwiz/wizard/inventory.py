@@ -45,6 +45,10 @@ def ignore(_event: Event) -> None:
     """A sink that discards events."""
 
 
+def _unheard(_sentence: str) -> None:
+    """What nobody hears."""
+
+
 async def _ask_nobody(_question: str) -> str | None:
     return None
 
@@ -65,6 +69,9 @@ class Inventory(Transport):
         self.ask: AskSecret = _ask_nobody
         """Set by the front end, if it can ask."""
 
+        self.tell: Callable[[str], None] = _unheard
+        """Set by whoever can tell the operator something that is no event of a run."""
+
         self.facts: dict[str, Facts] = {}
         """The machines' facts, by address."""
 
@@ -81,6 +88,7 @@ class Inventory(Transport):
         self.approved: tuple[Answers, Plan] | None = None
         """The plan that the operator approved, with its answers; None: none yet."""
 
+        self._told: set[str] = set()
         self._secrets: dict[str, Secret] = {}
         self._refused: set[str] = set()
         """Names of secrets that were refused; those of the environment are not used again."""
@@ -253,8 +261,14 @@ class Inventory(Transport):
             accept_new=self._accept_new,
             sudo_password=self._secrets.get(SUDO),
             passphrase=self._passphrase,
+            tell=self._tell_once,
         )
         self._etcd = answers.etcd
+
+    def _tell_once(self, sentence: str) -> None:
+        if sentence not in self._told:
+            self._told.add(sentence)
+            self.tell(sentence)
 
     async def _ask(self, answers: Answers) -> None:
         """Ask for the passwords, and index the hosts' addresses."""

@@ -267,9 +267,11 @@ async def test_a_host_key_of_a_type_that_ssh_config_leaves_out_is_not_asked_for(
     home.know(server)
     home.configure("HostKeyAlgorithms -ssh-ed25519*\n")
     assert not by_ssh(home, server)
-    assert "no algorithm that line 1 of" in await said(home, server)
+    assert "no algorithm that HostKeyAlgorithms in ssh_config names" in await said(home, server)
+    home.configure("HostKeyAlgorithms sk-ssh-ed25519-cert-v01@openssh.com\n")
+    assert "HostKeyAlgorithms in ssh_config leaves nothing" in await said(home, server)
     home.configure("HostKeyAlgorithms no-such-thing\n")
-    assert "HostKeyAlgorithms leaves nothing" in await said(home, server)
+    assert "config line 1: Bad key types 'no-such-thing'" in await said(home, server)
 
 
 async def test_no_file_for_keys_keeps_none(home: Home) -> None:

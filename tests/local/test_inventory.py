@@ -21,7 +21,7 @@ from fedwiz.wizard.inventory import Inventory, PracticeInventory
 from fedwiz.wizard.start import begin_practice
 from tests.local.test_sudo import ID, SUDO
 from tests.support import sshd
-from tests.support.sshd import Home, keygen
+from tests.support.sshd import Home, free_port, keygen
 
 REAL = pytest.mark.skipif(bool(sshd.WHY_NOT), reason=sshd.WHY_NOT)
 CANARY = "c4n4ry'\\ \"x"
@@ -70,6 +70,23 @@ def three(home: Home, *lines: str, **ssh: object) -> Draft:
 
 
 # Real ones.
+
+
+async def test_that_there_is_no_ssh_to_ask_is_told_once(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home.configure("Host *\n User x\n")
+    monkeypatch.setenv("PATH", str(home.path / "none"))
+    site, told = Inventory(), list[str]()
+    site.tell = told.append
+    said = draft("n0", "n1", "n2", port=free_port())
+    found = (replace(it, address=f"127.0.0.{at}") for at, it in enumerate(said.candidates, 1))
+    said = replace(said, candidates=tuple(found))
+    for _ in range(2):
+        await site.read(said.provisional())
+        assert "nothing listens at 127.0.0.1" in site.lost["127.0.0.1"]
+    (sentence,) = told
+    assert "there is no ssh on PATH" in sentence
 
 
 @REAL

@@ -29,6 +29,7 @@ from fedwiz.answers.file import AnswersError, dump, from_flannel_config, load, o
 from fedwiz.checks import judge as checked
 from fedwiz.diagnose import filters, trace
 from fedwiz.diagnose.values import NftDrop
+from fedwiz.discover.sources import host_names
 from fedwiz.engine import fix, leftovers, lock, plan, watch
 from fedwiz.etcd import parse_leases
 from fedwiz.etcd.endpoint import Endpoint
@@ -44,7 +45,7 @@ from fedwiz.runs.describe import line as as_line
 from fedwiz.runs.rounds import Rounds
 from fedwiz.runs.state import State
 from fedwiz.scripts import script
-from fedwiz.ssh import known_hosts, sshconfig
+from fedwiz.ssh import config, known_hosts
 from fedwiz.ssh import route as ways
 from fedwiz.util.sanitize import LineReader, sanitize
 from fedwiz.verify import leases as verify_leases
@@ -216,16 +217,22 @@ def _known_hosts(given: bytes) -> None:
 
 
 def _ssh_config(given: bytes) -> None:
-    discover.ssh_config(_file("config", given))
+    """Which hosts an ssh_config names; ssh is not asked about them."""
+    host_names(_file("config", given))
 
 
-def _way(given: bytes) -> None:
-    """What an ssh_config makes of one host; none of its commands is run."""
-    config = sshconfig.look([_file("config", given)], "lab-a", run=False)
-    ways._see_supported(config)  # noqa: SLF001
-    made = ways._way(ways.Target("lab-a", "lab-a"), config)  # noqa: SLF001
+def _resolved(given: bytes) -> None:
+    """What is made of an answer of ssh's about one host."""
+    found = config.host_config("lab-a", config.parse(given.decode(errors="surrogateescape")))
+    made = ways.route(ways.Target("lab-a", "lab-a"), found)
     for text in made.hops:
         ways.hop(text)
+
+
+def _refused(given: bytes) -> None:
+    """How ssh's complaint is told."""
+    why = config._reason(_text(given), [Path("/home/a/.ssh/config")], {"/tmp/b": "/etc/ssh"})  # noqa: SLF001
+    assert why == sanitize(why)
 
 
 def _libvirt(name: str, given: bytes) -> None:
@@ -526,6 +533,31 @@ Include ~/.ssh/more
 Host * 10.0.?.*
   ProxyJump root@bastion:22
 """
+RESOLVED = b"""\
+host lab-a
+user bob
+hostname lab-a.example
+port 2222
+pubkeyauthentication true
+stricthostkeychecking accept-new
+requiredrsasize 2048
+hostkeyalgorithms ssh-ed25519,rsa-sha2-512
+hostkeyalias lab
+identityagent $AGENT
+identityfile ~/.ssh/id_%r
+identityfile ${HOME}/k
+globalknownhostsfile ~/g_%h /b
+userknownhostsfile /home/bob/.ssh/known_hosts /c d/e
+revokedhostkeys none
+knownhostscommand none
+pkcs11provider /usr/lib/card.so
+proxyjump root@[bastion]:22,%r@b
+"""
+COMPLAINT = (
+    b"sh: line 3: x: not found\r\nUnsupported Match attribute localnetwork\r\n"
+    b"/home/a/.ssh/config line 4: Bad Match condition\r\n/tmp/b: terminating, 1 bad\r\n"
+    b"jumphost loop via a\r\n"
+)
 HOLDER = (
     b"token 0123456789abcdef\nwho root@here\nfrom 192.0.2.1\nsince 1795388772\nverb install\n"
     b"run 20261123-000000-0a1b\ncluster lab\n"
@@ -694,12 +726,10 @@ def targets() -> dict[str, Target]:
         "targets typed": Target(_typed, (b"10.0.0.1-9\n10.1.0.0/30:22\nfed-node1 # x\n1.2.3.4 a",)),
         "known_hosts": Target(_known_hosts, (KNOWN,), ()),
         "ssh_config": Target(_ssh_config, (CONFIG,), (), small * 2),
-        "ssh way": Target(
-            _way,
-            (CONFIG.replace(b"~/.ssh/more", b"/nowhere"),),
-            (sshconfig.SshConfigError, UnreachableError),
-            small * 2,
+        "ssh -G": Target(
+            _resolved, (RESOLVED,), (config.SshConfigError, UnreachableError), small * 2
         ),
+        "ssh's complaint": Target(_refused, (COMPLAINT,), (), small * 2),
         "ProxyJump": Target(
             _said(ways.hop), (b"root@bastion:22", b"ssh://a@[::1]:22/"), (UnreachableError,)
         ),

@@ -23,6 +23,7 @@ from fedwiz.discover import (
     libvirt,
     ssh_config,
 )
+from fedwiz.discover.sources import host_names
 from tests.support.cost import ratio
 from tests.support.patience import GIVE_UP
 
@@ -138,16 +139,46 @@ def test_ssh_config_by_its_own_rules(tmp_path: Path) -> None:
         Target("fed-node2", 2300, "fed-node2", "ssh config"),
         Target("192.0.2.19", 2300, "fed-node9", "ssh config"),
     )
-    (note,) = source.notes
+    note = source.notes[0]
     assert note.endswith(f"of {path}: Match exec is not followed here, for it would run a command")
     assert not (tmp_path / "ran").exists()
+
+
+NAMED = {
+    "names": ('Host a "b" c.lab\nHOST=d # not e\n Port 3\n', ["a", "b", "c.lab", "d"]),
+    "patterns": ("Host * a? !b\nHost [c] d\n", ["[c]", "d"]),
+    "Match": ("Match host a\n Port 3\nHost b\n", ["b"]),
+    "once": ("Host a b\nHost b a\n", ["a", "b"]),
+    "a quote without its twin": ('Host "a\nHost b\n', ["b"]),
+    "Include": ("Include {at}/inner/*\nHost a\n", ["i", "j", "a"]),
+    "Include by a variable": ("Include ${{PLACE}}/inner/*\n", ["i", "j"]),
+    "Include from home": ("Include ~/inner/one\nInclude ../inner/two\n", ["i", "j"]),
+    "Include of itself": ("Include {at}/config\nHost a\n", ["a"]),
+    "Include of nothing": ("Include {at}/none ~nobody-here/x\nHost a\n", ["a"]),
+}
+
+
+@pytest.mark.parametrize(("text", "names"), NAMED.values(), ids=NAMED)
+def test_which_hosts_an_ssh_config_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, names: list[str]
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("PLACE", str(tmp_path))
+    for folder in (".ssh", "inner"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "inner/one").write_text("Host i\n")
+    (tmp_path / "inner/two").write_text("Host j\nMatch exec x\n")
+    (tmp_path / "config").write_text(text.format(at=tmp_path))
+    assert list(host_names(tmp_path / "config")[0]) == names
 
 
 def test_an_ssh_config_that_ssh_can_not_use_is_said(tmp_path: Path) -> None:
     path = tmp_path / "config"
     path.write_text('Host odd\n  HostName "unbalanced\n')
     assert ssh_config(path).targets == ()
-    assert f"line 2 of {path}: a quote has no twin" in ssh_config(path).notes[0]
+    (note,) = ssh_config(path).notes
+    assert note.startswith(f"ssh can't use its configuration ({path} line 2: invalid quotes")
+    assert note.endswith("(left out: odd)")
 
 
 def test_known_hosts_tells_what_it_hides(tmp_path: Path) -> None:

@@ -47,6 +47,7 @@ class Dialogue:
         """Switch to this draft, with an inventory of its own."""
         self.inventory = inventory(draft)
         self.inventory.ask = secret
+        self.inventory.tell = say
         self.keep(draft)
 
     def keep(self, draft: Draft) -> None:
