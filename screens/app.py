@@ -265,7 +265,7 @@ class Fedwiz(Wizard):
             )
             await self.push_screen_wait(Help("The install goes on", text, []))
             return
-        text = "What you said is kept: `fedwiz` goes on from here."
+        text = "Your answers are saved: `fedwiz` continues from here."
         if await self.push_screen_wait(Confirm("Leave fedwiz?", text, "Yes, leave")):
             self.exit(self.code)
 

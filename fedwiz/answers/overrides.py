@@ -97,7 +97,7 @@ def _apply(values: dict[str, Any], path: str, text: str | None, new: set[str]) -
     else:
         table = values.setdefault(section, {}) if section else values
     if not isinstance(table, dict):
-        raise ValueError(f"[{section}] is no table in the file; make it one")
+        raise ValueError(f"[{section}] is not a table in the file; make it one")
     value = _value(text, _KINDS[question])
     if question == "backend.type" and table.get("type", "vxlan") != value:
         table.clear()
@@ -116,7 +116,7 @@ def _unknown(section: str, question: str) -> str:
 def _host(values: dict[str, Any], name: str, new: set[str]) -> Any:  # noqa: ANN401
     hosts = values.setdefault("host", [])
     if not isinstance(hosts, list):
-        raise ValueError("`host` is no list of [[host]] tables in the file; make it one")
+        raise ValueError("`host` is not a list of [[host]] tables in the file; make it one")
     tables = [host for host in hosts if isinstance(host, dict)]
     for host in tables:
         if host.get("name") == name:

@@ -66,8 +66,8 @@ class Ssh(Section):
     width: Number = ask("How many hosts at once?", "At most.", 50, ge=1, le=1000)
     confirm_within: Number = ask(
         "How long may a host stay out of reach?",
-        "Seconds for which a lost connection is sought again; after as many it takes back a step "
-        "that has cut fedwiz off.",
+        "Seconds for which a lost connection is retried; after that the host reverts a step that "
+        "has cut fedwiz off.",
         180,
         ge=10,
         le=3600,
@@ -323,7 +323,7 @@ class Docker(Section):
 
 
 class Verify(Section):
-    """How the network is proven."""
+    """How the network is verified."""
 
     image: Annotated[str, AfterValidator(rules.image)] = ask(
         "Which image do the test containers use?",

@@ -73,10 +73,12 @@ def _daemon_json(text: str) -> Iterator[Finding]:
         settings = f"{DAEMON_JSON} is not UTF-8"
     except (ValueError, RecursionError) as error:
         where = f" (line {error.lineno})" if isinstance(error, json.JSONDecodeError) else ""
-        settings = f"{DAEMON_JSON} is no JSON{where}: docker would not start again"
+        settings = f"{DAEMON_JSON} is not JSON{where}: docker would not start again"
     if isinstance(settings, str) or not isinstance(settings, dict):
         seen = settings if isinstance(settings, str) else f"{DAEMON_JSON} holds no JSON object"
-        yield block(seen, f"mend {DAEMON_JSON}; `python3 -m json.tool {DAEMON_JSON}` shows where")
+        yield block(
+            seen, f"correct {DAEMON_JSON}; `python3 -m json.tool {DAEMON_JSON}` shows where"
+        )
         return
     for key in DAEMON_JSON_KEYS:
         if key in settings:

@@ -109,7 +109,7 @@ def _judge(answers: Answers, version: Version) -> Iterator[Finding]:
     elif LOST_EVENTS[0] <= version <= LOST_EVENTS[1]:
         yield warn(
             f"flannel {number} loses events: nodes that start together may miss a peer's route",
-            "the install looks for that and mends it; 0.21.3 or later does not need it",
+            "the install looks for that and fixes it; 0.21.3 or later does not need it",
         )
     exact = (version[0], version[1], version[2])
     for sentence in answers.backend.backend.unknown_to(exact, answers.backend.options):
@@ -161,7 +161,8 @@ def _flag(option: str, version: Version) -> Iterator[Finding]:
         yield block(f"flannel {number} has no {option} any more", "leave it out of flannel.options")
     elif name not in FLAGS and name not in FLAGS_GONE:
         yield warn(
-            f"{option} is no flag that fedwiz knows of, and flanneld ends at once on a wrong one",
+            f"{option} is not a flag that fedwiz knows of, and flanneld ends at once "
+            f"on a wrong one",
             "see `flanneld --help`",
         )
     elif name in FLAGS and version < FLAGS[name]:

@@ -37,7 +37,7 @@ def os(answers: Answers, known: ClusterFacts) -> Iterator[Finding]:
             yield unread("/etc/os-release", host.name)
         elif facts.os not in FEDORA_LIKE:
             yield warn(
-                f"{facts.os} {facts.os_version}, which is no Fedora",
+                f"{facts.os} {facts.os_version}, which is not Fedora",
                 "expect other package names and paths, or use a Fedora host",
                 host.name,
             )

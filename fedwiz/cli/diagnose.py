@@ -32,11 +32,11 @@ def diagnose_on(options: argparse.Namespace, answers: Answers, make: Make) -> in
     names = [node.name for node in answers.nodes]
     for name in pair:
         if name not in names:
-            raise UsageError(f"{name} is no node of the answers: they are {', '.join(names)}")
+            raise UsageError(f"{name} is not a node of the answers: they are {', '.join(names)}")
     if pair[0] == pair[1]:
-        raise UsageError(f"{pair[0]} and itself are no pair: name two nodes")
+        raise UsageError(f"{pair[0]} and itself are not a pair: name two nodes")
     if not options.apply and (options.yes or options.approve or options.cause):
-        raise UsageError("--yes, --approve and --cause are about a remedy: give --apply, too")
+        raise UsageError("--yes, --approve and --cause belong to a fix: add --apply")
     approve = approval(options, answers) if options.apply else None
 
     async def work(cluster: RunContext, stop: asyncio.Event) -> Result:
@@ -84,7 +84,7 @@ def undo_on(options: argparse.Namespace, answers: Answers, make: Make) -> int:
             f"{host} holds etcd's key, which goes when all nodes are undone: leave --host out"
         )
     if host and host not in names:
-        raise UsageError(f"{host} is no node of the answers: they are {', '.join(names)}")
+        raise UsageError(f"{host} is not a node of the answers: they are {', '.join(names)}")
     approve = saving(approval(options, answers), host)
 
     async def work(cluster: RunContext, stop: asyncio.Event) -> Result:

@@ -62,7 +62,7 @@ def runs(options: argparse.Namespace) -> int:
         where = f"{run.cluster} (practice)" if run.practice else run.cluster
         give(sanitize(f"{run.id}  {began}  {run.verb:<8} {run.outcome:<12} {where}"))
     if (unfinished := interrupted_run()) is not None:
-        say(f"{unfinished.sentence}: `fedwiz resume` goes on with it ({unfinished.run.id})")
+        say(f"{unfinished.sentence}: `fedwiz resume` continues it ({unfinished.run.id})")
     if not found:
         give(f"no runs are recorded in {journals.runs_path()}")
     return verbs.OK

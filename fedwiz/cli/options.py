@@ -7,7 +7,7 @@ from fedwiz import __version__
 
 EXIT_STATUSES = """\
 exit status:
-  0  ok                         5    install failed; the same command goes on
+  0  ok                         5    install failed; the same command continues
   1  internal error             7    verification failed
   2  usage, or invalid answers  8    another run has the lock
   3  a check blocks             9    the plan is stale
@@ -30,7 +30,8 @@ def parser() -> argparse.ArgumentParser:
     """The parser of the whole command line."""
     top = argparse.ArgumentParser(
         prog="fedwiz",
-        description="Takes Fedora hosts to a flannel overlay network that is proven to work.",
+        description="Installs a flannel overlay network on Fedora hosts and verifies "
+        "that it works.",
         epilog=EXIT_STATUSES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
@@ -40,7 +41,7 @@ def parser() -> argparse.ArgumentParser:
     answers = _answer_options()
     shared = _cluster_options(answers)
 
-    about = "Ask for what is missing, install, prove; what fedwiz does without a verb, too."
+    about = "Ask for what is missing, install, verify; also what fedwiz does without a verb."
     _plain(_verb(verbs, "wizard", about, [answers]))
     find = _verb(verbs, "discover", "Look for hosts that answer ssh.", [])
     _discover(find)
@@ -49,7 +50,7 @@ def parser() -> argparse.ArgumentParser:
     _plan(plan)
     install = _verb(verbs, "install", "Check, plan, apply, verify.", [shared])
     _install(install)
-    resume = _verb(verbs, "resume", "Go on with an install or undo that was cut off.", [shared])
+    resume = _verb(verbs, "resume", "Resume an interrupted install or undo.", [shared])
     resume.add_argument(
         "run",
         metavar="RUN",
@@ -59,12 +60,14 @@ def parser() -> argparse.ArgumentParser:
     )
     _approval(resume)
     _report(resume)
-    verify = _verb(verbs, "verify", "Prove the network, on any cluster.", [shared])
+    verify = _verb(verbs, "verify", "Verify the network, on any cluster.", [shared])
     _report(verify)
     _verify(verify)
-    diagnose = _verb(verbs, "diagnose", "Say why two nodes do not talk, and mend it.", [shared])
+    diagnose = _verb(
+        verbs, "diagnose", "Find out why two nodes do not reach each other, and fix it.", [shared]
+    )
     _diagnose(diagnose)
-    undo = _verb(verbs, "undo", "Take an install back, or what a remedy has done.", [shared])
+    undo = _verb(verbs, "undo", "Undo an install, or what a fix did.", [shared])
     undo.add_argument(
         "run",
         nargs="?",
@@ -80,7 +83,7 @@ def parser() -> argparse.ArgumentParser:
     _demo(demo)
     runs = _verb(verbs, "runs", "List the recorded runs.", [])
     runs.add_argument("--json", action="store_true", help="one JSON document on stdout")
-    replay = _verb(verbs, "replay", "Tell a recorded run again.", [])
+    replay = _verb(verbs, "replay", "Play back a recorded run.", [])
     replay.add_argument("run", metavar="RUN", help="its id, the beginning of it, or a file")
     replay.add_argument(
         "--speed",
@@ -129,7 +132,7 @@ def _answer_options() -> argparse.ArgumentParser:
         default=[],
         metavar="KEY=VALUE",
         dest="sets",
-        help="an answer that counts instead of the file's, as network.cidr=...; "
+        help="override an answer of the file, as network.cidr=...; "
         "a host's as host.NAME.interface=...; may be given often",
     )
     return options
@@ -155,7 +158,7 @@ def _cluster_options(answers: argparse.ArgumentParser) -> argparse.ArgumentParse
         action="append",
         default=[],
         metavar="CHECK[,CHECK]",
-        help="a block of this check is only a warning",
+        help="treat this check's failure as a warning",
     )
     return shared
 
@@ -187,10 +190,10 @@ def _diagnose(diagnose: argparse.ArgumentParser) -> None:
 
 def _remedy(diagnose: argparse.ArgumentParser) -> None:
     diagnose.add_argument(
-        "--apply", action="store_true", help="show the remedy, and do it once it is approved"
+        "--apply", action="store_true", help="show the fix as a plan, and run it once you approve"
     )
     diagnose.add_argument(
-        "--cause", default="", metavar="NAME", help="with --apply: the remedy of this cause instead"
+        "--cause", default="", metavar="NAME", help="with --apply: the fix of this cause instead"
     )
 
 
@@ -288,11 +291,11 @@ def _speed(text: str) -> float:
     except ValueError:
         speed = -1.0
     if not 0 <= speed < 1e6:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of 0 or more")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of 0 or more")
     return speed
 
 
 def _rounds(text: str) -> int:
     if not (text.isascii() and text.isdigit() and int(text[:9]) > 0 and len(text) < 10):
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of 1 or more")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of 1 or more")
     return int(text)

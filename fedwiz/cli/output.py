@@ -133,7 +133,7 @@ def explain(wrong: Exception, options: argparse.Namespace) -> int | None:
         say(f"fedwiz: {wrong}")
         return verbs.USAGE
     if isinstance(wrong, JournalError):
-        say(f"fedwiz: {wrong}; make room for it, and the same command goes on from here")
+        say(f"fedwiz: {wrong}; make room for it, and the same command continues from here")
         return verbs.INTERNAL
     return None
 

@@ -41,7 +41,7 @@ def _find_run(name: str) -> InterruptedRun:
     if not name:
         found = unfinished.interrupted_run()
         if found is None:
-            raise UsageError("no run is left to go on with; `fedwiz runs` lists what was run")
+            raise UsageError("there is no run to resume; `fedwiz runs` lists what was run")
         return found
     try:
         path = journals.find(name)
@@ -54,7 +54,7 @@ def _find_run(name: str) -> InterruptedRun:
         or summary.verb not in (*unfinished.RESUMABLE_VERBS, "diagnose")
     ):
         raise UsageError(
-            f"{name} is no install or undo of a real cluster: there is nothing to go on with"
+            f"{name} is not an install or undo of a real cluster: there is nothing to resume"
         )
     found = unfinished.as_interrupted(summary)
     if found is None:
@@ -66,11 +66,11 @@ def _why_not_resumable(verb: str) -> str:
     """Why a run of that verb cannot be resumed, and what to do instead."""
     if verb == "install":
         return "changed nothing: `fedwiz install` begins"
-    diagnose = "`fedwiz diagnose -a FILE A B --apply` measures anew, and mends what is wrong now"
+    diagnose = "`fedwiz diagnose -a FILE A B --apply` measures again, and fixes what is wrong now"
     if verb == "diagnose":
-        return f"is not gone on with: {diagnose}"
+        return f"can't be resumed: {diagnose}"
     return (
-        "changed nothing, or took a remedy back, which is not gone on with: `fedwiz undo -a FILE` "
+        "changed nothing, or undid a fix, which can't be resumed: `fedwiz undo -a FILE` "
         f"takes an install back; {diagnose}"
     )
 

@@ -131,7 +131,7 @@ def run(
 
 def closed() -> Result:
     """What a verb came to that was closed in its middle."""
-    return Result(verbs.INTERRUPTED, "closed by the operator; the same command goes on from here")
+    return Result(verbs.INTERRUPTED, "closed by the operator; the same command continues from here")
 
 
 class RecordedRun:
@@ -199,7 +199,7 @@ async def listening(
             task.cancel()
         elif not heard:
             stop.set()
-            say("stopping: what runs is let end, nothing new is begun; once more closes at once")
+            say("stopping: finishing the running step, starting no other; press again to quit now")
         heard.add(hung_up)
 
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):

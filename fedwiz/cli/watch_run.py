@@ -63,7 +63,7 @@ def watch_on(options: argparse.Namespace, make: Make) -> int:
     try:
         followed = asyncio.run(listening(work, lambda: True))
     except asyncio.CancelledError:
-        say("fedwiz: watching has ended; the run goes on")
+        say("fedwiz: watching has ended; the run continues")
         return verbs.INTERRUPTED
     except UnreachableError as gone:
         say(f"fedwiz: {gone}")

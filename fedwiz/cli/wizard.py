@@ -36,7 +36,7 @@ def open_wizard(options: argparse.Namespace, begin: "Begin | None") -> int:
     if not options.plain and screen() and options.screens is not None:
         code: int = options.screens().run(begin)
         if code == INTERRUPTED:
-            say("fedwiz: closed by the operator; the same command goes on from here")
+            say("fedwiz: closed by the operator; the same command continues from here")
         return code
     from fedwiz.cli.plain import flow
 

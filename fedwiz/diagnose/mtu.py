@@ -127,14 +127,14 @@ def _between(case: Case, narrow: Mapping[tuple[str, str], Crossed]) -> Diagnosis
             f"and flannel was set up for {need}",
             "\n".join(seen),
             f"give all that is in between an MTU of {need} (switches, tunnels, a hypervisor's "
-            f"network); or every node's interface one of {size}, and start flanneld and docker "
-            "anew, node by node",
+            f"network); or every node's interface one of {size}, and restart flanneld and docker, "
+            "node by node",
         )
     host = narrow_hosts[0]
     mends = _lower(case, host, size)
     remedy = (
         f"give the port that {host} is plugged in an MTU of {need}; or let {host} make its "
-        f"packets smaller: its interface gets an MTU of {size}, and flanneld and docker start anew"
+        f"packets smaller: its interface gets an MTU of {size}, and flanneld and docker restart"
     )
     if mends:
         remedy += " (mtu.sh; its containers stop), which NetworkManager has to keep for good"

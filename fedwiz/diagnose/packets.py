@@ -168,7 +168,7 @@ def rp_filter(case: Case) -> Iterator[Diagnosis]:
         f"IPReversePathFilter of {lost.host}: {look.moved[counter]} more; rp_filter: "
         + ", ".join(f"{key} = {value}" for key, value in strict.items()),
         f"`sysctl -w {name}=2` on {lost.host}; for good, write the same into a file in "
-        "/etc/sysctl.d, or mend its routes (`ip rule`, `ip route show table all`)",
+        "/etc/sysctl.d, or correct its routes (`ip rule`, `ip route show table all`)",
         (sysctl(lost.host, name, "2", str(strict[path])),),
     )
 

@@ -86,7 +86,7 @@ def stale_vtep_mac(case: Case) -> Iterator[Diagnosis]:
                 host,
                 f"{host}'s lease has another MAC than {device.name} on it",
                 f"{seen}; {peer} sends to {mac}",
-                f"on {host} {KEEPS_DOCKER}: flanneld writes its lease anew",
+                f"on {host} {KEEPS_DOCKER}: flanneld writes its lease again",
                 explains=False,
             )
             continue
@@ -193,10 +193,11 @@ def _other(case: Case, index: int) -> Iterator[Diagnosis]:
             )
             continue
         fixes = _recreate(case, host, device, actual, wanted, index)
-        remedy = f"on {host} {KEEPS_DOCKER}: flanneld makes its device anew, as etcd says"
+        remedy = f"on {host} {KEEPS_DOCKER}: flanneld creates its device again, as etcd says"
         if fixes:
             remedy = (
-                f"make {device.name} on {host} anew with {word} {wanted[index]} and all else as it "
+                f"create {device.name} on {host} again with {word} {wanted[index]} and "
+                f"all else as it "
                 "is (vtep.sh), then have flanneld look again"
             )
         yield Diagnosis(

@@ -95,7 +95,7 @@ def _ipv4(text: str) -> IPv4Address:
         return IPv4Address(text)
     except ValueError:
         raise ValueError(
-            f"{sanitize(text)[:40]} is no IPv4 address, such as 192.168.122.76"
+            f"{sanitize(text)[:40]} is not an IPv4 address, such as 192.168.122.76"
         ) from None
 
 
@@ -103,7 +103,7 @@ def _network(text: str) -> Iterator[str]:
     try:
         network = IPv4Network(text, strict=False)
     except ValueError:
-        raise ValueError("no IPv4 network, such as 192.168.122.0/24") from None
+        raise ValueError("not an IPv4 network, such as 192.168.122.0/24") from None
     if network.num_addresses > MAX_ADDRESSES:
         raise ValueError(
             f"{network.num_addresses} addresses; at most {MAX_ADDRESSES}, such as {network[0]}/20"

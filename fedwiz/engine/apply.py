@@ -76,7 +76,7 @@ async def apply(
             for lane in part.lanes:
                 group.create_task(state.follow(lane), name=f"{part.stage} {lane.host}")
         if part.gate and state.applied.lost:
-            state.closed_by = f"{', '.join(sorted(state.applied.lost))} did not get through it"
+            state.closed_by = f"{', '.join(sorted(state.applied.lost))} failed"
     if state.journal_error is not None:
         raise state.journal_error
     return state.applied
@@ -101,10 +101,10 @@ class _Apply:
     def blocked_by(self, part: Part) -> str:
         """Why this stage does not start; empty: it does."""
         if self.closed_by:
-            return f"not begun: {self.closed_by}"
+            return f"not started: {self.closed_by}"
         if part.stage == "peers" and (lost := self.applied.lost):
             be = "is" if len(lost) == 1 else "are"
-            return f"not begun: it needs all nodes, and {', '.join(sorted(lost))} {be} not done"
+            return f"not started: it needs all nodes, and {', '.join(sorted(lost))} {be} not done"
         return ""
 
     def skip(self, tasks: Iterable[Task], why: str) -> None:
@@ -125,7 +125,7 @@ class _Apply:
         async with self.width:
             for index, task in enumerate(lane.tasks):
                 if self.stop.is_set():
-                    self.skip(lane.tasks[index:], "not begun: the run was stopped")
+                    self.skip(lane.tasks[index:], "not started: the run was stopped")
                     return
                 try:
                     outcome, why = await self._run_task(task)

@@ -121,10 +121,10 @@ async def _offer_fix(
     )
     if chosen is None:
         result.code = USAGE if cause else result.code
-        result.why = f"{cause} is no cause that was found" if cause else result.why
+        result.why = f"{cause} is not a cause that was found" if cause else result.why
         return
     if not chosen.fixes:
-        result.why = f"{chosen.cause} is not for fedwiz to mend: {chosen.remedy}"
+        result.why = f"{chosen.cause} is not for fedwiz to fix: {chosen.remedy}"
         return
     await _approve_and_apply(
         cluster, connections, result, approve, stop, plan_of(cluster.answers, chosen)
@@ -147,7 +147,7 @@ async def _approve_and_apply(
 
 def plan_of(answers: Answers, diagnosis: Diagnosis) -> Plan:
     """The fix of a diagnosis as a plan: its actions in order, one after the other."""
-    return _plan(answers, diagnosis.fixes, diagnosis.cause, f"Mend {diagnosis.cause}")
+    return _plan(answers, diagnosis.fixes, diagnosis.cause, f"Fix {diagnosis.cause}")
 
 
 def _plan(answers: Answers, fixes: Sequence[Fix], step: str, title: str) -> Plan:

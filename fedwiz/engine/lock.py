@@ -287,11 +287,11 @@ class Lock:
             if self._closing.is_set() or self.gone:
                 return
             if not self._was_held:
-                self.give_up(f"the cluster's lock can't be had on {self._host}: {why}")
+                self.give_up(f"the cluster's lock can't be acquired on {self._host}: {why}")
                 return
             if why and time.monotonic() - lost > self._limits.patience:
                 self.give_up(
-                    f"the cluster's lock was lost and could not be had again within "
+                    f"the cluster's lock was lost and could not be reacquired within "
                     f"{self._limits.patience:g} s: {why}"
                 )
                 return
@@ -317,7 +317,7 @@ class Lock:
         if words[:1] == ["held"] and len(words) == 3 and words[2].isdecimal():
             if self._was_held and words[1] != "again":
                 self.give_up(
-                    "the cluster's lock was lost, and somebody else has had it since, or "
+                    "the cluster's lock was lost, and somebody else has acquired it since, or "
                     f"{self._host} has booted: make a new plan"
                 )
                 return self.gone

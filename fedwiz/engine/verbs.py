@@ -158,7 +158,7 @@ async def install(
             await carry_out(cluster, connections, result, stop)
         if result.code == OK and stop.is_set():
             result.code = INTERRUPTED
-            result.why = "stopped before the verification; the same command goes on from here"
+            result.why = "stopped before the verification; the same command continues from here"
         if result.code == OK and verified:
             await verify_network(cluster, connections, result)
 
@@ -322,7 +322,7 @@ async def carry_out(
         result.code, reasons = LOCKED, [applied.barred, *reasons]
     elif not worst:
         result.code, reasons = INTERRUPTED, ["stopped by the operator"]
-    result.why = "; ".join(reasons) + "; the same command goes on from here"
+    result.why = "; ".join(reasons) + "; the same command continues from here"
 
 
 async def verify_network(

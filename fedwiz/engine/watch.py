@@ -155,16 +155,18 @@ async def follow(
             if isinstance(record.event, RunEnded):
                 return Followed(record.event, "")
         if records.skipped > before:
-            note(f"{records.skipped - before} lines that are no records were left out")
+            note(f"{records.skipped - before} lines that are not records were left out")
         if part.data:
             continue
         if part.holder is not None and part.holder.token != holder.token:
-            return Followed(None, f"that run was cut off, and its end is not known; {part.holder}")
+            return Followed(
+                None, f"that run was interrupted, and its end is not known; {part.holder}"
+            )
         if part.locked:
             free = 0.0
         elif not free:
             free = time.monotonic()
             note(f"the connection of {holder.who} is gone; waiting for it to come back")
         elif time.monotonic() - free > limits.patience:
-            return Followed(None, "that run was cut off, and its end is not known")
+            return Followed(None, "that run was interrupted, and its end is not known")
         await asyncio.sleep(every)

@@ -54,13 +54,13 @@ def _lease(value: Value) -> Lease:
     errors: list[str] = []
     subnet = _subnet(value.key.rpartition("/")[2])
     if not subnet:
-        errors.append("the key is no subnet: flannel writes a.b.c.d-length")
+        errors.append("the key is not a subnet: flannel writes a.b.c.d-length")
     data = _object(value.text)
     if data is None:
-        errors.append("the value is no JSON object")
+        errors.append("the value is not a JSON object")
         data = {}
     elif not _is_address(data.get("PublicIP")):
-        errors.append("PublicIP is no IPv4 address")
+        errors.append("PublicIP is not an IPv4 address")
     inner = data.get("BackendData")
     more = inner if isinstance(inner, dict) else {}
     vni = more.get("VNI")

@@ -78,7 +78,7 @@ LOG_CAUSES: tuple[tuple[re.Pattern[str], Cause], ...] = (
         r"ssh: connect to host|connection (?:reset|closed) by \S+ port \d+|send disconnect",
         "ssh-lost",
         "the connection to the host was cut or refused",
-        "see that sshd runs there; running the install again goes on where it stopped",
+        "see that sshd runs there; running the install again continues where it stopped",
     ),
     # dnf
     _row(
@@ -121,7 +121,7 @@ LOG_CAUSES: tuple[tuple[re.Pattern[str], Cause], ...] = (
     _row(
         r"dnf ended with status 137|dnf\b.* killed\b",
         "dnf-killed",
-        "dnf was killed, by hand or for want of memory",
+        "dnf was killed, by hand or for lack of memory",
         "see `dmesg` there, and run the install again",
     ),
     # If dnf waited for another one, what happened afterwards is the cause.
@@ -302,7 +302,7 @@ LOG_CAUSES: tuple[tuple[re.Pattern[str], Cause], ...] = (
     _row(
         r"invalid cidr address",
         "cidr",
-        "the network in etcd is no network",
+        "the network in etcd is not a network",
         "write the configuration again: network.cidr is like 10.16.0.0/16",
     ),
     _row(

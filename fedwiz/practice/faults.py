@@ -261,7 +261,7 @@ def _unreachable(template: str) -> Callable[[Cluster], None]:
 
 KEY_CHANGED = (
     "the host key of {name} ({address}) is not the one in known_hosts: somebody may be in between; "
-    "if it was installed anew, remove the old key with `ssh-keygen -R {address}`"
+    "if it was reinstalled, remove the old key with `ssh-keygen -R {address}`"
 )
 SILENT = "{name} ({address}) does not answer on port 22: is it up, and is there a route to it?"
 
@@ -350,7 +350,7 @@ FAULTS: Mapping[str, Fault] = MappingProxyType(
         ),
         "flaky-ssh": Fault(
             "The connection to the second node is lost while dnf works; the next run "
-            "goes on from there.",
+            "continues from there.",
             5,
             _on_second(cuts="dnf"),
             _on_second(cuts=""),

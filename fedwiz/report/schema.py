@@ -86,7 +86,7 @@ def schema() -> dict[str, Any]:
     )
     cells = _list({"enum": [None, "unknown", *get_args(Judged)]})
     report = _object(
-        "What a run of fedwiz found and proved.",
+        "What a run of fedwiz found and verified.",
         schema={"const": SCHEMA},
         ok={"type": "boolean"},
         headline=TEXT,

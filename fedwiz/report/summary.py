@@ -144,7 +144,7 @@ def _right(state: State) -> str:
         parts.append(actions if state.done else "it was right already, and nothing was changed")
     if state.verb == "diagnose":
         # A problem counts as wrong until it is fixed.
-        fixed = f"mended by {count(state.done, 'action')}"
+        fixed = f"fixed by {count(state.done, 'action')}"
         parts.append(fixed if state.done else "nothing wrong was found between the two")
     if pinged:
         # The master is not a node; a verification of two nodes alone leaves most pairs untried.

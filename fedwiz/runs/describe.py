@@ -123,8 +123,8 @@ def _of_run(
             left = ", ".join(f"{host} {number}" for host, number in actions.items() if number)
             return Description("", "", "plan", f"plan {digest}: {left or 'nothing is left to do'}")
         case LockMoved(held, why):
-            lost = f"lost, so nothing new is begun until it is had again{_because(why)}"
-            return Description("", "", "lock", "had again" if held else lost)
+            lost = f"lost; no new step starts until it is reacquired{_because(why)}"
+            return Description("", "", "lock", "reacquired" if held else lost)
         case RoundStarted(number):
             return Description("", "", "verify", f"round {number}")
         case RoundEnded(number, code):

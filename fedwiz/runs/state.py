@@ -305,7 +305,7 @@ class State:
         elif host.word == "connecting":
             host.end("stopped", "it was not reached before the run ended", now)
         elif host.left:
-            host.end("stopped", f"not begun: {host.left} of {host.planned} actions", now)
+            host.end("stopped", f"not started: {host.left} of {host.planned} actions", now)
         elif not self.digest and host.facts_seconds is None:
             host.end("stopped", "nothing was read before the run ended", now)
         else:

@@ -295,7 +295,7 @@ class Trust:
         )
 
     def _unknown(self, kind: str, blob: str) -> UnknownKeyError:
-        certificate = f", and its certificate is no good, {self.plain}" if self.plain else ""
+        certificate = f", and its certificate is not valid, {self.plain}" if self.plain else ""
         why = (
             f"{self.name}'s host key is not known yet ({kind} {fingerprint(blob)}{certificate}): "
             f"compare it "

@@ -405,6 +405,6 @@ def hop(text: str) -> Target:
     )
     if port and not (re.fullmatch("[0-9]{1,5}", port) and 0 < int(port) < 65536):
         raise UnreachableError(
-            f"ProxyJump {sanitize(said)}: {sanitize(port)} is no port; write host:22"
+            f"ProxyJump {sanitize(said)}: {sanitize(port)} is not a valid port; write host:22"
         )
     return Target(text, host.strip("[]"), user, int(port or 0))

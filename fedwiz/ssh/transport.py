@@ -166,7 +166,7 @@ class Ssh(Transport):
     ) -> asyncssh.SSHClientConnection:
         """Log in, by way of the bastions if there are any.
 
-        A certificate that is no good is no key that is wrong: the host is asked for its plain key
+        A certificate that is not valid is no key that is wrong: the host is asked for its plain key
         then, as ssh does.
 
         Raises:

@@ -206,7 +206,7 @@ def _needs_restart(answers: Answers, host: Host, known: ClusterFacts) -> bool:
     return any(True for before in RESTART_AFTER for _ in before.left(answers, host, known))
 
 
-@step("due", "Note that flanneld and docker must start anew")
+@step("due", "Note that flanneld and docker must restart")
 def due(answers: Answers, host: Host, known: ClusterFacts) -> Iterator[Run]:
     """Leave a mark before writing anything that a running flanneld or docker would not notice.
 

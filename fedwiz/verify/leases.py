@@ -151,7 +151,7 @@ def _lease(answers: Answers, known: ClusterFacts, host: Host, net: Overlay) -> t
     here = [lease for lease in leases if subnet and lease.subnet == str(subnet.network)]
     if not mine and here:
         return raw[here[0].key], (
-            f"{here[0].subnet} is leased to {here[0].public_ip}, which is no address of "
+            f"{here[0].subnet} is leased to {here[0].public_ip}, which is not an address of "
             f"{host.name}'s: on the node that is to lose it, `rm {SUBNET_ENV}` and "
             "`systemctl restart flanneld`"
         )
@@ -236,6 +236,6 @@ def foreign_leases(answers: Answers, known: ClusterFacts) -> Iterator[Verdict]:
                 "",
                 "skipped",
                 seen,
-                f"{lease.public_ip} is no host of the answers: add the host, or if it is gone "
+                f"{lease.public_ip} is not a host of the answers: add the host, or if it is gone "
                 f"delete the lease, which {until}",
             )

@@ -164,7 +164,7 @@ class NodePings:
         try:
             rules.interface(link.name)  # it is passed as a command-line word, so it must be valid
         except ValueError:
-            return "skipped", f"{link.name} of {name} is no name for an interface: {remedy}"
+            return "skipped", f"{link.name} of {name} is not a valid interface name: {remedy}"
         if not link.up:
             # Not pinged: another interface may answer for its address all the same.
             up = f"`ip link set {quote(link.name)} up` there"

@@ -273,7 +273,7 @@ def judged(
             if not it.name and it.address in facts:
                 reported = facts[it.address].hostname or "nothing"
                 findings.append(
-                    block(f"it calls itself {reported}, which is no name", "e gives it one")
+                    block(f"it calls itself {reported}, which is not a name", "e gives it one")
                 )
             findings += _reachability(it, port, facts, lost, unknown)
             own_refusals = {f" the same {key}: " for key in hosts[index]}

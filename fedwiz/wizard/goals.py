@@ -11,7 +11,7 @@ GOALS: Mapping[What, tuple[str, str]] = MappingProxyType(
         "new": ("New install", "From a scan of the network to containers that ping."),
         "file": ("Open an answer file", "Asks only what the file leaves open."),
         "verify": ("Verify a cluster", "Any cluster, also one that fedwiz never touched."),
-        "runs": ("Earlier runs", "Look at one, or go on with one that did not get through."),
+        "runs": ("Earlier runs", "Look at one, or resume one that failed."),
         "practice": ("Practice cluster", "Simulated hosts: nothing real is touched."),
     }
 )

@@ -41,7 +41,7 @@ def verdict(result: Result) -> Content:
         return mark(level, f"{first.cause} on {sanitize(first.host)}: {sanitize(first.why)}")
     if result.code == OK and case is not None:
         return mark("ok", f"Nothing is wrong: {_pinged(case)}.")
-    return mark("block", sanitize(result.why) or "the diagnosis did not get through")
+    return mark("block", sanitize(result.why) or "the diagnosis failed")
 
 
 def _pinged(case: Case) -> str:

@@ -74,5 +74,5 @@ class Form(Dialog[Draft]):
             self.dismiss(self._draft)
             return
         many = "one answer" if len(why) == 1 else f"{len(why)} answers"
-        self.query_one("#said", StatusLine).say(f"{many} to be put right first", "block")
+        self.query_one("#said", StatusLine).say(f"{many} to be corrected first", "block")
         self.query_one(Fields).to(next(iter(why)))

@@ -22,7 +22,7 @@ from screens.widgets.host_table import differs
 class KeyTable(DataTable[Text]):
     """Describes Enter.  As the table's own key it does not overtake keys typed before it."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "select_cursor", "Go on")]
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "select_cursor", "Continue")]
 
 
 class HostKeys(Dialog[tuple[UnknownKeyError, ...]]):

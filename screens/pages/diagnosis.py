@@ -66,15 +66,15 @@ class DiagnosisPage(Dialog[bool]):
         "From the counts and from what the nodes say of themselves comes the cause, with what "
         "says so, and one thing to do.  What stops this ping stands first; something that is "
         "wrong besides is marked by !.\n\n"
-        "a shows how fedwiz would mend the cause under the cursor, as a plan: every command, "
+        "a shows how fedwiz would fix the cause under the cursor, as a plan: every command, "
         "which containers stop, and how it is undone.  Nothing is changed before you approve.  "
-        "Then the two are verified again.  u takes a remedy back, in the same way.\n\n"
+        "Then the two are verified again.  u undoes a fix, in the same way.\n\n"
         "Enter leads from the list into its text, to scroll there, and back."
     )
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "close", "Back"),
-        Binding("a", "apply", "Mend", tooltip="Show the remedy, and do it once approved"),
-        Binding("u", "undo", "Take back", tooltip="Take the last remedy back, once approved"),
+        Binding("a", "apply", "Fix", tooltip="Show the fix, and run it once approved"),
+        Binding("u", "undo", "Undo", tooltip="Undo the last fix, once approved"),
         Binding("r,f5", "again", "Again", key_display="r", tooltip="Diagnose again"),
         Binding("f1,question_mark", "app.help", "Help", key_display="F1"),
     ]
@@ -270,10 +270,10 @@ class DiagnosisPage(Dialog[bool]):
     def _hint(self) -> None:
         chosen = self._chosen()
         if self._stop is None and chosen is not None and chosen.fixes and self._outcome is None:
-            self._say(f"a shows how fedwiz would mend {chosen.cause}; nothing is changed yet.")
+            self._say(f"a shows how fedwiz would fix {chosen.cause}; nothing is changed yet.")
         elif self._stop is None and self._fixes and self._fixes[-1][0] == self._run:
             by_hand = "" if self._inventory.practice else f", and so does `fedwiz undo {self._run}`"
-            self._say(f"u takes it back{by_hand}.")
+            self._say(f"u undoes it{by_hand}.")
         else:
             self._say("")
 
@@ -316,7 +316,9 @@ class DiagnosisPage(Dialog[bool]):
         if self._stop is not None:
             self._stop.set()
             if self._changing:
-                self._say("What runs is let end, nothing new is begun; then Esc leaves.", "warn")
+                self._say(
+                    "The running step is finished, no other is started; then Esc leaves.", "warn"
+                )
                 return
         if self.is_current:
             self.dismiss(self._changed)
@@ -327,9 +329,7 @@ class DiagnosisPage(Dialog[bool]):
         if chosen is None or result is None:
             return
         if not chosen.fixes:
-            self._say(
-                f"{chosen.cause} is not for fedwiz to mend: {sanitize(chosen.remedy)}", "warn"
-            )
+            self._say(f"{chosen.cause} is not for fedwiz to fix: {sanitize(chosen.remedy)}", "warn")
             return
         plan = fix.plan_of(self._answers, chosen)
 
@@ -357,7 +357,7 @@ class DiagnosisPage(Dialog[bool]):
         async def do(cluster: RunContext, stop: asyncio.Event) -> Result:
             return await fix.undo_fix(cluster, records, within_plan(plan), stop)
 
-        about = "What the last remedy has done is taken back."
+        about = "The last fix is undone."
         self.run_worker(
             self._approve_and_run(plan, about, do, self._undo_result), group="ask", exclusive=True
         )
@@ -390,7 +390,7 @@ class DiagnosisPage(Dialog[bool]):
         if self._stop is not None:
             self._stop.set()
         if self.is_attached:
-            self._say("Stopping: what runs is let end, nothing new is begun.", "warn")
+            self._say("Stopping: the running step is finished, no other is started.", "warn")
 
     def _fix_result(self, result: Result) -> Content:
         pair = arrow(*self._pair)
@@ -398,9 +398,9 @@ class DiagnosisPage(Dialog[bool]):
         if result.applied is None:
             return mark("warn", f"Nothing was changed: {why}.  r diagnoses again.")
         if result.code == verbs.OK:
-            return mark("ok", f"Mended: {pair} was verified again, and all of it passes.")
+            return mark("ok", f"Fixed: {pair} was verified again, and all of it passes.")
         if result.applied.lost:
-            return mark("block", f"The remedy did not get through: {why}")
+            return mark("block", f"The fix failed: {why}")
         return mark(
             "block", f"It is done, and {pair} is still not right: {why}.  r diagnoses again."
         )

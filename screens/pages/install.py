@@ -34,8 +34,10 @@ if TYPE_CHECKING:
     from fedwiz.wizard.draft import Draft
     from fedwiz.wizard.inventory import Inventory
 
-HINT = "Ctrl+C lets what runs end and begins nothing new.  Enter: a host's full log."
-STOPPING = "Stopping: what runs is let end, nothing new is begun.  Ctrl+C once more closes at once."
+HINT = "Ctrl+C finishes the running step and starts no other.  Enter: a host's full log."
+STOPPING = (
+    "Stopping: the running step is finished, no other is started.  Press Ctrl+C again to quit now."
+)
 WATCH_CHOICE = "watch"
 
 
@@ -49,14 +51,14 @@ class InstallPage(RunPage):
         "was not in it. Each host has a pane: its state, the step that goes on, how many "
         "operations are done, and the last lines that it said. With more than nine hosts there is "
         "a table; the host under the cursor is open below it.\n\n"
-        "If another operator changes the cluster just now, nothing is begun, and w shows that "
+        "If another operator changes the cluster just now, nothing is started, and w shows that "
         "run as it goes; leaving it does not end it.\n\n"
         "A host that fails does not keep the others from going on. When all have ended, r tries "
         "again what is left.\n\n"
-        "Ctrl+C once: what runs is let end, and nothing new is begun. Twice: fedwiz closes now; "
-        "what was sent to a host may go on there, and the next run looks what came of it. Nothing "
-        "is lost either way: start fedwiz again, and it offers to go on with this run, as far as "
-        "you have approved it."
+        "Ctrl+C once: the running step is finished, and no other is started. Twice: fedwiz quits "
+        "now; what was sent to a host may still run there, and the next run finds out what came of "
+        "it. Nothing is lost either way: start fedwiz again, and it offers to resume this run, "
+        "within what you approved."
     )
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("r", "retry", "Try again what is left"),
@@ -163,10 +165,10 @@ class InstallPage(RunPage):
         except JournalError:  # the last record says so
             self.wizard.code = verbs.INTERNAL
         except AnswersError as refused:
-            wrong = f"Nothing was begun: {refused}"
+            wrong = f"Nothing was started: {refused}"
             self.wizard.code = verbs.USAGE
         except OSError as full:
-            wrong = f"Nothing was begun: no journal can be kept: {full.strerror or full}"
+            wrong = f"Nothing was started: the journal can't be written: {full.strerror or full}"
             self.wizard.code = verbs.INTERNAL
         finally:
             self._stop = self._worker = None
@@ -186,7 +188,7 @@ class InstallPage(RunPage):
             self._stop.set()
             self.say(STOPPING, "warn")
             return
-        self.say("Closing.  What was sent to a host may go on there.", "warn")
+        self.say("Closing.  What was sent to a host may still run there.", "warn")
         self.wizard.code, self.wizard.leaving = verbs.INTERRUPTED, True
         if self._worker is not None:
             self._worker.cancel()
@@ -270,7 +272,8 @@ class InstallPage(RunPage):
         """Go back to Review, unless hosts are being changed."""
         if self.runs:
             self.say(
-                "The install goes on.  Ctrl+C lets what runs end, and begins nothing new.", "warn"
+                "The install is running.  Ctrl+C finishes the running step and starts no other.",
+                "warn",
             )
         else:
             self.dismiss("first" if self._undoes else "back")
@@ -280,7 +283,7 @@ class InstallPage(RunPage):
         if self._loading:
             return  # it will be there in a moment and then say where to go
         if self.runs:
-            self.say("The install goes on: the verification comes when it has ended.", "warn")
+            self.say("The install is running: the verification comes when it has ended.", "warn")
         else:
             another, retryable = self._watched is not None, self._retry_job is not None
             to = onward(self.state, self.draft.goal, another=another, retryable=retryable)

@@ -14,7 +14,7 @@ from fedwiz.util.words import count
 from screens.pages.page import Move
 
 CUT_OFF = "its end is not recorded"
-RESUME = "; the same command goes on from here"
+RESUME = "; the same command continues from here"
 """A hint for the command line; a page has a key for it."""
 
 
@@ -43,10 +43,10 @@ def outcome(state: State, *, undoes: bool = False) -> Sentence:
         done = why or "All is as it was before the install"
         return Sentence(f"{done}.  Ctrl+N: the first page.", "ok")
     if code == verbs.OK:
-        done = f"Done on all {many}, and the network is proven"
+        done = f"Done on all {many}, and the network is verified"
         return Sentence(f"{done}.  Ctrl+N shows the verification.", "ok")
     if code == verbs.NOT_PROVEN:
-        text = f"Installed, and not proven: {why}.  Ctrl+N shows the verification."
+        text = f"Installed, but not verified: {why}.  Ctrl+N shows the verification."
         return Sentence(text, "warn")
     if code == verbs.STALE:
         text = f"Nothing was changed: {why}.  Ctrl+N: look at it again, at Review."
@@ -55,11 +55,9 @@ def outcome(state: State, *, undoes: bool = False) -> Sentence:
         text = f"{why.replace(lock.WATCH_HINT, '')}.  w: watch that run.  r: try again."
         return Sentence(text, "block")
     if code == verbs.INTERRUPTED:
-        return Sentence(f"Stopped: {operations_left(state)}.  r goes on from here.", "warn")
+        return Sentence(f"Stopped: {operations_left(state)}.  r continues from here.", "warn")
     # What to do comes first, in case the reason does not fit.
-    red = f"{len(state.red)} of {many} did not get through: " * (
-        state.planned > 0 and bool(state.red)
-    )
+    red = f"{len(state.red)} of {many} failed: " * (state.planned > 0 and bool(state.red))
     return Sentence(f"{red}r tries again.  {why}{'' if why.endswith('?') else '.'}", "block")
 
 
@@ -124,14 +122,14 @@ def load_run(path: Path) -> LoadedRun:
         text = f"The record of the run can't be read: {wrong}.  Ctrl+N: back to Review."
         return LoadedRun(trouble=Sentence(text, "warn"))
     if not records:
-        return LoadedRun(trouble=Sentence("Nothing was begun.  Ctrl+N: back to Review."))
+        return LoadedRun(trouble=Sentence("Nothing was started.  Ctrl+N: back to Review."))
     last = records[-1]
     if isinstance(last.event, RunEnded):
         return LoadedRun(records)
     began = time.strftime("%H:%M", time.localtime(records[0].at))
-    end = RunEnded("unknown", verbs.FAILED, f"cut off: {CUT_OFF}")
+    end = RunEnded("unknown", verbs.FAILED, f"interrupted: {CUT_OFF}")
     records += (Record(last.number + 1, last.at, end),)
-    return LoadedRun(records, f"The run of {began} was cut off: {CUT_OFF}")
+    return LoadedRun(records, f"The run of {began} was interrupted: {CUT_OFF}")
 
 
 def _capital(text: str) -> str:

@@ -54,7 +54,7 @@ OTHER_SECTIONS: Mapping[str, str] = {
     "etcd": "Where flannel keeps its network: endpoints, prefix, certificates.",
     "flannel": "Where flannel comes from, and how it runs.",
     "docker": "How docker moves to the new network.",
-    "verify": "How the network is proven.",
+    "verify": "How the network is verified.",
 }
 """Sections that have no page of their own."""
 
@@ -70,7 +70,7 @@ class ReviewPage(Page):
         "This is everything that will be done: for each host every command as it runs, every file "
         "with what comes (+) and goes (-), which containers stop, and how to take it back.  Enter "
         "leads from the list into its text, to scroll there, and back.\n\n"
-        "Findings say what was seen on the hosts.  One that blocks has to be put right first; "
+        "Findings say what was seen on the hosts.  One that blocks must be corrected first; "
         "below it stands how, and on which page.  After a change on a host r reads them again.  "
         "If you know better, x takes a block for a warning.\n\n"
         "F2 asks for what no other page does: etcd, flannel's source, docker, the verification.\n\n"
@@ -188,7 +188,7 @@ class ReviewPage(Page):
         if self._result is not None:
             listed = items(self._result)
         elif self._refused:
-            listed = [(FINDINGS, mark("block", f"Answers  {len(self._refused)} to be put right"))]
+            listed = [(FINDINGS, mark("block", f"Answers  {len(self._refused)} to be corrected"))]
         else:
             listed = [(FINDINGS, mark("reading", "reading the hosts"))]
         self._keys = [key for key, _ in listed]
@@ -259,7 +259,7 @@ class ReviewPage(Page):
         options = list[tuple[str, str, str]]()
         for section, about in OTHER_SECTIONS.items():
             bad = sum(key.startswith(f"{section}.") for key in wrong)
-            signs = [f"{bad} to be put right"] if bad else []
+            signs = [f"{bad} to be corrected"] if bad else []
             signs += ["the answer file wants it asked"] if section in wanted else []
             options.append((section, "  ".join([section, *signs]), about))
         first = next(

@@ -350,9 +350,9 @@ class PlayPage(RunPage):
     """Plays back a recorded run."""
 
     STEP = "install"
-    QUESTION = "A recorded run, told again"
+    QUESTION = "A recorded run, played back"
     HELP: ClassVar[str | None] = (
-        "This run was recorded, and is told again as it went. Nothing is touched.\n\n"
+        "This run was recorded, and is played back as it went. Nothing is touched.\n\n"
         "Each host has a pane: its state, the step that goes on, how many operations are done, "
         "and the last lines that it said. With more than nine hosts there is a table, and the "
         "host under the cursor is open below it. Enter shows the whole log of a host."
@@ -385,7 +385,7 @@ class PlayPage(RunPage):
     async def _play(self) -> None:
         await replay(self._records, self.sink, self.speed)
         if self._records and not isinstance(self._records[-1].event, RunEnded):
-            self.say("The run was cut off here: its end is not recorded.", "warn")
+            self.say("The run was interrupted here: its end is not recorded.", "warn")
 
     def ended(self) -> None:
         """Show the result."""

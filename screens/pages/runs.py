@@ -56,8 +56,7 @@ def go_on(run: RunSummary) -> Draft:
         raise AnswersError(
             {
                 run.id: (
-                    f"the first page goes on with the latest one; `fedwiz resume {run.id}` "
-                    f"with this one"
+                    f"the first page resumes the latest one; `fedwiz resume {run.id}` with this one"
                 )
             }
         )
@@ -65,7 +64,7 @@ def go_on(run: RunSummary) -> Draft:
         raise AnswersError(
             {
                 run.id: (
-                    f"this {run.verb} is not gone on with: verify the network, and there go "
+                    f"this {run.verb} can't be resumed: verify the network, and there go "
                     f"to a pair and "
                     "press Enter"
                 )
@@ -74,7 +73,7 @@ def go_on(run: RunSummary) -> Draft:
     if run.verb not in ("install", "verify"):
         raise AnswersError({run.id: f"a {run.verb} changes nothing, so nothing is left of it"})
     if run.outcome == "ok":
-        raise AnswersError({run.id: "this run got through: there is nothing to go on with"})
+        raise AnswersError({run.id: "this run ended well: there is nothing to resume"})
     file = run.path.with_suffix(".toml")
     if not file.is_file():
         raise AnswersError(
@@ -108,13 +107,13 @@ class Runs(Dialog[Draft]):
         "first.\n\n"
         "Enter shows one as it went: an install's hosts and lines, and what was verified.  "
         "Nothing is asked of any host.\n\n"
-        "g goes on with one that did not get through: its answers are taken, the hosts are read "
+        "g resumes one that failed: its answers are taken, the hosts are read "
         "again, and you see a plan of what is left before anything is done."
     )
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "close", "Close"),
         Binding("enter", "look", "Look at it", priority=True),
-        Binding("g", "go_on", "Go on with it"),
+        Binding("g", "go_on", "Resume it"),
         Binding("slash", "filter", "Filter", key_display="/"),
     ]
     DEFAULT_CSS = """

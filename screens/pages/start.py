@@ -78,7 +78,7 @@ class OpenFile(TextDialog[Draft]):
             wrong = [finding("block", key, lines(text)) for key, text in refused.why.items()]
             many = "one thing" if len(wrong) == 1 else f"{len(wrong)} things"
             self._show_errors(
-                Content("\n").join(wrong), f"{many} to be put right first; up and down scroll"
+                Content("\n").join(wrong), f"{many} to be corrected first; up and down scroll"
             )
         else:
             self.give(draft)
@@ -111,7 +111,7 @@ async def draft_for(app: "Wizard", choice: GoalChosen) -> Draft | None:
             draft = await app.push_screen_wait(Runs())
     if draft is None or draft.practice or draft.goal == "look":
         return draft
-    return await _replace_saved(app, draft, "Begin anew")
+    return await _replace_saved(app, draft, "Start over")
 
 
 async def _resume(app: "Wizard", before: InterruptedRun | None) -> Draft | None:
@@ -126,7 +126,7 @@ async def _resume(app: "Wizard", before: InterruptedRun | None) -> Draft | None:
         return None
     chosen: Draft | None = draft
     if draft.goal == "install":
-        chosen = await _replace_saved(app, draft, f"Go on with {before.name}")
+        chosen = await _replace_saved(app, draft, f"Resume {before.name}")
     app.resuming = before if chosen is draft else None
     return chosen
 
@@ -143,11 +143,11 @@ async def _replace_saved(app: "Wizard", draft: Draft, title: str) -> Draft | Non
     if before is None or not loses_work(before, draft):
         return draft
     options = [
-        (GO_ON, f"Go on where you were: {PAGE_TITLES[before.page]}", _about(before)),
+        (GO_ON, f"Continue where you were: {PAGE_TITLES[before.page]}", _about(before)),
         ("anew", title, "What you said then is forgotten."),
     ]
     text = "What you said before is kept, and only one such can be."
-    chosen = await app.push_screen_wait(Pick("Go on, or begin anew?", options, text=text))
+    chosen = await app.push_screen_wait(Pick("Continue, or start over?", options, text=text))
     return {GO_ON: before, "anew": draft}.get(chosen or "")
 
 
@@ -157,7 +157,7 @@ async def _practice(app: "Wizard") -> Draft | None:
     options = [("healthy", "healthy", "All is well.")]
     options += [(name, name, fault.help) for name, fault in practice.FAULTS.items()]
     if before is not None:
-        title = f"Go on where you were: {PAGE_TITLES[before.page]}"
+        title = f"Continue where you were: {PAGE_TITLES[before.page]}"
         options.insert(0, (GO_ON, title, f"{before.practice}: {_about(before)}"))
     fault = await app.push_screen_wait(
         Pick("Practice cluster", options, text="What is wrong with it?")

@@ -56,7 +56,7 @@ class VerifyPage(Page):
         "where it does not ping, why and one thing to do.  A warning beside a ping means that it "
         "arrives, but not as Kubernetes wants it, such as under another address (NAT).\n\n"
         "Enter asks why: the two nodes ping once more while both count the packets on their way, "
-        "the cause is named, and what can be mended from here is, once you approve.\n\n"
+        "the cause is named, and what can be fixed from here is, once you approve.\n\n"
         "Addresses: `ip -4 a | grep inet` of each node; flannel.1 and docker0 belong to one "
         "network.  Subnets: one lease in etcd for each node.  subnet.env: what flannel tells "
         "docker.  Peers: whether a node knows the way to each other one, by route, neighbour and "
@@ -330,7 +330,7 @@ class VerifyPage(Page):
     async def _diagnose(self, pair: tuple[str, str]) -> None:
         """Diagnose a pair; if the diagnosis changed hosts, verify again."""
         if pair[0] == pair[1]:
-            self.say("A node and itself are no pair: go to two nodes with the arrows.", "warn")
+            self.say("A node and itself are not a pair: go to two nodes with the arrows.", "warn")
             return
         try:
             answers = self.draft.answers()
@@ -367,7 +367,7 @@ class VerifyPage(Page):
         if doubt := self._doubt():
             text = (
                 f"{doubt}\n\nWhat you said is then forgotten.  To keep it, leave with Ctrl+Q: "
-                "`fedwiz` goes on from here."
+                "`fedwiz` continues from here."
             )
             if not await self.wizard.push_screen_wait(
                 Confirm("Leave all the same?", text, "Yes, leave")
@@ -386,4 +386,4 @@ class VerifyPage(Page):
             return "The network is not verified."
         if not report.ok(self._state):
             return report.outcome_line(self._state)
-        return "" if self.wizard.code == verbs.OK else "The install did not get through on a host."
+        return "" if self.wizard.code == verbs.OK else "The install failed on a host."

@@ -37,19 +37,19 @@ class WelcomePage(Screen[GoalChosen]):
     """Asks for a goal."""
 
     HELP: ClassVar[str | None] = (
-        "fedwiz takes Fedora machines, one Kubernetes master with etcd and two or more nodes with "
-        "docker, to a flannel overlay network that is proven to work.\n\n"
+        "fedwiz installs a flannel overlay network on Fedora machines: one Kubernetes master with "
+        "etcd, and two or more nodes with docker. Then it verifies that the network works.\n\n"
         "Nothing is changed on any machine before you have seen the whole plan and approved it. "
         "What you type is kept as you go: leave with Ctrl+Q and start fedwiz again, and you are "
         "where you were.\n\n"
-        "A run that was cut off is offered first. Going on makes a plan of what is left and "
+        "An interrupted run is offered first. Resuming it makes a plan of what is left and "
         "carries it out as far as you approved it then; you are asked for anything more. To leave "
         "it, choose something else: it stays under Earlier runs, and for `fedwiz resume`.\n\n"
         "New to it?  Take the practice cluster: the same pages, on simulated machines."
     )
     LAYERS = ("default", "over")
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("g", "choose('resume')", "Go on with what was cut off", show=False),
+        Binding("g", "choose('resume')", "Resume the interrupted run", show=False),
         *(
             Binding(str(number), f"choose('{what}')", title, show=False)
             for number, (what, (title, _)) in enumerate(GOALS.items(), 1)
@@ -76,7 +76,7 @@ class WelcomePage(Screen[GoalChosen]):
         """The name, what fedwiz does, and the list."""
         with Vertical(id="page"), Vertical(id="welcome"):
             yield Static("fedwiz", id="name")
-            yield Static("A flannel overlay network on Fedora hosts, proven to work.", id="about")
+            yield Static("A flannel overlay network on Fedora hosts, verified to work.", id="about")
             yield Options(*self._options())
         yield StatusLine(id="said")
         yield KeyBar()
@@ -85,7 +85,7 @@ class WelcomePage(Screen[GoalChosen]):
     def _options(self) -> Iterator[Option]:
         if self._before is not None:
             about = f"It stopped at {self._before.where}.\n{LEFT_ALONE}"
-            yield _option("g", "resume", f"Go on: {self._before.name}", about)
+            yield _option("g", "resume", f"Resume: {self._before.name}", about)
         for number, (what, (title, more)) in enumerate(GOALS.items(), 1):
             yield _option(str(number), what, title, more)
 

@@ -254,7 +254,7 @@ def refusal(it: Question, value: object, why: str) -> str:
     """
     if it.kind == "number" and isinstance(value, str):
         right = it.default if it.default is not None else it.sample
-        why = f"{clip(value)} is no number; write one such as {right}"
+        why = f"{clip(value)} is not a number; write one such as {right}"
     elif it.kind == "list" and isinstance(value, str):
         why = f"{clip(value)}: a quotation mark is left open; close it"
     elif it.kind == "flag" and value is not None and not isinstance(value, bool):

@@ -155,7 +155,7 @@ _BEFORE_FIRST_STEP = {
     "connecting": "connecting",
     "waiting": "waits for its turn",
     "done": "nothing to do",
-    "stopped": "not begun",
+    "stopped": "not started",
 }
 
 

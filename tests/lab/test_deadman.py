@@ -53,7 +53,7 @@ def test_what_cuts_the_operator_off_is_taken_back(lab_factory: LabFactory, tmp_p
     was = lab.ssh("fed-node3", "firewall-cmd.real --list-all-zones")
 
     said = operator.fedwiz(*ALL)
-    last = sentence(said, 5, "the same command goes on from here")
+    last = sentence(said, 5, "the same command continues from here")
     assert "fed-node2: switch: switch was taken back, since no new connection" in last
     assert "fed-node3: firewall: firewall was taken back, since no new connection" in last
     assert "does not answer within 10 s" in last

@@ -310,7 +310,7 @@ def test_what_fails_on_one_host_leaves_the_others_alone(
     lab.write("fed-node3", "/usr/sbin/dockerd", REFUSES, "0755")
     lab.ssh("fed-node4", REPO + "for f in /srv/repo/flannel*.rpm; do echo junk >$f; done")
 
-    last = sentence(operator.fedwiz(*ALL), 5, "the same command goes on from here")
+    last = sentence(operator.fedwiz(*ALL), 5, "the same command continues from here")
     assert "flanneld did not get ready within 15 s, and docker runs as before" in last
     assert "docker did not start on flannel's subnet, and docker runs as before" in last
     assert last.count("see `journalctl -u") == 2
@@ -363,14 +363,14 @@ def test_ctrl_c_once_lets_what_runs_end_and_twice_leaves_it_to_the_hosts(
     lab = lab_factory("classic", 3)
     operator = Operator(lab, tmp_path)
     once = pressed(operator, r"fed-node1 +package +\$ sh package.sh dnf", 1)
-    sentence(once, 130, "stopped by the operator", "the same command goes on from here")
+    sentence(once, 130, "stopped by the operator", "the same command continues from here")
     assert re.search(r"fed-node1 +package +ok, ", once.err)
     assert "sysconfig  $" not in once.err
     assert lab.run("fed-node1", "rpm -q flannel").returncode == 0
     docker_everywhere(lab)
 
     twice = pressed(operator, r"fed-node1 +switch +stopping docker", 2)
-    sentence(twice, 130, "closed by the operator", "the same command goes on from here")
+    sentence(twice, 130, "closed by the operator", "the same command continues from here")
     for node in lab.nodes:  # what must not be cut in half goes on
         lab.ssh(
             node,

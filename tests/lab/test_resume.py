@@ -78,7 +78,7 @@ def test_a_killed_install_ends_as_an_undisturbed_one(
         assert operator.left() == {}, marker
         nothing = resumed(operator)
         assert nothing.code == 2
-        assert "no run is left to go on with" in nothing.err
+        assert "there is no run to resume" in nothing.err
 
 
 DROP = "nft add table inet cut; nft add chain inet cut c '{ type filter hook input priority 0; }'"

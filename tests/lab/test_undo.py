@@ -140,7 +140,7 @@ def test_a_reboot_that_cuts_the_operator_off_is_taken_back_and_undone(
     before = snapshots(lab)
     boots = {node: lab.boot_id(node) for node in lab.nodes}
 
-    last = sentence(operator.install(), 5, "the same command goes on from here")
+    last = sentence(operator.install(), 5, "the same command continues from here")
     assert "fed-node2: switch: switch was taken back, since no new connection" in last
     docker_everywhere(lab)
     assert docker0(lab, "fed-node1").startswith("10.16.")

@@ -89,7 +89,7 @@ async def test_from_a_scan_to_a_green_matrix(
         await on(pilot, Confirm)  # no container runs there, so no name is to be typed
         await pilot.press("right", "enter")
         await on(pilot, FLOW["install"])
-        await until(pilot, lambda: says(pilot, "the network is proven"), SLOW)
+        await until(pilot, lambda: says(pilot, "the network is verified"), SLOW)
         await pilot.press("ctrl+n")
         await on(pilot, FLOW["verify"])
         await until(pilot, lambda: says(pilot, "all 6 pairs of nodes ping"))

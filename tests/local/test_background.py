@@ -120,5 +120,5 @@ def test_the_wizard_s_install_ends_at_a_terminal_that_nobody_reads(
         terminal.type("practice\r")
         terminal.until("sh keep.sh")
         assert unread(terminal.running, tmp_path) == 0
-        terminal.until("the network is proven")
+        terminal.until("the network is verified")
         terminal.leave_wizard()

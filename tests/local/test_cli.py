@@ -352,14 +352,14 @@ def test_a_reader_that_has_gone_changes_nothing(shell: Shell) -> None:
 def test_a_failure_is_said_in_one_last_sentence(shell: Shell) -> None:
     said = shell.demo("install", "--yes", "--fault", "docker-refuses")
     assert said.code == 5
-    assert re.match(r"fedwiz: fed-node\d.*; the same command goes on from here$", said.last)
+    assert re.match(r"fedwiz: fed-node\d.*; the same command continues from here$", said.last)
     reason = said.last.removeprefix("fedwiz: ").partition(": ")[2].partition(";")[0]
     assert sum(reason in line for line in said.err.splitlines()) <= 3
 
 
 @pytest.mark.parametrize("presses", [1, 2])
 def test_ctrl_c_on_a_question_closes_at_once(presses: int, shell: Shell) -> None:
-    """Nothing was begun on a host that would have to end."""
+    """Nothing was started on a host that would have to end."""
     argv = [sys.executable, "-W", "error", "-m", "fedwiz", "demo", "check", "--pace", "5"]
     with subprocess.Popen(
         argv, env=shell.environ(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True

@@ -133,7 +133,7 @@ async def test_a_confirmation_goes_over_a_connection_of_its_own() -> None:
 
 
 async def test_a_step_that_failed_is_confirmed_as_it_is() -> None:
-    """It has taken itself back, or the next run goes on from there."""
+    """It has taken itself back, or the next run continues from there."""
     fake = Doors({"fed-node2 sh switch.sh": 1}, lines={"switch.sh": ("docker did not stop",)})
     applied = await carry(fake)
     assert fake.sent_to("fed-node2")[-1] == "sh confirm.sh switch"

@@ -80,7 +80,7 @@ CERTIFICATES: dict[str, tuple[tuple[str, ...], str, bool, str]] = {
     "good, hashed": (GOOD, "@cert-authority {hashed} {ca}", True, ""),
     "other host's line": (GOOD, "@cert-authority node7 {ca}", False, "not known yet"),
     "no line": (GOOD, "", False, "not known yet"),
-    "another name": (("node7",), "@cert-authority * {ca}", False, "its certificate is no good"),
+    "another name": (("node7",), "@cert-authority * {ca}", False, "its certificate is not valid"),
     "another name, key known": (("node7",), "@cert-authority * {ca}\n{host} {key}", True, ""),
     "expired": ((*GOOD, "-V", "20200101:20200201"), "@cert-authority * {ca}", False, "expired"),
     "not yet": ((*GOOD, "-V", "20990101:20990201"), "@cert-authority * {ca}", False, "not yet"),

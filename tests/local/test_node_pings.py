@@ -136,7 +136,7 @@ def test_a_name_that_is_no_word_of_a_command_is_not_sent() -> None:
     )
     verdict = meeting(known).judge(N2, N1)
     assert verdict.level == "skipped"
-    assert verdict.why.startswith(" of fed-node2 is no name for an interface")
+    assert verdict.why.startswith(" of fed-node2 is not a valid interface name")
 
 
 # What is made of the answers.

@@ -214,7 +214,7 @@ FAULTS: dict[str, tuple[str, Says, int, str]] = {
         "docker-refuses",
         {},
         5,
-        "the same command goes on from here",
+        "the same command continues from here",
     ),
     "a rule that drops": ("forward-drop", {}, 7, "fed-node"),
 }
@@ -434,7 +434,7 @@ def cut_off() -> None:
 def test_a_run_that_was_cut_off_is_offered_first() -> None:
     cut_off()
     it = Typist("--plain", says={FIRST: ""})
-    assert "   1  Go on: a run of 2026-01-01 " in it.said.err
+    assert "   1  Resume: a run of 2026-01-01 " in it.said.err
     assert "It stopped at fed-node1, Start flanneld and move docker" in it.said.err
     assert len(it.asked) == 1
     assert it.said.code == 4
@@ -443,7 +443,7 @@ def test_a_run_that_was_cut_off_is_offered_first() -> None:
     assert (draft.page, draft.name) == ("install", "practice")
     assert journals.find(draft.run).is_file()
     # The run that could not begin leaves the one before it to go on with.
-    assert "Go on: a run of 2026-01-01 " in Typist("--plain", says={FIRST: END}).said.err
+    assert "Resume: a run of 2026-01-01 " in Typist("--plain", says={FIRST: END}).said.err
 
 
 def test_something_else_is_begun_as_easily() -> None:
@@ -483,7 +483,7 @@ def test_ctrl_c_at_a_question_leaves_and_keeps_what_was_said(shell: Shell) -> No
         type_up_to(terminal, LENGTH)
         terminal.type("\x03")
         assert terminal.end() == 130
-        assert "goes on from here" in terminal.seen
+        assert "continues from here" in terminal.seen
     draft = load_saved("healthy")
     assert draft is not None
     assert draft.page == "network"
@@ -496,11 +496,11 @@ def test_ctrl_c_lets_what_runs_end_and_twice_closes(presses: int, shell: Shell) 
         terminal.type("practice\n")
         terminal.until("dnf -y install flannel")
         terminal.type("\x03")
-        terminal.until("nothing new is begun")
+        terminal.until("starting no other")
         if presses == 2:
             terminal.type("\x03")
         assert terminal.end() == 130
-        assert "the same command goes on from here" in terminal.seen
+        assert "the same command continues from here" in terminal.seen
     draft = load_saved("healthy")
     assert draft is not None
     assert draft.run, "it knows the run that was begun"

@@ -297,9 +297,9 @@ def test_what_is_left_of_several_runs(pasts: list[Past], left: int | None) -> No
 
 
 REFUSED = {
-    "diagnose": "is not gone on with: `fedwiz diagnose -a FILE A B --apply` measures anew",
-    "undo": "took a remedy back, which is not gone on with: `fedwiz undo -a FILE` takes an install",
-    "verify": "is no install or undo of a real cluster",
+    "diagnose": "can't be resumed: `fedwiz diagnose -a FILE A B --apply` measures again",
+    "undo": "undid a fix, which can't be resumed: `fedwiz undo -a FILE` takes an install",
+    "verify": "is not an install or undo of a real cluster",
 }
 
 
@@ -317,7 +317,7 @@ def test_the_list_of_runs_says_which_one_is_gone_on_with(home: Path) -> None:
     said = Shell(home).fedwiz("runs", XDG_STATE_HOME=str(home))
     assert len(said.out.splitlines()) == 2
     assert said.last.startswith("a run of 2026-01-01 ")
-    assert said.last.endswith("`fedwiz resume` goes on with it (20260101-000001-0000)")
+    assert said.last.endswith("`fedwiz resume` continues it (20260101-000001-0000)")
 
 
 def test_a_plan_that_is_only_shown_again_stays_as_it_was_approved(home: Path) -> None:

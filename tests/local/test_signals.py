@@ -278,7 +278,7 @@ def test_what_runs_is_let_end(
     if code:
         assert end.outcome == "stopped"
         said = capsys.readouterr().err
-        assert said.count("stopping: what runs is let end, nothing new is begun") == 1
+        assert said.count("stopping: finishing the running step, starting no other") == 1
         assert said.splitlines()[-1].startswith("fedwiz: stopped b")
     assert not any(getattr(it.event, "outcome", "") == "unknown" for it in records)
     assert not any(node.armed for node in machines.cluster.nodes())
@@ -302,7 +302,7 @@ def test_it_closes_at_once(
     if stage != "its end":
         assert (code, end.code, end.outcome) == (130, 130, "stopped")
         said = capsys.readouterr().err.splitlines()
-        assert said[-1].startswith("fedwiz: closed by the operator; the same command goes on")
+        assert said[-1].startswith("fedwiz: closed by the operator; the same command continues")
     unknown = [it for it in records if getattr(it.event, "outcome", "") == "unknown"]
     assert unknown or stage not in IN_FLIGHT
     sound(machines, records)
@@ -439,7 +439,7 @@ async def test_a_wizard_of_any_size_installs_and_looks_afterwards_as_before() ->
         await until(pilot, lambda: pilot.app.size == sizes[-1])
         await pilot.resize_terminal(80, 24)
         app: Any = pilot.app
-        await until(pilot, lambda: "the network is proven" in " ".join(shown(app).split()))
+        await until(pilot, lambda: "the network is verified" in " ".join(shown(app).split()))
         before = shown(app)
         for width, height in sizes:
             await pilot.resize_terminal(width, height)
@@ -481,7 +481,7 @@ class Left:
     typed: tuple[str, ...] = ()
     signals: tuple[signal.Signals, ...] = ()
     code: int = 130
-    says: str = "fedwiz: closed by the operator; the same command goes on from here"
+    says: str = "fedwiz: closed by the operator; the same command continues from here"
     page: str = ""
     """The page that the wizard was left on before."""
 
@@ -519,7 +519,7 @@ AT_TERMINAL: dict[str, Left] = {
         words=(*INSTALLS, SLOWLY, "--yes"),
         until=(PACKAGE,),
         typed=("\x03",),
-        says="fedwiz: stopped by the operator; the same command goes on from here",
+        says="fedwiz: stopped by the operator; the same command continues from here",
     ),
     "prompts in lines: SIGTERM": Left(
         words=(*DEMO, "0", "--plain"),
@@ -619,7 +619,7 @@ def test_a_terminal_that_closes_lets_what_runs_end(shell: Shell) -> None:
         assert not in_session(terminal.running.pid)
     assert outcome(shell) == (
         "stopped",
-        "stopped by the operator; the same command goes on from here",
+        "stopped by the operator; the same command continues from here",
     )
 
 
@@ -723,11 +723,11 @@ def test_a_wizard_that_is_resized_at_its_terminal_goes_on(shell: Shell) -> None:
             terminal.type(typed)
         for width, height in (*SIZES, (80, 24)):
             terminal.resize(width, height)
-        terminal.until("the network is proven")
+        terminal.until("the network is verified")
         for width, height in SIZES:
             terminal.resize(width, height)
         terminal.until("80x24")
         terminal.resize(80, 24)
-        terminal.until("the network is proven")
+        terminal.until("the network is verified")
         terminal.leave_wizard()
     assert outcome(shell) == ("ok", "")

@@ -183,7 +183,7 @@ async def test_a_wrong_option_is_refused_at_its_field() -> None:
         assert "it is 1 or a number from 1 to 9999999" in text(pilot)
         await pilot.press("backspace", "x")
         assert said(pilot) == {"vni": "9999999x"}
-        assert "'9999999x' is no number; write one such as 1" in text(pilot)
+        assert "'9999999x' is not a number; write one such as 1" in text(pilot)
         pilot.app.screen.query_one(Choices).focus()
         await pilot.press("ctrl+n")
         assert "X Which VXLAN network identifier?" in text(pilot)

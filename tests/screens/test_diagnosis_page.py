@@ -136,7 +136,7 @@ async def test_a_node_that_is_not_there_is_said_and_is_for_the_operator_to_mend(
         await pilot.press("left", "enter")
         await pilot.pause()
         assert isinstance(pilot.app.screen, VerifyPage)
-        assert "are no pair" in words(pilot)
+        assert "are not a pair" in words(pilot)
         await pilot.press("right", "enter")
         await on(pilot, Dialog)
         await until(pilot, lambda: "The way of the packets none could be followed" in words(pilot))
@@ -146,7 +146,7 @@ async def test_a_node_that_is_not_there_is_said_and_is_for_the_operator_to_mend(
         await pilot.press("a")
         await pilot.pause()
         assert pilot.app.screen is dialog
-        assert "unreachable is not for fedwiz to mend: see that fed-node2" in words(pilot)
+        assert "unreachable is not for fedwiz to fix: see that fed-node2" in words(pilot)
         await pilot.press("r")
         await until(pilot, lambda: len(runs()) == 3)
 
@@ -197,10 +197,10 @@ async def test_it_says_how_far_it_is_and_esc_leaves_at_once_and_nothing_stays() 
 async def test_what_was_mended_is_verified_and_may_be_taken_back_later() -> None:
     async with asked("no-forwarding") as pilot:
         await approved(pilot, "a")
-        await until(pilot, lambda: "+ Mended: fed-node1 -> fed-node2" in words(pilot))
+        await until(pilot, lambda: "+ Fixed: fed-node1 -> fed-node2" in words(pilot))
         text = words(pilot)
-        assert "+ fed-node2 Mend ip-forward $ sysctl -w net.ipv4.ip_forward=1" in text
-        assert "u takes it back." in text
+        assert "+ fed-node2 Fix ip-forward $ sysctl -w net.ipv4.ip_forward=1" in text
+        assert "u undoes it." in text
         # The whole matrix is verified again.
         await pilot.press("escape")
         await until(pilot, lambda: "+ all 6 pairs of nodes ping" in words(pilot))
@@ -251,7 +251,7 @@ async def test_esc_lets_a_remedy_come_to_its_end() -> None:
         await until(pilot, lambda: "> connecting" in shown(pilot.app))
         await pilot.press("escape")
         frozen.thaw()
-        assert "What runs is let end" in words(pilot)
+        assert "The running step is finished" in words(pilot)
         assert isinstance(pilot.app.screen, Dialog)
         await until(pilot, lambda: "! Nothing was changed" in words(pilot))
         await pilot.press("escape")
@@ -420,7 +420,7 @@ EARLIER = {
     "diagnose": (
         "7",
         "+ done fed-node1 -> fed-node2: ip-forward on fed-node2",
-        "+ done fed-node2 Mend ip-forward",
+        "+ done fed-node2 Fix ip-forward",
     ),
     "undo": ("", "+ undo ended well", "$ sysctl -w net.ipv4.ip_forward=0"),
 }
@@ -430,7 +430,7 @@ EARLIER = {
 async def test_earlier_diagnoses_and_ways_back_are_looked_at() -> None:
     async with asked("no-forwarding") as pilot:
         await approved(pilot, "a")
-        await until(pilot, lambda: "Mended" in words(pilot))
+        await until(pilot, lambda: "Fixed" in words(pilot))
         await approved(pilot, "u")
         await until(pilot, lambda: "Taken back" in words(pilot))
     for verb, (key, *says) in EARLIER.items():
@@ -560,7 +560,7 @@ LOOKS: dict[str, tuple[str, tuple[str, ...], str]] = {
     "way": ("no-forwarding", ("down",), "let in"),
     "healthy": ("healthy", (), "Nothing is wrong"),
     "plan": ("no-forwarding", ("a",), "Do this?"),
-    "mended": ("no-forwarding", ("a", "right", "enter"), "Mended"),
+    "mended": ("no-forwarding", ("a", "right", "enter"), "Fixed"),
 }
 
 

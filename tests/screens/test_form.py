@@ -105,8 +105,8 @@ TYPED: dict[str, tuple[str, str, object, str]] = {
     "no text": ("ssh.user", "", None, ""),
     "number": ("ssh.port", "2222", 2222, ""),
     "number out of range": ("ssh.port", "0", 0, "0: a number from 1 to 65535"),
-    "no number": ("ssh.port", "22x", "22x", "'22x' is no number; write one such as 22"),
-    "half a number": ("ssh.width", "1.5", "1.5", "'1.5' is no number; write one such as 50"),
+    "no number": ("ssh.port", "22x", "22x", "'22x' is not a number; write one such as 22"),
+    "half a number": ("ssh.width", "1.5", "1.5", "'1.5' is not a number; write one such as 50"),
     "very large": ("ssh.port", "9" * 40, int("9" * 40), "a very large number: a number from"),
     "list": ("etcd.endpoints", "http://a:1 http://b:1", ["http://a:1", "http://b:1"], ""),
     "list with quotes": ("ssh.identity", "'a b' c", ["a b", "c"], ""),
@@ -153,7 +153,7 @@ async def test_what_is_typed_goes_into_the_draft_and_is_refused_below_its_field(
         await pilot.press("tab")
         await write(pilot, "22x")
         assert answers(pilot).get("ssh.port") == "22x"
-        assert refusals(pilot) == {"ssh.port": "'22x' is no number; write one such as 22"}
+        assert refusals(pilot) == {"ssh.port": "'22x' is not a number; write one such as 22"}
         await pilot.press("backspace", "tab")
         assert refusals(pilot) == {}
         await write(pilot, "'a b")
@@ -196,7 +196,7 @@ STOOD: dict[str, tuple[str, object, object, str]] = {
     "text for a list": ("ssh.identity", "a b", ["a", "b"], ""),
     "empty list": ("flannel.options", [], [], ""),
     "text for a flag": ("network.allow_public", "yes", "yes", "neither yes nor no; Space chooses"),
-    "truth for a number": ("ssh.width", True, "True", "'True' is no number"),
+    "truth for a number": ("ssh.width", True, "True", "'True' is not a number"),
     "no such choice": ("ssh.sudo", "always", "always", "it is one of no, nopasswd, ask"),
     "default, said": ("docker.switch", "restart", "restart", ""),
 }
@@ -339,14 +339,14 @@ async def test_nothing_wrong_is_given_neither_by_enter_nor_by_ctrl_n() -> None:
         await pilot.press("tab", "x", "tab", "tab", "tab", "tab", "0", "tab", "enter")
         await pilot.pause()
         assert given == []
-        assert "X 2 answers to be put right first" in text(pilot)
+        assert "X 2 answers to be corrected first" in text(pilot)
         assert focused(pilot).question.path == "ssh.port"
         await pilot.press("backspace", "7", "ctrl+n")
         await pilot.pause()
-        assert "X one answer to be put right first" in text(pilot)
+        assert "X one answer to be corrected first" in text(pilot)
         assert focused(pilot).question.path == "ssh.width"
         await pilot.press("backspace")
-        assert "to be put right" not in text(pilot)
+        assert "to be corrected" not in text(pilot)
         await pilot.press("ctrl+n")
         await until(pilot, lambda: given)
         assert given[0].said["ssh"] == {"port": 7}

@@ -116,7 +116,7 @@ async def test_an_empty_page_says_what_to_do_and_is_filled_from_the_practice_net
         await pilot.press("ctrl+n")
         await until(pilot, lambda: "0 hosts are chosen" in said(pilot))
         await put(pilot, "10.9.0.999, root@fed-a")
-        await until(pilot, lambda: "no IPv4 address" in said(pilot))
+        await until(pilot, lambda: "not an IPv4 address" in said(pilot))
         assert "a user isn't part of a search" in said(pilot)
         assert page(pilot).draft.typed == "10.9.0.999, root@fed-a"
         await put(pilot, " ")
@@ -287,7 +287,7 @@ async def test_a_host_is_edited_and_judged_at_every_key() -> None:
         await pilot.press("home", "minus")
         await until(pilot, lambda: "a host name has letters" in shown(pilot.app))
         await pilot.press("ctrl+n")
-        assert "one answer to be put right first" in said(pilot)
+        assert "one answer to be corrected first" in said(pilot)
         await pilot.press("delete", "delete", "delete", "delete", "backspace", "x", "ctrl+n")
         await on(pilot, HostsPage)
         assert page(pilot).draft.candidates[1].name == "xnode1"

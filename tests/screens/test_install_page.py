@@ -156,12 +156,12 @@ async def test_an_approved_install_is_done_when_its_last_connection_is_closed(
     async with installing(draft_of()) as pilot:
         await until(pilot, lambda: page_of(pilot).state.outcome)
         await pilot.pause(2 * REFRESH_SECONDS)
-        assert "the network is proven" not in said(pilot)
+        assert "the network is verified" not in said(pilot)
         await pilot.press("ctrl+n")
-        assert "The install goes on" in said(pilot)
+        assert "The install is running" in said(pilot)
         closed.set()
         await ended(pilot)
-        assert "the network is proven" in said(pilot)
+        assert "the network is verified" in said(pilot)
         assert set(words(pilot).values()) == {"done"}
         app: Any = pilot.app
         assert app.code == 0
@@ -187,13 +187,13 @@ async def test_while_it_runs_it_is_kept_and_neither_keys_nor_a_small_terminal_en
         await until(pilot, lambda: page_of(pilot).state.done)
         for key in ("escape", "ctrl+n"):
             await pilot.press(key)
-            assert "The install goes on" in said(pilot)
+            assert "The install is running" in said(pilot)
         await pilot.press("r")
         assert isinstance(pilot.app.screen, InstallPage)
         assert "Try again" not in footer(pilot)
         await pilot.press("ctrl+q")
         await on(pilot, Help)
-        assert "The install goes on" in shown(pilot.app)
+        assert "The install is running" in shown(pilot.app)
         await pilot.press("escape")
         await pilot.resize_terminal(20, 5)
         assert "fedwiz needs 80x24" in " ".join(shown(pilot.app).split())
@@ -201,7 +201,7 @@ async def test_while_it_runs_it_is_kept_and_neither_keys_nor_a_small_terminal_en
         await ended(pilot)
         await pilot.resize_terminal(120, 40)
         await until(pilot, lambda: "fed-node3" in shown(pilot.app))
-        assert "the network is proven" in said(pilot)
+        assert "the network is verified" in said(pilot)
         await pilot.press("escape")
         await on(pilot, ReviewPage)
 
@@ -214,7 +214,7 @@ async def test_a_failed_host_says_why_and_what_is_left_is_tried_again() -> None:
         text = " ".join(shown(pilot.app).split())
         assert "X failed" in text
         assert "docker did not start on flannel's subnet" in text
-        assert "1 of 4 hosts did not get through: r tries again." in said(pilot)
+        assert "1 of 4 hosts failed: r tries again." in said(pilot)
         assert "the same command" not in text
         app: Any = pilot.app
         assert app.code == 5
@@ -260,13 +260,13 @@ async def test_ctrl_c_once_begins_nothing_new_and_says_so() -> None:
     async with installing(draft_of(), frozen=from_flannel_on) as pilot:
         await until(pilot, lambda: page_of(pilot).state.done)
         await pilot.press("ctrl+c")
-        assert "what runs is let end, nothing new is begun" in said(pilot)
+        assert "the running step is finished, no other is started" in said(pilot)
         thaw(pilot.app)
         await ended(pilot)
         state = page_of(pilot).state
         assert state.outcome == "stopped"
         assert "unknown" not in words(pilot).values()
-        assert f"of {state.planned} operations are left.  r goes on".replace("  ", " ") in said(
+        assert f"of {state.planned} operations are left.  r continues".replace("  ", " ") in said(
             pilot
         )
         app: Any = pilot.app
@@ -287,7 +287,7 @@ async def test_going_on_after_a_stop_ends_proven() -> None:
         await pilot.press("r")
         await until(pilot, lambda: page_of(pilot).state is not before)
         await ended(pilot)
-        assert "the network is proven" in said(pilot)
+        assert "the network is verified" in said(pilot)
 
 
 async def test_ctrl_c_twice_closes_at_once() -> None:
@@ -336,7 +336,7 @@ async def test_no_journal_no_install(state_in_utc: Path) -> None:
     async with app.run_test(size=(80, 24)) as pilot:
         await on(pilot, InstallPage)
         await until(pilot, lambda: app.stop is None)
-        assert "no journal can be kept" in said(pilot)
+        assert "the journal can't be written" in said(pilot)
         assert app.code == 1
 
 
@@ -356,7 +356,7 @@ async def test_a_run_that_was_cut_off_is_shown_and_leads_to_review() -> None:
         await on(pilot, InstallPage)
         await ended(pilot)
         began = time.strftime("%H:%M", time.gmtime(recorded("one-fails")[0].at))
-        assert f"The run of {began} was cut off: its end is not recorded." in said(pilot)
+        assert f"The run of {began} was interrupted: its end is not recorded." in said(pilot)
         assert "unknown" in words(pilot).values()
         assert "running" not in words(pilot).values()
         await pilot.press("r")
@@ -615,7 +615,7 @@ async def test_a_log_follows_a_live_run() -> None:
         assert lines.lines[-1][2][:60] in shown(pilot.app)
         await pilot.press("escape")
         await on(pilot, InstallPage)
-        assert "the network is proven" in said(pilot)
+        assert "the network is verified" in said(pilot)
 
 
 async def test_a_log_that_grows_fast_is_followed_until_somebody_goes_up_in_it() -> None:
@@ -719,7 +719,7 @@ async def test_a_replay_is_the_same_page_and_leaves_with_nothing_said() -> None:
 
 async def test_a_replay_that_was_cut_off_says_so_and_more_hosts_make_panes_a_table() -> None:
     async with played("all-well", upto=100) as pilot:
-        assert "cut off" in said(pilot)
+        assert "interrupted" in said(pilot)
         assert "running" in words(pilot).values()
         page, last = page_of(pilot), recorded("all-well")[100]
         for number in range(12):
@@ -765,7 +765,7 @@ def fed(name: str, upto: int) -> Callable[[Pilot[Any]], Awaitable[None]]:
         page.speed = 0.0
         for record in recorded(name)[:upto]:
             page.sink(record)
-        page.say("Ctrl+C lets what runs end and begins nothing new.  Enter: a host's full log.")
+        page.say("Ctrl+C finishes the running step and starts no other.  Enter: a host's full log.")
         await until(pilot, lambda: not page.pending)
 
     return still(before)

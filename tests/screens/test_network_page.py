@@ -263,7 +263,7 @@ async def test_the_first_and_the_last_subnet_are_asked_apart() -> None:
         await type_in(pilot, "10.16.8.7")
         assert "no /24 begins there; did you mean 10.16.8.0?" in text(pilot)
         await pilot.press("ctrl+n")
-        assert "one answer to be put right first" in text(pilot)
+        assert "one answer to be corrected first" in text(pilot)
         await pilot.press("backspace", "0", "enter")
         await type_in(pilot, "10.16.9.0")
         await pilot.press("enter")

@@ -19,7 +19,7 @@ from tests.support.sample_runs import RECORDED, begin, recorded, records
 
 pytestmark = pytest.mark.usefixtures("state_in_utc")
 
-RED = "1 of 4 hosts did not get through: r tries again.  "
+RED = "1 of 4 hosts failed: r tries again.  "
 OVERLAPS = (
     "fed-node2: switch: docker did not start on flannel's subnet, and docker runs as before: "
     "docker's new subnet overlaps one of docker's other networks; docker network ls, then remove "
@@ -35,7 +35,7 @@ RUNS = [
     (
         "all-well",
         {"done"},
-        ("Done on all 4 hosts, and the network is proven.  Ctrl+N shows the verification.", "ok"),
+        ("Done on all 4 hosts, and the network is verified.  Ctrl+N shows the verification.", "ok"),
         "next",
     ),
     (
@@ -53,7 +53,7 @@ RUNS = [
     (
         "stopped",
         {"done", "stopped"},
-        ("Stopped: 57 of 148 operations are left.  r goes on from here.", "warn"),
+        ("Stopped: 57 of 148 operations are left.  r continues from here.", "warn"),
         "57 of 148 operations are left: r tries again; Esc leads to Review.",
     ),
 ]
@@ -88,7 +88,7 @@ ENDS = [
     (
         ended(verbs.NOT_PROVEN, "no route"),
         False,
-        "Installed, and not proven: no route.  Ctrl+N shows the verification.",
+        "Installed, but not verified: no route.  Ctrl+N shows the verification.",
         "warn",
     ),
     (
@@ -106,11 +106,11 @@ ENDS = [
     (
         ended(verbs.INTERRUPTED, "stopped before anything was changed"),
         False,
-        "Stopped: nothing was changed.  r goes on from here.",
+        "Stopped: nothing was changed.  r continues from here.",
         "warn",
     ),
     (
-        ended(verbs.FAILED, "no match.; the same command goes on from here", 3),
+        ended(verbs.FAILED, "no match.; the same command continues from here", 3),
         False,
         "r tries again.  no match.",
         "block",
@@ -152,8 +152,8 @@ def test_where_nothing_was_changed_r_tries_again() -> None:
     [
         ("nobody is changing this cluster", "Nobody is changing this cluster"),
         (
-            "that run was cut off, and its end is not known; Bob@Laptop has been at it since 23:06",
-            "That run was cut off, and its end is not known; Bob@Laptop has been at it since 23:06",
+            "that run was interrupted, and its end is not known; Bob is at work since 23:06",
+            "That run was interrupted, and its end is not known; Bob is at work since 23:06",
         ),
     ],
 )
@@ -185,9 +185,9 @@ def test_a_record_that_was_cut_off_gets_an_end(tmp_path: Path) -> None:
     assert before.records[:-1] == recorded("one-fails")[:200]
     last = before.records[-1]
     assert (last.number, last.at) == (before.records[-2].number + 1, before.records[-2].at)
-    assert last.event == RunEnded("unknown", verbs.FAILED, "cut off: its end is not recorded")
+    assert last.event == RunEnded("unknown", verbs.FAILED, "interrupted: its end is not recorded")
     began = time.strftime("%H:%M", time.gmtime(before.records[0].at))
-    assert before.cut_off == f"The run of {began} was cut off: its end is not recorded"
+    assert before.cut_off == f"The run of {began} was interrupted: its end is not recorded"
     assert "unknown" in {host.word for host in State.of(before.records).hosts.values()}
 
 
@@ -196,7 +196,7 @@ def test_a_record_that_was_cut_off_gets_an_end(tmp_path: Path) -> None:
     [
         (None, "The record of the run can't be read: ", "warn"),
         (b"no journal\n", "The record of the run can't be read: ", "warn"),
-        (b"", "Nothing was begun.", ""),
+        (b"", "Nothing was started.", ""),
     ],
 )
 def test_a_record_that_is_gone_damaged_or_empty_says_so(

@@ -118,12 +118,12 @@ def text(pilot: Pilot[int]) -> str:
 @pytest.mark.parametrize("key", [pytest.param("enter", marks=pytest.mark.full), "g"])
 async def test_an_install_is_gone_on_with_to_a_green_matrix(key: str) -> None:
     async with left() as pilot:
-        assert "Go on: a run of " in text(pilot)
+        assert "Resume: a run of " in text(pilot)
         assert "It stopped at fed-node" in text(pilot)
         assert "move docker to its subnet" in text(pilot)
         await pilot.press(key)
         await on(pilot, InstallPage)
-        await until(pilot, lambda: "the network is proven" in said(pilot))
+        await until(pilot, lambda: "the network is verified" in said(pilot))
         assert interrupted_run() is None
         draft = load_saved()
         assert draft is not None
@@ -140,7 +140,7 @@ async def test_something_else_is_begun_as_easily_and_the_run_stays() -> None:
         assert interrupted_run() is not None
         await pilot.press("escape")
         await on(pilot, WelcomePage)
-        assert "Go on: a run of " in text(pilot)
+        assert "Resume: a run of " in text(pilot)
 
 
 async def test_a_secret_that_is_needed_is_asked_for() -> None:
@@ -150,7 +150,7 @@ async def test_a_secret_that_is_needed_is_asked_for() -> None:
         await type_in(pilot, "secret")
         await pilot.press("enter")
         await on(pilot, InstallPage)
-        await until(pilot, lambda: "the network is proven" in said(pilot))
+        await until(pilot, lambda: "the network is verified" in said(pilot))
 
 
 def notified(pilot: Pilot[int]) -> str:
@@ -177,12 +177,12 @@ async def test_more_than_was_approved_is_shown_at_review() -> None:
         await type_in(pilot, "practice")
         await pilot.press("enter")
         await on(pilot, InstallPage)
-        await until(pilot, lambda: "the network is proven" in said(pilot))
+        await until(pilot, lambda: "the network is verified" in said(pilot))
 
 
 async def test_an_undo_is_gone_on_with_and_leads_to_the_first_page() -> None:
     async with left("unpackage", undo=True) as pilot:
-        assert "Go on: an undo of " in text(pilot)
+        assert "Resume: an undo of " in text(pilot)
         await pilot.press("g")
         await on(pilot, InstallPage)
         assert "Taking the install back" in text(pilot)
@@ -191,7 +191,7 @@ async def test_an_undo_is_gone_on_with_and_leads_to_the_first_page() -> None:
         assert load_saved() is None
         await pilot.press("ctrl+n")
         await on(pilot, WelcomePage)
-        assert "Go on: " not in text(pilot)
+        assert "Resume: " not in text(pilot)
 
 
 @pytest.mark.parametrize("agreed", [True, False])
@@ -222,7 +222,7 @@ async def test_what_was_said_of_another_cluster_is_not_given_up_unasked() -> Non
     async with left() as pilot:
         await pilot.press("g")
         await on(pilot, Pick)
-        assert "Go on with a run of " in text(pilot)
+        assert "Resume a run of " in text(pilot)
         await pilot.press("enter")
         await on(pilot, FLOW["network"])
         assert load_saved() == before
@@ -237,12 +237,12 @@ async def test_a_wizard_that_was_killed_while_it_installed_starts_at_the_first_p
     app._begin = load_saved  # noqa: SLF001
     async with app.run_test(size=(80, 24), notifications=True) as pilot:
         await on(pilot, WelcomePage)
-        assert "Go on: a run of " in text(pilot)
+        assert "Resume: a run of " in text(pilot)
         app.inventory, site.ask = site, app.ask_secret
         trusting(app)
         await pilot.press("enter")
         await on(pilot, InstallPage)
-        await until(pilot, lambda: "the network is proven" in said(pilot))
+        await until(pilot, lambda: "the network is verified" in said(pilot))
 
 
 @pytest.mark.parametrize(

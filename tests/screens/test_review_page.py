@@ -254,7 +254,7 @@ async def test_answers_that_cannot_be_used_are_named_with_their_pages() -> None:
     draft = filled("review").put("network.cidr", "18.16.0.0/16").put("etcd.prefix", "no slash")
     async with opened(draft) as pilot:
         await on(pilot, ReviewPage)
-        await until(pilot, lambda: "X Answers  2 to be put right" in shown(pilot.app))
+        await until(pilot, lambda: "X Answers  2 to be corrected" in shown(pilot.app))
         assert "page Network" in flat(pilot)
         assert "F2 here" in flat(pilot)
         for key in ("ctrl+n", "w"):
@@ -263,7 +263,7 @@ async def test_answers_that_cannot_be_used_are_named_with_their_pages() -> None:
             assert "X etcd.prefix: " in flat(pilot) or "X network.cidr: " in flat(pilot)
         await pilot.press("f2")
         await on(pilot, Pick)
-        assert "etcd  1 to be put right" in shown(pilot.app)
+        assert "etcd  1 to be corrected" in shown(pilot.app)
         assert page(pilot).query_one(OptionList).highlighted == 0
         await pilot.press("enter")
         await on(pilot, Form)
@@ -580,7 +580,7 @@ def test_how_it_looks(snap_compare: Any, name: str, size: tuple[int, int]) -> No
     async def wait(pilot: Pilot[Any]) -> None:
         await on(pilot, ReviewPage)
         if name in ("refused", "reading"):
-            words = "to be put right" if name == "refused" else "reading 0 of"
+            words = "to be corrected" if name == "refused" else "reading 0 of"
             await until(pilot, lambda: words in shown(pilot.app))
         else:
             await planned(pilot)

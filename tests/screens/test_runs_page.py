@@ -212,7 +212,7 @@ def test_a_real_run_stays_real() -> None:
 
 
 REFUSED: list[tuple[dict[str, Any], str]] = [
-    ({"outcome": "ok"}, "nothing to go on with"),
+    ({"outcome": "ok"}, "nothing to resume"),
     ({"verb": "check"}, "a check changes nothing"),
     ({"answers": False}, "its answers are not kept here: open the answer file"),
 ]
@@ -257,7 +257,7 @@ async def test_going_on_does_not_throw_away_what_is_kept() -> None:
         await listed(pilot)
         await pilot.press("g")
         await on(pilot, Pick)
-        assert "Go on where you were: Network" in shown(pilot.app)
+        assert "Continue where you were: Network" in shown(pilot.app)
         await pilot.press("escape")
         await on(pilot, WelcomePage)
         draft = load_saved()

@@ -111,7 +111,7 @@ ODD = Verified("lease", "", "", "skipped", "/coreos.com/network/subnets/odd [/b]
                 "X fail  fed-node1 -> fed-node2, fed-node2 -> fed-node1",
                 "    -> 3 of 3 pings lost; let them through",
                 "- skipped  lease of no known host",
-                "    -> 10.0.0.9 is no host of the answers: add the host",
+                "    -> 10.0.0.9 is not a host of the answers: add the host",
             ],
         ),
         (
@@ -221,7 +221,7 @@ NO_ANSWER = (
 )
 OTHER_KEY = (
     "the host key of fed-node2 (192.168.122.78) is not the one in known_hosts: somebody may be in "
-    "between; if it was installed anew, remove the old key with `ssh-keygen -R 192.168.122.78`"
+    "between; if it was reinstalled, remove the old key with `ssh-keygen -R 192.168.122.78`"
 )
 UNKNOWN = (
     "5 other verdicts failed: address of fed-node2, lease of fed-node2, subnet.env of fed-node2, "

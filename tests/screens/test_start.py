@@ -67,7 +67,7 @@ async def test_what_is_kept_is_gone_on_with_unless_it_is_given_up() -> None:
             await chosen(pilot, number)
             await on(pilot, Pick)
             text = shown(pilot.app)
-            assert "Go on where you were: Network" in text
+            assert "Continue where you were: Network" in text
             assert "mine, 0 hosts chosen" in text
             assert "What you said then is forgotten." in text
             await pilot.press("escape")
@@ -193,7 +193,7 @@ async def test_a_file_that_will_not_do_is_refused_in_its_own_words(state_home: P
                 (state_home / "a.toml").write_text(text)
             await pilot.press("enter")
             await until_shown(pilot, why)
-            assert "one thing to be put right first" in shown(pilot.app)
+            assert "one thing to be corrected first" in shown(pilot.app)
             await pilot.press("x")
             assert why not in shown(pilot.app)
             await pilot.press("backspace")
@@ -209,7 +209,7 @@ async def test_forty_refusals_are_all_there_to_be_read(state_home: Path) -> None
         await on(pilot, OpenFile)
         await type_in(pilot, "a.toml")
         await pilot.press("enter")
-        await until(pilot, lambda: "40 things to be put right first" in shown(pilot.app))
+        await until(pilot, lambda: "40 things to be corrected first" in shown(pilot.app))
         assert "x0" in shown(pilot.app)
         assert "esc Close" in shown(pilot.app)
         await pilot.press(*["pagedown"] * 30)
@@ -241,7 +241,7 @@ async def test_a_kept_practice_cluster_is_offered_first() -> None:
     async with opened(trusted=False) as pilot:
         await chosen(pilot, "5")
         await on(pilot, Pick)
-        assert "Go on where you were: Network" in shown(pilot.app)
+        assert "Continue where you were: Network" in shown(pilot.app)
         assert "overlap: practice, 4 hosts chosen" in shown(pilot.app)
         await pilot.press("enter")
         await on(pilot, FLOW["network"])
@@ -279,6 +279,6 @@ def test_it_looks(
         if look == "refused":
             await type_in(pilot, "a.toml")
             await pilot.press("enter")
-            await until(pilot, lambda: "to be put right first" in shown(pilot.app))
+            await until(pilot, lambda: "to be corrected first" in shown(pilot.app))
 
     assert snap_compare(wizard(), terminal_size=size, run_before=still(before))

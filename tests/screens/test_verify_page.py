@@ -383,7 +383,7 @@ async def test_a_network_that_works_does_not_hide_a_host_that_did_not_get_throug
         assert pilot.app.code == 5  # type: ignore[attr-defined]  # a wizard's
         await pilot.press("ctrl+n")
         await on(pilot, Confirm)
-        assert "did not get through on a host" in shown(pilot.app)
+        assert "failed on a host" in shown(pilot.app)
 
 
 # A run of before.

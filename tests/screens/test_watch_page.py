@@ -106,7 +106,7 @@ async def test_that_run_is_shown_as_it_goes_with_its_log_to_its_end() -> None:
         await pilot.press("ctrl+n")
         assert "This is another operator's run" in said(pilot)
         await pilot.press("r")
-        await until(pilot, lambda: "the network is proven" in said(pilot))
+        await until(pilot, lambda: "the network is verified" in said(pilot))
         assert pilot.app.code == 0  # type: ignore[attr-defined]  # a wizard's
 
 
@@ -123,7 +123,7 @@ async def test_trying_again_says_again_who_it_is_until_nobody_is() -> None:
         await pilot.press("w")
         await until(pilot, lambda: "Nobody is changing this cluster. r: try yours" in said(pilot))
         await pilot.press("r")
-        await until(pilot, lambda: "the network is proven" in said(pilot))
+        await until(pilot, lambda: "the network is verified" in said(pilot))
 
 
 async def test_a_master_that_can_t_be_asked_is_said() -> None:

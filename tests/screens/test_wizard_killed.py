@@ -80,6 +80,6 @@ def test_an_install_that_was_killed_is_shown_and_gone_on_with(shell: Shell) -> N
         terminal.until("Load the kernel")
         kill(terminal)
     with at_a_terminal(shell, "demo", "--pace", "0") as terminal:
-        terminal.until("was cut off")
+        terminal.until("was interrupted")
         terminal.type(NEXT)
         terminal.until(QUESTIONS["review"])

@@ -279,7 +279,7 @@ def went(
                 wrong += fault.also(scene, said)
     finally:
         done(scene, fault.heal)
-    short = re.sub(r"^fedwiz: |; the same command goes on from here$", "", sentence(said))
+    short = re.sub(r"^fedwiz: |; the same command continues from here$", "", sentence(said))
     outcome = f"exit {said.code}: {short}" if said.code else "survived: exit 0"
     if shots:
         # A cluster that is as new: the next row's command has to go through there in the end.

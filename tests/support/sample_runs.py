@@ -137,7 +137,7 @@ def one_fails() -> tuple[Record, ...]:
 
 
 def lost_at_the_gate() -> tuple[Record, ...]:
-    shut = "not begun: fed-master did not get through it"
+    shut = "not started: fed-master failed"
     return records(
         [
             *begin(),

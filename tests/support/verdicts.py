@@ -92,6 +92,6 @@ def red() -> State:
         "",
         "skipped",
         '/coreos.com/network/subnets/10.16.9.0-24 {"PublicIP":"10.0.0.9"}',
-        "10.0.0.9 is no host of the answers: add the host",
+        "10.0.0.9 is not a host of the answers: add the host",
     )
     return ended(*leases(), stranger, *pings(other=lost), code=7, why="fed-node1: 3 of 3 lost")

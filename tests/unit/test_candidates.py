@@ -176,7 +176,7 @@ def test_a_host_name_that_is_none_is_not_taken(name: str) -> None:
     facts = {"10.1.0.1": Facts(hostname=name)}
     draft = candidates.learn(bare, facts)
     assert draft.candidates[0].name == ""
-    assert "is no name" in candidates.judged(draft, facts, {}).rows[0][0].seen
+    assert "is not a name" in candidates.judged(draft, facts, {}).rows[0][0].seen
 
 
 def test_etcd_is_heard_at_its_port_too() -> None:

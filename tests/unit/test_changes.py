@@ -122,11 +122,11 @@ CHANGED: dict[str, tuple[tuple[Event, ...], tuple[Change, ...]]] = {
     "pings alone": ((ping("a", "b"), ping("b", "a")), ()),
     "no leases": (but(without=["lease"]), ()),
     "what is no lease": (but(Verified("lease", "a", "", "pass", "rubbish {")), ()),
-    "a lease whose value is no JSON": (
+    "a lease whose value is not JSON": (
         but(Verified("lease", "a", "", "pass", "/subnets/10.16.24.0-24 [")),
         (),
     ),
-    "a lease whose key is no subnet": (
+    "a lease whose key is not a subnet": (
         but(Verified("lease", "a", "", "pass", '/subnets/zzz {"PublicIP": "10.9.9.9"}')),
         (),
     ),

@@ -969,7 +969,7 @@ DOCKER = {
         f"remove bip from {DAEMON}",
     ),
     "daemon.json is none": Row(
-        "docker-options", _file(DAEMON, '{"a": 1,\n"b"}'), "block", "no JSON (line 2)", N1
+        "docker-options", _file(DAEMON, '{"a": 1,\n"b"}'), "block", "not JSON (line 2)", N1
     ),
     "daemon.json is a list": Row(
         "docker-options", _file(DAEMON, "[]"), "block", "no JSON object", N1

@@ -69,10 +69,10 @@ REFUSED = {
     "a large network": ("10.0.0.0/8", "at most 4096"),
     "a large range": ("10.0.0.0-10.1.0.0", "at most 4096"),
     "a range backwards": ("10.0.0.40-10", "ends before it begins"),
-    "a part above 255": ("10.0.0.300", "no IPv4 address"),
-    "a range beyond 255": ("10.0.0.10-300", "no IPv4 address"),
-    "a short address": ("10.0.0", "no IPv4 address"),
-    "a mask too long": ("10.0.0.0/33", "no IPv4 network"),
+    "a part above 255": ("10.0.0.300", "not an IPv4 address"),
+    "a range beyond 255": ("10.0.0.10-300", "not an IPv4 address"),
+    "a short address": ("10.0.0", "not an IPv4 address"),
+    "a mask too long": ("10.0.0.0/33", "not an IPv4 network"),
     "no port": ("10.0.0.1:", "a port from 1 to 65535"),
     "a port too high": ("10.0.0.1:65536", "a port from 1 to 65535"),
     "port 0": ("10.0.0.1:0", "a port from 1 to 65535"),
@@ -80,7 +80,7 @@ REFUSED = {
     "an option": ("-oProxyCommand=x", "letters, digits"),
     "a URL": ("ssh://fed-master", "after the `:`"),
     "codes": ("\x1b]0;x\x07", "letters, digits"),
-    "a line without an address": ("fed-master 10.0.0.1", "no IPv4 address"),
+    "a line without an address": ("fed-master 10.0.0.1", "not an IPv4 address"),
 }
 
 

@@ -66,7 +66,7 @@ REFUSED = {
     "number is text": ({**OUTPUT, "number": "3"}, "number"),
     "number below 0": ({**OUTPUT, "number": -1}, "number"),
     "time is text": ({**OUTPUT, "at": "1"}, "at"),
-    "time is no number": ({**OUTPUT, "at": float("nan")}, "at"),
+    "time is not a number": ({**OUTPUT, "at": float("nan")}, "at"),
     "time is endless": ({**OUTPUT, "at": float("inf")}, "at"),
     "time beyond all calendars": ({**OUTPUT, "at": 1e300}, "at"),
     "field missing": ({**PLACE, "event": "Output", "host": "a"}, "Output lacks line, step"),

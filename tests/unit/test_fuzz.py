@@ -126,7 +126,7 @@ FOUND: dict[str, tuple[str, bytes]] = {
     "a version of zeros": ("versions", b"0" * 200_000),
     "many blanks in what curl says": ("facts:etcd", b"http://a:1 x" + b" " * 200_000 + b"y\n"),
     "many lines about no endpoint": ("facts:etcd", b"http://a:1 x\n" + b"\x1c" * 250_000),
-    "a clock that is no number": ("facts, judged", _host(names=_names("nan"))),
+    "a clock that is not a number": ("facts, judged", _host(names=_names("nan"))),
     "a clock without end": ("facts, judged", _host(names=_names("inf"))),
     "a rule of nftables' that is long": (
         "trace",

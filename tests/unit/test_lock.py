@@ -220,7 +220,7 @@ async def test_where_somebody_else_was_quicker_nothing_more_is_begun(tmp_path: P
     result = await it.install()
     assert result.code == verbs.LOCKED
     assert "the cluster's lock was lost, and bob@desk (192.168.122.1) has been" in result.why
-    assert result.why.endswith("; the same command goes on from here")
+    assert result.why.endswith("; the same command continues from here")
     assert it.moved() == [False]
     assert 0 < it.actions() < whole.actions()
     assert it.locks.locked, "Bob's is Bob's"
@@ -236,7 +236,7 @@ async def test_where_somebody_else_has_had_it_meanwhile_the_plan_is_old(tmp_path
     it.middle = middle
     result = await it.install()
     assert result.code == verbs.LOCKED
-    assert "somebody else has had it since" in result.why
+    assert "somebody else has acquired it since" in result.why
     assert not it.locks.locked
 
 
@@ -250,7 +250,7 @@ async def test_a_lock_is_not_sought_for_ever(tmp_path: Path) -> None:
     it.middle = middle
     result = await it.install()
     assert result.code == verbs.LOCKED
-    assert "could not be had again within 0 s: fed-master does not answer" in result.why
+    assert "could not be reacquired within 0 s: fed-master does not answer" in result.why
 
 
 async def test_a_master_that_can_not_be_reached_is_what_is_told(tmp_path: Path) -> None:
@@ -348,7 +348,7 @@ async def test_a_run_that_was_cut_off_has_no_end(tmp_path: Path) -> None:
 
     async with it.practice.connect("fed-master") as session:
         followed = await follow(session, list[Record]().append, note, limits=it.limits, every=0)
-    assert followed == Followed(None, "that run was cut off, and its end is not known")
+    assert followed == Followed(None, "that run was interrupted, and its end is not known")
     assert notes[-1] == "the connection of bob@desk is gone; waiting for it to come back"
 
 

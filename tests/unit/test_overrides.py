@@ -103,8 +103,8 @@ def test_sets_alone_make_answers() -> None:
 
 
 ODD: dict[str, tuple[dict[str, Any], str, str]] = {
-    "a section that is no table": ({"ssh": 5}, "ssh.port=1", "[ssh] is no table"),
-    "hosts that are no list": ({"host": 5}, "host.a.address=1.2.3.4", "no list of [[host]]"),
+    "a section that is not a table": ({"ssh": 5}, "ssh.port=1", "[ssh] is not a table"),
+    "hosts that are no list": ({"host": 5}, "host.a.address=1.2.3.4", "not a list of [[host]]"),
     "hosts that are no tables": ({"host": [1]}, "host.a.label=x", "no such host"),
 }
 

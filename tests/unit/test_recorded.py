@@ -65,7 +65,8 @@ PROMISES: Mapping[str, Promise] = {
         done=dict.fromkeys(("fed-master", "fed-node1", "fed-node2", "fed-node3"), 0),
     ),
     "stopped": Promise(
-        r"Practice cluster practice \(healthy\): stopped by the operator; the same command goes on",
+        r"Practice cluster practice \(healthy\): stopped by the operator; the same "
+        r"command goes on",
         ("stopped", 130),
         {
             **dict.fromkeys(("fed-node4", "fed-node5", "fed-node6", "fed-node7"), "stopped"),

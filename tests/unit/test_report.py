@@ -85,7 +85,7 @@ HEADLINES: dict[str, tuple[State, str]] = {
                 ]
             )
         ),
-        "c: mended by 1 action; all 1 pair of nodes ping",
+        "c: fixed by 1 action; all 1 pair of nodes ping",
     ),
     "no cause is found": (
         State.of(records([ASKED, ping("a", "b"), WELL])),

@@ -56,7 +56,7 @@ WELL = ActionEnded("a", "package", "ok", 0, 1.0)
 BADLY = ActionEnded("a", "package", "failed", 1, 1.0)
 STEP_WELL = StepEnded("a", "package", "ok")
 STEP_BADLY = StepEnded("a", "package", "failed", "no match")
-LATER = StepEnded("a", "peers", "stopped", "not begun")
+LATER = StepEnded("a", "peers", "stopped", "not started")
 CLOSED = RunEnded("stopped", 130, "closed")
 
 WORDS: dict[str, tuple[list[Event], str, str]] = {
@@ -108,7 +108,7 @@ WORDS: dict[str, tuple[list[Event], str, str]] = {
         "unknown",
         "gone",
     ),
-    "left": ([START, PLAN, LATER], "stopped", "not begun"),
+    "left": ([START, PLAN, LATER], "stopped", "not started"),
     "closed in an action": ([START, PLAN, ONE, SENT, CLOSED], "unknown", "its end was not seen"),
     "closed before it was reached": (
         [START, CLOSED],
@@ -118,7 +118,7 @@ WORDS: dict[str, tuple[list[Event], str, str]] = {
     "closed before its turn": (
         [START, Connected("a"), PLAN, CLOSED],
         "stopped",
-        "not begun: 2 of 2 actions",
+        "not started: 2 of 2 actions",
     ),
     "closed with nothing left": (
         [START, Connected("a"), FactsRead("a", 0.2), CLOSED],

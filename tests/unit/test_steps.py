@@ -359,7 +359,7 @@ DAEMON: Mapping[str, tuple[str, str | None, Any]] = {
         {"live-restore": True, "allow-direct-routing": True},
     ),
     "docker 28, set": (DOCKER28, '{"allow-direct-routing": true}', None),
-    "docker 28, a file that is no JSON": (DOCKER28, "{", None),
+    "docker 28, a file that is not JSON": (DOCKER28, "{", None),
     "docker 28, a file that is not UTF-8": (DOCKER28, '{"labels": ["gr\udcf6sse"]}', None),
 }
 

@@ -194,7 +194,7 @@ WRONG: Mapping[str, Case] = {
     "lease taken over": (
         replace(WELL, leases=(STEAL, *WELL.leases[1:])),
         {("lease", N1)},
-        "no address of fed-node1's",
+        "not an address of fed-node1's",
     ),
     "VtepMAC of another device": (
         WELL.lease(N1, BackendData={"VtepMAC": "aa:bb:cc:dd:ee:ff"}),
@@ -296,7 +296,7 @@ def test_a_lease_of_no_known_host_is_told_and_is_no_failure() -> None:
     odd = Value(f"{PREFIX}/here", "\x1b[2J\nnonsense", 1)
     told = [it for it in replace(WELL, leases=(*WELL.leases, stray, odd)).judged() if it.why]
     assert [(it.kind, it.host, it.level) for it in told] == [("lease", "", "skipped")] * 2
-    assert "192.168.122.99 is no host of the answers" in told[0].why
+    assert "192.168.122.99 is not a host of the answers" in told[0].why
     assert "2 h 1 min" in told[0].why
     assert told[1].seen.splitlines() == [f"{PREFIX}/here", "nonsense"]
     assert ok(told)

@@ -110,7 +110,7 @@ async def what(dialogue: Dialogue) -> None:
     before = interrupted_run()
     if before is not None:
         about = f"It stopped at {before.where}. {LEFT_ALONE}"
-        options.insert(0, ("resume", f"Go on: {before.name}", about))
+        options.insert(0, ("resume", f"Resume: {before.name}", about))
     goal = await dialogue.prompt.pick(
         "what",
         "What is to be done?",
@@ -183,7 +183,7 @@ async def _blocked(dialogue: Dialogue, blocks: list[Finding], stop: QuitError) -
         QuitError: the operator leaves, or the input has ended.
     """
     options = [
-        ("again", "read again", "after something was put right on the hosts"),
+        ("again", "read again", "after something was corrected on the hosts"),
         ("leave", "leave", "nothing was changed, and what was said is kept"),
     ]
     if stop.code == verbs.BLOCKED:

@@ -170,7 +170,7 @@ async def machines(dialogue: Dialogue) -> None:
         elif reply != NONE:
             wrong(f"a number from 1 to {len(rows)}, r, or {NONE}")
         elif why:
-            wrong("what is marked X has to be put right first: its number")
+            wrong("what is marked X must be corrected first: its number")
         else:
             return
 

@@ -17,8 +17,8 @@ pytestmark = [pytest.mark.lab, pytest.mark.timeout(1200)]
 BOTH = ("fed-node1", "fed-node2")
 SWITCH = r"fed-node2 +switch +stopping docker"
 HEARD = "once more closes at once"
-STOPPED = "stopped by the operator; the same command goes on from here"
-CLOSED = "closed by the operator; the same command goes on from here"
+STOPPED = "stopped by the operator; the same command continues from here"
+CLOSED = "closed by the operator; the same command continues from here"
 
 
 def sent(number: signal.Signals) -> Do:
@@ -56,7 +56,7 @@ def killed(terminal: Terminal) -> None:
 def resized(terminal: Terminal) -> None:
     for width, height in ((1, 1), (500, 200), (1, 24), (80, 1), (80, 24)):
         terminal.resize(width, height)
-    terminal.until("the network is proven")
+    terminal.until("the network is verified")
     terminal.leave_wizard()
 
 
@@ -64,7 +64,7 @@ def stands_still(terminal: Terminal) -> None:
     terminal.resize(500, 200)  # there is more to show now than it takes
     assert unread(terminal.running, terminal.home) == 0
     terminal.resize(80, 24)
-    terminal.until("the network is proven")
+    terminal.until("the network is verified")
     terminal.leave_wizard()
 
 
