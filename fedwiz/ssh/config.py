@@ -184,7 +184,7 @@ def host_config(host: str, options: Options, user: str = "") -> HostConfig:
     said = HostConfig(host.lower(), user, 22, options)
     port = said.get("port", "22")
     if not (re.fullmatch(r"[0-9]{1,5}", port) and 0 < int(port) < 65536):
-        raise SshConfigError(f"{port} is no port: correct it")
+        raise SshConfigError(f"{port} is not a valid port: correct it")
     name = said.get("hostname", host).lower()
     return HostConfig(name, said.get("user") or user or local_user(), int(port), options)
 
