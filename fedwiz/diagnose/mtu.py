@@ -193,7 +193,7 @@ def _switch_run(
     argv = (
         "sh",
         "-c",
-        script("mtu") + script("switch"),
+        script("mtu", "switch"),
         "mtu.sh",
         *words,
         "--",

@@ -11,7 +11,7 @@ from typing import Any, Literal, TypeAlias
 from fedwiz.answers.file import Answers
 from fedwiz.facts import ClusterFacts
 from fedwiz.model.actions import Action, PutKey, Run
-from fedwiz.scripts import whole
+from fedwiz.scripts import parts, whole
 from fedwiz.steps import GATES, STAGES, STEPS, Stage, Step
 from fedwiz.steps.guard import BOOT, arms, guarded, is_guard
 
@@ -198,14 +198,15 @@ def of_host(plan: Plan, host: str) -> Iterator[tuple[Kind, str]]:
 
 
 def _script(action: Action) -> dict[str, str]:
-    """The scripts that are sent, by their names; empty: there is none."""
+    """The scripts that are sent, part by part, by their names; empty: there is none."""
     if not isinstance(action, Run):
         return {}
     words = [*action.argv, *(shlex.split(action.input()) if arms(action) else ())]
     return {
-        words[at + 2]: word
+        name: text
         for at, word in enumerate(words[1:-1])
         if words[at] == "-c" and "\n" in word
+        for name, text in parts(words[at + 2], word).items()
     }
 
 
@@ -274,8 +275,9 @@ def _typed(action: Action, answers: Answers) -> list[str]:
     if isinstance(action, PutKey):
         return _etcdctl(action, answers)
     words = action.shown
-    for name, script in _script(action).items():  # it stands above, once
-        words = words.replace(shlex.quote(script), f'"${_variable(name)}"', 1)
+    if sent := _script(action):  # it stands above, once
+        named = "".join(f"${_variable(name)}" for name in sent)
+        words = words.replace(shlex.quote("".join(sent.values())), f'"{named}"', 1)
     if action.upload:
         return [
             f"# standard input: {action.upload}, copied to this host first",

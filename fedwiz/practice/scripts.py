@@ -5,8 +5,6 @@ looks like it.
 """
 
 from collections.abc import Mapping
-from functools import cache
-from importlib import resources
 
 from fedwiz.model.envfile import values, with_values
 from fedwiz.practice import backup, dockerd, flanneld, pods, systemd, udp
@@ -15,21 +13,16 @@ from fedwiz.practice.commands import dnf, uploaded
 from fedwiz.practice.machine import SimulatedFile
 from fedwiz.practice.probes import fdb
 from fedwiz.practice.trace import trace
+from fedwiz.scripts import script
 from fedwiz.steps.docker import DUE
 
 DOCKER, FLANNELD = dockerd.DOCKER_UNIT, flanneld.FLANNELD_UNIT
 
 
-@cache
-def text(name: str) -> str:
-    """A script's text."""
-    return (resources.files("fedwiz") / "scripts" / f"{name}.sh").read_text("utf-8")
-
-
 def model(argv: tuple[str, ...]) -> Command | None:
     """The model of the script that `sh -c TEXT NAME.sh ...` runs; None: not a script of fedwiz."""
     name = argv[3].removesuffix(".sh") if len(argv) > 3 else ""
-    return SCRIPTS.get(name) if name in SCRIPTS and argv[2] == text(name) else None
+    return SCRIPTS.get(name) if name in SCRIPTS and argv[2] == script(name) else None
 
 
 FILE_CHANGED = 75

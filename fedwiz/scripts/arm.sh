@@ -1,11 +1,11 @@
-# Have the host take a step back by itself, unless somebody shows that it can still be reached.
-# Usage: arm.sh NAME SECONDS [boot]   (standard input: the way back, shell that ends with `# end`)
-#   boot: the step is a reboot; SECONDS are counted from there, and without one nothing is taken back
-# SECONDS do not go by while something works here that must not be cut in half.
+# Arm a dead-man switch: the host reverts the step by itself unless confirm.sh runs in time.
+# Usage: arm.sh NAME SECONDS [boot]   (standard input: shell that reverts it, up to `# end`)
+#   boot: the step is a reboot; SECONDS count from the boot, and without one nothing is reverted
+# The countdown pauses while a unit runs that must not be interrupted.
 set -u
 name=$1 seconds=$2 boot=${3-} unit=fedwiz-deadman-$1.service
 dir=/run/fedwiz/deadman-$name file=/etc/systemd/system/$unit
-[ -z "$boot" ] || dir=/var/lib/fedwiz/deadman-$name # a boot empties /run
+[ -z "$boot" ] || dir=/var/lib/fedwiz/deadman-$name # a reboot empties /run
 umask 077
 mkdir -p "${dir%/*}" || exit 1
 if [ "$(readlink "$dir/decided")" = back ] && systemctl -q is-active "$unit"; then
@@ -22,18 +22,18 @@ if [ "$(tail -n 1 "$dir/back")" != "# end" ]; then
 fi
 cat >"$dir/wait" <<'END'
 dir=$1 left=$2 unit=fedwiz-deadman-${1##*/deadman-}.service
-now() { read -r up _ </proc/uptime; echo "${up%.*}"; } # a clock that nobody sets
+now() { read -r up _ </proc/uptime; echo "${up%.*}"; } # a clock that nobody can set
 busy() {
   systemctl list-units --plain --no-legend --state=active,activating,deactivating \
     'fedwiz-package*' 'fedwiz-switch*' 'fedwiz-settle*' | grep -q .
 }
-forget() { # what another boot would find
+forget() { # remove what the next boot would start
   [ -e "$dir/boot" ] || return 0
   rm -f "/etc/systemd/system/$unit" "/etc/systemd/system/multi-user.target.wants/$unit"
   systemctl daemon-reload
 }
 last=$(now)
-[ ! -L "$dir/decided" ] || left=0 # the host went down in the middle of it
+[ ! -L "$dir/decided" ] || left=0 # the host went down while it was reverting
 while [ "$left" -gt 0 ]; do
   sleep 1
   at=$(now)
@@ -47,7 +47,7 @@ if [ "$(cat "$dir/boot" 2>/dev/null)" = "$(cat /proc/sys/kernel/random/boot_id)"
   rm -rf "$dir"
   exit 0
 fi
-if ! ln -sT back "$dir/decided" 2>/dev/null; then # whoever is first decides
+if ! ln -sT back "$dir/decided" 2>/dev/null; then # the first to write decides
   [ "$(readlink "$dir/decided")" = back ] && [ ! -e "$dir/code" ] || exit 0
 fi
 echo "nobody has confirmed that this host can still be reached: taking the step back"

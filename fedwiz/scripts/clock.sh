@@ -1,11 +1,11 @@
-# Have chronyd set the clock right, or put chronyd back to what it was; the clock stays right.
+# Have chronyd set the clock, or put chronyd back to what it was; the clock stays right.
 # Usage: clock.sh step
 #        clock.sh back enabled|disabled running|stopped
 set -u
 if [ "$1" = step ]; then
   systemctl enable --now chronyd.service || exit
   chronyc makestep || exit
-  chronyc waitsync 30 2 0 1 && exit # at most 30 tries, until it is within 2 s
+  chronyc waitsync 30 2 0 1 && exit # at most 30 tries, until the clock is within 2 s
   echo "chronyd finds no time server: see \`chronyc sources\` there"
   exit 1
 fi

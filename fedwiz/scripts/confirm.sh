@@ -1,14 +1,14 @@
-# Say that the host can still be reached, so that it takes no step back.
-# Usage: confirm.sh [NAME]...   (none: every step that waits for it)
+# Confirm that the host can still be reached, so that it does not revert the step.
+# Usage: confirm.sh [NAME]...   (none: every armed step)
 set -u
 code=0
-all() { ls -d /run/fedwiz/deadman-* /var/lib/fedwiz/deadman-* 2>/dev/null; } # the latter of reboots
+all() { ls -d /run/fedwiz/deadman-* /var/lib/fedwiz/deadman-* 2>/dev/null; } # of reboots
 [ $# -gt 0 ] || set -- $(all | sed 's/.*deadman-//')
 for name in "$@"; do
   unit=fedwiz-deadman-$name.service
   dir=$(all | grep "/deadman-$name\$" | head -n 1)
   [ -n "$dir" ] || continue
-  ln -sT confirmed "$dir/decided" 2>/dev/null # whoever is first decides
+  ln -sT confirmed "$dir/decided" 2>/dev/null # the first to write decides
   if [ "$(readlink "$dir/decided")" = confirmed ]; then
     systemctl stop "$unit" 2>/dev/null
     echo "$name is confirmed"

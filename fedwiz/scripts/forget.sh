@@ -1,8 +1,8 @@
-# Forget what was kept: there is nothing left of fedwiz on this host.
-# Usage: forget.sh [LEFT]...   (what stays, and why, in words)
+# Delete the backup and all else of fedwiz on this host.
+# Usage: forget.sh [LEFT]...   (what stays, and why)
 set -u
 for left; do echo "left as it is: $left"; done
-if [ -d /run/fedwiz ]; then # a lock that somebody holds must stay the one that others find
+if [ -d /run/fedwiz ]; then # but for the lock: somebody may hold it
   find /run/fedwiz -mindepth 1 ! -name 'lock*' -delete
   rmdir /run/fedwiz 2>/dev/null
 fi

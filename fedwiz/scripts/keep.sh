@@ -1,5 +1,5 @@
-# Keep what an install is about to touch: once, whole or not at all, for its way back.
-# Usage: keep.sh ZONE   (of firewalld, or -; standard input: what etcd held)
+# Back up what an install is about to change: once, all or nothing, for undo.
+# Usage: keep.sh ZONE   (firewalld's, or -; standard input: what etcd holds)
 set -u
 files="
   /etc/sysconfig/flanneld /etc/sysconfig/fedwiz-etcd /usr/local/bin/flanneld
@@ -33,7 +33,7 @@ for path in $files; do
   if [ -e "$path" ] || [ -L "$path" ]; then
     mkdir -p "files${path%/*}" && cp -a -- "$path" "files$path" || fail "$path could not be kept"
   fi
-  while [ "$path" != / ] && [ ! -e "$path" ]; do # with the folders that an install makes for it
+  while [ "$path" != / ] && [ ! -e "$path" ]; do # also the directories that an install makes for it
     grep -qxF -e "$path" absent || echo "$path" >>absent
     path=${path%/*}; path=${path:-/}
   done
@@ -43,13 +43,13 @@ sysctl -e $sysctls >sysctls
 for module in $modules; do
   if [ -e "/sys/module/$module" ]; then echo "$module 1"; fi >>modules
 done
-# One that is built in has no folder of its own.
+# A built-in module has no directory of its own.
 [ ! -e /proc/sys/net/bridge/bridge-nf-call-iptables ] || echo "br_netfilter 1" >>modules
 cat /proc/sys/kernel/hostname /etc/machine-id /proc/sys/kernel/random/boot_id >names
 { uname -r; uname -m; date +%s.%N; } >>names
 ip -json -details address show >links
 ip -json -4 route show table main >routes
-ip address show >addresses; ip route show table all >ways # the same for people
+ip address show >addresses; ip route show table all >ways # the same, for people
 ip -4 -o address show dev docker0 2>/dev/null | sed -n 's/.* inet \([^ ]*\) .*/\1/p' >docker0
 rpm -q --qf '%{name} %{version}-%{release}\n' flannel | grep -v ' is not ' >packages
 for table in filter nat raw mangle; do

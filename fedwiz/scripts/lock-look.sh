@@ -1,12 +1,12 @@
-# Say who has the cluster's lock, and what that run has told; changes nothing.
+# Report who holds the cluster's lock and what that run has reported; change nothing.
 # Usage: lock-look.sh TOKEN OFFSET MOST
-# Says lines `KEY VALUE`: lock, `held` or `free`; who, the base64 of who has it, or had it last;
-# told, the base64 of what the run of TOKEN told, MOST bytes at most, from OFFSET on.
+# Prints lines `KEY VALUE`: lock, `held` or `free`; who, its holder or the last one, as base64;
+# told, what TOKEN's run has reported from OFFSET on, at most MOST bytes, as base64.
 set -u
 token=$1 offset=$2 most=$3
 say() { printf '%s %s\n' "$1" "$(base64 | tr -d '\n')"; }
 cd /run/fedwiz 2>/dev/null && [ -e lock ] || { echo lock free; exit 0; }
-# First the lock: of a run that has let go of it, all is there by now.
+# The lock first: if it is free, the run has reported everything.
 if flock -n -s -E 75 lock true; then
   echo lock free
 else

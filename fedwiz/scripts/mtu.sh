@@ -1,4 +1,4 @@
-# Give interfaces other MTUs; then flanneld and docker start anew, as switch.sh has it, which follows.
+# Set interfaces' MTUs, then restart flanneld and docker: switch.sh follows.
 # Usage: mtu.sh [DEVICE MTU]... -- NETWORK SECONDS
 set -u
 while [ "$1" != -- ]; do

@@ -1,6 +1,6 @@
-# Accept packets before all other rules of a chain of nftables' own, or take that back.
+# Insert an accept rule at the top of an nftables chain, or delete it.
 # Usage: nft-accept.sh on FAMILY TABLE CHAIN MATCH...   |   nft-accept.sh off FAMILY TABLE CHAIN
-# The rule is known by its comment.
+# The rule is found by its comment.
 set -u
 do=$1 family=$2 table=$3 chain=$4; shift 4
 if [ "$do" = on ]; then

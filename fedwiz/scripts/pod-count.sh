@@ -1,8 +1,8 @@
-# Have a container's namespace count the pings that come in, by the address they come from.
+# Count the pings that reach a container's network namespace, by source address.
 # Usage: pod-count.sh PID NETNS ADDRESS...
 set -u
 pid=$1 netns=$2; shift 2
-# The number may be another process's by now: then nothing is done.
+# The PID may have been reused: then do nothing.
 [ "$(readlink "/proc/$pid/ns/net")" = "$netns" ] || { echo "the container is gone"; exit 1; }
 rules=$(
   echo '*filter'
@@ -10,5 +10,5 @@ rules=$(
   echo COMMIT
 )
 count() { printf '%s\n' "$rules" | nsenter -t "$pid" -n iptables-restore "$@"; }
-# Old iptables do not know how to wait for each other.
+# Old versions of iptables have no -w.
 count -w 5 2>/dev/null || count

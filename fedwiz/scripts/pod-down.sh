@@ -1,6 +1,6 @@
-# Say what a container's namespace counted, then take away all that pod-up.sh made.
+# Print what a container's namespace counted, then remove all that pod-up.sh made.
 # Usage: pod-down.sh NAME PID NETNS
-# Says `gone` where the container has ended by itself, the counts of iptables-save, then `end`.
+# Prints `gone` if the container has ended by itself, the counts of iptables-save, then `end`.
 set -u
 name=$1 pid=$2 netns=$3
 here=no
@@ -8,7 +8,7 @@ here=no
 [ $here = yes ] || [ "$pid" = 0 ] || echo gone
 [ $here = no ] || nsenter -t "$pid" -n iptables-save -c -t filter | grep -F -- '-A INPUT '
 {
-  # docker's client would start a docker that has stopped.
+  # docker's client would start a stopped docker.
   if systemctl -q is-active docker.service; then
     docker rm -f "$name"
     docker image rm -f "$name"

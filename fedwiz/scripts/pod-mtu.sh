@@ -1,18 +1,18 @@
-# How large may a packet be that must not be fragmented?  Out of a container's namespace to others,
-# and from one of this host's addresses to other hosts; all at once, in some 0.5 s, 10 s at most.
-# Usage: pod-mtu.sh PID NETNS SOURCE [ADDRESS BYTES PUBLIC BYTES]...   (- : leave it out)
-# Says a line `size ADDRESS BYTES` for each, the largest that came back (0: none did), then `end`;
-# `nodf` where this host's ping can't forbid fragments.
+# Find the largest packet that passes unfragmented, from a container's namespace to others and
+# from one of this host's addresses to other hosts; in parallel, in about 0.5 s, 10 s at most.
+# Usage: pod-mtu.sh PID NETNS SOURCE [ADDRESS BYTES PUBLIC BYTES]...   (-: skip it)
+# Prints `size ADDRESS BYTES` for each, the largest that came back (0: none did), then `end`;
+# `nodf` if this host's ping can't forbid fragments.
 set -u
 export LC_ALL=C
 pid=$1 netns=$2 source=$3; shift 3
 [ "$(readlink "/proc/$pid/ns/net")" = "$netns" ] || { echo "the container is gone"; exit 1; }
 case $(ping -V 2>&1) in *iputils*) ;; *) echo nodf; exit 0 ;; esac
 least=84
-crosses() { # BYTES TIMES SECONDS: one of these pings comes back
+crosses() { # BYTES COUNT SECONDS: at least one of the pings comes back
   said=$(timeout "$3" $ping -n -c "$2" -i 0.2 -W 1 -M do -s $(($1 - 28)) "$to" 2>&1 </dev/null)
   case $said in *' bytes from '*) return 0 ;; esac
-  # What the kernel, or a router, says is the most.
+  # The MTU that the kernel or a router reports.
   most=$(printf '%s\n' "$said" | sed -n 's/.*mtu *= *\([0-9]\{2,5\}\).*/\1/p' | tail -n 1)
   [ -z "$most" ] || told=$most
   return 1
@@ -35,7 +35,7 @@ largest() { # ADDRESS BYTES PING...
       fi
     done
   fi
-  # One short write: the lines of those that end at once do not mix.
+  # One short write, so that parallel lines do not mix.
   printf 'size %s %s\n' "$to" "$low"
 }
 while [ $# -ge 4 ]; do

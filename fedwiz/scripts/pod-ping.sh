@@ -1,6 +1,6 @@
-# Ping many addresses at once out of a container's namespace, with the host's own ping.
+# Ping many addresses in parallel from a container's namespace, with the host's own ping.
 # Usage: pod-ping.sh PID NETNS ADDRESS...
-# Says a line `ping ADDRESS BASE64` for each, then `end`.
+# Prints `ping ADDRESS BASE64` for each, then `end`.
 set -u
 pid=$1 netns=$2; shift 2
 [ "$(readlink "/proc/$pid/ns/net")" = "$netns" ] || { echo "the container is gone"; exit 1; }
@@ -13,7 +13,7 @@ for address in "$@"; do
   {
     said=$(timeout 12 nsenter -t "$pid" -n $ping "$address" 2>&1 </dev/null |
       tail -c 1200 | base64 | tr -d '\n')
-    # One short write: the lines of those that end at once do not mix.
+    # One short write, so that parallel lines do not mix.
     printf 'ping %s %s\n' "$address" "$said"
   } &
 done

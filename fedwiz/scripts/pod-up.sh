@@ -1,13 +1,13 @@
-# Start a container that does nothing, to ping from and to; it ends by itself.
-# Usage: pod-up.sh NAME IMAGE SECONDS [ADDRESS MTU]   (the last two stand in where docker is off)
-# Says lines `KEY BASE64`: inet, docker, then pid, netns and links, or error; `end` is the last.
+# Start an idle container to ping from and to; it ends by itself.
+# Usage: pod-up.sh NAME IMAGE SECONDS [ADDRESS MTU]   (the last two: without docker)
+# Prints lines `KEY BASE64`: inet, docker, then pid, netns and links, or error; `end` is the last.
 set -u
 name=$1 image=$2 life=$3 address=${4-} mtu=${5-}
 say() { printf '%s %s\n' "$1" "$(base64 | tr -d '\n')"; }
 give_up() { printf '%s' "$1" | tail -c 600 | say error; say end </dev/null; exit 0; }
 
-# Arms what takes everything away again, whatever becomes of this script, of the connection
-# and of who asked.  docker's client is kept from starting a docker that has stopped.
+# Schedule the cleanup, whatever becomes of this script, the connection and the caller.
+# It asks first whether docker runs: docker's client would start it.
 tidy='systemctl -q is-active docker.service && { docker rm -f "$0"; docker image rm -f "$0"; }
 [ ! -e "/run/netns/$0" ] || ip netns delete "$0"'
 arm() {
@@ -22,26 +22,26 @@ start() { # IMAGE ENTRYPOINT
   docker rm -f "$name" >/dev/null 2>&1
   return 1
 }
-own() { # An image of this host's own sleep and its libraries: no registry is asked.
+own() { # An image of this host's own sleep and its libraries: it needs no registry.
   sleep=$(command -v sleep) || return
   files=$sleep
-  # Where all coreutils are one program, sleep may be a script for it.
+  # Where all of coreutils is one program, sleep may be a script for it.
   [ "$(head -c 2 "$sleep" | tr -d '\0')" != '#!' ] ||
     files="$files $(head -n 1 "$sleep" | sed 's/^#! *//; s/ .*//')"
   libs=$(for file in $files; do ldd "$file" 2>/dev/null; done | grep -o '/[^ ]*' | sort -u)
-  # With the folders: docker would make those that are missing so that nobody may enter them.
+  # With the directories: docker would make missing ones that nobody may enter.
   said=$(cd / && for file in $files $libs; do
     while [ "$file" != / ]; do echo "${file#/}"; file=$(dirname "$file"); done
   done | sort -u | tar -ch --no-recursion -f - -T - | timeout 20 docker import - "$name" 2>&1) ||
     return
   start "$name" "$sleep"
 }
-stand_in() { # A namespace behind a link of its own; not quite a container, and it is told apart.
+stand_in() { # A namespace behind a link of its own: not quite a container, and reported as such.
   [ -n "$address" ] || return
   link=fwp${name##*-} way=169.254.1.1
   ip netns add "$name" && ip link add "$link" type veth peer name eth0 netns "$name" || return
   set -- $(ip -br link show dev "$link") # NAME STATE MAC FLAGS
-  # Its gateway is the link's other end by its MAC: that end needs no address of its own.
+  # The gateway is the link's other end, by its MAC: that end needs no address.
   ip link set "$link" mtu "$mtu" up && ip -n "$name" link set lo up &&
     ip -n "$name" link set eth0 mtu "$mtu" up &&
     ip -n "$name" address add "$address/32" dev eth0 && ip -n "$name" route add $way dev eth0 &&

@@ -1,50 +1,39 @@
-# Start flanneld anew, as it is told now, and see docker onto its subnet; or take that back.
+# Restart flanneld with its present settings and move docker onto its subnet; or undo that.
 # Usage: restart.sh SUBNET DOCKER MODE SECONDS [API URL KEY VALUE CA CERT CERT-KEY]
-#   SUBNET: keep it; forget subnet.env and put it aside; recall what was put aside.  Others: try,
-#           which keeps it and does not wait for flanneld; stop; wait for one that starts; skip it
-#   DOCKER: move it where it is not on flannel's subnet; leave it; or options that it starts with
-#   MODE: of /etc/sysconfig/flanneld, whose text is on standard input; or -
-#   SECONDS: flanneld gets to be ready
-#   API: the node's lease is deleted first where it recalls, and in the end KEY gets VALUE,
-#        or goes where that is empty
-# docker never goes along with flanneld.  What fails is as it was before, and docker runs.
+#   SUBNET: keep: restart flanneld with it; forget: set subnet.env aside first; recall: put back
+#           what was set aside; try: keep it, and do not wait for flanneld; stop: only stop
+#           flanneld; wait: only start it, and wait; skip: leave flanneld alone
+#   DOCKER: move: where it is not on flannel's subnet; leave; or the options to start it with
+#   MODE: of /etc/sysconfig/flanneld, whose text is on standard input; or -: leave that file
+#   SECONDS: timeout for flanneld to be ready
+#   API: recall first deletes the node's lease; at the end KEY is set to VALUE, or deleted if that
+#        is empty
+# docker never stops or restarts along with flanneld.  On failure all is reverted, and docker runs.
+# Runs after lib.sh.
 set -u
 subnet=$1 docker=$2 mode=$3 ready=$4 api=${5-} url=${6-} key=${7-} value=${8-}
 ca=${9-} cert=${10-} cert_key=${11-}
 conf=/etc/sysconfig/flanneld env=/run/flannel/subnet.env options=/run/flannel/docker
 aside=/run/fedwiz/aside
 mkdir -p -m 0700 /run/fedwiz && kept=$(mktemp -d /run/fedwiz/kept.XXXXXX) || exit 1
-stopped=no; users=""; ended=no; why="it was stopped"; see=""
+stopped=no
 
-say() { printf '%s\n' "$*"; }
-fail() { why=$1; see=${2:+"; see \`journalctl -u $2\` there"}; exit 1; } # WHY [UNIT]
-now() { read -r up _ </proc/uptime; echo "${up%.*}"; } # a clock that nobody sets
 keep() { for file in "$conf" "$env" "$options"; do [ ! -f "$file" ] || cp -p "$file" "$kept/"; done; }
-restore() { # FILE: as it was when this began
+restore() { # FILE: as it was at the start
   if [ -f "$kept/${1##*/}" ]; then cp -p "$kept/${1##*/}" "$1"; else rm -f "$1"; fi
 }
-log() { # the last lines of a unit since this began, for the cause in them
-  say "$1 said:"
-  journalctl -u "$1.service" --after-cursor "$cursor" -n 20 --no-pager -o cat
-}
-cursor=$(journalctl -n 0 --show-cursor --no-pager | sed -n 's/^-- cursor: //p')
+since=--after-cursor=$(journalctl -n 0 --show-cursor --no-pager | sed -n 's/^-- cursor: //p')
 
-# etcd, by its HTTP API.
-ask() {
-  curl -sS --noproxy '*' --max-time 5 ${ca:+--cacert "$ca"} ${cert:+--cert "$cert"} \
-    ${cert_key:+--key "$cert_key"} "$@" >/dev/null
-}
-b64() { printf '%s' "$1" | base64 | tr -d '\n'; }
 put() { # KEY VALUE
   if [ "$api" = v2 ]; then
-    ask --fail -X PUT --data-urlencode "value=$2" -d ttl=86400 "$url/v2/keys$1"
-  else ask --fail -d "{\"key\":\"$(b64 "$1")\",\"value\":\"$(b64 "$2")\"}" "$url/v3/kv/put"; fi
-}
+    etcd --fail -X PUT --data-urlencode "value=$2" -d ttl=86400 "$url/v2/keys$1"
+  else etcd --fail -d "{\"key\":\"$(b64 "$1")\",\"value\":\"$(b64 "$2")\"}" "$url/v3/kv/put"; fi
+} >/dev/null
 delete() { # KEY
-  if [ "$api" = v2 ]; then ask -X DELETE "$url/v2/keys$1"
-  else ask --fail -d "{\"key\":\"$(b64 "$1")\"}" "$url/v3/kv/deleterange"; fi
-}
-lease_key() { # that of the subnet in subnet.env: its first address is the second of the subnet
+  if [ "$api" = v2 ]; then etcd -X DELETE "$url/v2/keys$1"
+  else etcd --fail -d "{\"key\":\"$(b64 "$1")\"}" "$url/v3/kv/deleterange"; fi
+} >/dev/null
+lease_key() { # of the subnet in subnet.env, whose address there is one higher
   held=$(sed -n 's/^FLANNEL_SUBNET=\([0-9.]*\/[0-9]*\)$/\1/p' "$env")
   [ -n "$held" ] || return
   first=${held%/*}
@@ -53,8 +42,8 @@ lease_key() { # that of the subnet in subnet.env: its first address is the secon
 
 ran=no
 case $(systemctl is-active flanneld.service) in active | activating | reloading) ran=yes ;; esac
-# flanneld: an enabled one is required by docker, and its stop would take docker along, as does
-# each start that systemd tries again.  It is enabled again in the end.
+# docker requires an enabled flanneld: it would stop with it, and again at each start that systemd
+# retries.  At the end flanneld is enabled again.
 enabled=$(systemctl is-enabled flanneld.service 2>/dev/null)
 loose() { [ "$enabled" != enabled ] || systemctl --quiet disable flanneld.service; }
 tie() { [ "$enabled" != enabled ] || systemctl --quiet enable flanneld.service; }
@@ -65,39 +54,23 @@ stop() {
 }
 start() {
   systemctl start --no-block flanneld.service
-  end=$(($(now) + ready))
-  until systemctl -q is-active flanneld.service; do
-    [ "$(now)" -lt $end ] || { log flanneld; fail "flanneld did not get ready within $ready s" flanneld; }
-    sleep 0.1
-  done
+  within "$ready" systemctl -q is-active flanneld.service ||
+    { log flanneld; fail "flanneld did not get ready within $ready s" flanneld; }
 }
 
-# docker: who needs it goes with it, and comes with it again.
-note_users() { # UNIT
-  for unit in $(systemctl show -p RequiredBy -p BoundBy -p ConsistsOf --value "$1"); do
-    case " docker.service docker.socket flanneld.service $users " in *" $unit "*) continue ;; esac
-    systemctl -q is-active "$unit" || continue
-    users="$users $unit"
-    note_users "$unit"
-  done
-}
-stop_docker() {
+# docker, with the units that need it.
+take_down() {
   [ $stopped = no ] || return 0
   note_users docker.service
-  socket=no; systemctl -q is-active docker.socket && socket=yes
+  systemctl -q is-active docker.socket && socket=yes
   stopped=yes
-  [ $socket = no ] || systemctl stop docker.socket
-  systemctl stop docker.service || fail "docker did not stop" docker
+  stop_docker
   ip link delete docker0 2>/dev/null
 }
-start_docker() {
+bring_up() {
   [ $stopped = yes ] || return 0
-  [ $socket = no ] || systemctl start docker.socket
-  systemctl reset-failed docker.service 2>/dev/null
-  systemctl start docker.service || return
-  for unit in $users; do
-    systemctl -q is-active "$unit" || systemctl start "$unit" || say "$unit did not start again"
-  done
+  start_docker || return
+  start_users
   stopped=no
 }
 on_subnet() {
@@ -107,21 +80,21 @@ on_subnet() {
 move() {
   on_subnet && return
   say "moving docker"
-  stop_docker
+  take_down
   mk=/usr/libexec/flannel/mk-docker-opts.sh
   bip=$(sed -n 's/^FLANNEL_SUBNET=/--bip=/p' "$env")
-  if ! grep -qsF -e "$bip " "$options"; then # they are another subnet's
+  if ! grep -qsF -e "$bip " "$options"; then # they are for another subnet
     [ -x $mk ] || fail "there is no $mk to write docker's options" flanneld
     $mk -k DOCKER_NETWORK_OPTIONS -d "$options"
   fi
-  start_docker || { log docker; fail "docker did not start on flannel's subnet" docker; }
+  bring_up || { log docker; fail "docker did not start on flannel's subnet" docker; }
   on_subnet || fail "docker0 is not on flannel's subnet: docker did not take its options" docker
 }
-start_with() { # OPTIONS: those that docker had; the file is left as it is
-  stop_docker
+start_with() { # OPTIONS: docker's earlier ones; the file stays as it is
+  take_down
   [ ! -f "$options" ] || mv "$options" "$kept/options"
   printf 'DOCKER_NETWORK_OPTIONS=" %s"\n' "$1" >"$options"
-  start_docker; code=$?
+  bring_up; code=$?
   rm -f "$options"
   [ ! -f "$kept/options" ] || mv "$kept/options" "$options"
   [ $code = 0 ] || { log docker; fail "docker did not start as it was" docker; }
@@ -139,7 +112,7 @@ leave() {
       restore "$conf"; restore "$env"; restore "$options"
       [ $ran = no ] || systemctl start --no-block flanneld.service ;;
     esac
-    start_docker || why="$why, and docker does not run"
+    bring_up || why="$why, and docker does not run"
     say "$why$see"
   fi
   tie
@@ -149,7 +122,7 @@ leave() {
 keep
 trap leave EXIT
 trap 'exit 1' TERM INT
-trap '' HUP PIPE # goes on to its end without whoever asked
+trap '' HUP PIPE # carries on without the caller
 
 if [ "$subnet" = wait ]; then
   start

@@ -1,31 +1,31 @@
 # Set variables in an environment file; every other line and comment stays.
 # Usage: sysconfig.sh FILE SEEN NAME VALUE [NAME VALUE]...   (no quotes, $ or newlines in a VALUE)
-#   SEEN: how the SHA-256 of the file's text begins that the plan saw; absent; or any
-# A file that somebody has changed since is left as it is: exit status 75.
+#   SEEN: the first digits of the SHA-256 of the file that the plan saw; absent; or any
+# A file that somebody has changed since is left alone: exit status 75.
 set -eu
 file=$1 seen=$2; shift 2
 mkdir -p "${file%/*}"
-file=$(readlink -f "$file") # a link stays one
-new=${file%/*}/.${file##*/}.fedwiz # beside it, for the rename; never read by anybody
+file=$(readlink -f "$file") # a symlink stays one
+new=${file%/*}/.${file##*/}.fedwiz # beside it, for the rename; nobody reads it
 trap 'rm -f "$new"' EXIT
-trap 'exit 1' HUP INT TERM
+trap 'exit 1' HUP INT PIPE TERM
 now=absent
 if [ -e "$file" ]; then
-  now=$(head -c 65536 "$file" | sha256sum) # as much as is read of one
+  now=$(head -c 65536 "$file" | sha256sum) # all that is read of one
   cp -a "$file" "$new"
 else install -m 0644 /dev/null "$new"; fi
 while [ $# -gt 1 ]; do
-  if LC_ALL=C grep -qa "^[[:blank:]]*$1=" "$new"; then # -a: else a NUL would begin a line
+  if LC_ALL=C grep -qa "^[[:blank:]]*$1=" "$new"; then # -a: a NUL must not begin a line
     value=$(printf '%s' "$2" | sed 's/[\\|&]/\\&/g')
     LC_ALL=C sed -i "s|^[[:blank:]]*$1=.*|$1=\"$value\"|" "$new"
   else
-    # A last line without its newline would swallow what is appended.
+    # A last line without a newline would swallow what is appended.
     [ -z "$(tail -c 1 "$new")" ] || echo >>"$new"
     printf '%s="%s"\n' "$1" "$2" >>"$new"
   fi
   shift 2
 done
-cmp -s "$new" "$file" && exit # who sends it again finds it done
+cmp -s "$new" "$file" && exit # a retry finds it done
 case $seen in any) ;; *) case $now in "$seen"*) ;; *)
   now="it is gone"
   [ ! -e "$file" ] || now=$(stat -c 'it has %s bytes of %U, written at %.19y' "$file")

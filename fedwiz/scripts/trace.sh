@@ -1,14 +1,14 @@
-# Count a pair's packets hop by hop on their way through this host, and tell how it looks.
+# Count a pair's packets hop by hop through this host, and report the host's network state.
 # Usage: trace.sh on NAME SECONDS RAW MANGLE SECURITY    (each: lines `-I CHAIN MATCH...`, or empty)
 #        trace.sh off NAME
-# The rules have no target: they count, and let everything be.  They go by themselves after SECONDS.
-# Says lines `KEY BASE64`: counts, rules, stats, and when it begins flanneld, log, sysctls, policy,
+# The rules have no target: they only count.  After SECONDS they go by themselves.
+# Prints lines `KEY BASE64`: counts, rules, stats; with `on` also flanneld, log, sysctls, policy,
 # routes, nft; `end` is the last.
 set -u
 do=$1 name=$2
 say() { printf '%s %s\n' "$1" "$(base64 | tr -d '\n')"; }
 
-# What takes the rules away, found by the comment that each has; $0 is the name.
+# Removes the rules, which are found by their comment; $0 is the name.
 tidy='for table in raw mangle security; do
   rules=$(iptables-save -t $table 2>/dev/null | grep -F -- "--comment \"$0:" | sed -n "s/^-A/-D/p")
   [ -z "$rules" ] || printf "*%s\n%s\nCOMMIT\n" $table "$rules" | iptables-restore -w 5 -n
@@ -22,7 +22,7 @@ counts() {
     iptables-save -c -t $table 2>/dev/null | grep -F -- "--comment \"$name:"
   done
 }
-moving() { # What counts packets, told twice, so that one sees what moved.
+moving() { # Packet counters: those that differ between `on` and `off` have moved.
   for table in filter raw mangle; do
     iptables-save -c -t $table 2>/dev/null |
       grep -E '^\*|^:[^ ]+ (DROP|ACCEPT) |-j (DROP|REJECT)( |$)'
@@ -44,7 +44,7 @@ if [ "$do" = on ]; then
   ip -4 route show | head -c 60000 | say routes
   nft -a list ruleset 2>/dev/null | grep -E '^table|^	chain|hook|drop|reject' |
     head -c 60000 | say nft
-  # Last, so that what was told before is not counted.
+  # Last, so that the output above is not counted.
   { add raw "$4"; add mangle "$5"; add security "$6"; } | say error
 else
   counts | say counts

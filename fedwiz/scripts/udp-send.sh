@@ -1,13 +1,13 @@
-# Send a line to a UDP port of many hosts, three times each; bash speaks UDP by itself.
+# Send a line to a UDP port of many hosts, three times each; bash can do UDP itself.
 # Usage: udp-send.sh PORT LINE PEER...
-# Says `sent PEER BASE64` for each (what was complained of), then `end`; `nobash` where there is none.
+# Prints `sent PEER BASE64` (the error) for each, then `end`; `nobash` if there is no bash.
 set -u
 command -v bash >/dev/null || { echo nobash; exit 0; }
 exec bash -c '
 port=$1 line=$2; shift 2
 declare -A to said
 for peer; do
-  # A socket each: what comes back from the peer (`Connection refused`) is told at the next line.
+  # One socket each: the answer of a peer (`Connection refused`) shows at the next write.
   exec {fd}>"/dev/udp/$peer/$port" && to[$peer]=$fd
 done 2>/dev/null
 for peer; do

@@ -1,6 +1,6 @@
-# Tell whose lines udp-listen.sh's unit has heard, and take it away.
-# Usage: udp-tell.sh NAME COUNT   (how many senders there are: the last ones are waited for a bit)
-# Says `heard NUMBER` for each line `NAME NUMBER`, then `end`; `gone` where the unit has ended.
+# Report whose lines the unit of udp-listen.sh has received, and stop it.
+# Usage: udp-tell.sh NAME COUNT   (COUNT: the senders; it waits briefly for the last ones)
+# Prints `heard NUMBER` for each line `NAME NUMBER`, then `end`; `gone` if the unit has ended.
 set -u
 name=$1 count=$2
 heard() { grep -aoE "$name [0-9]{1,6}" "/run/$name/heard" 2>/dev/null | sort -u; }

@@ -1,4 +1,4 @@
-# Unload modules of the kernel, as far as nobody uses them.
+# Unload kernel modules that nobody uses.
 # Usage: unload.sh MODULE...
 for module; do
   if said=$(modprobe -r "$module" 2>&1); then echo "$module is unloaded"

@@ -1,5 +1,5 @@
-# Make flannel's vxlan device anew with another name, VNI or port; all else stays as it is.
-# Usage: vtep.sh DEVICE NAME VNI PORT [again]   (again: flanneld looks again, and docker runs on)
+# Recreate flannel's vxlan device with another name, VNI or port; all else stays as it is.
+# Usage: vtep.sh DEVICE NAME VNI PORT [again]   (again: restart flanneld, but not docker)
 set -u
 old=$1 name=$2 vni=$3 port=$4 again=${5-}
 fail() { echo "$*"; exit 1; }
@@ -10,7 +10,7 @@ leave() {
   [ $enabled = no ] || systemctl --quiet enable flanneld.service
 }
 trap leave EXIT
-trap '' HUP INT PIPE TERM # half of it would leave the node without its device
+trap '' HUP INT PIPE TERM # interrupted, it would leave the node without its device
 
 mtu="" mac="" kind="" had_vni="" had_port="" within=no
 line=$(ip -o -d link show dev "$old") || fail "there is no $old"
@@ -58,7 +58,7 @@ if ! lay "$name" "$vni" "$port"; then
 fi
 echo "$name has VNI $vni and port $port"
 [ "$again" = again ] && systemctl --quiet is-active flanneld.service || exit 0
-# flanneld has the device of before in mind.  While it is enabled its restart takes docker along.
+# flanneld still knows the old device.  docker requires an enabled flanneld, and would restart too.
 if systemctl --quiet is-enabled flanneld.service; then
   enabled=yes
   systemctl --quiet disable flanneld.service

@@ -101,6 +101,29 @@ def test_one_that_is_killed_leaves_the_file_and_the_next_clears_up(tmp_path: Pat
     assert [each.name for each in tmp_path.iterdir()] == ["daemon.json"]
 
 
+@pytest.mark.parametrize("name", ["put", "sysconfig"])
+def test_one_whose_connection_has_gone_leaves_nothing_beside_the_file(
+    name: str, tmp_path: Path
+) -> None:
+    """Nobody hears what it says then: a shell that SIGPIPE ends must clear up all the same."""
+    path = tmp_path / "flanneld"
+    path.write_text(OLD)
+    words = {
+        "put": ("0644", path, hashed(OLD), hashed(TEXT)),
+        "sysconfig": (path, "absent", "A", 1),
+    }
+    nobody, out = os.pipe()
+    os.close(nobody)
+    argv = ["sh", "-c", script(name), f"{name}.sh", *map(str, words[name])]
+    done = subprocess.run(
+        argv, stdin=subprocess.DEVNULL, stdout=out, stderr=out, check=False, timeout=GIVE_UP
+    )
+    os.close(out)
+    assert done.returncode == 1
+    assert path.read_text() == OLD
+    assert [each.name for each in tmp_path.iterdir()] == ["flanneld"]
+
+
 def test_a_link_stays_one_and_an_owner_too(tmp_path: Path) -> None:
     path, real = tmp_path / "daemon.json", tmp_path / "elsewhere/daemon.json"
     real.parent.mkdir()

@@ -1,6 +1,7 @@
 """What hosts are sent, run by a real sh on a host that is a folder with a small systemctl."""
 
 import os
+import re
 import signal
 import subprocess
 import time
@@ -10,9 +11,11 @@ import pytest
 
 from fedwiz.facts import parse
 from fedwiz.facts.probes import probes
-from fedwiz.scripts import script
+from fedwiz.scripts import AFTER_LIB, script
 from tests.support.patience import GIVE_UP
 from tests.support.sample_cluster import answered
+
+SCRIPTS = Path(__file__).parents[2] / "fedwiz/scripts"
 
 SYSTEMCTL = """\
 #!/bin/sh
@@ -78,7 +81,7 @@ class Host:
             script(name)
             .replace("/run/", f"{self.home}/run/")
             .replace("/etc/sysconfig/", f"{self.home}/sysconfig/")
-            .replace("wait_for 10", "wait_for 0")
+            .replace("within 10", "within 0")
         )
         path = f"{self.home}/bin:{os.environ['PATH']}"
         return subprocess.Popen(
@@ -117,6 +120,41 @@ class Host:
 @pytest.fixture
 def host(tmp_path: Path) -> Host:
     return Host(tmp_path, *RUNNING)
+
+
+def defined(text: str) -> set[str]:
+    """The functions of a script."""
+    return set(re.findall(r"^(\w+)\(\) ", text, re.MULTILINE))
+
+
+def called(text: str, names: set[str]) -> set[str]:
+    """Those of the functions that a script calls."""
+    code = re.sub(r"(^|\s)#.*", "", text)
+    keywords = "if|then|else|do|until|while"
+    first = rf"(?:^|[;&|(!]|(?<!\$)\{{|\b(?:{keywords})\s)\s*({'|'.join(names)})\b(?![=(])"
+    return set(re.findall(first, code, re.MULTILINE))
+
+
+@pytest.mark.parametrize("path", sorted(SCRIPTS.glob("*.sh")), ids=lambda it: it.stem)
+def test_lib_sh_is_sent_with_the_scripts_that_use_it_and_with_no_other(path: Path) -> None:
+    lib, text = script("lib"), path.read_text()
+    functions = defined(lib)
+    assert len(functions) > 10
+    if path.stem == "lib":
+        assert script("lib") == text
+    elif AFTER_LIB in text:
+        assert script(path.stem) == lib + text
+        assert called(text, functions)
+        assert not defined(text) & functions
+    else:
+        assert script(path.stem) == text
+        assert not called(text, functions - defined(text))
+
+
+def test_scripts_that_are_run_as_one_get_lib_sh_once() -> None:
+    assert script("mtu", "switch") == script("lib") + script("mtu") + (
+        SCRIPTS / "switch.sh"
+    ).read_text("utf-8")
 
 
 def test_what_docker_s_stop_took_along_runs_again(host: Host) -> None:

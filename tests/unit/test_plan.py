@@ -1,4 +1,5 @@
 import json
+import shlex
 import subprocess
 from dataclasses import replace
 
@@ -18,6 +19,7 @@ from fedwiz.engine.plan import (
 from fedwiz.facts import Backup, Facts
 from fedwiz.facts.values import File
 from fedwiz.model.actions import Action, PutKey, Secret
+from fedwiz.scripts import script as as_sent
 from fedwiz.steps.flannel import SYSCONFIG
 from tests.support.sample_cluster import ANSWERS, BARE, DONE, NODES, answered, on, stored
 from tests.unit.test_steps import READY
@@ -104,6 +106,30 @@ def test_the_text_shows_files_as_diffs_and_each_script_once() -> None:
     assert "running containers stop" in said
     assert "(as on fed-node1)" in said
     assert said.rstrip().endswith("actions")
+
+
+def test_what_scripts_share_is_shown_once_before_them() -> None:
+    plan = make(answered("docker.switch=reboot"), BARE)
+    shared, typed = as_sent("lib"), scripts(plan, ANSWERS)["fed-node1"]
+    titles = ("lib.sh", "switch.sh", "settle.sh", "peers.sh")
+    alone = [line for kind, line in of_host(plan, "fed-node1") if kind in ("step", "script")]
+    for said in (text(plan), "\n".join(alone)):
+        assert said.count(shared.splitlines()[0]) == 1
+        places = [said.index(f"{name}, as it is sent:") for name in titles]
+        assert places == sorted(places)
+    assert typed.count(shlex.quote(shared)) == 1
+    assert '\nsh -c "$lib_sh$settle_sh" settle.sh docker 90\n' in typed
+    assert '\nsh -c "$lib_sh$peers_sh" peers.sh fdb ' in typed
+    assert '\nsh -c "$put_sh" put.sh 0644 ' in typed
+
+
+def test_a_script_that_another_version_sent_is_shown_as_it_was_sent() -> None:
+    """A way back from an earlier run holds the text that was recorded then."""
+    sent = "# What was shared then.\n" + as_sent("restart")
+    said = text(whole(Run(("sh", "-c", sent, "restart.sh", "skip"))))
+    assert "lib.sh, as it is sent:" not in said
+    first = as_sent("lib").splitlines()[0]
+    assert f"restart.sh, as it is sent:\n    # What was shared then.\n    {first}\n" in said
 
 
 def test_one_host_s_plan_is_whole_each_line_of_its_kind() -> None:
