@@ -263,7 +263,7 @@ class Fedwiz(Wizard):
                 "An install is running.  Ctrl+C lets what runs end and begins nothing new; "
                 "leave when it has stopped."
             )
-            await self.push_screen_wait(Help("The install goes on", text, []))
+            await self.push_screen_wait(Help("The install is running", text, []))
             return
         text = "Your answers are saved: `fedwiz` continues from here."
         if await self.push_screen_wait(Confirm("Leave fedwiz?", text, "Yes, leave")):

@@ -14,8 +14,8 @@ from fedwiz.util.words import count
 from screens.pages.page import Move
 
 CUT_OFF = "its end is not recorded"
-RESUME = "; the same command continues from here"
-"""A hint for the command line; a page has a key for it."""
+HINTS = ("; the same command continues from here", "; the same command goes on from here")
+"""A hint for the command line; a page has a key for it.  The second is in journals of 0.1."""
 
 
 class Sentence(NamedTuple):
@@ -28,7 +28,10 @@ class Sentence(NamedTuple):
 
 def reason(state: State) -> str:
     """Why the run ended, without the command line's hint."""
-    return state.why.removesuffix(RESUME).rstrip(".")
+    why = state.why
+    for hint in HINTS:
+        why = why.removesuffix(hint)
+    return why.rstrip(".")
 
 
 def outcome(state: State, *, undoes: bool = False) -> Sentence:

@@ -52,7 +52,7 @@ COUNTING = "iptables-save | grep -c -- '--comment \"fedwiz-probe' || true"
 async def test_a_connection_that_is_cut_leaves_no_rule_behind(
     lab: Lab, answers: Answers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(trace, "LIFE", 4)
+    monkeypatch.setattr(trace, "POD_SECONDS", 4)
     net = Overlay(IPv4Network("10.16.0.0/16"), "vxlan", "flannel.1")
     one, two = (
         End(node, IPv4Address(f"10.16.{at}.2"), lab.address(node))

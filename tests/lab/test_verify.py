@@ -401,7 +401,7 @@ async def test_an_image_that_is_there_is_used_and_kept_and_others_stay(healthy: 
 async def test_a_connection_that_is_cut_leaves_nothing_behind(
     healthy: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pods, "LIFE", 4)
+    monkeypatch.setattr(pods, "POD_SECONDS", 4)
     answers, name = answers_for(healthy), pods.new_name()
     async with reached(answers) as (ways, _):
         for node in healthy.nodes:

@@ -50,20 +50,20 @@ def test_a_lease_is_read(value: Value, seen: tuple[str, str, str, str, int | Non
 
 
 WRONG = {
-    "no JSON": (leased("10.16.29.0-24", "{"), "no JSON object"),
-    "a list": (leased("10.16.29.0-24", "[1]"), "no JSON object"),
-    "null": (leased("10.16.29.0-24", "null"), "no JSON object"),
-    "too deep": (leased("10.16.29.0-24", "[" * 100_000), "no JSON object"),
+    "no JSON": (leased("10.16.29.0-24", "{"), "not a JSON object"),
+    "a list": (leased("10.16.29.0-24", "[1]"), "not a JSON object"),
+    "null": (leased("10.16.29.0-24", "null"), "not a JSON object"),
+    "too deep": (leased("10.16.29.0-24", "[" * 100_000), "not a JSON object"),
     "no address": (leased("10.16.29.0-24", "{}"), "PublicIP"),
     "a number for an address": (leased("10.16.29.0-24", '{"PublicIP": 1}'), "PublicIP"),
     "a name for an address": (leased("10.16.29.0-24", '{"PublicIP": "n1"}'), "PublicIP"),
-    "a key without a length": (leased("10.16.29.0", VXLAN), "no subnet"),
-    "a key with host bits": (leased("10.16.29.7-24", VXLAN), "no subnet"),
-    "a key with a mask": (leased("10.16.29.0-255.255.255.0", VXLAN), "no subnet"),
-    "a key with a signed length": (leased("10.16.29.0-+24", VXLAN), "no subnet"),
-    "a key with a long length": (leased("10.16.29.0-240", VXLAN), "no subnet"),
-    "a key with a name": (leased("lock", VXLAN), "no subnet"),
-    "an empty key": (leased("", VXLAN), "no subnet"),
+    "a key without a length": (leased("10.16.29.0", VXLAN), "not a subnet"),
+    "a key with host bits": (leased("10.16.29.7-24", VXLAN), "not a subnet"),
+    "a key with a mask": (leased("10.16.29.0-255.255.255.0", VXLAN), "not a subnet"),
+    "a key with a signed length": (leased("10.16.29.0-+24", VXLAN), "not a subnet"),
+    "a key with a long length": (leased("10.16.29.0-240", VXLAN), "not a subnet"),
+    "a key with a name": (leased("lock", VXLAN), "not a subnet"),
+    "an empty key": (leased("", VXLAN), "not a subnet"),
 }
 
 

@@ -101,7 +101,7 @@ async def test_the_cause_is_named_with_what_says_so_and_a_remedy_that_may_be_ref
         await pilot.press("f1")
         await on(pilot, Help)
         await pilot.press("end")
-        for said in ("Diagnose again", "Show the remedy"):
+        for said in ("Diagnose again", "Show the fix"):
             assert said in words(pilot)
         await pilot.press("escape")
         await on(pilot, Dialog)

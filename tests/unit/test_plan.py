@@ -18,7 +18,7 @@ from fedwiz.engine.plan import (
 )
 from fedwiz.facts import Backup, Facts
 from fedwiz.facts.values import File
-from fedwiz.model.actions import Action, PutKey, Secret
+from fedwiz.model.actions import Action, PutKey, Run, Secret
 from fedwiz.scripts import script as as_sent
 from fedwiz.steps.flannel import SYSCONFIG
 from tests.support.sample_cluster import ANSWERS, BARE, DONE, NODES, answered, on, stored

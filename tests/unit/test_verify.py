@@ -381,5 +381,5 @@ async def test_no_answer_at_all_is_a_failure_with_what_was_said() -> None:
 
 def test_scripts_are_what_is_sent() -> None:
     script = pods.up("n", "i").argv[2]
-    assert script.startswith("# Start a container")
+    assert script.startswith("# Start an idle container")
     assert shlex.split(pods.up("n", "i").shown)[2] == script
