@@ -51,7 +51,7 @@ class Terminal(LinuxDriver):
     are queued for a terminal that accepts none.
     """
 
-    def __init__(self, app: "App[Any]", **options: Any) -> None:  # noqa: ANN401 - passed through
+    def __init__(self, app: "App[Any]", **options: Any) -> None:
         super().__init__(app, **options)
         self._loop = asyncio.get_running_loop()
         self._output = TerminalOutput(cast("TextIO", self._file), self._on_lost)

@@ -113,7 +113,7 @@ def _unknown(section: str, question: str) -> str:
     return refusal.replace("`host.", "`host.NAME.")
 
 
-def _host(values: dict[str, Any], name: str, new: set[str]) -> Any:  # noqa: ANN401
+def _host(values: dict[str, Any], name: str, new: set[str]) -> Any:  # noqa: ANN401 - TOML's
     hosts = values.setdefault("host", [])
     if not isinstance(hosts, list):
         raise ValueError("`host` is not a list of [[host]] tables in the file; make it one")

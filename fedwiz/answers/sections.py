@@ -30,7 +30,13 @@ Flag: TypeAlias = Annotated[bool, Strict()]
 HostFile: TypeAlias = Annotated[str, AfterValidator(rules.empty_or(rules.host_path))]
 
 
-def ask(title: str, help: str, default: Any = ..., *examples: object, **more: Any) -> Any:  # noqa: A002, ANN401
+def ask(
+    title: str,
+    help: str,  # noqa: A002 - a question's help
+    default: Any = ...,  # noqa: ANN401 - of the field's type
+    *examples: object,
+    **more: Any,
+) -> Any:  # noqa: ANN401 - as pydantic's Field
     """Declare a field with its question."""
     return Field(default, title=title, description=help, examples=list(examples) or None, **more)
 

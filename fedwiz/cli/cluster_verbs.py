@@ -49,7 +49,9 @@ def _check(options: argparse.Namespace, answers: Answers, make: Make) -> int:
 
 
 def _plan(options: argparse.Namespace, answers: Answers, make: Make) -> int:
-    work: Work = lambda cluster, _: verbs.plan(cluster)  # noqa: E731
+    async def work(cluster: RunContext, _stop: asyncio.Event) -> Result:
+        return await verbs.plan(cluster)
+
     names = [host.name for host in answers.host]
     if options.host and options.host not in names:
         raise UsageError(f"--host {options.host}: the hosts are {', '.join(names)}")
@@ -65,8 +67,11 @@ def _verify(options: argparse.Namespace, answers: Answers, make: Make) -> int:
     if options.watch is None:
         if options.count:
             raise UsageError("--count is of rounds: give --watch, too")
-        work: Work = lambda cluster, _: verbs.verify(cluster, only=only or KINDS, pair=pair)  # noqa: E731
-        return print_report(options, *run(work, make, options))
+
+        async def once(cluster: RunContext, _stop: asyncio.Event) -> Result:
+            return await verbs.verify(cluster, only=only or KINDS, pair=pair)
+
+        return print_report(options, *run(once, make, options))
 
     async def rounds(cluster: RunContext, stop: asyncio.Event) -> Result:
         return await verbs.watch(

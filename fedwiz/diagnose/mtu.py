@@ -185,7 +185,7 @@ def _switch_run(
     case: Case,
     network: str,
     sizes: list[tuple[str, int]],
-    **more: Any,  # noqa: ANN401 - Run's
+    **more: Any,
 ) -> Run:
     """Set MTUs, and restart flanneld and docker, as a step of the install does."""
     ready = case.answers.docker.ready_within

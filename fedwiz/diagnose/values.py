@@ -205,7 +205,7 @@ Cause: TypeAlias = Callable[[Case], Iterator[Diagnosis]]
 """Looks at a case and yields what it finds; nothing if it is not the cause."""
 
 
-def fix_command(host: str, do: tuple[str, ...], undo: tuple[str, ...], **more: Any) -> Fix:  # noqa: ANN401 - Run's own fields
+def fix_command(host: str, do: tuple[str, ...], undo: tuple[str, ...], **more: Any) -> Fix:
     """A command on a host and the one that undoes it; `more` applies to both."""
     undo_run = Run(undo, **more)
     return Fix(host, Run(do, undo=undo_run.brief, back=undo_run, **more))

@@ -41,7 +41,7 @@ class V3:
         """All keys below a prefix, sorted by key."""
         below = f"{prefix.rstrip('/')}/"
 
-        def ask(client: Any) -> tuple[Value, ...]:  # noqa: ANN401
+        def ask(client: Any) -> tuple[Value, ...]:  # noqa: ANN401 - etcd3 and grpc have no types
             return tuple(_values(client, client.get_prefix_response(below).kvs))
 
         return tuple(sorted(await self._call(below, ask), key=lambda value: value.key))
@@ -49,7 +49,7 @@ class V3:
     async def put(self, put: PutKey) -> bool:
         """Write or delete the key in one transaction; False if it has changed since the plan."""
 
-        def ask(client: Any) -> bool:  # noqa: ANN401
+        def ask(client: Any) -> bool:  # noqa: ANN401 - etcd3 and grpc have no types
             conditions = client.transactions
             if put.previous is None:
                 unchanged = conditions.create(put.key) == 0
@@ -81,11 +81,11 @@ class V3:
         self._client = None
         return self._blocking(key, ask)
 
-    def _connect(self, etcd3: Any, grpc: Any) -> Any:  # noqa: ANN401
+    def _connect(self, etcd3: Any, grpc: Any) -> Any:  # noqa: ANN401 - etcd3 and grpc have no types
         endpoint = self._endpoint
 
         class Client(etcd3.Etcd3Client):  # type: ignore[misc]  # the base has no types
-            def _get_secure_creds(self, ca: bytes, key: bytes, cert: bytes) -> Any:  # noqa: ANN401
+            def _get_secure_creds(self, ca: bytes, key: bytes, cert: bytes) -> Any:  # noqa: ANN401 - etcd3 and grpc have no types
                 # etcd3 expects paths; this passes the contents, so that no key is written to disk.
                 return grpc.ssl_channel_credentials(ca, key or None, cert or None)
 
@@ -110,7 +110,7 @@ class V3:
         return client
 
 
-def _values(client: Any, pairs: Sequence[Any]) -> Iterator[Value]:  # noqa: ANN401
+def _values(client: Any, pairs: Sequence[Any]) -> Iterator[Value]:  # noqa: ANN401 - etcd3 and grpc have no types
     """The keys with the remaining time of their leases; each lease is looked up once."""
     remaining: dict[int, int | None] = {0: None}
     for pair in pairs:
@@ -124,7 +124,7 @@ def _values(client: Any, pairs: Sequence[Any]) -> Iterator[Value]:  # noqa: ANN4
         )
 
 
-def _kind_and_cause(error: BaseException, grpc: Any) -> tuple[Kind, str]:  # noqa: ANN401
+def _kind_and_cause(error: BaseException, grpc: Any) -> tuple[Kind, str]:  # noqa: ANN401 - etcd3 and grpc have no types
     """Map a gRPC status to our kind of error; etcd3 wraps some of them and loses their text."""
     status = error if isinstance(error, grpc.RpcError) else error.__context__
     if not isinstance(status, grpc.RpcError):

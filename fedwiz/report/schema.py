@@ -11,7 +11,7 @@ NUMBER_OR_NULL = {"type": ["number", "null"]}
 MOMENT = {"type": ["string", "null"], "format": "date-time"}
 
 
-def _object(about: str, **fields: Any) -> dict[str, Any]:  # noqa: ANN401 - parts of a schema
+def _object(about: str, **fields: Any) -> dict[str, Any]:
     """An object with all these keys; a later fedwiz may add more."""
     return {
         "type": "object",

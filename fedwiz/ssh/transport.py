@@ -39,30 +39,48 @@ class SshAnswers(Protocol):
     """The part of the answers that says how to connect."""
 
     @property
-    def user(self) -> str: ...  # noqa: D102
+    def user(self) -> str:
+        """The user who logs in."""
+
     @property
-    def port(self) -> int: ...  # noqa: D102
+    def port(self) -> int:
+        """The TCP port of sshd."""
+
     @property
-    def identity(self) -> tuple[str, ...]: ...  # noqa: D102
+    def identity(self) -> tuple[str, ...]:
+        """Paths of private keys; empty: ssh_config's and the agent's."""
+
     @property
-    def known_hosts(self) -> str: ...  # noqa: D102
+    def known_hosts(self) -> str:
+        """Path of the known_hosts file."""
+
     @property
-    def sudo(self) -> Literal["no", "nopasswd", "ask"]: ...  # noqa: D102
+    def sudo(self) -> Literal["no", "nopasswd", "ask"]:
+        """How the user becomes root."""
+
     @property
-    def width(self) -> int: ...  # noqa: D102
+    def width(self) -> int:
+        """Hosts at once, at most."""
+
     @property
-    def confirm_within(self) -> int: ...  # noqa: D102
+    def confirm_within(self) -> int:
+        """Seconds for which a lost connection is retried."""
 
 
 class HostAnswers(Protocol):
     """The part of the answers that says which host."""
 
     @property
-    def name(self) -> str: ...  # noqa: D102
+    def name(self) -> str:
+        """The host's name."""
+
     @property
-    def address(self) -> str: ...  # noqa: D102
+    def address(self) -> str:
+        """Its IP address, or a name."""
+
     @property
-    def host_key(self) -> str: ...  # noqa: D102
+    def host_key(self) -> str:
+        """The fingerprint of its host key; empty: known_hosts decides."""
 
 
 class Ssh(Transport):

@@ -18,7 +18,7 @@ DIGEST_DIGITS = 16
 """Hex digits of a SHA-256 that are enough to tell texts apart, for people and hosts alike."""
 
 
-def change(*argv: str, **more: Any) -> Run:  # noqa: ANN401 - Run's own fields
+def change(*argv: str, **more: Any) -> Run:
     """A command that changes something, run as root."""
     return Run(argv, **more)
 
@@ -78,7 +78,7 @@ def hashed(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:DIGEST_DIGITS]
 
 
-def run_script(name: str, *argv: str, **more: Any) -> Run:  # noqa: ANN401 - Run's own fields
+def run_script(name: str, *argv: str, **more: Any) -> Run:
     """Run one of fedwiz's scripts with sh; the plan shows its whole text."""
     return change("sh", "-c", script(name), f"{name}.sh", *argv, **more)
 

@@ -173,7 +173,7 @@ class Draft:
             del table[key]
         return replace(self, said={**self.said, section: table} if section else table)
 
-    def host(self, address: str, **changes: Any) -> Self:  # noqa: ANN401 - fields of Candidate
+    def host(self, address: str, **changes: Any) -> Self:
         """Change fields of the candidate with that address."""
         return replace(
             self,
@@ -182,7 +182,7 @@ class Draft:
             ),
         )
 
-    def row(self, index: int, **changes: Any) -> Self:  # noqa: ANN401 - fields of Candidate
+    def row(self, index: int, **changes: Any) -> Self:
         """Change fields of the candidate at that index; two may share an address."""
         changed = replace(self.candidates[index], **changes)
         return replace(

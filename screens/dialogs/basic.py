@@ -142,7 +142,7 @@ class Confirm(TextDialog[bool]):
 class Hidden(Line):
     """An input for a secret, neither shown nor copied."""
 
-    def __init__(self, id: str) -> None:  # noqa: A002 - as in Widget
+    def __init__(self, id: str) -> None:
         super().__init__(password=True, id=id)
 
     def action_copy(self) -> None:

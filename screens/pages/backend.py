@@ -75,7 +75,7 @@ class BackendPage(JudgedPage):
     BackendPage.-wide #detail { width: 1fr; margin: 0 0 0 1; }
     """
 
-    def __init__(self, *args: Any) -> None:  # noqa: ANN401 - same as Page
+    def __init__(self, *args: Any) -> None:
         super().__init__(*args)
         self._found: dict[str, list[Finding]] = {}
         """Findings by backend."""

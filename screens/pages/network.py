@@ -91,7 +91,7 @@ class NetworkPage(JudgedPage):
     _hinted = ""
     """The last hint; a new one changes the keys, too."""
 
-    def __init__(self, *args: Any) -> None:  # noqa: ANN401 - same as Page
+    def __init__(self, *args: Any) -> None:
         super().__init__(*args)
         self._found: list[Finding] = []
         self._refused: list[str] = []

@@ -42,7 +42,7 @@ class Pairs(Vertical):
     Pairs > .pair { height: 1fr; min-height: 3; margin-top: 1; }
     """
 
-    def __init__(self, kind: str, id: str, *, opens: bool) -> None:  # noqa: A002 - as in Widget
+    def __init__(self, kind: str, id: str, *, opens: bool) -> None:
         super().__init__(id=id)
         self._kind, self._opens = kind, opens
         self._found: Mapping[tuple[str, str], Verified] = {}

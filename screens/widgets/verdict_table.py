@@ -125,7 +125,7 @@ class Verdicts(Vertical):
 
     EMPTY: ClassVar[str] = "Nothing is known yet."
 
-    def __init__(self, kind: str, id: str | None = None) -> None:  # noqa: A002 - as in Widget
+    def __init__(self, kind: str, id: str | None = None) -> None:
         super().__init__(id=id)
         self._table, self._rows = VERDICT_TABLES[kind], list[VerdictRow]()
         self._drawn: object = None

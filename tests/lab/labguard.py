@@ -137,7 +137,7 @@ class Guard:
             if "error" in reply:
                 raise Gone
 
-    def do(self, verb: str, **given: Any) -> None:  # noqa: ANN401 - what the verb takes
+    def do(self, verb: str, **given: Any) -> None:
         if verb == "up":
             self.up(**given)
         elif verb == "reset":

@@ -76,7 +76,7 @@ def up(
     return load(name)
 
 
-def detached(*words: str, **streams: Any) -> int:  # noqa: ANN401 - Popen's own
+def detached(*words: str, **streams: Any) -> int:
     """Start this program as a process that outlives this one and hears no Ctrl+C; its pid."""
     child = subprocess.Popen(
         # With as little of Python as it needs: the rest takes longer to load than the program.
@@ -98,7 +98,7 @@ def ended(guard: int) -> None:
         os.waitpid(guard, 0)
 
 
-def ask(guard: socket.socket, **request: Any) -> None:  # noqa: ANN401 - whatever JSON has
+def ask(guard: socket.socket, **request: Any) -> None:
     """Have a lab's guard do something.
 
     Raises:
@@ -114,7 +114,7 @@ def ask(guard: socket.socket, **request: Any) -> None:  # noqa: ANN401 - whateve
         raise RuntimeError(reply["error"].removeprefix("lab: "))
 
 
-def ask_for(state: State, **request: Any) -> None:  # noqa: ANN401 - whatever JSON has
+def ask_for(state: State, **request: Any) -> None:
     """The same by name; when this is interrupted, the lab is down."""
     guard = recorded_pid(state.folder / "guard.pid")
     with socket.socket(socket.AF_UNIX) as link:

@@ -32,7 +32,7 @@ from tests.support.patience import GIVE_UP
 PAIRS = [(one, other) for one in NAMES for other in NAMES if one != other]
 
 
-def sizes(cluster: Cluster = WELL, *, told: bool = True, **more: Any) -> Sizes:  # noqa: ANN401
+def sizes(cluster: Cluster = WELL, *, told: bool = True, **more: Any) -> Sizes:
     """All that was to cross did."""
     made = Sizes(matrix(cluster, **more), leases.leases_of(ANSWERS, cluster.known), told)
     crossed = {

@@ -290,7 +290,7 @@ async def test_where_containers_stop_the_clusters_name_is_typed() -> None:
 # What is drawn of a case.
 
 
-def case(**said: Any) -> Case:  # noqa: ANN401 - fields of Case
+def case(**said: Any) -> Case:
     from ipaddress import IPv4Network
 
     net = Overlay(IPv4Network("10.16.0.0/16"), "vxlan", "flannel.1")

@@ -55,7 +55,7 @@ def row(
     facts: Facts | None = FACTS,
     interface: str = "",
     lost: str = "",
-    **more: Any,  # noqa: ANN401 - a row's own
+    **more: Any,
 ) -> InterfaceRow:
     return InterfaceRow("fed-node1", "192.168.122.77", interface, facts, lost, **more)
 

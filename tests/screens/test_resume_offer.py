@@ -92,7 +92,7 @@ async def left(
     *,
     undo: bool = False,
     size: tuple[int, int] = (80, 24),
-    **said: Any,  # noqa: ANN401
+    **said: Any,
 ) -> AsyncIterator[Pilot[int]]:
     """The first page, after a run was cut off at a step; its cluster is there."""
     draft = filled("install", **said)

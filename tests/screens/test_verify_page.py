@@ -44,7 +44,7 @@ def state_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def proof(fault: str = "healthy", size: int = 4, **said: Any) -> Draft:  # noqa: ANN401
+def proof(fault: str = "healthy", size: int = 4, **said: Any) -> Draft:
     """On the page, to verify a practice cluster that somebody has set up."""
     draft = filled("verify", fault, size, **said)
     return replace(draft, goal="verify", stops=("hosts", "network", "verify"))

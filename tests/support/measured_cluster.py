@@ -77,7 +77,7 @@ def facts(name: str) -> Facts:
     )
 
 
-def lease(name: str, **more: Any) -> Value:  # noqa: ANN401 - a lease's JSON
+def lease(name: str, **more: Any) -> Value:
     text = {
         "PublicIP": ANSWERS.named(name).address,
         "BackendType": "vxlan",
@@ -93,7 +93,7 @@ CONFIG = Value(
 )
 
 
-def pod(name: str, **more: Any) -> Up:  # noqa: ANN401 - Pod's own fields
+def pod(name: str, **more: Any) -> Up:
     address = IPv4Address(f"10.16.{THIRD[name]}.2")
     return Up(
         "inet 127.0.0.1/8 scope host lo", True, replace(Pod(77, "net:[4]", address, 1450), **more)
@@ -114,11 +114,11 @@ class Cluster:
     def known(self) -> ClusterFacts:
         return ClusterFacts(self.facts, Stored("v2", self.config, self.leases, "", self.error))
 
-    def node(self, host: str, **more: Any) -> "Cluster":  # noqa: ANN401 - of Facts
+    def node(self, host: str, **more: Any) -> "Cluster":
         """With one node's facts changed."""
         return replace(self, facts={**self.facts, host: replace(self.facts[host], **more)})
 
-    def link(self, host: str, link: str, **more: Any) -> "Cluster":  # noqa: ANN401 - of Link
+    def link(self, host: str, link: str, **more: Any) -> "Cluster":
         """With one link of one node's changed."""
         held = self.facts[host].links
         return self.node(
@@ -132,7 +132,7 @@ class Cluster:
     def env(self, name: str, **more: str) -> "Cluster":
         return self.node(name, subnet_env={**(self.facts[name].subnet_env or {}), **more})
 
-    def lease(self, name: str, **more: Any) -> "Cluster":  # noqa: ANN401 - its JSON
+    def lease(self, name: str, **more: Any) -> "Cluster":
         """With one node's lease changed."""
         rest = tuple(one for one in self.leases if one.key != lease(name).key)
         return replace(self, leases=(*rest, lease(name, **more)))
@@ -172,7 +172,7 @@ WELL = Cluster()
 N1, N2, N3 = NAMES
 
 
-def matrix(cluster: Cluster = WELL, **more: Any) -> PairMatrix:  # noqa: ANN401 - Matrix's own fields
+def matrix(cluster: Cluster = WELL, **more: Any) -> PairMatrix:
     made = PairMatrix(NAMES, cluster.known, nodes.overlay(ANSWERS, cluster.known), {}, cluster.ups)
     good = Ping(3, 3, "0.31/0.35/0.42")
     own = {f"10.16.{THIRD[name]}.2": 3 for name in NAMES}

@@ -34,7 +34,7 @@ def fresh(fault: str = "healthy", size: int = 4) -> Draft:
     return begin_practice(Draft(page="hosts", practice=fault, size=size, pace=0.0))
 
 
-def filled(page: str, fault: str = "healthy", size: int = 4, **said: Any) -> Draft:  # noqa: ANN401
+def filled(page: str, fault: str = "healthy", size: int = 4, **said: Any) -> Draft:
     """All that an install needs is said, and the wizard stands on a page.
 
     Args:
@@ -54,7 +54,7 @@ def filled(page: str, fault: str = "healthy", size: int = 4, **said: Any) -> Dra
     return replace(draft, page=page, candidates=found, said={**draft.said, **said})
 
 
-def unsaid(**more: Any) -> Draft:  # noqa: ANN401 - fields of Draft
+def unsaid(**more: Any) -> Draft:
     """As `filled`, on the page Network, where no network was said."""
     draft = filled("network")
     return replace(draft, **more, said={k: v for k, v in draft.said.items() if k != "network"})

@@ -193,14 +193,14 @@ NODE = BARE.hosts["fed-node1"]
 """The facts of a bare node."""
 
 
-def on(host: str, known: ClusterFacts = BARE, **fields: Any) -> ClusterFacts:  # noqa: ANN401 - Facts' own fields
+def on(host: str, known: ClusterFacts = BARE, **fields: Any) -> ClusterFacts:
     """The cluster with facts of one host changed; `*` stands for every node, `` for all hosts."""
     names = {"*": NODES, "": tuple(known.hosts)}.get(host, (host,))
     changed = {name: replace(known.hosts[name], **fields) for name in names}
     return replace(known, hosts={**known.hosts, **changed})
 
 
-def stored(known: ClusterFacts = BARE, **fields: Any) -> ClusterFacts:  # noqa: ANN401 - Stored's own fields
+def stored(known: ClusterFacts = BARE, **fields: Any) -> ClusterFacts:
     """The cluster with something else in etcd."""
     return replace(known, store=replace(known.store, **fields))
 

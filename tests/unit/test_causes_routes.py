@@ -63,7 +63,7 @@ def case(
     lost: str = "",
     *,
     pair: tuple[str, str] = (N1, N2),
-    **more: Any,  # noqa: ANN401 - Case's own
+    **more: Any,
 ) -> Case:
     """The two nodes; `lost` is like `there wrapping`, empty where all pings come back."""
     known = cluster.known
@@ -114,7 +114,7 @@ def without(host: str, cluster: Cluster = WELL, peer: str = N2, **but: bool) -> 
     return cluster.node(host, **kept)
 
 
-def plus(host: str, cluster: Cluster = WELL, **more: Any) -> Cluster:  # noqa: ANN401 - Facts' own
+def plus(host: str, cluster: Cluster = WELL, **more: Any) -> Cluster:
     """A node with one more route, neighbour or entry."""
     facts = cluster.facts[host]
     return cluster.node(host, **{key: (*getattr(facts, key), it) for key, it in more.items()})

@@ -76,7 +76,7 @@ LISTED = "br_netfilter\nvxlan\n"
 SET = has(on("*", modules=LOADED), sysctl=BRIDGE, modules=LISTED)
 
 
-def again(**fields: Any) -> ClusterFacts:  # noqa: ANN401 - Facts' own fields
+def again(**fields: Any) -> ClusterFacts:
     """A kernel that was set up before, with something else now."""
     return on("*", SET, **fields, files=SET.hosts["fed-node1"].files)
 

@@ -33,7 +33,7 @@ ASKED = frozenset(TOUCHED)
 WAS = Backup(NODE, ASKED)
 
 
-def kept(known: ClusterFacts, was: Facts = NODE, **fields: Any) -> ClusterFacts:  # noqa: ANN401 - Facts' own
+def kept(known: ClusterFacts, was: Facts = NODE, **fields: Any) -> ClusterFacts:
     """With what was kept on fed-node1, and more of its facts."""
     return on(N1, known, backup=Backup(was, ASKED), **fields)
 

@@ -238,7 +238,7 @@ class Node(Session):
         return Reply(0, "".join(rule.format(third) for third in THIRD.values()) + "end\n")
 
 
-async def run_on(*sessions: Node, cluster: Cluster = WELL, **more: Any) -> list[Verdict]:  # noqa: ANN401 - verify's own
+async def run_on(*sessions: Node, cluster: Cluster = WELL, **more: Any) -> list[Verdict]:
     told: list[Event] = []
     by_name = {node.host: node for node in sessions}
     verdicts = await verify(ANSWERS, by_name, cluster.known, told.append, **more)

@@ -75,7 +75,7 @@ class Prompt:
         question: str,
         refuse: Refuse,
         default: str = "",
-        help: str = "",  # noqa: A002
+        help: str = "",  # noqa: A002 - a question's help
     ) -> str:
         """Ask for a line until `refuse` accepts it; each refusal is printed."""
         while True:
@@ -91,7 +91,7 @@ class Prompt:
         question: str,
         options: Sequence[Option],
         default: str = "",
-        help: str = "",  # noqa: A002
+        help: str = "",  # noqa: A002 - a question's help
     ) -> str:
         """Ask for one of several options, by its number or its name."""
         width = max(len(title) for _, title, _ in options)
@@ -112,7 +112,7 @@ class Prompt:
         )
         return by[choice]
 
-    async def yes(self, key: str, question: str, help: str = "", *, default: bool = False) -> bool:  # noqa: A002
+    async def yes(self, key: str, question: str, help: str = "", *, default: bool = False) -> bool:  # noqa: A002 - a question's help
         """Ask for yes or no, typed in full."""
         words = {"yes": True, "no": False}
         word = await self.text(
