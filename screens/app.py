@@ -18,7 +18,7 @@ from textual.binding import Binding, BindingType
 from textual.screen import Screen
 from textual.widgets import Static
 
-from fedwiz.runs.unfinished import interrupted_run
+from fedwiz.runs.interrupted import interrupted_run
 from fedwiz.util import files
 from screens.dialogs.dialog import Help
 from screens.lazy import Begin, drafted, load, mistake

@@ -14,9 +14,9 @@ from fedwiz.engine.undo import resume
 from fedwiz.engine.verbs import Result, RunContext
 from fedwiz.engine.watch import Followed, follow
 from fedwiz.model.events import Sink
+from fedwiz.runs.interrupted import InterruptedRun
 from fedwiz.runs.journal import runs_path
 from fedwiz.runs.state import State
-from fedwiz.runs.unfinished import InterruptedRun
 from fedwiz.wizard.draft import Draft
 from fedwiz.wizard.inventory import Inventory
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from screens.lifecycle import INTERRUPTED, Ending
 
 if TYPE_CHECKING:
+    from fedwiz.runs.interrupted import InterruptedRun
     from fedwiz.runs.state import State
-    from fedwiz.runs.unfinished import InterruptedRun
     from fedwiz.wizard.draft import Draft
     from fedwiz.wizard.inventory import Inventory
 

@@ -15,6 +15,7 @@ from fedwiz.checks.docker import (
     interrupts,
     iptables,
 )
+from fedwiz.checks.etcd import etcd_api, etcd_config, etcd_reachable, etcd_store, leases
 from fedwiz.checks.finding import Check, Finding
 from fedwiz.checks.flanneld import (
     backend_kernel,
@@ -47,7 +48,6 @@ from fedwiz.checks.ranges import (
     network_public,
     same_link,
 )
-from fedwiz.checks.store import etcd_api, etcd_config, etcd_reachable, etcd_store, leases
 from fedwiz.facts.values import ClusterFacts
 
 __all__ = ["CHECKS", "Check", "Finding", "judge"]

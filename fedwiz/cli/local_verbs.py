@@ -15,8 +15,8 @@ from fedwiz.model.events import Record
 from fedwiz.report import changes
 from fedwiz.runs import describe
 from fedwiz.runs import journal as journals
+from fedwiz.runs.interrupted import interrupted_run
 from fedwiz.runs.state import State
-from fedwiz.runs.unfinished import interrupted_run
 from fedwiz.util.sanitize import sanitize
 
 

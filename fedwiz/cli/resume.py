@@ -10,9 +10,9 @@ from fedwiz.cli.runner import answers_of, approval, real, run
 from fedwiz.engine import undo as undoing
 from fedwiz.engine.approval import Approve
 from fedwiz.engine.verbs import Result, RunContext
+from fedwiz.runs import interrupted
 from fedwiz.runs import journal as journals
-from fedwiz.runs import unfinished
-from fedwiz.runs.unfinished import InterruptedRun
+from fedwiz.runs.interrupted import InterruptedRun
 
 
 def resume(options: argparse.Namespace) -> int:
@@ -39,7 +39,7 @@ def resume(options: argparse.Namespace) -> int:
 
 def _find_run(name: str) -> InterruptedRun:
     if not name:
-        found = unfinished.interrupted_run()
+        found = interrupted.interrupted_run()
         if found is None:
             raise UsageError("there is no run to resume; `fedwiz runs` lists what was run")
         return found
@@ -51,12 +51,12 @@ def _find_run(name: str) -> InterruptedRun:
     if (
         summary is None
         or summary.practice
-        or summary.verb not in (*unfinished.RESUMABLE_VERBS, "diagnose")
+        or summary.verb not in (*interrupted.RESUMABLE_VERBS, "diagnose")
     ):
         raise UsageError(
             f"{name} is not an install or undo of a real cluster: there is nothing to resume"
         )
-    found = unfinished.as_interrupted(summary)
+    found = interrupted.as_interrupted(summary)
     if found is None:
         raise UsageError(f"run {path.stem} {_why_not_resumable(summary.verb)}")
     return found

@@ -14,7 +14,7 @@ from fedwiz.model.events import (
     StepEnded,
     StepStarted,
 )
-from fedwiz.runs.unfinished import FOLLOWING_STEP
+from fedwiz.runs.interrupted import FOLLOWING_STEP
 from fedwiz.scripts import question
 
 MAX_FOLLOW_SECONDS = 1800

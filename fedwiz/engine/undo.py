@@ -25,7 +25,7 @@ from fedwiz.engine.verbs import (
 )
 from fedwiz.facts import ClusterFacts, Facts
 from fedwiz.model.events import PlanMade
-from fedwiz.runs.unfinished import InterruptedRun
+from fedwiz.runs.interrupted import InterruptedRun
 from fedwiz.steps import UNDO_STAGES, UNDO_STEPS
 from fedwiz.steps.backup import TOUCHED
 from fedwiz.steps.undo import nodes_needing_key, nodes_with_old_flanneld

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from fedwiz import practice
 from fedwiz.answers.file import AnswersError, overlay, read
-from fedwiz.runs.unfinished import InterruptedRun, interrupted_run
+from fedwiz.runs.interrupted import InterruptedRun, interrupted_run
 from fedwiz.wizard.draft import Draft, load_saved, with_sets
 
 NAME = "fedora-lab"

@@ -16,8 +16,8 @@ from textual.widgets import DataTable, Input, Static
 from fedwiz import practice
 from fedwiz.answers.file import AnswersError, read
 from fedwiz.runs import journal
+from fedwiz.runs.interrupted import as_interrupted
 from fedwiz.runs.journal import RunSummary
-from fedwiz.runs.unfinished import as_interrupted
 from fedwiz.util.sanitize import sanitize
 from fedwiz.wizard.draft import Draft
 from fedwiz.wizard.start import VERIFY_PAGES

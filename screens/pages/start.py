@@ -12,7 +12,7 @@ from textual.widgets import Input, Static
 
 from fedwiz import practice
 from fedwiz.answers.file import AnswersError
-from fedwiz.runs.unfinished import InterruptedRun
+from fedwiz.runs.interrupted import InterruptedRun
 from fedwiz.util.words import count
 from fedwiz.wizard.draft import Draft, load_saved
 from fedwiz.wizard.start import begin_practice, from_file, new, resuming, verifying

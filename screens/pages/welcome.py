@@ -14,7 +14,7 @@ from textual.screen import Screen
 from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
-from fedwiz.runs.unfinished import InterruptedRun
+from fedwiz.runs.interrupted import InterruptedRun
 from fedwiz.wizard.goals import GOALS, LEFT_ALONE, What
 from screens.dialogs.basic import Options
 from screens.widgets.frame import KeyBar, Small, StatusLine, too_small

@@ -28,9 +28,9 @@ from fedwiz.model.events import (
 )
 from fedwiz.practice import Practice
 from fedwiz.runs import journal as journals
+from fedwiz.runs.interrupted import MAX_RUNS_READ, InterruptedRun, interrupted_run
 from fedwiz.runs.journal import Journal, read
 from fedwiz.runs.plans import load_plan, write_plan
-from fedwiz.runs.unfinished import MAX_RUNS_READ, InterruptedRun, interrupted_run
 from tests.support.cli_process import Shell
 from tests.support.host_image import Image, alike
 

@@ -18,9 +18,9 @@ from fedwiz.engine.undo import undo_install
 from fedwiz.engine.verbs import RunContext
 from fedwiz.model.events import ActionStarted, Record
 from fedwiz.runs import journal as journals
+from fedwiz.runs.interrupted import interrupted_run
 from fedwiz.runs.journal import Journal
 from fedwiz.runs.plans import write_plan
-from fedwiz.runs.unfinished import interrupted_run
 from fedwiz.util import files
 from fedwiz.wizard import start
 from fedwiz.wizard.draft import Draft, load_saved, save

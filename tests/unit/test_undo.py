@@ -18,7 +18,7 @@ from fedwiz.facts import ClusterFacts, Firewall
 from fedwiz.facts.probes import FILES, HASHED_FILES, MODULES, SYSCTLS, UNITS_READ
 from fedwiz.model.events import ActionEnded, ActionStarted, Event
 from fedwiz.practice import CLASSIC, MODERN, Generation, Practice, practice_answers, probes
-from fedwiz.runs.unfinished import FOLLOWING_STEP
+from fedwiz.runs.interrupted import FOLLOWING_STEP
 from fedwiz.scripts import script
 from fedwiz.steps import STEPS
 from fedwiz.steps.backup import CHANGING, PACKAGED, TOUCHED

@@ -11,7 +11,7 @@ from fedwiz.cli.plain.prompt import Prompt, secret, wrong
 from fedwiz.cli.runner import tell
 from fedwiz.facts import ClusterFacts
 from fedwiz.model.events import Connected, Event, Record
-from fedwiz.runs.unfinished import InterruptedRun
+from fedwiz.runs.interrupted import InterruptedRun
 from fedwiz.ssh.known_hosts import UnknownKeyError
 from fedwiz.util.sanitize import sanitize
 from fedwiz.wizard import draft as drafts

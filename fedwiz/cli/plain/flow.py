@@ -25,8 +25,8 @@ from fedwiz.engine.undo import resume
 from fedwiz.engine.verbs import Result, RunContext
 from fedwiz.facts import ClusterFacts
 from fedwiz.model.actions import Run
+from fedwiz.runs.interrupted import interrupted_run
 from fedwiz.runs.journal import answers_path
-from fedwiz.runs.unfinished import interrupted_run
 from fedwiz.util.sanitize import sanitize
 from fedwiz.wizard import start
 from fedwiz.wizard.draft import Draft, forget
