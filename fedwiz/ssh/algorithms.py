@@ -1,4 +1,4 @@
-"""Which algorithms to offer: ssh_config's where it names some, of those that the library has."""
+"""The algorithms to offer: those of ssh_config, or the defaults, that asyncssh supports."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TypedDict
@@ -21,7 +21,7 @@ QUICK_KEX = (
     "ecdh-sha2-nistp384",
     "ecdh-sha2-nistp521",
 )
-"""The quick ones: a group exchange costs half a second, during which nothing else happens."""
+"""Fast key exchanges: a group exchange blocks everything else for half a second."""
 
 HOST_KEYS = (
     "ssh-ed25519",
@@ -31,14 +31,14 @@ HOST_KEYS = (
     "rsa-sha2-512",
     "rsa-sha2-256",
 )
-"""Algorithms of host keys, and of authorities' signatures; in ssh's order."""
+"""Algorithms of host keys, and of certificate signatures, in ssh's order."""
 
 CERTIFICATE = "-cert-v01@openssh.com"
 CERTIFICATES = tuple(f"{name}{CERTIFICATE}" for name in HOST_KEYS[:5])
 
 
 class Offers(TypedDict):
-    """As asyncssh takes them."""
+    """The options of `asyncssh.connect`."""
 
     server_host_key_algs: list[str]
     kex_algs: list[str]
@@ -47,37 +47,42 @@ class Offers(TypedDict):
     signature_algs: list[str]
 
 
-def offers(said: Mapping[str, str], trust: Trust) -> Offers:
-    """What to offer a host.
+def offers(configured: Mapping[str, str], trust: Trust) -> Offers:
+    """The algorithms to offer a host.
 
     Raises:
-        Unreachable: ssh_config wants only what the library does not have.
+        UnreachableError: ssh_config allows only algorithms that asyncssh does not support.
     """
     signing = _words(get_public_key_algs())
     return Offers(
-        server_host_key_algs=_host_keys(said, trust),
-        kex_algs=_chosen(said, "kexalgorithms", QUICK_KEX, _words(get_kex_algs())),
+        server_host_key_algs=_host_keys(configured, trust),
+        kex_algs=_chosen(configured, "kexalgorithms", QUICK_KEX, _words(get_kex_algs())),
         encryption_algs=_chosen(
-            said, "ciphers", _words(get_default_encryption_algs()), _words(get_encryption_algs())
+            configured,
+            "ciphers",
+            _words(get_default_encryption_algs()),
+            _words(get_encryption_algs()),
         ),
-        mac_algs=_chosen(said, "macs", _words(get_default_mac_algs()), _words(get_mac_algs())),
-        signature_algs=_chosen(said, "pubkeyacceptedalgorithms", HOST_KEYS, signing),
+        mac_algs=_chosen(
+            configured, "macs", _words(get_default_mac_algs()), _words(get_mac_algs())
+        ),
+        signature_algs=_chosen(configured, "pubkeyacceptedalgorithms", HOST_KEYS, signing),
     )
 
 
-def authorities(said: Mapping[str, str]) -> frozenset[str]:
-    """The types of keys that may sign a host's certificate."""
-    names = _chosen(said, "casignaturealgorithms", HOST_KEYS, _words(get_public_key_algs()))
+def authorities(configured: Mapping[str, str]) -> frozenset[str]:
+    """The key types that may sign a host certificate."""
+    names = _chosen(configured, "casignaturealgorithms", HOST_KEYS, _words(get_public_key_algs()))
     return frozenset(map(_kind, names))
 
 
-def _host_keys(said: Mapping[str, str], trust: Trust) -> list[str]:
-    """Host keys to ask for: those that are known first, or the host shows another.
+def _host_keys(configured: Mapping[str, str], trust: Trust) -> list[str]:
+    """Host key algorithms to ask for: known ones first, otherwise the host might show another key.
 
-    A pin is of a key, so where there is one no certificate will do.
+    A pin names a key, so with a pin no certificate is acceptable.
     """
-    able = (*CERTIFICATES, *_words(get_public_key_algs()))
-    names = _chosen(said, "hostkeyalgorithms", (*CERTIFICATES, *HOST_KEYS), able)
+    supported = (*CERTIFICATES, *_words(get_public_key_algs()))
+    names = _chosen(configured, "hostkeyalgorithms", (*CERTIFICATES, *HOST_KEYS), supported)
     known = trust.known.kinds + trust.bare.kinds
     pinned = [it.kind for it in trust.known.keys if known_hosts.fingerprint(it.blob) == trust.pin]
     order = list(dict.fromkeys((*pinned, *known)))
@@ -88,21 +93,21 @@ def _host_keys(said: Mapping[str, str], trust: Trust) -> list[str]:
 
 
 def _chosen(
-    said: Mapping[str, str], keyword: str, usual: Sequence[str], able: Sequence[str]
+    configured: Mapping[str, str], keyword: str, defaults: Sequence[str], supported: Sequence[str]
 ) -> list[str]:
-    """ssh_config's list as ssh has worked it out, of what the library has; else the usual one."""
-    names = said[keyword].split(",") if keyword in said else usual
-    found = list(dict.fromkeys(name for name in names if name in able))
+    """The list of ssh_config as ssh resolved it, or the default; only what asyncssh supports."""
+    names = configured[keyword].split(",") if keyword in configured else defaults
+    found = list(dict.fromkeys(name for name in names if name in supported))
     if not found:
         raise UnreachableError(
             f"{in_config(keyword)} leaves nothing that is supported here: "
-            f"add {' or '.join(usual[:2])}"
+            f"add {' or '.join(defaults[:2])}"
         )
     return found
 
 
 def _kind(algorithm: str) -> str:
-    """The type of key that an algorithm uses, as known_hosts names it."""
+    """The key type of an algorithm, as in known_hosts."""
     return "ssh-rsa" if algorithm.startswith("rsa-") else algorithm
 
 

@@ -1,19 +1,19 @@
-"""ssh_config: OpenSSH itself says what its files make of a host (`ssh -G`).
+"""ssh_config, as OpenSSH itself evaluates it for a host (`ssh -G`).
 
 So every keyword, Match criterion, token and Include works as in the operator's own version of ssh,
-and a line that ssh refuses is told in its words.
+and an invalid line is reported in ssh's own words.
 
-ssh gets a file of our own (`-F`), which includes the user's file and then the system's: the first
-value counts, as it does without `-F`.  That file is needed for two reasons:
+ssh reads a generated file (`-F`), which includes the user's file and then the system's: the first
+value wins, as it does without `-F`. The generated file is needed for two reasons:
 
-- ssh finds `~/.ssh/config` by the passwd database, all of fedwiz by $HOME; and with `-F` it reads
-  that one file and no other.
-- `ssh -G` always prints a user and does not say whether a file named it.  The last line of our
-  file holds the user that the answers fall back on, so it counts only where no file names one.
+- ssh finds `~/.ssh/config` through the passwd database, but fedwiz uses $HOME; and with `-F`, ssh
+  reads only that one file.
+- `ssh -G` always prints a user, and does not say whether a file set it. The last line of the
+  generated file sets the default user of the answers, so it applies only if no file sets one.
 
-ssh treats an included file as the user's own.  For `~/.ssh/config` that changes nothing.  A
-relative Include in the system's file would be looked for in ~/.ssh, so ssh gets a copy of such a
-file, in which Include names whole paths.
+ssh treats included files as the user's own. For `~/.ssh/config` that makes no difference. It would
+resolve a relative Include of the system's file in ~/.ssh, so ssh gets a copy of such a file, with
+absolute paths.
 """
 
 import asyncio
@@ -34,10 +34,10 @@ from fedwiz.util.sanitize import sanitize
 
 SYSTEM_CONFIG = Path("/etc/ssh/ssh_config")
 ANSWER_SECONDS = 10
-"""Seconds for ssh to answer: it runs the commands of `Match exec`, and may ask DNS."""
+"""Timeout of one `ssh -G`: it runs the commands of `Match exec` and may query DNS."""
 
 SIDE_BY_SIDE = 4
-"""Questions at once."""
+"""Processes in parallel."""
 
 MAX_REASON_CHARS = 300
 MAX_STDERR_BYTES = 1 << 16
@@ -47,36 +47,36 @@ NO_SSH = (
 )
 
 Options = Mapping[str, tuple[str, ...]]
-"""Values by keyword in lower case; what has ssh's own default is missing."""
+"""Values by lower-case keyword; options that have ssh's own default are left out."""
 
 
 class SshConfigError(ValueError):
-    """ssh can't use its files for this host, or they ask for what is not supported."""
+    """ssh refuses its configuration for this host, or an option in it is not supported."""
 
 
 @dataclass(frozen=True, slots=True)
 class HostConfig:
-    """What is said about one host."""
+    """The configuration of one host."""
 
     host: str
-    """HostName, or what was asked for."""
+    """HostName, or the name that was looked up."""
 
     user: str
     port: int
     options: Options = field(default_factory=dict)
 
     def get(self, keyword: str, default: str = "") -> str:
-        """The first value; the default where nobody says anything else."""
+        """The first value of an option; `default` if it is not set."""
         return next(iter(self.options.get(keyword, ())), default)
 
 
 def local_user() -> str:
-    """Who runs this."""
+    """The user who runs fedwiz."""
     return pwd.getpwuid(os.getuid()).pw_name
 
 
 class SshConfig:
-    """What some files say about hosts; each host is asked about once."""
+    """Evaluates some configuration files for hosts, once for each host."""
 
     def __init__(
         self,
@@ -86,13 +86,13 @@ class SshConfig:
         tell: Callable[[str], None] | None = None,
         seconds: float = ANSWER_SECONDS,
     ) -> None:
-        """Nothing is read yet.
+        """Read nothing yet.
 
         Args:
-            files: of these the first to say something counts; one may be missing.
-            run: whether commands of `Match exec` are run; else they count as failed.
-            tell: is told once where there are files, but no ssh to ask about them.
-            seconds: how long ssh may take.
+            files: the first file that sets an option wins; a file may be missing.
+            run: whether to run the commands of `Match exec`; otherwise they count as failed.
+            tell: called once if there are files but no ssh to evaluate them.
+            seconds: timeout of one `ssh -G`.
         """
         self._files = tuple(files)
         self._run = run
@@ -105,7 +105,7 @@ class SshConfig:
     async def about(
         self, host: str, *, user: str = "", port: int = 0, default_user: str = ""
     ) -> HostConfig:
-        """What `ask` says, without keeping others waiting, and once for each host.
+        """Like `ask`, but in a thread, and cached for each host.
 
         Raises:
             SshConfigError: as `ask`.
@@ -122,16 +122,16 @@ class SshConfig:
     def ask(
         self, host: str, *, user: str = "", port: int = 0, default_user: str = ""
     ) -> HostConfig:
-        """Ask ssh about a host.
+        """Evaluate the configuration for a host.
 
         Args:
-            host: as one would type it after `ssh`.
-            user: as with `ssh -l`; empty: the files may say.
-            port: as with `ssh -p`; 0: the files may say.
-            default_user: who it is where nobody says so; empty: whoever runs this.
+            host: as typed after `ssh`.
+            user: as for `ssh -l`; empty: the files decide.
+            port: as for `ssh -p`; 0: the files decide.
+            default_user: used if no file sets one; empty: the user who runs fedwiz.
 
         Raises:
-            SshConfigError: ssh refuses a line, or does not answer in time.
+            SshConfigError: ssh refuses a line, or the timeout expired.
         """
         return self._asked(self._ssh(), host, user, port, default_user)
 
@@ -139,7 +139,7 @@ class SshConfig:
         return [path for path in self._files if _stamp(path)]
 
     def _ssh(self) -> str:
-        """Which ssh to ask; empty: none, or there is nothing to ask about."""
+        """The path of ssh; empty: there is none, or no file to evaluate."""
         files = self._there()
         ssh = shutil.which("ssh") if files else ""
         if ssh is None and self._tell is not None:
@@ -176,10 +176,10 @@ class SshConfig:
 
 
 def host_config(host: str, options: Options, user: str = "") -> HostConfig:
-    """What options come to for a host.
+    """Combine the options of a host.
 
     Raises:
-        SshConfigError: the port is none.
+        SshConfigError: the port is not valid.
     """
     said = HostConfig(host.lower(), user, 22, options)
     port = said.get("port", "22")
@@ -190,7 +190,7 @@ def host_config(host: str, options: Options, user: str = "") -> HostConfig:
 
 
 def parse(text: str) -> dict[str, tuple[str, ...]]:
-    """The options that `ssh -G` prints: a keyword and a value in a line."""
+    """Parse the output of `ssh -G`: one keyword and value per line."""
     found: dict[str, tuple[str, ...]] = {}
     for line in text.split("\n"):
         keyword, _, value = line.partition(" ")
@@ -201,30 +201,30 @@ def parse(text: str) -> dict[str, tuple[str, ...]]:
 
 @lru_cache(maxsize=4)
 def usual_options(ssh: str) -> Options:
-    """What that ssh does where no file says anything; the host and its user are left out."""
+    """The defaults of that ssh, without the host and its user."""
     said = _answer(ssh, Path("/dev/null"), ["--", "localhost"], run=False)
     return {key: it for key, it in said.items() if key not in ("host", "hostname", "user")}
 
 
 class _RefusalError(Exception):
-    """ssh said no; with its words."""
+    """ssh refused; the message is its own."""
 
 
 def _answer(
     ssh: str, config: Path, words: Sequence[str], *, run: bool, seconds: float = ANSWER_SECONDS
 ) -> Options:
-    """Options by `ssh -G`.
+    """Run `ssh -G`.
 
-    A command of `Match exec` gets no terminal, so that it can't draw on a screen of ours.
+    Commands of `Match exec` get no terminal, so that they can't draw over the wizard.
 
     Raises:
         OSError: ssh can't be run.
-        SshConfigError: ssh takes too long.
-        _RefusalError: ssh says why not.
+        SshConfigError: the timeout expired.
+        _RefusalError: ssh refuses its configuration.
     """
-    # ssh runs the commands of `Match exec` by this shell, and false ends badly whatever it is told.
+    # ssh runs the commands of `Match exec` with this shell, and `false` fails whatever it gets.
     shell = {} if run else {"SHELL": shutil.which("false") or "/bin/false"}
-    # No pipe: what a command of `Match exec` leaves running would keep it open.
+    # No pipe: a process that a command of `Match exec` leaves behind would keep it open.
     with tempfile.TemporaryFile() as err:
         process = subprocess.Popen(
             [ssh, "-G", "-T", "-F", str(config), *words],
@@ -252,9 +252,9 @@ def _answer(
 
 
 def _reason(text: str, files: Sequence[Path], copies: Mapping[str, str]) -> str:
-    """Why ssh refuses, in its words: what it says about a line, else all it says.
+    """Why ssh refuses, in its own words: its message about a line, otherwise all its messages.
 
-    What a command of `Match exec` complains of stands before that, and may name a line, too.
+    Errors of `Match exec` commands come before that message, and may name a line, too.
     """
     for copy, path in copies.items():
         text = text.replace(copy, path)
@@ -266,7 +266,7 @@ def _reason(text: str, files: Sequence[Path], copies: Mapping[str, str]) -> str:
     named = [at for at, line in enumerate(lines) if re.search(r" line [0-9]+: ", line)]
     own = [at for at in named if re.split(":? line ", lines[at])[0] in map(str, files)]
     if at := [*own[:1], *named[-1:]]:
-        # What kind of Match it does not know stands in a line of its own, before the place.
+        # An unknown Match criterion is named in a line of its own, before the location.
         lines = lines[at[0] - (at[0] > 0 and lines[at[0] - 1].startswith("Unsupp")) : at[0] + 1]
     why = "; ".join(reversed(lines[-2:])).rstrip(".")[:MAX_REASON_CHARS]
     if "Bad owner or permissions" in why:
@@ -279,7 +279,7 @@ def _reason(text: str, files: Sequence[Path], copies: Mapping[str, str]) -> str:
 
 
 def _written(config: Path, files: Sequence[Path], default_user: str) -> dict[str, str]:
-    """Write what ssh is to read; returns which copy stands for which file."""
+    """Write the generated file; returns the original file of each copy."""
     lines, copies = [], dict[str, str]()
     for path in files:
         if path == SYSTEM_CONFIG:
@@ -299,7 +299,7 @@ def _written(config: Path, files: Sequence[Path], default_user: str) -> dict[str
 
 
 def whole_includes(text: str, folder: Path) -> str:
-    """The lines of a system's file, whose Include looks for relative names in a folder."""
+    """The text with the relative paths of Include made absolute."""
 
     def anchored(found: re.Match[str]) -> str:
         word = found[0]
@@ -315,7 +315,7 @@ def whole_includes(text: str, folder: Path) -> str:
 
 
 def _stamp(path: Path) -> object:
-    """What changes where a file is changed."""
+    """A value that differs once the file is changed; None: there is no such file."""
     try:
         seen = path.stat()
     except OSError:

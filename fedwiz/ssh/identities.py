@@ -1,4 +1,4 @@
-"""The operator's own keys: files read once, passphrases asked for once, and only when needed."""
+"""The operator's keys: each file is read once, each passphrase asked for once, if needed."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
@@ -16,27 +16,27 @@ from fedwiz.model.actions import Secret, SecretRefusedError, UnreachableError
 from fedwiz.util.sanitize import sanitize
 
 AskPassphrase: TypeAlias = Callable[[str], Awaitable[Secret | None]]
-"""Asks for the passphrase of the key file of that name; None: go on without this key."""
+"""Asks for the passphrase of a key file; None: continue without this key."""
 
 Maker: TypeAlias = Callable[[], asyncssh.SSHKeyPair]
-"""Makes a pair of a key that is at hand."""
+"""Makes a key pair from an available key."""
 
 DEFAULT_KEY_FILES = ("id_ed25519", "id_ecdsa", "id_rsa")
 AGENT_SECONDS = 5
-"""Seconds for the agent to say what it holds."""
+"""Timeout for the agent to list its keys."""
 
 
 @dataclass(slots=True)
 class Ring:
-    """What to show one host, in this order."""
+    """The keys to offer one host, in this order."""
 
     open: list[asyncssh.SSHKeyPair] = field(default_factory=list)
     locked: list[Path] = field(default_factory=list)
-    """Files behind a passphrase, for when all others were refused."""
+    """Files with a passphrase, for use after all other keys were refused."""
 
     certificates: tuple[Path, ...] = ()
     agent: str = ""
-    """What is wrong with the agent, for the sentence about a refusal; empty: nothing."""
+    """What is wrong with the agent, for the message about a refusal; empty: nothing."""
 
 
 class Identities:
@@ -54,14 +54,14 @@ class Identities:
     ) -> AsyncIterator[Ring]:
         """The keys for one login, in ssh's order.
 
-        Certificates first, then those of the agent's keys that somebody named, its others, and
-        what is in files alone: sshd counts what it is shown and soon ends the connection.
+        Certificates come first, then the configured keys that the agent holds, its other keys, and
+        keys that are only in files: sshd counts offered keys and soon closes the connection.
 
         Args:
             paths: key files.
-            certificates: that somebody named; the one beside a key file is found by itself.
+            certificates: configured ones; the one next to a key file is found automatically.
             agent: its socket; empty: none.
-            only: whether the agent may show only keys that are in the files, too.
+            only: whether the agent may offer only keys that are in the files, too.
         """
         for path in paths:
             if path not in self._read:
@@ -99,9 +99,9 @@ class Identities:
         ]
 
     async def unlock(self, path: Path, ring: Ring) -> list[asyncssh.SSHKeyPair]:
-        """The key behind a passphrase, with its certificates; none where nobody has it.
+        """The key with its certificates; nothing if its passphrase is not available.
 
-        The first host that needs the key asks, the others wait for the same answer.
+        The first host that needs the key asks; the others wait for the same answer.
         """
         async with self._lock:
             if path not in self._unlocked:
@@ -127,7 +127,7 @@ class Identities:
 async def _held(
     client: asyncssh.SSHAgentClient | None,
 ) -> tuple[list[asyncssh.SSHKeyPair], str]:
-    """The agent's keys; and why there are none."""
+    """The agent's keys, or the reason why there are none."""
     if client is None:
         return [], ""
     try:
@@ -139,7 +139,7 @@ async def _held(
 
 
 def _certified(files: Iterable[Path], able: Mapping[bytes, Maker]) -> list[asyncssh.SSHKeyPair]:
-    """For each certificate whose key there is, another pair: it becomes part of its own."""
+    """A key pair of its own for each certificate whose key is available."""
     found: list[asyncssh.SSHKeyPair] = []
     for path in dict.fromkeys(files):
         try:
@@ -158,20 +158,20 @@ def _pair(key: asyncssh.SSHKey) -> asyncssh.SSHKeyPair:
 
 
 def _lent(pair: asyncssh.SSHKeyPair) -> asyncssh.SSHKeyPair:
-    """Another of the same key in the agent."""
+    """A copy of a key pair in the agent."""
     return copy(pair)
 
 
 def usual() -> tuple[Path, ...]:
-    """The key files that ssh tries where nobody names one."""
+    """The key files that ssh tries by default."""
     return tuple(Path.home() / ".ssh" / name for name in DEFAULT_KEY_FILES)
 
 
 def missing(paths: Sequence[Path]) -> None:
-    """See that key files named in the answers are there.
+    """Check that key files named in the answers are readable.
 
     Raises:
-        Unreachable: one is not, or may not be read.
+        UnreachableError: one is missing or can't be read.
     """
     for path in paths:
         try:
@@ -184,7 +184,7 @@ def missing(paths: Sequence[Path]) -> None:
 
 
 def _public(path: Path, key: asyncssh.SSHKey | None) -> list[bytes]:
-    """The public halves of a key file, and of its certificate, as an agent knows them."""
+    """The public keys of a key file and of its certificate, as an agent lists them."""
     found = [key.public_data] if key is not None else []
     for place in (path, path.with_name(path.name + ".pub")):
         if not found:

@@ -1,4 +1,4 @@
-"""The hosts on the way to others: one connection each, for all that lie behind."""
+"""Jump hosts: one connection to each, shared by all hosts behind it."""
 
 import asyncio
 import time
@@ -17,26 +17,26 @@ LogIn: TypeAlias = Callable[
     [Route, asyncssh.SSHClientConnection | None], Awaitable[asyncssh.SSHClientConnection]
 ]
 REFUSAL_SECONDS = 3
-"""Seconds after a refusal during which a bastion is not asked again: many hosts wait for it, and
-sshd bars who knocks often."""
+"""Seconds after a refusal before a bastion is tried again: many hosts wait for it, and sshd
+penalizes frequent attempts."""
 
 
 @dataclass(slots=True)
 class _Bastion:
-    """A hop's connection, and how it is getting one."""
+    """The connection to a hop, and the state of opening it."""
 
     depth: int
-    """Hops before it."""
+    """The number of hops before it."""
 
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     conn: asyncssh.SSHClientConnection | None = None
     refused: UnreachableError | None = None
     until: float = 0
-    """By the monotonic clock, when the refusal is forgotten."""
+    """Monotonic time at which the refusal expires."""
 
 
 class Bastions:
-    """The open hops, by where they lead and how: two names of one bastion are one bastion."""
+    """The open hops by route: two names for the same bastion share one connection."""
 
     def __init__(self, config: SshConfig, log_in: LogIn) -> None:
         self._config = config
@@ -46,24 +46,24 @@ class Bastions:
     async def to(
         self, hops: tuple[str, ...], trail: tuple[str, ...]
     ) -> asyncssh.SSHClientConnection:
-        """The connection to the last of the hops; who comes while it is being opened waits for it.
+        """The connection to the last hop; concurrent callers wait for the same connection.
 
         Args:
-            hops: as ProxyJump has them, first hop first.
-            trail: the hosts that these are on the way to.
+            hops: as in ProxyJump, first hop first.
+            trail: the hosts that are reached through these hops.
 
         Raises:
-            Unreachable: why there is none.
+            UnreachableError: a hop can't be reached; the message says why.
         """
-        way = await resolve(hop(hops[-1]), self._config)
-        before = hops[:-1] or way.hops
-        back = next((name for name in (hops[-1], *before[-1:]) if name in trail), "")
-        if back:
+        route = await resolve(hop(hops[-1]), self._config)
+        before = hops[:-1] or route.hops
+        loop = next((name for name in (hops[-1], *before[-1:]) if name in trail), "")
+        if loop:
             raise UnreachableError(
-                f"ProxyJump leads back to {back}: set `ProxyJump none` for it in ~/.ssh/config"
+                f"ProxyJump leads back to {loop}: set `ProxyJump none` for it in ~/.ssh/config"
             )
         trail = (*trail, hops[-1])
-        key = (way.user, way.host, way.port, before, way.proxy)
+        key = (route.user, route.host, route.port, before, route.proxy)
         bastion = self._all.setdefault(key, _Bastion(len(trail)))
         async with bastion.lock:
             if bastion.conn is not None and not bastion.conn.is_closed():
@@ -72,19 +72,19 @@ class Bastions:
                 raise bastion.refused
             try:
                 tunnel = await self.to(before, trail) if before else None
-                bastion.conn = await self._log_in(replace(way, hops=()), tunnel)
+                bastion.conn = await self._log_in(replace(route, hops=()), tunnel)
             except UnreachableError as why:
                 bastion.refused, bastion.until = why, time.monotonic() + REFUSAL_SECONDS
                 raise
             return bastion.conn
 
     def forget(self) -> None:
-        """Ask anew also where a hop has just refused: the operator has put something right."""
+        """Forget refusals, because the operator has corrected something."""
         for bastion in self._all.values():
             bastion.refused = None
 
     async def close(self) -> None:
-        """Close them all, the last hop first: it lives inside the ones before it."""
+        """Close all hops, the last one first, because it runs through the others."""
         bastions = sorted(self._all.values(), key=lambda it: it.depth)
         self._all.clear()
         for bastion in bastions:

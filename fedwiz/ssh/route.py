@@ -1,4 +1,4 @@
-"""Where a name leads: what the operator's ssh_config makes of it."""
+"""The route to a host, as the operator's ssh_config describes it."""
 
 import os
 import pwd
@@ -15,18 +15,18 @@ from fedwiz.util.sanitize import sanitize
 SYSTEM_KNOWN_HOSTS = ("/etc/ssh/ssh_known_hosts", "/etc/ssh/ssh_known_hosts2")
 USER_KNOWN_HOSTS = ("~/.ssh/known_hosts", "~/.ssh/known_hosts2")
 MIN_RSA_BITS = 1024
-"""What an RSA key must have where nobody says more; ssh's own default."""
+"""The minimum size of an RSA key unless RequiredRSASize is larger; ssh's own default."""
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A host as it was asked for; what is empty is left to ssh_config."""
+    """A host as the answers name it; empty fields are left to ssh_config."""
 
     name: str
-    """How sentences call it."""
+    """Its name in messages."""
 
     address: str
-    """What one would type after `ssh`."""
+    """As typed after `ssh`."""
 
     user: str = ""
     port: int = 0
@@ -36,12 +36,12 @@ class Target:
     """Fingerprint of its key."""
 
     default_user: str = ""
-    """Who it is where nobody says so; empty: whoever runs this, as in ssh."""
+    """The user if ssh_config sets none; empty: the user who runs fedwiz, as in ssh."""
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """A host as it is reached."""
+    """How a host is reached."""
 
     asked: Target
     host: str
@@ -51,7 +51,7 @@ class Route:
     """The name in known_hosts: HostKeyAlias, or the host."""
 
     known_port: int
-    """22 where an alias is in use: it is written without a port."""
+    """22 if there is an alias: known_hosts has aliases without a port."""
 
     hops: tuple[str, ...]
     """ProxyJump, first hop first."""
@@ -63,7 +63,7 @@ class Route:
     """known_hosts files; a new key goes into the first."""
 
     identities: tuple[Path, ...] | None
-    """Key files that somebody named; None: the usual ones."""
+    """Configured key files; None: the default ones."""
 
     certificates: tuple[Path, ...]
     identities_only: bool
@@ -71,28 +71,28 @@ class Route:
     """The agent's socket; empty: no agent."""
 
     card: str
-    """That PKCS11Provider is there and its keys are not shown; empty: it is not."""
+    """The hint that keys of PKCS11Provider are not offered; empty: it is not set."""
 
     accept_new: bool
-    """Whether ssh_config takes the key of a host that nobody knows."""
+    """Whether ssh_config accepts unknown host keys."""
 
     hide: bool
-    """Whether a new name goes into known_hosts hashed."""
+    """Whether names are hashed in known_hosts."""
 
     check_ip: bool
     revoked: Path | None
-    """A file of keys that are good for nobody."""
+    """A file of revoked keys."""
 
     rsa_bits: int
     algorithms: Mapping[str, str]
-    """Lists of algorithms by their keyword in lower case, where somebody named some."""
+    """Configured lists of algorithms by lower-case keyword."""
 
     family: str
     bind: str
 
     @property
     def at(self) -> str:
-        """User, host and port, for sentences."""
+        """User, host and port, for messages."""
         return f"{self.user}@{self.host}" + (f" port {self.port}" if self.port != 22 else "")
 
     @property
@@ -127,7 +127,7 @@ KEYWORDS = {
         "RevokedHostKeys",
     )
 }
-"""As ssh_config(5) writes them, for sentences."""
+"""Keywords as ssh_config(5) spells them, for messages."""
 
 ALGORITHMS = (
     "casignaturealgorithms",
@@ -140,29 +140,29 @@ ALGORITHMS = (
 
 
 def config_files(files: Sequence[Path] | None) -> tuple[Path, ...]:
-    """The ssh_config files to read, of which the first to say something is right."""
+    """The ssh_config files to read; the first that sets an option wins."""
     names = [Path.home() / ".ssh/config", SYSTEM_CONFIG] if files is None else files
     return tuple(names)
 
 
 def paths(names: Iterable[str]) -> tuple[Path, ...]:
-    """File names, with `~` as the shell would have it."""
+    """File names with `~` expanded as in a shell."""
     return tuple(map(at_home, names))
 
 
 async def resolve(asked: Target, config: SshConfig) -> Route:
-    """Ask ssh about one host.
+    """Work out the route to a host.
 
-    What is said in the answers comes first, as what is said on ssh's command line does.  Passed
-    over is what changes nothing here, or would only make less strict: ControlMaster, forwarding,
-    terminals, passwords, UpdateHostKeys, VerifyHostKeyDNS, NoHostAuthenticationForLocalhost.
+    Answers override ssh_config, as ssh's command line does. Ignored options: those without effect
+    here, and those that would only weaken security: ControlMaster, forwarding, terminals,
+    passwords, UpdateHostKeys, VerifyHostKeyDNS, NoHostAuthenticationForLocalhost.
 
-    StrictHostKeyChecking: `accept-new` is `--accept-new-host-keys`.  `no` is the same: a new key
-    is taken and a changed one stops, though ssh would go on.  `ask` and `yes` are one here: what
-    nobody knows is not taken, unless the operator says so by hand or on the command line.
+    StrictHostKeyChecking: `accept-new` acts like `--accept-new-host-keys`. So does `no`: a new key
+    is accepted, but a changed key stops fedwiz, although ssh would continue. `ask` and `yes` are
+    the same: an unknown key is accepted only by the operator, in person or on the command line.
 
     Raises:
-        Unreachable: ssh refuses a line of it, or it asks for what is not supported.
+        UnreachableError: ssh refuses its configuration, or an option in it is not supported.
     """
     try:
         said = await config.about(
@@ -174,10 +174,10 @@ async def resolve(asked: Target, config: SshConfig) -> Route:
 
 
 def route(asked: Target, config: HostConfig) -> Route:
-    """How a host is reached, by what ssh makes of its configuration.
+    """The route to a host with this configuration.
 
     Raises:
-        SshConfigError: it asks for what is not supported; names that, and what to do.
+        SshConfigError: an option is not supported; the message names it, and what to do.
     """
     _see_supported(config)
     alias = config.get("hostkeyalias").lower()
@@ -211,10 +211,10 @@ def route(asked: Target, config: HostConfig) -> Route:
 
 
 def _see_supported(config: HostConfig) -> None:
-    """See that nothing is asked for that is not done.
+    """Check that no unsupported option is set.
 
     Raises:
-        SshConfigError: it is; with what to do.
+        SshConfigError: one is; the message says what to do.
     """
     refused = (
         ("knownhostscommand", "write the key into known_hosts, or the answers as `host_key`"),
@@ -240,12 +240,12 @@ def _see_supported(config: HostConfig) -> None:
 
 
 def in_config(keyword: str) -> str:
-    """A keyword as sentences have it."""
+    """A keyword as messages name it."""
     return f"{KEYWORDS[keyword]} in ssh_config"
 
 
 def _tokens(original: str, alias: str, config: HostConfig) -> dict[str, str]:
-    """What the tokens of file names and commands stand for, but `%C` and `%j`."""
+    """The values of the tokens in file names and commands, except `%C` and `%j`."""
     local = os.uname().nodename
     return {
         "d": str(Path.home()),
@@ -262,10 +262,10 @@ def _tokens(original: str, alias: str, config: HostConfig) -> dict[str, str]:
 
 
 def _percents(text: str, tokens: Mapping[str, str], keyword: str) -> str:
-    """The text with its `%` tokens put in, where `ssh -G` leaves them.
+    """Expand the `%` tokens that `ssh -G` leaves in place.
 
     Raises:
-        SshConfigError: a token that this option does not have.
+        SshConfigError: the option does not have such a token.
     """
 
     def token(found: re.Match[str]) -> str:
@@ -281,10 +281,10 @@ def _percents(text: str, tokens: Mapping[str, str], keyword: str) -> str:
 
 
 def _expanded(text: str, tokens: Mapping[str, str], keyword: str) -> str:
-    """A file's name with `~`, its tokens and `${VARIABLES}` put in, where `ssh -G` leaves them.
+    """Expand `~`, tokens and `${VARIABLES}` in a file name, where `ssh -G` leaves them in place.
 
     Raises:
-        SshConfigError: a token or a variable that there is not.
+        SshConfigError: there is no such token or variable.
     """
 
     def variable(name: str) -> str:
@@ -303,9 +303,9 @@ def _expanded(text: str, tokens: Mapping[str, str], keyword: str) -> str:
 
 
 def _own(path: str) -> Path:
-    """A file's name that ssh has put `~` into, with the home that fedwiz goes by.
+    """A file name in which ssh expanded `~`, moved to the home directory that fedwiz uses.
 
-    ssh takes it from the passwd database, fedwiz from $HOME; almost always they are the same.
+    ssh takes the home from the passwd database, fedwiz from $HOME; they almost always agree.
     """
     home = pwd.getpwuid(os.getuid()).pw_dir.rstrip("/")
     return (
@@ -316,7 +316,7 @@ def _own(path: str) -> Path:
 def _several(
     config: HostConfig, keyword: str, tokens: Mapping[str, str]
 ) -> tuple[Path, ...] | None:
-    """Files that add up; `none` in the first place means none; None: nobody says."""
+    """The files of an option that may be repeated; a first `none` means none; None: not set."""
     found = config.options.get(keyword)
     if found is None:
         return None
@@ -326,7 +326,7 @@ def _several(
 
 
 def _files(value: str) -> list[str]:
-    """File names in one line: `ssh -G` quotes none, so another begins where a path does."""
+    """Split a line of file names: `ssh -G` does not quote, so a name starts where a path does."""
     return [] if value.lower() == "none" else re.split(r" (?=[/~$%])", value)
 
 
@@ -341,7 +341,7 @@ def _system_known_hosts(config: HostConfig, tokens: Mapping[str, str]) -> tuple[
 
 
 def _agent(config: HostConfig, tokens: Mapping[str, str]) -> str:
-    """The agent's socket: a file, a variable that names one, or none."""
+    """The agent's socket: a path, a variable with one, or none."""
     word = config.get("identityagent", "SSH_AUTH_SOCK")
     if word.lower() == "none":
         return ""
@@ -360,7 +360,7 @@ def _card(config: HostConfig) -> str:
 
 
 def _hops(config: HostConfig, tokens: Mapping[str, str]) -> tuple[str, ...]:
-    """ProxyJump; `ssh -G` puts brackets around a host with a port, which only IPv6 needs."""
+    """ProxyJump. `ssh -G` puts every host with a port in brackets, which only IPv6 needs."""
     jump = config.get("proxyjump", "none")
     if jump.lower() == "none":
         return ()
@@ -370,10 +370,10 @@ def _hops(config: HostConfig, tokens: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def _proxy(config: HostConfig, tokens: Mapping[str, str]) -> tuple[str, ...]:
-    """ProxyCommand by the operator's shell, which its last command takes the place of.
+    """ProxyCommand, run by the operator's shell, which `exec` replaces with the command.
 
-    What it says on stderr is not heard: the library would take it for the host's words.  It is
-    kept open all the same, for the library takes its end for the end of the connection.
+    Its stderr is discarded, because asyncssh would take it for output of the host; but it is kept
+    open, because asyncssh takes its end for the end of the connection.
     """
     said = config.get("proxycommand", "none")
     if said.lower() == "none" or config.get("proxyjump"):
@@ -392,10 +392,10 @@ def _number(config: HostConfig, keyword: str, default: int) -> int:
 
 
 def hop(text: str) -> Target:
-    """One hop of ProxyJump: `[user@]host[:port]`, or an ssh:// address.
+    """Parse one hop of ProxyJump: `[user@]host[:port]`, or an ssh:// URI.
 
     Raises:
-        Unreachable: its port is not a number.
+        UnreachableError: its port is not valid.
     """
     said = text
     text = text.removeprefix("ssh://").rstrip("/")

@@ -98,17 +98,17 @@ class Ssh(Transport):
         config: Sequence[Path] | None = None,
         tell: Callable[[str], None] | None = None,
     ) -> None:
-        """Nothing is opened yet.
+        """Open nothing yet.
 
         Args:
             ssh: how to connect; what equals its default is left to ssh_config.
-            hosts: the hosts that `connect` knows.
-            accept_new: take the key of a host that nobody knows, and write it down.
+            hosts: the hosts that `connect` can reach.
+            accept_new: accept unknown host keys, and add them to known_hosts.
             sudo_password: for `sudo = "ask"`.
             passphrase: asks for a locked key's passphrase, once per key.
-            limits: how long to wait for a host.
+            limits: timeouts.
             config: ssh_config files instead of the user's and the system's.
-            tell: is told once where ssh_config can't be read, for there is no ssh to ask.
+            tell: called once if ssh_config can't be evaluated, because there is no ssh.
         """
         self._ssh = ssh
         self._hosts = {host.name: host for host in hosts}
@@ -120,11 +120,11 @@ class Ssh(Transport):
         self._config = SshConfig(config_files(config), tell=tell)
         self._width = asyncio.Semaphore(ssh.width)
         self._bastions = Bastions(
-            self._config, lambda way, tunnel: self._open(way, self._limits, tunnel)
+            self._config, lambda route, tunnel: self._open(route, self._limits, tunnel)
         )
         self._entries: dict[tuple[Path, ...], tuple[Entry, ...]] = {}
         self._taken: list[Entry] = []
-        """Keys accepted since this began: also where no file keeps them, they may not change."""
+        """Keys accepted so far: they must not change, even if no file stores them."""
 
         self._users = 0
 
@@ -144,27 +144,27 @@ class Ssh(Transport):
                 await self._bastions.close()
 
     async def accept(self, key: UnknownKeyError) -> None:
-        """Write down a key that the operator has compared and found right.
+        """Add a key that the operator has compared and accepted to known_hosts.
 
         Raises:
-            Unreachable: known_hosts can't be written.
+            UnreachableError: known_hosts can't be written.
         """
         asked = self._asked(key.host) if key.host in self._hosts else hop(key.host)
         self._remember(await resolve(asked, self._config), key.kind, key.blob)
         self._bastions.forget()
 
     async def _session(self, name: str) -> SshSession:
-        way = await resolve(self._asked(name), self._config)
-        missing(paths(way.asked.identity))
+        route = await resolve(self._asked(name), self._config)
+        missing(paths(route.asked.identity))
         async with self._width:
-            conn = await self._open(way, self._limits)
+            conn = await self._open(route, self._limits)
             try:
-                standing = await handshake(name, way.user, conn, self._sudo, self._limits.words)
+                privileges = await handshake(name, route.user, conn, self._sudo, self._limits.words)
             except BaseException:
                 conn.abort()
                 raise
-        again = partial(self._open, way, AFTER_REBOOT)
-        return SshSession(name, conn, standing, again, self._ssh.confirm_within)
+        again = partial(self._open, route, AFTER_REBOOT)
+        return SshSession(name, conn, privileges, again, self._ssh.confirm_within)
 
     def _asked(self, name: str) -> Target:
         host, ssh = self._hosts[name], self._ssh
@@ -180,72 +180,74 @@ class Ssh(Transport):
         )
 
     async def _open(
-        self, way: Route, limits: LoginTimes, tunnel: asyncssh.SSHClientConnection | None = None
+        self, route: Route, limits: LoginTimes, tunnel: asyncssh.SSHClientConnection | None = None
     ) -> asyncssh.SSHClientConnection:
-        """Log in, by way of the bastions if there are any.
+        """Log in, through the bastions if there are any.
 
-        A certificate that is not valid is no key that is wrong: the host is asked for its plain key
-        then, as ssh does.
+        An invalid certificate does not make the key wrong: fedwiz then asks the host for its plain
+        key, as ssh does.
 
         Raises:
-            Unreachable: why not, and what to do about it.
+            UnreachableError: why it failed, and what to do about it.
         """
-        if tunnel is not None or not way.hops:
-            return await self._by(way, limits, tunnel)
-        tunnel = await self._bastions.to(way.hops, (way.asked.address,))
+        if tunnel is not None or not route.hops:
+            return await self._by(route, limits, tunnel)
+        tunnel = await self._bastions.to(route.hops, (route.asked.address,))
         try:
-            return await self._by(way, limits, tunnel)
+            return await self._by(route, limits, tunnel)
         except UnreachableError:
             if not tunnel.is_closed():
                 raise
-        # It was the bastion's connection that went; it is opened anew, once for all behind it.
-        return await self._by(way, limits, await self._bastions.to(way.hops, (way.asked.address,)))
+        # The bastion's connection was lost: reopen it, once for all hosts behind it.
+        return await self._by(
+            route, limits, await self._bastions.to(route.hops, (route.asked.address,))
+        )
 
     async def _by(
-        self, way: Route, limits: LoginTimes, tunnel: asyncssh.SSHClientConnection | None
+        self, route: Route, limits: LoginTimes, tunnel: asyncssh.SSHClientConnection | None
     ) -> asyncssh.SSHClientConnection:
-        trust = self._trust(way)
+        trust = self._trust(route)
         try:
-            return await self._log_in(way, limits, tunnel, trust)
+            return await self._log_in(route, limits, tunnel, trust)
         except _CertificateError as why:
-            return await self._log_in(way, limits, tunnel, replace(trust, plain=str(why)))
+            return await self._log_in(route, limits, tunnel, replace(trust, plain=str(why)))
 
     async def _log_in(
         self,
-        way: Route,
+        route: Route,
         limits: LoginTimes,
         tunnel: asyncssh.SSHClientConnection | None,
         trust: Trust,
     ) -> asyncssh.SSHClientConnection:
-        direct = tunnel is None and not way.proxy
-        signs = algorithms.authorities(way.algorithms)
+        direct = tunnel is None and not route.proxy
+        signs = algorithms.authorities(route.algorithms)
 
         def judge(kind: str, blob: str, address: str) -> KeyRefusedError | None:
             return trust.refusal(kind, blob) or (
-                self._moved(way, kind, blob, address) if way.check_ip and direct else None
+                self._moved(route, kind, blob, address) if route.check_ip and direct else None
             )
 
         def authority(kind: str, blob: str) -> bool:
             return kind in signs and any(it.blob == blob for it in trust.authorities)
 
-        own = usual() if way.identities is None else way.identities
-        ring = self._keys.ring(own, way.certificates, way.agent, only=way.identities_only)
+        own = usual() if route.identities is None else route.identities
+        ring = self._keys.ring(own, route.certificates, route.agent, only=route.identities_only)
         async with ring as shown:
             try:
                 async with asyncio.timeout(limits.connect) as limit:
-                    door = LoginClient(judge, authority, self._keys, shown, limit, limits)
+                    client = LoginClient(judge, authority, self._keys, shown, limit, limits)
                     conn = await asyncssh.connect(
-                        way.host,
-                        way.port,
+                        route.host,
+                        route.port,
                         tunnel=tunnel,
-                        proxy_command=() if tunnel else way.proxy,
-                        family=FAMILIES[way.family],
-                        local_addr=(way.bind, 0) if way.bind else None,
+                        proxy_command=() if tunnel else route.proxy,
+                        family=FAMILIES[route.family],
+                        local_addr=(route.bind, 0) if route.bind else None,
                         config=None,
-                        client_factory=lambda: door,
-                        username=way.user,
+                        client_factory=lambda: client,
+                        username=route.user,
                         client_keys=None,
-                        host_key_alias=way.alias or None,
+                        host_key_alias=route.alias or None,
                         known_hosts=([], [], _keys(trust.revoked) if trust.authorities else []),
                         password_auth=False,
                         kbdint_auth=False,
@@ -261,66 +263,68 @@ class Ssh(Transport):
                         request_pty=False,
                         env=None,
                         send_env=None,
-                        **algorithms.offers(way.algorithms, trust),
+                        **algorithms.offers(route.algorithms, trust),
                     )
             except (OSError, ValueError, asyncssh.Error) as error:
                 said = sanitize(str(error))
-                judged = isinstance(error, asyncssh.HostKeyNotVerifiable) and not door.why
+                judged = isinstance(error, asyncssh.HostKeyNotVerifiable) and not client.why
                 if judged and trust.authorities and "CA key is revoked" not in said:
                     raise _CertificateError(said) from None
-                raise login_error(way, error, door, limits) from None
-        if door.shown[1] and not trust.pin and not trust.knows(door.shown[1]):
+                raise login_error(route, error, client, limits) from None
+        if client.shown[1] and not trust.pin and not trust.knows(client.shown[1]):
             try:
-                self._remember(way, *door.shown)
+                self._remember(route, *client.shown)
             except UnreachableError:
                 conn.abort()
                 raise
         return conn
 
-    def _trust(self, way: Route) -> Trust:
-        entries = self._lines(way)
-        known = hostkeys.host_entries(entries, way.known_as, way.known_port)
-        bare = hostkeys.host_entries(entries, way.known_as)
-        accept_new = self._accept_new or way.accept_new
-        revoked = hostkeys.revoked(way.revoked) if way.revoked else ()
+    def _trust(self, route: Route) -> Trust:
+        entries = self._lines(route)
+        known = hostkeys.host_entries(entries, route.known_as, route.known_port)
+        bare = hostkeys.host_entries(entries, route.known_as)
+        accept_new = self._accept_new or route.accept_new
+        revoked = hostkeys.revoked(route.revoked) if route.revoked else ()
         known = replace(known, revoked=(*known.revoked, *revoked))
-        return Trust(way.asked.name, known, bare, way.asked.pin, accept_new, rsa_bits=way.rsa_bits)
+        return Trust(
+            route.asked.name, known, bare, route.asked.pin, accept_new, rsa_bits=route.rsa_bits
+        )
 
-    def _lines(self, way: Route) -> tuple[Entry, ...]:
-        if way.files not in self._entries:
-            self._entries[way.files] = hostkeys.read(way.files)
-        return (*self._entries[way.files], *self._taken)
+    def _lines(self, route: Route) -> tuple[Entry, ...]:
+        if route.files not in self._entries:
+            self._entries[route.files] = hostkeys.read(route.files)
+        return (*self._entries[route.files], *self._taken)
 
-    def _moved(self, way: Route, kind: str, blob: str, address: str) -> KeyRefusedError | None:
-        """CheckHostIP: why the address is not the one that had the key; None: it may be."""
-        by_address = hostkeys.host_entries(self._lines(way), address, way.known_port)
+    def _moved(self, route: Route, kind: str, blob: str, address: str) -> KeyRefusedError | None:
+        """CheckHostIP: why the address does not fit the key; None: it does."""
+        by_address = hostkeys.host_entries(self._lines(route), address, route.known_port)
         if by_address.key_status(blob)[0] in ("known", "unknown"):
             return None
-        return Trust(f"{way.asked.name} ({address})", by_address).refusal(kind, blob)
+        return Trust(f"{route.asked.name} ({address})", by_address).refusal(kind, blob)
 
-    def _remember(self, way: Route, kind: str, blob: str) -> None:
-        file = way.files[0] if way.files else Path("/dev/null")
-        self._entries.pop(way.files, None)
+    def _remember(self, route: Route, kind: str, blob: str) -> None:
+        file = route.files[0] if route.files else Path("/dev/null")
+        self._entries.pop(route.files, None)
         try:
             if str(file) != "/dev/null":
                 hostkeys.append_key(
-                    file, way.known_as, kind, blob, port=way.known_port, hide=way.hide
+                    file, route.known_as, kind, blob, port=route.known_port, hide=route.hide
                 )
         except OSError as error:
             raise UnreachableError(
-                f"{way.asked.name}'s host key can't be written into {file} ({error.strerror}): "
+                f"{route.asked.name}'s host key can't be written into {file} ({error.strerror}): "
                 f"make that file yours"
             ) from None
-        name = hostkeys.host_notation(way.known_as, way.known_port)
+        name = hostkeys.host_notation(route.known_as, route.known_port)
         self._taken.append(Entry("", 0, "", name, kind, blob))
 
 
 class _CertificateError(Exception):
-    """The host's certificate is not good for it; says why."""
+    """The host's certificate is not valid for it; the message says why."""
 
 
 def _keys(entries: Sequence[Entry]) -> list[asyncssh.SSHKey]:
-    """The entries' keys as the library wants them; of a type it does not know: none."""
+    """The keys of the entries for asyncssh, without types that it does not know."""
     found = []
     for entry in entries:
         try:
