@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from textual.app import App
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
     from textual.driver import Driver
 
 INTERRUPTED = 130
@@ -51,6 +52,21 @@ class Ending(App[int]):
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, self._terminated)
         loop.add_signal_handler(signal.SIGHUP, self._hung_up)
+
+    def exit(
+        self,
+        result: int | None = None,
+        return_code: int = 0,
+        message: RenderableType | None = None,
+    ) -> None:
+        """Exit; what pages were doing is cancelled first."""
+        self.cancel_page_work()
+        super().exit(result, return_code, message)
+
+    def cancel_page_work(self) -> None:
+        """Cancel the workers of all screens: Textual removes the widgets that they use first."""
+        for screen in self.screen_stack:
+            self.workers.cancel_node(screen)
 
     def ask_to_stop(self) -> None:
         """Ask the current run to stop; on the second call, to end now."""

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal, cast
 
 from textual import events
 from textual.app import ComposeResult
+from textual.await_complete import AwaitComplete
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.screen import Screen
@@ -90,6 +91,11 @@ class Page(Screen[Move]):
     def on_resize(self, event: events.Resize) -> None:
         """Cover a page that does not fit the terminal."""
         self.set_class(too_small(*event.size), "-small")
+
+    def dismiss(self, result: Move | None = None) -> AwaitComplete:
+        """Leave the page; its workers are cancelled first, since they use its widgets."""
+        self.workers.cancel_node(self)
+        return super().dismiss(result)
 
     def action_back(self) -> None:
         """Go to the previous page."""

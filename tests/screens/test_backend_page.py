@@ -15,7 +15,7 @@ from screens.pages.backend import BackendPage
 from screens.pages.flow import FLOW
 from screens.pages.judged_page import Choices
 from screens.widgets.form import Field
-from tests.support.pilot import SIZES, filled, on, opened, shown, still, type_in, until
+from tests.support.pilot import SIZES, filled, on, opened, resize, shown, still, type_in, until
 from tests.support.practice_wizard import (
     Bend,
     apart,
@@ -232,9 +232,9 @@ async def test_every_key_is_explained_and_a_terminal_too_small_loses_nothing() -
         assert "flannel carries packets between containers" in text(pilot)
         await pilot.press("escape")
         await on(pilot, BackendPage)
-        await pilot.resize_terminal(20, 5)
+        await resize(pilot, 20, 5)
         await pilot.press("down", "enter")
-        await pilot.resize_terminal(80, 24)
+        await resize(pilot, 80, 24)
         await until(pilot, lambda: shown(pilot.app) == before)
 
 

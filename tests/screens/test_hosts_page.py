@@ -36,6 +36,7 @@ from tests.support.pilot import (
     fresh,
     on,
     opened,
+    resize,
     shown,
     still,
     type_in,
@@ -709,9 +710,9 @@ async def test_every_key_is_in_help_and_none_counts_where_the_page_does_not_fit(
     async with opened(filled("hosts")) as pilot:
         await on(pilot, HostsPage)
         before = shown(pilot.app)
-        await pilot.resize_terminal(20, 5)
+        await resize(pilot, 20, 5)
         await pilot.press("d", "space")
-        await pilot.resize_terminal(80, 24)
+        await resize(pilot, 80, 24)
         await until(pilot, lambda: shown(pilot.app) == before)
         footer = shown(pilot.app).splitlines()[-1]
         for word in ("Back", "Next", "Choose", "Master", "Edit", "Read", "SSH", "Help"):

@@ -43,6 +43,7 @@ from tests.support.pilot import (
     filled,
     on,
     opened,
+    resize,
     shown,
     still,
     type_in,
@@ -195,11 +196,11 @@ async def test_while_it_runs_it_is_kept_and_neither_keys_nor_a_small_terminal_en
         await on(pilot, Help)
         assert "The install is running" in shown(pilot.app)
         await pilot.press("escape")
-        await pilot.resize_terminal(20, 5)
+        await resize(pilot, 20, 5)
         assert "fedwiz needs 80x24" in " ".join(shown(pilot.app).split())
         thaw(pilot.app)
         await ended(pilot)
-        await pilot.resize_terminal(120, 40)
+        await resize(pilot, 120, 40)
         await until(pilot, lambda: "fed-node3" in shown(pilot.app))
         assert "the network is verified" in said(pilot)
         await pilot.press("escape")
@@ -441,7 +442,7 @@ async def test_four_hosts_stand_in_even_panes_and_keys_go_from_one_to_the_next()
             assert f"*{name} " in shown(pilot.app)  # not by colour alone
         assert "Red first" not in footer(pilot)  # a few hosts have no order to choose
         for width in (80, 120, 200):
-            await pilot.resize_terminal(width, 24)
+            await resize(pilot, width, 24)
             panes = panes_of(pilot)
             assert len({it.region.x for it in panes}) == 2, width
             heights = [it.region.height for it in panes]
@@ -452,7 +453,7 @@ async def test_four_hosts_stand_in_even_panes_and_keys_go_from_one_to_the_next()
 async def test_eight_hosts_stand_in_as_many_columns_as_fit() -> None:
     async with played("stopped") as pilot:
         for width, columns in ((80, 2), (120, 3)):
-            await pilot.resize_terminal(width, 24)
+            await resize(pilot, width, 24)
             panes = panes_of(pilot)
             assert len(panes) == 8
             assert len({it.region.x for it in panes}) == columns

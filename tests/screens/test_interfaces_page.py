@@ -19,7 +19,7 @@ from screens.pages.flow import FLOW
 from screens.pages.interfaces import InterfacesPage
 from screens.pages.review import ReviewPage
 from screens.widgets.interface_table import InterfaceRow, columns, interface_options, rows
-from tests.support.pilot import SIZES, filled, on, opened, shown, still, until, wizard
+from tests.support.pilot import SIZES, filled, on, opened, resize, shown, still, until, wizard
 
 ETH0 = Link("eth0", "52:54:00:00:00:01", 1500, True, ("192.168.122.77/24", "192.168.122.99/24"))
 ETH1 = Link("eth1", "52:54:00:00:00:02", 9000, False, ())
@@ -282,8 +282,8 @@ async def test_many_hosts_scroll_and_the_last_can_be_chosen_for(many: int) -> No
         await on(pilot, Pick)
         assert f"Interface of {last}" in shown(pilot.app)
         await pilot.press("escape")
-        await pilot.resize_terminal(20, 5)
-        await pilot.resize_terminal(120, 40)
+        await resize(pilot, 20, 5)
+        await resize(pilot, 120, 40)
         await on(pilot, InterfacesPage)
         assert f"192.168.122.{75 + many}/24" in shown(pilot.app)
         assert "default route" in shown(pilot.app)

@@ -10,7 +10,7 @@ from textual.pilot import Pilot
 
 from screens.themes import DARK
 from screens.widgets.matrix import Cell, Matrix
-from tests.support.pilot import shown
+from tests.support.pilot import resize, shown
 
 Cells = dict[tuple[str, str], Cell]
 
@@ -157,12 +157,12 @@ async def test_it_fits_a_terminal_that_was_made_smaller() -> None:
     nodes = named(50)
     async with drawn(nodes, all_pass(nodes), (200, 60)) as (pilot, _):
         await pilot.press("end", *["pagedown"] * 4)
-        await pilot.resize_terminal(80, 24)
+        await resize(pilot, 80, 24)
         await pilot.pause()
         assert "[.]" in shown(pilot.app)
-        await pilot.resize_terminal(20, 5)
+        await resize(pilot, 20, 5)
         await pilot.pause()
-        await pilot.resize_terminal(200, 60)
+        await resize(pilot, 200, 60)
         await pilot.pause()
         assert "[.]" in shown(pilot.app)
 

@@ -23,6 +23,7 @@ from tests.support.pilot import (
     filled,
     on,
     opened,
+    resize,
     shown,
     still,
     type_in,
@@ -357,9 +358,9 @@ async def test_back_and_forward_keep_everything() -> None:
 async def test_a_terminal_too_small_and_back_loses_nothing() -> None:
     async with at_work(filled("network")) as pilot:
         before = shown(pilot.app)
-        await pilot.resize_terminal(20, 5)
+        await resize(pilot, 20, 5)
         await pilot.press("x", "f2")
-        await pilot.resize_terminal(80, 24)
+        await resize(pilot, 80, 24)
         await until(pilot, lambda: shown(pilot.app) == before)
 
 

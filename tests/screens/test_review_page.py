@@ -46,6 +46,7 @@ from tests.support.pilot import (
     filled,
     on,
     opened,
+    resize,
     shown,
     still,
     type_in,
@@ -160,8 +161,8 @@ async def test_many_hosts_are_listed_and_only_the_chosen_one_is_drawn(count: int
         await pilot.press("end", "up")
         await until(pilot, lambda: f"fed-node{count - 1}" in shown(pilot.app))
         assert "kernel: Load" in shown(pilot.app)
-        await pilot.resize_terminal(20, 5)
-        await pilot.resize_terminal(120, 40)
+        await resize(pilot, 20, 5)
+        await resize(pilot, 120, 40)
         await on(pilot, ReviewPage)
         assert "kernel: Load" in shown(pilot.app)
 

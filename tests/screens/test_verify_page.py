@@ -32,7 +32,7 @@ from screens.widgets.matrix import Matrix
 from screens.widgets.tab_bar import Tabs
 from tests.support import sample_runs as made
 from tests.support.frozen_time import freeze
-from tests.support.pilot import SIZES, filled, on, opened, shown, still, until, wizard
+from tests.support.pilot import SIZES, filled, on, opened, resize, shown, still, until, wizard
 from tests.support.sample_runs import NODES
 from tests.support.verdicts import bad, ended, leases, pings, red, well
 
@@ -524,9 +524,9 @@ async def test_it_is_whole_again_after_a_terminal_too_small() -> None:
     async with showing(red()) as pilot:
         before = shown(pilot.app)
         await pilot.press("2")
-        await pilot.resize_terminal(20, 5)
+        await resize(pilot, 20, 5)
         await pilot.press("r", "5", "ctrl+n")
-        await pilot.resize_terminal(80, 24)
+        await resize(pilot, 80, 24)
         await pilot.press("1")
         await pilot.pause()
         assert shown(pilot.app) == before

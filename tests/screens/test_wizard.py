@@ -9,7 +9,7 @@ from screens.dialogs.basic import Confirm, Pick
 from screens.pages.flow import FLOW
 from screens.pages.welcome import WelcomePage
 from screens.widgets.frame import PAGE_TITLES
-from tests.support.pilot import filled, on, opened, shown, until
+from tests.support.pilot import filled, on, opened, resize, shown, until
 
 
 @pytest.fixture(autouse=True)
@@ -58,9 +58,9 @@ async def test_leaving_is_asked_and_the_focus_is_on_staying() -> None:
 async def test_a_terminal_too_small_is_told_so_and_gets_no_keys() -> None:
     async with opened(filled("network")) as pilot:
         await on(pilot, FLOW["network"])
-        await pilot.resize_terminal(20, 5)
+        await resize(pilot, 20, 5)
         await pilot.press("escape")
         assert "fedwiz needs 80x24" in " ".join(shown(pilot.app).split())
-        await pilot.resize_terminal(80, 24)
+        await resize(pilot, 80, 24)
         await on(pilot, FLOW["network"])
         assert "Which addresses" in shown(pilot.app)

@@ -114,6 +114,17 @@ async def on(pilot: Pilot[Any], page: type[Screen[Any]]) -> None:
     await until(pilot, lambda: isinstance(pilot.app.screen, page) and pilot.app.screen.is_mounted)
 
 
+async def resize(pilot: Pilot[Any], width: int, height: int) -> None:
+    """Resize the terminal, and let the app work until the screen on top is laid out for it."""
+    await pilot.resize_terminal(width, height)
+
+    def laid_out() -> bool:
+        size = pilot.app.screen._compositor.size  # noqa: SLF001 - there is no public way
+        return tuple(size) == (width, height)
+
+    await until(pilot, laid_out)
+
+
 async def type_in(pilot: Pilot[Any], text: str) -> None:
     """Type a text, as keys."""
     await pilot.press(*(_KEYS.get(letter, letter) for letter in text))
@@ -142,6 +153,7 @@ async def opened(
         # `run_test` gives back before the first page is up.
         await until(pilot, lambda: len(app.screen_stack) > 1)
         yield pilot
+        app.cancel_page_work()  # as an exit does
 
 
 def shown(app: Any) -> str:  # noqa: ANN401 - an app of any result
