@@ -246,4 +246,4 @@ async def test_what_gets_lost_between_two_nodes_is_for_others_to_mend(
     assert (found.cause, found.host) == ("lost-between", NODE)
     assert "8472/udp from fed-node1 to fed-node2" in found.why
     assert "security groups" in found.remedy
-    assert "not for fedwiz to mend" in asked.result.why
+    assert "not for fedwiz to fix" in asked.result.why

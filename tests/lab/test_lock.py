@@ -144,7 +144,7 @@ def test_lost_and_had_again(begin: Begin, lab_factory: LabFactory, tmp_path: Pat
     lab.ssh(lab.master, CUT)
     assert going.end() == 0, going.said
     assert re.search(
-        r"lock +lost, so nothing new is begun .*lock +had again", going.said, re.DOTALL
+        r"lock +lost; no new step starts .*lock +reacquired", going.said, re.DOTALL
     )
 
 

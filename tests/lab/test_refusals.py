@@ -352,7 +352,7 @@ def pressed(operator: Operator, moment: str, presses: int) -> Said:
             heard.append(line)
             if presses and re.search(moment, line):
                 running.send_signal(signal.SIGINT)
-                presses, moment = presses - 1, "once more closes at once"
+                presses, moment = presses - 1, "press again to quit now"
     return Said(running.returncode, "", "".join(heard))
 
 

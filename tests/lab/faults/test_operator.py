@@ -16,7 +16,7 @@ pytestmark = [pytest.mark.lab, pytest.mark.timeout(1200)]
 
 BOTH = ("fed-node1", "fed-node2")
 SWITCH = r"fed-node2 +switch +stopping docker"
-HEARD = "once more closes at once"
+HEARD = "press again to quit now"
 STOPPED = "stopped by the operator; the same command continues from here"
 CLOSED = "closed by the operator; the same command continues from here"
 
