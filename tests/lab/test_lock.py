@@ -143,9 +143,7 @@ def test_lost_and_had_again(begin: Begin, lab_factory: LabFactory, tmp_path: Pat
     going.until(r"package .*\$ ")
     lab.ssh(lab.master, CUT)
     assert going.end() == 0, going.said
-    assert re.search(
-        r"lock +lost; no new step starts .*lock +reacquired", going.said, re.DOTALL
-    )
+    assert re.search(r"lock +lost; no new step starts .*lock +reacquired", going.said, re.DOTALL)
 
 
 def test_somebody_else_takes_it_meanwhile(
