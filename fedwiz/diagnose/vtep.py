@@ -15,9 +15,6 @@ from fedwiz.steps.make import run_script
 from fedwiz.verify.nodes import subnet_of
 from fedwiz.verify.peers import entries, overlay_address
 
-FIXED_AT_CREATION = ("vni", "port")
-"""Properties that a vxlan device gets when it is created, and that can't be changed later."""
-
 KEEPS_DOCKER = (
     "`systemctl disable flanneld`, `systemctl restart flanneld`, `systemctl enable flanneld` "
     "(while it is enabled its restart takes docker along)"

@@ -31,7 +31,7 @@ from fedwiz.model.actions import (
     Transport,
     UnreachableError,
 )
-from fedwiz.model.events import Emit, Event
+from fedwiz.model.events import Emit
 from fedwiz.ssh.known_hosts import KeyRefusedError, UnknownKeyError
 from fedwiz.verify import Verdict
 from fedwiz.verify.ports import try_udp_port
@@ -41,12 +41,8 @@ AskSecret = Callable[[str], Awaitable[str | None]]
 """Asks the operator for a secret, by a sentence; None: the operator gave none."""
 
 
-def ignore(_event: Event) -> None:
-    """A sink that discards events."""
-
-
-def _unheard(_sentence: str) -> None:
-    """What nobody hears."""
+def ignore(_item: object) -> None:
+    """Discard an event, or a sentence, that nobody wants."""
 
 
 async def _ask_nobody(_question: str) -> str | None:
@@ -69,8 +65,8 @@ class Inventory(Transport):
         self.ask: AskSecret = _ask_nobody
         """Set by the front end, if it can ask."""
 
-        self.tell: Callable[[str], None] = _unheard
-        """Set by whoever can tell the operator something that is no event of a run."""
+        self.tell: Callable[[str], None] = ignore
+        """Shows the operator a sentence that is not an event of a run; each face sets it."""
 
         self.facts: dict[str, Facts] = {}
         """The machines' facts, by address."""
