@@ -119,7 +119,7 @@ CLOSES = {
 """It closes at once."""
 
 
-def kept(ways: Mapping[str, object]) -> set[tuple[str, str]]:
+def default_cases(ways: Mapping[str, object]) -> set[tuple[str, str]]:
     """The stages and ways that the default tier tries, of all that there are.
 
     Every stage; and every way both where something is in flight and where nothing is.
@@ -130,7 +130,7 @@ def kept(ways: Mapping[str, object]) -> set[tuple[str, str]]:
 
 def each(ways: Mapping[str, tuple[signal.Signals, ...]]) -> list[Any]:
     """Every stage in every way; the default tier leaves most of it out."""
-    some = kept(ways)
+    some = default_cases(ways)
     return [
         pytest.param(
             stage,
@@ -145,7 +145,7 @@ def each(ways: Mapping[str, tuple[signal.Signals, ...]]) -> list[Any]:
 
 @pytest.mark.parametrize("ways", [STOPS, CLOSES], ids=["stops", "closes"])
 def test_the_default_tier_tries_every_stage_and_every_way(ways: Mapping[str, object]) -> None:
-    some = kept(ways)
+    some = default_cases(ways)
     assert {stage for stage, _ in some} == set(STAGES)
     for in_flight in (True, False):
         assert {way for stage, way in some if (stage in IN_FLIGHT) is in_flight} == set(ways)

@@ -57,7 +57,7 @@ FILES: Mapping[str, str] = {
 }
 
 
-def said_by_ssh(path: Path, host: str) -> list[str] | None:
+def openssh_options(path: Path, host: str) -> list[str] | None:
     """The lines of `ssh -G` itself, but those that only say its defaults; None: it refuses."""
     done = subprocess.run(
         [str(SSH), "-G", "-T", "-F", path, host],
@@ -80,7 +80,7 @@ def said_by_ssh(path: Path, host: str) -> list[str] | None:
     )
 
 
-def said_here(path: Path, host: str) -> list[str] | None:
+def our_options(path: Path, host: str) -> list[str] | None:
     """The same by way of fedwiz."""
     try:
         options = SshConfig([path]).ask(host).options
@@ -105,7 +105,7 @@ def test_it_is_what_ssh_says(tmp_path: Path, name: str, monkeypatch: pytest.Monk
     path = tmp_path / "config"
     path.write_text(FILES[name].replace("INC/", f"{tmp_path}/") + "\n")
     for host in HOSTS:
-        assert said_here(path, host) == said_by_ssh(path, host), host
+        assert our_options(path, host) == openssh_options(path, host), host
 
 
 def config(folder: Path, text: str) -> SshConfig:
@@ -114,7 +114,7 @@ def config(folder: Path, text: str) -> SshConfig:
     return SshConfig([path])
 
 
-def way(found: SshConfig, host: str = "n1", **asked: object) -> Route:
+def route_of(found: SshConfig, host: str = "n1", **asked: object) -> Route:
     return asyncio.run(resolve(Target("node1", host, **asked), found))  # type: ignore[arg-type]
 
 
@@ -138,12 +138,12 @@ def test_what_is_not_supported_is_refused_by_name(tmp_path: Path, name: str) -> 
     text, remedy = REFUSED[name]
     found = config(tmp_path, f"Host other\n User x\nHost n1\n {text}\n")
     with pytest.raises(UnreachableError) as caught:
-        way(found)
+        route_of(found)
     assert str(caught.value).startswith("node1: ")
     assert name in str(caught.value)
     assert f"{text.split()[0]} in ssh_config" in str(caught.value)
     assert remedy in str(caught.value)
-    way(found, "n2")  # nobody else is told
+    route_of(found, "n2")  # nobody else is told
 
 
 BAD = {
@@ -163,7 +163,7 @@ BAD = {
 @pytest.mark.parametrize(("text", "why"), BAD.values(), ids=BAD)
 def test_a_line_that_ssh_refuses_is_told_in_its_words(tmp_path: Path, text: str, why: str) -> None:
     with pytest.raises(UnreachableError) as caught:
-        way(config(tmp_path, f"# mine\n{text}\n"))
+        route_of(config(tmp_path, f"# mine\n{text}\n"))
     assert why in str(caught.value)
     assert str(caught.value).isprintable()
     assert "fedwiz-" not in str(caught.value)
@@ -226,8 +226,8 @@ def test_the_system_s_file_includes_what_lies_beside_it() -> None:
 @real_ssh
 def test_the_answers_come_first(tmp_path: Path) -> None:
     found = config(tmp_path, "Match user ops\n Port 77\nMatch user root\n Port 78\nUser root\n")
-    assert (way(found, user="ops").user, way(found, user="ops").port) == ("ops", 77)
-    assert way(found, user="ops", port=5).port == 5
+    assert (route_of(found, user="ops").user, route_of(found, user="ops").port) == ("ops", 77)
+    assert route_of(found, user="ops", port=5).port == 5
 
 
 @real_ssh
@@ -236,16 +236,16 @@ def test_the_usual_user_counts_where_no_file_names_one(
     tmp_path: Path, text: str, user: str
 ) -> None:
     found = config(tmp_path, f"{text}\nUserKnownHostsFile /x/%r\n")
-    assert way(found, default_user="ops").user == user
-    assert way(found, default_user="ops").files[0] == Path("/x", user)
+    assert route_of(found, default_user="ops").user == user
+    assert route_of(found, default_user="ops").files[0] == Path("/x", user)
 
 
 @real_ssh
 def test_what_has_ssh_s_own_default_was_not_said(tmp_path: Path) -> None:
-    made = way(config(tmp_path, "Host other\n IdentityFile /x\n Ciphers aes256-ctr\n"))
+    made = route_of(config(tmp_path, "Host other\n IdentityFile /x\n Ciphers aes256-ctr\n"))
     assert made.identities is None
     assert made.algorithms == {}
-    other = way(config(tmp_path, "IdentityFile none\nCiphers -aes*\n"))
+    other = route_of(config(tmp_path, "IdentityFile none\nCiphers -aes*\n"))
     assert other.identities == ()
     assert set(other.algorithms) == {"ciphers"}
 
@@ -253,7 +253,7 @@ def test_what_has_ssh_s_own_default_was_not_said(tmp_path: Path) -> None:
 @real_ssh
 def test_names_of_files_are_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
-    made = way(
+    made = route_of(
         config(
             tmp_path,
             "Host n1\nHostName h\nUser u\nPort 5\nHostKeyAlias K\n"
@@ -272,7 +272,9 @@ def test_names_of_files_are_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 @real_ssh
 def test_hops_are_written_as_the_operator_would(tmp_path: Path) -> None:
-    made = way(config(tmp_path, "Host n1\n ProxyJump %r@a:23,b,[::1]:24,ssh://c@d:25\n"), user="u")
+    made = route_of(
+        config(tmp_path, "Host n1\n ProxyJump %r@a:23,b,[::1]:24,ssh://c@d:25\n"), user="u"
+    )
     assert made.hops == ("u@a:23", "b", "[::1]:24", "c@d:25")
 
 
@@ -303,9 +305,9 @@ def another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_only_the_host_for_which_ssh_refuses_is_refused(tmp_path: Path, another: Path) -> None:
     found = config(tmp_path, "Match what-a-later-ssh-knows x\n Port 9\n")
-    assert (way(found).user, way(found).port) == ("later", 9)
+    assert (route_of(found).user, route_of(found).port) == ("later", 9)
     with pytest.raises(UnreachableError, match=r"node1: ssh can't .*there line 7: Bad Match cond"):
-        way(found, "n2")
+        route_of(found, "n2")
 
 
 def test_ssh_is_asked_once_for_each_host(tmp_path: Path, another: Path) -> None:
@@ -329,7 +331,7 @@ def test_ssh_is_asked_once_for_each_host(tmp_path: Path, another: Path) -> None:
 
 
 def test_ssh_is_not_asked_where_there_is_no_file(tmp_path: Path, another: Path) -> None:
-    made = way(SshConfig([tmp_path / "none"]), "N1", default_user="ops")
+    made = route_of(SshConfig([tmp_path / "none"]), "N1", default_user="ops")
     assert (made.host, made.user, made.port) == ("n1", "ops", 22)
     assert not another.exists()
 
@@ -341,7 +343,7 @@ def test_without_ssh_the_answers_alone_say_how_which_is_told_once(
     (tmp_path / "config").write_text("Port 9\n")
     told: list[str] = []
     found = SshConfig([tmp_path / "config", tmp_path / "none"], tell=told.append)
-    assert [way(found, host, port=at).port for at, host in ((5, "n1"), (0, "n2"))] == [5, 22]
+    assert [route_of(found, host, port=at).port for at, host in ((5, "n1"), (0, "n2"))] == [5, 22]
     (sentence,) = told
     assert sentence.startswith(f"there is no ssh on PATH, so {tmp_path}/config counts for nothing")
 

@@ -163,7 +163,7 @@ class Cluster:
             found += [address, leases.judge(ANSWERS, self.known, host), env]
         return found + list(leases.foreign_leases(ANSWERS, self.known))
 
-    def ways(self, **gone: str) -> PeerRoutes:
+    def peer_routes(self, **gone: str) -> PeerRoutes:
         net, held = nodes.overlay(ANSWERS, self.known), leases.leases_of(ANSWERS, self.known)
         return PeerRoutes(self.known, net, held, gone)
 

@@ -38,7 +38,7 @@ DOCKER28 = (
 )
 
 
-def way(lost: str, net: Overlay = VXLAN) -> tuple[Hop, ...]:
+def hops_until(lost: str, net: Overlay = VXLAN) -> tuple[Hop, ...]:
     """Three packets until a hop, `there-forwarding-in`, and none from there on; empty: all."""
     count, found = 3, []
     legs: tuple[tuple[Direction, str, str], ...] = (("there", ONE, TWO), ("back", TWO, ONE))
@@ -68,7 +68,7 @@ def case(
         TWO,
         ups,
         looks,
-        way(lost, net),
+        hops_until(lost, net),
         3,
         0 if lost else 3,
         str(PODS[ONE]),

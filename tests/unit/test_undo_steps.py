@@ -33,7 +33,7 @@ ASKED = frozenset(TOUCHED)
 WAS = Backup(NODE, ASKED)
 
 
-def kept(known: ClusterFacts, was: Facts = NODE, **fields: Any) -> ClusterFacts:
+def with_backup(known: ClusterFacts, was: Facts = NODE, **fields: Any) -> ClusterFacts:
     """With what was kept on fed-node1, and more of its facts."""
     return on(N1, known, backup=Backup(was, ASKED), **fields)
 
@@ -67,31 +67,31 @@ HOP = Route("10.16.83.0/24", "eth0", "192.168.122.36")
 
 BACK: Mapping[str, tuple[ClusterFacts, list[str]]] = {
     "nothing was kept": (BARE, []),
-    "all as it was": (kept(BARE), []),
+    "all as it was": (with_backup(BARE), []),
     "a file that was not there": (
-        kept(BARE, files=files(LINK_FILE)),
+        with_backup(BARE, files=files(LINK_FILE)),
         [f"sh back.sh leave off disabled {LINK_FILE}"],
     ),
     "a file that somebody changed since": (
-        kept(BARE, files={LINK_FILE: File(LINK_TEXT + "# mine\n", 0o644)}),
+        with_backup(BARE, files={LINK_FILE: File(LINK_TEXT + "# mine\n", 0o644)}),
         [],
     ),
     "a file that was another one": (
-        kept(
+        with_backup(
             BARE, replace(NODE, files={LINK_FILE: File("# old\n", 0o644)}), files=files(LINK_FILE)
         ),
         [f"sh back.sh leave off disabled {LINK_FILE}"],
     ),
     "docker on flannel's subnet": (
-        kept(BARE, **ON_FLANNEL),
+        with_backup(BARE, **ON_FLANNEL),
         ["sh back.sh move off disabled flannel.1"],
     ),
     "docker stopped in the middle": (
-        kept(BARE, units={**OFF, "docker.service": STOPPED}),
+        with_backup(BARE, units={**OFF, "docker.service": STOPPED}),
         ["sh back.sh move off disabled"],
     ),
     "flanneld runs, docker never did": (
-        kept(
+        with_backup(
             BARE,
             replace(NODE, units=OFF | {"docker.service": STOPPED}),
             units={**OFF, "docker.service": STOPPED, "flanneld.service": RUNS},
@@ -99,20 +99,20 @@ BACK: Mapping[str, tuple[ClusterFacts, list[str]]] = {
         ["sh back.sh leave off disabled"],
     ),
     "enabled alone": (
-        kept(BARE, units={**OFF, "flanneld.service": Unit("loaded", "inactive", "enabled")}),
+        with_backup(BARE, units={**OFF, "flanneld.service": Unit("loaded", "inactive", "enabled")}),
         ["sh back.sh leave off disabled"],
     ),
     "a route of host-gw's": (
-        kept(BARE, routes=(*NODE.routes, HOP)),
+        with_backup(BARE, routes=(*NODE.routes, HOP)),
         ["sh back.sh leave off disabled '10.16.83.0/24 via 192.168.122.36'"],
     ),
     "a route that was there": (
-        kept(BARE, replace(NODE, routes=(*NODE.routes, HOP)), routes=(*NODE.routes, HOP)),
+        with_backup(BARE, replace(NODE, routes=(*NODE.routes, HOP)), routes=(*NODE.routes, HOP)),
         [],
     ),
-    "a device that was there": (kept(BARE, replace(NODE, **ON_FLANNEL), **ON_FLANNEL), []),
+    "a device that was there": (with_backup(BARE, replace(NODE, **ON_FLANNEL), **ON_FLANNEL), []),
     "a device that was there, now with another address": (
-        kept(
+        with_backup(
             BARE,
             replace(NODE, **ON_FLANNEL),
             **ON_FLANNEL | {"links": (*MOVED, replace(DEVICE, addresses=("10.44.3.0/32",)))},
@@ -120,7 +120,7 @@ BACK: Mapping[str, tuple[ClusterFacts, list[str]]] = {
         ["sh back.sh leave 45 enabled flannel.1"],
     ),
     "flannel was there, and stands still": (
-        kept(BARE, replace(NODE, **ON_FLANNEL), links=(*MOVED, DEVICE)),
+        with_backup(BARE, replace(NODE, **ON_FLANNEL), links=(*MOVED, DEVICE)),
         ["sh back.sh leave 45 enabled"],
     ),
 }
@@ -146,7 +146,7 @@ def test_a_flanneld_of_before_gets_the_seconds_that_it_may_take(seconds: int) ->
 )
 def test_docker_starts_anew_only_if_it_has_taken_what_goes(docker: Unit, bridge: str) -> None:
     text = "# Written by fedwiz.\n[Service]\nEnvironmentFile=-/run/flannel/docker\n"
-    known = kept(
+    known = with_backup(
         BARE,
         files={DOCKER_DROP_IN: File(text, 0o644)},
         units={**NODE.units, "docker.service": docker},
@@ -164,18 +164,18 @@ def test_nothing_is_kept_twice_nor_for_nothing() -> None:
 
     assert keeps(BARE) == ["sh keep.sh -"]
     assert keeps(on(N1, BARE, firewall=Firewall("public"))) == ["sh keep.sh public"]
-    assert keeps(kept(BARE)) == []
+    assert keeps(with_backup(BARE)) == []
 
 
 def test_what_is_left_alone_is_said() -> None:
-    mine = kept(BARE, files={LINK_FILE: File("# mine\n", 0o644)})
+    mine = with_backup(BARE, files={LINK_FILE: File("# mine\n", 0o644)})
     assert left_alone(ANSWERS, ANSWERS.named(N1), mine) == [
         f"{LINK_FILE} was changed since fedwiz wrote it"
     ]
     assert shown("forget", mine) == [
         f"sh forget.sh '{LINK_FILE} was changed since fedwiz wrote it'"
     ]
-    newer = kept(
+    newer = with_backup(
         BARE, replace(NODE, packages={"flannel": "0.9.0-7"}), packages={"flannel": "0.21.5-1"}
     )
     assert shown("unpackage", newer) == []
@@ -199,7 +199,7 @@ def test_what_rpm_saved_goes_only_as_fedwiz_wrote_it_also_once_the_package_is_go
     text: str, goes: bool
 ) -> None:
     """An undo that was cut off right after `dnf remove`, which renames what was changed."""
-    gone = kept(BARE, files={SAVED[0]: File(text, 0o644)})
+    gone = with_backup(BARE, files={SAVED[0]: File(text, 0o644)})
     assert "flannel" not in gone.hosts[N1].packages
     assert [SAVED[0] in brief for brief in shown("unpackage", gone)] == [True] * goes
     said = left_alone(ANSWERS, ANSWERS.named(N1), gone)
@@ -274,7 +274,7 @@ RULES: Mapping[str, tuple[dict[str, tuple[str, ...]], dict[str, tuple[str, ...]]
 def test_rules_go_back(
     was: dict[str, tuple[str, ...]], now: dict[str, tuple[str, ...]], lines: list[str]
 ) -> None:
-    known = kept(BARE, replace(NODE, rules=was), rules=now)
+    known = with_backup(BARE, replace(NODE, rules=was), rules=now)
     runs = list(BY_NAME["unrule"].left(ANSWERS, ANSWERS.named(N1), known))
     said = [line for run in runs if isinstance(run, Run) for line in run.input().splitlines()]
     assert said == lines
@@ -289,13 +289,13 @@ def test_the_firewall_and_the_kernel_go_back_where_fedwiz_changed_them() -> None
         frozenset({"10.16.0.0/16"}),
         frozenset(),
     )
-    known = kept(BARE, replace(NODE, firewall=was), firewall=now)
+    known = with_backup(BARE, replace(NODE, firewall=was), firewall=now)
     assert shown("shut", known) == [
         "firewall-cmd --zone=public --remove-port=8472/udp",
         "firewall-cmd --zone=trusted --remove-source=10.16.0.0/16",
     ]
     old = replace(NODE, sysctls={"net.ipv4.ip_forward": "0"}, modules={"br_netfilter": True})
-    known = kept(
+    known = with_backup(
         BARE,
         old,
         sysctls={"net.ipv4.ip_forward": "1"},

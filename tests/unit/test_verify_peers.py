@@ -26,7 +26,7 @@ HOME = (Route("default", "eth0", "192.168.122.1"), Route("192.168.122.0/24", "et
 
 
 def judged(cluster: Cluster) -> dict[tuple[str, str], Verdict]:
-    ways = cluster.ways()
+    ways = cluster.peer_routes()
     return {pair: ways.judge(*pair) for pair in PAIRS}
 
 
@@ -117,7 +117,7 @@ def test_a_way_is_shown_as_the_node_has_it() -> None:
     ]
 
 
-def ways(*routes: Route) -> Cluster:
+def with_routes(*routes: Route) -> Cluster:
     """Its first node has these routes to the second, and is right about the third."""
     return WELL.node(N1, routes=(*HOME, *routes, Route(subnet(N3), "flannel.1", "10.16.90.0")))
 
@@ -141,15 +141,15 @@ def entries(*, met: str = mac(N2), sent: tuple[str, ...] = ("192.168.122.36",)) 
 THERE = Route(subnet(N2), "flannel.1", "10.16.83.0")
 WRONG: Mapping[str, tuple[Cluster, str]] = {
     "no route": (
-        ways(),
+        with_routes(),
         "fed-node1 has no route to 10.16.83.0/24 on fed-node2: `systemctl restart flanneld` there",
     ),
     "a route of the whole network elsewhere": (
-        ways(Route("10.16.0.0/16", "docker0")),
+        with_routes(Route("10.16.0.0/16", "docker0")),
         "no route to 10.16.83.0/24 on fed-node2, and `10.16.0.0/16 dev docker0` has it",
     ),
     "two routes": (
-        ways(THERE, Route(subnet(N2), "eth0", "192.168.122.36")),
+        with_routes(THERE, Route(subnet(N2), "eth0", "192.168.122.36")),
         (
             "has 2 routes to 10.16.83.0/24 on fed-node2, `10.16.83.0/24 via 10.16.83.0 dev "
             "flannel.1` and `10.16.83.0/24 via 192.168.122.36 dev eth0`, and takes one of them: "
@@ -157,17 +157,23 @@ WRONG: Mapping[str, tuple[Cluster, str]] = {
         ),
     ),
     "as host-gw left it": (
-        ways(Route(subnet(N2), "eth0", "192.168.122.36")),
+        with_routes(Route(subnet(N2), "eth0", "192.168.122.36")),
         (
             "sends what is for 10.16.83.0/24 on fed-node2 by `10.16.83.0/24 via 192.168.122.36 "
             "dev eth0`, and vxlan by `via 10.16.83.0 dev flannel.1`: `ip route delete "
             "10.16.83.0/24 via 192.168.122.36 dev eth0` there, then `systemctl restart flanneld`"
         ),
     ),
-    "by an old device": (ways(Route(subnet(N2), "flannel.2", "10.16.83.0")), "dev flannel.2`, and"),
-    "by another gateway": (ways(Route(subnet(N2), "flannel.1", "10.16.7.0")), "via 10.16.7.0"),
+    "by an old device": (
+        with_routes(Route(subnet(N2), "flannel.2", "10.16.83.0")),
+        "dev flannel.2`, and",
+    ),
+    "by another gateway": (
+        with_routes(Route(subnet(N2), "flannel.1", "10.16.7.0")),
+        "via 10.16.7.0",
+    ),
     "a name that a shell would obey": (
-        ways(Route(subnet(N2), "a;reboot", "10.16.83.0")),
+        with_routes(Route(subnet(N2), "a;reboot", "10.16.83.0")),
         "`ip route delete 10.16.83.0/24 via 10.16.83.0 dev 'a;reboot'` there",
     ),
     "no neighbour": (
@@ -275,7 +281,7 @@ def test_what_is_in_doubt_is_a_warning(cluster: Cluster, why: str) -> None:
 
 def test_a_node_that_could_not_be_asked_fails_and_the_others_know_the_way_to_it() -> None:
     gone = replace(WELL, facts={name: WELL.facts[name] for name in (N1, N2)})
-    made = gone.ways(**{N3: "no route to host"})
+    made = gone.peer_routes(**{N3: "no route to host"})
     assert made.judge(N3, N1).why == "fed-node3 could not be reached: no route to host"
     assert made.judge(N3, N1).level == "fail"
     assert (made.judge(N1, N3).level, made.judge(N1, N3).why) == ("pass", "")
